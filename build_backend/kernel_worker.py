@@ -11,6 +11,7 @@ LEVEL-NUMBER.zip. The package is that of the unpacked wheel, on PYTHONPATH.
 
 import pickle
 import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -38,15 +39,33 @@ def read_signatures(folder):
     return list(dict.fromkeys(signature for part in noted for signature in part))
 
 
+def list_first_fits():
+    """Return the fits, by name, whose kernels a wheel holds without a setting of its build.
+
+    One of two processes begins with the first of them, the other in the middle.
+    """
+    from fastlin.warmup import fit_first
+
+    return {
+        "first fits": partial(fit_first, "float64", 200, 8, 3),
+        "first fits, float32": partial(fit_first, "float32", 200, 8, 3),
+        "L1, float32": partial(fit_first, "float32", 40, 20, 2, l1_ratio=1, C=1000),
+        "many columns": partial(fit_first, "float64", 5_000, 400, 10, max_iter=3),
+        "many rows": partial(fit_first, "float64", 4_000, 40, 3),
+        "many rows, float32": partial(fit_first, "float32", 4_000, 40, 3),
+        "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=1000),
+    }
+
+
 def main(action, level, folder, count, number):
     """Do what the command line says."""
     from fastlin.kernels.machine import archives
 
     folder, share = Path(folder), (int(count), int(number))
     if action != "compile":
-        from fastlin.warmup import CORE, STEPS
+        from fastlin.warmup import STEPS
 
-        steps = CORE if action == "core" else STEPS
+        steps = list_first_fits() if action == "core" else STEPS
         for step in share_tasks(list(steps.values()), level, folder / "steps", *share):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))

@@ -21,10 +21,9 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial, wraps
 from importlib import import_module
-from itertools import count
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import parallel_config
@@ -32,7 +31,7 @@ from joblib.externals.loky.backend import reduction
 from joblib.parallel import BatchedCalls
 from scipy import sparse
 from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
@@ -88,15 +87,20 @@ def _choose_parameters(estimator, X):
     }
 
 
-def _refuse(estimator, X):
+def _refuse_if(is_unknown, reason):
+    """Raise an error that leaves a fit to scikit-learn."""
+    if is_unknown:
+        raise NotImplementedError(reason)
+
+
+def _check(estimator, X):
     """Raise an error for parameters and data that fastlin does not take."""
     # Of all parameters, also those that fastlin does not look at.
     check_parameters(estimator)
-    if _is_of_array_api(X):
-        raise NotImplementedError("array_api_dispatch is set, and X is no NumPy array")
+    _refuse_if(_is_of_array_api(X), "array_api_dispatch is set, and X is no NumPy array")
     # Before scikit-learn 1.8.
-    if getattr(estimator, "multi_class", "deprecated") not in ("deprecated", "auto"):
-        raise NotImplementedError(f"multi_class={estimator.multi_class!r}")
+    multi_class = getattr(estimator, "multi_class", "auto")
+    _refuse_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
 
 
 def _is_of_array_api(X):
@@ -104,11 +108,10 @@ def _is_of_array_api(X):
     return not is_known and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, estimator, X, y, sample_weight=None, **params):
+def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
-    _refuse(estimator, X)
-    if read_columns(y)[1] is not None:
-        raise NotImplementedError("soft labels, which scikit-learn refuses")
+    _check(estimator, X)
+    _refuse_if(read_columns(y)[1] is not None, "soft labels, which scikit-learn refuses")
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
         X, y = _penalize_intercept(estimator, X, y)
@@ -121,8 +124,7 @@ def _prepare_linear(name, estimator, X, y, sample_weight=None, **params):
 def _penalize_intercept(estimator, X, y):
     """Return data of a fit whose last coefficient is liblinear's intercept, which is penalised."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
-    if len(np.unique(y)) > 2:
-        raise NotImplementedError("liblinear with three classes and more")
+    _refuse_if(len(np.unique(y)) > 2, "liblinear with three classes and more")
     if estimator.fit_intercept:
         ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
         X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
@@ -153,15 +155,13 @@ def _keep_linear(estimator, model):
     _take_over(estimator, model, left_out)
 
 
-def _prepare_network(estimator, X, *labels_and_weights):
+def _prepare_network(_, estimator, X, *labels_and_weights):
     """Return what fits a model for MLPClassifier, and what keeps the model."""
-    _refuse(estimator, X)
-    if estimator.warm_start:
-        raise NotImplementedError("warm_start goes on from scikit-learn's own state")
-    known = inspect.signature(_find_class("MLPClassifier")).parameters
-    model = estimators.MLPClassifier(**{name: getattr(estimator, name) for name in known})
+    _check(estimator, X)
+    _refuse_if(estimator.warm_start, "warm_start goes on from scikit-learn's own state")
     # scikit-learn computes in the type of X.
-    model.dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+    dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+    model = _translate("MLPClassifier", estimator, dtype=dtype)
     return partial(model.fit, X, *labels_and_weights), partial(_keep_network, estimator)
 
 
@@ -172,46 +172,16 @@ def _keep_network(estimator, model):
     _take_over(estimator, made)
 
 
-class _Noted(ClassifierMixin, BaseEstimator):
-    """Notes what a tool fits an estimator to, so that all of its fits can be made side by side.
+def _note(self, X, y, sample_weight=None):
+    """Note rows, labels and weights: the `fit` of what a tool makes copies of, so that all are fitted side by side."""
+    # Its import needs Numba, which takes 0.3 s.
+    from fastlin.estimators.many_fits import pack
 
-    It makes the copies that a tool asks for, and tells parameters, without the inspection that scikit-learn does.
-    """
-
-    def __init__(self, estimator, random_state=None):
-        self.estimator, self.random_state = estimator, random_state
-
-    def __sklearn_clone__(self):
-        """Return another one, for the same estimator."""
-        return _Noted(self.estimator)
-
-    def get_params(self, deep=True):
-        """Return the parameters that tools ask for."""
-        return {"estimator": self.estimator, "random_state": self.random_state}
-
-    def fit(self, X, y, sample_weight=None):
-        """Note rows, labels and weights."""
-        # Its import needs Numba, which takes 0.3 s.
-        from fastlin.estimators.many_fits import pack
-
-        self.classes_, labels = encode_labels(np.ravel(y))
-        if len(self.classes_) != 2:
-            raise NotImplementedError(f"{len(self.classes_)} classes in one of many fits")
-        validate_data(self, X, skip_check_array=True)
-        self.X_, self.n_rows_, self.unpack_ = X, len(labels), pack(labels, sample_weight)
-        return self
-
-    def learn(self, model, fits, k):
-        """Return a copy of the estimator with what a model has read, and fit k of some Fits has learned."""
-        fitted = clone(self.estimator)
-        if self.random_state is not None:
-            fitted.random_state = self.random_state
-        _take_over(fitted, model)
-        fitted.classes_, fitted.n_samples_fit_ = self.classes_, self.n_rows_
-        fitted.coef_, fitted.intercept_ = fits.coef[k].copy(), fits.intercept[k].copy()
-        fitted.n_iter_, fitted.certificate_ = fits.n_iter[k : k + 1], float(fits.certificates[k])
-        fitted.converged_ = bool(fits.converged[k])
-        return fitted
+    self.classes_, labels = encode_labels(np.ravel(y))
+    _refuse_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of many fits")
+    validate_data(self, X, skip_check_array=True)
+    self.n_samples_fit_, self.noted_ = len(labels), (X, pack(labels, sample_weight))
+    return self
 
 
 def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
@@ -219,17 +189,19 @@ def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
     from fastlin.estimators.many_fits import fit_tasks
 
     check_parameters(tool)
-    inner = tool.estimator
-    _refuse(inner, X)
-    if inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping):
-        raise NotImplementedError("many fits by liblinear, with warm_start or with weights of some classes")
-    if has_callbacks(inner) or get_config()["enable_metadata_routing"]:
-        raise NotImplementedError("many fits with callbacks or metadata routing")
+    inner, noted = tool.estimator, copy(tool)
+    _check(inner, X)
+    is_other = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
+    _refuse_if(is_other, "many fits by liblinear, with warm_start or with weights of some classes")
+    is_told = has_callbacks(inner) or get_config()["enable_metadata_routing"]
+    _refuse_if(is_told, "many fits with callbacks or metadata routing")
     whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
-    if any(getattr(tool, name, value) != value for name, value in whole.items()):
-        raise NotImplementedError("BaggingClassifier with parts of the columns, oob_score or warm_start")
-    noted = copy(tool)
-    noted.estimator = _Noted(inner)
+    is_part = any(getattr(tool, name, value) != value for name, value in whole.items())
+    _refuse_if(is_part, "BaggingClassifier with parts of the columns, oob_score or warm_start")
+    noted.estimator, kind = clone(inner), type(inner)
+    # A clone takes 70 microseconds more than a copy, since scikit-learn inspects the constructor.
+    noting = type(kind.__name__, (kind,), {"fit": _note, "__sklearn_clone__": copy})
+    noted.estimator.__class__ = noting
     if sample_weight is not None:
         params["sample_weight"] = sample_weight
     generator = check_random_state(getattr(tool, "random_state", None))
@@ -238,71 +210,76 @@ def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
         # What is noted stays in this process, and the tool's own estimator has been checked.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
             original(noted, X, y, **params)
-        fits = [each for each in noted.estimators_ if isinstance(each, _Noted)]
-        if not fits or any(each.X_ is not fits[0].X_ for each in fits):
-            raise NotImplementedError("fits of different rows")
+        fits = [each for each in noted.estimators_ if type(each) is noting]
+        rows, tasks = zip(*(vars(each).pop("noted_") for each in fits), strict=True) if fits else ([], [])
+        _refuse_if(not fits or any(each is not rows[0] for each in rows), "fits of different rows")
     except BaseException:
         # scikit-learn's own fit draws the same.
         generator.set_state(state)
         raise
-    rows = fits[0].X_
     model = clone(inner)
     if not isinstance(inner, estimators.LogisticRegression):
-        model = _translate("LogisticRegression", model, **_choose_parameters(model, rows))
-    run = partial(fit_tasks, model, rows, lambda k: fits[k].unpack_(), len(fits), sample_weight)
-    return run, partial(_keep_tool, tool, noted, model)
+        model = _translate("LogisticRegression", model, **_choose_parameters(model, rows[0]))
+    run = partial(fit_tasks, model, rows[0], lambda k: tasks[k](), len(fits), sample_weight)
+    return run, partial(_keep_tool, tool, noted, fits, model)
 
 
-def _keep_tool(tool, noted, model, found):
+def _keep_tool(tool, noted, fits, model, found):
     """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
-    numbers = count()
-    learned = [
-        each.learn(model, found, next(numbers)) if isinstance(each, _Noted) else each for each in noted.estimators_
-    ]
+    for k, fitted in enumerate(fits):
+        fitted.__class__ = type(tool.estimator)
+        _take_over(fitted, model)
+        fitted.coef_, fitted.intercept_ = found.coef[k].copy(), found.intercept[k].copy()
+        fitted.n_iter_, fitted.certificate_ = found.n_iter[k : k + 1], float(found.certificates[k])
+        fitted.converged_ = bool(found.converged[k])
     given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
-    vars(tool).update({**vars(noted), **given, "estimators_": learned})
+    vars(tool).update({**vars(noted), **given})
 
 
-# Where each class lies, and what prepares its fits.
-PATCHED: dict[str, tuple[str, Callable[..., Any]]] = {
-    "LogisticRegression": ("sklearn.linear_model", partial(_prepare_linear, "LogisticRegression")),
-    "LogisticRegressionCV": ("sklearn.linear_model", partial(_prepare_linear, "LogisticRegressionCV")),
-    "BaggingClassifier": ("sklearn.ensemble", _prepare_tool),
-    "OneVsRestClassifier": ("sklearn.multiclass", _prepare_tool),
-    "MultiOutputClassifier": ("sklearn.multioutput", _prepare_tool),
-    "MLPClassifier": ("sklearn.neural_network", _prepare_network),
+class Patched(NamedTuple):
+    """Where scikit-learn has a class, what prepares its fits, and whether these are fits of a tool's estimators."""
+
+    module: str
+    prepare: Callable[..., Any]
+    is_tool: bool = False
+
+
+PATCHED = {
+    "LogisticRegression": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegression")),
+    "LogisticRegressionCV": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegressionCV")),
+    "BaggingClassifier": Patched("sklearn.ensemble", _prepare_tool, is_tool=True),
+    "OneVsRestClassifier": Patched("sklearn.multiclass", _prepare_tool, is_tool=True),
+    "MultiOutputClassifier": Patched("sklearn.multioutput", _prepare_tool, is_tool=True),
+    "MLPClassifier": Patched("sklearn.neural_network", _prepare_network),
 }
 # Networks are patched by name alone.
 DEFAULT = [name for name in PATCHED if name != "MLPClassifier"]
 
 
 def _find_class(name):
-    return getattr(import_module(PATCHED[name][0]), name)
+    return getattr(import_module(PATCHED[name].module), name)
 
 
-def _is_fitted_here(name, estimator):
-    """Say whether fastlin tries the fits of an estimator: those of tools where they are of logistic regressions."""
-    if PATCHED[name][1] is not _prepare_tool:
-        return True
-    inner = type(estimator.estimator)
-    is_scikit_learns = inner is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
-    return inner is estimators.LogisticRegression or is_scikit_learns
+def _has_logistic_regressions(tool):
+    """Say whether a tool fits logistic regressions of fastlin, or of scikit-learn while these are patched."""
+    kind = type(tool.estimator)
+    is_patched = kind is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
+    return kind is estimators.LogisticRegression or is_patched
 
 
 def _make_fit(name, original):
-    _, prepare = PATCHED[name]
-    prepare = partial(prepare, original) if prepare is _prepare_tool else prepare
+    _, prepare, is_tool = PATCHED[name]
     signature = inspect.signature(original)
 
     @wraps(original)
     def fit(self, *args, **kwargs):
         # Another package may call this method after the end of the patch.
         is_in_use = _replaced.get(name, {}).get("fit") is fit
-        if not (is_in_use and _is_fitted_here(name, self)):
+        if not is_in_use or (is_tool and not _has_logistic_regressions(self)):
             return original(self, *args, **kwargs)
         try:
             given = signature.bind(self, *args, **kwargs)
-            run, keep = prepare(*given.args, **given.kwargs)
+            run, keep = prepare(original, *given.args, **given.kwargs)
             # Called without a frame between, so that warnings name the line of the user's fit.
             keep(run())
             _count(name)

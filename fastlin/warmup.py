@@ -139,15 +139,3 @@ STEPS = {
     },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
 }
-
-# What a wheel holds without a setting of its build. One of two processes begins with the first step, the other in the
-# middle.
-CORE = {
-    "first fits": partial(fit_first, "float64", 200, 8, 3),
-    "first fits, float32": partial(fit_first, "float32", 200, 8, 3),
-    "L1, float32": partial(fit_first, "float32", 40, 20, 2, l1_ratio=1, C=1000),
-    "many columns": partial(fit_first, "float64", 5_000, 400, 10, max_iter=3),
-    "many rows": partial(fit_first, "float64", 4_000, 40, 3),
-    "many rows, float32": partial(fit_first, "float32", 4_000, 40, 3),
-    "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=1000),
-}

@@ -25,6 +25,7 @@ from repository import ROOT, read
 
 import fastlin
 from fastlin.kernels.machine import levels
+from fastlin.solvers import quadratic
 
 # By their paths, as the backend's folder is on no search path outside of a build.
 BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY = (
@@ -110,6 +111,15 @@ def test_signatures_of_all_processes_are_compiled_once(tmp_path):
     for n_noted in (2, 1):
         (tmp_path / f"signatures-{n_noted}").write_bytes(pickle.dumps(noted[:n_noted]))
     assert WORKER["read_signatures"](tmp_path) == noted
+
+
+@pytest.mark.parametrize("name", ["L1", "L1, float32"])
+def test_coefficients_become_zero_in_newtons_steps(name, monkeypatch):
+    # A kernel of its own removes them, which a wheel has to hold.
+    removed, remove = [], quadratic.remove_row
+    monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
+    WORKER["list_first_fits"]()[name]()
+    assert removed
 
 
 def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, monkeypatch, machine):

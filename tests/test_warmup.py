@@ -5,8 +5,7 @@ import json
 import pytest
 from conftest import run_program
 
-from fastlin.solvers import quadratic
-from fastlin.warmup import CORE, STEPS
+from fastlin.warmup import STEPS
 
 # Runs steps of the warm-up by their names, in a process in which nothing is compiled, and prints which fits need more.
 PROGRAM = """
@@ -92,12 +91,3 @@ def test_after_a_warm_up_nothing_is_compiled():
 def test_every_kind_is_a_step():
     names = "fit_small fit_large fit_sparse fit_table fit_l1 fit_many fit_network train_model"
     assert {step.func.__name__ for step in STEPS.values()} == set(names.split())
-
-
-@pytest.mark.parametrize("name", [name for name in CORE if name.startswith("L1")])
-def test_coefficients_become_zero_in_newtons_steps(name, monkeypatch):
-    # A kernel of its own removes them, which a wheel has to hold.
-    removed, remove = [], quadratic.remove_row
-    monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
-    CORE[name]()
-    assert removed

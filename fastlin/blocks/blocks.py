@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from fastlin.blocks.descriptions import Description, describe_rows, join_descriptions, read_type
 from fastlin.containers import read_container, read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
@@ -25,15 +25,6 @@ BLOCK_BYTES = 64 << 20
 READ_AHEAD = 128 << 10
 # What follows the numbers of its rows in the name of a block of an array, and what loads the array.
 Source: TypeAlias = tuple[str, Callable[[], Array]]
-ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
-
-
-class Kind(NamedTuple):
-    """What all blocks have in common: their number of columns, the type of DTYPES that they are read in, and how."""
-
-    d: int
-    dtype: np.dtype[Any]
-    is_sparse: bool
 
 
 class Blocks:
@@ -133,13 +124,11 @@ class Blocks:
         n_read = 0
         for n_read, X in enumerate(self._read(), 1):
             if n_read <= len(self):
-                name = self.names[n_read - 1]
-                read_type(X, name)
                 shape = int(self.borders[n_read] - self.borders[n_read - 1]), self.shape[1]
                 if X.shape != shape or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
                     raise DataChangedError(
-                        f"{name} has changed: it was {shape} {self.dtype} when the blocks were made, and is {X.shape} "
-                        f"{X.dtype} now."
+                        f"{self.names[n_read - 1]} has changed: it was {shape} {self.dtype} when the blocks were made, "
+                        f"and is {X.shape} {X.dtype} now."
                     )
                 yield X
         if n_read != len(self):
@@ -152,12 +141,13 @@ class Blocks:
         raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
 
 
-def join_blocks(
-    read: Callable[[], Iterator[Any]], lengths: Iterable[int], names: Sequence[str], kind: Kind, **known: Any
-) -> Blocks:
-    """Return Blocks of a kind, with the number of rows of each; further arguments go to Blocks."""
-    borders = np.append(0, np.cumsum(list(lengths), dtype=np.int64))
-    return Blocks(read, borders, names, (borders[-1], kind.d), kind.dtype, **known)
+def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **known: Any) -> Blocks:
+    """Return Blocks of pieces that must be alike; further arguments go to Blocks."""
+    whole = join_descriptions(pieces, "blocks")
+    borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
+    row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
+    names = [piece.name for piece in pieces]
+    return Blocks(read, borders, names, (borders[-1], whole.shape[1]), whole.dtype, row_lengths=row_lengths, **known)
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
@@ -177,50 +167,6 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
-def read_type(X: Any, name: str) -> np.dtype[Any]:
-    """Return the type of DTYPES that a block X is read in."""
-    if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
-        found = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
-        raise ValueError(f"{name} is a {found}. {ACCEPTED}")
-    return choose_type(X.dtype)
-
-
-def find_kind(X: Any, name: str, first: Kind | None) -> Kind:
-    """Return the Kind of a block X, which must be the first one's, unless X itself is the first."""
-    dtype = read_type(X, name)
-    kind = Kind(X.shape[1], dtype, sparse.issparse(X))
-    if first is not None and kind != first:
-        found, expected = (
-            f"{'sparse' if each.is_sparse else 'dense'} {each.dtype} with {each.d} columns" for each in (kind, first)
-        )
-        raise ValueError(f"{name} is {found}, but the first is {expected}. All blocks must be alike.")
-    return kind
-
-
-def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, int]:
-    """Return the number of entries, and of the longest row's, of CSR X and of the blocks before it."""
-    lengths = np.diff(X.indptr)
-    return before[0] + int(lengths.sum()), max(before[1], int(lengths.max(initial=0)))
-
-
-def digest_rows(X: Any) -> bytes:
-    """Return what tells one block from another: the first, middle and last row, or such entries of CSR rows."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
-        middle = len(array) // 2
-        digest.update(str(array.shape).encode())
-        for part in (array[:1], array[middle : middle + 1], array[-1:]):
-            digest.update(part.tobytes())
-    return digest.digest()
-
-
-def digest_values(values: ArrayLike | None) -> bytes:
-    """Return a digest of labels, weights or offsets, or of none."""
-    array = np.asarray(values)
-    told = repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes()
-    return hashlib.blake2b(told, digest_size=16).digest()
-
-
 def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
     """Return labels or weights as an array (n,), or None where there are none; those in columns are soft labels."""
     if each is None:
@@ -237,7 +183,8 @@ def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntAr
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
         raise ValueError(f"rows_per_block must be a whole number of at least 1, got {rows_per_block!r}")
-    return np.append(np.arange(0, n_rows, rows_per_block), n_rows)
+    # Without rows there is one block all the same, which has the columns.
+    return np.append(np.arange(0, max(n_rows, 1), rows_per_block), n_rows)
 
 
 def from_arrays(
@@ -286,40 +233,40 @@ def from_arrays(
     arrays: list[Any] = list(X) if isinstance(X, (list, tuple)) else [X]
     if not arrays:
         raise ValueError("X is an empty list; it must hold at least one array.")
-    sources: list[Source] = []
-    kind: Any = None
-    for number, array in enumerate(arrays):
-        name = "X" if len(arrays) == 1 else f"array {number}"
+    names = ["X"] if len(arrays) == 1 else [f"array {number}" for number in range(len(arrays))]
+    for name, array in zip(names, arrays, strict=True):
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse; blocks.from_csr takes sparse rows.")
-        kind = find_kind(array, name, kind)
-        sources.append(("" if name == "X" else f" of {name}", partial(np.asanyarray, array)))
-    return cut_sources(sources, kind, rows_per_block, y=y, sample_weight=sample_weight)
+        read_type(array, name)
+    suffixes = ["" if name == "X" else f" of {name}" for name in names]
+    sources = [(suffix, partial(np.asanyarray, array)) for suffix, array in zip(suffixes, arrays, strict=True)]
+    return cut_sources(sources, rows_per_block, y=y, sample_weight=sample_weight)
 
 
 def cut_sources(
-    sources: Iterable[Source], kind: Kind, rows_per_block: int | None = None, has_files: bool = True, **known: Any
+    sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **known: Any
 ) -> Blocks:
     """Return Blocks of the arrays of all sources, whose files, if there are any, are watched.
 
     Further arguments go to Blocks.
     """
-    parts, names = [], []
+    loads, pieces = [], []
     for suffix, load in sources:
         array = load()
         check = watch_files([array] if has_files else [])
-        for first, last in pairwise(cut(len(array), kind.d * kind.dtype.itemsize, rows_per_block)):
-            parts.append((load, check, slice(first, last)))
-            names.append(f"rows {first} to {last - 1}{suffix}")
+        row_bytes = array.shape[1] * choose_type(array.dtype).itemsize
+        for first, last in pairwise(cut(len(array), row_bytes, rows_per_block)):
+            loads.append(partial(_load_rows, load, check, slice(first, last)))
+            pieces.append(describe_rows(array[first:last], f"rows {first} to {last - 1}{suffix}"))
+    return join_pieces(lambda: (load() for load in loads), pieces, **known)
 
-    def read():
-        for load, check, rows in parts:
-            check()
-            block = load()[rows]
-            read_ahead(block)
-            yield np.asarray(block, kind.dtype) if block.dtype != kind.dtype else block.view(np.ndarray)
 
-    return join_blocks(read, [rows.stop - rows.start for *_, rows in parts], names, kind, **known)
+def _load_rows(load, check, rows):
+    """Return some rows of a source as a block, after a check of its file."""
+    check()
+    block = load()[rows]
+    read_ahead(block)
+    return np.asarray(block, choose_type(block.dtype))
 
 
 def from_csr(
@@ -360,28 +307,25 @@ def from_csr(
     pieces: list[Any] = [X] if sparse.issparse(X) else list(X)
     if not pieces:
         raise ValueError("X is an empty list; it must hold at least one sparse matrix.")
-    names = [f"piece {number}" for number in range(len(pieces))]
-    kind: Any = None
-    row_lengths = 0, 0
-    for name, piece in zip(names, pieces, strict=True):
+    loads, described = [], []
+    for number, piece in enumerate(pieces):
+        name = f"piece {number}"
         if not sparse.issparse(piece):
             raise ValueError(f"{name} is a {type(piece).__name__}; blocks.from_arrays takes dense arrays.")
-        kind = find_kind(piece, name, kind)
-        row_lengths = add_row_lengths(_as_csr(piece, name), row_lengths)
-    checks = [watch_files(vars(piece).values()) for piece in pieces]
-
-    def read():
-        for name, piece, check in zip(names, pieces, checks, strict=True):
-            check()
-            yield _as_csr(piece, name).astype(kind.dtype, copy=False)
-
-    lengths = [piece.shape[0] for piece in pieces]
-    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight, row_lengths=row_lengths)
+        load = partial(_load_piece, piece, name, watch_files(vars(piece).values()))
+        loads.append(load)
+        described.append(describe_rows(load(), name))
+    return join_pieces(lambda: (load() for load in loads), described, y=y, sample_weight=sample_weight)
 
 
-def _as_csr(piece, name):
-    """Return a sparse container as CSR; one that is CSR is checked by each pass, as SparseMatrix is made of it."""
-    return piece if piece.format == "csr" else read_container(piece, name)[0]
+def _load_piece(piece, name, check):
+    """Return a sparse container as CSR, after a check of its files.
+
+    A pass checks the indices of what is CSR itself, as SparseMatrix is made of it.
+    """
+    check()
+    rows = piece if piece.format == "csr" else read_container(piece, name)[0]
+    return rows.astype(read_type(piece, name), copy=False)
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
@@ -471,51 +415,36 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
             f"make_batches must be a function that returns the batches, got {type(make_batches).__name__}: each pass "
             "over the data asks for them anew."
         )
-    lengths, digests = [], []
+    pieces: list[Description] = []
     labels: list[Array | None] = []
     weights: list[Array | None] = []
-    kind: Any = None
-    row_lengths, previous, is_reused = (0, 0), np.empty(0), False
-    for name, X, own_labels, own_weights in _read(make_batches):
-        kind, n = find_kind(X, name, kind), X.shape[0]
+    previous, is_reused = np.empty(0), False
+    for X, piece, *given in _read(make_batches):
         # Copies, since the function may fill the arrays again, or they may be parts of all of X.
-        for kept, given, what in ((labels, own_labels, "y"), (weights, own_weights, "weights")):
-            checked = check_rows(given, n, f"{what} of {name}", takes_columns=what == "y")
-            kept.append(None if checked is None else np.array(checked))
-        X = read_if_sparse(X, name)
-        if kind.is_sparse:
-            row_lengths = add_row_lengths(X, row_lengths)
-        numbers = X.data if kind.is_sparse else X
+        for kept, own, what in zip((labels, weights), given, ("y", "weights"), strict=True):
+            copied = None if own is None else np.array(own)
+            kept.append(check_rows(copied, X.shape[0], f"{what} of {piece.name}", takes_columns=what == "y"))
+        numbers = X.data if piece.is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
-        lengths.append(n)
-        digests.append({"labels": digest_values(own_labels), "rows": digest_rows(X)})
-    if kind is None:
+        pieces.append(piece)
+    if not pieces:
         raise ValueError("make_batches gave no batch; at least one is needed.")
-    y, sample_weight = _join(labels, "y"), _join(weights, "weights")
-    del weights, X, numbers, previous, own_labels, own_weights, labels
 
     def read():
-        for number, (name, X, own_labels, _) in enumerate(_read(make_batches)):
-            is_known = number < len(lengths) and read_type(X, name) == kind.dtype
-            X = read_if_sparse(X, name)
-            if is_known and X.shape == (lengths[number], kind.d):
-                found = {"labels": digest_values(own_labels), "rows": digest_rows(X)}
-                for what, digest in digests[number].items():
-                    if found[what] != digest:
-                        raise DataChangedError(
-                            f"{name} has other {what} than in the first pass. make_batches must give the same batches "
-                            "in the same order each time."
-                        )
+        for number, (X, found, *_) in enumerate(_read(make_batches)):
+            change = pieces[number].find_change(found) if number < len(pieces) else ""
+            if change:
+                raise DataChangedError(
+                    f"{found.name} {change}: make_batches must give the same batches in the same order each time."
+                )
             # A batch is computed with while the next one is made, in the same memory if the function has but one.
-            yield X.astype(kind.dtype, copy=is_reused) if is_known else X
+            yield X.astype(found.dtype, copy=is_reused)
 
-    names = [f"batch {number}" for number in range(len(lengths))]
-    sparse_lengths = row_lengths if kind.is_sparse else None
-    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight, row_lengths=sparse_lengths)
+    return join_pieces(read, pieces, y=_join(labels, "y"), sample_weight=_join(weights, "weights"))
 
 
 def _read(make_batches):
-    """Yield the name, X, y and weights of each batch; the last two may be None."""
+    """Yield X, its Description, y and weights of each batch; the last two may be None."""
     batches = make_batches()
     if not hasattr(batches, "__iter__"):
         raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")
@@ -523,7 +452,9 @@ def _read(make_batches):
         parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"batch {number} has {len(parts)} parts; a batch is X, or (X, y), or (X, y, weights).")
-        yield (f"batch {number}", *parts, None, None)[:4]
+        X, y, weights = (*parts, None, None)[:3]
+        X = read_if_sparse(X, f"batch {number}")
+        yield X, describe_rows(X, f"batch {number}", labels=y), y, weights
 
 
 def _join(parts, name):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, Kind, cut_sources
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, cut_sources
 from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.tensors import choose_type
@@ -88,9 +88,8 @@ def from_parquet(
     else:
         Path(cache).mkdir(parents=True, exist_ok=True)
         sources = [_decode_into(Path(cache), file, columns, dtype) for file in files]
-    kind = Kind(len(columns), dtype, is_sparse=False)
     known: dict[str, Any] = {"y": y, "sample_weight": weights, "feature_names": columns}
-    return cut_sources(sources, kind, has_files=cache is not None, **known)
+    return cut_sources(sources, has_files=cache is not None, **known)
 
 
 def _decode_together(files, columns, dtype):

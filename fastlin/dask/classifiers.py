@@ -19,7 +19,7 @@ from fastlin.dask.shard import average_scores, sum_scores
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.columns import check_features
-from fastlin.estimators.labels import check_offset_shape, read_probabilities
+from fastlin.estimators.labels import check_offset_shape, read_scored, read_weights
 from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
 from fastlin.estimators.parameters import limit_jobs, read_scoring
 from fastlin.kernels.machine.threads import limit_threads
@@ -431,8 +431,9 @@ def _answer_part(X, offset=None, *, model, method, empty):
 
 def _score_part(model, X, y, sample_weight, offset, scoring):
     """Return what `sum_scores` does for the rows of a partition."""
-    weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
     with limit_threads(1):
-        y = np.asarray(y)
-        y = read_probabilities(y, "y") if y.ndim == 2 and len(y) else y
+        y = read_scored(model, X, np.asarray(y), None)[0] if X.shape[0] else y
+        weights = sample_weight
+        if weights is not None:
+            weights = read_weights(np.asarray(weights, np.float64), y, are_signed=True)
         return sum_scores([model], X, y, weights, scoring, offset)

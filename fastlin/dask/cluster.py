@@ -69,7 +69,7 @@ class Placed:
     async def ask(self, client, method, *given):
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
         try:
-            coming = asyncio.ensure_future(_wait(self.actor.run(method, *given)))
+            coming = asyncio.ensure_future(self.actor.run(method, *given))
             while not (await asyncio.wait([coming], timeout=PATIENCE))[0]:
                 if self.address not in await client.nthreads():
                     return TimeoutError(f"{self.address} has left the cluster.")
@@ -236,10 +236,6 @@ def _are_same(array, other):
     """Say whether two arrays are the same memory, or both have no entries; the arrays of a type and shape."""
     is_alike = array.shape == other.shape and array.dtype == other.dtype
     return is_alike and (not len(array) or array.ctypes.data == other.ctypes.data)
-
-
-async def _wait(awaitable):
-    return await awaitable
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:

@@ -17,7 +17,7 @@ from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix,
 from fastlin.matrices.matrix import Columns, Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
 from fastlin.objective.rows import split_places
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import FloatArray
 
 NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
@@ -50,10 +50,6 @@ class ClusterMatrix(PiecewiseMatrix):
             taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
             taken.rows = rows
         return taken.matrix
-
-    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
-        """See `Matrix.select`; the rows are copied, so no row numbers remain."""
-        return self.take(rows), rows[:0]
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> ClusterPasses:
         """See `Matrix.passes`."""

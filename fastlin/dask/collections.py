@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.columns import keep_texts
+from fastlin.estimators.columns import keep_texts, read_numbers
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -27,22 +27,7 @@ def is_collection(data: object) -> bool:
 
 def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
-    dtypes = []
-    for name, dtype in frame.dtypes.items():
-        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
-        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
-            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
-        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
-    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
-
-
-def read_series(series: Any) -> Array:
-    """Return a series of pandas as an array (m,): numbers in their own type where none is missing."""
-    own = getattr(series.dtype, "numpy_dtype", None)
-    if isinstance(own, np.dtype) and own.kind in "biuf" and not series.isna().any():
-        return series.to_numpy(dtype=own)
-    return np.asarray(series)
+    return np.column_stack([read_numbers(name, column) for name, column in frame.items()])
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
@@ -56,15 +41,21 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
-    array: Any = X
-    if not isinstance(X, dask.array.Array):
-        # Each partition may have columns of several types, and of pandas' own.
-        array = X.map_partitions(read_frame, meta=read_frame(X._meta))
-    if math.isnan(array.shape[1]):
+    if math.isnan(X.shape[1]):
         raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
-    if not array.shape[1]:
-        raise ValueError(f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+    if not X.shape[1]:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    return _to_array(X)
+
+
+def _to_array(values):
+    """Return a collection as a Dask array whose chunks hold whole rows."""
+    array = values
+    if not isinstance(values, dask.array.Array):
+        # Each partition may have columns of several types, and of pandas' own.
+        read = read_frame if values.ndim == 2 else np.asarray
+        array = values.map_partitions(read, meta=read(values._meta))
+    return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
 def cut_alike(
@@ -75,17 +66,11 @@ def cut_alike(
         return None
     if not is_collection(values):
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
-    array = values
-    if not isinstance(array, dask.array.Array):
-        is_table = array.ndim == 2
-        meta = np.empty((0, array.shape[1]) if is_table else 0)
-        array = array.map_partitions(read_frame if is_table else read_series, meta=meta)
+    array = _to_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 and not (takes_columns and array.ndim == 2):
         raise ValueError(f"{name} must have one dimension, got the shape {array.shape}.")
-    if array.ndim == 2 and array.numblocks[1] > 1:
-        array = array.rechunk({1: -1})
     lengths, own_lengths = rows.chunks[0], array.chunks[0]
     if not any(map(math.isnan, lengths + own_lengths)):
         if sum(lengths) != sum(own_lengths):
@@ -103,12 +88,9 @@ def cut_alike(
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
     """Return a tuple of delayed blocks for each partition, one of each array, optimised together; None for no array."""
-    given = [array for array in arrays if array is not None]
-    optimised = iter(dask.optimize(*given))
+    optimised = dask.optimize(*arrays)
+    none = [None] * optimised[0].numblocks[0]
     delayed = [
-        [None] * given[0].numblocks[0]
-        if array is None
-        else next(optimised).to_delayed(optimize_graph=False).ravel().tolist()
-        for array in arrays
+        none if array is None else array.to_delayed(optimize_graph=False).ravel().tolist() for array in optimised
     ]
     return list(zip(*delayed, strict=True))

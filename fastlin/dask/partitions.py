@@ -12,14 +12,14 @@ import distributed
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.blocks.descriptions import join_descriptions
 from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import decode, describe, encode, name_partition
+from fastlin.dask.parts import decode, encode, name_partition, tell
 from fastlin.estimators.columns import refuse_categories, remember_features
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import TrainingData, are_certain, make_training_data
-from fastlin.tensors import choose_type
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -97,26 +97,31 @@ def read_partitions(
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
     decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    described = client.map(describe, decoded, pure=False)
+    described = client.map(tell, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
         descriptions, *told = zip(*client.gather(described), strict=True)
-        shape, dtype, *facts = _describe_matrix(descriptions)
+        filled = [each for each in descriptions if each.shape[0]]
+        if not filled:
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        whole = join_descriptions(filled, "partitions", are_of_one_type=False)
         own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
         if own_y.ndim == 2 and are_certain(own_y):
             found = f"zeros and ones in {own_y.shape[1]} columns"
             raise ValueError(f"y should be a 1d array, got {found} instead: several labels a row need X in memory.")
         data = make_training_data(estimator, None, own_y, own_weight, own_offset, classes)
         parts = [
-            client.submit(encode, part, dtype, known, pure=False)
+            client.submit(encode, part, whole.dtype, known, pure=False)
             for part, known in zip(decoded, descriptions, strict=True)
         ]
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
-    remember_features(estimator, shape[1], name_columns(X))
-    lengths = [known.shape[0] for known in descriptions]
-    matrix = ClusterMatrix(Cluster(client, parts, lengths, worker_timeout, known_workers), shape, dtype, *facts)
+    remember_features(estimator, rows.shape[1], name_columns(X))
+    pieces = [(known.shape[0], known.dtype) for known in descriptions]
+    cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
+    facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
+    matrix = ClusterMatrix(cluster, *facts, pieces)
     return DaskTrainingData(**{**vars(data), "matrix": matrix}, sample_weight=own_weight)
 
 
@@ -166,28 +171,3 @@ def _choose_workers(client, n, held, worker_timeout):
     threads = find_running(client)
     addresses = [address for address in sorted(threads) for _ in range(threads[address])]
     return [addresses[number * len(addresses) // n] for number in range(n)] if addresses else [None] * n
-
-
-def _describe_matrix(known):
-    """Return what a PiecewiseMatrix is made of from the Descriptions of its partitions, which must be alike."""
-    pieces = [(each.shape[0], each.dtype) for each in known]
-    known = [each for each in known if each.shape[0]]
-    if not known:
-        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    first = known[0]
-    for each in known[1:]:
-        if each.shape[1] != first.shape[1] or each.is_sparse != first.is_sparse:
-            kinds = ["sparse" if one.is_sparse else "dense" for one in (each, first)]
-            raise ValueError(
-                f"{each.name} of X is {kinds[0]} with {each.shape[1]} columns, but {first.name} is {kinds[1]} with "
-                f"{first.shape[1]}. All partitions must be alike."
-            )
-    dtype = np.result_type(*(each.dtype for each in known))
-    return (
-        (sum(each.shape[0] for each in known), first.shape[1]),
-        choose_type(dtype),
-        first.is_sparse,
-        sum(each.n_entries for each in known),
-        max(each.longest_row for each in known),
-        pieces,
-    )

@@ -343,7 +343,7 @@ def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> Fl
     """Return sample weights of which only ratios count, also below zero, or None; smaller ones if the sum overflows."""
     if sample_weight is None:
         return None
-    weights = _read_weights(sample_weight, labels, are_signed)
+    weights = read_weights(sample_weight, labels, are_signed)
     if are_signed:
         check_some_count(weights)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -366,7 +366,7 @@ def weigh_rows(
     if sample_weight is None and class_weight is None:
         return None, soft
     # A copy of our own, since scikit-learn may return what nobody may write to.
-    weights = np.array(_read_weights(sample_weight, labels))
+    weights = np.array(read_weights(sample_weight, labels))
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.
         shares = weights / choose_unit(weights.max(initial=0.0))
@@ -386,7 +386,7 @@ def weigh_rows(
     return weights, soft
 
 
-def _read_weights(sample_weight, labels, are_signed=False):
+def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
     """Return sample weights of rows with labels as float64 (n,), all ones where they are None."""
     with named("sample_weight"):
         given = read_in_place(sample_weight, "sample_weight")

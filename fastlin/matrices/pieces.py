@@ -53,6 +53,10 @@ class PiecewiseMatrix(Matrix):
         super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MOST_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
+    def select(self, rows: IntArray) -> tuple[Matrix, IntArray]:
+        """See `Matrix.select`; the rows are copied into memory, so no row numbers remain."""
+        return self.take(rows), rows[:0]
+
 
 class PiecewisePasses(Passes):
     """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms.
@@ -224,10 +228,6 @@ class BlockMatrix(PiecewiseMatrix):
         for first, last, block in self.read():
             places = np.flatnonzero((rows >= first) & (rows < last))
             yield places, rows[places] - first, block
-
-    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
-        """See `Matrix.select`; the rows are copied into memory, so no row numbers remain."""
-        return self.take(rows), rows[:0]
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
         """See `Matrix.transposed`; one pass reads the columns that will be used, and they are not kept."""

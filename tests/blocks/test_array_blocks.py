@@ -97,15 +97,15 @@ def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, k
         (from_arrays, [X.astype(complex)], "of complex64|of complex128"),
         (from_arrays, ["X.npy"], "X is a str"),
         (from_arrays, [ROWS], "from_csr takes sparse rows"),
-        (from_arrays, [[X, X[:, :2]]], "array 1 is dense float32 with 2 columns, but the first is .* 3 columns"),
-        (from_arrays, [[X, X.astype(float)]], "array 1 is dense float64"),
+        (from_arrays, [[X, X[:, :2]]], "array 1 of X is 100 x 2 float32, dense, but .* array 0 is 100 x 3 float32"),
+        (from_arrays, [[X, X.astype(float)]], "array 1 of X is 100 x 3 float64, dense"),
         (from_arrays, [X, [1, 2]], r"y must have one entry for each of the 100 rows .* shape \(2,\)"),
         (from_arrays, [X, None, [[1]]], "sample_weight must have one entry"),
         (from_arrays, [X, None, None, 0], "rows_per_block must be a whole number of at least 1, got 0"),
         (from_arrays, [X, None, None, 1.5], "rows_per_block"),
         (from_csr, [[]], "X is an empty list"),
         (from_csr, [[X]], "from_arrays takes dense arrays"),
-        (from_csr, [[ROWS, ROWS[:, :1]]], "piece 1 is sparse float32 with 1 col"),
+        (from_csr, [[ROWS, ROWS[:, :1]]], "piece 1 of X is 100 x 1 float32, sparse"),
     ],
 )
 def test_bad_arrays_are_named(make, given, message):
