@@ -17,7 +17,7 @@ from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix,
 from fastlin.matrices.matrix import Columns, Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
 from fastlin.objective.rows import split_places
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import FloatArray
 
 NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
@@ -51,10 +51,6 @@ class ClusterMatrix(PiecewiseMatrix):
             taken.rows = rows
         return taken.matrix
 
-    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
-        """See `Matrix.select`; the rows are copied, so no row numbers remain."""
-        return self.take(rows), rows[:0]
-
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> ClusterPasses:
         """See `Matrix.passes`."""
         return ClusterPasses(self, samples, scaling, n_rows_coef)
@@ -64,11 +60,6 @@ class ClusterPasses(PiecewisePasses):
     """The sums over rows that an objective is made of, by calls to all workers."""
 
     _matrix: ClusterMatrix
-
-    def __init__(self, matrix: ClusterMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
-        counts = [n for n, _ in matrix.pieces]
-        # A tree has as many joins above each of its leaves at most.
-        super().__init__(matrix, samples, scaling, n_rows_coef, counts, (len(counts) - 1).bit_length())
 
     def _evaluate(self, parameters, probabilities):
         return self._sum(evaluate, add_evaluated, parameters)

@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import objective_over
 
 import fastlin.inference.information as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.information import Information, find_optimum
-from fastlin.objective import Objective
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -17,7 +17,7 @@ from .conftest import infer, make_rows
 
 def make_objective(n_classes):
     X, y = make_rows(n_classes, n=600, d=4)
-    return Objective.over(X, y, n_classes)
+    return objective_over(X, y, n_classes)
 
 
 def minimize(objective):
