@@ -10,7 +10,8 @@ from benchmarks.data import load_pixels
 from benchmarks.problems import Scores
 from benchmarks.races import FASTLIN, TURNS, Race, Rule, measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.objective import Objective
+from fastlin.matrices import as_matrix
+from fastlin.objective import Objective, Penalty, Rows, choose_coordinates, make_samples
 
 N_ROWS = 60_000
 N_CLASSES = 10
@@ -43,7 +44,10 @@ class FusedPass:
     """The pass of fastlin over X for J and its gradient at coef (K, d) and intercept (K,), in its own coordinates."""
 
     def __init__(self, X, labels, n_classes, coef, intercept):
-        self.objective = Objective.over(X, labels, n_classes, l2=L2)
+        matrix, factors = as_matrix(X), np.ones(X.shape[1])
+        coordinates = choose_coordinates(matrix.measure(), L2, factors, fit_intercept=True)
+        rows = Rows(matrix, make_samples(labels), n_classes, coordinates, fit_intercept=True)
+        self.objective = Objective(rows, Penalty.of(rows, L2, 0.0, factors, group_by_class=False))
         self.parameters = self.objective.coordinates.to_parameters(
             coef.astype(np.float64), intercept.astype(np.float64)
         )

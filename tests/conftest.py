@@ -27,7 +27,18 @@ from fastlin.contenders import CONTENDERS
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
-from fastlin.objective import Objective, Point
+from fastlin.matrices import as_matrix
+from fastlin.objective import (
+    Box,
+    Objective,
+    Penalty,
+    Point,
+    Rows,
+    choose_coordinates,
+    fill_factors,
+    make_samples,
+    weigh_by_counts,
+)
 from fastlin.solvers.choose import Beginning, Fit
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
@@ -202,11 +213,35 @@ LAYOUTS = {
 }
 
 
+def objective_over(
+    X,
+    labels,
+    n_classes,
+    *,
+    weights=None,
+    l2=0.0,
+    l1=0.0,
+    penalty_factors=None,
+    group_by_class=False,
+    fit_intercept=True,
+    numbers=None,
+    bounds=None,
+    **by_rows,
+):
+    """Return J over the numbered rows of X, None for all; by_rows are offsets and targets of `make_samples`."""
+    matrix, samples = as_matrix(X), make_samples(labels, weights, numbers, **by_rows)
+    columns = matrix.measure(weights if numbers is None else weigh_by_counts(numbers, weights, matrix.shape[0]))
+    factors = fill_factors(penalty_factors, matrix.shape[1])
+    coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
+    rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
+    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_by_class, Box.of(bounds, coordinates.scale)))
+
+
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
     """Return an objective and parameters whose scores are of order one."""
     X, labels, weights, _, _ = make_problem(n, d, n_classes, dtype, seed=seed)
     X = change_columns(X, columns)
-    objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, **options)
+    objective = objective_over(X, labels, n_classes, weights=weights if weighted else None, **options)
     parameters = np.random.default_rng(seed + 1).normal(size=objective.shape)
     if not objective.fit_intercept:
         parameters[:, -1] = 0

@@ -61,11 +61,6 @@ class ClusterPasses(PiecewisePasses):
 
     _matrix: ClusterMatrix
 
-    def __init__(self, matrix: ClusterMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
-        counts = [n for n, _ in matrix.pieces]
-        # A tree has as many joins above each of its leaves at most.
-        super().__init__(matrix, samples, scaling, n_rows_coef, counts, (len(counts) - 1).bit_length())
-
     def _evaluate(self, parameters, probabilities):
         return self._sum(evaluate, add_evaluated, parameters)
 

@@ -170,7 +170,7 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         strength = strengths[place] * (1.0 if weights is None or has_strength else total / weights.sum())
         posed[place] = l2, l1 = of_l2 * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
-        return lot.Problem(labels, l2, weights, parameters, l1)
+        return lot.Variant(labels, l2, weights, parameters, l1)
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol

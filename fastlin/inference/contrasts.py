@@ -66,7 +66,7 @@ class Contrasts:
 
     def list_units(self, places: IntArray) -> sparse.csr_array:
         """Return the map (K' q, K (d + 1)) from parameters to the coefficients of some columns, class by class."""
-        scale, shift = self.coordinates.scaling
+        scale, shift = self.coordinates.scale, self.coordinates.shift
         # Of one class: shifts of columns go into the intercept.
         units = sparse.diags_array(np.append(scale, 1.0), format="lil")
         units[-1, :-1] = shift

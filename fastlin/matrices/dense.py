@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, join_column_statistics
-from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
+from fastlin.kernels.linear.columnwise import TiledRows, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -34,7 +34,6 @@ from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Sampl
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
@@ -212,24 +211,6 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
     return n_blocks if K < MANY_CLASSES else min(n_blocks, max(2, n_rows // BLOCK_ROWS))
 
 
-def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: FloatType, folds: bool) -> int:
-    """Return the rows of a tile of a pass; `folds` is the field of Plan."""
-    if folds:
-        return count_tile_rows_in_place(n_features, itemsize)
-    return count_tile_rows(n_features, n_rows_coef, np.dtype(precision).itemsize)
-
-
-def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
-    """Return `Passes.longest_product` and `longest_sum`, which follow from lanes, tiles and blocks."""
-    longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
-    if is_copied(n_rows, n_features, n_rows_coef):
-        return longest_product, sum(count_tiles(n_rows, n_features + 1))
-    n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
-    folds = (False, True) if n_rows_coef == 1 else (False,)
-    tiles = [count_tile(n_features, n_rows_coef, itemsize, np.float64, each) for each in folds]
-    return longest_product, n_blocks + max(t - (-n_rows // (n_blocks * t)) for t in tiles)
-
-
 class Plan(NamedTuple):
     """How passes in a precision are made."""
 
@@ -252,7 +233,6 @@ class DensePasses(Passes):
         self._n_blocks = beside.n_blocks if beside else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
-        self.longest_product, self.longest_sum = count_roundings(self._n_rows, d, K, X.itemsize)
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
             self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
@@ -335,8 +315,12 @@ class DensePasses(Passes):
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
-            tile_rows = count_tile(X.shape[1], K, X.itemsize, precision, folds)
-            tile_rows = tile_rows if self._beside is None else self._beside.tile_rows
+            if self._beside is not None:
+                tile_rows = self._beside.tile_rows
+            elif folds:
+                tile_rows = count_tile_rows_in_place(X.shape[1], X.itemsize)
+            else:
+                tile_rows = count_tile_rows(X.shape[1], K, np.dtype(precision).itemsize)
             self._plans[precision] = Plan(scaling, tile_rows, folds)
         return self._plans[precision]
 
@@ -360,19 +344,23 @@ class ColumnPasses(DensePasses):
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
+        self._tiles: TiledRows | None = None
 
-    @cached_property
-    def by_columns(self) -> TiledRows:
-        """The columns, scaled, centred and followed by ones, with the samples of a pass."""
-        found = TiledRows.of(self._layers, self.samples, *self._scaling)
-        found.fill_column(-1, 1)
-        return found
+    def tile(self, intercept: float = 1.0) -> TiledRows:
+        """Return the columns, scaled, centred and followed by one of this number, with the samples; the copy is kept.
+
+        A pass at an intercept of zero is the same for each number, but for the derivative by the intercept.
+        """
+        if self._tiles is None:
+            self._tiles = TiledRows.of(self._layers, self.samples, *self._scaling)
+        self._tiles.fill_column(-1, intercept)
+        return self._tiles
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
-        rows, (K, size) = self.by_columns, parameters.shape
+        rows, (K, size) = self.tile() if self._tiles is None else self._tiles, parameters.shape
         row_work = READ_WORK * size if K == 1 else K * (COLUMNWISE_WORK * size + EXPONENTIAL_WORK)
         n_blocks = count_blocks(self._n_rows, row_work=row_work, partial_bytes=8 * K * size)
         n_blocks = min(n_blocks, len(rows.values))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, Lot, Samples
-from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
+from fastlin.kernels.machine.threads import add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -137,6 +138,16 @@ class Matrix:
         """The data, which can be asked for some of their rows; None where they need not lie in memory."""
         return self._X
 
+    @cached_property
+    def longest_row(self) -> int:
+        """The most entries of a row that a pass multiplies."""
+        return self.shape[1]
+
+    @property
+    def shift_roundings(self) -> float:
+        """`Passes.shift_roundings` of columns whose entries are not centred first: the shifts of all are one sum."""
+        return 1 + (self.shape[1] + 1) / (self.longest_row + 4)
+
     @property
     def row_bytes(self) -> int:
         """The mean of the bytes that a copy of a row takes: an entry of sparse rows has an index too."""
@@ -184,9 +195,9 @@ class Matrix:
         """Say whether some of the rows, of which there are few, are copied before they are read."""
         return 0 < len(rows) <= COPIED_PART * self.shape[0]
 
-    def select(self, rows: IntArray) -> tuple[Matrix, IntArray]:
-        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
-        return self, rows
+    def extracts(self, rows: IntArray) -> bool:
+        """Say whether passes over some of the rows are made of the matrix that `take` returns, not of this one."""
+        return not self.lies_in_memory
 
     def parts(self) -> Iterator[tuple[str, Matrix]]:
         """Yield the name of each part of X for error messages, and its matrix."""
@@ -216,10 +227,9 @@ class Passes:
 
     A row enters as x~ = x scale + shift, with a Scaling in float64. Parameters and sums have the shape (K, d + 1); K is
     1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
-    cache of a core. In float64 no term of a score goes through more than `longest_product` roundings one after the
-    other, and no term of a sum over the rows through more than `longest_sum`. `shift_roundings`, a number or (d,),
-    counts the roundings of a column's shift relative to those of a product, none where entries are centred first.
-    `gram_lengths`, a number or (d,), are the lengths of columns as they enter a Gram matrix, relative to centred ones.
+    cache of a core. `shift_roundings`, a number or (d,), counts the roundings of a column's shift relative to those of
+    a product, none where entries are centred first. `gram_lengths`, a number or (d,), are the lengths of columns as
+    they enter a Gram matrix, relative to centred ones.
     """
 
     _n_blocks: int  # Rows are cut into so many, each with a loss of its own.
@@ -235,8 +245,6 @@ class Passes:
         self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
-        # In any order: the products, the intercept and its parts; the rows of a block and the blocks.
-        self.longest_product, self.longest_sum = d + 4, self._n_rows + MAX_BLOCKS
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.

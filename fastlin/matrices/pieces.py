@@ -17,11 +17,10 @@ from scipy import sparse
 
 from fastlin.kernels.linear.logistic_rows import allows_folding
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.dense import DenseMatrix, count_roundings
+from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
-from fastlin.matrices.sparse import SparseMatrix, count_chunks, measure_gram_lengths
+from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
@@ -59,32 +58,14 @@ class PiecewiseMatrix(Matrix):
 
 
 class PiecewisePasses(Passes):
-    """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms.
+    """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms."""
 
-    `counts` has the rows of each piece that enter, and `n_joins` the additions that the term of a piece goes through.
-    """
-
-    def __init__(
-        self,
-        matrix: PiecewiseMatrix,
-        samples: Samples,
-        scaling: Scaling,
-        n_rows_coef: int,
-        counts: Sequence[int],
-        n_joins: int,
-    ) -> None:
+    def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        d, K, pieces = matrix.shape[1], n_rows_coef, matrix.pieces
         if matrix.is_sparse:
-            self.longest_product = matrix.longest_row + 4
-            self.shift_roundings = 1 + (d + 1) / self.longest_product
-            self.gram_lengths = measure_gram_lengths(scaling.shift)
-            self.longest_sum = max(counts) + MAX_BLOCKS + max(count_chunks(n, d, K) for n, _ in pieces)
-        else:
-            self.shift_roundings = 2.0 if K == 1 and allows_folding(*scaling, np.float64) else 0.0
-            kinds = {(n, dtype.itemsize) for n, (_, dtype) in zip(counts, pieces, strict=True) if n}
-            self.longest_product, self.longest_sum = max(count_roundings(n, d, K, itemsize) for n, itemsize in kinds)
-        self.longest_sum += n_joins
+            self.shift_roundings, self.gram_lengths = matrix.shift_roundings, measure_gram_lengths(scaling.shift)
+        elif n_rows_coef == 1 and allows_folding(*scaling, np.float64):
+            self.shift_roundings = 2.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""
@@ -247,13 +228,6 @@ class BlockMatrix(PiecewiseMatrix):
 
 class BlockPasses(PiecewisePasses):
     """The sums of all blocks, joined as they are read; the rows of the samples are sorted."""
-
-    def __init__(self, matrix: BlockMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
-        counts = [n for n, _ in matrix.pieces]
-        if len(samples.rows):
-            ends = np.searchsorted(samples.rows, np.cumsum(counts))
-            counts = np.diff(ends, prepend=0).tolist()
-        super().__init__(matrix, samples, scaling, n_rows_coef, counts, len(counts) - 1)
 
     def _evaluate(self, parameters, probabilities):
         def evaluate_block(places, passes):

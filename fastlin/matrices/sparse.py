@@ -243,9 +243,7 @@ class SparsePasses(Passes):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self.longest_product = matrix.longest_row + 4
-        self.shift_roundings = 1 + self.shape[1] / self.longest_product
-        self.gram_lengths = measure_gram_lengths(scaling.shift)
+        self.shift_roundings, self.gram_lengths = matrix.shift_roundings, measure_gram_lengths(scaling.shift)
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
@@ -318,11 +316,12 @@ class PassesByColumns(SparsePasses):
         K = n_rows_coef
         columns = matrix.csc
         self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
-        n_chunks = count_chunks(n, d, K)
+        # As many rows as leave their residuals within these bytes.
+        n_bytes = max(RESIDUAL_BYTES, 8 * K * (d + 1))
+        n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_columns(K)))))
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
         self._n_blocks = sum(len(borders) - 1 for _, borders in self._chunks)
-        self.longest_sum += n_chunks
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
@@ -370,12 +369,6 @@ class PassesByColumns(SparsePasses):
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:
     """Return `Passes.gram_lengths` of columns with a shift (d,), of which those that are FAR from zero are centred."""
     return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
-
-
-def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
-    """Return how many chunks of rows have their residuals kept at a time."""
-    n_bytes = max(RESIDUAL_BYTES, 8 * n_rows_coef * (n_features + 1))
-    return max(1, -(-n_rows // max(1, n_bytes // (8 * count_columns(n_rows_coef)))))
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:

@@ -100,6 +100,11 @@ class TableMatrix(Matrix):
         return self
 
     @cached_property
+    def longest_row(self) -> int:
+        """The number of columns of the table."""
+        return len(self.columns)
+
+    @cached_property
     def numbers(self) -> DenseMatrix:
         """The columns of numbers, a copy."""
         numbers = np.empty((self.shape[0], len(self._numbers)), self.dtype)
@@ -204,11 +209,9 @@ class TableMatrix(Matrix):
         sums = zeros_aligned((n_blocks * size, width), np.float64).reshape(n_blocks, size, width)
         return Beside(n_blocks, tile_rows, Levels(self._code_columns, zeros_table(size, n_rows_coef), sums))
 
-    def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
-        """See `Matrix.select`; few rows are copied."""
-        if self.copies(rows):
-            return self.take(rows), rows[:0]
-        return self, rows
+    def extracts(self, rows: IntArray) -> bool:
+        """See `Matrix.extracts`; few rows are copied."""
+        return self.copies(rows)
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """See `Matrix.parts`; the columns of numbers that may not be finite are the parts."""
@@ -271,11 +274,9 @@ class TablePasses(Passes):
         self._n_blocks, self._levels = beside.n_blocks, beside.levels
         own = Scaling(scaling.scale[features], scaling.shift[features])
         self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, beside)
-        self.longest_sum = -(-self._n_rows // beside.n_blocks) + beside.n_blocks + 2
         # Numbers are centred one by one, the shifts of levels are summed by columns.
-        self.longest_product = len(matrix.widths) + 4
         self.shift_roundings = np.zeros(self.shape[1] - 1)
-        self.shift_roundings[levels] = 1 + self.shape[1] / self.longest_product
+        self.shift_roundings[levels] = matrix.shift_roundings
         self.gram_lengths = np.ones(self.shape[1] - 1)
         self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
 

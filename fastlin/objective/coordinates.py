@@ -36,28 +36,23 @@ class Coordinates(NamedTuple):
     mean: np.ndarray  # (d,), weighted, of each scaled column: zero, or what rounding of the shift leaves
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and one for the intercept
     peaks: np.ndarray  # (d,), the largest square of each scaled column over the mean square; zero where that is zero
-    # The numbers of columns that are zero once centred. Rounding leaves tiny values, by which nothing is divided.
-    vanishing: np.ndarray
+    vanishing: np.ndarray  # the numbers of columns that are zero once centred, but for rounding
     allows_float32: bool  # whether the scaled columns lie within the range of float32
 
     @property
     def scaling(self) -> Scaling:
-        """How the columns enter a pass."""
-        return Scaling(self.scale, self.shift)
+        """How the columns enter a pass: those that vanish as zeros, so that they have no part in any sum."""
+        if not len(self.vanishing):
+            return Scaling(self.scale, self.shift)
+        scale, shift = self.scale.copy(), self.shift.copy()
+        scale[self.vanishing] = shift[self.vanishing] = 0
+        return Scaling(scale, shift)
 
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
         # The terms cancel where columns are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
-
-    def clear(self, sums: FloatArray, fit_intercept: bool) -> FloatArray:
-        """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
-        if len(self.vanishing):
-            sums[..., self.vanishing] = 0
-        if not fit_intercept:
-            sums[..., -1] = 0
-        return sums
 
     def round_off(
         self,
@@ -102,4 +97,7 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
         mean_squares,
     )
     vanishing = (spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
+    # These columns enter as zeros, which are where their shifts are not rounded to float32.
+    shift[vanishing] -= mean[vanishing]
+    mean[vanishing] = 0
     return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)

@@ -69,7 +69,7 @@ def find_dual_value(point: Point) -> tuple[float, float]:
             exchange = Exchange(objective.rows.class_features(), np.array(parts), received)
             # What classes exchange is a sum over the classes, of the gradients of the labels too.
             part = max(parts)
-            of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.sum_rounding)
+            of_gradient += part * ((1 + sqrt(n_classes)) * of_gradient + 2 * objective.rows.roundings.sum)
         # A part error / weight of a probability is exchanged, whose mean square is no more than the weight.
         by_mean = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * least)
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
@@ -132,24 +132,16 @@ def _maximize(point, entropy, exchange):
 
 def _maximize_in_box(point, entropy, exchange):
     """Return the result of `_maximize` with bounds, its terms' magnitudes, and the factor of errors of G."""
-    objective, penalty, parameters = point.objective, point.objective.penalty, point.parameters
+    penalty, parameters = point.objective.penalty, point.parameters
     of_loss = penalty.exchanged_slopes(parameters, point.gradient, exchange)
-    vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
-    # With the class sums of the labels there is no slope by a constant column. At the probabilities
-    # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
-    of_loss[:, vanishing] = 0
-    of_constants = np.einsum("kj,j->k", parameters[:, vanishing], mean[vanishing])
-    entropy -= float(np.sum(of_constants * point.gradient[:, -1]))
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, of_loss)
         step, value = climb(entropy, dual.conjugate, dual.limit)
         reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
     # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
-    counts = (reach > 0) & (penalty.gradient_blur > 0)
-    of_box = float(np.sum(penalty.gradient_blur[counts] * reach[counts]))
-    # The parameter of a constant column need not be zero, and has a part in the slope.
-    values = np.abs(parameters[:, vanishing]).sum(axis=0)
-    return value, size, of_box + float(np.sum(penalty.arrays.blur[vanishing] * values))
+    blur = penalty.arrays.blur
+    counts = (reach > 0) & (blur > 0)
+    return value, size, float(np.sum(blur[counts] * reach[counts]))
 
 
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:

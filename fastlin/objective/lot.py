@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import NO_ROWS
-from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
+from fastlin.objective.rounding import Roundings, RowErrors, gamma
 from fastlin.objective.rows import make_samples
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -36,7 +36,7 @@ def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
     return max(LEAST_TOGETHER, together // LEAST_TOGETHER * LEAST_TOGETHER)
 
 
-class Problem(NamedTuple):
+class Variant(NamedTuple):
     """The loss of some classes, each with some weight, and its penalties, at least one of them above zero."""
 
     labels: np.ndarray  # (n,), the numbers of classes
@@ -70,6 +70,9 @@ class SharedRows:
     n_together: int = 0  # zero for as many as `count_together` says
     offsets: FloatArray | None = None
     n_rows_coef: int = 1
+    # What single problems have, and lots do not.
+    has_targets = False
+    least_share = 0.0
 
     def __post_init__(self) -> None:
         """Add what follows from the rest."""
@@ -78,8 +81,10 @@ class SharedRows:
         self.n_together, self.n_rows, self.size = self.n_together or count_together(n, d, K), n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
         self.offsets = None if offsets is None else samples.offsets[:, 0]
-        self.largest_offset = float(np.abs(samples.offsets).max(initial=0.0))
-        self.passes = matrix.passes(samples, coordinates.scaling, self.n_together * K)
+        self.offset_size = float(np.abs(samples.offsets).max(initial=0.0))
+        self.roundings = Roundings.of(n, matrix.longest_row, K)
+        scaling = coordinates.scaling
+        self.passes = matrix.passes(samples, scaling, self.n_together * K)
         # The curvature of the penalty by each parameter where l2 is one, and the threshold where l1 is one.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
@@ -88,10 +93,8 @@ class SharedRows:
         distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
-        blur = np.sqrt(largest) + self.passes.shift_roundings * np.abs(coordinates.shift)
+        blur = np.sqrt(largest) + self.passes.shift_roundings * np.abs(scaling.shift)
         self.blur = np.append(blur, 1.0)
-        blur[coordinates.vanishing] = 0
-        self.gradient_blur = blur
         roots = coordinates.scale * np.sqrt(factors)
         self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
 
@@ -116,10 +119,10 @@ class SharedRows:
         return intercept, value
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,); `Coordinates.clear` sets its zeros."""
+        """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,)."""
         gram = self.passes.gram(NO_ROWS, row_weights[None], precision)[0]
-        for sums in (gram, gram.T):
-            self.coordinates.clear(sums, self.fit_intercept)
+        if not self.fit_intercept:
+            gram[-1], gram[:, -1] = 0, 0
         return gram
 
     def finish(
@@ -152,7 +155,7 @@ class Lot:
         """Return the number of places."""
         return len(self._labels)
 
-    def take(self, place: int, problem: Problem) -> FloatArray:
+    def take(self, place: int, problem: Variant) -> FloatArray:
         """Put a problem into a place, and return the parameters (m,) that it starts from."""
         labels, l2, weights, start, l1 = problem
         self._labels[place], self._l2[place], self._l1[place] = labels, l2, l1
@@ -196,7 +199,8 @@ class Lot:
         of_loss, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
         given = parameters.reshape(by_class), self._labels, self._weights, of_loss.reshape(by_class)
         loss, *curvatures = self.rows.passes.evaluate_lot(*given) / self.total_weights
-        self.rows.coordinates.clear(of_loss.reshape(by_class), self.rows.fit_intercept)
+        if not self.rows.fit_intercept:
+            of_loss.reshape(by_class)[:, -1] = 0
         of_loss /= self.total_weights[:, None]
         value = loss + self.measure_squares(parameters)
         if self._l1.any():
@@ -209,28 +213,21 @@ class Lot:
         The gradient gives it where the intercepts are stationary. How far they are from there follows from their slopes
         and curvature, which changes by no more than a factor of e for each unit that intercepts move apart.
         """
-        rows, passes, K = self.rows, self.rows.passes, self.rows.n_rows_coef
+        rows, K = self.rows, self.rows.n_rows_coef
         # A norm over three or more classes holds both classes of a pair, whose terms are opposite.
-        root, absolute = (np.sqrt(2), gamma(ROW_ROUNDINGS + K)) if K > 1 else (1.0, 0.0)
-        # What rounding did, as in objective/rounding.py.
+        root = np.sqrt(2) if K > 1 else 1.0
         blur = np.hypot.reduce(np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.blur), axis=1)
-        score = gamma(passes.longest_product) * blur
-        if rows.offsets is not None:
-            score += gamma(2) * (blur + rows.largest_offset)
-        sums = gamma(passes.longest_sum + passes.longest_product + ROW_ROUNDINGS + K)
         missed = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
-        residual = np.sqrt(missed * largest)
-        of_gradient = root**2 * np.minimum(0.25, largest) * score + score**2 + root * residual * sums + absolute
-        of_sums = 2 * root * residual * score + score**2 + 2 * missed * sums + absolute
-        errors = of_gradient, residual * score + score**2 + 2 * sums * points.loss, gamma(rows.size + 4)
+        off = RowErrors.of(rows, points.loss, blur, missed, np.sqrt(missed * largest), np.minimum(0.25, largest))
+        errors = off.gradient, off.loss, gamma(rows.size + 4)
         if not rows.fit_intercept:
             return self._bound(parameters, points, np.zeros(len(self)), *errors)
         intercepts = points.of_loss.reshape(len(self), K, -1)[..., -1]
-        slope = np.hypot.reduce(intercepts, axis=1) / root + of_sums
+        slope = np.hypot.reduce(intercepts, axis=1) / root + off.class_sums
         curvature = points.curvatures.sum(axis=1)
         # 1 - p has an absolute error.
-        of_curvature = 2 * sums * curvature + of_sums + gamma(4)
+        of_curvature = 2 * rows.roundings.plain_sum * curvature + off.class_sums + gamma(4)
         least, most = _find_least(points.curvatures, K) - of_curvature, curvature + of_curvature
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             way = -np.log1p(-slope / least)
@@ -252,7 +249,7 @@ class Lot:
         rows, curvatures = self.rows, self._by_coefficients(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self._l1.any():
-                errors = of_gradient[:, None] * rows.gradient_blur + moved[:, None] * np.sqrt(rows.largest_squares)
+                errors = of_gradient[:, None] * rows.blur[:-1] + moved[:, None] * np.sqrt(rows.largest_squares)
                 return self._bound_with_l1(parameters, points, curvatures, errors, of_loss, rounding)
             slopes, penalty = self._by_coefficients(points.gradient), points.value - points.loss
             size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))

@@ -21,19 +21,17 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import log
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
-from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
-from fastlin.matrices import as_matrix
-from fastlin.objective.coordinates import Coordinates, choose_coordinates
-from fastlin.objective.penalty import Box, Penalty
+from fastlin.objective.coordinates import Coordinates
+from fastlin.objective.penalty import Penalty
 from fastlin.objective.point import Point, Room
-from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
-from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
+from fastlin.objective.rows import Rows
+from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
@@ -81,40 +79,6 @@ class Objective:
         # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
         self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
 
-    @classmethod
-    def over(
-        cls,
-        X: Array | SparseContainer | Matrix,
-        labels: IntArray,
-        n_classes: int,
-        *,
-        weights: FloatArray | None = None,
-        l2: float = 0.0,
-        l1: float = 0.0,
-        penalty_factors: FloatArray | None = None,
-        group_by_class: bool = False,
-        fit_intercept: bool = True,
-        numbers: IntArray | None = None,
-        bounds: tuple[FloatArray, FloatArray] | None = None,
-        **by_rows: FloatArray | None,
-    ) -> Self:
-        """Return J over the rows of X, whose finite numbers are read in place.
-
-        labels (n,) are 0 to n_classes - 1. weights (n,) are s_i >= 0, not all zero, and penalty_factors (d,) are
-        f_j >= 0; None means ones. numbers (int64) are the rows that all sums run over, None for all. bounds are the
-        lower and the upper bounds (K, d) of the coefficients, some of them finite. by_rows are `offsets` and `targets`
-        of `make_samples`. Without an intercept its parameters are zero.
-        """
-        matrix = as_matrix(X)
-        samples = make_samples(labels, weights, numbers, **by_rows)
-        named = samples.rows
-        columns = matrix.measure(weigh_by_counts(named, weights, matrix.shape[0]) if len(named) else weights)
-        factors = fill_factors(penalty_factors, matrix.shape[1])
-        coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
-        box = Box.of(bounds, coordinates.scale)
-        return cls(rows, Penalty.of(rows, l2, l1, factors, group_by_class, box))
-
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
         last = self.penalty
@@ -151,8 +115,13 @@ class Objective:
             rounded = parameters.astype(precision)
             # The gradient of a rounded point belongs to another place: it left the certificate at 1e-4 of J (MNIST).
             parameters = rounded.astype(np.float64)
-        loss, total = self.rows.evaluate(rounded, None if out is None else out.give())
-        return self.make_point(parameters, precision, loss, total, out)
+        loss = self.rows.evaluate(rounded, None if out is None else out.give(), self._total)
+        return self.make_point(parameters, precision, loss, self._total, out)
+
+    @cached_property
+    def _total(self):
+        """Memory for sums over the rows: new memory for a million parameters takes a fifth of a pass over text."""
+        return np.empty(self.shape)
 
     def make_point(
         self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, room: Room | None
@@ -161,21 +130,8 @@ class Objective:
         if room is not None:
             room.owner = parameters
         gradient = np.empty(self.shape)
-        penalty, sums, blur = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
-        return Point(
-            self,
-            parameters,
-            precision,
-            loss=loss,
-            size=penalty,
-            gradient=gradient,
-            slope=sums[SLOPE],
-            slope_size=sums[SLOPE_SIZE],
-            dual_square=sums[DUAL_SQUARE],
-            largest_entry=sums[LARGEST],
-            blur=blur,
-            room=room,
-        )
+        sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
+        return Point(self, parameters, precision, room, loss, gradient, *sums)
 
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.

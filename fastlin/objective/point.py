@@ -39,17 +39,17 @@ class Point:
     objective: Objective
     parameters: np.ndarray
     precision: FloatType  # of the products: float64 or float32
+    room: Room | None  # where its probabilities are
     loss: float  # the mean loss
-    size: float  # the penalty
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
+    size: float  # the penalty
     slope: float  # the parameters times the gradient of the loss
-    slope_size: float  # the sum of the magnitudes of the terms of the slope
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
     largest_entry: float  # Of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
+    slope_size: float  # the sum of the magnitudes of the terms of the slope
     # The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
     # scores.
     blur: float
-    room: Room | None = None  # where its probabilities are
 
     @cached_property
     def value(self) -> float:

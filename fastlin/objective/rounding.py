@@ -7,7 +7,7 @@ times the sum of their magnitudes. The bounds are derived in docs/derivations.md
 from __future__ import annotations
 
 from math import expm1, inf, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -17,15 +17,32 @@ from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
+    from fastlin.objective.lot import SharedRows
     from fastlin.objective.point import Point
     from fastlin.objective.rows import Rows
     from fastlin.typing import FloatArray
 
 
-class RowErrors(NamedTuple):
-    """Errors from rounding in float64, in the mean over the rows."""
+class Roundings(NamedTuple):
+    """Relative errors in float64. A sum of m terms counts m roundings, and each block of a pass one more."""
 
-    scores: float
+    score: float
+    row: float  # of what a row makes of its scores; with targets also of sums over the classes
+    plain_sum: float  # of a sum of these over the rows
+    sum: float  # of a sum of their products with a column
+
+    @classmethod
+    def of(cls, n_rows: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
+        """Return the roundings of passes over n_rows rows, whose longest has so many entries."""
+        of_row = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
+        # The products, the scaled and shifted column, and the intercept.
+        of_score, of_sum = longest_row + 4, n_rows + MAX_BLOCKS + of_row
+        return cls(gamma(of_score), gamma(of_row), gamma(of_sum), gamma(of_sum + of_score))
+
+
+class RowErrors(NamedTuple):
+    """Errors from rounding in float64, in the mean over the rows; of a `Lot` arrays (B,)."""
+
     loss: float  # of the mean loss
     gradient: float  # of the mean loss, relative to the blur of each column
     class_sums: float  # of the mean probabilities of all classes together
@@ -33,10 +50,39 @@ class RowErrors(NamedTuple):
     # they are near the weights of the classes; infinite where a class has no weight.
     exchange: float
 
+    @classmethod
+    def of(cls, rows: Rows | SharedRows, loss: Any, blur: Any, missed: Any, root: Any, steepest: Any) -> Self:
+        """Return the errors for a mean loss and the blur of a point.
+
+        The probability that misses a label is ``missed`` in the mean and ``root`` in the root mean square over the
+        rows. For two classes no residual of a row is steeper than ``steepest``.
+        """
+        K, (_, of_row, plain, of_sum) = rows.n_rows_coef, rows.roundings
+        scores = bound_score_rounding(rows, blur)
+        # In softmax the total, which is above one, and the residual, a probability less one, have an absolute error.
+        # The logistic loss and its residual come from the smaller probability, or with a target from a difference.
+        absolute = of_row if K > 1 or rows.has_targets else 0.0
+        # The norm of the residuals of a row, of which three or more classes have two of opposite signs.
+        length = 1.0 if K == 1 else sqrt(2)
+        by_scores, by_squares = length * root * scores, scores * scores
+        # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
+        share = rows.least_share
+        exchange = (
+            length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(share) if share > 0 else inf
+        )
+        return cls(
+            # A row of three or more classes adds two terms.
+            loss=2 * of_sum * loss + absolute + by_scores + 0.25 * by_squares,
+            # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
+            gradient=length * length * steepest * scores + by_squares + length * root * of_sum + absolute,
+            class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
+            exchange=exchange,
+        )
+
 
 def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""
-    rows, K, loss = point.objective.rows, len(point.parameters), point.loss
+    rows, loss = point.objective.rows, point.loss
     if rows.has_targets:
         # Half the distance of two distributions is below the root of half of the loss (Pinsker). The missed probability
         # of the most probable label is below the loss. With targets the loss of one row may come from other rows.
@@ -47,35 +93,13 @@ def find_row_errors(point: Point) -> RowErrors:
         # probability of the labels is at least minus the mean loss (Jensen).
         largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
-    # In softmax the total, which is above one, and the residual, a probability less one, have an absolute error. The
-    # logistic loss and its residual come from the smaller probability, or with a target from a difference.
-    absolute = rows.row_rounding if K > 1 or rows.has_targets else 0.0
-    scores, sums, plain = bound_score_rounding(rows, point.blur), rows.sum_rounding, rows.plain_sum_rounding
-    # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
-    steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    # The norm of the residuals of a row.
-    residual = root_mean_square if K == 1 else sqrt(2) * root_mean_square
-    by_scores, by_squares = residual * scores, scores * scores
-    weight, length = rows.least_share, 1.0 if K == 1 else sqrt(2)
-    # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
-    exchange = length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(weight) if weight > 0 else inf
-    return RowErrors(
-        scores,
-        # A row of three or more classes adds two terms.
-        loss=2 * sums * loss + absolute + by_scores + 0.25 * by_squares,
-        gradient=steepest * scores + by_squares + residual * sums + absolute,
-        class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
-        exchange=exchange,
-    )
+    return RowErrors.of(rows, loss, point.blur, missed, root_mean_square, min(0.25, largest))
 
 
-def bound_score_rounding(rows: Rows, blur: float) -> float:
+def bound_score_rounding(rows: Rows | SharedRows, blur: Any) -> Any:
     """Return by how much rounding can have moved a score, in the mean over rows, for the blur of a point."""
-    error = rows.score_rounding * blur
-    if rows.offset_range is not None:
-        # The sum of an offset and the score of the features.
-        error += gamma(2) * (blur + rows.offset_range.root_mean_square)
-    return error
+    # The sum of an offset and the score of the features.
+    return rows.roundings.score * blur + (gamma(2) * (blur + rows.offset_size) if rows.offset_size else 0.0)
 
 
 def bound_parameter_sums(point: Point) -> float:

@@ -7,11 +7,11 @@ steps along gradients reach, are a sum of rows, with a number a_ik for each row 
 
 With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here.
 
-A vector of the space is a table (n + 1, columns of a table) of multipliers, with the intercepts of the centred columns
-in its last row. Its scores leave the intercepts out, and have the intercepts again in the last row. The
-inner product of two vectors is the plain product of one's multipliers with the other's scores: the product of the
-intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product the gradient of J is the residuals
-plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
+A vector of the space is an array (2, n + 1, columns of a table): a table of multipliers, with the intercepts of the
+centred columns in its last row, and a table of scores, which leave the intercepts out and have them again in the last
+row. The inner product of two vectors is the plain product of one's multipliers with the other's scores: the product of
+the intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product the gradient of J is the
+residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
 """
 
 from __future__ import annotations
@@ -45,30 +45,24 @@ MOST_PRODUCTS = 30
 MOST_CANCELLED = 1e4
 
 
-@dataclass(frozen=True, eq=False)
-class RowVector:
-    """A vector of the row space in two forms, both of shape (n + 1, columns of a table)."""
+def multiply(one: FloatArray, other: FloatArray) -> float:
+    """Return the inner product of two vectors."""
+    return dot(one[0].ravel(), other[1].ravel())
 
-    multipliers: np.ndarray  # of the rows, and the intercepts
-    scores: np.ndarray  # without the intercepts, and the intercepts
 
-    def dot(self, other: RowVector) -> float:
-        """Return the inner product with another vector."""
-        return dot(self.multipliers.ravel(), other.scores.ravel())
-
-    def dot_coefficients(self, other: RowVector) -> float:
-        """Return the part of the inner product that the coefficients have."""
-        return dot(self.multipliers[:-1].ravel(), other.scores[:-1].ravel())
+def multiply_coefficients(one: FloatArray, other: FloatArray) -> float:
+    """Return the part of the inner product of two vectors that the coefficients have."""
+    return dot(one[0, :-1].ravel(), other[1, :-1].ravel())
 
 
 @dataclass(frozen=True, eq=False)
 class RowPoint:
     """J at a vector of the row space."""
 
-    vector: RowVector
+    vector: np.ndarray
     value: float
     squares: float  # the penalty
-    gradient: RowVector
+    gradient: np.ndarray  # a vector
     bound: float  # An upper bound on J - J* where the intercept is stationary, otherwise an estimate.
     steepness: float  # an upper bound of the derivatives of J by coefficients and intercepts
     l2: float
@@ -97,9 +91,9 @@ class RowSpace:
         self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
         self._tile_rows = count_tile_rows(self._n_classes, self._n_classes, 8)
         shares = objective.class_weights[-self._n_classes :]
-        self._start = self._zeros()
-        self._start[-1, : self._n_classes] = objective.start()[:, -1]
-        self.curvatures = np.ones(self._start.shape[1])
+        self._start = self.zeros()
+        self._start[:, -1, : self._n_classes] = objective.start()[:, -1]
+        self.curvatures = np.ones(self._start.shape[2])
         self.curvatures[: self._n_classes] = np.maximum(shares * (1 - shares), 1 / objective.n_rows)
 
     @property
@@ -107,21 +101,25 @@ class RowSpace:
         """The shape of vectors."""
         return self._start.shape
 
-    def start(self, nearby: RowPoint | None = None) -> RowVector:
-        """Return the RowVector to start from: the best intercept, or where a RowPoint of another penalty lies."""
-        if nearby is None:
-            return RowVector(self._start, self._start)
-        multipliers = nearby.vector.multipliers * (self._l2 / nearby.l2)
-        multipliers[-1] = nearby.vector.multipliers[-1]
-        return RowVector(multipliers, nearby.vector.scores)
+    def zeros(self) -> FloatArray:
+        """Return the vector of zeros."""
+        n_tables, length = 2, len(self._weights) + 1
+        return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
-    def represent(self, parameters: FloatArray, tolerance: float) -> RowVector | None:
-        """Return a RowVector whose J exceeds that at parameters (K, d + 1) by at most the part `tolerance`, or None.
+    def start(self, nearby: RowPoint | None = None) -> FloatArray:
+        """Return the vector to start from: the best intercept, or where a RowPoint of another penalty lies."""
+        if nearby is None:
+            return self._start
+        vector = nearby.vector.copy()
+        vector[0, :-1] *= self._l2 / nearby.l2
+        return vector
+
+    def represent(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
+        """Return a vector whose J exceeds that at parameters (K, d + 1) by at most the part `tolerance`, or None.
 
         Conjugate gradients on the inner products of the rows find its multipliers; None if that takes too long.
         """
-        objective, K, still = self.objective, self._n_classes, self._zeros()
-        scores, residuals = self._zeros(), self._zeros()
+        objective, K, (residuals, still), (_, scores) = self.objective, self._n_classes, self.zeros(), self.zeros()
         coef, _ = objective.coordinates.to_coefficients(parameters)
         scores[:-1, :K] = objective.matrix.compute_scores(coef, np.zeros(K))
         objective.rows.count_pass()
@@ -133,18 +131,17 @@ class RowSpace:
         most = (1 + tolerance) * (loss + penalty)
         multipliers = -residuals
         multipliers[-1] = scores[-1]
-        iterates = iterate(lambda given: self.make_vector(given).scores, scores - self.make_vector(multipliers).scores)
+        iterates = iterate(lambda given: self.make_vector(given)[1], scores - self.make_vector(multipliers)[1])
         for found in islice(iterates, MOST_PRODUCTS):
-            vector = RowVector(multipliers + found.solution, scores - found.residual)
-            loss, _, _ = self.evaluate(vector.scores, still, 0.0, residuals)
-            if loss + 0.5 * vector.dot_coefficients(vector) <= most:
+            vector = np.stack([multipliers + found.solution, scores - found.residual])
+            loss, _, _ = self.evaluate(vector[1], still, 0.0, residuals)
+            if loss + 0.5 * multiply_coefficients(vector, vector) <= most:
                 return vector
         return None
 
-    def at(self, vector: RowVector) -> RowPoint:
-        """Return the RowPoint at a RowVector."""
-        still = self._zeros()
-        line = RowLine(self, vector, RowVector(still, still))
+    def at(self, vector: FloatArray) -> RowPoint:
+        """Return the RowPoint at a vector."""
+        line = RowLine(self, vector, self.zeros())
         line(0.0)
         return line.end()
 
@@ -173,52 +170,59 @@ class RowSpace:
         )
         return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
 
-    def make_point(self, vector: RowVector, value: float, residuals: FloatArray, sums: FloatArray) -> RowPoint:
-        """Return the RowPoint at a RowVector, from what `evaluate` gave there: one pass over the rows."""
-        residuals[:-1] += vector.multipliers[:-1]
+    def make_point(self, vector: FloatArray, value: float, gradient: FloatArray, sums: FloatArray) -> RowPoint:
+        """Return the RowPoint at a vector, from what `evaluate` gave there: one pass over the rows.
+
+        The gradient comes with the residuals, and has its scores then.
+        """
+        residuals, scores = gradient
+        residuals[:-1] += vector[0, :-1]
         residuals[-1, : self._n_classes] = sums if self.objective.fit_intercept else 0
-        gradient = self.make_vector(residuals)
-        square = gradient.dot_coefficients(gradient)
+        self._fill_scores(residuals, scores)
+        square = multiply_coefficients(gradient, gradient)
         bound = 0.5 * (square + float(np.sum(residuals[-1] ** 2 / self.curvatures)))
         steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
-        squares = 0.5 * vector.dot_coefficients(vector)
+        squares = 0.5 * multiply_coefficients(vector, vector)
         return RowPoint(vector, value, squares, gradient, bound, steepness, self._l2)
 
-    def to_parameters(self, vector: RowVector) -> FloatArray:
-        """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""
+    def to_parameters(self, vector: FloatArray) -> FloatArray:
+        """Return the parameters (K, d + 1) that a vector stands for, in the coordinates of the objective."""
+        multipliers, _ = vector
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
         coef = parameters[:, :-1]
-        self._products.combine(self._centre(vector.multipliers), coef)
+        self._products.combine(self._centre(multipliers), coef)
         np.divide(coef, self._l2 * coordinates.scale, out=coef)
         parameters[:, coordinates.vanishing] = 0
-        parameters[:, -1] = vector.multipliers[-1, : self._n_classes]
+        parameters[:, -1] = multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
             # The mean of a centred column is zero, or what rounding of its shift leaves.
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
-    def make_vector(self, multipliers: FloatArray) -> RowVector:
-        """Return the RowVector of multipliers (n + 1, columns of a table): one pass over the rows."""
-        scores = self._zeros()
+    def make_vector(self, multipliers: FloatArray) -> FloatArray:
+        """Return the vector of multipliers (n + 1, columns of a table): one pass over the rows."""
+        vector = self.zeros()
+        vector[0] = multipliers
+        self._fill_scores(*vector)
+        return vector
+
+    def _fill_scores(self, multipliers, scores):
+        """Fill a table of zeros with the scores of multipliers."""
         self._products.multiply(self._centre(multipliers), scores)
         self.objective.rows.count_pass()
         scores /= self._l2
         if self.objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
         scores[-1] = multipliers[-1]
-        return RowVector(multipliers, scores)
 
     def _centre(self, multipliers):
         """Return the multipliers (n, columns of a table) of the plain rows for multipliers of the centred rows."""
-        centred = self._zeros()[:-1]
+        centred = zeros_table(len(self._weights), self._n_classes)
         centred[:] = multipliers[:-1]
         if self.objective.fit_intercept:
             centred -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
         return centred
-
-    def _zeros(self):
-        return zeros_table(len(self._weights) + 1, self._n_classes)
 
 
 def _keeps_digits(coordinates, factors):
@@ -230,25 +234,24 @@ def _keeps_digits(coordinates, factors):
 
 
 class RowLine:
-    """J along a direction from a RowVector, by step: scores move in proportion, so an evaluation takes no pass."""
+    """J along a direction from a vector, by step: scores move in proportion, so an evaluation takes no pass."""
 
-    def __init__(self, space: RowSpace, start: RowVector, direction: RowVector) -> None:
+    def __init__(self, space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
         self._space, self._start, self._direction = space, start, direction
-        self._square = start.dot_coefficients(start)
-        self._mixed = start.dot_coefficients(direction)
-        self._bend = direction.dot_coefficients(direction)
-        self._residuals = np.zeros_like(start.scores)
+        self._square = multiply_coefficients(start, start)
+        self._mixed = multiply_coefficients(start, direction)
+        self._bend = multiply_coefficients(direction, direction)
+        self._gradient = space.zeros()
 
     def __call__(self, step: float) -> tuple[float, float]:
         """Return J and its slope at a step."""
-        scores = self._start.scores, self._direction.scores
-        loss, slope, self._sums = self._space.evaluate(*scores, step, self._residuals)
+        scores = self._start[1], self._direction[1]
+        loss, slope, self._sums = self._space.evaluate(*scores, step, self._gradient[0])
         self._step = step
         self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._bend)
         return self._value, slope + self._mixed + step * self._bend
 
     def end(self) -> RowPoint:
         """Return the RowPoint at the step that J was asked for last; the line ends there."""
-        step, start, direction = self._step, self._start, self._direction
-        vector = RowVector(start.multipliers + step * direction.multipliers, start.scores + step * direction.scores)
-        return self._space.make_point(vector, self._value, self._residuals, self._sums)
+        vector = self._start + self._step * self._direction
+        return self._space.make_point(vector, self._value, self._gradient, self._sums)

@@ -12,7 +12,7 @@ import numpy as np
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
-from fastlin.objective.rounding import ROW_ROUNDINGS, gamma
+from fastlin.objective.rounding import Roundings
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class OffsetRange(NamedTuple):
 class Rows:
     """Rows of X with labels and weights, samples of `make_samples`, and sums over them, divided by the total weight S.
 
-    A sum is zero where the intercept or a vanishing column has no part in J. `tally` counts the passes over X, where a
+    A sum is zero where the intercept has no part in J. `tally` counts the passes over X, where a
     pass over a tenth of the rows is a tenth.
 
     `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of them.
@@ -83,10 +83,8 @@ class Rows:
     `least_share` is the least of them. `gains_from_float32` says that passes in float32 are faster and the columns
     allow them.
 
-    `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to `score_rounding`, as a root
-    mean square over the rows. The relative errors in float64 are `score_rounding` of a score, `row_rounding` of what a
-    row makes of its scores (with targets also of sums over the classes), `plain_sum_rounding` of a sum of these over
-    the rows, and `sum_rounding` of a sum of their products with a column.
+    `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to its rounding, as a root mean
+    square over the rows. `offset_size` is the root mean square of the offsets.
     """
 
     def __init__(
@@ -95,7 +93,8 @@ class Rows:
         self.matrix, self.n_classes, self.n_rows_coef = matrix, n_classes, count_rows_coef(n_classes)
         self.coordinates, self.fit_intercept = coordinates, fit_intercept
         self.numbers, self.labels, self.weights, self.offsets, self.targets = samples
-        self.passes = passes = matrix.passes(samples, coordinates.scaling, self.n_rows_coef)
+        scaling = coordinates.scaling
+        self.passes = passes = matrix.passes(samples, scaling, self.n_rows_coef)
         self.n_rows = len(self.numbers) or matrix.shape[0]
         own = samples.take(self.numbers) if len(self.numbers) else samples
         self.total_weight = float(own.weights.sum()) if len(own.weights) else float(self.n_rows)
@@ -109,35 +108,29 @@ class Rows:
         self.offset_range: OffsetRange | None = None
         if len(own.offsets):
             self.offset_range = OffsetRange.of(own.offsets, own.weights, self.total_weight)
+        self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
-        n_roundings = ROW_ROUNDINGS + self.n_rows_coef + (2 * self.n_rows_coef + 4 if self.has_targets else 0)
-        self.row_rounding, self.score_rounding = gamma(n_roundings), gamma(passes.longest_product)
-        self.plain_sum_rounding = gamma(passes.longest_sum + n_roundings)
-        self.sum_rounding = gamma(passes.longest_sum + passes.longest_product + n_roundings)
-        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(coordinates.shift)
+        self.roundings = Roundings.of(self.n_rows, matrix.longest_row, self.n_rows_coef, self.has_targets)
+        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(scaling.shift)
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]
-        self._total: FloatArray | None = None
         self._class_features: FloatArray | None = None
 
     def curved_at(self, point: Point) -> FloatArray:
         """Return the source of Hessians at a Point: its probabilities (K, n_rows), or elsewhere its parameters."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None = None) -> tuple[float, FloatArray]:
-        """Return the mean loss and S times its gradient (K, d + 1), which the next call overwrites.
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, total: FloatArray) -> float:
+        """Return the mean loss, and fill total (K, d + 1), float64, with S times its gradient, and the probabilities.
 
         Products are computed in the type of the parameters, float64 or float32.
         """
-        # New memory for a million parameters takes a fifth of a pass over sparse text.
-        total = np.empty(parameters.shape) if self._total is None else self._total
-        self._total = total
         loss = self.passes.evaluate(parameters, probabilities, total)
         self.count_pass()
-        total = self._clean(total)
+        self._clean(total)
         if parameters.dtype == np.float64:
             self.note_sums(parameters, total)
-        return loss / self.total_weight, total
+        return loss / self.total_weight
 
     def evaluate_without_offsets(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Return what `evaluate` does in float64 where the rows had no offsets."""
@@ -209,7 +202,10 @@ class Rows:
         return features
 
     def _clean(self, total):
-        return self.coordinates.clear(total, self.fit_intercept)
+        """Return sums over the rows (..., d + 1), with zeros where the intercept has no part in J."""
+        if not self.fit_intercept:
+            total[..., -1] = 0
+        return total
 
     @property
     def has_labels(self) -> bool:
@@ -262,10 +258,11 @@ class Rows:
 
     def take(self, numbers: IntArray) -> Rows:
         """Return some of the rows, by their numbers (int64) in X; they count passes together with these."""
-        matrix, own_numbers = self.matrix.select(numbers)
-        samples = self.passes.samples._replace(rows=own_numbers)
-        if matrix is not self.matrix:
-            samples = samples.take(numbers)._replace(rows=own_numbers)
+        matrix, samples = self.matrix, self.passes.samples
+        if matrix.extracts(numbers):
+            matrix, samples = matrix.take(numbers), samples.take(numbers)
+        else:
+            samples = samples._replace(rows=numbers)
         rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
         rows.tally, rows._n_all = self.tally, self._n_all
         return rows

@@ -62,7 +62,7 @@ def bound_fall(
     of_scores = bound_score_rounding(
         objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + blur))
     )
-    of_probabilities = 4 * (of_scores + objective.rows.row_rounding) * float(squares.sum())
+    of_probabilities = 4 * (of_scores + objective.rows.roundings.row) * float(squares.sum())
     of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)
     off = of_probabilities + of_sums
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0

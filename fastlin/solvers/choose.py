@@ -58,7 +58,7 @@ def minimize(
         point = objective.at(start, out=fit.room)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf) or LIMITED)
     is_unsure = False
-    for method in list_methods(objective, solver, fit.room):
+    for method in list_methods(objective, solver):
         found = None if is_unsure and method is not newton.minimize_by_cholesky else method(fit)
         if found is None:
             continue
@@ -124,7 +124,7 @@ class Fit:
 Method: TypeAlias = Callable[[Fit], "Solution | None"]
 
 
-def list_methods(objective: Objective, solver: str, room: Room | None) -> list[Method]:
+def list_methods(objective: Objective, solver: str) -> list[Method]:
     """Return the methods that minimise an objective, in their order: each takes over where the one before gives up."""
     if not objective.penalty.is_smooth:
         return [proximal_newton.minimize]
@@ -134,7 +134,7 @@ def list_methods(objective: Objective, solver: str, room: Room | None) -> list[M
     is_newton = solver in ("newton-cg", "newton-cholesky")
     traits: list[tuple[Method, bool]] = [
         (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.suits(objective)),
-        (descent.minimize, not is_newton and room is not None and descent.suits(objective)),
+        (descent.minimize, not is_newton and descent.suits(objective)),
         (by_lbfgs, name == "lbfgs"),
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
         (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),

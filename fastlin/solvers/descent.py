@@ -38,9 +38,9 @@ from fastlin.solvers.solution import IMPATIENT
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     ITERATION_WORK,
-    MIN_PASSES_TO_WAIT,
     MOST_WORK_IN_CACHE,
     PATIENCE,
+    ROUNDS,
     ROWS_PER_COLUMN,
     SLOW_WORK,
 )
@@ -90,7 +90,7 @@ def minimize(fit: Fit) -> Solution:
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
         descent.state["n_with_matrix"] = STALE
-    elif steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
+    elif steps.passes_of_matrix > 2 * ROUNDS:
         descent.state["n_with_matrix"] = NO_MATRIX
     tol, ending = stopping.tol, None
     # Other rules ask for each point.
@@ -106,7 +106,7 @@ def minimize(fit: Fit) -> Solution:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = _make_point(objective, descent, kept)
         bound = stopping.begin(point)
-        ending = stopping.why(point, stopping.settle(point) if bound > stopping.asked(point) else bound, inf)
+        ending = stopping.why(point, stopping.examine(point) if bound > stopping.asked(point) else bound, inf)
     while not ending:
         if not found:
             outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
@@ -121,9 +121,9 @@ def minimize(fit: Fit) -> Solution:
             continue
         point, decrement = _make_point(objective, descent, kept), descent.now["decrements"][0]
         if outcome != ACCEPTED:
-            ending = stopping.why_stalled(point, stopping.settle(point), decrement)
+            ending = stopping.why_stalled(point, stopping.examine(point), decrement)
         elif is_open:
-            ending = stopping.why(point, stopping.settle(point), decrement) or IMPATIENT
+            ending = stopping.why(point, stopping.examine(point), decrement) or IMPATIENT
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
@@ -140,7 +140,7 @@ def _make_point(objective, descent, room):
     if not (parameters == descent.row(TRIAL)).all():
         return objective.at(parameters, out=room)
     loss = float(descent.now["loss"]) / objective.rows.total_weight
-    return objective.make_point(parameters, np.float64, loss, descent.row(TOTAL).copy(), room)
+    return objective.make_point(parameters, np.float64, loss, descent.row(TOTAL), room)
 
 
 class _InCache:
@@ -148,9 +148,7 @@ class _InCache:
 
     def __init__(self, objective, descent):
         self._objective, self._descent, self._start = objective, descent, descent.row(TRIAL).copy()
-        self._rows = objective.rows.passes.by_columns
-        self._rows.values[:, objective.coordinates.vanishing] = 0
-        self._rows.fill_column(-1, objective.fit_intercept)
+        self._rows = objective.rows.passes.tile(objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
         self._is_whole = self._start.size <= SMALL_HESSIAN
@@ -216,8 +214,7 @@ class _ByPasses:
 
     def _evaluate(self):
         rows = self._objective.rows
-        loss, total = rows.evaluate(self._descent.row(TRIAL), self._room.give())
-        self._descent.row(TOTAL)[:] = total
+        loss = rows.evaluate(self._descent.row(TRIAL), self._room.give(), self._descent.row(TOTAL))
         return loss * rows.total_weight
 
     def _renew(self):

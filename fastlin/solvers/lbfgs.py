@@ -30,7 +30,6 @@ from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point
     from fastlin.solvers.choose import Fit
     from fastlin.solvers.preconditioners import AnyPreconditioner, Build
     from fastlin.solvers.solution import Solution
@@ -42,7 +41,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
     ``preconditions`` maps an iteration, 0 for the start, to a function from a Point to the Preconditioner from there
     on. After ``patience`` iterations without an end in sight another solver goes on.
     """
-    objective, stopping, room = fit.objective, fit.stopping, fit.room
+    objective, stopping = fit.objective, fit.stopping
     point = fit.begin_in(objective.fast_precision)
     bound = least_bound = stopping.begin(point)
     preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
@@ -58,21 +57,21 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
             if stopping.has_arrived():
                 ending = REACHED
                 break
-            point = objective.at(point.parameters, out=room)
-            bound = least_bound = stopping.settle(point)
+            point = objective.at(point.parameters, out=point.room)
+            bound = least_bound = stopping.examine(point)
         ending = stopping.why(point, bound, decrement)
         decrements.append(decrement)
         if not ending and patience is not None:
             ending = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else None
         if ending:
             break
-        end = line_search.along(objective, point, direction, room)
+        end = line_search.along(point, direction)
         stalled = True
         if end is not None:
-            pairs.add(point, end)
+            pairs.add((point.parameters, point.gradient), (end.parameters, end.gradient))
             decrease, size = point.value - end.value, abs(point.value)
             point = end
-            bound = stopping.settle(point)
+            bound = stopping.examine(point)
             # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls
             # below all before: steps that undid each other took it up and down by turns.
             stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * least_bound
@@ -89,7 +88,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         if not stalled:
             restarted = False
         elif point.precision != np.float64:
-            point = objective.at(point.parameters, out=room)
+            point = objective.at(point.parameters, out=point.room)
             bound = least_bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
             # Rounding may have spoilt the pairs: once more without them.
@@ -98,7 +97,7 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
             ending = stopping.why_stalled(point, bound, decrement)
             break
     if point.precision != np.float64 and ending != REACHED:
-        point = objective.at(point.parameters, out=room)
+        point = objective.at(point.parameters, out=point.room)
         bound = stopping.observe(point)
         if ending == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
             ending = REACHED
@@ -133,17 +132,21 @@ class Recursion:
         """The size of the ring."""
         return len(self._crossed)
 
+    def add(self, before: tuple[FloatArray, FloatArray], after: tuple[FloatArray, FloatArray]) -> None:
+        """Take in the step from a point with its gradient, in all forms, to another, unless rounding has spoilt it."""
+        place = (self._newest + 1) % self.size
+        for kept, start, end in zip((self._steps[:, place], self._changes[:, place]), before, after, strict=True):
+            # Where it stays: new memory for a million parameters takes longer than the subtraction.
+            np.subtract(end.reshape(kept.shape), start.reshape(kept.shape), out=kept, casting="same_kind")
+        self._accept(place)
+
     def take_in(self, step: FloatArray, change: FloatArray) -> None:
         """Take in a pair, both raveled, of one form."""
-        place = self.place_next()
+        place = (self._newest + 1) % self.size
         self._steps[0, place], self._changes[0, place] = step, change
-        self.accept(place)
+        self._accept(place)
 
-    def place_next(self) -> int:
-        """Return the place of the next pair, which joins the recursion only by `accept`."""
-        return (self._newest + 1) % self.size
-
-    def accept(self, place: int) -> None:
+    def _accept(self, place):
         """Take in the pair that was written to a place, unless rounding has spoilt it."""
         change, image = self._changes[0, place], self._changes[-1, place]
         n_pairs = min(self.n_pairs + 1, self.size)
@@ -208,15 +211,6 @@ class Pairs(Recursion):
             place = (others._newest - age) % others.size
             step = others._steps[0, place]
             self.take_in(step, others._changes[0, place] + more * step)
-
-    def add(self, before: Point, after: Point) -> None:
-        """Take in the step from one Point to another, unless rounding has spoilt it."""
-        newest = self.place_next()
-        # Where they stay: new memory for a million parameters takes longer than the subtraction.
-        step, change = self._steps[0, newest], self._changes[0, newest]
-        np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=step, casting="same_kind")
-        np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=change, casting="same_kind")
-        self.accept(newest)
 
     def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""

@@ -14,29 +14,27 @@ from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point, Room
+    from fastlin.objective.point import Point
 
 # A value of FAR_UP times the least one lies where the loss is linear.
 FAR_UP = 1e3
 
 
-def along(objective: Objective, start: Point, direction: FloatArray, room: Room | None) -> Point | None:
-    """Return the Point along a direction (K, d + 1) from another, or None; `room` ends with the Point returned."""
-    precision = start.precision
+def along(start: Point, direction: FloatArray) -> Point | None:
+    """Return the Point along a direction (K, d + 1) from another, or None; it takes over the room of the other."""
     last = None
 
     def function(step):
         nonlocal last
         end = step * direction
         end += start.parameters
-        last = objective.at(end, precision, out=room)
+        last = start.objective.at(end, start.precision, out=start.room)
         return last.value, dot(last.gradient.ravel(), direction.ravel())
 
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, rounding=ROUNDING[precision])
+    step = search(function, start.value, slope, rounding=ROUNDING[start.precision])
     return None if step is None else last
 
 

@@ -18,7 +18,7 @@ from fastlin.kernels.linear.coordinate_descent import fill_block_least
 from fastlin.kernels.linear.operands import count_pairs
 from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
 from fastlin.kernels.machine.threads import cut_work, run_blocks
-from fastlin.objective.lot import Lot, Points, Problem, SharedRows
+from fastlin.objective.lot import Lot, Points, SharedRows, Variant
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, bend_equal_changes
 from fastlin.solvers.tuning import MIN_ACCURACY
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
@@ -229,7 +229,7 @@ def _find_met(lot, places, tol, accepted):
 
 def minimize_all(
     rows: SharedRows,
-    pose: Callable[[int], Problem],
+    pose: Callable[[int], Variant],
     ratios: FloatArray,
     reference: FloatArray | None,
     *,

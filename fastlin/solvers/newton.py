@@ -135,14 +135,14 @@ def _minimize(fit, find_direction, is_exact=False):
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
         if ending and (ending != REACHED or objective.penalty.is_bounded):
             break
-        end = line_search.along(objective, point, direction.step, fit.room)
+        end = line_search.along(point, direction.step)
         if end is None or not (end.value < lowest or end.natural_gap < 0.5 * least_gap):
             # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
             known = np.inf if is_exact and bound > point.value else bound
             ending = ending or stopping.why_stalled(point, known, decrement)
             break
         point, lowest, least_gap = end, min(lowest, end.value), min(least_gap, end.natural_gap)
-        bound = stopping.settle(point)
+        bound = stopping.examine(point)
         stopping.record(point, bound)
         ending = ending or stopping.why(point, bound, np.inf)
     return stopping.solution(ending)

@@ -28,10 +28,10 @@ from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
     HELD,
-    MIN_PASSES_TO_WAIT,
     PATIENCE,
     REFRESHES,
     ROUNDING,
+    ROUNDS,
     ROWS_PER_COLUMN,
     SLOW_WORK,
 )
@@ -176,7 +176,7 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
             n_passes = max(count_passes(objective, build), REFRESHES[0])
             refreshes = min(n_passes, refreshes[0]), *refreshes[1:]
     n_passes = count_passes(objective, first)
-    if n_passes < MIN_PASSES_TO_WAIT:
+    if n_passes < 2 * ROUNDS:
         return {0: first} | dict.fromkeys(refreshes, build)
     return {0: diagonal, n_passes: build} | {n_iter: build for n_iter in refreshes if n_iter > n_passes}
 

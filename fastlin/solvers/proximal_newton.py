@@ -43,13 +43,13 @@ NEGLIGIBLE = INNER_ACCURACY**2
 @np.errstate(over="ignore", invalid="ignore")
 def minimize(fit: Fit) -> Solution:
     """Minimise the objective by models with the penalty as it is; a nearby solution has a first one."""
-    objective, stopping, room = fit.objective, fit.stopping, fit.room
+    objective, stopping = fit.objective, fit.stopping
     model = None if fit.nearby is None else fit.nearby.model
     point = fit.begin_in(np.float64)
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
     parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, point.parameters, 0.0))
     if not (parameters == point.parameters).all():
-        point = objective.at(parameters, out=room)
+        point = objective.at(parameters, out=point.room)
     bound = stopping.begin(point)
     ending = stopping.why(point, bound, np.inf)
     # After a step that gained less of J only an exact one still lowers the bound.
@@ -90,15 +90,15 @@ def minimize(fit: Fit) -> Solution:
         # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
         estimate = np.inf if mixed else promised + slowly
         ending = None if is_blind else stopping.why(point, bound, estimate)
-        end = None if ending or is_blind else _search(point, direction, slope, room, least)
+        end = None if ending or is_blind else _search(point, direction, slope, least)
         if end is None and not ending and (current.is_borrowed or mixed < 1):
             if current.is_borrowed:
                 # The Hessian of this point takes the place of the borrowed one.
                 last = None
             else:
                 mixed = more
-            if room is not None:
-                point = objective.at(point.parameters, out=room)
+            if point.room is not None:
+                point = objective.at(point.parameters, out=point.room)
             continue
         if end is None:
             ending = ending or stopping.why_stalled(point, bound, promised)
@@ -111,7 +111,7 @@ def minimize(fit: Fit) -> Solution:
             mixed = NEGLIGIBLE * mixed if mixed > NEGLIGIBLE**2 * little else 0.0
         gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
-        bound = stopping.settle(point)
+        bound = stopping.examine(point)
         stopping.record(point, bound)
         ending = stopping.why(point, bound, np.inf)
         # Without a bound nothing tells whether the last Hessian still does.
@@ -137,14 +137,14 @@ def _measure_slope(point, direction):
     return dot(direction.ravel(), point.gradient.ravel()) + size(parameters + direction) - size(parameters)
 
 
-def _search(start, direction, slope, room, least):
+def _search(start, direction, slope, least):
     """Return the Point along the direction, to `least`, that falls enough, by ever shorter steps, or None."""
     length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
         if penalty.box is not None:
             parameters = least if length == 1 else penalty.clip(parameters)
-        end = start.objective.at(parameters, out=room)
+        end = start.objective.at(parameters, out=start.room)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit

@@ -19,7 +19,7 @@ from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS, SWEEPS_BEFORE_STEPS
+from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _descend(visit, accuracy, leap=None):
     It ends when a sweep over all gains less than the part `accuracy` of all gains. visit(only_active) makes one sweep,
     and leap() another kind of step among the active ones; both return the decrease.
     """
-    total, n_sweeps = 0.0, ROUNDS if leap is None else SWEEPS_BEFORE_STEPS
+    total, n_sweeps = 0.0, ROUNDS if leap is None else 4 * ROUNDS
     for _ in range(ROUNDS):
         gained = visit(False)
         total += gained

@@ -15,12 +15,13 @@ import numpy as np
 
 from fastlin.kernels.machine.gather import count_columns
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.row_space import RowLine, RowSpace, RowVector
+from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
 from fastlin.solvers.solution import IMPATIENT, LIMITED, STALLED
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
@@ -38,7 +39,7 @@ def minimize(fit: Fit) -> Solution | None:
     nearby = None if fit.nearby is None else fit.nearby.row_point
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        vector: RowVector | None = space.start(nearby)
+        vector: FloatArray | None = space.start(nearby)
         if nearby is None and not fit.beginning.is_plain:
             vector = space.represent(fit.beginning.parameters, INNER_ACCURACY * stopping.tol)
         if vector is None:
@@ -58,12 +59,12 @@ def minimize(fit: Fit) -> Solution | None:
                 whole = objective.at(space.to_parameters(point.vector), out=fit.room)
                 if not whole.is_finite:
                     return None
-                ending = stopping.why(whole, stopping.settle(whole), point.bound) or ending
+                ending = stopping.why(whole, stopping.examine(whole), point.bound) or ending
                 line = _search(space, point, pairs.direction(point)) if is_near and not ending else None
                 if line is None:
                     return replace(stopping.solution(ending or STALLED), row_point=point)
             end = line.end()
-            pairs.add(point, end)
+            pairs.add((point.vector, point.gradient), (end.vector, end.gradient))
             point = end
             bounds.append(point.bound)
             stopping.note(point.value, point.bound, point.steepness, partial(space.to_parameters, point.vector))
@@ -72,7 +73,7 @@ def minimize(fit: Fit) -> Solution | None:
 
 def _search(space, point, direction):
     """Return the RowLine along a direction, at the step where the search has ended, or None where it found none."""
-    line, slope = RowLine(space, point.vector, direction), direction.dot(point.gradient)
+    line, slope = RowLine(space, point.vector, direction), multiply(direction, point.gradient)
     if not slope < 0:
         return None
     step = line_search.search(line, point.value, slope, curvature=INNER_ACCURACY)
@@ -94,31 +95,22 @@ class RowPairs(Recursion):
     """The last steps in the row space, and the gradient changes they made."""
 
     def __init__(self, space: RowSpace) -> None:
-        self._space, self._shape = space, space.shape
-        length = self._shape[0] * self._shape[1]
-        super().__init__(space.objective.budget.count_row_pairs(length), length, n_forms=2)
+        n_forms, *shape = space.shape
+        self._space, self._shape, length = space, tuple(shape), shape[0] * shape[1]
+        super().__init__(space.objective.budget.count_row_pairs(length), length, n_forms=n_forms)
 
-    def add(self, before: RowPoint, after: RowPoint) -> None:
-        """Take in the step from one RowPoint to another."""
-        place = self.place_next()
-        pairs = (self._steps, after.vector, before.vector), (self._changes, after.gradient, before.gradient)
-        for kept, end, start in pairs:
-            np.subtract(end.multipliers.ravel(), start.multipliers.ravel(), out=kept[0, place])
-            np.subtract(end.scores.ravel(), start.scores.ravel(), out=kept[1, place])
-        self.accept(place)
-
-    def direction(self, point: RowPoint) -> RowVector:
-        """Return the step from a RowPoint, a RowVector: the inverse Hessian times the gradient, negative.
+    def direction(self, point: RowPoint) -> FloatArray:
+        """Return the step from a RowPoint, a vector: the inverse Hessian times the gradient, negative.
 
         The starting matrix is one number for all multipliers, and one for the intercept of each class.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
-        scores, square = gradient.scores[:-1].ravel(), gradient.dot_coefficients(gradient)
+        scores, square = gradient[1, :-1].ravel(), multiply_coefficients(gradient, gradient)
         stretch = dot(scores, scores) / square if square > 0 else 0.0
         objective = self._space.objective
         scale = np.empty(self._shape)
         scale[:-1] = 1 / (1 + curvatures[: objective.n_rows_coef].mean() * stretch / objective.n_rows)
         scale[-1] = 1 / curvatures
-        forms = [gradient.multipliers.ravel().copy(), gradient.scores.ravel().copy()]
-        solved = self.apply(forms, lambda vector: (vector.reshape(self._shape) * scale).ravel())
-        return RowVector(*(-form.reshape(self._shape) for form in solved))
+        forms = [table.ravel().copy() for table in gradient]
+        solved = self.apply(forms, lambda table: (table.reshape(self._shape) * scale).ravel())
+        return -np.stack(solved).reshape(gradient.shape)

@@ -144,7 +144,7 @@ class Stopping:
             self.floor,
         )
 
-    def settle(self, point: Point) -> float:
+    def examine(self, point: Point) -> float:
         """Take note of a point, and of one with its intercept settled by a Newton step; return the first bound."""
         bound = self.observe(point)
         # With 300 classes one step took the bound from 18 times what was asked for to within it.

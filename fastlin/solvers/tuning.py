@@ -42,9 +42,6 @@ HELD = 0.97
 REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
 # From FEW_ROWS on a fit begins at the solution of a sample: a tenth of the rows, or as many as one block takes.
 FEW_ROWS = 50_000
-# With few rows a block takes as long as many passes, and a fit may arrive before it pays: it waits where it takes so
-# many.
-MIN_PASSES_TO_WAIT = 20
 # With fewer columns a row the coefficients are as fast as the row space, and have better preconditioners.
 MIN_COLUMNS_A_ROW = 3
 
@@ -57,11 +54,10 @@ MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 # hand. What a step for groups gains may differ by as much from what it promised.
 MIN_ACCURACY = 3e-3
 # Cheap rounds before dear ones: models by columns before the Hessian, and sweeps over the active coordinates before
-# one over all.
+# one over all. A preconditioner that takes twice as many passes waits for these: with few rows a fit may arrive before
+# it pays. Before a Newton step among the active coordinates there are four times as many sweeps: with ROUNDS of them L1
+# and grouped fits of 300 to 5,000 rows took 1.15 times as long.
 ROUNDS = 10
-# Sweeps over the active coordinates before a Newton step among them: with ROUNDS of them L1 and grouped fits of 300 to
-# 5,000 rows took 1.15 times as long.
-SWEEPS_BEFORE_STEPS = 40
 # The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps. Without them a path
 # over 17 rows whose weights span 250 powers of ten took 105 s, and 2.5 s with them.
 CALLS_WORK = 300_000

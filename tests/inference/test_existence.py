@@ -3,7 +3,7 @@
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused, marked
+from conftest import assert_refused, marked, objective_over
 from reference import log_likelihood
 from scipy import optimize, sparse
 from sklearn.datasets import load_iris
@@ -14,7 +14,6 @@ from fastlin.exceptions import CollinearityError, ConvergenceWarning, Separation
 from fastlin.inference.collinearity import find_dependences
 from fastlin.inference.curvature import Information
 from fastlin.inference.separation import Separation, check_separation, find_separation, proves_maximum
-from fastlin.objective import Objective
 from fastlin.solvers import choose
 
 from .conftest import infer, list_forms, refuse
@@ -109,7 +108,7 @@ def test_the_maximum_is_never_proven_where_classes_are_separated():
     n_proven = n_overlapping = 0
     for _, labels, _, numbers in draw_separations(40, seed=2):
         kind = decide_exactly(numbers, labels)
-        objective = Objective.over(numbers, labels, int(labels.max()) + 1, fit_intercept=False)
+        objective = objective_over(numbers, labels, int(labels.max()) + 1, fit_intercept=False)
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
@@ -174,7 +173,7 @@ def test_columns_that_separate_together_are_named():
 
 
 def search(X, y):
-    objective = Objective.over(X, y, 2)
+    objective = objective_over(X, y, 2)
     return find_separation(objective, np.zeros(objective.shape))
 
 
@@ -186,7 +185,7 @@ def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
     y = np.where(direction == 0, generator.integers(0, 2, len(X)), direction > 0).astype(int)
     found = search(X, y)
     assert not found.is_complete
-    (coef,), _ = Objective.over(X, y, 2).coordinates.to_coefficients(found.direction)
+    (coef,), _ = objective_over(X, y, 2).coordinates.to_coefficients(found.direction)
     np.testing.assert_allclose(coef / coef[0], [1, 2, -1, 1], rtol=1e-6)
     with monkeypatch.context() as patch:
         patch.setattr(module, "FEWEST_ROWS", 4)
@@ -221,7 +220,7 @@ def test_rows_without_weight_and_penalised_columns_have_no_part():
 
 def test_what_is_too_large_to_search_is_told(monkeypatch):
     monkeypatch.setattr(module, "MOST_VARIABLES", 2)
-    objective = Objective.over(*make_pair(300, 1, 9), 2)
+    objective = objective_over(*make_pair(300, 1, 9), 2)
     zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
         check_separation(objective.at(zeros), names, labels, zeros, 1)
@@ -371,7 +370,7 @@ COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.inte
 def describe(*columns, n_classes=2, **options):
     table = np.column_stack(columns)
     names = np.array([f"x{j}" for j in range(table.shape[1])])
-    objective = Objective.over(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
+    objective = objective_over(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
     return [each.describe(names) for each in find_dependences(objective, objective.penalty.curvatures == 0)]
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused
+from conftest import assert_refused, objective_over
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -16,7 +16,6 @@ from fastlin.inference import Inference
 from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.tables import lay_out_columns
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import Objective
 
 from .conftest import infer, make_rows, refuse
 
@@ -230,4 +229,4 @@ def test_offsets_far_from_each_other_have_a_null_likelihood_and_no_errors():
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
     options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalised": "sandwich", "covariance": "HC0"}
     refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
-    assert np.isfinite(find_null_likelihood(Objective.over(X, y, 3, offsets=offset), 60.0))
+    assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from conftest import objective_over
 from reference import log_likelihood
 from scipy import sparse
 
 from fastlin.inference.curvature import Factor
 from fastlin.inference.likelihood import Likelihood
 from fastlin.matrices import as_matrix
-from fastlin.objective import Objective
 
 
 def make_weighted_rows(n_classes, n=60):
@@ -26,7 +26,7 @@ def test_values_scores_and_informations_are_those_of_plain_sums(n_classes, is_fi
     X, labels, weights = make_weighted_rows(n_classes)
     whole = np.column_stack([X, np.ones(len(X))]) if intercept else X
     for rows in (X, np.asfortranarray(X), sparse.csr_array(X)):
-        objective = Objective.over(as_matrix(rows), labels, n_classes, weights=weights / 4, fit_intercept=intercept)
+        objective = objective_over(as_matrix(rows), labels, n_classes, weights=weights / 4, fit_intercept=intercept)
         likelihood = Likelihood(objective, 4.0, is_firth, np.append(np.ones(3, bool), intercept))
         R, P = likelihood.shape
         theta = 0.3 * np.random.default_rng(1).normal(size=(R, P))
@@ -48,7 +48,7 @@ def test_values_scores_and_informations_are_those_of_plain_sums(n_classes, is_fi
 
 def test_parts_of_rows_make_the_same_sums(monkeypatch):
     X, labels, weights = make_weighted_rows(3, n=200)
-    likelihood = Likelihood(Objective.over(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
+    likelihood = Likelihood(objective_over(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
     theta = np.full(likelihood.shape, 0.1)
     whole = likelihood.at(theta)
     whole_score = whole.score
@@ -62,7 +62,7 @@ def test_parts_of_rows_make_the_same_sums(monkeypatch):
 def test_columns_that_depend_on_each_other_have_no_likelihood():
     X, labels, _ = make_weighted_rows(2)
     X = np.column_stack([X, X[:, 0] + X[:, 1], np.ones(len(X))])
-    likelihood = Likelihood(Objective.over(X, labels, 2), 1.0, True, np.ones(6, bool))
+    likelihood = Likelihood(objective_over(X, labels, 2), 1.0, True, np.ones(6, bool))
     assert likelihood.at(likelihood.start()) is None
 
 

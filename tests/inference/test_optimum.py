@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import objective_over
 
 import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.curvature import Information
 from fastlin.inference.optimum import end_at, find_optimum, make_room
-from fastlin.objective import Objective
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -18,7 +18,7 @@ from .conftest import infer, make_rows
 
 def make_objective(n_classes):
     X, y = make_rows(n_classes, n=600, d=4)
-    return Objective.over(X, y, n_classes)
+    return objective_over(X, y, n_classes)
 
 
 def minimize(objective):

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_refused, objective_over
 from reference import log_likelihood
 from scipy.optimize import brentq, minimize
 from scipy.stats import chi2
@@ -13,7 +13,6 @@ from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import profile
 from fastlin.inference.likelihood import Likelihood
 from fastlin.inference.profile import find_end
-from fastlin.objective import Objective
 
 from .conftest import infer
 
@@ -96,7 +95,7 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     assert held == pytest.approx(largest - chi2.ppf(0.95, 1) / 2, abs=1e-6)
     # The likelihood of separable classes rises without end on one side.
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
-    likelihood = Likelihood(Objective.over(X, y, 2, fit_intercept=False), 1.0, False, np.array([True, False]))
+    likelihood = Likelihood(objective_over(X, y, 2, fit_intercept=False), 1.0, False, np.array([True, False]))
     state, direction = likelihood.at(np.zeros((1, 1))), np.ones((1, 1))
     assert find_end(state, direction, 0.5, 1) == np.inf
     end = find_end(state, direction, 0.5, -1)

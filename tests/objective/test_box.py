@@ -4,9 +4,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import make_objective, make_offset
+from conftest import make_objective, make_offset, objective_over
 
-from fastlin.objective import Objective
 from tests.objective.test_duality import exact_value_and_bound
 
 # Rows, features, classes, columns and intercept.
@@ -100,7 +99,7 @@ def test_coefficients_are_rounded_to_the_inside():
     lower = generator.normal(size=(1, 400))
     upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
     X = generator.normal(size=(9, 400))
-    box = Objective.over(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
+    box = objective_over(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
     has_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
     for inside in (0.0, 0.3, 1.0):
         parameters = box.clip(box.least + inside * np.minimum(box.most - box.least, 1.0))

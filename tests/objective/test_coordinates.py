@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, make_objective, make_problem
-
-from fastlin.objective import Objective
+from conftest import COLUMNS, make_objective, make_problem, objective_over
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -38,7 +36,7 @@ def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns)
 
 def test_the_curvature_of_the_penalty_counts_in_the_scale():
     X, labels, *_ = make_problem(50, 3, 2)
-    weak, strong = (Objective.over(X, labels, 2, l2=l2).coordinates.scale for l2 in (1e-6, 1e6))
+    weak, strong = (objective_over(X, labels, 2, l2=l2).coordinates.scale for l2 in (1e-6, 1e6))
     np.testing.assert_array_equal(np.log2(strong), np.round(np.log2(strong)))
     assert (np.abs(np.log2(strong * 1e3)) <= 0.51).all()
     assert (weak > 100 * strong).all()
@@ -47,4 +45,4 @@ def test_the_curvature_of_the_penalty_counts_in_the_scale():
 @pytest.mark.parametrize(("factor", "allows"), [(1.0, True), (1e15, True), (1e25, False), (1e-25, False)])
 def test_float32_is_allowed_within_its_range(factor, allows):
     X, labels, *_ = make_problem(30, 3, 2)
-    assert Objective.over(X * factor, labels, 2).coordinates.allows_float32 == allows
+    assert objective_over(X * factor, labels, 2).coordinates.allows_float32 == allows

@@ -19,12 +19,11 @@ from conftest import (
     make_sized,
     marked,
     minimum_of,
+    objective_over,
     offsets_of,
     penalty_of,
 )
 from scipy import sparse
-
-from fastlin.objective import Objective
 
 # l1 and l2 where the columns have a spread of order one.
 SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
@@ -99,7 +98,7 @@ def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_interc
         if offset != "no offset":
             offsets, targets = make_offsets_and_targets(y, n_classes, size, spread=size)
             given |= {"offsets": offsets if size else None, "targets": targets if "soft" in offset else None}
-        objective = Objective.over(X, y, n_classes, l1=l1, l2=l2, group_by_class=grouped, **given)
+        objective = objective_over(X, y, n_classes, l1=l1, l2=l2, group_by_class=grouped, **given)
         for distance in (0.0, 1e-3, 0.3, 3.0) if size else (0.0, 1e-3, 0.3, 3.0, 100.0):
             parameters = distance * generator.normal(size=objective.shape)
             if l1 > 0 and not size:
@@ -184,7 +183,7 @@ def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(fi
 def test_a_class_of_no_weight_has_a_lower_bound():
     X, labels, *_ = make_problem(30, 3, 3)
     _, parameters = make_objective(30, 3, 3)
-    objective = Objective.over(X, labels, 3, weights=(labels != 1).astype(float), l2=0.1)
+    objective = objective_over(X, labels, 3, weights=(labels != 1).astype(float), l2=0.1)
     # The intercept of the class falls without end: in the limit the others are alone.
     others = labels != 1
     minimum = reference.minimum(X[others], labels[others] // 2, 2, 0.1 / 2)[0]

@@ -9,7 +9,7 @@ from scipy import sparse
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective import choose_coordinates
-from fastlin.objective.lot import LEAST_TOGETHER, Lot, Problem, SharedRows, count_together
+from fastlin.objective.lot import LEAST_TOGETHER, Lot, SharedRows, Variant, count_together
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16, offsets=None, n_classes=2):
@@ -61,7 +61,7 @@ def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=
         if is_weighted:
             weights[:n_classes] = 1
         l2, l1 = 10.0 ** generator.uniform(-4, 0), 10.0 ** generator.uniform(-3, -1) if has_l1 else 0.0
-        yield Problem(labels, l2, weights, l1=l1)
+        yield Variant(labels, l2, weights, l1=l1)
 
 
 def fill_lot(rows, problems):

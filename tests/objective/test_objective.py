@@ -14,6 +14,7 @@ from conftest import (
     make_problem,
     make_sized,
     marked,
+    objective_over,
     value_of,
     violation_of,
     with_budget,
@@ -22,7 +23,6 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
@@ -87,7 +87,7 @@ def test_the_start_is_the_best_point_without_features_and_zero_where_a_class_has
     shares = objective.class_weights
     assert point.value == pytest.approx(-np.sum(shares * np.log(shares)), rel=1e-12)
     assert point.value == pytest.approx(objective.value_at_start(), rel=1e-12)
-    one_more = Objective.over(objective.matrix.X, objective.rows.labels, n_classes + 1)
+    one_more = objective_over(objective.matrix.X, objective.rows.labels, n_classes + 1)
     assert not one_more.start().any()
     assert one_more.value_at_start() == pytest.approx(np.log(n_classes + 1), rel=1e-15)
 
@@ -96,7 +96,7 @@ def test_the_start_is_the_best_point_without_features_and_zero_where_a_class_has
 def test_float32_is_near_float64(columns):
     for n_classes, dtype in [(2, np.float64), (5, np.float32)]:
         X, labels, weights, _, _ = make_problem(300, 8, n_classes)
-        objective = Objective.over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
+        objective = objective_over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
         assert objective.coordinates.allows_float32
         parameters = np.random.default_rng(1).normal(size=objective.shape)
         single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
@@ -110,7 +110,7 @@ def test_float32_is_near_float64(columns):
 def test_float32_sums_over_rows_in_float64():
     n = 200_000
     X = np.full((n, 1), 0.1, np.float32)
-    objective = Objective.over(X, np.zeros(n, np.int64), 2, fit_intercept=False)
+    objective = objective_over(X, np.zeros(n, np.int64), 2, fit_intercept=False)
     gradient = objective.at(np.zeros((1, 2)), np.float32).gradient
     expected = 0.5 * float(np.float32(0.1)) * objective.coordinates.scale[0]
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
@@ -123,7 +123,7 @@ def test_no_copy_of_the_data_is_made_which_may_be_read_only(are_writable):
     X.flags.writeable, labels.flags.writeable = False, are_writable
 
     def work():
-        objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)
+        objective = objective_over(X, labels, 3, weights=weights, l2=0.1)
         room = objective.make_room()
         objective.at(objective.start(), out=room).hessian_product(objective.start())
         objective.at(objective.start(), np.float32, out=room)
@@ -160,7 +160,7 @@ def test_bits_do_not_depend_on_threads(dtype, n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_the_unit_of_the_data_does_not_matter(factor, n_classes):
     X, labels, weights, coef, intercept = make_problem(40, 4, n_classes)
-    expected, objective = (Objective.over(each, labels, n_classes, weights=weights) for each in (X, X * factor))
+    expected, objective = (objective_over(each, labels, n_classes, weights=weights) for each in (X, X * factor))
     assert not objective.coordinates.allows_float32
     found = evaluate(objective, objective.coordinates.to_parameters(coef / factor, intercept))
     value = expected.at(expected.coordinates.to_parameters(coef, intercept)).value
@@ -200,7 +200,7 @@ def test_centring_keeps_the_loss_and_what_is_penalised_by_its_size(kind, fit_int
 
 def test_the_certificate_counts_the_rounding_of_a_large_intercept():
     X, labels, *_ = make_problem(60, 3, 2)
-    objective = Objective.over(X + 1e10, labels, 2, l2=0.1)
+    objective = objective_over(X + 1e10, labels, 2, l2=0.1)
     solution = choose.minimize(objective, solver="auto", tol=1e-12, max_iter=100)
     _, intercept, rise = objective.finish(solution, np.float64)
     assert rise >= 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
@@ -209,7 +209,7 @@ def test_the_certificate_counts_the_rounding_of_a_large_intercept():
 @pytest.mark.parametrize("grouped", [False, True])
 def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
     X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
-    objective = Objective.over(X, labels, 2, l1=1.0, group_by_class=grouped)
+    objective = objective_over(X, labels, 2, l1=1.0, group_by_class=grouped)
     for seed in range(5):
         coef = 1000 * np.random.default_rng(seed).uniform(1, 2, (1, 3))
         point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
@@ -251,7 +251,7 @@ def test_a_column_that_does_not_vary_where_rows_count_has_no_part_in_the_model(m
     X = np.column_stack([np.full(30, 0.3), generator.normal(size=(30, 2))])
     labels, weights = generator.integers(0, 3, 30), generator.uniform(0.1, 1, 30)
     X[0, 0], weights[0] = outside, 0
-    objective = Objective.over(make(X), labels, 3, weights=weights)
+    objective = objective_over(make(X), labels, 3, weights=weights)
     assert not objective.at(objective.start()).gradient[:, 0].any()
     hessian = evaluate(objective, np.random.default_rng(1).normal(size=(3, 4))).hessian().reshape(3, 4, 3, 4)
     assert not hessian[:, 0].any()
@@ -262,7 +262,7 @@ def test_a_column_that_does_not_vary_where_rows_count_has_no_part_in_the_model(m
 def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
     generator = np.random.default_rng(0)
     X = generator.normal(3.0, 1.0, (40, 100_000))
-    objective = Objective.over(X, np.arange(40) % 2, 2, l2=0.1)
+    objective = objective_over(X, np.arange(40) % 2, 2, l2=0.1)
     parameters, found = generator.normal(size=(1, 100_001)), []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):

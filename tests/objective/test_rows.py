@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import data_of, evaluate, make_objective, make_offset, make_problem, marked
+from conftest import data_of, evaluate, make_objective, make_offset, make_problem, marked, objective_over
 from scipy import sparse
 
-from fastlin.objective import Objective, weigh_by_counts
+from fastlin.objective import weigh_by_counts
 from fastlin.objective.rows import OffsetRange, draw_places, split_places
 
 
@@ -22,7 +22,7 @@ def test_weights_of_rows_and_classes(weighted, named):
     X, labels, weights, *_ = make_problem(40, 3, 3)
     numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.arange(40)
     given, weights = (weights, weights) if weighted else (None, np.ones(40))
-    objective = Objective.over(X, labels, 4, weights=given, numbers=numbers if named else None)
+    objective = objective_over(X, labels, 4, weights=given, numbers=numbers if named else None)
     # Rows count as often as they are named.
     counted = np.bincount(numbers, minlength=40) * weights
     np.testing.assert_array_equal(weigh_by_counts(numbers, given, 40), counted)
@@ -39,7 +39,7 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
         given, weights = (weights, weights) if weighted else (None, np.ones(2000))
-        objectives = [Objective.over(X, labels, n_classes, weights=given, l2=0.1) for _ in range(2)]
+        objectives = [objective_over(X, labels, n_classes, weights=given, l2=0.1) for _ in range(2)]
         for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
             # Points in float32 leave no features behind; those of a point of zeros in float64 save a pass.
             objective.at(objective.start(), precision).lower_bound()
@@ -81,7 +81,7 @@ def make_uneven(n, d, kind="dense", **options):
     X, labels, *_ = make_problem(n, d, 3)
     X[: n // 50] *= 30
     X = sparse.csr_array(X) if kind == "sparse" else X
-    return Objective.over(X, labels, 3, l2=1e-3, **options), X
+    return objective_over(X, labels, 3, l2=1e-3, **options), X
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
@@ -115,9 +115,9 @@ def test_influence_takes_one_pass_and_belongs_to_the_rows_it_is_of():
 def test_rows_without_weight_have_no_part_in_the_mean():
     X, labels, *_ = make_problem(500, 5, 3)
     X[:10] *= 100
-    expected = Objective.over(X, labels, 3, l2=1e-3).rows.influence
+    expected = objective_over(X, labels, 3, l2=1e-3).rows.influence
     X, labels, weights = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0), np.append(np.ones(500), 0)
-    found = Objective.over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
+    found = objective_over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
     np.testing.assert_allclose(found[:500], expected, rtol=1e-5)
     assert found[500] == 0.5
 
@@ -130,7 +130,7 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
         numbers, rows = sample.rows.numbers, objective.rows
         assert sample.n_rows == len(numbers) == len(np.unique(numbers)) == 30
         weights = rows.weights[numbers] if weighted else None
-        alone = Objective.over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
+        alone = objective_over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
         found = evaluate(sample, parameters)
         expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
         assert found.value == pytest.approx(expected.value, rel=1e-9)
@@ -150,7 +150,7 @@ def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
     rows = np.arange(0, 300, 2) if numbered else np.arange(300)
-    objective = Objective.over(X, labels, 5, weights=weights, numbers=rows if numbered else None)
+    objective = objective_over(X, labels, 5, weights=weights, numbers=rows if numbered else None)
     # Rows of weight zero are none.
     rows = rows if weights is None else rows[weights[rows] > 0]
     sample = objective.sample(20).rows.numbers
@@ -229,5 +229,6 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
         rows = objective.rows
         parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
-        found, *of_parts = (each.total_weight * each.evaluate(parameters)[0] for each in (rows, *parts))
+        total = np.empty(objective.shape)
+        found, *of_parts = (each.total_weight * each.evaluate(parameters, None, total) for each in (rows, *parts))
         assert sum(of_parts) == pytest.approx(found, rel=1e-12)

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, begin, data_of, evaluate, make_objective, make_offset
+from conftest import COLUMNS, begin, data_of, evaluate, make_objective, make_offset, objective_over
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlin.objective import Objective
 from fastlin.objective.self_concordance import bound_fall, bound_rows
 from fastlin.solvers import newton
 from fastlin.solvers.newton import solve_newton
@@ -69,7 +68,7 @@ def test_no_row_is_longer_than_the_bound(columns):
 def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_intercept, seed):
     generator = np.random.default_rng(seed)
     X, labels = generator.standard_t(3, size=(80, d)), np.arange(80) % n_classes
-    objective = Objective.over(X, labels, n_classes, weights=generator.uniform(0.1, 3, 80), fit_intercept=fit_intercept)
+    objective = objective_over(X, labels, n_classes, weights=generator.uniform(0.1, 3, 80), fit_intercept=fit_intercept)
     solution = minimize(objective)
     best, minimum = solution.parameters, solution.value
     step = 10**distance * generator.normal(size=best.shape)
@@ -84,11 +83,11 @@ def test_a_constant_column_and_one_that_is_penalised_keep_the_bound_and_dependen
     X[:, 1] = 3.0
     labels = np.arange(100) % 3
     for l2, factors in ((0.0, [1, 1, 1]), (0.1, [1, 1, 0])):
-        objective = Objective.over(X, labels, 3, l2=l2, penalty_factors=np.array(factors, float))
+        objective = objective_over(X, labels, 3, l2=l2, penalty_factors=np.array(factors, float))
         assert not objective.penalty.is_bounded
         point = evaluate(objective, objective.start())
         for _ in range(2):
             point = evaluate(objective, point.parameters + fall_from(point)[1].step)
         assert point.value - minimize(objective).value - point.rounding <= fall_from(point)[0] < 1e-4
-    dependent = Objective.over(np.column_stack([X, X.sum(axis=1)]), labels % 2, 2)
+    dependent = objective_over(np.column_stack([X, X.sum(axis=1)]), labels % 2, 2)
     assert fall_from(evaluate(dependent, dependent.start()))[0] == np.inf

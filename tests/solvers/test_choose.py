@@ -10,6 +10,7 @@ from conftest import (
     make_problem,
     make_sized,
     minimum_of,
+    objective_over,
     offsets_of,
     value_of,
     with_budget,
@@ -18,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import Objective
 from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import LIMITED, SEPARABLE
 
@@ -157,7 +157,7 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
     for columns in COLUMNS:
         X = make_objective(200, 4, n_classes, columns=columns)[0].matrix.X.astype(dtype)
         labels = make_objective(200, 4, n_classes)[0].rows.labels
-        objective = Objective.over(X, labels, n_classes, l2=0.01)
+        objective = objective_over(X, labels, n_classes, l2=0.01)
         solution = minimize(objective, solver, tol=0.0)
         assert solution.converged
         assert solution.n_iter < 300
@@ -171,7 +171,7 @@ def test_steps_that_undo_each_other_at_the_floor_end_there(solver):
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
         X = rng.normal(size=(n, d)) + rng.choice([0, 1, 1000, 1e4])
         l2 = 10 ** rng.uniform(-4, 0)
-        objective = Objective.over(X, (np.arange(n) % n_classes).astype(np.int32), n_classes, l2=l2)
+        objective = objective_over(X, (np.arange(n) % n_classes).astype(np.int32), n_classes, l2=l2)
         solution = minimize(objective, solver, tol=0.0)
         assert solution.converged and solution.n_iter < 100
 
@@ -180,7 +180,7 @@ def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
     for n_classes in (2, 3):
         labels = np.arange(60) % n_classes
         X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * np.eye(3)[labels]
-        solution = minimize(Objective.over(X, labels, n_classes), solver, tol=1e-12)
+        solution = minimize(objective_over(X, labels, n_classes), solver, tol=1e-12)
         assert (solution.ending, solution.converged, solution.certificate) == (SEPARABLE, False, np.inf)
         assert solution.n_iter < 100
         assert solution.value < 1e-3
@@ -208,7 +208,7 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
 def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
     X, labels, *_ = make_problem(100, 3, 3)
     weights = (labels != 1).astype(float)
-    without = Objective.over(X, labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
+    without = objective_over(X, labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
     solution = minimize(without, solver, tol=1e-8)
     assert np.isfinite(solution.parameters).all()
     if not fit_intercept:
@@ -216,7 +216,7 @@ def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
         return
     # The intercept of the class falls without end: what is left is the problem of the other two, softmax over them.
     two = weights > 0
-    logistic = Objective.over(X[two], labels[two] // 2, 2, l2=0.05 / 2)
+    logistic = objective_over(X[two], labels[two] // 2, 2, l2=0.05 / 2)
     assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
 
 
@@ -227,7 +227,7 @@ def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
     for attempt in range(40):
         # What else lies in memory may not matter.
         rubbish = [*(rubbish if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
-        objective = Objective.over(X, labels, 2, weights=labels.astype(float), l2=0.2)
+        objective = objective_over(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
             results.append([minimize(objective, solver, tol=1e-4).parameters])
     assert_same_bits(results)
@@ -240,7 +240,7 @@ def test_bits_do_not_depend_on_threads(solver, dtype):
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            objective = Objective.over(X, labels, 10, l2=1e-3)
+            objective = objective_over(X, labels, 10, l2=1e-3)
             solution = minimize(objective, solver, tol=1e-6, max_iter=2)
             results.append([solution.parameters, solution.certificate, solution.value])
     assert objective.rows.passes._n_blocks > 1
@@ -286,7 +286,7 @@ def test_names_lead_to_their_methods(monkeypatch):
         ("newton-cholesky", low, "lbfgs"),
         *((name, by_size, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
     ):
-        methods = choose.list_methods(objective, name, objective.make_room())
+        methods = choose.list_methods(objective, name)
         assert methods == [METHODS[each] for each in expected.split()]
     # A fit of so many rows begins on a sample.
     monkeypatch.setattr(choose, "FEW_ROWS", 4_000)
@@ -303,7 +303,7 @@ def test_many_rows_are_begun_on_a_sample(monkeypatch):
     X, *_ = make_problem(25_000, 40, 11, np.float32)
     labels = (X @ np.random.default_rng(1).normal(size=(40, 11))).argmax(axis=1)
     weights = np.tile([0, 2.5, 1, 1, 1], 5_000)
-    objective = Objective.over(X, labels, 11, weights=weights, l2=1e-3)
+    objective = objective_over(X, labels, 11, weights=weights, l2=1e-3)
     first = []
     solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
     sample, whole = minimized
@@ -330,7 +330,7 @@ def test_random_problems_have_a_vanishing_gradient_and_a_true_certificate(shape,
     (n, d, n_classes), generator = shape, np.random.default_rng(seed)
     X = generator.normal(size=(n, d)) * 10 ** generator.uniform(-1, 1, d) + generator.normal(size=d)
     weights, labels = generator.uniform(0.1, 2, n), np.arange(n) % n_classes
-    objective = Objective.over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
+    objective = objective_over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
     solution = minimize(objective, name, tol=1e-11)
     assert solution.converged
     assert np.abs(solution.gradient).max() < 1e-5
@@ -346,6 +346,6 @@ def test_collinear_columns_beside_a_weak_penalty_take_few_passes(C):
     factors = generator.normal(size=(1000, 8))
     X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))
     labels = (factors[:, 0] + generator.normal(size=1000) > 0).astype(int)
-    solution = minimize(Objective.over(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
+    solution = minimize(objective_over(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
     assert solution.converged
     assert solution.n_passes < 60

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import make_objective, with_budget
+from conftest import make_objective, objective_over, with_budget
 from scipy import sparse
 
-from fastlin.objective import Objective
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
 from fastlin.solvers.solution import LIMITED
 from fastlin.solvers.stopping import Stopping
@@ -46,16 +45,16 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
-    few = Objective.over(X, labels, 2, l2=1e-6)
+    few = objective_over(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
-    assert n_passes >= preconditioners.MIN_PASSES_TO_WAIT
+    assert n_passes >= 2 * preconditioners.ROUNDS
     monkeypatch.setattr(choose, "PATIENCE", 1000)
     solution, built = fit(few, "lbfgs", max_iter=n_passes - 1)
     assert (solution.ending, built) == (LIMITED, ["diagonal"])
     solution, built = fit(few, "lbfgs")
     assert solution.converged
     assert built[:2] == ["diagonal", "class_blocks"]
-    many = Objective.over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
+    many = objective_over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
     assert fit(many, "lbfgs")[1][0] == "class_blocks"
 
 
@@ -80,7 +79,7 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4_000, 60)).astype(np.float32)
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
-    objective = Objective.over(X, labels, 40, l2=1 / 4_000)
+    objective = objective_over(X, labels, 40, l2=1 / 4_000)
     monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     assert preconditioners.affords_class_blocks(objective)
     n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
@@ -97,7 +96,7 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
 def test_large_blocks_need_quick_solutions_many_iterations_and_fewer_rows():
     generator = np.random.default_rng(0)
     labels = np.arange(6_000) % 60
-    dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
+    dense = objective_over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
     n_bytes = preconditioners.count_bytes(dense, 60)
     assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.class_blocks
@@ -105,7 +104,7 @@ def test_large_blocks_need_quick_solutions_many_iterations_and_fewer_rows():
     # With twenty entries a row a solution takes as long as a pass.
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
-    assert preconditioners.choose(Objective.over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
+    assert preconditioners.choose(objective_over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
     # Blocks of many classes come from fewer rows.
     for n_classes, n_rows in ((32, preconditioners.ROWS_PER_COLUMN), (33, preconditioners.ROWS_PER_COLUMN // 2)):
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
@@ -118,8 +117,8 @@ def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(fit):
     n, d = 30_000, 2_000
     X = sparse.csr_array((np.ones(2 * n), generator.integers(0, d, 2 * n), np.arange(0, 2 * n + 1, 2)), shape=(n, d))
     labels = generator.integers(0, 2, n)
-    objective = Objective.over(X, labels, 2, l2=1e-3)
+    objective = objective_over(X, labels, 2, l2=1e-3)
     assert not preconditioners.affords_factors(objective)
-    assert preconditioners.affords_factors(Objective.over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
+    assert preconditioners.affords_factors(objective_over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
     solution, built = fit(objective, "lbfgs", tol=1e-4)
     assert (solution.converged, built) == (True, ["diagonal"])

@@ -4,10 +4,10 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from conftest import begin, make_objective, minimum_of
+from conftest import begin, make_objective, minimum_of, objective_over
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective import Objective, RangeError
+from fastlin.objective import RangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
 from fastlin.solvers.stopping import Stopping
@@ -185,7 +185,7 @@ def test_rows_that_are_drawn_weigh_as_much_as_all_and_are_all_where_they_have_no
             monkeypatch.setattr(descent, "draw_places", lambda n_rows, n_drawn: np.arange(40))
         weights = np.where(np.arange(n) < n_empty, 0.0, generator.uniform(1, 2, n))
         X, labels = generator.normal(size=(n, 3)), (np.arange(n) % 2).astype(np.int32)
-        found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
+        found = minimize(objective_over(X, labels, 2, weights=weights, l2=0.01))
         assert found.ending == REACHED and np.isfinite(found.certificate)
         n_drawn, total = sums[-1]
         assert (n_drawn < n) == (n_empty == 0)
@@ -214,7 +214,7 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
 
     monkeypatch.setattr(steps, "iterate", note_age)
     for is_dear, n_classes in product((True, False), (2, 3)):
-        monkeypatch.setattr(descent, "MIN_PASSES_TO_WAIT", 0.0 if is_dear else np.inf)
+        monkeypatch.setattr(descent, "ROUNDS", 0.0 if is_dear else np.inf)
         objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
         cold = minimize(objective)
         ages.clear()

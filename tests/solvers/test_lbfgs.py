@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import begin, evaluate, make_objective, minimum_of, with_budget
+from conftest import begin, evaluate, make_objective, minimum_of, objective_over, with_budget
 
 from fastlin.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
@@ -100,8 +100,8 @@ def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterati
 
 def add(pairs, step, change):
     """Let pairs take in a step from one point to another and the change of the gradient."""
-    before = SimpleNamespace(parameters=np.ones(step.size), gradient=np.ones(step.size))
-    pairs.add(before, SimpleNamespace(parameters=1 + step.ravel(), gradient=1 + change.ravel()))
+    ones = np.ones(step.size)
+    pairs.add((ones, ones), (1 + step.ravel(), 1 + change.ravel()))
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 4, 6, 9])
@@ -136,8 +136,8 @@ def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
     pairs, expected = lbfgs.Pairs(objective), lbfgs.Pairs(other)
     points = [parameters + 0.1 * generator.normal(size=parameters.shape) for _ in range(4)]
     for ends in itertools.pairwise(points):
-        pairs.add(*(evaluate(objective, end) for end in ends))
-        expected.add(*(evaluate(other, end) for end in ends))
+        for ring, own in ((pairs, objective), (expected, other)):
+            ring.add(*((end, evaluate(own, end).gradient) for end in ends))
     taken, point = lbfgs.Pairs(other, pairs), evaluate(other, points[-1])
     assert taken.n_pairs == 3
     preconditioner = class_blocks(point)
@@ -166,7 +166,7 @@ def test_in_float32_the_minimum_is_the_same_where_most_rows_are_decided():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 5, 3_000)
     X = generator.normal(size=(3_000, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]
-    objective, options = Objective.over(X, labels, 5, l2=1e-7), {"precondition": preconditioners.diagonal}
+    objective, options = objective_over(X, labels, 5, l2=1e-7), {"precondition": preconditioners.diagonal}
     expected = minimize(objective, max_iter=2000)
     solution = minimize(objective, tol=1e-6, precision=np.float32, max_iter=2000, **options)
     assert expected.converged and solution.converged

@@ -47,9 +47,8 @@ def test_values_equal_up_to_rounding_are_decided_by_the_slope():
 def test_along_the_steepest_descent_the_objective_falls_and_the_end_has_the_room(n_classes, precision):
     for length in (1e-3, 1.0, 1e5):
         objective, parameters = make_objective(60, 4, n_classes, l2=0.01)
-        room = objective.make_room()
-        start = objective.at(parameters.astype(precision).astype(float), precision, out=room)
-        end = line_search.along(objective, start, -length * start.gradient, room)
+        start = evaluate(objective, parameters.astype(precision).astype(float), precision)
+        end = line_search.along(start, -length * start.gradient)
         np.testing.assert_array_equal(start.parameters, parameters.astype(precision))
         assert end.value < start.value
         assert end.precision is precision
@@ -66,7 +65,7 @@ def test_a_direction_that_does_not_descend_has_no_step():
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     start = objective.at(parameters)
     for direction in (start.gradient, 0 * parameters, np.nan * parameters):
-        assert line_search.along(objective, start, direction, None) is None
+        assert line_search.along(start, direction) is None
     assert objective.n_passes == 1
 
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from conftest import objective_over
 from scipy import sparse
 from scipy.special import expit
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
-from fastlin.objective import Objective, choose_coordinates
-from fastlin.objective.lot import Problem, SharedRows
+from fastlin.objective import choose_coordinates
+from fastlin.objective.lot import SharedRows, Variant
 from fastlin.solvers import choose
 from fastlin.solvers.lots import MOST_FACTORS, MOST_MODELS, minimize_all
 
@@ -45,11 +46,11 @@ def test_softmax_minima_are_those_of_single_fits(kind):
     if kind == "table":
         X = TableMatrix([X[:, 0], Codes((np.arange(500) % 3).astype(np.int8), 3), X[:, 1]])
     # Resamples start at the minimum of all rows. `solve` has the coordinates of this penalty.
-    objective = Objective.over(X, labels.astype(np.int32), 5, l2=1e-4)
+    objective = objective_over(X, labels.astype(np.int32), 5, l2=1e-4)
     best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
     point = objective.at(best.parameters, out=objective.make_room())
     drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), 30).astype(float)
-    resamples = [Problem(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
+    resamples = [Variant(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
     curvature = 0.5 * sum(np.mean(each) for each in point.curvatures())
     given = {"curvature": curvature, "reference": point.hessian_of_loss() / curvature, "n_rows_coef": 5}
     found = solve(X, resamples, **given)
@@ -70,7 +71,7 @@ def assert_near_alone(found, X, problem, **choices):
     """Fail where J of what was found is not that of a single fit, up to both certificates."""
     labels, l2, weights, _, l1 = problem
     options = {"weights": weights, "l2": l2, "l1": l1} | choices
-    objective = Objective.over(X, labels.astype(np.int32), int(labels.max()) + 1, **options)
+    objective = objective_over(X, labels.astype(np.int32), int(labels.max()) + 1, **options)
     alone = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
     assert -alone.certificate - 1e-13 <= found.value - alone.value <= found.certificate + 1e-13
 
@@ -86,7 +87,7 @@ def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
         labels = (scores > np.quantile(scores, 1 - share)).astype(np.uint8)
         weights = generator.integers(1, 4, n).astype(float) if is_weighted else None
         strength = 10.0 ** generator.uniform(-4, 0)
-        problems.append(Problem(labels, (1 - l1_ratio) * strength, weights, l1=l1_ratio * strength))
+        problems.append(Variant(labels, (1 - l1_ratio) * strength, weights, l1=l1_ratio * strength))
     return problems
 
 

@@ -5,9 +5,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from conftest import begin, evaluate, make_objective, minimum_of
+from conftest import begin, evaluate, make_objective, minimum_of, objective_over
 
-from fastlin.objective import Objective
 from fastlin.solvers import newton, preconditioners
 from fastlin.solvers.solution import AT_FLOOR, REACHED, SEPARABLE
 from fastlin.solvers.stopping import Stopping
@@ -40,7 +39,7 @@ def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_e
     objective, _ = make_objective(80, 3, n_classes)
     X, labels = objective.matrix.X, objective.rows.labels
     twice = np.column_stack([X, X[:, :2]])
-    doubled = Objective.over(twice, labels, n_classes, weights=objective.rows.weights)
+    doubled = objective_over(twice, labels, n_classes, weights=objective.rows.weights)
     solution = minimize(doubled, tol=1e-10)
     assert solution.converged
     assert solution.value == pytest.approx(minimize(objective, tol=1e-10).value, rel=1e-9)
@@ -85,7 +84,7 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing, p
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_start_without_gradient_is_the_end():
-    objective = Objective.over(np.zeros((20, 2)), np.arange(20) % 2, 2)
+    objective = objective_over(np.zeros((20, 2)), np.arange(20) % 2, 2)
     solution = minimize_truncated(objective, preconditioners.diagonal)
     assert solution.converged and solution.n_iter == 0
     np.testing.assert_array_equal(solution.parameters, 0)
@@ -106,7 +105,7 @@ def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_now
         X = generator.normal(size=(200, 3))
         X[:, 0], X[:, 2] = 3, 0
         labels = np.argmax(X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
-        objective = Objective.over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
+        objective = objective_over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
         solution = minimize_truncated(objective, preconditioners.sampled_hessian)
         assert solution.ending in (REACHED, AT_FLOOR, SEPARABLE)
 

@@ -15,13 +15,13 @@ from conftest import (
     make_problem,
     marked,
     minimum_of,
+    objective_over,
     violation_of,
     with_budget,
 )
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import Objective
 from fastlin.solvers import proximal_newton
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED
@@ -80,7 +80,7 @@ def test_hard_sparse_columns_have_their_minimum(model, columns):
         X = change_columns(X, columns)
         scale = np.maximum(X.std(axis=0), 1e-3)
         options = {"weights": weights, "penalty_factors": scale, "group_by_class": grouped}
-        objective = Objective.over(sparse.csr_array(X), labels, n_classes, l1=0.02, **options)
+        objective = objective_over(sparse.csr_array(X), labels, n_classes, l1=0.02, **options)
         solution, (minimum, expected, _) = minimize(objective, tol=1e-10), minimum_of(objective)
         coef, *_ = objective.finish(solution, np.float64)
         assert solution.converged
@@ -97,7 +97,7 @@ def test_steps_to_where_a_coefficient_becomes_zero_are_taken_where_j_cannot_tell
     X = generator.normal(size=(100, d)).astype(np.float32 if seed % 2 else np.float64)
     labels = (X @ generator.normal(size=(d, K)) + generator.gumbel(size=(100, K))).argmax(axis=1)
     labels[:K] = np.arange(K)
-    objective = Objective.over(X, labels, K, l1=float(generator.choice([0.005, 0.02, 0.05])))
+    objective = objective_over(X, labels, K, l1=float(generator.choice([0.005, 0.02, 0.05])))
     solution = minimize(objective)
     end = objective.at(solution.parameters)
     assert solution.certificate <= 1e-11 + end.rounding + end.dual_rounding
@@ -110,7 +110,7 @@ def test_the_bound_of_every_iteration_holds(model, columns):
             X, labels, weights, *_ = make_problem(60, 6, n_classes)
             X = change_columns(X, columns)
             options = {"penalty_factors": np.maximum(X.std(axis=0), 0.01), "group_by_class": grouped}
-            objective = Objective.over(X, labels, n_classes, weights=weights, l1=0.01, **options)
+            objective = objective_over(X, labels, n_classes, weights=weights, l1=0.01, **options)
             parameters = np.random.default_rng(0).normal(size=objective.shape)
             solution = minimize(objective, parameters)
             minimum, *_ = minimum_of(objective)
@@ -144,7 +144,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
             critical, first = (sizes / factors).max(), (sizes / factors).argmax()
             options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
             for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
-                objective = Objective.over(X, labels, n_classes, l1=l1, **options)
+                objective = objective_over(X, labels, n_classes, l1=l1, **options)
                 for start in (None, np.ones(objective.shape)):
                     solution = minimize(objective, start)
                     coef, found, rise = objective.finish(solution, np.float64)
@@ -152,7 +152,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
                     assert solution.converged
                     assert solution.certificate + rise <= 1e-11
                     np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
-            objective = Objective.over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
+            objective = objective_over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
             coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
             assert coef[:, first].any()
             assert not np.delete(coef, first, axis=1).any()
@@ -168,7 +168,7 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
     share = np.bincount(features, labels) / np.bincount(features)
     for l1 in (0.02, 0.03, 0.05):
         X = np.eye(6)[features]
-        objective = Objective.over(
+        objective = objective_over(
             sparse.csr_array(X) if kind == "sparse" else X, labels, 2, l1=l1, fit_intercept=False
         )
         coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
@@ -182,7 +182,7 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
 def test_a_class_without_rows(model):
     for grouped in (False, True):
         X, labels, *_ = make_problem(60, 4, 3)
-        objective, present = (Objective.over(X, labels, n, l1=0.02, group_by_class=grouped) for n in (4, 3))
+        objective, present = (objective_over(X, labels, n, l1=0.02, group_by_class=grouped) for n in (4, 3))
         solution = minimize(objective, tol=1e-6)
         # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
         assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
@@ -248,7 +248,7 @@ def test_a_factor_of_zero_frees_its_feature(model, n_classes):
 def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
     X, labels, *_ = make_problem(60, 4, 3)
     X[:, 2] = 3.0
-    objective = Objective.over(X, labels, 3, l1=0.02)
+    objective = objective_over(X, labels, 3, l1=0.02)
     start = minimize(objective).parameters.copy()
     start[:, 2] = [0.1, 0.0, -0.1]
     solution = minimize(objective, start, tol=1e-10)
@@ -264,7 +264,7 @@ def test_the_bits_do_not_depend_on_threads(model, kind, cut_into_blocks):
     if kind == "sparse":
         X[np.random.default_rng(0).uniform(size=X.shape) < 0.7] = 0
         X = sparse.csr_array(X)
-    objective = Objective.over(X, labels, 4, l1=1e-3)
+    objective = objective_over(X, labels, 4, l1=1e-3)
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
@@ -302,7 +302,7 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(models, kind, n_
     X, labels, *_ = make_problem(600, n_features, 5, np.uint8)
     X = X if "bytes" in kind else X.astype(np.float64)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if "sparse" in kind else X
-    objective = Objective.over(X, labels, 5, l1=2.0)
+    objective = objective_over(X, labels, 5, l1=2.0)
     expected = minimize(objective, tol=2e-5, max_iter=300)
     models.clear()
     narrow = with_budget(objective, 8 * 140 * objective.bytes_a_row)
@@ -339,7 +339,7 @@ def test_small_groups_of_copied_columns_do_not_hold_up_the_others():
     half = generator.normal(size=(60, 10))
     labels = (0.2 * half @ generator.normal(size=(10, 3)) + generator.gumbel(size=(60, 3))).argmax(axis=1)
     X = np.hstack([half, half]).astype(np.float32)
-    objective = Objective.over(X, labels, 3, l1=1e-6, group_by_class=True)
+    objective = objective_over(X, labels, 3, l1=1e-6, group_by_class=True)
     # In steps that end where a group is nearly zero 60 do not suffice.
     assert minimize(objective, tol=1e-6, max_iter=12).converged
 
@@ -352,7 +352,7 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(120, 15))).argmax(axis=1)
     X += 1000 * generator.normal(size=45)
     options = {"l1": 1e-3, "group_by_class": group_by_class, "fit_intercept": False}
-    objective = Objective.over(X, labels, 15, **options)
+    objective = objective_over(X, labels, 15, **options)
     solution = minimize(objective, tol=1e-8, max_iter=60)
     assert solution.converged
     kinds = [type(each) for each in models]
@@ -367,5 +367,5 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     # Where there is no room for it, columns go on. An objective has asked only once whether there is.
     models.clear()
     monkeypatch.setattr("fastlin.budget.LARGEST_HESSIAN", 600)
-    minimize(Objective.over(X, labels, 15, **options), tol=1e-8, max_iter=15)
+    minimize(objective_over(X, labels, 15, **options), tol=1e-8, max_iter=15)
     assert {type(each) for each in models} == {ColumnModel}

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, marked
+from conftest import evaluate, make_objective, make_problem, marked, objective_over
 from scipy import sparse
 
 from fastlin.matrices import dense
-from fastlin.objective import Objective
 from fastlin.solvers import quadratic
 
 
@@ -52,7 +51,7 @@ def test_both_models_agree_for_all_data(kind):
         numbers = {"all": None, "some": np.arange(0, 50, 2), "repeated": np.random.default_rng(0).integers(0, 50, 70)}
         size = 100 if whole else 1
         options = {"weights": weights if weighted else None, "numbers": numbers[rows]}
-        objective = Objective.over(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
+        objective = objective_over(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
         assert violation(start, expected) < 1e-6
@@ -70,7 +69,7 @@ def test_both_models_agree_for_all_data(kind):
 @pytest.mark.parametrize("part", [0.1, 0.7])
 def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_rows(kind, part):
     X, labels, weights, *_ = make_problem(300, 4, 3)
-    objective = Objective.over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
+    objective = objective_over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
     start = make_start(objective)
     curved = evaluate(objective.sample(int(300 * part)), start.parameters)
     hessian = quadratic.HessianModel(start, curved)
@@ -85,7 +84,7 @@ def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_row
 def test_the_panel_of_other_coordinates_is_used_again():
     X, labels, *_ = make_problem(50, 6, 3)
     X = dense.DenseMatrix(X * 10.0 ** np.arange(6))
-    strong, weak = (Objective.over(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
+    strong, weak = (objective_over(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
     assert (strong.coordinates.scale != weak.coordinates.scale).any()
     model_by_columns(make_start(strong))
     start = make_start(weak)

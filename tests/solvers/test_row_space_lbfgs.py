@@ -11,6 +11,7 @@ from conftest import (
     make_objective,
     make_offsets_and_targets,
     minimum_of,
+    objective_over,
     value_of,
     with_budget,
 )
@@ -18,9 +19,8 @@ from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
-from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
-from fastlin.objective.row_space import RowLine, RowSpace
+from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
 from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED
 from fastlin.solvers.stopping import Stopping
@@ -38,12 +38,12 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
     labels = np.arange(n) % n_classes
     if options.pop("soft", False):
         options["offsets"], options["targets"] = make_offsets_and_targets(labels, n_classes)
-    return Objective.over(X, labels, n_classes, **options)
+    return objective_over(X, labels, n_classes, **options)
 
 
 def make_vector(space):
-    """Return a random RowVector with the scores that belong to it; J is that of centred parameters."""
-    numbers, K = space._zeros(), space.objective.n_rows_coef
+    """Return a random vector with the scores that belong to it; J is that of centred parameters."""
+    numbers, K = space.zeros()[0], space.objective.n_rows_coef
     numbers[:-1, :K] = np.random.default_rng(0).normal(size=(len(numbers) - 1, K)) / len(numbers)
     numbers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
     numbers[:, :K] -= numbers[:, :K].mean(axis=1, keepdims=True) * (K > 1)
@@ -84,11 +84,9 @@ def test_a_point_is_that_of_its_parameters(objective):
         float(value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))), rel=1e-12
     )
     # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
-    square = point.gradient.dot_coefficients(point.gradient)
+    square = multiply_coefficients(point.gradient, point.gradient)
     assert square == pytest.approx(whole.dual_square, rel=1e-7)
-    np.testing.assert_allclose(
-        point.gradient.multipliers[-1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13
-    )
+    np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13)
     assert point.steepness >= whole.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
 
 
@@ -103,7 +101,7 @@ def test_a_line_follows_the_objective(kind, n_classes):
     end = line.end()
     assert value == end.value == pytest.approx(space.at(end.vector).value, rel=1e-14)
     assert slope == pytest.approx((line(step + change)[0] - line(step - change)[0]) / (2 * change), rel=1e-7)
-    assert slope == pytest.approx(direction.dot(end.gradient), rel=1e-10)
+    assert slope == pytest.approx(multiply(direction, end.gradient), rel=1e-10)
 
 
 def test_the_minimum_is_reached_and_certified(objective):
@@ -211,7 +209,7 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
 
 def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
     objective, search, calls = make_few_rows(8), line_search.search, []
-    assert minimize(Objective.over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)) is None
+    assert minimize(objective_over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)) is None
     # The first search finds nothing.
     monkeypatch.setattr(
         line_search,
@@ -246,27 +244,25 @@ def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
     pairs, points = row_space_lbfgs.RowPairs(space), [space.at(space.start())]
     for _ in range(4):
         direction = pairs.direction(points[-1])
-        assert direction.dot(points[-1].gradient) < 0
+        assert multiply(direction, points[-1].gradient) < 0
         line = RowLine(space, points[-1].vector, direction)
         line(0.5)
         points.append(line.end())
-        pairs.add(*points[-2:])
+        pairs.add(*((point.vector, point.gradient) for point in points[-2:]))
     before, last = points[-2:]
     direction = pairs.direction(last)
     # The scores stay those of the multipliers, and H takes the last change of the gradient to the last step.
-    np.testing.assert_allclose(direction.scores, space.make_vector(direction.multipliers).scores, atol=1e-10)
-    forms = [
-        (getattr(last.gradient, each) - getattr(before.gradient, each)).ravel() for each in ("multipliers", "scores")
-    ]
+    np.testing.assert_allclose(direction[1], space.make_vector(direction[0])[1], atol=1e-10)
+    forms = [table.ravel() for table in last.gradient - before.gradient]
     step, _ = pairs.apply(forms, np.copy)
-    np.testing.assert_allclose(step, (last.vector.multipliers - before.vector.multipliers).ravel(), atol=1e-12)
+    np.testing.assert_allclose(step, (last.vector - before.vector)[0].ravel(), atol=1e-12)
 
 
 def test_where_it_is_slow_the_coefficients_take_over():
     generator = np.random.default_rng(0)
     X = np.cumsum(generator.normal(size=(120, 400)), axis=1)
     labels = np.digitize(X[:, 200] + 20 * generator.normal(size=120), [-20, 0, 20])
-    objective = Objective.over(X, labels, 4, l2=1e-6)
+    objective = objective_over(X, labels, 4, l2=1e-6)
     assert row_space_lbfgs.suits(objective)
     by_rows, solution = minimize(objective, tol=1e-6), choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
     assert (by_rows.ending, solution.converged) == (IMPATIENT, True)

@@ -4,9 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of, with_budget
+from conftest import evaluate, make_objective, minimum_of, objective_over, with_budget
 
-from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SEPARABLE, STALLED, STOPPED
 from fastlin.solvers.stopping import LENIENCE, PERSISTENCE, ROUNDING, Stopping
@@ -174,7 +173,7 @@ def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
 def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
     generator = np.random.default_rng(0)
     X, labels = 1e6 + generator.normal(size=(40, 3)), generator.integers(0, 2, 40)
-    objective = Objective.over(X, labels, 2, l2=1e-12, fit_intercept=False)
+    objective = objective_over(X, labels, 2, l2=1e-12, fit_intercept=False)
     point = objective.at(objective.coordinates.to_parameters(np.array([[0.3, 0.4, -0.7]]), np.zeros(1)))
     assert 1e-9 * point.value < point.rounding < 1e-6 * point.value
     # As far as tol does not care.
@@ -195,7 +194,7 @@ def test_separated_classes_are_noticed_without_penalty_only(n_classes):
         # Of little weight, so that the loss is small.
         (one_wrong, {"weights": weights}, 100.0, False),
     ):
-        objective = Objective.over(X, given, n_classes, **options)
+        objective = objective_over(X, given, n_classes, **options)
         point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
         assert factor == 1 or point.loss < 1e-6
         stopping = Stopping(objective, 0.0, "excess", 100)
@@ -213,9 +212,9 @@ def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     assert point.natural_gap <= 1e-6 * point.value
     # Where there is no memory nothing can be settled, and no pass is made.
     n_passes = objective.n_passes
-    assert stopping.settle(with_budget(objective, 0).at(best)) > 1e-6 * point.value
+    assert stopping.examine(with_budget(objective, 0).at(best)) > 1e-6 * point.value
     assert objective.n_passes == n_passes + 1
-    assert stopping.settle(point) <= 1e-6 * point.value
+    assert stopping.examine(point) <= 1e-6 * point.value
     assert objective.n_passes == n_passes + 2
     # The settled point is beside the point, whose probabilities stay.
     assert point.has_probabilities
@@ -230,7 +229,7 @@ def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classe
     assert stopping.observe(point) > 1e-4 * point.value
     n_passes = objective.n_passes
     # What is proven of the settled point holds for all others.
-    assert max(stopping.settle(point), stopping.observe(point)) <= 1e-4 * point.value
+    assert max(stopping.examine(point), stopping.observe(point)) <= 1e-4 * point.value
     # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64.
     assert objective.n_passes == n_passes + 3
     assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
@@ -273,7 +272,7 @@ def test_only_rows_that_are_right_without_their_offsets_are_separated():
         # Soft labels have a minimum wherever the rows lie.
         (right, {"targets": np.where(right, 0.9, 0.1)[:, None]}, False),
     ):
-        objective = Objective.over(X, labels, 2, **given)
+        objective = objective_over(X, labels, 2, **given)
         solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
         assert (solution.ending == SEPARABLE) == is_separated
         assert solution.converged or "offsets" in given

@@ -42,9 +42,9 @@ def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -
     """Say whether the kernels here may read columns with such scales and shifts (d,) in a precision.
 
     The shifts have to be small, and the scales so far within the range of the type that products neither overflow nor
-    lose digits below its smallest normal number.
+    lose digits below its smallest normal number. A scale of zero leaves its column out.
     """
-    most_scale = 2.0 ** (np.finfo(precision).maxexp // 4)
+    most_scale, scale = 2.0 ** (np.finfo(precision).maxexp // 4), scale[scale > 0]
     return bool(
         max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MOST_SHIFT[precision]
         and scale.max(initial=1.0) <= most_scale

@@ -95,10 +95,10 @@ def test_a_copy_takes_no_more_than_is_said(dtype):
     labels, no_weights = (np.arange(n) % 3).astype(np.int32), np.empty(0)
     warm, *_ = make_passes(X[:9_000], labels[:9_000], no_weights, 3)
     # What has to be compiled is, before memory is counted.
-    assert warm.by_columns.values.nbytes > 0
+    assert warm.tile().values.nbytes > 0
     passes, *_ = make_passes(X, labels, no_weights, 3)
     tracemalloc.start()
-    assert passes.by_columns.n_rows == n
+    assert passes.tile().n_rows == n
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # Of docs/logistic-regression.md, and of it the rows that fill the last tile.
