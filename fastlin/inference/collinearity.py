@@ -45,17 +45,11 @@ class Dependence:
         if len(used) > MOST_TERMS:
             shown = ", ".join(str(names[j]) for j in used[:MOST_TERMS])
             return f"{own} depends on {shown} and {len(used) - MOST_TERMS} more"
-        terms = [(float(self.factors[j]), str(names[j])) for j in used]
-        if self.constant:
-            terms.insert(0, (self.constant, ""))
-        text = ""
-        for factor, name in terms:
-            size = f"{abs(factor):.6g}"
-            text += " - " if factor < 0 else " + "
-            text += size if not name else name if size == "1" else f"{size} {name}"
-        # The first sign stands by its term, or falls away.
-        text = text[1:].replace("- ", "-", 1) if terms[0][0] < 0 else text[3:]
-        return f"{own} {'is nearly' if nearly else '='} {text}"
+        terms = [f"{self.constant:.6g}"] if self.constant else []
+        for j in used:
+            factor = f"{self.factors[j]:.6g}"
+            terms.append({"1": "", "-1": "-"}.get(factor, f"{factor} ") + str(names[j]))
+        return f"{own} {'is nearly' if nearly else '='} {' + '.join(terms).replace(' + -', ' - ')}"
 
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
-from fastlin.inference.contrasts import Contrasts, find_reference
+from fastlin.inference.contrasts import Contrasts, find_places, find_reference
 from fastlin.inference.covariances import count_weights, find_covariance
 from fastlin.inference.curvature import Curvature, Information
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
@@ -112,7 +112,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"{n_parameters} parameters."
         )
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    places = find_places(question.features, names)
+    places = find_places("features", question.features, names)
     optimum = find_estimates(objective, start, question, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
     covariance, n_clusters = find_covariance(optimum, contrasts.list_units(places), question, n_samples)
@@ -163,18 +163,6 @@ def find_estimates(objective: Objective, start: FloatArray, question: Question, 
     optimum = find_optimum(point, kind, n_samples)
     check_existence(optimum, question)
     return optimum
-
-
-def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
-    """Return the places of some columns by their names, all for None; ValueError: there are no such columns."""
-    if features is None:
-        return np.arange(len(names))
-    known = names.tolist()
-    wanted = np.atleast_1d(np.asarray(features, object)).tolist()
-    if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
-        shown = ", ".join(map(str, known if len(known) <= 5 else [*known[:5], f"... {known[-1]}"]))
-        raise ValueError(f"features must be names of columns, each of them once, among {shown}; got {features!r}.")
-    return np.array([known.index(name) for name in wanted])
 
 
 def check_existence(optimum: Optimum, question: Question) -> None:

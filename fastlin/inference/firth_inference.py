@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastlin.inference.contrasts import Contrasts, find_reference
+from fastlin.inference.contrasts import Contrasts, find_places, find_reference
 from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
@@ -95,7 +95,7 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        return self._profile.test_columns(self._basis.places[self._find_places(smaller)])
+        return self._profile.test_columns(self._basis.places[find_places("smaller", smaller, self.names)])
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:

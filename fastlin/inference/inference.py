@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.inference import profile, tables
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_places
 from fastlin.inference.curvature import Factor, find_parts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
 from fastlin.inference.likelihood import Likelihood
@@ -170,7 +170,7 @@ class Inference(WaldTested):
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        return self._profile.find_ends(basis.places[self._find_places(features)], check_level(level))
+        return self._profile.find_ends(basis.places[find_places("features", features, self.names)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -404,7 +404,7 @@ class Inference(WaldTested):
         if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
             # Symmetric coefficients of all classes but the last fix the last one's.
             starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
-            own = (starts + self._find_places(given)).ravel()
+            own = (starts + find_places("R", given, self.names)).ravel()
             matrix = np.zeros((len(own), size))
             matrix[np.arange(len(own)), own] = 1
             return matrix, ", ".join(given) + " = 0"
@@ -414,16 +414,6 @@ class Inference(WaldTested):
                 f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
             )
         return matrix, "R coef = r"
-
-    def _find_places(self, features):
-        known = self.names.tolist()
-        if features is None:
-            return list(range(len(known)))
-        wanted = [features] if isinstance(features, str) else list(features)
-        for name in wanted:
-            if name not in known:
-                raise ValueError(f"There is no column {name!r}; the columns are {known}.")
-        return [known.index(name) for name in wanted]
 
 
 def report(

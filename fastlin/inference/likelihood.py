@@ -1,7 +1,7 @@
 """The log-likelihood of logistic and softmax regression as statisticians write it, with Firth's penalty or without.
 
-It is l = sum_i s_i log p_i(y_i), and Firth's l + log det I / 2, as functions of theta (R, P): the parameters of all
-classes but the first, or of the second of two, and of the free columns, in the objective's coordinates.
+It is l = sum_i s_i log p_i(y_i), and Firth's l + log det I / 2, as functions of theta (R P,): the parameters of the R
+classes but the first, or of the second of two, and of the P free columns, in the objective's coordinates.
 
 Firth's maximum is finite whatever the classes look like, and its bias is of order 1 / n^2 in place of 1 / n (Firth
 1993). The derivative of the penalty by the coefficients of class c is, with V_ab = x_i' (I^-1)_ab x_i (Kosmidis and
@@ -50,10 +50,9 @@ class Likelihood:
     free: BoolArray
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The shape (R, P) of theta."""
-        K = self.objective.n_rows_coef
-        return max(1, K - 1), int(np.count_nonzero(self.free))
+    def n_rows_theta(self) -> int:
+        """R, the number of classes that have parameters in theta."""
+        return max(1, self.objective.n_rows_coef - 1)
 
     @property
     def total_weight(self) -> float:
@@ -63,14 +62,14 @@ class Likelihood:
     def to_parameters(self, theta: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of the objective at theta; for softmax the first class has zeros."""
         parameters = np.zeros(self.objective.shape)
-        parameters[-len(theta) :, self.free] = theta
+        parameters.ravel()[self.places] = theta
         return parameters
 
     def to_theta(self, parameters: FloatArray) -> FloatArray:
         """Return theta of parameters (K, d + 1) of the objective."""
         if len(parameters) > 1:
-            parameters = parameters[1:] - parameters[0]
-        return np.ascontiguousarray(parameters[:, self.free])
+            parameters = parameters - parameters[0]
+        return parameters.ravel()[self.places]
 
     def start(self) -> FloatArray:
         """Return the theta of intercepts that give each class its share, or zeros without an intercept."""
@@ -78,39 +77,38 @@ class Likelihood:
 
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
-        objective, total, (R, _) = self.objective, self.total_weight, self.shape
+        objective, total, places = self.objective, self.total_weight, self.places
         parameters = self.to_parameters(theta)
         point = objective.at(parameters)
         if not point.is_finite:
             return None
         whole = objective.rows.passes.sum_curvature(find_class_pair_gram, parameters)
         objective.rows.count_pass()
-        places = self.places
         information = self.unit * whole[np.ix_(places, places)]
         if not np.isfinite(information).all():
             return None
         factor = Factor(information)
         if factor.first_dependent is not None:
             return None
-        score = -total * point.gradient[-R:, self.free]
+        score = -total * point.gradient.ravel()[places]
         return State(self, theta, -total * point.loss, score, information, factor)
 
     def restore_value(self, state: State) -> float:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
-        return state.value - self.is_firth * self.shape[0] * float(np.log(scale).sum())
+        return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
 
     @cached_property
     def places(self) -> IntArray:
-        """Where the entries of theta stand among the parameters of the objective."""
-        (K, size), (R, _) = self.objective.shape, self.shape
-        columns = np.flatnonzero(self.free)
-        return (np.arange(K - R, K)[:, None] * size + columns).ravel()
+        """Where the entries of theta stand among the raveled parameters of the objective."""
+        may_move = np.tile(self.free, (self.objective.n_rows_coef, 1))
+        may_move[: -self.n_rows_theta] = False
+        return np.flatnonzero(may_move)
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A Likelihood at theta (R, P): l and its derivative (R, P) without a penalty, and I (R P, R P) with its factor."""
+    """A Likelihood at theta (n,): l and its derivative (n,) without a penalty, and I (n, n) with its factor."""
 
     likelihood: Likelihood
     theta: np.ndarray
@@ -128,28 +126,27 @@ class State:
 
     @cached_property
     def score(self) -> FloatArray:
-        """The derivative of the value by theta, (R, P)."""
+        """The derivative of the value by theta, (n,)."""
         if not self.likelihood.is_firth:
             return self.plain_score
         return self.plain_score + adjust_score(self)
 
     @cached_property
     def step(self) -> FloatArray:
-        """I^-1 times the score, (R, P)."""
+        """I^-1 times the score, (n,)."""
         return self.factor.solve(self.score)
 
 
 def adjust_score(state: State) -> FloatArray:
-    """Return the derivative of log det I / 2 at a State, (R, P)."""
+    """Return the derivative of log det I / 2 at a State, (n,)."""
     likelihood, root = state.likelihood, state.factor.inverse_root
-    R, P = likelihood.shape
     rows = likelihood.objective.rows
     # Row m of the root of I^-1, as one row of parameters for each class.
-    roots = np.zeros((R * P * R, rows.matrix.shape[1] + 1))
-    roots[:, likelihood.free] = root.reshape(R * P * R, P)
+    roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
+    roots[:, likelihood.free] = root.reshape(len(roots), -1)
     found = rows.passes.sum_curvature(sum_adjustments, likelihood.to_parameters(state.theta), roots)
     rows.count_pass()
-    return likelihood.unit * found[:, likelihood.free]
+    return likelihood.unit * found[:, likelihood.free].ravel()
 
 
 def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
