@@ -110,7 +110,7 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.list_units(places)[:, likelihood.places]
     columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    parameters, given = likelihood.to_parameters(state.theta), likelihood.to_parameters(begin.theta)
+    parameters, given = state.parameters, begin.parameters
     return FirthInference(
         **report(contrasts, parameters, given, units @ (units @ state.factor.invert()).T, columns, places, classes),
         log_likelihood=state.log_likelihood,

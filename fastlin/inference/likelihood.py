@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastlin.inference.curvature import Factor
 from fastlin.matrices.matrix import Passes
@@ -71,10 +72,6 @@ class Likelihood:
             parameters = parameters - parameters[0]
         return parameters.ravel()[self.places]
 
-    def start(self) -> FloatArray:
-        """Return the theta of intercepts that give each class its share, or zeros without an intercept."""
-        return self.to_theta(self.objective.start())
-
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
         objective, total, places = self.objective, self.total_weight, self.places
@@ -117,6 +114,15 @@ class State:
     information: np.ndarray
     factor: Factor
 
+    @cached_property
+    def parameters(self) -> FloatArray:
+        """The parameters (K, d + 1) of the objective; for softmax the first class has zeros."""
+        return self.likelihood.to_parameters(self.theta)
+
+    def read_off(self, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
+        """Return coef (K, d) and intercept (K,), as `Objective.read_off`."""
+        return self.likelihood.objective.read_off(self.parameters, dtype)
+
     @property
     def value(self) -> float:
         """l, with Firth's penalty where it is part of the likelihood."""
@@ -144,7 +150,7 @@ def adjust_score(state: State) -> FloatArray:
     # Row m of the root of I^-1, as one row of parameters for each class.
     roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
     roots[:, likelihood.free] = root.reshape(len(roots), -1)
-    found = rows.passes.sum_curvature(sum_adjustments, likelihood.to_parameters(state.theta), roots)
+    found = rows.passes.sum_curvature(sum_adjustments, state.parameters, roots)
     rows.count_pass()
     return likelihood.unit * found[:, likelihood.free].ravel()
 
