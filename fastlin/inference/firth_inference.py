@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from fastlin.inference.contrasts import Contrasts, find_places, find_reference
-from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.likelihood import State
@@ -109,22 +108,14 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.list_units(places)[:, likelihood.places]
+    covariance = units @ (units @ state.factor.invert()).T
     columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    parameters, given = state.parameters, begin.parameters
+    point, reference_levels = objective.at(objective.center(state.parameters)), names[~likelihood.free[:-1]].tolist()
+    basis = Basis("model", "firth", contrasts, places, point, reference_levels)
     return FirthInference(
-        **report(contrasts, parameters, given, units @ (units @ state.factor.invert()).T, columns, places, classes),
-        log_likelihood=state.log_likelihood,
-        log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
+        **report(basis, point, begin.parameters, covariance, columns, classes, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - contrasts.n_intercepts),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
-        _basis=Basis(
-            "model",
-            "firth",
-            contrasts,
-            places,
-            objective.at(objective.center(parameters)),
-            names[~likelihood.free[:-1]].tolist(),
-        ),
     )

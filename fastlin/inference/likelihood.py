@@ -28,6 +28,8 @@ from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Likelihoods and covariances of rows whose weights sum to a number from 1 / HEAVIEST to HEAVIEST are finite.
 HEAVIEST = 1e100
+# The intercepts of the model without features end where the slope of the mean loss is below this.
+LEAST_SLOPE = 1e-8
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
@@ -39,6 +41,34 @@ def sum_weights(objective: Objective, unit: float) -> float:
             f"it, got the sum {total:g}; multiply all weights by a number."
         )
     return total
+
+
+def find_null_likelihood(objective: Objective, total_weight: float) -> float:
+    """Return the log-likelihood of intercepts alone, whether the model has them or not."""
+    rows, weights = objective.rows, objective.class_weights
+    if rows.offset_range is None:
+        return total_weight * float(np.sum(weights * np.log(weights)))
+    from scipy import optimize
+
+    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+
+    def evaluate(intercepts):
+        parameters[:, -1] = intercepts
+        # The sums themselves, since an objective without an intercept leaves its part out.
+        loss = rows.passes.evaluate(parameters, None, gradient)
+        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
+
+    def find_curvature(intercepts):
+        parameters[:, -1] = intercepts
+        gram = rows.sum_probability_products(parameters, np.float64)
+        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+
+    # The maximum without offsets, and where they are all the same. Else it lies among them.
+    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
+    options = {"gtol": LEAST_SLOPE / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
+    start = near if len(parameters) > 1 else near[1:] - near[:1]
+    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
+    return -total_weight * found.fun
 
 
 @dataclass(frozen=True, eq=False)

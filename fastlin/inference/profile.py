@@ -1,7 +1,7 @@
 """Maxima of a log-likelihood, and intervals and tests by its profile: its maximum at a given value of a coefficient.
 
-A linear function of theta (n,) is given by its direction a (n,): its value is the sum of a theta. Steps to a maximum are those
-of L-BFGS whose starting matrix is the inverse information, which with Firth's penalty is not the curvature alone.
+A linear function of theta (n,) is given by its direction a (n,): its value is a' theta. Steps to a maximum are those of
+L-BFGS whose starting matrix is the inverse information, which with Firth's penalty is not the curvature alone.
 """
 
 from __future__ import annotations
