@@ -256,7 +256,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
     def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
-        """Return what `_evaluate` does; ValueError: there is no State, by columns that depend on others, or by the range."""
+        """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
         likelihood, state = self._evaluate(data, found)
         if state is None:
             check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)

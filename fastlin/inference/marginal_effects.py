@@ -100,7 +100,8 @@ def find_marginal_effects(
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
     covariance (K' q, K' q) is that of the coefficients which the contrasts report at a point, of the columns at places
-    (q,): those of others are zero. at is "overall" or "mean". ValueError: at is something else, or there are too many classes and features.
+    (q,): those of others are zero. ValueError: at is neither "overall" nor "mean", or there are too many classes and
+    features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
