@@ -173,7 +173,7 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     is_sought[-1] = objective.fit_intercept
     if not isinstance(curvature, Information) or curvature.resolves(is_sought):
         if not is_penalised and not proves_maximum(curvature):
-            check_separation(point, names, labels, step, question.stacklevel + 2)
+            check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     if not is_penalised:
         # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
