@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.curvature import Information, find_parts
+from fastlin.inference.hessian import Information, find_parts
 from fastlin.inference.hypotheses import check_level
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.objective.point import Point

@@ -13,7 +13,7 @@ from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_places, find_reference
 from fastlin.inference.covariances import count_weights, find_covariance
-from fastlin.inference.curvature import Curvature, Information
+from fastlin.inference.hessian import Curvature, Information
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_room

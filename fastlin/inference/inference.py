@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_places
-from fastlin.inference.curvature import Factor, find_parts
+from fastlin.inference.hessian import Factor, find_parts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
 from fastlin.inference.likelihood import Likelihood, find_null_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects

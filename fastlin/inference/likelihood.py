@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.inference.curvature import Factor
+from fastlin.inference.hessian import Factor
 from fastlin.matrices.matrix import Passes
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.objective import Objective

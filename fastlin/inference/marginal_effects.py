@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.curvature import multiply
+from fastlin.inference.hessian import multiply
 from fastlin.inference.hypotheses import WaldTested
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.curvature import Factor
+from fastlin.inference.hessian import Factor
 from fastlin.inference.hypotheses import TestResult, compare
 from fastlin.inference.likelihood import State
 from fastlin.kernels.machine.vectors import dot

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.curvature import MOST_STEPS, SUM_ERROR, Curvature, Information, find_parts
+from fastlin.inference.hessian import MOST_STEPS, SUM_ERROR, Curvature, Information, find_parts
 from fastlin.inference.optimum import NEAR_ENOUGH, come_near
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES

@@ -5,7 +5,7 @@ import pytest
 from reference import log_likelihood
 from scipy import sparse
 
-from fastlin.inference.curvature import Factor
+from fastlin.inference.hessian import Factor
 from fastlin.inference.likelihood import Likelihood
 from fastlin.matrices import as_matrix
 from fastlin.objective import Objective

@@ -5,8 +5,8 @@ import pytest
 from conftest import assert_refused
 from scipy import sparse
 
-import fastlin.inference.curvature as module
 import fastlin.inference.estimation as estimation
+import fastlin.inference.hessian as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.optimum import MOST_MOVED
