@@ -87,6 +87,14 @@ def find_parts(objective: Objective) -> BoolArray:
     return is_part
 
 
+def find_hessian_of_loss(point: Point) -> FloatArray:
+    """Return the Hessian of the mean loss at a point, (K (d + 1), K (d + 1)), by classes."""
+    rows = point.objective.rows
+    if point.has_probabilities:
+        return rows.hessian(point.probabilities)
+    return rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+
+
 class Curvature:
     """The Hessian of J at a point by its products, each of which takes a pass; conjugate gradients solve with it."""
 
@@ -188,11 +196,8 @@ class Information(Curvature):
 
     def __init__(self, point: Point, moves: BoolArray | None = None) -> None:
         super().__init__(point)
-        rows, (K, m) = point.objective.rows, point.objective.shape
-        if point.has_probabilities:
-            self.of_loss = rows.hessian(point.probabilities)
-        else:
-            self.of_loss = rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+        K, m = point.objective.shape
+        self.of_loss = find_hessian_of_loss(point)
         matrix = self.of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures

@@ -20,9 +20,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.inference.hessian import Factor
+from fastlin.inference.hessian import Factor, find_hessian_of_loss
+from fastlin.inference.optimum import make_room
 from fastlin.matrices.matrix import Passes
-from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.objective import Objective
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -105,13 +105,10 @@ class Likelihood:
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
         objective, total, places = self.objective, self.total_weight, self.places
-        parameters = self.to_parameters(theta)
-        point = objective.at(parameters)
+        point = objective.at(self.to_parameters(theta), out=self._room)
         if not point.is_finite:
             return None
-        whole = objective.rows.passes.sum_curvature(find_class_pair_gram, parameters)
-        objective.rows.count_pass()
-        information = self.unit * whole[np.ix_(places, places)]
+        information = total * find_hessian_of_loss(point)[np.ix_(places, places)]
         if not np.isfinite(information).all():
             return None
         factor = Factor(information)
@@ -119,6 +116,10 @@ class Likelihood:
             return None
         score = -total * point.gradient.ravel()[places]
         return State(self, theta, -total * point.loss, score, information, factor)
+
+    @cached_property
+    def _room(self):
+        return make_room(self.objective)
 
     def restore_value(self, state: State) -> float:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
