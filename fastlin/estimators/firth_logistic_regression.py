@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,9 +24,9 @@ from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Refits, Resampled
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.firth_inference import FirthInference, infer
-from fastlin.inference.likelihood import Likelihood
+from fastlin.inference.likelihood import Likelihood, State
 from fastlin.inference.profile import maximise
-from fastlin.typing import BoolArray, MatrixLike
+from fastlin.typing import FloatArray, MatrixLike
 
 # By how much of its standard error a coefficient of a resample would still move.
 RESAMPLED_TOL = 1e-3
@@ -159,13 +160,9 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight, offset, classes)
-            likelihood = self._make_likelihood(data)
-            begin = likelihood.at(likelihood.start())
-            if begin is None:
-                self._refuse_columns(likelihood)
-            found = maximise(begin, self.tol, self.max_iter)
-            state, dtype = found.state, choose_dtype(data.matrix, "auto")
-            coef, intercept = likelihood.objective.read_off(likelihood.to_parameters(state.theta), dtype)
+            found = maximise(self._begin(data), self.tol, self.max_iter)
+            state, likelihood = found.state, found.state.likelihood
+            coef, intercept = state.read_off(choose_dtype(data.matrix, "auto"))
             if not found.converged:
                 warnings.warn(
                     f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next "
@@ -215,42 +212,32 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             The rows do not fit the model.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
-            likelihood = self._make_likelihood(data)
-            classes, coef, intercept = read_coefficients(self)
-            start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
-            begin = likelihood.at(likelihood.to_theta(start))
-            if begin is None:
-                self._refuse_columns(likelihood)
-            return infer(begin, classes, name_features(self, None), reference)
+            classes, *found = read_coefficients(self)
+            return infer(self._begin(data, found), classes, name_features(self, None), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         _, *found = read_coefficients(self)
 
-        def find(weights, tol):
-            likelihood = self._make_likelihood(replace(data, weights=weights))
-            objective = likelihood.objective
-            begin = likelihood.at(likelihood.to_theta(objective.coordinates.to_parameters(*found)))
-            if begin is None:
-                return None, objective
+        def finish(begin, tol):
             end = maximise(begin, tol, self.max_iter)
-            parameters = likelihood.to_parameters(end.state.theta)
-            return Resampled(*objective.read_off(parameters, np.float64), np.inf, end.converged), objective
+            return Resampled(*end.state.read_off(np.float64), np.inf, end.converged)
 
-        best, objective = find(data.weights, self.tol)
-        if best is None:
-            self._refuse_columns(self._make_likelihood(data))
-        found = list(best[:2])
-        point = None
+        def refit(weights, check):
+            _, begin = self._evaluate(replace(data, weights=weights), found)
+            return None if begin is None else finish(begin, RESAMPLED_TOL)
+
+        whole = self._begin(data, found)
+        best, objective = finish(whole, self.tol), whole.likelihood.objective
+        found, point = list(best[:2]), None
         if objective.keeps_probabilities:
-            parameters = objective.coordinates.to_parameters(*found)
-            point = objective.at(parameters, out=objective.make_room())
+            point = objective.at(objective.coordinates.to_parameters(*found), out=objective.make_room())
         at_once = count_fits_at_once(data.matrix, objective.shape, True)
-        return Refits(
-            lambda weights, check: find(weights, RESAMPLED_TOL)[0], best, point, self._find_free(data), at_once
-        )
+        return Refits(refit, best, point, whole.likelihood.free, at_once)
 
-    def _make_likelihood(self, data: TrainingData) -> Likelihood:
-        """Return the penalised likelihood of training data."""
+    def _evaluate(
+        self, data: TrainingData, found: Sequence[FloatArray] | None = None
+    ) -> tuple[Likelihood, State | None]:
+        """Return the penalised likelihood of data, and its State at coefficients and intercepts, or at the start."""
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         K, size = objective.shape
@@ -261,22 +248,24 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             )
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
-        return Likelihood(objective, data.weight_unit, True, self._find_free(data))
-
-    def _find_free(self, data: TrainingData) -> BoolArray:
-        """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
-        free = np.ones(data.matrix.shape[1] + 1, bool)
+        # The first levels of categorical columns have no coefficients.
+        free = np.ones(size, bool)
         free[find_references(data.matrix, self.fit_intercept)] = False
         free[-1] = self.fit_intercept
-        return free
+        likelihood = Likelihood(objective, data.weight_unit, True, free)
+        parameters = objective.start() if found is None else objective.coordinates.to_parameters(*found)
+        return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
-    def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
-        """Raise a ValueError that names the columns that depend on others."""
-        check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)
-        raise ValueError(
-            "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the size of "
-            "the offset, by weights of far different sizes, or by the scale of X."
-        )
+    def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
+        """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
+        likelihood, state = self._evaluate(data, found)
+        if state is None:
+            check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)
+            raise ValueError(
+                "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
+                "size of the offset, by weights of far different sizes, or by the scale of X."
+            )
+        return state
 
     def _describe_result(self):
         reached = "reached" if self.converged_ else "not reached"

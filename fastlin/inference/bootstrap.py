@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.curvature import Information, find_parts
+from fastlin.inference.hessian import Information, find_parts
 from fastlin.inference.hypotheses import check_level
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.objective.point import Point
@@ -281,22 +281,20 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
         directions = solved[first : first + together].reshape(-1, size)
         # Blocks are read once.
         scores = np.concatenate([part.compute_scores(directions) for part in rows.passes.split(n)]).reshape(n, -1, K)
-        for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
-            accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)
+        influences = np.einsum("imk,ki->mi", scores, residuals)
+        if clusters is not None:
+            influences = np.array([np.bincount(clusters, influence) for influence in influences])
+        accelerations[moving[first : first + together]] = _accelerate(influences)
     return accelerations.reshape(K, size)
 
 
-def _accelerate(influence, clusters):
-    if clusters is not None:
-        influence = np.bincount(clusters, influence)
-    influence = influence - influence.mean()
-    largest = np.abs(influence).max(initial=0.0)
-    if not largest > 0:
-        return 0.0
-    influence /= largest
-    squares, cubes = np.einsum("i,i->", influence, influence), np.einsum("i,i,i->", influence, influence, influence)
-    # A larger weight of a row lowers its loss, hence the sign.
-    return -cubes / (6 * squares**1.5)
+def _accelerate(influences):
+    """Return the acceleration of each coefficient, (m,), from the influences of rows or clusters, (m, n)."""
+    influences = influences - influences.mean(axis=1, keepdims=True)
+    influences /= np.maximum(np.abs(influences).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    squares = influences * influences
+    # A larger weight of a row lowers its loss, hence the sign. Only where all are zero are squares below one.
+    return -np.einsum("mi,mi->m", squares, influences) / (6 * np.maximum(squares.sum(axis=1), 1) ** 1.5)
 
 
 def _find_moving(point, free):

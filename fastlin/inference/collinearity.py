@@ -7,13 +7,12 @@ factorised. Entries of X are known to half a unit in the last place: a pivot tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.matrices import Passes
-from fastlin.matrices.matrix import SCORE_BYTES, add
+from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
@@ -45,17 +44,11 @@ class Dependence:
         if len(used) > MOST_TERMS:
             shown = ", ".join(str(names[j]) for j in used[:MOST_TERMS])
             return f"{own} depends on {shown} and {len(used) - MOST_TERMS} more"
-        terms = [(float(self.factors[j]), str(names[j])) for j in used]
-        if self.constant:
-            terms.insert(0, (self.constant, ""))
-        text = ""
-        for factor, name in terms:
-            size = f"{abs(factor):.6g}"
-            text += " - " if factor < 0 else " + "
-            text += size if not name else name if size == "1" else f"{size} {name}"
-        # The first sign stands by its term, or falls away.
-        text = text[1:].replace("- ", "-", 1) if terms[0][0] < 0 else text[3:]
-        return f"{own} {'is nearly' if nearly else '='} {text}"
+        terms = [f"{self.constant:.6g}"] if self.constant else []
+        for j in used:
+            factor = f"{self.factors[j]:.6g}"
+            terms.append({"1": "", "-1": "-"}.get(factor, f"{factor} ") + str(names[j]))
+        return f"{own} {'is nearly' if nearly else '='} {' + '.join(terms).replace(' + -', ' - ')}"
 
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:
@@ -87,10 +80,11 @@ def find_dependences(
     coordinates, is_centred = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
     together = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
-    triangle = objective.rows.passes.sum_curvature(Triangle.of, np.zeros(objective.shape), together).factor
+    triangles = objective.rows.passes.sum_curvature(find_triangles, np.zeros(objective.shape), together)
     # The intercept first, whose row then has the means.
     features = np.flatnonzero(is_free[:-1])
-    triangle = _triangulate(triangle[:, np.append([-1] * is_centred, features).astype(np.int64)])
+    columns = np.append([-1] * is_centred, features).astype(np.int64)
+    triangle = _triangulate(np.concatenate(triangles)[:, columns])
     means, centred = triangle[:is_centred], triangle[is_centred:, is_centred:]
     spreads = np.sqrt(np.einsum("ij,ij->j", centred, centred))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
@@ -131,10 +125,8 @@ def _find_sums(centred, spreads, errors, most, least):
     # named, and has no part in the other sums.
     sums *= spreads / errors
     for number in range(len(sums)):
-        is_large = np.abs(sums) > least * np.abs(sums).max(axis=1, keepdims=True)
-        sums[~is_large] = 0
-        last = len(places) - 1 - is_large[number:, ::-1].argmax(axis=1)
-        feature = int(last.max())
+        sums[np.abs(sums) <= least * np.abs(sums).max(axis=1, keepdims=True)] = 0
+        feature = np.flatnonzero(sums[number:].any(axis=0))[-1]
         row = number + int(np.argmax(np.abs(sums[number:, feature]) / np.abs(sums[number:]).max(axis=1)))
         sums[[number, row]] = sums[[row, number]]
         sums[number] /= -sums[number, feature]
@@ -145,22 +137,16 @@ def _find_sums(centred, spreads, errors, most, least):
     return sums / spreads
 
 
-@dataclass(eq=False)
-class Triangle:
-    """R of the QR factorisation of rows [x~, 1] times the roots of their weights, `factor` (m, d + 1)."""
+def find_triangles(passes: Passes, probabilities: FloatArray, together: int) -> list[FloatArray]:
+    """Return R (m, d + 1) of the QR factorisation of rows [x~, 1] times the roots of their weights, in a list.
 
-    factor: FloatArray
-
-    @classmethod
-    def of(cls, passes: Passes, probabilities: FloatArray, together: int) -> Self:
-        """Return the factor of some rows, `together` at a time, as a term of `Passes.sum_curvature`."""
-        parts = ((part.read_rows(), np.sqrt(part.samples.weigh())) for part in passes.split(together))
-        return add(cls(_triangulate(rows * roots[:, None])) for rows, roots in parts)
-
-    def __iadd__(self, other: Self) -> Self:
-        """Take in the rows of another one."""
-        self.factor = _triangulate(np.concatenate([self.factor, other.factor]))
-        return self
+    As a term of `Passes.sum_curvature` it is joined with those of other rows. Some rows are taken in together.
+    """
+    triangle = np.empty((0, passes.shape[1]))
+    for part in passes.split(together):
+        rows = part.read_rows() * np.sqrt(part.samples.weigh())[:, None]
+        triangle = _triangulate(np.concatenate([triangle, rows]))
+    return [triangle]
 
 
 def _triangulate(rows):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.inference.curvature import LEAST_DIGITS, SUM_ERROR, Information, multiply
+from fastlin.inference.hessian import LEAST_DIGITS, SUM_ERROR, Information, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes

@@ -11,15 +11,15 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
-from fastlin.inference.contrasts import Contrasts, find_reference
+from fastlin.inference.contrasts import Contrasts, find_places, find_reference
 from fastlin.inference.covariances import count_weights, find_covariance
-from fastlin.inference.curvature import Curvature, Information
+from fastlin.inference.hessian import Curvature, Information
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_room
 from fastlin.inference.separation import check_separation, proves_maximum
 from fastlin.objective.objective import Objective
-from fastlin.typing import Array, FloatArray, IntArray
+from fastlin.typing import Array, FloatArray
 
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "covariance": ("model", "HC0", "HC1", "cluster"),
@@ -28,8 +28,6 @@ ACCEPTED: dict[str, tuple[str | None, ...]] = {
 }
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
 MOST_PARAMETERS = 4096
-# The intercepts of the model without features end where the slope of the mean loss is below this.
-SETTLED = 1e-8
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -112,7 +110,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"{n_parameters} parameters."
         )
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    places = find_places(question.features, names)
+    places = find_places("features", question.features, names)
     optimum = find_estimates(objective, start, question, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
     covariance, n_clusters = find_covariance(optimum, contrasts.list_units(places), question, n_samples)
@@ -125,26 +123,24 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             "its column, the size of the offset or that of the penalty. Scale X."
         )
     n_effective = float(n_parameters) if objective.penalty.is_none else optimum.curvature.n_effective
+    basis = Basis(
+        question.covariance,
+        question.penalised,
+        contrasts,
+        places,
+        # Rows on other machines are there as long as the method runs.
+        point if objective.rows.has_labels else None,
+        question.reference_levels,
+        is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
+        df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
+        n_clusters=n_clusters,
+        most_inflated=(names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
+    )
     found = Inference(
-        **report(contrasts, point.parameters, objective.center(start), covariance, names, places, question.classes),
-        log_likelihood=-total_weight * point.loss,
-        log_likelihood_null=find_null_likelihood(objective, total_weight),
+        **report(basis, point, objective.center(start), covariance, names, question.classes, total_weight),
         n_samples=n_samples,
         df_model=n_effective - contrasts.n_intercepts,
         distance=optimum.distance,
-        _basis=Basis(
-            question.covariance,
-            question.penalised,
-            contrasts,
-            places,
-            # Rows on other machines are there as long as the method runs.
-            point if objective.rows.has_labels else None,
-            question.reference_levels,
-            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
-            df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
-            n_clusters=n_clusters,
-            most_inflated=(names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
-        ),
     )
     warn_of_distances(found, optimum.is_proven, question, n_samples * point.loss)
     return found
@@ -165,18 +161,6 @@ def find_estimates(objective: Objective, start: FloatArray, question: Question, 
     return optimum
 
 
-def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
-    """Return the places of some columns by their names, all for None; ValueError: there are no such columns."""
-    if features is None:
-        return np.arange(len(names))
-    known = names.tolist()
-    wanted = np.atleast_1d(np.asarray(features, object)).tolist()
-    if not wanted or any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
-        shown = ", ".join(map(str, known if len(known) <= 5 else [*known[:5], f"... {known[-1]}"]))
-        raise ValueError(f"features must be names of columns, each of them once, among {shown}; got {features!r}.")
-    return np.array([known.index(name) for name in wanted])
-
-
 def check_existence(optimum: Optimum, question: Question) -> None:
     """Raise an error where there is no optimum.
 
@@ -189,7 +173,7 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     is_sought[-1] = objective.fit_intercept
     if not isinstance(curvature, Information) or curvature.resolves(is_sought):
         if not is_penalised and not proves_maximum(curvature):
-            check_separation(point, names, labels, step, question.stacklevel + 2)
+            check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     if not is_penalised:
         # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
@@ -283,34 +267,6 @@ def count_samples(objective: Objective, question: Question) -> float:
             "weights_are='importance' with a robust covariance."
         )
     return float(round(objective.rows.total_weight * question.weights.unit))
-
-
-def find_null_likelihood(objective: Objective, total_weight: float) -> float:
-    """Return the log-likelihood of intercepts alone, whether the model has them or not."""
-    rows, weights = objective.rows, objective.class_weights
-    if rows.offset_range is None:
-        return total_weight * float(np.sum(weights * np.log(weights)))
-    from scipy import optimize
-
-    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
-
-    def evaluate(intercepts):
-        parameters[:, -1] = intercepts
-        # The sums themselves, since an objective without an intercept leaves its part out.
-        loss = rows.passes.evaluate(parameters, None, gradient)
-        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
-
-    def find_curvature(intercepts):
-        parameters[:, -1] = intercepts
-        gram = rows.sum_probability_products(parameters, np.float64)
-        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
-
-    # The maximum without offsets, and where they are all the same. Else it lies among them.
-    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
-    options = {"gtol": SETTLED / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
-    start = near if len(parameters) > 1 else near[1:] - near[:1]
-    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
-    return -total_weight * found.fun
 
 
 def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:

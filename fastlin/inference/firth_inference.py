@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastlin.inference.contrasts import Contrasts, find_reference
-from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.contrasts import Contrasts, find_places, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
 from fastlin.inference.likelihood import State
@@ -95,7 +94,7 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        return self._profile.test_columns(self._basis.places[self._find_places(smaller)])
+        return self._profile.test_columns(self._basis.places[find_places("smaller", smaller, self.names)])
 
 
 def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
@@ -109,22 +108,14 @@ def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthIn
     # The coefficients of the first levels of categorical columns are zero by definition.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.list_units(places)[:, likelihood.places]
+    covariance = units @ (units @ state.factor.invert()).T
     columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    parameters, given = likelihood.to_parameters(state.theta), likelihood.to_parameters(begin.theta)
+    point, reference_levels = objective.at(objective.center(state.parameters)), names[~likelihood.free[:-1]].tolist()
+    basis = Basis("model", "firth", contrasts, places, point, reference_levels)
     return FirthInference(
-        **report(contrasts, parameters, given, units @ (units @ state.factor.invert()).T, columns, places, classes),
-        log_likelihood=state.log_likelihood,
-        log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
+        **report(basis, point, begin.parameters, covariance, columns, classes, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - contrasts.n_intercepts),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
-        _basis=Basis(
-            "model",
-            "firth",
-            contrasts,
-            places,
-            objective.at(objective.center(parameters)),
-            names[~likelihood.free[:-1]].tolist(),
-        ),
     )

@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.inference import profile, tables
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts
-from fastlin.inference.curvature import Factor, find_parts
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_places
+from fastlin.inference.hessian import Factor, find_parts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
-from fastlin.inference.likelihood import Likelihood
+from fastlin.inference.likelihood import Likelihood, find_null_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
 INTERCEPT = "intercept"
-NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +169,7 @@ class Inference(WaldTested):
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        return self._profile.find_ends(basis.places[self._find_places(features)], check_level(level))
+        return self._profile.find_ends(basis.places[find_places("features", features, self.names)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -294,19 +293,15 @@ class Inference(WaldTested):
             The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
         """
         basis = self._basis
-        if basis.point is None:
-            raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
-                "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
-            )
-        effects, errors = find_marginal_effects(basis.point, self._take_all(), basis.contrasts, at)
-        shown = basis.places[: len(basis.places) - basis.contrasts.fit_intercept]
-        effects, errors, names = effects[:, shown], errors[:, shown], self.names[: len(shown)]
-        place = basis.contrasts.reference
-        classes = self.classes
-        if place is not None:
-            classes = np.concatenate([classes[:place], np.array([self.reference]), classes[place:]])
-        return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
+        contrasts, places = basis.contrasts, basis.places
+        if basis.penalised != "firth" and not np.array_equal(places, np.arange(contrasts.n_columns)):
+            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
+        effects, errors = find_marginal_effects(self._point, self._covariance, contrasts, places, at)
+        shown, reference, classes = places[: len(places) - contrasts.fit_intercept], contrasts.reference, self.classes
+        if reference is not None:
+            classes = np.concatenate([classes[:reference], np.array([self.reference]), classes[reference:]])
+        names = self.names[: len(shown)]
+        return MarginalEffects(effects[:, shown], errors[:, shown], names, classes, at, basis.df_t)
 
     def table(self, level: float = 0.95) -> Any:
         """Return the estimates with their errors, tests and intervals, a line for each.
@@ -357,11 +352,18 @@ class Inference(WaldTested):
         return {**state, "_basis": replace(self._basis, point=None)}
 
     @property
+    def _point(self):
+        if self._basis.point is None:
+            raise RuntimeError(
+                "The rows are not at hand, which an Inference leaves behind where it is pickled, and where they lie on "
+                "the workers of a cluster: ask the model for its inference of rows in memory."
+            )
+        return self._basis.point
+
+    @property
     def _profile(self):
         basis, is_firth = self._basis, self._basis.penalised == "firth"
-        if basis.point is None:
-            raise RuntimeError(NO_ROWS)
-        objective = basis.point.objective
+        objective = self._point.objective
         # First levels of categorical columns have no coefficients in Firth's model.
         free = np.isin(np.arange(objective.shape[1]), basis.places) if is_firth else find_parts(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
@@ -370,23 +372,13 @@ class Inference(WaldTested):
             raise ValueError(
                 f"The model has {n_parameters:,} parameters, and profiles are made for up to {most:,}; use conf_int."
             )
-        maximum = likelihood.at(likelihood.to_theta(basis.point.parameters))
+        maximum = likelihood.at(likelihood.to_theta(self._point.parameters))
         if maximum is None:
             raise ValueError(
                 "The likelihood has no maximum with a definite information: columns of X depend on each other, or the "
                 "classes are separable."
             )
         return profile.Profile(maximum, basis.contrasts)
-
-    def _take_all(self):
-        """Return the covariance of the coefficients of all columns; those of first levels of Firth's model are zero."""
-        rows, p, places = len(self.coef), self._basis.contrasts.n_columns, self._basis.places
-        if self._basis.penalised != "firth" and not np.array_equal(places, np.arange(p)):
-            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        own = (np.arange(rows)[:, None] * p + places).ravel()
-        covariance = np.zeros((rows * p, rows * p))
-        covariance[np.ix_(own, own)] = self._covariance
-        return covariance
 
     def _count_parameters(self):
         """Return how many parameters there are, with the intercepts."""
@@ -404,10 +396,8 @@ class Inference(WaldTested):
         if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
             # Symmetric coefficients of all classes but the last fix the last one's.
             starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
-            own = (starts + self._find_places(given)).ravel()
-            matrix = np.zeros((len(own), size))
-            matrix[np.arange(len(own)), own] = 1
-            return matrix, ", ".join(given) + " = 0"
+            own = (starts + find_places("R", given, self.names)).ravel()
+            return np.equal.outer(own, np.arange(size)) * 1.0, ", ".join(given) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
@@ -415,36 +405,27 @@ class Inference(WaldTested):
             )
         return matrix, "R coef = r"
 
-    def _find_places(self, features):
-        known = self.names.tolist()
-        if features is None:
-            return list(range(len(known)))
-        wanted = [features] if isinstance(features, str) else list(features)
-        for name in wanted:
-            if name not in known:
-                raise ValueError(f"There is no column {name!r}; the columns are {known}.")
-        return [known.index(name) for name in wanted]
-
 
 def report(
-    contrasts: Contrasts,
-    parameters: FloatArray,
-    given: FloatArray,
-    covariance: FloatArray,
-    names: Array,
-    places: IntArray,
-    classes: Array,
+    basis: Basis, point: Point, given: FloatArray, covariance: FloatArray, names: Array, classes: Array, weight: float
 ) -> dict[str, Any]:
-    """Return the attributes of an Inference that its optimum, the model's parameters (K, d + 1) and errors tell."""
-    coef, place = contrasts.of(parameters)[:, places], contrasts.reference
+    """Return what an optimum tells an Inference: names and classes are of all columns and classes, weight of all rows.
+
+    given are the parameters (K, d + 1) of the model.
+    """
+    contrasts, places, objective = basis.contrasts, basis.places, point.objective
+    coef, reference = contrasts.of(point.parameters)[:, places], contrasts.reference
     away = np.abs(contrasts.of(given)[:, places] - coef).ravel() / np.sqrt(np.diagonal(covariance))
     return {
         "coef": coef,
         "names": names[places],
-        "classes": classes if place is None else np.delete(classes, place),
-        "reference": SYMMETRIC if place is None else classes[place],
+        "classes": classes if reference is None else np.delete(classes, reference),
+        "reference": SYMMETRIC if reference is None else classes[reference],
+        "log_likelihood": -weight * point.loss,
+        "log_likelihood_null": find_null_likelihood(objective, weight),
         "model_distance": float(np.fmax.reduce(away, initial=0.0)),
         "_covariance": covariance,
+        "_basis": basis,
     }
 
 

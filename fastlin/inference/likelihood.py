@@ -1,7 +1,7 @@
 """The log-likelihood of logistic and softmax regression as statisticians write it, with Firth's penalty or without.
 
-It is l = sum_i s_i log p_i(y_i), and Firth's l + log det I / 2, as functions of theta (R, P): the parameters of all
-classes but the first, or of the second of two, and of the free columns, in the objective's coordinates.
+It is l = sum_i s_i log p_i(y_i), and Firth's l + log det I / 2, as functions of theta (R P,): the parameters of the R
+classes but the first, or of the second of two, and of the P free columns, in the objective's coordinates.
 
 Firth's maximum is finite whatever the classes look like, and its bias is of order 1 / n^2 in place of 1 / n (Firth
 1993). The derivative of the penalty by the coefficients of class c is, with V_ab = x_i' (I^-1)_ab x_i (Kosmidis and
@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fastlin.inference.curvature import Factor
+from fastlin.inference.hessian import Factor, find_hessian_of_loss
+from fastlin.inference.optimum import make_room
 from fastlin.matrices.matrix import Passes
-from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.objective.objective import Objective
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Likelihoods and covariances of rows whose weights sum to a number from 1 / HEAVIEST to HEAVIEST are finite.
 HEAVIEST = 1e100
+# The intercepts of the model without features end where the slope of the mean loss is below this.
+LEAST_SLOPE = 1e-8
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
@@ -40,6 +43,34 @@ def sum_weights(objective: Objective, unit: float) -> float:
     return total
 
 
+def find_null_likelihood(objective: Objective, total_weight: float) -> float:
+    """Return the log-likelihood of intercepts alone, whether the model has them or not."""
+    rows, weights = objective.rows, objective.class_weights
+    if rows.offset_range is None:
+        return total_weight * float(np.sum(weights * np.log(weights)))
+    from scipy import optimize
+
+    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+
+    def evaluate(intercepts):
+        parameters[:, -1] = intercepts
+        # The sums themselves, since an objective without an intercept leaves its part out.
+        loss = rows.passes.evaluate(parameters, None, gradient)
+        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
+
+    def find_curvature(intercepts):
+        parameters[:, -1] = intercepts
+        gram = rows.sum_probability_products(parameters, np.float64)
+        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+
+    # The maximum without offsets, and where they are all the same. Else it lies among them.
+    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
+    options = {"gtol": LEAST_SLOPE / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
+    start = near if len(parameters) > 1 else near[1:] - near[:1]
+    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
+    return -total_weight * found.fun
+
+
 @dataclass(frozen=True, eq=False)
 class Likelihood:
     """A log-likelihood of the rows of an objective without a penalty, weights times a unit, of free columns."""
@@ -50,10 +81,9 @@ class Likelihood:
     free: BoolArray
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The shape (R, P) of theta."""
-        K = self.objective.n_rows_coef
-        return max(1, K - 1), int(np.count_nonzero(self.free))
+    def n_rows_theta(self) -> int:
+        """R, the number of classes that have parameters in theta."""
+        return max(1, self.objective.n_rows_coef - 1)
 
     @property
     def total_weight(self) -> float:
@@ -63,54 +93,50 @@ class Likelihood:
     def to_parameters(self, theta: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of the objective at theta; for softmax the first class has zeros."""
         parameters = np.zeros(self.objective.shape)
-        parameters[-len(theta) :, self.free] = theta
+        parameters.ravel()[self.places] = theta
         return parameters
 
     def to_theta(self, parameters: FloatArray) -> FloatArray:
         """Return theta of parameters (K, d + 1) of the objective."""
         if len(parameters) > 1:
-            parameters = parameters[1:] - parameters[0]
-        return np.ascontiguousarray(parameters[:, self.free])
-
-    def start(self) -> FloatArray:
-        """Return the theta of intercepts that give each class its share, or zeros without an intercept."""
-        return self.to_theta(self.objective.start())
+            parameters = parameters - parameters[0]
+        return parameters.ravel()[self.places]
 
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
-        objective, total, (R, _) = self.objective, self.total_weight, self.shape
-        parameters = self.to_parameters(theta)
-        point = objective.at(parameters)
+        objective, total, places = self.objective, self.total_weight, self.places
+        point = objective.at(self.to_parameters(theta), out=self._room)
         if not point.is_finite:
             return None
-        whole = objective.rows.passes.sum_curvature(find_class_pair_gram, parameters)
-        objective.rows.count_pass()
-        places = self.places
-        information = self.unit * whole[np.ix_(places, places)]
+        information = total * find_hessian_of_loss(point)[np.ix_(places, places)]
         if not np.isfinite(information).all():
             return None
         factor = Factor(information)
         if factor.first_dependent is not None:
             return None
-        score = -total * point.gradient[-R:, self.free]
+        score = -total * point.gradient.ravel()[places]
         return State(self, theta, -total * point.loss, score, information, factor)
+
+    @cached_property
+    def _room(self):
+        return make_room(self.objective)
 
     def restore_value(self, state: State) -> float:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
-        return state.value - self.is_firth * self.shape[0] * float(np.log(scale).sum())
+        return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
 
     @cached_property
     def places(self) -> IntArray:
-        """Where the entries of theta stand among the parameters of the objective."""
-        (K, size), (R, _) = self.objective.shape, self.shape
-        columns = np.flatnonzero(self.free)
-        return (np.arange(K - R, K)[:, None] * size + columns).ravel()
+        """Where the entries of theta stand among the raveled parameters of the objective."""
+        may_move = np.tile(self.free, (self.objective.n_rows_coef, 1))
+        may_move[: -self.n_rows_theta] = False
+        return np.flatnonzero(may_move)
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A Likelihood at theta (R, P): l and its derivative (R, P) without a penalty, and I (R P, R P) with its factor."""
+    """A Likelihood at theta (n,): l and its derivative (n,) without a penalty, and I (n, n) with its factor."""
 
     likelihood: Likelihood
     theta: np.ndarray
@@ -118,6 +144,15 @@ class State:
     plain_score: np.ndarray
     information: np.ndarray
     factor: Factor
+
+    @cached_property
+    def parameters(self) -> FloatArray:
+        """The parameters (K, d + 1) of the objective; for softmax the first class has zeros."""
+        return self.likelihood.to_parameters(self.theta)
+
+    def read_off(self, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
+        """Return coef (K, d) and intercept (K,), as `Objective.read_off`."""
+        return self.likelihood.objective.read_off(self.parameters, dtype)
 
     @property
     def value(self) -> float:
@@ -128,28 +163,27 @@ class State:
 
     @cached_property
     def score(self) -> FloatArray:
-        """The derivative of the value by theta, (R, P)."""
+        """The derivative of the value by theta, (n,)."""
         if not self.likelihood.is_firth:
             return self.plain_score
         return self.plain_score + adjust_score(self)
 
     @cached_property
     def step(self) -> FloatArray:
-        """I^-1 times the score, (R, P)."""
+        """I^-1 times the score, (n,)."""
         return self.factor.solve(self.score)
 
 
 def adjust_score(state: State) -> FloatArray:
-    """Return the derivative of log det I / 2 at a State, (R, P)."""
+    """Return the derivative of log det I / 2 at a State, (n,)."""
     likelihood, root = state.likelihood, state.factor.inverse_root
-    R, P = likelihood.shape
     rows = likelihood.objective.rows
     # Row m of the root of I^-1, as one row of parameters for each class.
-    roots = np.zeros((R * P * R, rows.matrix.shape[1] + 1))
-    roots[:, likelihood.free] = root.reshape(R * P * R, P)
-    found = rows.passes.sum_curvature(sum_adjustments, likelihood.to_parameters(state.theta), roots)
+    roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
+    roots[:, likelihood.free] = root.reshape(len(roots), -1)
+    found = rows.passes.sum_curvature(sum_adjustments, state.parameters, roots)
     rows.count_pass()
-    return likelihood.unit * found[:, likelihood.free]
+    return likelihood.unit * found[:, likelihood.free].ravel()
 
 
 def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """Marginal effects: by how much the probability of each class rises with each feature, with errors by the delta method.
 
-The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), as a weighted mean over the rows or at their mean; for
-two classes p (1 - p) w_j. The products of two probabilities, and their derivatives, are means over rows in pieces.
+The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), as a weighted mean over the rows or at their mean.
+For two classes it is p (1 - p) w_j. The means of p_k p_l and of their derivatives are all that is read of the rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.curvature import multiply
+from fastlin.inference.hessian import multiply
 from fastlin.inference.hypotheses import WaldTested
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point
@@ -95,12 +95,13 @@ class MarginalEffects(WaldTested):
 
 
 def find_marginal_effects(
-    point: Point, covariance: FloatArray, contrasts: Contrasts, at: Literal["overall", "mean"]
+    point: Point, covariance: FloatArray, contrasts: Contrasts, places: IntArray, at: Literal["overall", "mean"]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
-    covariance (K' p, K' p) is that of the coefficients which the contrasts report at a point, and at is "overall" or
-    "mean". ValueError: at is something else, or there are too many classes and features.
+    covariance (K' q, K' q) is that of the coefficients which the contrasts report at a point, of the columns at places
+    (q,): those of others are zero. ValueError: at is neither "overall" nor "mean", or there are too many classes and
+    features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
@@ -138,7 +139,7 @@ def find_marginal_effects(
     own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
         # Symmetric coefficients of two classes are halves.
-        covariance = covariance[: contrasts.n_columns, : contrasts.n_columns] / contrasts.matrix[0, 0] ** 2
+        covariance = covariance[: len(places), : len(places)] / contrasts.matrix[0, 0] ** 2
     variances, n_together = np.empty(effects.shape), max(1, BYTES_TOGETHER // (8 * n_classes * len(own) * size))
     for first in range(0, size - 1, n_together):
         features = np.arange(first, min(first + n_together, size - 1))
@@ -148,7 +149,7 @@ def find_marginal_effects(
         of_intercept = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= of_intercept * coordinates.shift
         derivatives[..., :-1] /= coordinates.scale
-        by_rows = derivatives[..., : contrasts.n_columns].reshape(n_classes * len(features), -1)
+        by_rows = derivatives[..., places].reshape(n_classes * len(features), -1)
         spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
         variances[:, features] = spread * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))

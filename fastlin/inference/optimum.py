@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from fastlin.inference.curvature import Curvature, measure_step
+from fastlin.inference.hessian import Curvature, measure_step
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point, Room
@@ -20,7 +20,7 @@ from fastlin.typing import FloatArray
 NEAR_ENOUGH = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
 SHRINKS = 0.3
-MOST_STEPS = 20
+MOST_STEPS = 30
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
 MOST_MOVED = 1e-6

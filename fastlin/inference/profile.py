@@ -1,7 +1,7 @@
 """Maxima of a log-likelihood, and intervals and tests by its profile: its maximum at a given value of a coefficient.
 
-A linear function of theta is given by its direction a (R, P): its value is sum(a theta). Steps to a maximum are those
-of L-BFGS whose starting matrix is the inverse information, which with Firth's penalty is not the curvature alone.
+A linear function of theta (n,) is given by its direction a (n,): its value is a' theta. Steps to a maximum are those of
+L-BFGS whose starting matrix is the inverse information, which with Firth's penalty is not the curvature alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.curvature import Factor
+from fastlin.inference.hessian import Factor
 from fastlin.inference.hypotheses import TestResult, compare
 from fastlin.inference.likelihood import State
+from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
 from fastlin.typing import FloatArray
@@ -28,6 +29,9 @@ PAIRS = 10
 # Rounding ends the way to a maximum if the distance has not shrunk for PATIENCE steps and is below BLURRED standard
 # errors.
 SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
+# Values within this part of each other count as equal, and slopes decide. Columns of different sizes leave no more
+# digits of the log-determinant, which ended every second Firth fit at 1e-8 to 1e-6 standard errors in place of 1e-9.
+VALUE_ROUNDING = 1e-11
 # How many parts the way to values that are held may have, and how far from the maxima, in standard errors, they end.
 MOST_PARTS, NEAR = 200, 0.1
 # The distances, in standard errors, to which maxima of all coefficients and of profiles are found, and the most steps.
@@ -54,30 +58,26 @@ class Maximum:
 
 
 class Metric:
-    """The inverse information at a State, in which some directions (m, R, P) have no part, if any are held."""
+    """The inverse information at a State, in which some directions (m, n) have no part, if any are held."""
 
     def __init__(self, state: State, held: FloatArray | None) -> None:
-        self._state, self._held = state, held
+        self._factor, self._held = state.factor, held
         if held is not None:
-            self._solved = np.stack([state.factor.solve(direction) for direction in held])
-            self._inverse = Factor(np.einsum("mrp,nrp->mn", held, self._solved)).invert()
-
-    def apply(self, vector: FloatArray) -> FloatArray:
-        """Return the matrix times a vector (R, P): it changes no value that is held."""
-        step = self._state.factor.solve(vector)
-        return step if self._held is None else step - self.lead(np.einsum("mrp,rp->m", self._held, step))
+            self._solved = np.stack([self._factor.solve(direction) for direction in held])
+            self._inverse = Factor(np.einsum("mi,ni->mn", held, self._solved)).invert()
 
     def solve(self, vector: FloatArray) -> FloatArray:
-        """Return the matrix times a vector, both raveled."""
-        return self.apply(vector.reshape(self._state.theta.shape)).ravel()
+        """Return the matrix times a vector (n,): it changes no value that is held."""
+        step = self._factor.solve(vector)
+        return step if self._held is None else step - self.lead(np.einsum("mi,i->m", self._held, step))
 
     def lead(self, moves: FloatArray) -> FloatArray:
         """Return the shortest step, in standard errors, that changes the values that are held by moves (m,)."""
-        return np.einsum("m,mrp->rp", np.einsum("mn,n->m", self._inverse, moves), self._solved)
+        return np.einsum("m,mi->i", np.einsum("mn,n->m", self._inverse, moves), self._solved)
 
 
 def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
-    """Return the Maximum of the likelihood of a State, from there on, with the values of held directions (m, R, P).
+    """Return the Maximum of the likelihood of a State, from there on, with the values of held directions (m, n).
 
     It converges once the root of score' I^-1 score is at most tol: no linear function moves by more of its error.
     """
@@ -86,23 +86,21 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
     pairs, total = Recursion(PAIRS, begin.theta.size), begin.likelihood.total_weight
     for n_iter in range(max_iter + 1):
         metric = Metric(state, held)
-        plain = metric.apply(state.score)
-        distance = math.sqrt(max(0.0, inner(state.score, plain)))
+        step = metric.solve(state.score)
+        distance = math.sqrt(max(0.0, dot(state.score, step)))
         n_idle = 0 if distance < SHRINKS * least else n_idle + 1
         least = min(least, distance)
         is_blurred = n_idle >= PATIENCE and distance <= BLURRED
         if distance <= tol or n_iter == max_iter or is_blurred:
             return Maximum(state, n_iter, distance, distance <= tol or is_blurred)
-        step = plain
         if pairs.n_pairs:
-            (turned,) = pairs.apply([state.score.ravel() / total], metric.solve)
-            step = turned.reshape(plain.shape)
+            (step,) = pairs.apply([state.score / total], metric.solve)
         found = _search(state, step)
         if found is not None:
-            pairs.take_in((found.theta - state.theta).ravel(), (state.score - found.score).ravel() / total)
+            pairs.take_in(found.theta - state.theta, (state.score - found.score) / total)
             state = found
         elif pairs.n_pairs:
-            pairs = Recursion(PAIRS, plain.size)
+            pairs = Recursion(PAIRS, step.size)
         else:
             # Rounding lets the value rise no more.
             return Maximum(state, n_iter, distance, distance <= BLURRED)
@@ -111,24 +109,24 @@ def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
 
 def _search(state, step):
     """Return the State along a step where the value has risen enough; None where it never does."""
-    found, slope = None, inner(state.score, step)
+    found, slope = None, dot(state.score, step)
     if not slope > 0:
         return None
 
     def function(length):
         nonlocal found
         found = state.likelihood.at(state.theta + length * step)
-        return (math.inf, math.nan) if found is None else (-found.value, -inner(found.score, step))
+        return (math.inf, math.nan) if found is None else (-found.value, -dot(found.score, step))
 
-    length = line_search.search(function, -state.value, -slope)
+    length = line_search.search(function, -state.value, -slope, rounding=VALUE_ROUNDING)
     return None if length is None else found
 
 
 def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
-    """Return the Maximum where the linear functions of directions (m, R, P) have values (m,), from a State on."""
+    """Return the Maximum where the linear functions of directions (m, n) have values (m,), from a State on."""
     state, part = maximum, 1.0
     for _ in range(MOST_PARTS):
-        left = values - np.einsum("mrp,rp->m", held, state.theta)
+        left = values - np.einsum("mi,i->m", held, state.theta)
         found = state.likelihood.at(state.theta + Metric(state, held).lead(part * left))
         if found is None:
             # The way there may leave where the information is definite: then it is gone in parts.
@@ -138,11 +136,6 @@ def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
             return maximise(found, EXACT_ENOUGH, MOST_STEPS, held)
         state, part = maximise(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
     return Maximum(state, MOST_PARTS, math.inf, False)
-
-
-def inner(a: FloatArray, b: FloatArray) -> float:
-    """Return the sum of the products of the entries of two arrays (R, P), the same bits whatever BLAS does."""
-    return float(np.einsum("ij,ij->", a, b))
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
@@ -159,12 +152,12 @@ def _step_to_end(maximum, direction, fall, side):
     state, target = maximum, maximum.value - fall
     for _ in range(QUICK_STEPS):
         solved = state.factor.solve(direction)
-        curvature = inner(direction, solved)
-        slope = inner(direction, state.step) / curvature
-        free = inner(state.score, state.step)
+        curvature = dot(direction, solved)
+        slope = dot(direction, state.step) / curvature
+        free = dot(state.score, state.step)
         # Half of the rest is what the value would rise by if the coefficient stayed.
         if abs(state.value - target) + max(0.0, free - slope**2 * curvature) <= CLOSE * fall:
-            return inner(direction, state.theta)
+            return dot(direction, state.theta)
         pull = side * math.sqrt(max(0.0, 2 * (state.value - target) + free) / curvature)
         step = state.step + pull * solved
         for halvings in range(MOST_HALVINGS):
@@ -182,7 +175,7 @@ def _search_end(maximum, direction, fall, side):
     # scipy.optimize takes 20 ms to import.
     from scipy import optimize
 
-    wanted, middle, state = math.sqrt(2 * fall), inner(direction, maximum.theta), maximum
+    wanted, middle, state = math.sqrt(2 * fall), dot(direction, maximum.theta), maximum
     # The nearest distance beyond the end, and whether the likelihood has a maximum there.
     beyond, has_maximum = math.inf, False
 
@@ -201,7 +194,7 @@ def _search_end(maximum, direction, fall, side):
             beyond, has_maximum = distance, value is not None
         return root
 
-    low, high = 0.0, wanted * math.sqrt(inner(direction, maximum.factor.solve(direction)))
+    low, high = 0.0, wanted * math.sqrt(dot(direction, maximum.factor.solve(direction)))
     for _ in range(MOST_TRIALS):
         if exceed(high) >= 0:
             break
@@ -245,15 +238,13 @@ class Profile:
 
     def test_columns(self, places: Sequence[int]) -> TestResult:
         """Return the test that all coefficients of columns are zero."""
-        R, P = self._maximum.likelihood.shape
         # Symmetric coefficients of all classes but the last fix the last one's.
-        return self._compare(self._list_directions(places)[:R].reshape(-1, R, P))
+        return self._compare(np.concatenate(self._list_directions(places)[: self._contrasts.n_free]))
 
     def _list_directions(self, places):
-        """Return the directions of the coefficients of columns, (K', len(places), R, P)."""
-        likelihood = self._maximum.likelihood
-        units = self._contrasts.list_units(places).toarray()[:, likelihood.places]
-        return units.reshape(len(self._contrasts.matrix), len(places), *likelihood.shape)
+        """Return the directions of the coefficients of columns, (K', len(places), n)."""
+        units = self._contrasts.list_units(places).toarray()[:, self._maximum.likelihood.places]
+        return units.reshape(len(self._contrasts.matrix), len(places), -1)
 
     def _compare(self, held):
         maximum, statistic = self._maximum, math.nan

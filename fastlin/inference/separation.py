@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.curvature import MOST_STEPS, SUM_ERROR, Curvature, Information, find_parts
+from fastlin.inference.hessian import MOST_STEPS, SUM_ERROR, Curvature, Information, find_parts
 from fastlin.inference.optimum import NEAR_ENOUGH, come_near
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
@@ -175,13 +175,12 @@ def find_separation(
     A text says why neither a separation nor the maximum of the likelihood was proven.
     """
     directions = [parameters] if step is None else [parameters, step]
-    judged = [found for found in (_judge(objective, each) for each in directions) if found is not None]
-    if step is not None and not judged:
+    judged = [_judge(objective, each) for each in directions]
+    if step is not None and not any(judged):
         # Steps without a line search may have led astray.
         parameters = come_near(objective, []).parameters
-        found = _judge(objective, parameters)
-        judged = [] if found is None else [found]
-    fitted = max(judged, key=lambda each: each.is_complete, default=None)
+        judged = [_judge(objective, parameters)]
+    fitted = max(filter(None, judged), key=lambda each: each.is_complete, default=None)
     if not objective.rows.has_labels:
         return fitted or "the rows lie on other machines, where only the directions of the fit are tried"
     is_complete = fitted is not None and fitted.is_complete

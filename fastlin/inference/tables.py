@@ -32,7 +32,8 @@ class Text(str):
 
     html: str
 
-    def __new__(cls, text: str, html: str) -> Self:
+    # Copies are made of the text alone, and get the rest afterwards.
+    def __new__(cls, text: str, html: str = "") -> Self:
         """Return the text."""
         made = super().__new__(cls, text)
         made.html = html
@@ -44,10 +45,6 @@ class Text(str):
 
     def _repr_html_(self) -> str:
         return self.html
-
-    def __reduce__(self) -> Any:
-        """Return how to make a copy."""
-        return type(self), (str(self), self.html)
 
 
 def find_columns(

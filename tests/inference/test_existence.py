@@ -12,7 +12,7 @@ import fastlin.inference.separation as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.collinearity import find_dependences
-from fastlin.inference.curvature import Information
+from fastlin.inference.hessian import Information
 from fastlin.inference.separation import Separation, check_separation, find_separation, proves_maximum
 from fastlin.solvers import choose
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import Inference
-from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.likelihood import find_null_likelihood
 from fastlin.inference.tables import lay_out_columns
 from fastlin.kernels.machine.threads import limit_threads
 

@@ -5,8 +5,8 @@ import pytest
 from conftest import assert_refused
 from scipy import sparse
 
-import fastlin.inference.curvature as module
 import fastlin.inference.estimation as estimation
+import fastlin.inference.hessian as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.optimum import MOST_MOVED
@@ -101,8 +101,10 @@ def test_a_separation_is_found_or_told(monkeypatch):
     # Newton's step leads along the direction that separates.
     assert_refused(r"the columns x[01], x[01] together", model.inference, X, y, features=["x0"], error=SeparationError)
     monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: "there are too many")
-    with pytest.warns(SeparationWarning, match="not decided whether the classes are separated: there are too many"):
+    message = "not decided whether the classes are separated: there are too many"
+    with pytest.warns(SeparationWarning, match=message) as caught:
         model.inference(X, y, features=["x4"])
+    assert [each.filename for each in caught] == [__file__]
     for total in (0, 2):
         y[np.flatnonzero(X[:, 0] + X[:, 1] == total)[:3]] ^= 1
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)

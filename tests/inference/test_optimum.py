@@ -9,7 +9,7 @@ from conftest import objective_over
 import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.curvature import Information
+from fastlin.inference.hessian import Information
 from fastlin.inference.optimum import end_at, find_optimum, make_room
 from fastlin.objective.rows import Rows
 

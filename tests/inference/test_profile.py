@@ -96,10 +96,10 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     # The likelihood of separable classes rises without end on one side.
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
     likelihood = Likelihood(objective_over(X, y, 2, fit_intercept=False), 1.0, False, np.array([True, False]))
-    state, direction = likelihood.at(np.zeros((1, 1))), np.ones((1, 1))
+    state, direction = likelihood.at(np.zeros(1)), np.ones(1)
     assert find_end(state, direction, 0.5, 1) == np.inf
     end = find_end(state, direction, 0.5, -1)
-    assert likelihood.at(np.array([[end]])).value == pytest.approx(state.value - 0.5, abs=1e-8)
+    assert likelihood.at(np.array([end])).value == pytest.approx(state.value - 0.5, abs=1e-8)
 
 
 def test_what_has_no_profile_is_refused(monkeypatch):

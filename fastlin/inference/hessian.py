@@ -21,6 +21,7 @@ from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.objective.rounding import norm
 from fastlin.objective.self_concordance import Direction, bound_fall
+from fastlin.solvers import preconditioners
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
@@ -86,6 +87,14 @@ def find_parts(objective: Objective) -> BoolArray:
     return is_part
 
 
+def find_hessian_of_loss(point: Point) -> FloatArray:
+    """Return the Hessian of the mean loss at a point, (K (d + 1), K (d + 1)), by classes."""
+    rows = point.objective.rows
+    if point.has_probabilities:
+        return rows.hessian(point.probabilities)
+    return rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+
+
 class Curvature:
     """The Hessian of J at a point by its products, each of which takes a pass; conjugate gradients solve with it."""
 
@@ -113,7 +122,7 @@ class Curvature:
 
         The last steps tell the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
-        iterates = iterate(self.multiply, right, self._precondition)
+        iterates = iterate(self.multiply, right * self.is_part, self._precondition)
         found, total = next(iterates), 0.0
         first_square = found.square
         gains: deque[float] = deque(maxlen=N_WATCHED)
@@ -167,24 +176,13 @@ class Curvature:
         """How many times related columns inflate the errors of each feature, (d,); without entries if not known."""
         return np.empty(0)
 
-    def _precondition(self, residual):
-        return self._project(self._project(residual) / self._diagonal)
-
     @cached_property
-    def _diagonal(self):
-        """About the diagonal, (K, d + 1), by the mean of p (1 - p) of each class; ones where nothing is curved."""
-        objective = self.point.objective
-        products = objective.rows.sum_probability_products(self.point.parameters, np.float64)
-        spread = products[:-1, -1] - np.diagonal(products)[:-1]
-        diagonal = spread[:, None] * objective.coordinates.mean_squares + objective.penalty.curvatures
-        return np.where(self.is_part & (diagonal > 0), diagonal, 1.0)
+    def _preconditioner(self):
+        return preconditioners.diagonal(self.point)
 
-    def _project(self, residual):
-        """Return a residual without what points along equal steps of all classes, which change nothing: rounding."""
-        residual = residual * self.is_part
-        if len(residual) > 1:
-            residual -= residual.mean(axis=0) * (self.point.objective.penalty.curvatures == 0)
-        return residual
+    def _precondition(self, residual):
+        # Along equal steps of all classes, which change nothing, a residual is rounding.
+        return self.point.objective.center(self._preconditioner.solve(residual))
 
 
 class Information(Curvature):
@@ -198,11 +196,8 @@ class Information(Curvature):
 
     def __init__(self, point: Point, moves: BoolArray | None = None) -> None:
         super().__init__(point)
-        rows, (K, m) = point.objective.rows, point.objective.shape
-        if point.has_probabilities:
-            self.of_loss = rows.hessian(point.probabilities)
-        else:
-            self.of_loss = rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+        K, m = point.objective.shape
+        self.of_loss = find_hessian_of_loss(point)
         matrix = self.of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
