@@ -63,14 +63,14 @@ def read_matrix(
 
     With reset the estimator remembers the columns, and otherwise it is to know them. Blocks need not be finite yet.
     """
-    from fastlin.matrices import DenseMatrix, SparseMatrix, TableMatrix, as_matrix
+    from fastlin.matrices import Matrix, as_matrix
 
     if isinstance(X, Blocks):
         if not takes_blocks:
             name = type(estimator).__name__
             raise TypeError(f"{name} takes arrays and sparse matrices; linear classifiers fit blocks.")
         return _read_blocks(estimator, X, reset)
-    if isinstance(X, (DenseMatrix, SparseMatrix, TableMatrix)):
+    if isinstance(X, Matrix):
         # Rows whose reader has checked them.
         return X
     X = read_in_place(X)
@@ -116,18 +116,17 @@ def _are_columns_of(estimator, X, names):
 def _read_blocks(estimator, blocks, reset):
     from fastlin.matrices import BlockMatrix
 
+    n_rows, n_columns = blocks.shape
     if reset:
         refuse_categories(estimator, "blocks")
-    elif hasattr(estimator, "categories_"):
-        raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
-    n_rows, n_columns = blocks.shape
-    if not (n_rows and n_columns):
-        what = f"{'feature' if n_rows else 'sample'}(s): {n_rows:,} rows of {n_columns:,} columns"
-        raise ValueError(f"Found blocks with 0 {what}; {type(estimator).__name__} requires a minimum of 1.")
-    if reset:
-        remember_features(estimator, blocks.shape[1], blocks.feature_names)
+        if not (n_rows and n_columns):
+            what = f"{'feature' if n_rows else 'sample'}(s) (shape={blocks.shape})"
+            raise ValueError(f"Found blocks with 0 {what}; {type(estimator).__name__} requires a minimum of 1.")
+        remember_features(estimator, n_columns, blocks.feature_names)
     else:
-        check_features(estimator, blocks.shape[1], blocks.feature_names, "the blocks have")
+        if hasattr(estimator, "categories_"):
+            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
+        check_features(estimator, n_columns, blocks.feature_names, "the blocks have")
     return BlockMatrix(blocks)
 
 

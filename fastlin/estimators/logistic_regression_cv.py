@@ -523,6 +523,8 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with named(ROWS):
         matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
+        if not matrix.shape[0]:
+            raise ValueError("there are 0 rows")
         for _ in check_parts(estimator, matrix):
             pass
         if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
