@@ -12,6 +12,7 @@ from benchmarks import (
     passes,
     predictions,
     probes,
+    rent,
     sweeps,
 )
 from benchmarks.data import load_mnist
@@ -52,6 +53,7 @@ OTHERS = {
     **QUICK,
     **limits.LIMITS,
     **memory.CASES,
+    **rent.CASES,
     "pass-scaling": passes.measure_pass_scaling,
     "scaling": measure_scaling,
     PEERS: measure_peers,
