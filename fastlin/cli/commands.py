@@ -22,6 +22,7 @@ from fastlin.cli.arguments import (
     data_option,
     drop_option,
     output_option,
+    refuse,
     require,
     table_options,
 )
@@ -73,7 +74,7 @@ def reproduce(options: SimpleNamespace) -> int:
     names = dict.fromkeys(options.studies or STUDIES)
     settings = {}
     for is_homework in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
-        data = _load_cifar10(options) if is_homework else _load_mnist(options)
+        data = _load(options, is_homework)
         folder = options.output / data.name
         settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
     known = {**STUDIES, **CIFAR10_STUDIES}
@@ -134,8 +135,12 @@ def compare(options: SimpleNamespace) -> int:
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
-    posed = None if options.table is None else [pose(options)]
-    data = _load_mnist(options) if posed is None else datasets.Dataset("table", *4 * (np.empty(0),))
+    if options.table is None:
+        data, posed = _load(options, is_homework=False), None
+    else:
+        data = datasets.Dataset("table", *4 * (np.empty(0),))
+        with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
+            posed = [pose(options)]
 
     def race(settings):
         results = peers.run(settings, options.dtype, posed, None if options.peers else options.seconds)
@@ -193,23 +198,17 @@ program = click.Group(
 click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
-def _load_mnist(options):
-    files = [name for name, *_ in datasets.MNIST_FILES.values()]
-    return _load_or_digits("MNIST", datasets.load_mnist, options.data, files)
-
-
-def _load_cifar10(options):
-    load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
-    return _load_or_digits("CIFAR-10", load, options.data, datasets.CIFAR10_FORMS)
-
-
-def _load_or_digits(name, load, folder, files):
-    """Return a data set, or the embedded digits where it is out of reach; a given folder has to hold the data."""
+def _load(options, is_homework):
+    """Return CIFAR-10 or MNIST, or the embedded digits where they are out of reach; a given folder has to hold them."""
+    name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
+    if is_homework:
+        load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
+        name, files = "CIFAR-10", datasets.CIFAR10_FORMS
     try:
-        return load(folder=folder)
+        return load(folder=options.data)
     except datasets.DatasetNotFoundError as error:
-        if folder is not None:
-            raise CommandError(f"{folder} does not hold {name}, whose files are {', '.join(files)}") from error
+        if options.data is not None:
+            raise CommandError(f"{options.data} does not hold {name}, whose files are {', '.join(files)}") from error
         print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:

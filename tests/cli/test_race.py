@@ -20,7 +20,7 @@ GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding
 
 
 def pose(path, **given):
-    return race._pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
+    return race.pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
 
 
 @pytest.fixture
