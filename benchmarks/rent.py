@@ -7,8 +7,8 @@ benchmarks.publish rent-descent` keeps it. CONTRIBUTING.md says which paths stay
 import argparse
 import sys
 import warnings
-from functools import partial
-from itertools import chain
+from functools import cache, partial
+from itertools import chain, islice
 from time import perf_counter
 from unittest.mock import patch
 
@@ -72,11 +72,6 @@ def list_everyday_problems():
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
 
-def list_short_problems():
-    """Yield the smallest of them, to see that all works."""
-    yield next(list_everyday_problems())
-
-
 def list_large_problems():
     """Yield problems for what only larger ones have: samples, blocks of classes, inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
@@ -86,6 +81,12 @@ def list_large_problems():
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *draw_classes(n, d, K, 1 / 3, seed=n), {}
+
+
+@cache
+def list_problems():
+    """Return all problems, which several paths have."""
+    return tuple(chain(list_everyday_problems(), list_large_problems()))
 
 
 def fit(problem):
@@ -116,11 +117,10 @@ def find_gain(problem, path):
 
 def measure(path, whole=False):
     """Return the record of a path: its gain by the name of each problem that it changes, of few problems or of all."""
-    problems = chain(list_everyday_problems(), list_large_problems()) if whole else list_short_problems()
     gains = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for problem in problems:
+        for problem in list_problems() if whole else islice(list_everyday_problems(), 1):
             fit(problem)
             if fit(problem)[1] <= MOST_SECONDS and (gain := find_gain(problem, path)) is not None:
                 gains[problem[0]] = gain
