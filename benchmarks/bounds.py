@@ -74,7 +74,8 @@ def find_broken_bounds(bounds, records, level):
         for bound in find_bounds(bounds, case, level):
             measure, words = MEASURES[bound["measure"]]
             value = measure(record)
-            is_low = "at least" in bound and value < bound["at least"]
+            # The ratio to a peer that was cut off may be larger than it is known to be.
+            is_low = "at least" in bound and value < bound["at least"] and not record.get("is_bound")
             if is_low or ("at most" in bound and value > bound["at most"]):
                 side = "at least" if is_low else "at most"
                 asked = words.format(bound[side])

@@ -132,9 +132,11 @@ def _select_races(machine):
 
 
 def choose_races(machines):
-    """Return the table of README, of the machine that was measured last, and a list of what is lost."""
+    """Return the table of README, of the machine that was last measured in its races, and a list of what is lost."""
     chosen = [each for each in machines.values() if not each["records"].keys().isdisjoint(CHOSEN)]
-    machine = max(chosen, key=lambda each: max(record["date"] for record in each["records"].values()))
+    machine = max(
+        chosen, key=lambda each: max(each["records"][name]["date"] for name in each["records"].keys() & CHOSEN)
+    )
     rows = [
         _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
         for name in CHOSEN
@@ -300,6 +302,7 @@ TABLES = {
     "limits": "limit",
     "memory": "memory",
     "first-use": "first use",
+    "rent": "rent",
 }
 BLOCKS = {
     "races": of_each(show_races),

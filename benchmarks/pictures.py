@@ -8,7 +8,7 @@ from statistics import geometric_mean
 import numpy as np
 
 from benchmarks.published import call_machine, digest
-from benchmarks.races import FASTLIN
+from benchmarks.races import FASTLIN, find_excesses
 from benchmarks.tables import format_ratio, format_value, is_even
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers
@@ -26,6 +26,7 @@ SOURCE = "Source"
 # The largest factor of a performance profile (Dolan and Moré 2002), the relative excess of objectives that failed, and
 # the problems that a solver has to be tried on for a curve.
 MOST_FACTOR, ALLOWED, LEAST_PROBLEMS = 100, 1e-4, 10
+FASTEST = "the fastest peer of each problem"
 
 
 def choose_pictures(machines):
@@ -175,13 +176,23 @@ def draw_everyday(path, machine, record):
 
 
 def list_tried(machine):
-    """Return what was tried on each problem of the records of a machine that have many."""
+    """Return what was tried on each problem of the records of a machine that have many, as seconds and excess by name.
+
+    Older records of a problem have of the peers only scikit-learn's default and the fastest one.
+    """
+    problems = [problem for record in machine["records"].values() for problem in record.get("problems", ())]
     return [
-        problem["tried"]
-        for record in machine["records"].values()
-        for problem in record.get("problems", ())
-        if "tried" in problem
+        problem.get("tried") or _list_contenders(problem)
+        for problem in problems
+        if "tried" in problem or "default" in problem
     ]
+
+
+def _list_contenders(problem):
+    contenders = problem["contenders"]
+    excesses = find_excesses({name: each["objective"] for name, each in contenders.items()})
+    names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["peer"]}
+    return {shown: {"seconds": contenders[name]["seconds"], "excess": excesses[name]} for shown, name in names.items()}
 
 
 def profile(problems):

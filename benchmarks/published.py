@@ -23,6 +23,7 @@ PACKAGES = (
     "skglm",
     "celer",
     "glum",
+    "adelie",
     "statsmodels",
     "snapml",
     "scikit-learn-intelex",

@@ -1,26 +1,29 @@
 """What each special path of the solvers gains: whole fits without it over fits with it, in turn.
 
-`python -m benchmarks.rent` prints a line for each problem, and the geometric mean of each path over those that it
-changes. CONTRIBUTING.md says which paths stay. Names of paths leave the others out.
+`python -m benchmarks.rent` prints what each path gains over the problems that it changes, and `python -m
+benchmarks.publish rent-descent` keeps it. CONTRIBUTING.md says which paths stay.
 """
 
 import argparse
 import sys
 import warnings
-from itertools import chain
+from functools import cache, partial
+from itertools import chain, islice
 from time import perf_counter
 from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks import everyday
 from benchmarks.data import draw_classes, load_letter, load_mnist
-from benchmarks.everyday import CASES, FRAMES
+from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
+KIND = "rent"
 # Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
 MOST_SECONDS, SECONDS = 3.0, 1.0
 MOST_TURNS = 15
@@ -63,8 +66,8 @@ SWITCHES = {
 
 def list_everyday_problems():
     """Yield name, X, y and the parameters of an estimator of the published everyday problems."""
-    for case in CASES:
-        if case.group != FRAMES:
+    for case in everyday.CASES:
+        if case.group != everyday.FRAMES:
             problem = case.load(None)
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
@@ -78,6 +81,12 @@ def list_large_problems():
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *draw_classes(n, d, K, 1 / 3, seed=n), {}
+
+
+@cache
+def list_problems():
+    """Return all problems, which several paths have."""
+    return tuple(chain(list_everyday_problems(), list_large_problems()))
 
 
 def fit(problem):
@@ -94,7 +103,7 @@ def fit_without(problem, path):
         return fit(problem)
 
 
-def measure(problem, path):
+def find_gain(problem, path):
     """Return the time without a path over the time with it, the median of each, or None where no bit changes."""
     known, with_it = fit(problem)
     found, without = fit_without(problem, path)
@@ -103,30 +112,31 @@ def measure(problem, path):
     n_turns = int(np.clip(SECONDS / (with_it + without), 2, MOST_TURNS))
     times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_turns)]
     with_it, without = np.median(times, axis=0)
-    return without / with_it
+    return float(without / with_it)
+
+
+def measure(path, whole=False):
+    """Return the record of a path: its gain by the name of each problem that it changes, of few problems or of all."""
+    gains = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for problem in list_problems() if whole else islice(list_everyday_problems(), 1):
+            fit(problem)
+            if fit(problem)[1] <= MOST_SECONDS and (gain := find_gain(problem, path)) is not None:
+                gains[problem[0]] = gain
+    owner, name, _ = SWITCHES[path]
+    switch = f"{owner.__name__.removeprefix('fastlin.')}.{name}"
+    return {"kind": KIND, "title": path, "switch": switch, "threads": 1, "gains": gains}
+
+
+CASES = {f"{KIND}-{path.replace(' ', '-')}": partial(measure, path) for path in SWITCHES}
 
 
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", help="the paths; default: all")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    gains = {path: [] for path in arguments.paths or SWITCHES}
-    for problem in chain(list_everyday_problems(), list_large_problems()):
-        fit(problem)
-        if fit(problem)[1] > MOST_SECONDS:
-            continue
-        line = {path: measure(problem, path) for path in gains}
-        for path, gain in line.items():
-            gains[path] += [] if gain is None else [gain]
-        shown = ", ".join(f"{path} {gain:.2f}" for path, gain in line.items() if gain is not None)
-        print(f"{problem[0]}: {shown or 'no path'}", flush=True)
-    print("\n| path | problems | mean gain | least | most |\n| --- | --- | --- | --- | --- |")
-    for path, found in gains.items():
-        if found:
-            mean = np.exp(np.mean(np.log(found)))
-            print(f"| {path} | {len(found)} | {mean:.2f} | {min(found):.2f} | {max(found):.2f} |")
+    print_tables(tabulate({path: measure(path, whole=True) for path in parser.parse_args().paths or SWITCHES}))
 
 
 if __name__ == "__main__":

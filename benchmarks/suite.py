@@ -12,6 +12,7 @@ from benchmarks import (
     passes,
     predictions,
     probes,
+    rent,
     sweeps,
 )
 from benchmarks.data import load_mnist
@@ -36,7 +37,8 @@ COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKI
 
 def measure_peers(whole=False):
     """Return the record of the curves of `fastlin compare --peers` on MNIST."""
-    results = peers.run(Settings(load_mnist(), quick=not whole, seed=0))
+    seconds = peers.MANY_SECONDS if whole else peers.SECONDS
+    results = peers.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
     return {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
@@ -52,6 +54,7 @@ OTHERS = {
     **QUICK,
     **limits.LIMITS,
     **memory.CASES,
+    **rent.CASES,
     "pass-scaling": passes.measure_pass_scaling,
     "scaling": measure_scaling,
     PEERS: measure_peers,

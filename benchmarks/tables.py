@@ -355,6 +355,20 @@ def show_inference(record):
         yield row, record["fault"] or ratio < 1
 
 
+def show_rent(record):
+    """Yield the row of a special path of the solvers."""
+    gains = list(record["gains"].values())
+    row = {
+        "path": record["title"],
+        "switched off by": f"`{record['switch']}`",
+        "problems": str(len(gains)),
+        "times as fast, mean": format_ratio(geometric_mean(gains)) if gains else "",
+        "least": format_ratio(min(gains)) if gains else "",
+        "most": format_ratio(max(gains)) if gains else "",
+    }
+    yield row, False
+
+
 PROBLEMS = Layout("Everyday problems", show_problems)
 SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
 PROBE_FITS = Layout("Single probes", show_probe_fits)
@@ -376,5 +390,6 @@ KINDS = {
     probes.KIND: Layout(
         "Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe
     ),
+    "rent": Layout("What special paths of the solvers gain over the problems that they change", show_rent),
     INFERENCE: Layout("Fits with standard errors, and their peers", show_inference),
 }

@@ -380,7 +380,7 @@ def contenders(monkeypatch):
     # The rest between fits steadies times, which no test looks at.
     monkeypatch.setattr("fastlin.course.studies.peers.PAUSE", 0.0)
     # A busy machine takes long to start processes.
-    monkeypatch.setattr("fastlin.course.studies.peers.SAMPLE_LIMIT", 600.0)
+    monkeypatch.setattr("fastlin.course.studies.peers.LOADED", 600.0)
     return few
 
 

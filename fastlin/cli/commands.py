@@ -22,6 +22,7 @@ from fastlin.cli.arguments import (
     data_option,
     drop_option,
     output_option,
+    refuse,
     require,
     table_options,
 )
@@ -41,7 +42,7 @@ QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no ve
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; learning stays."
 QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
-PEERS = "Give each library 25 s for each problem of MNIST, instead of --seconds for all."
+PEERS = "Give all libraries a quarter of an hour: --seconds 900."
 SECONDS = "About how long the whole race takes; a fit that takes longer than the share of its library is stopped."
 DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
@@ -73,7 +74,7 @@ def reproduce(options: SimpleNamespace) -> int:
     names = dict.fromkeys(options.studies or STUDIES)
     settings = {}
     for is_homework in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
-        data = _load_cifar10(options) if is_homework else _load_mnist(options)
+        data = _load(options, is_homework)
         folder = options.output / data.name
         settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
     known = {**STUDIES, **CIFAR10_STUDIES}
@@ -95,9 +96,9 @@ OF_A_TABLE = ("target", "drop", "C", "separator", "decimal", "encoding")
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=60.0, help=SECONDS),
+    option("--seconds", type=FloatRange(1, 86_400), default=peers.SECONDS, help=SECONDS),
     option("--quick", is_flag=True, help=QUICK_RACE),
-    option("--peers", is_flag=True, help=PEERS),
+    option("--peers", "seconds", flag_value=peers.MANY_SECONDS, help=PEERS),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
     data_option,
     output_option,
@@ -117,28 +118,26 @@ def compare(options: SimpleNamespace) -> int:
       fastlin compare --peers --output peers
     """
     require("studies")
-    if options.table is not None and (options.quick or options.peers or options.data):
-        raise CommandError("--quick, --peers and --data are for MNIST, and cannot be given with a table")
+    if options.table is not None and (options.quick or options.data):
+        raise CommandError("--quick and --data are for MNIST, and cannot be given with a table")
     context = click.get_current_context()
-
-    def is_given(name):
-        return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
-    if is_given("seconds") and (options.quick or options.peers):
-        raise CommandError("--quick and --peers have times of their own, so that --seconds cannot be given with them")
-    if options.table is None:
-        for name in filter(is_given, OF_A_TABLE):
+    for name in OF_A_TABLE if options.table is None else ():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise CommandError(f"--{name} is for a table, and no DATA is given")
     make_folder(options.output)
     missing = peers.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
-    posed = None if options.table is None else [pose(options)]
-    data = _load_mnist(options) if posed is None else datasets.Dataset("table", *4 * (np.empty(0),))
+    if options.table is None:
+        data, posed = _load(options, is_homework=False), None
+    else:
+        data = datasets.Dataset("table", *4 * (np.empty(0),))
+        with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
+            posed = [pose(options)]
 
     def race(settings):
-        results = peers.run(settings, options.dtype, posed, None if options.peers else options.seconds)
+        results = peers.run(settings, options.dtype, posed, options.seconds)
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
         write_results(options.output / "race.json", {**report, "environment": describe_environment()})
         return results
@@ -193,23 +192,17 @@ program = click.Group(
 click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
-def _load_mnist(options):
-    files = [name for name, *_ in datasets.MNIST_FILES.values()]
-    return _load_or_digits("MNIST", datasets.load_mnist, options.data, files)
-
-
-def _load_cifar10(options):
-    load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
-    return _load_or_digits("CIFAR-10", load, options.data, datasets.CIFAR10_FORMS)
-
-
-def _load_or_digits(name, load, folder, files):
-    """Return a data set, or the embedded digits where it is out of reach; a given folder has to hold the data."""
+def _load(options, is_homework):
+    """Return CIFAR-10 or MNIST, or the embedded digits where they are out of reach; a given folder has to hold them."""
+    name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
+    if is_homework:
+        load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
+        name, files = "CIFAR-10", datasets.CIFAR10_FORMS
     try:
-        return load(folder=folder)
+        return load(folder=options.data)
     except datasets.DatasetNotFoundError as error:
-        if folder is not None:
-            raise CommandError(f"{folder} does not hold {name}, whose files are {', '.join(files)}") from error
+        if options.data is not None:
+            raise CommandError(f"{options.data} does not hold {name}, whose files are {', '.join(files)}") from error
         print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:

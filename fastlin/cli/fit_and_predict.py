@@ -210,16 +210,20 @@ def _note_columns_like_names(table, texts):
 
 def _note_unseen_levels(rows, known):
     """Yield a line for each column of text with levels that the fit did not see."""
+    import pyarrow as pa
+    from pyarrow import compute
+
     for name, levels in known.items():
-        if levels is not None:
-            counts = {count["values"].as_py(): count["counts"].as_py() for count in rows[name].value_counts()}
-            # A missing text is NaN among the levels.
-            seen = {None if level != level else level for level in levels}
-            unseen = {level: count for level, count in counts.items() if level not in seen}
-            if unseen:
-                n_levels, n_rows = count_nouns(len(unseen), "level"), count_nouns(sum(unseen.values()), "row")
-                example = f"such as {next(iter(unseen))!r}, in {n_rows}; nothing is added to their scores"
-                yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
+        if levels is None:
+            continue
+        # A missing text is NaN among the levels, and a column without any value has no type.
+        texts = rows[name].cast(pa.string())
+        seen = compute.is_in(texts, pa.array(levels, pa.string(), from_pandas=True))
+        unseen = texts.filter(compute.invert(seen))
+        if len(unseen):
+            n_levels, n_rows = count_nouns(len(unseen.unique()), "level"), count_nouns(len(unseen), "row")
+            example = f"such as {unseen[0].as_py()!r}, in {n_rows}; nothing is added to their scores"
+            yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
 
 
 def _take_known_labels(table, target, name, classes):

@@ -26,11 +26,6 @@ COPIES = 4
 
 def pose(options: SimpleNamespace) -> tuple[Problem, Problem]:
     """Return the Problems of the rows to fit and of those held out: numbers are standardised, texts one-hot coded."""
-    with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
-        return _pose(options)
-
-
-def _pose(options):
     name, texts = options.table, np.empty((0, 0))
     # Windows does not tell its memory here.
     if hasattr(os, "sysconf"):

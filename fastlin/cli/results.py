@@ -14,9 +14,6 @@ from fastlin.places import lock, write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The data sets on which a study is looked for where this run did not say, the best one first.
-PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
-
 
 def read_results(path: Path) -> dict[str, Any]:
     """Return the results in a file as a dict, empty where there is no file; a file that cannot be read is an error."""
@@ -56,15 +53,13 @@ def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[st
     best one of earlier runs. Results of another version of fastlin are left out, since the report may not know them.
     """
     chosen: dict[str, dict[str, Any]] = {}
-    for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):
-        of_this_run = [data for data, _, study in (title.partition(".") for title in found) if study in studies]
-        for data in (*of_this_run, *PREFERRED[kind]):
-            entries = {study: results.get(f"{data}.{study}", {}) for study in studies}
-            known = {study: entry for study, entry in entries.items() if entry.get("version") == __version__}
-            if known:
-                chosen |= {
-                    study: {**entry, "data": data, "earlier": f"{data}.{study}" not in found}
-                    for study, entry in known.items()
-                }
-                break
+    for studies in (STUDIES, CIFAR10_STUDIES):
+        titles = [title for title in results if title.partition(".")[2] in studies]
+        known = [title for title in titles if results[title].get("version") == __version__]
+        # Digits stand in for a data set that is not there.
+        best = min(known, key=lambda title: (title not in found, title.startswith("digits.")), default="")
+        data = best.partition(".")[0]
+        for study in studies:
+            if (title := f"{data}.{study}") in known:
+                chosen[study] = {**results[title], "data": data, "earlier": title not in found}
     return chosen

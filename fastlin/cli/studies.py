@@ -126,7 +126,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     if contradicted:
         columns = {"report": "reports", "task": "task", "claim": "says", "reported": "reported", "measured": "here"}
         rows = [[claim[name] for name in columns.values()] for claim in contradicted]
-        open_console().print(make_table("The claims that are contradicted", columns, rows))
+        open_console().print(make_table("The claims that are contradicted", list(columns), rows))
     counts = Counter(claim["verdict"] for claim in claims)
     listed = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
     print(f"{len(claims)} claims: {listed}. The report has all of them.")
@@ -137,21 +137,18 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     return page
 
 
-def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> list[Table]:
-    """Return the tables of a study for the console, first the single values and the names of its pictures."""
-    tables = tabulate(merits)
-    singles = [row for table in tables if not table.columns for row in table.rows]
-    singles += [("pictures", ", ".join(pictures))] if pictures else []
-    first = make_table(title, ("", ""), singles)
-    return [first, *(make_table(table.title, table.columns, table.rows) for table in tables if table.columns)]
+def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> list[Table | str]:
+    """Return a title and the tables of a study for the console, first that of single values and names of pictures."""
+    shown = {"pictures": ", ".join(pictures)} if pictures else {}
+    return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(merits | shown))]
 
 
-def make_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return a table of texts for the console."""
+def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Return a table of texts for the console; one without columns has pairs."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="cyan", box=None, show_header=any(columns))
-    for column in columns:
+    table = Table(title=title or None, title_justify="left", title_style="cyan", box=None, show_header=any(columns))
+    for column in columns or ("", ""):
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)

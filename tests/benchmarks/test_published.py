@@ -11,7 +11,16 @@ from conftest import assert_refused
 from benchmarks import pages, publish, tables
 from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
-from benchmarks.pictures import ALLOWED, choose_pictures, draw_pictures, find_part, profile, read_source
+from benchmarks.pictures import (
+    ALLOWED,
+    FASTEST,
+    choose_pictures,
+    draw_pictures,
+    find_part,
+    list_tried,
+    profile,
+    read_source,
+)
 from benchmarks.published import FOLDER, add_records, describe_machine, digest, read_machines
 from benchmarks.tables import Table, format_ratio, format_seconds, print_tables, tabulate, write_markdown
 
@@ -239,6 +248,8 @@ def test_every_kind_has_a_table_of_its_own():
         "memory": memory,
         "import": {"kind": "first use", "title": "the import", "data": "", "contenders": contenders},
         "race": make_race(0.05, 1.0, fault="wrong"),
+        "rent-a": {"kind": "rent", "title": "a", "switch": "b.c", "gains": {"iris": 4.0, "wine": 1.0}},
+        "rent-b": {"kind": "rent", "title": "b", "switch": "b.d", "gains": {}},
         "scaling": {"kind": "scaling"},
     }
     with_peer = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
@@ -248,8 +259,10 @@ def test_every_kind_has_a_table_of_its_own():
         ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
         ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
         ["the import", "1.25 s", "1.50 s", "-0.25 s"],
+        ["a", "`b.c`", "2", "2.0", "1.00", "4.0"],
     ]
-    assert [table.bold for table in found] == [[True], [False], [True], [False]]
+    assert found[-1].rows[1] == ["b", "`b.d`", "0", "", "", ""]
+    assert [table.bold for table in found] == [[True], [False], [True], [False], [False, False]]
     text = io.StringIO()
     print_tables(found, text)
     for table in found:
@@ -288,6 +301,18 @@ def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
     assert find_part(found["b"], 1e9) == pytest.approx(2 / 3)
     # Settings of a peer are no solvers of their own.
     assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
+
+
+def test_older_records_have_the_fastest_peer_and_the_default_in_a_profile():
+    record = make_race(1.0, 4.0, peer="glum", default="scikit-learn lbfgs")
+    record["contenders"]["scikit-learn lbfgs"] = {"seconds": 8.0, "objective": 0.75}
+    (tried,) = list_tried({"records": {"x": {"kind": "-", "problems": [record, {}]}}})
+    assert {name: each["seconds"] for name, each in tried.items()} == {
+        "fastlin": 1.0,
+        "scikit-learn lbfgs": 8.0,
+        FASTEST: 4.0,
+    }
+    assert tried["scikit-learn lbfgs"]["excess"] == pytest.approx(0.5)
 
 
 def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):

@@ -10,7 +10,7 @@ from benchmark_records import RUN, make_machine
 from conftest import marked
 from repository import ROOT
 
-from benchmarks import inference, limits, memory, passes, processes, scaling, sweeps
+from benchmarks import inference, limits, memory, passes, processes, rent, scaling, sweeps
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.races import FASTLIN, load_problem, run_race, shorten
@@ -61,7 +61,9 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
 
 
-TINY = [name for name in OTHERS if name not in (PEERS, OF_BYTES) and not name.startswith("probe")]
+# One path of the solvers is measured as all others are.
+PATHS = rent.CASES.keys() - {"rent-descent"}
+TINY = [name for name in OTHERS if name not in {PEERS, OF_BYTES, *PATHS} and not name.startswith("probe")]
 
 
 @pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, OF_BYTES)])

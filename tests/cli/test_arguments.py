@@ -30,8 +30,6 @@ SEEDS = "is not in the range 0<=x<=4294967295"
         ("compare --seconds 0", "'--seconds': 0.0 is not in the range 1<=x<=86400"),
         ("compare --target y", "--target is for a table, and no DATA is given"),
         ("compare --C 10", "--C is for a table, and no DATA is given"),
-        ("compare --seconds 9 --quick", "--quick and --peers have times of their own, so that --seconds cannot be"),
-        ("compare --seconds 9 --peers", "--quick and --peers have times of their own, so that --seconds cannot be"),
         ("compare --clases 3", "(see fastlin compare --help)"),
         ("", "Missing command. (see fastlin --help)"),
     ],

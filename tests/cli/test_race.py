@@ -20,7 +20,7 @@ GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding
 
 
 def pose(path, **given):
-    return race._pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
+    return race.pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_cannot_be_raced_gets_one_line(rows, refuse, tmp_path, monkeypatch)
         np.savez(tmp_path / f"{name}.npz", y=y, **arrays)
     for call, words in (
         ("good.csv --target z", "good.csv has no column 'z'; there are a, y"),
-        ("good.csv --quick", "--quick, --peers and --data are for MNIST"),
+        ("good.csv --quick", "--quick and --data are for MNIST"),
         ("one.csv", "cannot compare on one.csv: all labels are u, and two classes are the least"),
         ("rare.csv", "cannot compare on rare.csv: The least populated class"),
         ("regression.csv", "cannot compare on regression.csv: 'y' holds numbers that are no labels of classes"),

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from time import perf_counter, sleep
 from typing import Any
 
@@ -38,11 +38,12 @@ SAMPLE_ROWS = 300
 FLOOR = 1e-10
 # The tol of the fit in float64 whose objective counts as the optimum until a contender finds a lower one.
 REFERENCE_TOL = 1e-12
-# The seconds that a contender may spend on the fits of its curve for a problem, and may take to load, compile, and fit
-# the sample, where the whole race has no limit. A fit that has not ended by then is stopped.
-BUDGET, QUICK_BUDGET, SAMPLE_LIMIT = 25.0, 1.0, 120.0
-# The parts of the seconds of a race after which no library loads any longer, the curves end, and the last turns end.
+# The seconds of a race, and those of one in which every library has many fits of MNIST.
+SECONDS, MANY_SECONDS = 60.0, 900.0
+# The parts of the seconds of a problem after which no library loads any longer, the curves end, and the last turns end.
 LOADED, CLIMBED, TURNED = 0.5, 0.75, 0.95
+# The seconds that a library may take to load again after a fit that was stopped.
+RELOAD_LIMIT = 120.0
 QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because those of OpenBLAS keep the cores busy for a while.
 PAUSE = 0.1
@@ -60,17 +61,28 @@ def run(
     settings: Settings,
     dtype: str = "float64",
     posed: Sequence[tuple[Problem, Problem]] | None = None,
-    seconds: float | None = None,
+    seconds: float = SECONDS,
 ) -> Results:
     """Run each installed contender in turn, on the problems of the data or on those that are posed, with test rows.
 
     The series "problems" holds name, shape, optimum and points of each problem, and why contenders were left out. The
-    seconds are for the whole race; None gives each contender BUDGET for each problem.
+    seconds are for the whole race. A fit that has not ended when the share of its contender has is stopped.
     """
+    begin = perf_counter()
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     posed = make_problems(settings, dtype) if posed is None else posed
-    allowed = None if settings.quick or seconds is None else seconds / len(posed)
-    problems = [_compete(*pair, names, settings, allowed) for pair in posed]
+    packages = dict.fromkeys(CONTENDERS[name].package for name in names)
+    with ExitStack() as stack:
+        # The processes end before the rows that they read are removed, and, where the race is interrupted, before the
+        # threads that wait for them.
+        folder = stack.enter_context(TemporaryDirectory())
+        pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
+        processes = {package: stack.enter_context(closing(OwnProcess())) for package in packages}
+        entrants = {name: processes[CONTENDERS[name].package] for name in names}
+        ends = [begin + seconds * (place + 1) / len(posed) for place in range(len(posed))]
+        problems = [
+            _compete(*pair, entrants, pool, folder, settings, end) for pair, end in zip(posed, ends, strict=True)
+        ]
     merits: dict[str, Any] = {}
     for problem in problems:
         fastest = {excess: _seconds_to(problem["points"]["fastlin"], float(excess)) for excess in MERITS}
@@ -79,13 +91,12 @@ def run(
         }
         for name, reason in problem["left_out"].items():
             merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
-    packages = dict.fromkeys(CONTENDERS[name].package for name in names)
     return Results(
         parameters={
             "data": settings.data.name,
             "dtype": str(dtype),
             "C": posed[0][0].C,
-            "budget": max(problem["budget"] for problem in problems),
+            "budget": round(max(problem["budget"] for problem in problems), 1),
             "floor": FLOOR,
             "threads": count_threads(),
             "processors": os.cpu_count(),
@@ -146,51 +157,41 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
     return [(each, replace(each, X=X_test, y=y_test % each.n_classes)) for each in problems]
 
 
-def _compete(problem, test, names, settings, allowed):
-    """Return name, shape, optimum and points of a problem, and who was left out, stopped or failed, as plain values.
-
-    The seconds that are allowed are for all that is done here; None has the limits of each contender.
-    """
+def _compete(problem, test, processes, pool, folder, settings, end):
+    """Return name, shape, optimum and points of a problem, and who was left out, stopped or failed, as plain values."""
     begin, sample = perf_counter(), take_sample(problem)
+    loaded, climbed, turned = (begin + part * (end - begin) for part in (LOADED, CLIMBED, TURNED))
     n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
-    with TemporaryDirectory() as folder, ExitStack() as stack:
-        # The processes read the same copy of the rows, and end before it is removed.
-        paths = f"{folder}/rows", f"{folder}/sample"
-        for path, each in zip(paths, (problem, sample), strict=True):
-            joblib.dump(each, path)
-        # Where the race is interrupted, the processes end before the threads that wait for them.
-        pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
-        packages = dict.fromkeys(CONTENDERS[name].package for name in names)
-        processes = {package: stack.enter_context(closing(OwnProcess())) for package in packages}
-        entrants = [_Entrant(name, *paths, processes[CONTENDERS[name].package]) for name in names]
-        ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
-        settings.notify(f"{problem.name}, libraries on a sample")
-        left_out = _admit(pool, entrants, sample, begin + (SAMPLE_LIMIT if allowed is None else LOADED * allowed))
-        entrants = [entrant for entrant in entrants if entrant.name not in left_out]
-        settings.notify(f"{problem.name}, optimum")
+    # The processes read the same copy of the rows.
+    place = mkdtemp(dir=folder)
+    paths = f"{place}/rows", f"{place}/sample"
+    for path, each in zip(paths, (problem, sample), strict=True):
+        joblib.dump(each, path)
+    entrants = [_Entrant(name, *paths, process) for name, process in processes.items()]
+    ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
+    settings.notify(f"{problem.name}, libraries on a sample")
+    left_out = _admit(pool, entrants, sample, loaded)
+    entrants = [entrant for entrant in entrants if entrant.name not in left_out]
+    settings.notify(f"{problem.name}, optimum")
+    optimum = 0.0
+    with suppress(TimeoutError):
         # This fit also loads and compiles what fastlin needs for these rows.
-        limit = None if allowed is None else (begin + CLIMBED * allowed - perf_counter()) / 2
-        optimum = 0.0
-        with suppress(TimeoutError):
-            optimum = ours.call(find_optimum, ours.rows, seconds=limit)
-        budget = QUICK_BUDGET if settings.quick else BUDGET
-        if allowed is not None:
-            budget = max(0.0, begin + CLIMBED * allowed - perf_counter()) / len(entrants)
-        for rung in range(max(len(entrant.contender.efforts) for entrant in entrants)):
-            # The contenders take turns, because the speed of a machine drifts.
-            for entrant in entrants:
-                if entrant.goes_on(rung, optimum, budget):
-                    settings.notify(f"{problem.name}, {entrant.name}")
-                    entrant.climb(rung, problem, test, n_repeats, budget)
-        points = {entrant.name: entrant.points for entrant in entrants}
-        found = [point["objective"] for row in points.values() for point in row]
-        optimum = min(found + [optimum] * (optimum > 0))
-        for row in points.values():
-            for point in row:
-                point["excess"] = (point["objective"] - optimum) / optimum
-        settings.notify(f"{problem.name}, turns")
-        end = perf_counter() + budget if allowed is None else begin + TURNED * allowed
-        turns = dict(_take_turns(ours, entrants, end))
+        optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, climbed - perf_counter()) / 2)
+    budget = max(0.0, climbed - perf_counter()) / len(entrants)
+    for rung in range(max(len(entrant.contender.efforts) for entrant in entrants)):
+        # The contenders take turns, because the speed of a machine drifts.
+        for entrant in entrants:
+            if entrant.goes_on(rung, optimum, budget):
+                settings.notify(f"{problem.name}, {entrant.name}")
+                entrant.climb(rung, problem, test, n_repeats, budget)
+    points = {entrant.name: entrant.points for entrant in entrants}
+    found = [point["objective"] for row in points.values() for point in row]
+    optimum = min(found + [optimum] * (optimum > 0))
+    for row in points.values():
+        for point in row:
+            point["excess"] = (point["objective"] - optimum) / optimum
+    settings.notify(f"{problem.name}, turns")
+    turns = dict(_take_turns(ours, entrants, turned))
     return {
         "name": problem.name,
         "samples": len(problem.y),
@@ -309,7 +310,7 @@ class _Entrant:
     def fit(self, effort, n_threads, n_repeats, limit):
         """Return the seconds of fits of the rows and the model; a library that has to be loaded anew loads first."""
         if not self._process.has_answered:
-            self.fit_sample(SAMPLE_LIMIT)
+            self.fit_sample(RELOAD_LIMIT)
         stopped_after, begin = None if self.name == "fastlin" else max(0.0, limit), perf_counter()
         try:
             return self.call(solve, self.rows, effort, n_threads, n_repeats, limit, seconds=stopped_after)

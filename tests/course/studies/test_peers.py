@@ -49,12 +49,11 @@ def sleep_on_many_rows(problem, effort):
     return CONTENDERS["scikit-learn lbfgs"].fit(problem, effort)
 
 
-def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
-    # On a slow machine a contender would not get far in the second of a quick run.
-    monkeypatch.setattr(peers, "QUICK_BUDGET", 60.0)
+def test_every_point_is_measured_and_drawn(contenders, tmp_path):
     notified, digits = [], datasets.load_digits()
     few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
-    results = peers.run(Settings(few_digits, quick=True, notify=notified.append))
+    # On a slow machine a contender would not get far in a minute.
+    results = peers.run(Settings(few_digits, quick=True, notify=notified.append), seconds=300.0)
     assert notified
     problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
@@ -92,7 +91,6 @@ LEFT_OUT = {
 
 def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(contenders, monkeypatch):
     monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    monkeypatch.setattr(peers, "QUICK_BUDGET", 2.0)
     given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
     for name, fit in {**given, "cyanure": fail_on_many_rows, "scikit-learn-intelex": sleep_on_many_rows}.items():
         contenders[name] = replace(CONTENDERS[name], fit=fit, package="scikit-learn", module="sklearn")
@@ -104,10 +102,10 @@ def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_
         assert "left out" in results.merits[f"even or odd: {name}"]
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
     assert problem["failed"] == {"cyanure": "MemoryError: too many rows"}
-    # On each number of threads a fit has its part of the two seconds.
+    # On each number of threads a fit has its part of the seconds.
     assert problem["stopped"].keys() == {"scikit-learn-intelex"}
     stopped = problem["stopped"]["scikit-learn-intelex"]
-    assert stopped <= 2 / len({1, count_threads()})
+    assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
     rows = results.merits["even or odd: seconds to an excess of"]
     assert rows["fastlin"]["by fastlin's"] == 1
     assert rows["cyanure"]["by fastlin's"] == "failed: MemoryError: too many rows"
@@ -226,16 +224,17 @@ def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdi
 
 
 def test_a_race_ends_in_time(contenders, monkeypatch):
+    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
     contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="scikit-learn", module="sklearn")
     posed = peers.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
-    results = peers.run(Settings(datasets.load_digits()), posed=posed, seconds=30.0)
-    # Without the limit of the whole race, only the last contender would take its 25 seconds after all others.
-    assert perf_counter() - begin < 60
+    results = peers.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
+    # fastlin and the start of a process may take longer where the machine is busy.
+    assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
-    assert problem["stopped"].keys() <= {"torch"}
-    assert problem["budget"] <= 30.0 * peers.CLIMBED / len(problem["points"])
-    assert results.parameters["budget"] == problem["budget"]
+    assert "torch" in problem["stopped"]
+    assert problem["budget"] <= 12.0 * peers.CLIMBED / len(problem["points"])
+    assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 
 
