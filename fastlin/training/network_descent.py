@@ -96,6 +96,9 @@ class Descent:
         if not isinstance(rows, slice):
             # Rows in the order of memory are gathered faster: 22,000 of 45,000 x 1,200 in 3 instead of 6 ms of 90.
             rows = np.sort(rows)
+            # All rows, or rows that lie together, are read where they lie.
+            if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+                rows = slice(int(rows[0]), int(rows[-1]) + 1)
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
         # A batch without weight has no gradient, and its penalty may be infinite.
         if total > 0:

@@ -72,14 +72,8 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
         if path is None:
             address = f"{MNIST_ADDRESS}{MNIST_FILES[part][0]}.gz"
             paths[part] = download(address, PUBLISHED_GZIP[part], folder, wanted)
-    arrays = {part: _read_idx(path, *MNIST_FILES[part][1:]) for part, path in paths.items()}
-    return Dataset(
-        "mnist",
-        arrays["X_train"][:n_train].reshape(n_train, -1),
-        arrays["y_train"][:n_train].astype(np.int64),
-        arrays["X_test"].reshape(len(arrays["X_test"]), -1),
-        arrays["y_test"].astype(np.int64),
-    )
+    X, y, X_test, y_test = (_read_idx(path, *MNIST_FILES[part][1:]) for part, path in paths.items())
+    return Dataset("mnist", X[:n_train], y[:n_train], X_test, y_test)
 
 
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -122,11 +116,12 @@ def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
 
 
 def _read_idx(path, md5, shape):
-    """Return the bytes of an IDX file as an array of this shape; the checksum vouches for its header."""
+    """Return the images of an IDX file of this shape as rows, or its labels; the checksum vouches for its header."""
     with naming_damage(path):
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
         check_md5(data, md5)
     # The header has four bytes, and four for each dimension.
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy()
+    values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
+    return values.astype(np.int64) if len(shape) == 1 else values.reshape(shape[0], -1).copy()

@@ -6,6 +6,7 @@ A function with the study's name draws its picture; pictures.toml has the pictur
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastlin.course import find_functions
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import CONTENDERS
 from fastlin.course.figures.losses import plot_loss
@@ -16,12 +17,7 @@ from fastlin.places import write_whole
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 
-DRAWINGS = {
-    name.removeprefix("draw_"): function
-    for module in (comparisons, course, networks)
-    for name, function in vars(module).items()
-    if name.startswith("draw_")
-}
+DRAWINGS = find_functions("draw_", comparisons, course, networks)
 
 
 class Picture(NamedTuple):

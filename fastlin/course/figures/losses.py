@@ -47,8 +47,8 @@ def plot_loss(
         plt.plot(steps, values, label=label)
         return
     middles, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
-    names = [None, None]
-    if label is not None:
-        names = [f"{label} (mean over {n} steps)", f"{label} variance over {n} steps"]
+    names = (
+        (f"{label} (mean over {n} steps)", f"{label} variance over {n} steps") if label is not None else (None, None)
+    )
     (line,) = plt.plot(middles, mean, label=names[0])
     plt.fill_between(middles, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=names[1])

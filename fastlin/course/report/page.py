@@ -24,6 +24,8 @@ def write_page(
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    # All studies of the homework ran on one data set, and so did all of the assignment.
+    data = {study.startswith("cifar10"): entry["data"] for study, entry in entries.items()}
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
     # Results may hold signs that are markup in HTML.
     templates = Environment(
@@ -37,20 +39,14 @@ def write_page(
     text = templates.get_template("page.html.j2").render(
         entries=shown,
         claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
-        course_data=_find_data(entries, homework=False),
-        homework_data=_find_data(entries, homework=True),
+        course_data=data.get(False),
+        homework_data=data.get(True),
         sources=DATA_NAMES,
         failed=failed,
         environment=environment,
     )
     with write_whole(path) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _find_data(entries, homework):
-    """Return the data set of the homework's studies, or of the assignment's; None if none of them ran."""
-    found = (entry["data"] for study, entry in entries.items() if study.startswith("cifar10") == homework)
-    return next(found, None)
 
 
 def _prepare(entry, folder):

@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastlin.course.datasets import Dataset
-from fastlin.course.studies.cifar10_training import (
-    INPUTS,
-    VALIDATION_PART,
-    Images,
-    Recipe,
-    prepare,
-    read_recipe,
-    run_recipes,
-)
+from fastlin.course.studies import cifar10_training as networks
+from fastlin.course.studies.cifar10_training import Images, Recipe
 from fastlin.course.studies.settings import SETTINGS, Results, Settings
 
 N_COMPONENTS = 300
@@ -46,7 +39,7 @@ class Variant:
 
 
 def _make_variant(recipe, given=COMPONENTS, few=False, **changes):
-    return Variant(read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, given)
+    return Variant(networks.read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, given)
 
 
 # By their names, "start, change".
@@ -57,7 +50,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
     """Train each variant at its depths with three draws of units; fewer depths and one draw where quick."""
     settings.notify("images")
     # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
-    n_images, n_components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
+    n_images, n_components = networks.prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
     n_draws, depths = (1, QUICK_DEPTHS) if settings.quick else (N_DRAWS, DEPTHS)
     units = {(depth, draw): draw_units(settings.seed, depth, draw) for depth in depths for draw in range(n_draws)}
     cases = {
@@ -69,7 +62,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
     found = {}
     for given in dict.fromkeys(variant.given for variant in VARIANTS.values()):
         chosen = {key: case for key, case in cases.items() if VARIANTS[key[0]].given == given}
-        for key, trained in run_recipes(take_images(settings, given), chosen):
+        for key, trained in networks.run_recipes(take_images(settings, given), chosen):
             found[key] = trained
             settings.notify(f"{len(found)} of {len(cases)} networks", len(found) / len(cases))
     # The best validation accuracy of each draw, by variant and depth.
@@ -128,8 +121,8 @@ def take_images(settings: Settings, given: str) -> Images:
     if given == TEMPLATE_PIXELS:
         return prepare_template(settings.data, settings.quick)
     if given == PIXELS:
-        return prepare(settings.data, None, settings.quick, centred=False).scale(255)
-    images = prepare(settings.data, N_COMPONENTS if given == COMPONENTS else None, settings.quick)
+        return networks.prepare(settings.data, None, settings.quick, centred=False).scale(255)
+    images = networks.prepare(settings.data, N_COMPONENTS if given == COMPONENTS else None, settings.quick)
     return images.scale(images.pixel_deviation)
 
 
@@ -138,11 +131,11 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
     X, y = data.X_train, data.y_train
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
-    n_val = min(N_TEMPLATE_VALIDATION, round(VALIDATION_PART * len(X)))
+    n_val = min(N_TEMPLATE_VALIDATION, round(networks.VALIDATION_PART * len(X)))
     split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
-    images = prepare(split, None, quick, centred=False)
+    images = networks.prepare(split, None, quick, centred=False)
     half = np.float32(float(X.max()) / 2)
-    scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in INPUTS}
+    scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in networks.INPUTS}
     return replace(images, **scaled, pixel_deviation=float(np.sqrt(scaled["X_train"].var(axis=0).mean())))
 
 

@@ -4,6 +4,7 @@ The report does not state the steps of its discrete distributions, so the learni
 and the regularisation on a log scale. Draws are trained in parallel and kept, so that a stopped search can go on.
 """
 
+import contextlib
 import json
 import math
 import zlib
@@ -54,7 +55,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     }
     marks = {key: {**case, "draw": key, "recipe": recipe.describe()} for key, recipe in recipes.items()}
     path = None if settings.folder is None else settings.folder / FILE
-    records = read_records(path, marks)
+    records = {} if path is None else read_records(path, marks)
     n_kept = len(records)
     settings.notify(f"{n_kept} of {len(draws)} trainings are kept", n_kept / len(draws))
     missing = {
@@ -73,7 +74,8 @@ def study_cifar10_search(settings: Settings) -> Results:
             "ended": trained.training.ended,
             "seconds": trained.seconds,
         }
-        append_record(path, records[key])
+        if path is not None:
+            append_record(path, records[key])
         settings.notify(f"{len(records)} of {len(draws)} trainings", len(records) / len(draws))
     optimum = records.pop(OPTIMUM)
     ranked = sorted(records.values(), key=lambda record: -record["validation"])
@@ -109,20 +111,16 @@ def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Reci
     return replace(REPORT, **values)
 
 
-def read_records(path: Path | None, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
     """Return the kept records by their key in marks; records of other searches and damaged lines are left out."""
-    if path is None or not path.exists():
+    if not path.exists():
         return {}
     records = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
             record = json.loads(line)
-            key = record["draw"]
-            is_wanted = _agree(record, marks[key])
-        except (ValueError, TypeError, KeyError):
-            continue
-        if is_wanted:
-            records[key] = record
+            if _agree(record, marks[record["draw"]]):
+                records[record["draw"]] = record
     return records
 
 
@@ -133,10 +131,8 @@ def _agree(kept, wanted):
     return math.isclose(kept, wanted, rel_tol=1e-9) if isinstance(wanted, float) else kept == wanted
 
 
-def append_record(path: Path | None, record: Mapping[str, Any]) -> None:
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """Append a record to the file, safe from other processes and from a crash of the machine."""
-    if path is None:
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path), write_whole(path) as part:
         kept = path.read_bytes() if path.exists() else b""

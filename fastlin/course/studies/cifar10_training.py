@@ -6,7 +6,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import parent_process
 from time import perf_counter
 from typing import Any
@@ -141,18 +141,10 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
     initialize(network, recipe.init, random_state, recipe.scale)
     examples = {name: Examples(DenseMatrix(X), y.astype(np.int32)) for name, (X, y) in images.parts.items()}
-    schedule = EpochSchedule(
-        max_epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=LearningRate(recipe.learning_rate, decay=recipe.decay),
-        alpha=2 * recipe.reg * recipe.batch_size,
-        whole_batches=True,
-    )
-    descent = (
-        AdamDescent(network, random_state=random_state)
-        if recipe.momentum is None
-        else MomentumDescent(network, recipe.momentum, random_state=random_state)
-    )
+    rate, alpha = LearningRate(recipe.learning_rate, decay=recipe.decay), 2 * recipe.reg * recipe.batch_size
+    schedule = EpochSchedule(recipe.epochs, recipe.batch_size, rate, alpha, whole_batches=True)
+    rule = AdamDescent if recipe.momentum is None else partial(MomentumDescent, momentum=recipe.momentum)
+    descent = rule(network, random_state=random_state)
     penalties = []
 
     def after_epoch(training):

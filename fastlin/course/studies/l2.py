@@ -126,7 +126,6 @@ def _train_networks(settings, recipe):
 def _measure(trained):
     w = trained.model.w
     width, slant, offset = measure_line(w[:-1, ONE])
-    losses = {"train": trained.train["loss"], "validation": trained.val["loss"]}
     return {
         "squared_norm": float(np.sum(w**2)),
         "largest_weight": float(np.abs(w[:-1]).max()),
@@ -134,14 +133,15 @@ def _measure(trained):
         "width_of_the_1": width,
         "slant_of_the_1": slant,
         "offset_of_the_1": offset,
-        # A penalty raises the losses, and spikes grow with the level: only their ratio says what is noise.
-        **{
-            f"relative_{name}_loss_spikes": trained.measure_spikes(loss)
-            / float(np.mean(trained.after_first_epoch(loss)))
-            for name, loss in losses.items()
-        },
+        "relative_train_loss_spikes": _relate_spikes(trained, trained.train["loss"]),
+        "relative_validation_loss_spikes": _relate_spikes(trained, trained.val["loss"]),
         "validation_accuracy_spikes": trained.measure_spikes(trained.val["accuracy"]),
     }
+
+
+def _relate_spikes(trained, losses):
+    """Return the spikes by the mean of the losses, which a penalty raises and with which spikes grow."""
+    return trained.measure_spikes(losses) / float(np.mean(trained.after_first_epoch(losses)))
 
 
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:

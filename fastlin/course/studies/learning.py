@@ -114,10 +114,8 @@ def study_learning(settings: Settings) -> Results:
         shortest = partial(train, lesson, efforts[0])
         threads[name] = fair_threads.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
         with fair_threads.use_threads(threads[name]):
-            points[name] = [
-                _measure(lesson, train, effort, unit, n_repeats)
-                for effort in (efforts[:2] if settings.quick else efforts)
-            ]
+            chosen = efforts[:2] if settings.quick else efforts
+            points[name] = [_measure(lesson, train, effort, unit, n_repeats) for effort in chosen]
     return Results(
         parameters={
             "data": data.name,

@@ -93,7 +93,7 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         trained.extend((images, *case) for case in cases.values())
         return ((key, train(images, *cases[key])) for key in reversed(cases))
 
-    monkeypatch.setattr(cifar10_deep, "run_recipes", note)
+    monkeypatch.setattr(cifar10_deep.networks, "run_recipes", note)
     monkeypatch.setattr(cifar10_deep, "DEPTHS", (2, 3))
     replace = dataclasses.replace
     shortened = {
