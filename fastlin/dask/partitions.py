@@ -118,7 +118,7 @@ def read_partitions(
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
-    remember_features(estimator, rows.shape[1], name_columns(X))
+    remember_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(known.shape[0], known.dtype) for known in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
