@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.training_data import keep_texts, read_numbers
+from fastlin.estimators.training_data import keep_texts
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -27,7 +27,14 @@ def is_collection(data: object) -> bool:
 
 def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
-    return np.column_stack([read_numbers(name, column) for name, column in frame.items()])
+    dtypes = []
+    for name, dtype in frame.dtypes.items():
+        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
+        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
+            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
+        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
+    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
