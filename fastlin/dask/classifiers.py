@@ -102,7 +102,7 @@ class DaskPredictions(_Following):
         if y is None:
             raise ValueError(f"{type(self).__name__}.score requires y beside a collection of Dask.")
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
-        labels = cut_alike(rows, y, "y", takes_columns=True)
+        labels = cut_alike(rows, y, "y")
         weights = cut_alike(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights, self._cut_offset(rows, offset))
         found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
@@ -230,7 +230,7 @@ class DaskPredictions(_Following):
 
     def _cut_offset(self, rows, offset):
         """Return the offsets of rows as a Dask array that is cut as they are, or None."""
-        offsets = cut_alike(rows, offset, "offset", takes_columns=True)
+        offsets = cut_alike(rows, offset, "offset")
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(self.classes_))
         return offsets

@@ -65,10 +65,8 @@ def _to_array(values):
     return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
-def cut_alike(
-    rows: dask.array.Array, values: Any, name: str, *, takes_columns: bool = False
-) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,), or (n, K) if takes_columns, cut as the rows; or None."""
+def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
+    """Return labels, weights or offsets as a Dask array (n,) or (n, K), cut as the rows; None for None."""
     if values is None:
         return None
     if not is_collection(values):
@@ -76,8 +74,8 @@ def cut_alike(
     array = _to_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1 and not (takes_columns and array.ndim == 2):
-        raise ValueError(f"{name} must have one dimension, got the shape {array.shape}.")
+    if array.ndim > 2:
+        raise ValueError(f"{name} must have one dimension or two, got the shape {array.shape}.")
     lengths, own_lengths = rows.chunks[0], array.chunks[0]
     if not any(map(math.isnan, lengths + own_lengths)):
         if sum(lengths) != sum(own_lengths):

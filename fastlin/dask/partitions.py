@@ -90,9 +90,9 @@ def read_partitions(
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
-    labels = cut_alike(rows, y, "y", takes_columns=True)
+    labels = cut_alike(rows, y, "y")
     weights = cut_alike(rows, sample_weight, "sample_weight")
-    offsets = cut_alike(rows, offset, "offset", takes_columns=True)
+    offsets = cut_alike(rows, offset, "offset")
     client = choose_client(client)
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
