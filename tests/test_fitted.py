@@ -25,57 +25,45 @@ def change_state(place, value):
     return [*STATE[:place], value, *STATE[place + 1 :]]
 
 
+NO_MATRICES = {
+    r"float64 of shape \(3, 2\)": np.ones((3, 2)),
+    r"float64 of shape \(2, 3, 1\)": np.ones((2, 3, 1)),
+    r"float64 of shape \(\)": 0.5,
+    "complex128": np.ones((2, 3), complex),
+    r"object of shape \(2, 3\)": np.ones((2, 3), object),
+    "<U1": np.full((2, 3), "1"),
+    r"object of shape \(\)": None,
+    "list": [[1, 2, 3], [1, 2]],
+}
+NO_COUNTS = -1, 2**63, True, 1.0, "1", None, np.ones(2, int)
+SHAPES = [(2, 3), (3,)]
 REFUSED = [
     *(
         (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {found}")
-        for values, found in (
-            (np.ones((3, 2)), r"float64 of shape \(3, 2\)"),
-            (np.ones((2, 3, 1)), r"float64 of shape \(2, 3, 1\)"),
-            (0.5, r"float64 of shape \(\)"),
-            (np.ones((2, 3), complex), "complex128"),
-            (np.ones((2, 3), object), "object"),
-            (np.full((2, 3), "1"), "<U1"),
-            (None, "object"),
-            ([[1, 2, 3], [1, 2]], "list"),
-        )
+        for found, values in NO_MATRICES.items()
     ),
-    *(
-        (read_arrays, "coefs_", values, [(2, 3), (3,)], found)
-        for values, found in (
-            ([np.ones((2, 3))], "coefs_ must be a list of 2 arrays, got list of 1"),
-            (None, "coefs_ must be a list of 2 arrays, got NoneType"),
-            ([np.ones((2, 3)), np.ones(1)], r"coefs_\[1\] must be real numbers of shape \(3,\)"),
-        )
-    ),
-    *(
-        (read_count, "t_", value, "t_ must be a whole number of at least 0, got")
-        for value in (-1, 2**63, True, 1.0, "1", None, np.ones(2, int))
-    ),
-    *(
-        (check_like, "state", values, LIKE, message)
-        for values, message in (
-            (None, "state must be 2 values, got NoneType"),
-            ([np.ones(3)], "state must be 2 values, got list of 1"),
-            ((np.ones(1), LIKE[1]), r"state\[0\] must be real numbers of shape \(3,\)"),
-            ((np.array([1, np.nan, 1]), LIKE[1]), r"state\[0\] must be finite"),
-            ((np.ones(3), [(np.ones((2, 2)), -1)]), r"state\[1\]\[0\]\[1\] must be a whole number"),
-        )
-    ),
-    *(
-        (check_generator_state, "the state", values, message)
-        for values, message in (
-            (change_state(0, "PCG64"), "generator MT19937"),
-            (change_state(1, STATE[1][:-1]), r"words of the state must be real numbers of shape \(624,\)"),
-            (change_state(1, STATE[1].tolist()), "words of the state must be of the type uint32"),
-            (change_state(2, 625), "a position up to 624"),
-            (change_state(2, -1), "position of the state must be a whole number"),
-            (change_state(3, 2), "has_gauss up to 1"),
-            (change_state(4, np.inf), "normal distribution in the state must be a finite number, got inf"),
-            (change_state(4, "0"), "a finite number, got '0'"),
-            (STATE[:4], "tuple of 4"),
-        )
-    ),
+    (read_arrays, "coefs_", [np.ones((2, 3))], SHAPES, "coefs_ must be a list of 2 arrays, got list of 1"),
+    (read_arrays, "coefs_", None, SHAPES, "coefs_ must be a list of 2 arrays, got NoneType"),
+    (read_arrays, "coefs_", [np.ones((2, 3)), np.ones(1)], SHAPES, r"coefs_\[1\] must be real numbers of shape \(3,\)"),
+    *((read_count, "t_", value, "t_ must be a whole number of at least 0, got") for value in NO_COUNTS),
+    (check_like, "state", None, LIKE, "state must be 2 values, got NoneType"),
+    (check_like, "state", [np.ones(3)], LIKE, "state must be 2 values, got list of 1"),
+    (check_like, "state", (np.ones(1), LIKE[1]), LIKE, r"state\[0\] must be real numbers of shape \(3,\)"),
+    (check_like, "state", (np.array([1, np.nan, 1]), LIKE[1]), LIKE, r"state\[0\] must be finite"),
+    (check_like, "state", (np.ones(3), [(np.ones((2, 2)), -1)]), LIKE, r"state\[1\]\[0\]\[1\] must be a whole number"),
 ]
+REFUSED_STATES = [
+    (change_state(0, "PCG64"), "generator MT19937"),
+    (change_state(1, STATE[1][:-1]), r"words of the state must be real numbers of shape \(624,\)"),
+    (change_state(1, STATE[1].tolist()), "words of the state must be of the type uint32"),
+    (change_state(2, 625), "a position up to 624"),
+    (change_state(2, -1), "position of the state must be a whole number"),
+    (change_state(3, 2), "has_gauss up to 1"),
+    (change_state(4, np.inf), "normal distribution in the state must be a finite number, got inf"),
+    (change_state(4, "0"), "a finite number, got '0'"),
+    (STATE[:4], "tuple of 4"),
+]
+REFUSED += [(check_generator_state, "the state", state, message) for state, message in REFUSED_STATES]
 
 
 @pytest.mark.parametrize(("read", "given", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])

@@ -242,24 +242,27 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
     assert_refused(None, model.fit, X, y, error=ConvergenceWarning)
 
 
-def wrap(name, calls):
-    """Put a method around one of LogisticRegression, as MLflow does, and return the one that the class had."""
-    original = getattr(LogisticRegression, name)
-
-    @functools.wraps(original)
-    def logged(self, *args, **kwargs):
-        calls.append(name)
-        return original(self, *args, **kwargs)
-
-    setattr(LogisticRegression, name, logged)
-    return original
-
-
 @pytest.fixture
-def calls():
-    """A list for what wrappers log; in the end the class gets its own methods back."""
+def wrap():
+    """A function that puts a method around one of LogisticRegression, as MLflow does, and returns the one it had.
+
+    It notes the calls; in the end the class is as it was.
+    """
     before = dict(vars(LogisticRegression))
-    yield []
+
+    def wrap_method(name):
+        original = getattr(LogisticRegression, name)
+
+        @functools.wraps(original)
+        def logged(self, *args, **kwargs):
+            wrap_method.calls.append(name)
+            return original(self, *args, **kwargs)
+
+        setattr(LogisticRegression, name, logged)
+        return original
+
+    wrap_method.calls = []
+    yield wrap_method
     fastlin.unpatch_sklearn()
     for name in vars(LogisticRegression).keys() - before.keys() - {"__slotnames__"}:
         delattr(LogisticRegression, name)
@@ -273,24 +276,25 @@ def is_by_fastlin(cancer):
     return hasattr(model, "certificate_")
 
 
-def test_unpatching_takes_back_only_what_is_still_fastlins(calls, cancer):
+def test_unpatching_takes_back_only_what_is_still_fastlins(wrap, cancer):
     fastlin.patch_sklearn()
-    ours, our_prediction = (wrap(name, calls) for name in ("fit", "predict"))
+    ours, our_prediction = map(wrap, ("fit", "predict"))
     assert is_by_fastlin(cancer)
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
         fastlin.unpatch_sklearn()
     assert [each.filename for each in caught] == [__file__]
     assert LogisticRegression.fit is theirs
-    calls.clear()
+    wrap.calls.clear()
     assert not is_by_fastlin(cancer)
-    assert calls == ["fit", "predict"]
+    assert wrap.calls == ["fit", "predict"]
     # The other package puts back what it found, whose time is over.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
     assert not is_by_fastlin(cancer)
 
 
-def test_a_method_that_calls_none_of_scikit_learns_is_named(calls, cancer):
+@pytest.mark.usefixtures("wrap")
+def test_a_method_that_calls_none_of_scikit_learns_is_named(cancer):
     LogisticRegression.fit = lambda self, X, y: self
     with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.blocks.descriptions import Description, describe_rows, join_descriptions, read_type
-from fastlin.containers import read_container, read_if_sparse
+from fastlin.containers import read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
@@ -324,7 +324,7 @@ def _load_piece(piece, name, check):
     A pass checks the indices of what is CSR itself, as SparseMatrix is made of it.
     """
     check()
-    rows = piece if piece.format == "csr" else read_container(piece, name)[0]
+    rows = piece if piece.format == "csr" else read_if_sparse(piece, name)
     return rows.astype(read_type(piece, name), copy=False)
 
 

@@ -1,4 +1,8 @@
-"""Blocks of Parquet files, decoded once into files that can be mapped: decoding in each pass would take most of it."""
+"""Blocks of Parquet files, decoded once into files that can be mapped: decoding in each pass would take most of it.
+
+With 2.3 GB of Parquet in memory, 5,000,000 x 100 of float32, a whole fit takes 9 seconds by a temporary copy, 14 by a
+new one in a cache, 1.8 by one that is there, and 19 if each pass decodes (two cores of an AMD EPYC).
+"""
 
 import glob
 import hashlib
@@ -112,8 +116,8 @@ def _decode_into(cache, file, columns, dtype):
     # File systems take names of 255 bytes.
     place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
     path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
-    shape = _open(file).metadata.num_rows, len(columns)
     if not path.exists():
+        shape = _open(file).metadata.num_rows, len(columns)
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         try:
             with write_whole(path) as working, open(working, "wb") as X:
@@ -127,7 +131,7 @@ def _decode_into(cache, file, columns, dtype):
             if not before.name.startswith(f"{place}-{content}-"):
                 with suppress(OSError):
                     before.unlink()
-    return f" of {file.name}", partial(_load, path, shape, dtype)
+    return f" of {file.name}", partial(_load, path)
 
 
 def _digest(value):
@@ -135,15 +139,12 @@ def _digest(value):
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def _load(path, shape, dtype):
+def _load(path):
     """Return a decoded array, mapped; it is mapped anew for each block, since few files can be open at once."""
     try:
-        X = np.load(path, mmap_mode="r", allow_pickle=False)
-        if X.shape != shape or X.dtype != dtype:
-            raise ValueError(f"it is {X.shape} {X.dtype} in place of {shape} {dtype}")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}, decoded by an earlier call, is broken ({error}). Delete it.") from error
-    return X
 
 
 def _find_files(paths):

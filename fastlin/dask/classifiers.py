@@ -102,7 +102,7 @@ class DaskPredictions(_Following):
         if y is None:
             raise ValueError(f"{type(self).__name__}.score requires y beside a collection of Dask.")
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
-        labels = cut_alike(rows, y, "y", takes_columns=True)
+        labels = cut_alike(rows, y, "y")
         weights = cut_alike(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights, self._cut_offset(rows, offset))
         found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
@@ -201,14 +201,10 @@ class DaskPredictions(_Following):
         """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
             return super()._answer(method, X, offset)
-        rows, name = self._read(X), method.__name__
-        n_columns = len(self.classes_)
-        is_wide = name.endswith("proba") or (name == "decision_function" and n_columns > 2)
-        dtype = self.classes_.dtype
-        if name != "predict":
-            dtype = np.dtype(np.float32 if rows.dtype == self.coef_.dtype == np.float32 else np.float64)
-        shape = {"chunks": (rows.chunks[0], (n_columns,))} if is_wide else {"drop_axis": 1}
-        empty = np.empty((0, n_columns) if is_wide else 0, dtype)
+        rows, model, name = self._read(X), self._without_names(), method.__name__
+        # The answer for one row tells shape and type.
+        empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
+        shape = {"chunks": (rows.chunks[0], empty.shape[1:])} if empty.ndim == 2 else {"drop_axis": 1}
         offsets = self._cut_offset(rows, offset)
         if offsets is not None:
             # Blocks that go together have as many dimensions.
@@ -217,10 +213,9 @@ class DaskPredictions(_Following):
             _answer_part,
             rows,
             *([] if offsets is None else [offsets]),
-            model=dask.delayed(self._without_names(), pure=False),
+            model=dask.delayed(model, pure=False),
             method=name,
             empty=empty,
-            dtype=dtype,
             meta=empty,
             **shape,
         )
@@ -235,7 +230,7 @@ class DaskPredictions(_Following):
 
     def _cut_offset(self, rows, offset):
         """Return the offsets of rows as a Dask array that is cut as they are, or None."""
-        offsets = cut_alike(rows, offset, "offset", takes_columns=True)
+        offsets = cut_alike(rows, offset, "offset")
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(self.classes_))
         return offsets
@@ -334,8 +329,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         RuntimeError
             A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
         """
-        options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
-        with fit_on_workers(self, **options, offset=offset) as read:
+        with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
 
@@ -402,8 +396,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
         if self._scoring() not in SCORINGS:
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
-        options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
-        with fit_on_workers(self, **options, offset=offset) as read:
+        with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
     def _scoring(self):

@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.columns import keep_texts, read_numbers
+from fastlin.estimators.columns import keep_texts
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -27,7 +27,14 @@ def is_collection(data: object) -> bool:
 
 def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
-    return np.column_stack([read_numbers(name, column) for name, column in frame.items()])
+    dtypes = []
+    for name, dtype in frame.dtypes.items():
+        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
+        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
+            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
+        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
+    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
@@ -58,10 +65,8 @@ def _to_array(values):
     return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
-def cut_alike(
-    rows: dask.array.Array, values: Any, name: str, *, takes_columns: bool = False
-) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,), or (n, K) if takes_columns, cut as the rows; or None."""
+def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
+    """Return labels, weights or offsets as a Dask array (n,) or (n, K), cut as the rows; None for None."""
     if values is None:
         return None
     if not is_collection(values):
@@ -69,8 +74,8 @@ def cut_alike(
     array = _to_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1 and not (takes_columns and array.ndim == 2):
-        raise ValueError(f"{name} must have one dimension, got the shape {array.shape}.")
+    if array.ndim > 2:
+        raise ValueError(f"{name} must have one dimension or two, got the shape {array.shape}.")
     lengths, own_lengths = rows.chunks[0], array.chunks[0]
     if not any(map(math.isnan, lengths + own_lengths)):
         if sum(lengths) != sum(own_lengths):

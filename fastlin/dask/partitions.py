@@ -90,9 +90,9 @@ def read_partitions(
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
-    labels = cut_alike(rows, y, "y", takes_columns=True)
+    labels = cut_alike(rows, y, "y")
     weights = cut_alike(rows, sample_weight, "sample_weight")
-    offsets = cut_alike(rows, offset, "offset", takes_columns=True)
+    offsets = cut_alike(rows, offset, "offset")
     client = choose_client(client)
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
@@ -117,7 +117,7 @@ def read_partitions(
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
-    remember_features(estimator, rows.shape[1], name_columns(X))
+    remember_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(known.shape[0], known.dtype) for known in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row

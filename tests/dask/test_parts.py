@@ -17,6 +17,12 @@ X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
 ROWS = sparse.csr_array(X)
 
 
+def break_indices(form):
+    broken = ROWS.copy().asformat(form)
+    (broken.row if form == "coo" else broken.indices)[1] = 100_000_000
+    return broken
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -24,6 +30,12 @@ ROWS = sparse.csr_array(X)
         ({"X": np.array([1.0, 2.0, 3.0])}, "Partition 7 of X is a 1-D ndarray"),
         ({"X": np.where(X == 3, np.nan, X)}, "Partition 7 of X contains NaN"),
         ({"X": sparse.csr_array(np.where(X == 3, np.inf, X))}, "Partition 7 of X contains infinity"),
+        *(({"X": break_indices(form)}, f"7 of X is a broken {form.upper()} matrix") for form in ("csr", "csc", "coo")),
+        *(
+            ({"y": np.array(labels, object)}, "Partition 7 of y: it contains NaN, or None")
+            for missing in (None, np.nan, pandas.NA, pandas.NaT)
+            for labels in (["a", missing, "b"], [1, missing, 0])
+        ),
         ({"y": Y[:2]}, "Partition 7 of y: .* y has 2 entries, but X has 3 rows"),
         ({"y": np.array([1.0, np.nan, 2.0])}, "Partition 7 of y: Input y contains NaN"),
         ({"y": np.array([1.0, 2.5, 2.0])}, "Partition 7 of y: Unknown label type: continuous"),
@@ -36,21 +48,6 @@ ROWS = sparse.csr_array(X)
 )
 def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wrong, message):
     assert_refused(message, decode, name="Partition 7", **{"X": X, "y": Y, "sample_weight": None, **wrong})
-
-
-@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
-def test_broken_sparse_partitions_are_refused_before_they_are_converted(form):
-    broken = sparse.csr_array(X).asformat(form)
-    indices = broken.row if form == "coo" else broken.indices
-    indices[1] = 100_000_000
-    assert_refused(f"Partition 7 of X is a broken {form.upper()} matrix", decode, broken, Y, None, "Partition 7")
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, pandas.NA, pandas.NaT])
-def test_missing_labels_are_named(missing):
-    for labels in (["a", missing, "b"], [1, missing, 0]):
-        with pytest.raises(ValueError, match="Partition 7 of y: it contains NaN, or None"):
-            decode(X, np.array(labels, object), None, "Partition 7")
 
 
 def test_types_are_those_of_fits_and_rows_are_not_copied_for_them():
@@ -80,10 +77,10 @@ def test_a_description_tells_of_entries_and_the_scheduler_learns_how_large_a_par
 
 
 def test_labels_of_two_kinds_are_refused_with_the_partition():
-    with pytest.raises(TypeError, match=r"Partition 2 of y: "):
-        decode(X, np.array(["a", 1, "b"], object), None, "Partition 2")
-    with pytest.raises(ValueError, match=r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"):
-        _join("y", [Y[:0].astype(str), Y, Y.astype(str)])
+    labels = np.array(["a", 1, "b"], object)
+    assert_refused("Partition 2 of y: ", decode, X, labels, None, "Partition 2", error=TypeError)
+    message = r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"
+    assert_refused(message, _join, "y", [Y[:0].astype(str), Y, Y.astype(str)])
     assert _join("y", [Y[:0].astype(str), Y]).dtype == Y.dtype
     texts = Y.astype(str)
     assert _join("y", [texts, texts.astype(object)]).tolist() == 2 * texts.tolist()
