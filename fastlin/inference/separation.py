@@ -19,7 +19,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.information import SUM_ERROR, Information, come_near, find_parts
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
-from fastlin.objective import Objective
+from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.typing import Array, BoolArray, FloatArray

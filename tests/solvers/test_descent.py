@@ -7,7 +7,7 @@ import pytest
 from conftest import begin, make_objective, minimum_of, objective_over
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective import RangeError
+from fastlin.objective.objective import RangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
 from fastlin.solvers.stopping import Stopping
