@@ -11,7 +11,10 @@ from benchmarks.problems import Scores
 from benchmarks.races import FASTLIN, TURNS, Race, Rule, measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
-from fastlin.objective import Objective, Penalty, Rows, choose_coordinates, make_samples
+from fastlin.objective.coordinates import choose_coordinates
+from fastlin.objective.objective import Objective
+from fastlin.objective.penalty import Penalty
+from fastlin.objective.rows import Rows, make_samples
 
 N_ROWS = 60_000
 N_CLASSES = 10

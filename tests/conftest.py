@@ -28,17 +28,11 @@ from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.matrices import as_matrix
-from fastlin.objective import (
-    Box,
-    Objective,
-    Penalty,
-    Point,
-    Rows,
-    choose_coordinates,
-    fill_factors,
-    make_samples,
-    weigh_by_counts,
-)
+from fastlin.objective.coordinates import choose_coordinates
+from fastlin.objective.objective import Objective, fill_factors
+from fastlin.objective.penalty import Box, Penalty
+from fastlin.objective.point import Point
+from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers.choose import Beginning, Fit
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.

@@ -9,7 +9,7 @@ from conftest import make_objective, with_budget
 
 from fastlin import budget
 from fastlin.budget import Budget
-from fastlin.objective import Point
+from fastlin.objective.point import Point
 from fastlin.solvers import choose, newton
 
 LARGE = Budget(1 << 40)

@@ -23,7 +23,7 @@ from fastlin.estimators.labels import check_offset_shape, read_scored, read_weig
 from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
 from fastlin.estimators.parameters import limit_jobs, read_scoring
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.objective import make_samples
+from fastlin.objective.rows import make_samples
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 if TYPE_CHECKING:

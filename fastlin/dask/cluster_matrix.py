@@ -61,8 +61,10 @@ class ClusterPasses(PiecewisePasses):
 
     _matrix: ClusterMatrix
 
-    def _evaluate(self, parameters, probabilities):
-        return self._sum(evaluate, add_evaluated, parameters)
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """See `Passes.evaluate`; no probabilities are filled."""
+        loss, gradient[:] = self._sum(evaluate, add_evaluated, parameters)
+        return loss
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """See `Passes.sum_curvature`; on the workers, so a sum takes twice as long as a gradient."""

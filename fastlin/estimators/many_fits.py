@@ -25,7 +25,8 @@ from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
-from fastlin.objective import choose_coordinates, fill_factors
+from fastlin.objective.coordinates import choose_coordinates
+from fastlin.objective.objective import fill_factors
 from fastlin.objective.rows import count_rows_coef, weigh_by_counts
 from fastlin.solvers import row_space_lbfgs
 from fastlin.typing import Array, FloatArray, IntArray

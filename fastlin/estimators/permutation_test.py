@@ -158,8 +158,8 @@ def _score_alone(estimator, X, y, folds, scoring, order):
 def _score_side_by_side(model, X, labels, folds, judge, draw, n_orders):
     """Return the score of each fold for each order of the rows, (n_orders, n_folds)."""
     from fastlin.estimators.many_fits import Task, fit_tasks
-    from fastlin.objective import weigh_by_counts
     from fastlin.objective.lot import LOT_BYTES, MOST_TOGETHER
+    from fastlin.objective.rows import weigh_by_counts
 
     n_rows, n_folds = len(labels), len(folds)
     # A fold may name a row more than once.

@@ -17,7 +17,9 @@ from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
-from fastlin.objective import LARGEST_PENALTY, Box, Objective, Penalty, RangeError, choose_coordinates, fill_factors
+from fastlin.objective.coordinates import choose_coordinates
+from fastlin.objective.objective import Objective, RangeError, fill_factors
+from fastlin.objective.penalty import LARGEST_PENALTY, Box, Penalty
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending

@@ -13,7 +13,7 @@ import numpy as np
 from fastlin.exceptions import CollinearityError
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
-from fastlin.objective import Objective
+from fastlin.objective.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
 # What is left of a column that depends on others, in errors of the entries times the root of their number: users add a

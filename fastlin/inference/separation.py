@@ -20,7 +20,7 @@ from fastlin.inference.hessian import MOST_STEPS, SUM_ERROR, Curvature, Informat
 from fastlin.inference.optimum import NEAR_ENOUGH, come_near
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
-from fastlin.objective import Objective
+from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.typing import Array, BoolArray, FloatArray

@@ -35,6 +35,7 @@ from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
+from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
     MAX_PARTIAL_BYTES,
@@ -44,7 +45,7 @@ from fastlin.kernels.machine.threads import (
     cut_work,
     run_blocks,
 )
-from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
+from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
@@ -65,6 +66,9 @@ FEW_SCORE_PRODUCTS = 1 << 21
 # Blocks of many classes have no fewer rows: to allocate sums and coefficients takes as long as 75 of them, and
 # 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
 MANY_CLASSES, BLOCK_ROWS = 32, 512
+# Each column of a tile beside levels is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms
+# with tiles of 2,048 rows, 57 with 512 and 73 with 128.
+MOST_TILE_ROWS = 2048
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
@@ -76,14 +80,6 @@ MOST_COLUMNS = 256
 # G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
 # takes at most twice as long as with the better of both.
 ROWS_A_PRODUCT = 24
-
-
-class Beside(NamedTuple):
-    """The levels of a table, which are added to the rows of dense passes, and the cuts that suit both."""
-
-    n_blocks: int  # of a pass
-    tile_rows: int  # worked on at a time
-    levels: Levels
 
 
 class DenseMatrix(Matrix):
@@ -123,21 +119,21 @@ class DenseMatrix(Matrix):
         return passes.gram(samples.rows, weights[None], precision)[0]
 
     def score(
-        self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, beside: Beside | None = None
+        self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, levels: Levels | None = None
     ) -> None:
         """See `Matrix.score`; rows may have levels too."""
         K, d = coef.shape
-        if beside is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
+        if levels is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
             fill_scores(X, np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
             return
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
-        if beside is None:
-            n_blocks = count_blocks(len(self.X), row_work=K * d)
-            tile_rows, levels = count_tile_rows(d, K, coef.itemsize), ()
+        if levels is None:
+            n_blocks, tile_rows = count_blocks(len(self.X), row_work=K * d), count_tile_rows(d, K, coef.itemsize)
+            run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
         else:
-            n_blocks, tile_rows, *levels = beside
-        run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best, *levels)
+            given = parameters, count_tile_rows_beside(levels, d, K), scores, best, levels
+            run_blocks(fill_block_scores, len(levels.sums), self.layers, *given)
 
     def take(self, rows: IntArray | slice) -> DenseMatrix:
         """See `Matrix.take`."""
@@ -211,6 +207,13 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
     return n_blocks if K < MANY_CLASSES else min(n_blocks, max(2, n_rows // BLOCK_ROWS))
 
 
+def count_tile_rows_beside(levels: Levels, n_features: int, n_rows_coef: int) -> int:
+    """Return the rows of a tile of a pass over levels beside dense columns."""
+    (n_coded, _), (_, width) = levels.columns.shape, levels.table.shape
+    row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_coded
+    return max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+
+
 class Plan(NamedTuple):
     """How passes in a precision are made."""
 
@@ -223,14 +226,15 @@ class DensePasses(Passes):
     """Passes over the rows where they lie; `logistic_rows.py` says when scale and shift enter the coefficients."""
 
     def __init__(
-        self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, beside: Beside | None = None
+        self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, levels: Levels | None = None
     ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
-        self._layers, self._beside = matrix.layers, beside
+        # The levels of a table, which are added to the rows.
+        self._layers, self._levels = matrix.layers, levels
         K, d = n_rows_coef, X.shape[1]
-        self._reads_in_place = K == 1 and not (len(samples.rows) or beside) and X.itemsize in X.strides
-        self._n_blocks = beside.n_blocks if beside else count_pass_blocks(self._n_rows, d, K, X.itemsize)
+        self._reads_in_place = K == 1 and not (len(samples.rows) or levels) and X.itemsize in X.strides
+        self._n_blocks = len(levels.sums) if levels else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
@@ -246,7 +250,7 @@ class DensePasses(Passes):
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
         else:
             # The last arguments of the kernel, if there are any.
-            others = () if self._beside is None else (self._beside.levels,)
+            others = () if self._levels is None else (self._levels,)
             others = others if lot is None else (*(others or (None,)), lot)
             run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *others)
         if lot is not None:
@@ -315,8 +319,8 @@ class DensePasses(Passes):
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
-            if self._beside is not None:
-                tile_rows = self._beside.tile_rows
+            if self._levels is not None:
+                tile_rows = count_tile_rows_beside(self._levels, X.shape[1], K)
             elif folds:
                 tile_rows = count_tile_rows_in_place(X.shape[1], X.itemsize)
             else:

@@ -67,11 +67,6 @@ class PiecewisePasses(Passes):
         elif n_rows_coef == 1 and allows_folding(*scaling, np.float64):
             self.shift_roundings = 2.0
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`."""
-        loss, gradient[:] = self._evaluate(parameters, probabilities)
-        return loss
-
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """See `Passes.hessian_product`; `Rows.curved_at` returns the last argument."""
         return self._add(find_hessian_product, curved, direction)
@@ -79,10 +74,6 @@ class PiecewisePasses(Passes):
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
         """See `Passes.class_pair_gram`; `Rows.curved_at` returns the argument."""
         return self._add(find_class_pair_gram, curved)
-
-    def _evaluate(self, parameters, probabilities):
-        """Return what `evaluate` returns for all pieces, and fill probabilities where they are given."""
-        raise NotImplementedError
 
     def _add(self, term, curved, *arguments):
         """Return the sum of a term of `Passes.sum_curvature` over the pieces."""
@@ -229,7 +220,9 @@ class BlockMatrix(PiecewiseMatrix):
 class BlockPasses(PiecewisePasses):
     """The sums of all blocks, joined as they are read; the rows of the samples are sorted."""
 
-    def _evaluate(self, parameters, probabilities):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """See `Passes.evaluate`."""
+
         def evaluate_block(places, passes):
             if probabilities is None:
                 return evaluate(passes, parameters)
@@ -238,7 +231,8 @@ class BlockPasses(PiecewisePasses):
             probabilities[:, places] = kept
             return found
 
-        return add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
+        loss, gradient[:] = add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
+        return loss
 
     def _add(self, term, curved, *arguments):
         return self._add_over(self.samples.rows, term, curved, *arguments)

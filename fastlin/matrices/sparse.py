@@ -190,8 +190,15 @@ class SparseMatrix(Matrix):
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
         """See `Matrix.passes`."""
-        kind = PassesByRows if PassesByRows.suit(self, samples.rows, n_rows_coef) else PassesByColumns
+        is_by_rows = n_rows_coef == 1 and self.count_row_blocks(samples.rows) > 0
+        kind = PassesByRows if is_by_rows else PassesByColumns
         return kind(self, samples, scaling, n_rows_coef)
+
+    def count_row_blocks(self, rows: IntArray) -> int:
+        """Return into how many blocks passes by rows alone cut these: 0 where a column has too few entries for them."""
+        # Repeated entries, which `n_entries` counts each, are one here.
+        starts = count_starts(self.entries.indptr, rows)
+        return count_blocks_with_sums(len(starts) - 1, int(starts[-1] - starts[0]), self.shape[1])
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """See `Matrix.row_products`; no matrix is kept."""
@@ -277,21 +284,9 @@ class PassesByRows(SparsePasses):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self._tile_rows = TILE_ROWS
-        starts = count_starts(matrix.entries.indptr, samples.rows)
-        self._n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
-        self._borders = cut_lines(starts, self._n_blocks)
+        self._tile_rows, self._n_blocks = TILE_ROWS, matrix.count_row_blocks(samples.rows)
+        self._borders = cut_lines(count_starts(matrix.entries.indptr, samples.rows), self._n_blocks)
         self._sums = np.empty((self._n_blocks, self.shape[1]))
-
-    @staticmethod
-    def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
-        """Say whether these passes are faster than those by rows and columns: with enough entries for each column."""
-        if n_rows_coef > 1:
-            return False
-        # Repeated entries, which `n_entries` counts each, are one here.
-        starts = count_starts(matrix.entries.indptr, rows)
-        n_entries = int(starts[-1] - starts[0])
-        return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
 
     def _run(self, parameters, total, losses, curvature, lot=None):
         (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]

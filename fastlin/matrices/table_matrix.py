@@ -13,17 +13,13 @@ from fastlin.kernels.linear.operands import NO_ROWS, Levels, Samples
 from fastlin.kernels.linear.table_rows import fill_block_level_gram
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
-from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
-from fastlin.matrices.dense import Beside, DenseMatrix, DensePasses
+from fastlin.kernels.machine.tiles import Scaling
+from fastlin.matrices.dense import DenseMatrix, DensePasses
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, centre_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
-# Each column of a tile is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms with tiles of
-# 2,048 rows, 57 with 512 and 73 with 128.
-MOST_TILE_ROWS = 2048
 # What a code costs in addition to its multiply-adds, in multiply-adds.
 CODE_WORK = 8
 # A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
@@ -190,11 +186,11 @@ class TableMatrix(Matrix):
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """See `Matrix.score`; scores are computed in float64."""
-        beside, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
-        beside.levels.table[: self.shape[1], : len(coef)] = coef.T
-        self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, beside)
+        levels, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
+        levels.table[: self.shape[1], : len(coef)] = coef.T
+        self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
 
-    def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Beside:
+    def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
         """Return the levels for a pass over n_rows rows, whose blocks keep partial_bytes besides the levels' sums."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
@@ -204,10 +200,8 @@ class TableMatrix(Matrix):
             partial_bytes=partial_bytes + 8 * width * size,
             data_bytes=self._column_bytes,
         )
-        row_bytes = 8 * (n_numbers + 1 + n_rows_coef + width) + 4 * n_coded
-        tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
         sums = zeros_aligned((n_blocks * size, width), np.float64).reshape(n_blocks, size, width)
-        return Beside(n_blocks, tile_rows, Levels(self._code_columns, zeros_table(size, n_rows_coef), sums))
+        return Levels(self._code_columns, zeros_table(size, n_rows_coef), sums)
 
     def extracts(self, rows: IntArray) -> bool:
         """See `Matrix.extracts`; few rows are copied."""
@@ -270,10 +264,10 @@ class TablePasses(Passes):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         features, levels = matrix.number_features, matrix.level_features
         self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
-        beside = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
-        self._n_blocks, self._levels = beside.n_blocks, beside.levels
+        self._levels = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
+        self._n_blocks = len(self._levels.sums)
         own = Scaling(scaling.scale[features], scaling.shift[features])
-        self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, beside)
+        self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, self._levels)
         # Numbers are centred one by one, the shifts of levels are summed by columns.
         self.shift_roundings = np.zeros(self.shape[1] - 1)
         self.shift_roundings[levels] = matrix.shift_roundings

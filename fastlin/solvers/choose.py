@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.objective import LARGEST_PENALTY
+from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import LIMITED, REACHED
 from fastlin.solvers.stopping import Stopping

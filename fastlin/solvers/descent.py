@@ -13,25 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.quasi_newton import (
-    ACCEPTED,
-    AT_START,
-    BEGINNING,
-    LACKING,
-    NO_MATRIX,
-    PARAMETERS,
-    SEARCHING,
-    STALE,
-    TOTAL,
-    TRIAL,
-    Descent,
-    Scratch,
-    descend_in_cache,
-    judge,
-    renew,
-    renew_in_cache,
-    turn,
-)
+from fastlin.kernels.linear import quasi_newton
 from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import IMPATIENT
@@ -77,7 +59,7 @@ def minimize(fit: Fit) -> Solution:
     """Minimise an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
     objective, stopping, start = fit.objective, fit.stopping, fit.beginning.parameters
     n_work = objective.n_rows * start.size
-    descent = Descent.at(
+    descent = quasi_newton.Descent.at(
         start,
         objective.rows.total_weight,
         objective.class_weights,
@@ -89,9 +71,9 @@ def minimize(fit: Fit) -> Solution:
     steps = _InCache(objective, descent) if kept is None else _ByPasses(objective, descent, kept)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
-        descent.state["n_with_matrix"] = STALE
+        descent.state["n_with_matrix"] = quasi_newton.STALE
     elif steps.passes_of_matrix > 2 * ROUNDS:
-        descent.state["n_with_matrix"] = NO_MATRIX
+        descent.state["n_with_matrix"] = quasi_newton.NO_MATRIX
     tol, ending = stopping.tol, None
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
@@ -111,8 +93,8 @@ def minimize(fit: Fit) -> Solution:
         if not found:
             outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
         gap = found[-1][1]
-        is_open = outcome == ACCEPTED and gap > descent.ask(least) and not is_followed
-        parameters = descent.row(PARAMETERS).copy()
+        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.ask(least) and not is_followed
+        parameters = descent.row(quasi_newton.PARAMETERS).copy()
         for each_value, each_gap, largest in found if is_open else found[:-1]:
             # Where someone looks on, each is a call of its own.
             stopping.note(each_value, each_gap, largest, parameters.copy)
@@ -120,7 +102,7 @@ def minimize(fit: Fit) -> Solution:
         if is_open and not is_last:
             continue
         point, decrement = _make_point(objective, descent, kept), descent.now["decrements"][0]
-        if outcome != ACCEPTED:
+        if outcome != quasi_newton.ACCEPTED:
             ending = stopping.why_stalled(point, stopping.examine(point), decrement)
         elif is_open:
             ending = stopping.why(point, stopping.examine(point), decrement) or IMPATIENT
@@ -136,21 +118,21 @@ def minimize(fit: Fit) -> Solution:
 
 def _make_point(objective, descent, room):
     """Return the last Point, evaluated anew where the last trial is another one."""
-    parameters = descent.row(PARAMETERS).copy()
-    if not (parameters == descent.row(TRIAL)).all():
+    parameters = descent.row(quasi_newton.PARAMETERS).copy()
+    if not (parameters == descent.row(quasi_newton.TRIAL)).all():
         return objective.at(parameters, out=room)
     loss = float(descent.now["loss"]) / objective.rows.total_weight
-    return objective.make_point(parameters, np.float64, loss, descent.row(TOTAL), room)
+    return objective.make_point(parameters, np.float64, loss, descent.row(quasi_newton.TOTAL), room)
 
 
 class _InCache:
     """Iterations over a small X."""
 
     def __init__(self, objective, descent):
-        self._objective, self._descent, self._start = objective, descent, descent.row(TRIAL).copy()
+        self._objective, self._descent, self._start = objective, descent, descent.row(quasi_newton.TRIAL).copy()
         self._rows = objective.rows.passes.tile(objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
-        self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
+        self._scratch = quasi_newton.Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
         self._is_whole = self._start.size <= SMALL_HESSIAN
         work, of_pass = _count_work(objective, objective.n_rows, self._is_whole)
         self.passes_of_matrix = work / (of_pass + ITERATION_WORK)
@@ -158,19 +140,19 @@ class _InCache:
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is what tol asks for; return the outcome, and J, gap and gradient of each."""
         descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
-        is_start = bool(descent.now["n_trials"] == BEGINNING)
+        is_start = bool(descent.now["n_trials"] == quasi_newton.BEGINNING)
         n_made = 0
         while True:
             arguments = self._rows, descent, self._scratch
-            outcome, n_more = descend_in_cache(*arguments, tol, self.passes_of_matrix, found[n_made:])
+            outcome, n_more = quasi_newton.descend_in_cache(*arguments, tol, self.passes_of_matrix, found[n_made:])
             n_made += n_more
-            if outcome != LACKING:
+            if outcome != quasi_newton.LACKING:
                 break
-            renew_in_cache(*arguments, self._is_whole)
+            quasi_newton.renew_in_cache(*arguments, self._is_whole)
         found = found[:n_made].tolist()
         rows.count_pass(is_start + sum(row[3] for row in found))
         if is_start:
-            rows.note_sums(self._start, descent.row(AT_START))
+            rows.note_sums(self._start, descent.row(quasi_newton.AT_START))
         return outcome, [row[:3] for row in found]
 
 
@@ -199,40 +181,40 @@ class _ByPasses:
     def iterate(self, tol, n_iterations):
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
         descent, now = self._descent, self._descent.now
-        if descent.now["n_trials"] == BEGINNING:
-            outcome = judge(descent, self._evaluate())
+        if descent.now["n_trials"] == quasi_newton.BEGINNING:
+            outcome = quasi_newton.judge(descent, self._evaluate())
             if tol == inf or not descent.ask(tol) < now["natural"] < inf:
                 return outcome, []
         target = descent.ask(tol)
-        if turn(descent, target, self.passes_of_matrix):
+        if quasi_newton.turn(descent, target, self.passes_of_matrix):
             self._renew()
-            turn(descent, target, inf)
-        outcome = SEARCHING
-        while outcome == SEARCHING:
-            outcome = judge(descent, self._evaluate())
+            quasi_newton.turn(descent, target, inf)
+        outcome = quasi_newton.SEARCHING
+        while outcome == quasi_newton.SEARCHING:
+            outcome = quasi_newton.judge(descent, self._evaluate())
         return outcome, [now[["value", "gap", "largest"]].item()]
 
     def _evaluate(self):
-        rows = self._objective.rows
-        loss = rows.evaluate(self._descent.row(TRIAL), self._room.give(), self._descent.row(TOTAL))
-        return loss * rows.total_weight
+        rows, descent = self._objective.rows, self._descent
+        trial, total = descent.row(quasi_newton.TRIAL), descent.row(quasi_newton.TOTAL)
+        return rows.evaluate(trial, self._room.give(), total) * rows.total_weight
 
     def _renew(self):
         descent, drawn = self._descent, self._drawn
-        if descent.now["n_with_matrix"] == NO_MATRIX:
+        if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
             # All rows have the probabilities of the class weights, as in `renew_in_cache`.
             K, shares = self._objective.n_rows_coef, self._objective.class_weights
             share = 1 / K if K > 1 else shares[0] * shares[1]
-            renew(descent, share * self._sum_products(self._weigh()[None]))
+            quasi_newton.renew(descent, share * self._sum_products(self._weigh()[None]))
             return
         if self._has_hessian:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
             point = _make_point(self._objective, descent, self._room)
-            renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
+            quasi_newton.renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
         p = np.ascontiguousarray(self._room.probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
-        renew(descent, grams)
+        quasi_newton.renew(descent, grams)
 
     def _sum_products(self, row_weights):
         """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m)."""

@@ -20,7 +20,7 @@ from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective import Point
+    from fastlin.objective.point import Point
     from fastlin.solvers.choose import Fit
     from fastlin.solvers.preconditioners import AnyPreconditioner, Preconditioner
     from fastlin.solvers.solution import Solution

@@ -29,7 +29,7 @@ from fastlin.solvers.tuning import (
 from fastlin.typing import BoolArray
 
 if TYPE_CHECKING:
-    from fastlin.objective import Point
+    from fastlin.objective.point import Point
     from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
 

@@ -113,4 +113,7 @@ class RowPairs(Recursion):
         scale[-1] = 1 / curvatures
         forms = [table.ravel().copy() for table in gradient]
         solved = self.apply(forms, lambda table: (table.reshape(self._shape) * scale).ravel())
-        return -np.stack(solved).reshape(gradient.shape)
+        direction = np.empty_like(gradient)
+        for table, found in zip(direction, solved, strict=True):
+            np.negative(found.reshape(self._shape), out=table)
+        return direction

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
-from fastlin.objective import RangeError
+from fastlin.objective.objective import RangeError
 from fastlin.solvers.solution import (
     AT_FLOOR,
     LIMITED,

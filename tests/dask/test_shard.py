@@ -16,7 +16,7 @@ from fastlin.dask.shard import MOST_TOLD, Shard
 from fastlin.dask.tree import add_up, find_nodes
 from fastlin.matrices import matrix
 from fastlin.matrices.pieces import multiply_probabilities
-from fastlin.objective import Rows
+from fastlin.objective.rows import Rows
 
 BORDERS = [0, 40, 40, 90, 130, 200]
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
-from fastlin.objective import choose_coordinates
+from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.lot import LEAST_TOGETHER, Lot, SharedRows, Variant, count_together
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COLUMNS, FACTORS, make_objective, make_sized
 
-from fastlin.objective import LARGEST_PENALTY
+from fastlin.objective.penalty import LARGEST_PENALTY
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

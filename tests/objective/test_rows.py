@@ -5,8 +5,7 @@ import pytest
 from conftest import data_of, evaluate, make_objective, make_offset, make_problem, marked, objective_over
 from scipy import sparse
 
-from fastlin.objective import weigh_by_counts
-from fastlin.objective.rows import OffsetRange, draw_places, split_places
+from fastlin.objective.rows import OffsetRange, draw_places, split_places, weigh_by_counts
 
 
 def test_the_gram_of_no_rows_is_zero():

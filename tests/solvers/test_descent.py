@@ -7,7 +7,7 @@ import pytest
 from conftest import begin, make_objective, minimum_of, objective_over
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective import RangeError
+from fastlin.objective.objective import RangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED, STOPPED
 from fastlin.solvers.stopping import Stopping
@@ -152,7 +152,8 @@ def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
 
 def test_a_search_that_fails_ends_at_the_last_point_and_what_is_true_there(monkeypatch):
     monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
-    monkeypatch.setattr(descent, "turn", lambda walk, *given: quasi_newton.turn(walk, *given) or turn_around(walk))
+    turn = quasi_newton.turn
+    monkeypatch.setattr(quasi_newton, "turn", lambda walk, *given: turn(walk, *given) or turn_around(walk))
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     found = minimize(objective)
     assert not found.converged
@@ -196,7 +197,8 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeyp
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
     renew, kinds = quasi_newton.renew, []
-    monkeypatch.setattr(descent, "renew", lambda walk, *given: (renew(walk, *given), kinds.append(walk.now["kind"])))
+    told = lambda walk, *given: (renew(walk, *given), kinds.append(walk.now["kind"]))  # noqa: E731
+    monkeypatch.setattr(quasi_newton, "renew", told)
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     found = minimize(objective)
     assert quasi_newton.SEPARATE in kinds and quasi_newton.WHOLE not in kinds

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import begin, evaluate, make_objective, minimum_of, objective_over, with_budget
 
-from fastlin.objective import Objective
+from fastlin.objective.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.preconditioners import class_blocks
 from fastlin.solvers.stopping import Stopping

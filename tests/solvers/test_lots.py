@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
-from fastlin.objective import choose_coordinates
+from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.lot import SharedRows, Variant
 from fastlin.solvers import choose
 from fastlin.solvers.lots import MOST_FACTORS, MOST_MODELS, minimize_all
