@@ -42,11 +42,11 @@ def choose_form(matrix: Matrix) -> Matrix:
     """Return a matrix in its fastest form: a sparse one that is FILLED becomes dense, within X or 64 MB."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
-    n_numbers = math.prod(matrix.shape)
-    if not isinstance(matrix, SparseMatrix) or matrix.n_entries < FILLED * n_numbers:
-        return matrix
-    is_held = Budget.beside(matrix.budget_bytes).holds(n_numbers * matrix.dtype.itemsize)
-    return DenseMatrix(matrix.csr.toarray()) if is_held else matrix
+    if isinstance(matrix, SparseMatrix) and matrix.n_entries >= FILLED * math.prod(matrix.shape):
+        n_bytes = math.prod(matrix.shape) * matrix.dtype.itemsize
+        if Budget.beside(matrix.budget_bytes).holds(n_bytes):
+            return DenseMatrix(matrix.csr.toarray())
+    return matrix
 
 
 def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
