@@ -45,7 +45,7 @@ from fastlin.kernels.machine.threads import (
     cut_work,
     run_blocks,
 )
-from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
+from fastlin.kernels.machine.tiles import Scaling, count_tile_rows, is_turned
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
@@ -221,7 +221,8 @@ def count_tile(n_features: int, n_rows_coef: int, itemsize: int, precision: Floa
 
 def count_roundings(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> tuple[int, int]:
     """Return `Passes.longest_product` and `longest_sum`, which follow from lanes, tiles and blocks."""
-    longest_product = min(n_features + 4, n_features // min(4, VECTOR_BYTES // 8) + 12)
+    lanes = 1 if is_turned(n_features, n_rows_coef) else min(4, VECTOR_BYTES // 8)
+    longest_product = min(n_features + 4, n_features // lanes + 12)
     if is_copied(n_rows, n_features, n_rows_coef):
         return longest_product, sum(count_tiles(n_rows, n_features + 1))
     n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
