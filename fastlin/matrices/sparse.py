@@ -16,8 +16,8 @@ from fastlin.kernels.linear.operands import (
     Chunk,
     Compressed,
     Lot,
+    Parameters,
     Samples,
-    TableParameters,
 )
 from fastlin.kernels.linear.row_multipliers import fill_block_lines
 from fastlin.kernels.linear.sparse_columns import (
@@ -150,7 +150,7 @@ class SparseMatrix(Matrix):
         X = compressed(self.X)
         starts = count_starts(X.indptr, rows)
         borders = cut_lines(starts, count_line_blocks(len(starts) - 1, starts[-1] - starts[0], K))
-        parameters = TableParameters(table, intercept.astype(np.float64))
+        parameters = Parameters(table, intercept.astype(np.float64))
         run_blocks(fill_block_sparse_scores, len(borders) - 1, X, rows, borders, parameters, scores, best)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
@@ -332,7 +332,7 @@ class PassesByColumns(SparsePasses):
         return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
 
     def _run(self, parameters, total, losses, curvature, lot=None):
-        by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
+        by_table = Parameters(self._table, fill_table(parameters, self._scaling, self._table))
         totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:
             if len(self._read.rows) and len(self._chunks) > 1:

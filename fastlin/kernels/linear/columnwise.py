@@ -185,28 +185,8 @@ def evaluate_within(rows, parameters, probabilities, room, total):
             part = add_freely(part, factors[i])
         loss += part
         for k in range(0, n_classes - 1, 2):
-            first, second = k * n_columns, (k + 1) * n_columns
-            for j in range(0, n_columns, 4):
-                a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
-                has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
-                p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                for i in range(tile_rows):
-                    p = add_freely(p, room[k, i] * values[t, j, i])
-                    q = add_freely(q, room[k, i] * values[t, a, i])
-                    u = add_freely(u, room[k, i] * values[t, b, i])
-                    v = add_freely(v, room[k, i] * values[t, c, i])
-                    e = add_freely(e, room[k + 1, i] * values[t, j, i])
-                    f = add_freely(f, room[k + 1, i] * values[t, a, i])
-                    g = add_freely(g, room[k + 1, i] * values[t, b, i])
-                    w = add_freely(w, room[k + 1, i] * values[t, c, i])
-                total[first + j] += p
-                total[first + a] += q * has_a
-                total[first + b] += u * has_b
-                total[first + c] += v * has_c
-                total[second + j] += e
-                total[second + a] += f * has_a
-                total[second + b] += g * has_b
-                total[second + c] += w * has_c
+            first, end = k * n_columns, (k + 1) * n_columns
+            _add_products(room[k], room[k + 1], values[t], np.int64(0), total[first:end], total[end : end + n_columns])
         for k in range(n_classes - n_classes % 2, n_classes):
             first = k * n_columns
             for j in range(0, n_columns, 4):
@@ -256,6 +236,36 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
     losses[block] = loss
 
 
+@kernel(reassociate=False, inner=True)
+def _add_products(one, other, values, first, sums, other_sums):
+    """Add the sum over the rows of one[i] values[j, i] to sums[j], and that of other to other_sums, for j >= first.
+
+    Columns are read by four; the last ones, where none are left, add zeros.
+    """
+    last = values.shape[0] - 1
+    for j in range(first, values.shape[0], 4):
+        a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+        has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
+        p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(values.shape[1]):
+            p = add_freely(p, one[i] * values[j, i])
+            q = add_freely(q, one[i] * values[a, i])
+            u = add_freely(u, one[i] * values[b, i])
+            v = add_freely(v, one[i] * values[c, i])
+            e = add_freely(e, other[i] * values[j, i])
+            f = add_freely(f, other[i] * values[a, i])
+            g = add_freely(g, other[i] * values[b, i])
+            w = add_freely(w, other[i] * values[c, i])
+        sums[j] += p
+        sums[a] += q * has_a
+        sums[b] += u * has_b
+        sums[c] += v * has_c
+        other_sums[j] += e
+        other_sums[a] += f * has_a
+        other_sums[b] += g * has_b
+        other_sums[c] += w * has_c
+
+
 @kernel(inline=True)
 def fill_gram(values, weights, room, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
@@ -264,32 +274,13 @@ def fill_gram(values, weights, room, gram):
     left of the diagonal means nothing.
     """
     n_tiles, n_columns, tile_rows = values.shape
-    one, other, last = room[room.shape[0] - 2], room[room.shape[0] - 1], n_columns - 1
+    one, other = room[room.shape[0] - 2], room[room.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
-            # The last of an odd number comes with itself.
-            below = min(j + 1, last)
+            # The last of an odd number comes with zeros.
+            below = min(j + 1, n_columns - 1)
             for i in range(tile_rows):
-                one[i], other[i] = weights[t, i] * values[t, j, i], weights[t, i] * values[t, below, i]
-            for h in range(j, n_columns, 4):
-                a, b, c = min(h + 1, last), min(h + 2, last), min(h + 3, last)
-                p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                for i in range(tile_rows):
-                    p = add_freely(p, one[i] * values[t, h, i])
-                    q = add_freely(q, one[i] * values[t, a, i])
-                    u = add_freely(u, one[i] * values[t, b, i])
-                    v = add_freely(v, one[i] * values[t, c, i])
-                    e = add_freely(e, other[i] * values[t, h, i])
-                    f = add_freely(f, other[i] * values[t, a, i])
-                    g = add_freely(g, other[i] * values[t, b, i])
-                    w = add_freely(w, other[i] * values[t, c, i])
-                is_two, has_a, has_b, has_c = j < last, h + 1 <= last, h + 2 <= last, h + 3 <= last
-                gram[j, h] += p
-                gram[j, a] += q * has_a
-                gram[j, b] += u * has_b
-                gram[j, c] += v * has_c
-                gram[below, h] += e * is_two
-                gram[below, a] += f * (has_a and is_two)
-                gram[below, b] += g * (has_b and is_two)
-                gram[below, c] += w * (has_c and is_two)
+                one[i] = weights[t, i] * values[t, j, i]
+                other[i] = weights[t, i] * values[t, below, i] * (below > j)
+            _add_products(one, other, values[t], j, gram[j], gram[below])

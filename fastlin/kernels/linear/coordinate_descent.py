@@ -98,7 +98,9 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                 if change != 0:
                     parameters[k * size + j] = least
                     decrease += 0.5 * curvature * change * change
-                    _add_row(hessian[k * size + j], change, slopes)
+                    row = hessian[k * size + j]
+                    for other in range(slopes.shape[0]):
+                        slopes[other] += change * row[other]
         if n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             for k in range(n_classes):
                 points[k] = parameters[k * size + j]
@@ -164,13 +166,6 @@ def _change_by_pair(move, change, product, bent, hessian):
             row, gained, lost = hessian[j], change[j] / product, bent[j] / along
             for other in range(move.shape[0]):
                 row[other] += gained * change[other] - lost * bent[other]
-
-
-@kernel(inner=True)
-def _add_row(row, change, slopes):
-    if change != 0:
-        for other in range(slopes.shape[0]):
-            slopes[other] += change * row[other]
 
 
 @kernel

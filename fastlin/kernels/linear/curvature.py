@@ -15,7 +15,7 @@ from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
-from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
+from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
 from fastlin.typing import FloatArray
 
 # Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
@@ -74,7 +74,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
             load_tile(X, rows[start:stop], padded_scaling, tile)
-            _transpose(tile, stop - start, n_summed, columns)
+            transpose_tile(tile, stop - start, n_summed, columns)
             for t in range(n_here):
                 of_set = multipliers[t * n_rows_set : (t + 1) * n_rows_set]
                 _weigh_columns(columns, n_summed, row_weights[c + t, start:stop], of_set)
@@ -105,16 +105,6 @@ def _copy_columns(tile, n_rows, begin, piece):
         source, target = tile[i, begin : begin + piece.shape[1]], piece[i]
         for j in range(piece.shape[1]):
             target[j] = source[j]
-
-
-@kernel(inner=True)
-def _transpose(tile, n_rows, n_columns, columns):
-    """Fill columns[j, i] = tile[i, j] for i < n_rows and j < n_columns, in squares of whole vectors."""
-    compile_small()
-    lanes = VECTOR_BYTES // tile.itemsize
-    for i in range(0, n_rows, lanes):
-        for j in range(0, n_columns, lanes):
-            simd.transpose_square(tile, i, j, columns, j, i)
 
 
 @kernel(inner=True)

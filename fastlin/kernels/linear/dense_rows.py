@@ -10,6 +10,7 @@ of its other columns are given too; else these are None.
 import numpy as np
 
 from fastlin.kernels.linear.residuals import (
+    add_up,
     open_logistic_room,
     turn_products_to_slopes,
     turn_scores_of_lot,
@@ -24,54 +25,9 @@ from fastlin.kernels.machine.products import (
     load_and_multiply,
     open_tile,
     open_tile_to_read,
-    read_and_multiply,
 )
+from fastlin.kernels.machine.tiles import number_rows, rows_between
 from fastlin.kernels.machine.vectors import copy_rows
-
-
-@kernel(inner=True)
-def block_rows(block, n_blocks, n_rows):
-    """Return the row numbers of one of n_blocks blocks of n_rows rows."""
-    compile_small()
-    first = block * n_rows // n_blocks
-    rows = zeros_aligned((block + 1) * n_rows // n_blocks - first, np.int64)
-    for i in range(rows.shape[0]):
-        rows[i] = first + i
-    return rows
-
-
-@kernel(inline=True)
-def rows_of_block(block, n_blocks, rows, n_rows):
-    """Return one of n_blocks blocks of rows, which without entries are all of n_rows, and the place of its first."""
-    if rows.shape[0] == 0:
-        return block_rows(block, n_blocks, n_rows), block * n_rows // n_blocks
-    first = block * rows.shape[0] // n_blocks
-    return rows[first : (block + 1) * rows.shape[0] // n_blocks], first
-
-
-@kernel(reassociate=False, inline=True)
-def add_score_rows(scores, n_rows, sums):
-    """Add scores (K, tile rows) over the first n_rows rows to sums (K,), float64, one row after the other."""
-    n_classes = scores.shape[0]
-    n_in_fours = n_classes - n_classes % 4
-    # An addition waits for the one before it: four classes side by side keep the processor busy. With 1,000 classes one
-    # at a time took an eighth of a pass.
-    for k in range(0, n_in_fours, 4):
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        for i in range(n_rows):
-            a += np.float64(scores[k, i])
-            b += np.float64(scores[k + 1, i])
-            c += np.float64(scores[k + 2, i])
-            d += np.float64(scores[k + 3, i])
-        sums[k] += a
-        sums[k + 1] += b
-        sums[k + 2] += c
-        sums[k + 3] += d
-    for k in range(n_in_fours, n_classes):
-        total = 0.0
-        for i in range(n_rows):
-            total += np.float64(scores[k, i])
-        sums[k] += total
 
 
 @kernel(reassociate=False)
@@ -90,9 +46,11 @@ def fill_block_pass(
     X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
-    rows, first = rows_of_block(block, n_blocks, numbers, X.shape[0])
-    n_rows = rows.shape[0]
-    tile = open_tile(coef, scaling, tile_rows)
+    n_rows = numbers.shape[0] if numbers.shape[0] > 0 else X.shape[0]
+    first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
+    rows, n_rows = rows_between(numbers, first, last), last - first
+    # What a problem of a Lot comes to has the same bits with any number of others.
+    tile = open_tile(coef, scaling, tile_rows, lot is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
     if levels is not None:
@@ -113,7 +71,8 @@ def fill_block_pass(
             turn_products_to_slopes(tile.scores, stop - start, curvature, first + start)
         if lot is not None:
             turn_scores_of_lot(tile.scores, stop - start, lot, lot.n_classes, block, first + start, rooms)
-        add_score_rows(tile.scores, stop - start, intercept_sums)
+        for k in range(intercept.shape[0]):
+            intercept_sums[k] += add_up(tile.scores[k, : stop - start])
         add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
         if levels is not None:
             add_to_levels(tile.scores, stop - start, of_levels)
@@ -132,7 +91,7 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
     """
     X = X[0]
     coef = parameters.coef
-    rows = block_rows(block, n_blocks, X.shape[0])
+    rows = number_rows(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
     tile = open_tile_to_read(X, coef, tile_rows)
     of_tile = tile.scores
@@ -141,7 +100,7 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
         of_levels = open_levels(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        read_and_multiply(X, rows, start, stop, parameters.intercept, tile)
+        load_and_multiply(X, rows, start, stop, parameters.intercept, tile, True)
         if levels is not None:
             add_level_scores(levels, rows[start:stop], of_levels, of_tile)
         if scores.shape[0] > 0:

@@ -30,6 +30,8 @@ from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
+# The loops here ask for no lines of the next tile.
+NO_LINES = 0, 0
 # Bytes of a row from which on the rows of the next tile are asked for: see `add_long_rows`.
 LONG_ROW = 320
 # The most that a shift may be, in spreads of a column, which are near one. A shift of 64 multiplies what rounding does
@@ -62,17 +64,18 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     # To the end of the last vector.
     scores = zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
     rooms = open_logistic_room(tile_rows, coef)
-    coef_sums, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
+    coef_sums, part = zeros_aligned(coef.shape[1], np.float64), zeros_aligned(coef.shape, coef.dtype)
     loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
         n_rows = tile_rows if start + tile_rows < last else last - start
-        _fill_scores(X, start, n_rows, coef, intercept, scores[0])
+        own = X[start : start + n_rows]
+        _fill_scores(own, coef, intercept, scores)
         if losses is not None:
             loss += turn_logistic_rows(scores[0, :n_rows], losses.samples, losses.kept, start, rooms)
         if curvature is not None:
             turn_products_to_slopes(scores, n_rows, curvature, start)
         total += add_up(scores[0, :n_rows])
-        _add_rows(X, start, n_rows, scores[0], coef_sums, part)
+        _add_rows(own, scores, coef_sums, part)
     if losses is not None:
         losses.values[block] = loss
     _unfold(coef_sums, total, scaling, sums, block)
@@ -80,14 +83,14 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
 
 @kernel(inline=True)
 def _fold(parameters, scaling):
-    """Return coef (width,), with zeros up to the end of the last cache line, and intercept of the columns as they are.
+    """Return coef (1, width) and intercept of the columns as they are, in the type of those of the scaled columns.
 
-    Both are in the type of parameters, those of the scaled columns.
+    Zeros follow coef up to the end of the last cache line.
     """
     given = parameters.coef[0]
-    coef = zeros_aligned(_whole_lines(given.shape[0], given), given.dtype)
+    coef = zeros_aligned((np.int64(1), _whole_lines(given.shape[0], given)), given.dtype)
     for j in range(given.shape[0]):
-        coef[j] = given[j] * scaling.scale[j]
+        coef[0, j] = given[j] * scaling.scale[j]
     intercept = compensated_dot(np.float64(parameters.intercept[0]), given, scaling.shift)
     return coef, given.dtype.type(intercept)
 
@@ -108,40 +111,41 @@ def _whole_lines(n, values):
 
 
 @kernel(reassociate=False, inner=True)
-def _fill_scores(X, start, n_rows, coef, intercept, scores):
-    """Fill scores[i] = coef X[start + i] + intercept for i < n_rows; what stands behind them is overwritten."""
+def _fill_scores(X, coef, intercept, scores):
+    """Fill scores[0, i] = coef X[i] + intercept for the rows i of X; what stands behind them is overwritten."""
     compile_small()
+    own = scores[0]
+    for i in range(own.shape[0]):
+        own[i] = intercept
     if X.strides[1] == X.itemsize:
+        n_rows, zero = X.shape[0], np.int64(0)
         for i in range(0, n_rows, ROWS_READ):
-            score_rows(X, start + i, n_rows - i, coef, intercept, scores, i)
+            score_rows(X, n_rows, i, coef, zero, zero, coef.shape[1], scores, NO_LINES)
         return
-    for i in range(scores.shape[0]):
-        scores[i] = intercept
-    columns = X[start : start + n_rows].T
-    for j in range(0, columns.shape[0], COLUMNS_READ):
-        add_columns(columns, j, columns.shape[0] - j, coef, j, scores)
+    for j in range(0, X.shape[1], COLUMNS_READ):
+        add_columns(X.T, X.shape[1], j, coef[0], own)
 
 
 @kernel(reassociate=False, inner=True)
-def _add_rows(X, start, n_rows, multipliers, sums, part):
-    """Add the sum over i < n_rows of multipliers[i] X[start + i] to sums, float64.
+def _add_rows(X, multipliers, sums, part):
+    """Add the sum over the rows i of X of multipliers[0, i] X[i] to sums, float64.
 
-    multipliers are overwritten with zeros from n_rows on. The rows of a tile are added up in their type before, in
-    part, which is zero then and afterwards.
+    multipliers are overwritten with zeros behind the rows. The rows of a tile are added up in their type before, in
+    part (1, width), which is zero then and afterwards.
     """
     compile_small()
-    for i in range(n_rows, multipliers.shape[0]):
-        multipliers[i] = 0
+    n_rows, factors, own, zero = X.shape[0], multipliers[0], part[0], np.int64(0)
+    for i in range(n_rows, factors.shape[0]):
+        factors[i] = 0
     if X.strides[1] != X.itemsize:
-        columns, zero = X[start : start + n_rows].T, part.dtype.type(0)
-        for j in range(0, columns.shape[0], COLUMNS_READ):
-            score_columns(columns, j, columns.shape[0] - j, multipliers, zero, part, j)
+        for j in range(0, X.shape[1], COLUMNS_READ):
+            score_columns(X.T, X.shape[1], j, multipliers, zero, zero, factors.shape[0], part, NO_LINES)
     elif X.shape[1] * X.itemsize >= LONG_ROW:
         for i in range(0, n_rows, ROWS_READ):
-            add_long_rows(X, start + i, n_rows - i, multipliers, i, part)
+            add_long_rows(X, n_rows, i, factors, own)
     else:
         for i in range(0, n_rows, ROWS_READ):
-            add_short_rows(X, start + i, n_rows - i, multipliers, i, part)
-    for j in range(part.shape[0]):
-        sums[j] += np.float64(part[j])
-        part[j] = 0
+            add_short_rows(X, n_rows, i, factors, own)
+    for j in range(own.shape[0]):
+        sums[j] += np.float64(own[j])
+        own[j] = 0

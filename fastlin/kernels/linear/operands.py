@@ -101,15 +101,10 @@ class Curvature(NamedTuple):
 class Parameters(NamedTuple):
     """The coefficients and intercepts of a linear model, or a direction in their space, in the type computed in."""
 
-    coef: np.ndarray  # (K, d); K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax
-    intercept: np.ndarray  # (K,)
-
-
-class TableParameters(NamedTuple):
-    """The coefficients and intercepts of a linear model, or a direction in their space, for sparse rows, float64."""
-
-    table: np.ndarray  # (d, columns of a table), the coefficients times the scale of their columns
-    intercept: np.ndarray  # (K,), with the shift of the columns in it
+    # (K, d); K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax. For sparse rows a table (d, columns of
+    # a table) of the coefficients times the scale of their columns.
+    coef: np.ndarray
+    intercept: np.ndarray  # (K,); for sparse rows with the shift of the columns in it
 
 
 class BlockSums(NamedTuple):

@@ -16,6 +16,7 @@ from fastlin.kernels.machine.exponential import (
     log_one_plus_part,
 )
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
+from fastlin.kernels.machine.tiles import number_rows
 
 # Rows of one weight have their losses added up as the logarithm of a product, in HALVINGS halvings: the products stay
 # below 2^32, and a logarithm is taken for every 32 rows.
@@ -69,10 +70,7 @@ def turn_logistic_rows(scores, samples, kept, start, rooms):
         for i in range(n_rows):
             targets[i] = labels[i]
         return turn_logistic_scores(scores, own_weights, kept, start, *rooms)
-    numbers = np.empty(n_rows, np.int64)
-    for i in range(n_rows):
-        numbers[i] = start + i
-    return gather_logistic(scores, numbers, samples, kept, start)
+    return gather_logistic(scores, number_rows(start, start + n_rows), samples, kept, start)
 
 
 @kernel(inner=True)
@@ -116,10 +114,8 @@ def turn_logistic_of_lot(scores, n_rows, lot, first, block, start, rooms):
 def _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start):
     """Do `turn_scores_of_lot` for problems of three or more classes."""
     compile_apart()
-    numbers, probabilities = np.empty(n_rows, np.int64), zeros_aligned((n_classes, n_rows), np.float64)
+    numbers, probabilities = number_rows(start, start + n_rows), zeros_aligned((n_classes, n_rows), np.float64)
     kept = Kept(np.empty((0, 0), np.float32), probabilities)
-    for i in range(n_rows):
-        numbers[i] = start + i
     for b in range(lot.labels.shape[0]):
         own = scores[b * n_classes : (b + 1) * n_classes]
         weights = lot.weights[b] if lot.weights.shape[0] > 0 else np.empty(0, lot.weights.dtype)

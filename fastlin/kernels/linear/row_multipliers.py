@@ -6,7 +6,6 @@ more row may hold the intercepts. Everything is computed in float64.
 
 import numpy as np
 
-from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -15,7 +14,7 @@ from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_scores
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
+from fastlin.kernels.machine.tiles import Scaling, load_tile, number_rows, pad_scaling, zeros_padded
 
 
 @kernel
@@ -45,7 +44,7 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
     X = X[0]
     n_rows, n_features = X.shape
     n_classes = multipliers.shape[0]
-    numbers = block_rows(np.int64(0), np.int64(1), n_rows)
+    numbers = number_rows(np.int64(0), n_rows)
     room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
     tile = room[:n_rows]
     sums = zeros_aligned((n_classes, room.shape[1]), np.float64)
@@ -84,19 +83,15 @@ def fill_block_residuals_along(
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
     loss, slope = 0.0, 0.0
     sums[block] = 0
-    numbers = np.empty(tile_rows, np.int64)
     tile = zeros_aligned((n_classes, tile_rows), np.float64)
     end = (block + 1) * n_rows // n_blocks
     for first in range(block * n_rows // n_blocks, end, tile_rows):
         count = tile_rows if first + tile_rows < end else end - first
-        tile_numbers = numbers[:count]
-        for i in range(count):
-            tile_numbers[i] = first + i
         for k in range(n_classes):
             values, intercept = tile[k], scores[n_rows, k] + step * direction[n_rows, k]
             for i in range(count):
                 values[i] = scores[first + i, k] + step * direction[first + i, k] + intercept
-        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, first)
+        loss += turn_scores_to_residuals(tile, number_rows(first, first + count), samples, kept, first)
         for k in range(n_classes):
             values, total, along = tile[k], 0.0, 0.0
             for i in range(count):

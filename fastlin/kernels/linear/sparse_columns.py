@@ -40,12 +40,9 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
         for j in range(count):
             scale, shift = scaling.scale[first + j], scaling.shift[first + j]
             column, entries = product[: chunk_sums.shape[0], first + j], sums[j]
-            if adds:
-                for k in range(column.shape[0]):
-                    column[k] += scale * entries[k] + shift * chunk_sums[k]
-            else:
-                for k in range(column.shape[0]):
-                    column[k] = scale * entries[k] + shift * chunk_sums[k]
+            for k in range(column.shape[0]):
+                own = scale * entries[k] + shift * chunk_sums[k]
+                column[k] = column[k] + own if adds else own
 
 
 @kernel(inner=True)

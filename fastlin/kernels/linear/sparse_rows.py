@@ -21,6 +21,7 @@ from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entries
 from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.tiles import rows_between
 
 # Problems of a lot that are passed over together: a row of their table is a cache line.
 TOGETHER = CACHE_LINE // 8
@@ -50,19 +51,18 @@ def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, c
 
     With Losses these are the residuals s_i dl_i / dscore_k, and the block's place of them takes sum s_i l_i. With a
     Curvature they are s_i p_k (t_k - sum_l p_l t_l), for K = 1 s_i p (1 - p) t, t the scores. X is Compressed by rows,
-    parameters are TableParameters. The block's rows stand at borders[block] to borders[block + 1] of ``rows``, without
-    entries of all rows.
+    parameters are Parameters with a table. The block's rows stand at borders[block] to borders[block + 1] of ``rows``,
+    without entries of all rows.
     """
     loss = 0.0
     sums[block] = 0
-    numbers = np.empty(tile_rows, np.int64)
-    rowwise = zeros_aligned((tile_rows, parameters.table.shape[1]), np.float64)
+    first, last = borders[block], borders[block + 1]
+    numbers = rows_between(rows, first, last)
+    rowwise = zeros_aligned((tile_rows, parameters.coef.shape[1]), np.float64)
     tile = zeros_aligned((parameters.intercept.shape[0], tile_rows), np.float64)
-    for start in range(borders[block], borders[block + 1], tile_rows):
-        stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
-        tile_numbers = numbers[: stop - start]
-        for i in range(stop - start):
-            tile_numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
+    for start in range(first, last, tile_rows):
+        stop = start + tile_rows if start + tile_rows < last else last
+        tile_numbers = numbers[start - first : stop - first]
         _fill_tile(X, tile_numbers, parameters, rowwise, tile)
         if losses is not None:
             loss += turn_scores_to_residuals(tile, tile_numbers, losses.samples, losses.kept, start)
@@ -83,12 +83,13 @@ def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept,
     """
     own, loss = sums[block], 0.0
     own[:] = 0
-    tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
+    first, last = borders[block], borders[block + 1]
+    tile, numbers = zeros_aligned((1, tile_rows), np.float64), rows_between(rows, first, last)
     rooms = open_logistic_room(tile_rows, tile)
-    for start in range(borders[block], borders[block + 1], tile_rows):
-        stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
-        tile_numbers, scores = numbers[: stop - start], tile[0, : stop - start]
-        _fill_logistic_scores(X, rows, start, tile_numbers, coef, intercept, scores)
+    for start in range(first, last, tile_rows):
+        stop = start + tile_rows if start + tile_rows < last else last
+        tile_numbers, scores = numbers[start - first : stop - first], tile[0, : stop - start]
+        _fill_logistic_scores(X, tile_numbers, coef, intercept, scores)
         if losses is not None:
             if rows.shape[0] > 0:
                 loss += gather_logistic(scores, tile_numbers, losses.samples, losses.kept, start)
@@ -102,11 +103,10 @@ def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept,
 
 
 @kernel(inner=True, reassociate=False)
-def _fill_logistic_scores(X, rows, start, numbers, coef, intercept, scores):
-    """Fill numbers[i] with rows[start + i], or start + i where rows has no entries, and scores[i] with its score."""
+def _fill_logistic_scores(X, numbers, coef, intercept, scores):
+    """Fill scores[i] with the score of the row numbers[i]."""
     data, indices, indptr = X
     for i in range(numbers.shape[0]):
-        numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
         scores[i] = dot_entries(data, indices, first, last, coef) + intercept
 
@@ -168,7 +168,7 @@ def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scor
     x_i is the row rows[i] of X, or the row i where rows has no entries. The block's i are those from borders[block] to
     borders[block + 1].
     """
-    table, intercept = parameters.table, parameters.intercept
+    table, intercept = parameters.coef, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
         _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
@@ -195,7 +195,7 @@ def _combine_line(X, line, table, sums, i):
 def _fill_tile(X, numbers, parameters, rowwise, tile):
     """Fill tile[k, i] with the score of class k of the row numbers[i]; rowwise takes them by rows."""
     for i in range(numbers.shape[0]):
-        _combine_line(X, numbers[i], parameters.table, rowwise, i)
+        _combine_line(X, numbers[i], parameters.coef, rowwise, i)
     for k in range(parameters.intercept.shape[0]):
         scores = tile[k]
         for i in range(numbers.shape[0]):

@@ -10,7 +10,7 @@ import numpy as np
 from fastlin.kernels.linear.operands import LevelTile
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.gather import add_named, add_to_named
+from fastlin.kernels.machine.gather import add_rows
 from fastlin.kernels.machine.instructions import compile_apart, compile_small, read_at
 from fastlin.kernels.machine.tiles import follow_each_other, load_tile, pad_scaling, zeros_padded
 
@@ -38,7 +38,7 @@ def add_level_scores(levels, numbers, tile, scores):
     rowwise[:] = 0
     for c in range(levels.columns.shape[0]):
         _read_codes(levels.columns[c], numbers, follow, tile.codes[c])
-        add_named(levels.table, tile.codes[c], n_rows, rowwise)
+        add_rows(levels.table, tile.codes[c], n_rows, rowwise, True)
     for k in range(scores.shape[0]):
         s = scores[k]
         for i in range(n_rows):
@@ -54,7 +54,7 @@ def add_to_levels(scores, n_rows, tile):
         for i in range(n_rows):
             rowwise[i, k] = s[i]
     for c in range(tile.codes.shape[0]):
-        add_to_named(rowwise, tile.codes[c], n_rows, tile.sums)
+        add_rows(rowwise, tile.codes[c], n_rows, tile.sums, False)
 
 
 @kernel(reassociate=False)
@@ -84,7 +84,7 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
         follow = follow_each_other(numbers)
         for c in range(codes.shape[0]):
             _read_codes(columns[c], numbers, follow, codes[c])
-            add_to_named(weighted, codes[c], stop - start, sums)
+            add_rows(weighted, codes[c], stop - start, sums, False)
         _add_pairs(codes, weights, own)
     for f in range(cross.shape[0]):
         for j in range(n_numbers + 1):

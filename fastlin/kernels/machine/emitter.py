@@ -232,3 +232,19 @@ class RowReader:
                 x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
             vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
         return vectors
+
+    def walk(self, first, last, body):
+        """Emit the loop over the vectors of the columns from first to last, and what is left behind whole vectors.
+
+        ``body`` takes the number of a vector, its first column, and how many columns are left there, else None.
+        """
+        builder, lanes = self._emit.builder, self._emit.lanes
+        whole = builder.and_(self.n_features, first.type(-lanes))
+        end = builder.select(builder.icmp_signed("<", whole, last), whole, last)
+        count = builder.udiv(builder.sub(end, first), first.type(lanes))
+        with cgutils.for_range(builder, count) as loop:
+            body(loop.index, builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
+        left = builder.sub(self.n_features, end)
+        is_part = builder.and_(builder.icmp_signed("<", end, last), builder.icmp_signed(">", left, first.type(0)))
+        with builder.if_then(is_part):
+            body(count, end, left)

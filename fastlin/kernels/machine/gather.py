@@ -207,8 +207,12 @@ def _addition(lanes):
 _add_vector, _add_half, _add_number = _addition(LANES), _addition(HALF), _addition(1)
 
 
-@kernel(inline=True)
-def _add_rows(source, codes, n_rows, target, gathers):
+@kernel(inner=True)
+def add_rows(source, codes, n_rows, target, gathers):
+    """Add source[codes[i]] to target[i] for i < n_rows where it ``gathers``, else source[i] to target[codes[i]].
+
+    Both tables have the columns of `zeros_table`.
+    """
     width = target.shape[1]
     if width == 1:
         _add_number(source, codes, n_rows, target, gathers, 0)
@@ -217,15 +221,3 @@ def _add_rows(source, codes, n_rows, target, gathers):
     else:
         for k in range(0, width, LANES):
             _add_vector(source, codes, n_rows, target, gathers, k)
-
-
-@kernel(inner=True)
-def add_named(source, codes, n_rows, target):
-    """Add source[codes[i]] to target[i] for i < n_rows; both tables have the columns of `zeros_table`."""
-    _add_rows(source, codes, n_rows, target, True)
-
-
-@kernel(inner=True)
-def add_to_named(source, codes, n_rows, target):
-    """Add source[i] to target[codes[i]] for i < n_rows; both tables have the columns of `zeros_table`."""
-    _add_rows(source, codes, n_rows, target, False)

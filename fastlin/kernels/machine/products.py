@@ -11,7 +11,17 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP, lines_in_step
-from fastlin.kernels.machine.tiles import Scaling, load_tile, no_scaling, pad_columns, pad_scaling, zeros_padded
+from fastlin.kernels.machine.tiles import (
+    MAX_TILE_ROWS,
+    Scaling,
+    is_turned,
+    load_tile,
+    no_scaling,
+    pad_columns,
+    pad_scaling,
+    transpose_tile,
+    zeros_padded,
+)
 
 # Scores pass over at most CHUNK_BYTES of each row: five classes, the scaling and four rows of it, of X and of the
 # tile, fit into the first-level cache.
@@ -28,44 +38,59 @@ class Tile(NamedTuple):
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), of the rows, which kernels overwrite
     ahead: np.ndarray  # int64, the list of the memory that the next tile is read from
+    turned: np.ndarray  # (width, tile rows), the columns of the rows; without entries they are not turned
+
+
+_is_turned = kernel(is_turned, inline=True)
 
 
 @kernel(inner=True)
-def open_tile(coef, scaling, tile_rows):
-    """Return a Tile of ``tile_rows`` rows for coef (K, d)."""
+def open_tile(coef, scaling, tile_rows, turns):
+    """Return a Tile of ``tile_rows`` rows for coef (K, d), turned if it ``turns`` and `is_turned` says so."""
     compile_small()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows))
+    turns &= _is_turned(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    turned = zeros_aligned((rows.shape[1] if turns else 0, tile_rows), coef.dtype)
+    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows), turned)
 
 
 @kernel(inner=True)
 def open_tile_to_read(X, coef, tile_rows):
-    """Return a Tile for `read_and_multiply`, which needs no rows where a row of X is one piece of memory."""
+    """Return a Tile to read X, which needs no rows where a row of X is one piece of memory; they are not turned."""
     compile_small()
-    n_rows = 0 if X.strides[1] == X.itemsize else tile_rows
-    rows = zeros_padded(n_rows, coef.shape[1], coef.dtype)
-    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    return Tile(rows, no_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows))
+    rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
+    scores, turned = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
+    return Tile(rows, no_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows), turned)
 
 
 @kernel(reassociate=False, inner=True)
-def load_and_multiply(X, numbers, start, stop, intercept, tile):
+def load_and_multiply(X, numbers, start, stop, intercept, tile, reads=None):
     """Load the rows ``numbers[start:stop]`` of X into the tile; fill its scores[k, i] = coef[k] rows[i] + intercept[k].
 
     Where a row of X is one piece of memory, the products of the first classes read it themselves. Rows and scores are
     overwritten to the end of the last group of rows. Meanwhile the memory of the rows from ``stop`` on is asked for.
+    If it ``reads``, X is taken as it is, and such rows are not stored: None leaves that out of what is compiled.
     """
     compile_small()
-    rows, scaling, coef, scores, ahead = tile
+    rows, scaling, coef, scores, ahead, turned = tile
     n_classes, width = coef.shape
     n_rows, zero = stop - start, np.int64(0)
     list_rows(X, numbers, stop, ahead)
     numbers = numbers[start:stop]
     fill_rows(intercept, scores)
-    if X.strides[1] != X.itemsize:
+    # All rows of a tile are turned, also where few are left.
+    turns = turned.shape[0] > 0 and 2 * n_rows > turned.shape[1]
+    if turns or X.strides[1] != X.itemsize:
         load_tile(X, numbers, scaling, rows)
-        add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
+        if turns:
+            transpose_tile(rows, n_rows, X.shape[1], turned)
+            add_product(turned, X.shape[1], coef, scores, ahead)
+        else:
+            add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
+        return
+    if reads is not None:
+        add_scores(X, numbers, n_rows, coef, zero, scores, ahead)
         return
     count, lanes = _classes_together(n_classes), VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
@@ -85,22 +110,6 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile):
                     X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows
                 )
     add_scores(rows, n_rows, n_rows, coef, count, scores, ahead)
-
-
-@kernel(reassociate=False, inner=True)
-def read_and_multiply(X, numbers, start, stop, intercept, tile):
-    """Fill the scores of the tile as `load_and_multiply`, of X as it is; rows in one piece of memory are not stored."""
-    compile_small()
-    rows, scaling, coef, scores, ahead = tile
-    n_rows, zero = stop - start, np.int64(0)
-    list_rows(X, numbers, stop, ahead)
-    numbers = numbers[start:stop]
-    fill_rows(intercept, scores)
-    if X.strides[1] == X.itemsize:
-        add_scores(X, numbers, n_rows, coef, zero, scores, ahead)
-    else:
-        load_tile(X, numbers, scaling, rows)
-        add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
 
 
 _lines_in_step = kernel(lines_in_step, inline=True)

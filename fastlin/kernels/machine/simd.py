@@ -23,12 +23,12 @@ WIDE_LINES = 4
 
 
 def lines_in_step(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return how many cache lines a loop of `_multiplication` asks for in each step, by the bytes of entries."""
+    """Return how many cache lines a loop of `multiplication` asks for in each step, by the bytes of entries."""
     return LOADED_ROWS if n_classes == 1 else WIDE_LINES if X_bytes > coef_bytes else 1
 
 
-def _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows):
-    """Return the pointers to the rows that `_multiplication` takes at i."""
+def row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows):
+    """Return the pointers to the rows that `multiplication` takes at i."""
     builder = emit.builder
     in_order = isinstance(numbers_type, types.Integer)
     count = numbers if in_order else emit.shape(numbers_type, numbers)[0]
@@ -43,34 +43,35 @@ def _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows):
 
 
 def _read_rows(X, numbers, i, n_rows, first, last):
-    """Return some columns of the rows that `_multiplication` takes at i."""
+    """Return some columns of the rows that `multiplication` takes at i."""
     numbers = np.arange(numbers) if np.ndim(numbers) == 0 else numbers
     return X[numbers[np.minimum(np.arange(i, i + n_rows), len(numbers) - 1)], first:last]
 
 
-def _multiplication(n_rows, n_classes, stores=False):
+def multiplication(n_rows, n_classes, stores=False, prefetches=True):
     """Make the loop that adds the products of n_rows rows of X and n_classes classes, from k on, to their scores.
 
     The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. An
     integer in the place of numbers is the number of X's first rows that are meant. X has its columns next to each
     other. The products are over the columns from first to last, whole vectors, and the padding up to the last one. A
     loop that ``stores`` also scales and shifts the rows, and fills the tile with them, which saves a fifth of the pass.
+    One that ``prefetches`` asks for ``lines``, an address and the bytes to the next.
     """
 
     def generate(context, builder, kinds, arguments):
         X_type, numbers_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
         X, numbers, i, coef, k, first, last, scores, lines, *kept = arguments
         emit = Emitter(context, builder, coef_type.dtype)
-        zero, lanes = first.type(0), first.type(emit.lanes)
+        zero = first.type(0)
         reader = RowReader(emit, X_type, X, *(others[0], kept[0]) if stores else ())
-        sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
+        sources = row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
         targets = [emit.pointer(others[1], kept[1], i, zero, row_step=r) for r in range(n_rows if stores else 0)]
         classes = [emit.pointer(coef_type, coef, k, zero, row_step=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
         address, step = cgutils.unpack_tuple(builder, lines)
-        n_lines = lines_in_step(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth)
+        n_lines = lines_in_step(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth) if prefetches else 0
 
-        def multiply(index, j, left=None):
+        def multiply(index, j, left):
             for line in range(n_lines):
                 place = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
                 emit.prefetch(builder.add(address, builder.mul(place, step)))
@@ -79,15 +80,7 @@ def _multiplication(n_rows, n_classes, stores=False):
                 emit.store(vector, builder.gep(target, [j]))
             emit.add_products(x, [emit.load(weights, j) for weights in classes], sums)
 
-        features = builder.and_(reader.n_features, first.type(-emit.lanes))
-        end = builder.select(builder.icmp_signed("<", features, last), features, last)
-        count = builder.udiv(builder.sub(end, first), lanes)
-        with cgutils.for_range(builder, count) as loop:
-            multiply(loop.index, builder.add(first, builder.mul(loop.index, lanes)))
-        left = builder.sub(reader.n_features, end)
-        partial = builder.and_(builder.icmp_signed("<", end, last), builder.icmp_signed(">", left, zero))
-        with builder.if_then(partial):
-            multiply(count, end, left)
+        reader.walk(first, last, multiply)
         emit.add_to_scores(sums, scores_type, scores, k, i)
 
     def read(X, numbers, i, coef, k, first, last, scores, lines):
@@ -209,12 +202,12 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = _multiplication(4, CLASSES_TOGETHER, stores=True)
-load_and_multiply_4_rows_3_classes = _multiplication(4, 3, stores=True)
-load_and_multiply_8_rows_1_class = _multiplication(8, 1, stores=True)
-multiply_4_rows = _multiplication(4, CLASSES_TOGETHER)
-multiply_4_rows_3_classes = _multiplication(4, 3)
-multiply_8_rows_1_class = _multiplication(8, 1)
+load_and_multiply_4_rows = multiplication(4, CLASSES_TOGETHER, stores=True)
+load_and_multiply_4_rows_3_classes = multiplication(4, 3, stores=True)
+load_and_multiply_8_rows_1_class = multiplication(8, 1, stores=True)
+multiply_4_rows = multiplication(4, CLASSES_TOGETHER)
+multiply_4_rows_3_classes = multiplication(4, 3)
+multiply_8_rows_1_class = multiplication(8, 1)
 add_4_vectors = _accumulation(4, CLASSES_TOGETHER)
 add_4_vectors_3_classes = _accumulation(4, 3)
 add_4_vectors_1_class = _accumulation(4, 1)

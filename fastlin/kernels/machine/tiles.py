@@ -13,7 +13,7 @@ from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
-from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
 TILE_BYTES = 300_000
@@ -32,8 +32,19 @@ class Scaling(NamedTuple):
     shift: np.ndarray
 
 
+def is_turned(n_features: int, n_classes: int) -> bool:
+    """Say whether scores are sums over the columns of a tile as rows.
+
+    Sums over the lanes of vectors take most of a pass where each has few columns: 20,000 x 50 with 1,000 classes takes
+    1.4 times as long in float32 with them, 20,000 x 20 with 10 classes 1.2.
+    """
+    return n_classes > CLASSES_TOGETHER and 2 * n_classes >= n_features
+
+
 def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
     """Return the rows of a tile: whole groups, from the shape alone."""
+    if is_turned(n_features, n_classes):
+        return MAX_TILE_ROWS
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
     return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP
 
@@ -84,6 +95,22 @@ def no_scaling(tile):
     scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
     scale[:] = 1
     return Scaling(scale, shift)
+
+
+@kernel(inner=True)
+def number_rows(first, last):
+    """Return the numbers from first to last - 1, of rows that follow each other."""
+    compile_small()
+    numbers = zeros_aligned(last - first, np.int64)
+    for i in range(last - first):
+        numbers[i] = first + i
+    return numbers
+
+
+@kernel(inline=True)
+def rows_between(rows, first, last):
+    """Return rows[first:last]; without entries ``rows`` are all rows."""
+    return rows[first:last] if rows.shape[0] > 0 else number_rows(first, last)
 
 
 @kernel(inline=True)
@@ -139,3 +166,13 @@ def _scale_column(x, scaling, j, scaled):
     scale, shift = scaling.scale[j], scaling.shift[j]
     for i in range(x.shape[0]):
         scaled[i] = scaling.scale.dtype.type(x[i]) * scale + shift
+
+
+@kernel(inner=True)
+def transpose_tile(tile, n_rows, n_columns, columns):
+    """Fill columns[j, i] = tile[i, j] for i < n_rows and j < n_columns, in squares of whole vectors."""
+    compile_small()
+    lanes = VECTOR_BYTES // tile.itemsize
+    for i in range(0, n_rows, lanes):
+        for j in range(0, n_columns, lanes):
+            simd.transpose_square(tile, i, j, columns, j, i)

@@ -6,7 +6,6 @@ computes the products with coefficients. Sums over rows are float64, with a row 
 
 import numpy as np
 
-from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
     exponentiate_below,
@@ -18,6 +17,7 @@ from fastlin.kernels.linear.residuals import (
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponential, exponential_less_one
+from fastlin.kernels.machine.tiles import number_rows
 from fastlin.kernels.networks.minibatches import find_right, nothing_kept
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
@@ -150,7 +150,7 @@ def fill_block_residuals(
     n_rows, n_targets = last - first, last - first if has_targets else 0
     own_weights = weights[first:last] if weights.shape[0] > 0 else weights
     turned = _add_intercept(scores[first:last], intercept)
-    numbers, right = block_rows(np.int64(0), np.int64(1), n_rows), zeros_aligned(n_rows, np.int64)
+    numbers, right = number_rows(np.int64(0), n_rows), zeros_aligned(n_rows, np.int64)
     own_labels, own_right = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
     kept, no_offsets, loss = nothing_kept(), zeros_aligned((0, 0), np.float64), 0.0
     if is_independent or n_classes == 1:

@@ -7,20 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.operands import Kept, Samples
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_apart
+from fastlin.kernels.machine.instructions import add_freely, compile_apart
 from fastlin.kernels.machine.products import (
     add_product,
     load_and_multiply,
     open_tile,
     open_tile_to_read,
-    read_and_multiply,
 )
-from fastlin.kernels.machine.tiles import no_scaling, pad_columns
+from fastlin.kernels.machine.tiles import no_scaling, number_rows, pad_columns
 
 
 class MomentumState(NamedTuple):
@@ -79,7 +77,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     X = X[0]
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape
-    tile = open_tile(w.T, no_scaling(w.T), tile_rows)
+    tile = open_tile(w.T, no_scaling(w.T), tile_rows, True)
     coef, scores = tile.coef, tile.scores
     v, g = pad_columns(state.velocity.T), zeros_aligned(coef.shape, np.float64)
     batch = open_batch(n_classes, tile_rows)
@@ -95,7 +93,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
         squares, total = 0.0, batch.sums[1]
         if total > 0:
             for k in range(n_classes):
-                squares += _update(coef[k], g[k], v[k], total, rule)
+                squares += update(coef[k], g[k], v[k], total, rule, True)
             add_to_mean(coef, state.mean)
         finish_batch(batch, measured, step - first, squares, rule, state)
     multiply_all(state.mean, 1.0 / max(state.counts[1], 1))
@@ -159,17 +157,21 @@ def nothing_kept():
 
 
 @kernel(inline=True)
-def _update(w, g, v, total, rule):
-    """Set g = g / total + l2 w, v = momentum v + gradient_part g, w -= velocity_part v; return the old w' w."""
+def update(w, g, v, total, rule, keeps_gradient):
+    """Set g = g / total + l2 w, v = momentum v + gradient_part g, w -= velocity_part v; return the old w' w.
+
+    Where the gradient is not kept, g becomes zero.
+    """
     type_of = w.dtype.type
     part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
     gradient_part, velocity_part = type_of(rule.gradient_part), type_of(rule.velocity_part)
     squares = 0.0
     for j in range(w.shape[0]):
-        squares += np.float64(w[j]) * np.float64(w[j])
-        g[j] = type_of(g[j]) * part + l2 * w[j]
-        v[j] = momentum * v[j] + gradient_part * type_of(g[j])
+        squares = add_freely(squares, np.float64(w[j]) * np.float64(w[j]))
+        slope = type_of(g[j]) * part + l2 * w[j]
+        v[j] = momentum * v[j] + gradient_part * slope
         w[j] -= velocity_part * v[j]
+        g[j] = np.float64(slope) if keeps_gradient else 0.0
     return squares
 
 
@@ -198,7 +200,7 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
     out.
     """
     X, n_classes = X[0], coef.shape[0]
-    rows = block_rows(block, n_blocks, X.shape[0])
+    rows = number_rows(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
     nothing = zeros_aligned((0, 0), np.float64)
     samples = Samples(rows, labels, zeros_aligned(0, np.float64), nothing, nothing)
@@ -211,7 +213,7 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         numbers = rows[start:stop]
-        read_and_multiply(X, rows, start, stop, intercept, tile)
+        load_and_multiply(X, rows, start, stop, intercept, tile, True)
         find_right(scores, numbers, labels, right)
         for i in range(stop - start):
             correct += right[i]

@@ -9,7 +9,14 @@ import numpy as np
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_entries, dot_entries
-from fastlin.kernels.networks.minibatches import add_to_mean, finish_batch, measure_rows, multiply_all, open_batch
+from fastlin.kernels.networks.minibatches import (
+    add_to_mean,
+    finish_batch,
+    measure_rows,
+    multiply_all,
+    open_batch,
+    update,
+)
 
 
 @kernel(reassociate=False)
@@ -30,7 +37,7 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
             _add_gradient(X, numbers, scores, g)
         total = batch.sums[1]
         if total > 0:
-            squares = _change_weights(w.ravel(), g.ravel(), v.ravel(), total, rule)
+            squares = update(w.ravel(), g.ravel(), v.ravel(), total, rule, False)
             add_to_mean(w.T, state.mean)
         finish_batch(batch, measured, step - first, squares, rule, state)
     multiply_all(state.mean, 1.0 / max(state.counts[1], 1))
@@ -71,21 +78,3 @@ def _add_gradient(X, numbers, residuals, g):
                 x, j = np.float64(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])
                 for k in range(n_classes):
                     g[j, k] += x * np.float64(residuals[k, i])
-
-
-@kernel(inner=True)
-def _change_weights(w, g, v, total, rule):
-    """Set v = momentum v + gradient_part (g / total + l2 w), take velocity_part v from w, and set g to zero.
-
-    Return the sum of the squares of w before it. All are of shape (d K,).
-    """
-    kind = w.dtype.type
-    part, l2, momentum = kind(1.0 / total), kind(rule.l2), kind(rule.momentum)
-    gradient_part, velocity_part = kind(rule.gradient_part), kind(rule.velocity_part)
-    squares = 0.0
-    for j in range(w.shape[0]):
-        squares += np.float64(w[j]) * np.float64(w[j])
-        v[j] = momentum * v[j] + gradient_part * (kind(g[j]) * part + l2 * w[j])
-        w[j] -= velocity_part * v[j]
-        g[j] = 0
-    return squares

@@ -10,7 +10,7 @@ from fastlin.kernels.linear import dense_rows, logistic_rows, residuals
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import run_blocks
-from fastlin.kernels.machine.tiles import Scaling
+from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
 NONE = np.empty(0, np.int64)
 # What the package computes in: narrow numbers in either type, float64 also in float32 while it is far from the minimum.
@@ -79,8 +79,10 @@ def assert_naive(found, x, magnitudes, labels, weights, coef, intercept, eps):
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_pass_agrees_with_naive(types, n_classes):
     dtype, kind, scale_kind = TYPES[types]
-    # The last has more features than one chunk of a product, and more rows than tiles and than are summed in one part.
-    for n, d, n_blocks in [(1, 1, 1), (13, 17, 2), (9, 33, 1), (300, 900, 7) if COMPILED else (40, 300, 2)]:
+    # The third has whole tiles of few columns, and a tile of few rows; the last more features than one chunk of a
+    # product, and more rows than tiles and than are summed in one part.
+    shapes = [(1, 1, 1, 16), (13, 17, 2, 16), (290, 13, 2, MAX_TILE_ROWS), (9, 33, 1, 16)]
+    for n, d, n_blocks, tile_rows in [*shapes, (300, 900, 7, 16) if COMPILED else (40, 300, 2, 16)]:
         X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
         generator = np.random.default_rng(d)
         scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
@@ -88,7 +90,8 @@ def test_pass_agrees_with_naive(types, n_classes):
         coef, intercept = round_to(coef, kind), round_to(intercept, kind)
         x, shift = X.astype(float) * scale, scaling.shift.astype(float)
         given = labels, weights, coef, intercept
-        results = [run_pass(layout, *given, kind, scaling, n_blocks=n_blocks) for layout in (X, np.asfortranarray(X))]
+        options = {"n_blocks": n_blocks, "tile_rows": tile_rows}
+        results = [run_pass(layout, *given, kind, scaling, **options) for layout in (X, np.asfortranarray(X))]
         for found in results:
             assert_naive(found, x + shift, np.abs(x) + np.abs(shift), *given, np.finfo(kind).eps)
         # Every layout gives the same.

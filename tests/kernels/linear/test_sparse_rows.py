@@ -9,7 +9,7 @@ from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Samples, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Parameters, Samples
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -41,7 +41,7 @@ class SparseProblem:
     def fill_table(self):
         table, shifts = gather.zeros_table(self.d, self.K), np.full((2, self.K), np.nan)
         run_blocks(sparse_rows.fill_block_table, 2, self.coef, self.scaling, table, shifts)
-        return TableParameters(table, self.intercept + shifts.sum(axis=0))
+        return Parameters(table, self.intercept + shifts.sum(axis=0))
 
     def evaluate(self, cuts, rows):
         """Return loss, gradient, intercept gradient and probabilities, of ranges of rows one after the other."""
@@ -105,7 +105,7 @@ def test_scores_and_best_class(n_classes):
 def test_of_equal_scores_the_first_class_is_best(intercept, first):
     best, K = np.full(2, -1), len(intercept)
     rows = Compressed(np.ones(1), np.zeros(1, np.int32), np.array([0, 1, 1], np.int32))
-    fill_scores(rows, TableParameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best)
+    fill_scores(rows, Parameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best)
     assert (best == first).all()
 
 
@@ -159,7 +159,7 @@ def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
     table[:, :n_classes] = generator.normal(size=(90, n_classes))
     scores, product = np.full((2, n_classes), np.nan), np.full((n_classes, 3), np.nan)
     second = np.array([1, 2])
-    no_numbers, parameters = np.empty(0, np.int64), TableParameters(table, np.zeros(n_classes))
+    no_numbers, parameters = np.empty(0, np.int64), Parameters(table, np.zeros(n_classes))
     sparse_rows.fill_block_sparse_scores(0, 1, X, no_numbers, second, parameters, scores, no_numbers)
     np.testing.assert_allclose(scores[1], row @ table[:, :n_classes], rtol=1e-12)
     unscaled = Scaling(np.ones(2), np.zeros(2))

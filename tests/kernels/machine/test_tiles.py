@@ -11,7 +11,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows
+from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, is_turned
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
 
@@ -80,6 +80,7 @@ def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
 def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
     rows = count_tile_rows(n_features, n_classes, 8)
     assert ROW_GROUP <= rows <= MAX_TILE_ROWS and rows % ROW_GROUP == 0
+    assert rows == MAX_TILE_ROWS or not is_turned(n_features, n_classes)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
