@@ -42,8 +42,6 @@ REFERENCE_TOL = 1e-12
 SECONDS, MANY_SECONDS = 60.0, 900.0
 # The parts of the seconds of a problem after which no library loads any longer, the curves end, and the last turns end.
 LOADED, CLIMBED, TURNED = 0.5, 0.75, 0.95
-# The seconds that a library may take to load again after a fit that was stopped.
-RELOAD_LIMIT = 120.0
 QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because those of OpenBLAS keep the cores busy for a while.
 PAUSE = 0.1
@@ -167,7 +165,7 @@ def _compete(problem, test, processes, pool, folder, settings, end):
     paths = f"{place}/rows", f"{place}/sample"
     for path, each in zip(paths, (problem, sample), strict=True):
         joblib.dump(each, path)
-    entrants = [_Entrant(name, *paths, process) for name, process in processes.items()]
+    entrants = [_Entrant(name, *paths, process, turned) for name, process in processes.items()]
     ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
     settings.notify(f"{problem.name}, libraries on a sample")
     left_out = _admit(pool, entrants, sample, loaded)
@@ -269,10 +267,10 @@ def _take_turns(ours, entrants, end):
 class _Entrant:
     """A contender with the process of its library, the points of its curve, and after how long or why it ended."""
 
-    def __init__(self, name, rows, sample, process):
+    def __init__(self, name, rows, sample, process, end=np.inf):
         self.name, self.contender, self.rows, self.sample = name, CONTENDERS[name], rows, sample
         self.points, self.stopped, self.failed, self.spent = [], None, None, 0.0
-        self._process = process
+        self._process, self._end = process, end
         # A peer may be faster on one thread, as BLAS on small products is.
         self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
 
@@ -286,10 +284,14 @@ class _Entrant:
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
+    def _limit(self, seconds):
+        """Return the seconds after which a call is stopped; fastlin is never stopped, and has always a point."""
+        return None if self.name == "fastlin" else max(0.0, seconds)
+
     def try_sample(self, end):
-        """Return the model of a fit of the sample that ends in time, or the error; fastlin is never stopped."""
+        """Return the model of a fit of the sample that ends in time, or the error."""
         try:
-            return self.fit_sample(None if self.name == "fastlin" else max(0.0, end - perf_counter()))
+            return self.fit_sample(self._limit(end - perf_counter()))
         except TimeoutError:
             return TimeoutError("it was not ready when the race began")
         except ENDINGS as error:
@@ -299,7 +301,9 @@ class _Entrant:
         """Return whether there is another fit, which will probably not exceed the budget."""
         if rung >= len(self.contender.efforts) or self.stopped is not None or self.failed is not None:
             return False
-        last = self.points[-1] if self.points else {"objective": np.inf, "seconds": 0.0}
+        if not self.points:
+            return self.name == "fastlin" or budget > 0
+        last = self.points[-1]
         return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= budget - self.spent
 
     def find_point(self, excess):
@@ -310,8 +314,8 @@ class _Entrant:
     def fit(self, effort, n_threads, n_repeats, limit):
         """Return the seconds of fits of the rows and the model; a library that has to be loaded anew loads first."""
         if not self._process.has_answered:
-            self.fit_sample(RELOAD_LIMIT)
-        stopped_after, begin = None if self.name == "fastlin" else max(0.0, limit), perf_counter()
+            self.fit_sample(self._limit(self._end - perf_counter()))
+        stopped_after, begin = self._limit(limit), perf_counter()
         try:
             return self.call(solve, self.rows, effort, n_threads, n_repeats, limit, seconds=stopped_after)
         finally:

@@ -92,8 +92,11 @@ LEFT_OUT = {
 def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(contenders, monkeypatch):
     monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
     given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
-    for name, fit in {**given, "cyanure": fail_on_many_rows, "scikit-learn-intelex": sleep_on_many_rows}.items():
+    for name, fit in {**given, "cyanure": fail_on_many_rows}.items():
         contenders[name] = replace(CONTENDERS[name], fit=fit, package="scikit-learn", module="sklearn")
+    # Its process is killed, which the others of a library would have to load again.
+    slow = replace(CONTENDERS["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
+    contenders["scikit-learn-intelex"] = slow
     results = run_synthetic()
     (problem,) = results.series["problems"]
     assert problem["points"].keys() == contenders.keys() - LEFT_OUT.keys()
@@ -225,14 +228,14 @@ def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdi
 
 def test_a_race_ends_in_time(contenders, monkeypatch):
     monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="scikit-learn", module="sklearn")
+    contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     posed = peers.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
     results = peers.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
     # fastlin and the start of a process may take longer where the machine is busy.
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
-    assert "torch" in problem["stopped"]
+    assert problem["budget"] == 0 or "torch" in problem["stopped"]
     assert problem["budget"] <= 12.0 * peers.CLIMBED / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
