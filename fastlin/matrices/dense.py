@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, join_column_statistics
-from fastlin.kernels.linear.columnwise import TiledRows, fill_block_sums
+from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -34,6 +34,7 @@ from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Sampl
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import companion
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import (
@@ -93,6 +94,11 @@ class DenseMatrix(Matrix):
         super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
         self._X, self.layers = X, any_layout(X)
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
+
+    @cached_property
+    def longest_row(self) -> int:
+        """The most entries that are added one after the other: four lanes at least share the others."""
+        return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """See `Matrix.measure`."""
@@ -349,6 +355,7 @@ class ColumnPasses(DensePasses):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
         self._tiles: TiledRows | None = None
+        self.longest_sum = sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
         """Return the columns, scaled, centred and followed by one of this number, with the samples; the copy is kept.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, Lot, Samples
-from fastlin.kernels.machine.threads import add_blocks
+from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -245,6 +245,8 @@ class Passes:
         self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
+        # The most additions that a term of a sum over the rows goes through, in any order.
+        self.longest_sum = self._n_rows + MAX_BLOCKS
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.

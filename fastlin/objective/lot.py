@@ -82,9 +82,9 @@ class SharedRows:
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
         self.offsets = None if offsets is None else samples.offsets[:, 0]
         self.offset_size = float(np.abs(samples.offsets).max(initial=0.0))
-        self.roundings = Roundings.of(n, matrix.longest_row, K)
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.n_together * K)
+        self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
         # The curvature of the penalty by each parameter where l2 is one, and the threshold where l1 is one.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)

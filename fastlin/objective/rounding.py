@@ -32,11 +32,11 @@ class Roundings(NamedTuple):
     sum: float  # of a sum of their products with a column
 
     @classmethod
-    def of(cls, n_rows: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
-        """Return the roundings of passes over n_rows rows, whose longest has so many entries."""
+    def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
+        """Return the roundings of passes with sums of so many terms over rows of so many entries."""
         of_row = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
         # The products, the scaled and shifted column, and the intercept.
-        of_score, of_sum = longest_row + 4, n_rows + MAX_BLOCKS + of_row
+        of_score, of_sum = longest_row + 4, longest_sum + of_row
         return cls(gamma(of_score), gamma(of_row), gamma(of_sum), gamma(of_sum + of_score))
 
 
