@@ -38,7 +38,7 @@ def choose_pictures(machines):
                 records = {"machine": machine["machine"], "record": record}
                 pictures[f"{name}-{record['kind']}.png"] = DRAWN[record["kind"]], records
         problems = list_tried(machine)
-        if problems:
+        if len(problems) >= LEAST_PROBLEMS:
             pictures[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
     return pictures
 
