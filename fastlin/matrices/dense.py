@@ -46,7 +46,7 @@ from fastlin.kernels.machine.threads import (
     cut_work,
     run_blocks,
 )
-from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows
+from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows, is_turned
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
@@ -97,7 +97,7 @@ class DenseMatrix(Matrix):
 
     @cached_property
     def longest_row(self) -> int:
-        """The most entries that are added one after the other: four lanes at least share the others."""
+        """The most entries that are added one after the other: the lanes of a vector share the others."""
         return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -246,6 +246,18 @@ class DensePasses(Passes):
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
             self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
 
+    @property
+    def longest_row(self) -> int:
+        """See `Passes.longest_row`; no lanes share the columns of a turned tile."""
+        K, size = self.shape
+        return size - 1 if is_turned(size - 1, K) else super().longest_row
+
+    @property
+    def longest_sum(self) -> int:
+        """See `Passes.longest_sum`: the rows of a tile, the tiles of a block, and the blocks."""
+        tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
+        return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
+
     def _run(self, parameters, total, losses, curvature, lot=None):
         precision, sums = parameters.dtype.type, self._sums
         if len(parameters) < len(sums.intercept[0]):
@@ -355,7 +367,16 @@ class ColumnPasses(DensePasses):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
         self._tiles: TiledRows | None = None
-        self.longest_sum = sum(count_tiles(self._n_rows, self.shape[1]))
+
+    @property
+    def longest_row(self) -> int:
+        """See `Passes.longest_row`."""
+        return self._matrix.longest_row
+
+    @property
+    def longest_sum(self) -> int:
+        """See `Passes.longest_sum`: the rows of a tile, and the tiles."""
+        return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
         """Return the columns, scaled, centred and followed by one of this number, with the samples; the copy is kept.

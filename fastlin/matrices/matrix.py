@@ -245,8 +245,16 @@ class Passes:
         self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
-        # The most additions that a term of a sum over the rows goes through, in any order.
-        self.longest_sum = self._n_rows + MAX_BLOCKS
+
+    @property
+    def longest_row(self) -> int:
+        """The most additions that a product of a row goes through, but for its intercept."""
+        return self._matrix.longest_row
+
+    @property
+    def longest_sum(self) -> int:
+        """The most additions that a term of a sum over the rows goes through, in any order."""
+        return self._n_rows + MAX_BLOCKS
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.

@@ -17,6 +17,7 @@ from scipy import sparse
 
 from fastlin.kernels.linear.logistic_rows import allows_folding
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
@@ -52,10 +53,6 @@ class PiecewiseMatrix(Matrix):
         super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MOST_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
-    def select(self, rows: IntArray) -> tuple[Matrix, IntArray]:
-        """See `Matrix.select`; the rows are copied into memory, so no row numbers remain."""
-        return self.take(rows), rows[:0]
-
 
 class PiecewisePasses(Passes):
     """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms."""
@@ -66,6 +63,12 @@ class PiecewisePasses(Passes):
             self.shift_roundings, self.gram_lengths = matrix.shift_roundings, measure_gram_lengths(scaling.shift)
         elif n_rows_coef == 1 and allows_folding(*scaling, np.float64):
             self.shift_roundings = 2.0
+
+    @property
+    def longest_sum(self) -> int:
+        """See `Passes.longest_sum`: the rows of a piece, its blocks, and the pieces."""
+        pieces = self._matrix.pieces
+        return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """See `Passes.hessian_product`; `Rows.curved_at` returns the last argument."""

@@ -274,6 +274,11 @@ class TablePasses(Passes):
         self.gram_lengths = np.ones(self.shape[1] - 1)
         self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
 
+    @property
+    def longest_sum(self) -> int:
+        """See `Passes.longest_sum`: the rows of a block, the blocks, and the parts of a level."""
+        return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
+
     def _run(self, parameters, total, losses, curvature, lot=None):
         matrix, (scale, shift) = self._matrix, self._of_levels
         features, levels = np.append(matrix.number_features, -1), matrix.level_features

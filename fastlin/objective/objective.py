@@ -50,7 +50,7 @@ class RangeError(OverflowError):
 
 
 class Objective:
-    """J for given data, which `at` evaluates at one point; many attributes come from the rows, and none changes.
+    """J for given data, which `at` evaluates at one point; many attributes come from the rows.
 
     Passes of solvers are in `fast_precision` until the end, as are curvatures: in float32 where that makes passes
     faster and the columns allow it. Without a penalty nothing bends the directions that float32 would blur.

@@ -110,7 +110,7 @@ class Rows:
             self.offset_range = OffsetRange.of(own.offsets, own.weights, self.total_weight)
         self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
-        self.roundings = Roundings.of(passes.longest_sum, matrix.longest_row, self.n_rows_coef, self.has_targets)
+        self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
         self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(scaling.shift)
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]

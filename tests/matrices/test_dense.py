@@ -8,6 +8,7 @@ from conftest import marked
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, as_matrix, dense
+from fastlin.objective.rows import make_samples
 
 N, D = 40, 7
 
@@ -89,3 +90,16 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
         assert loss == pytest.approx(float(weights @ losses), rel=tolerance)
         np.testing.assert_allclose(gradient, (residuals.T * weights @ x).astype(float), atol=100 * tolerance)
         np.testing.assert_allclose(probabilities, p.T.astype(float), atol=10 * tolerance)
+
+
+@pytest.mark.parametrize(("n", "d", "n_classes"), [(256, 50, 30), (8192, 50, 30), (8192, 200, 6)])
+def test_no_score_is_off_by_more_roundings_than_are_counted(n, d, n_classes):
+    # Each of these terms is lost where it is added to the first alone: in a copy, in tiles that are turned, in lanes.
+    unit, scaling = np.finfo(np.float64).eps / 2, Scaling(np.ones(d), np.zeros(d))
+    X, coef = np.full((n, d), unit), np.zeros((n_classes, d + 1))
+    X[:, 0], coef[0, :-1] = 1, 2.0**20
+    samples = make_samples(np.full(n, n_classes - 1, np.int32), (np.arange(n) == 0).astype(float))
+    passes = as_matrix(X).passes(samples, scaling, n_classes)
+    score = passes.evaluate(coef, None, np.empty(coef.shape))
+    assert 1 + (d - 1) * unit - score / 2**20 <= (passes.longest_row + 4) * unit
+    assert passes.longest_sum < max(n / 4, 300)

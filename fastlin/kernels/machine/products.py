@@ -79,7 +79,7 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile, reads=None):
     list_rows(X, numbers, stop, ahead)
     numbers = numbers[start:stop]
     fill_rows(intercept, scores)
-    # All rows of a tile are turned, also where few are left.
+    # A tile that is less than half full is not turned: all of its rows would be.
     turns = turned.shape[0] > 0 and 2 * n_rows > turned.shape[1]
     if turns or X.strides[1] != X.itemsize:
         load_tile(X, numbers, scaling, rows)
