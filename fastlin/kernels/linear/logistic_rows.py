@@ -100,7 +100,9 @@ def _unfold(gradient, total, scaling, sums, block):
     """Fill the block's slice of sums with those by the scaled columns of gradient (width,), and of the residuals."""
     sums.intercept[block, 0] = total
     for j in range(scaling.scale.shape[0]):
-        sums.coef[block, 0, j] = gradient[j] * scaling.scale[j] + total * scaling.shift[j]
+        # The sum of a column that is left out may overflow.
+        own = gradient[j] * scaling.scale[j] if scaling.scale[j] > 0 else 0.0
+        sums.coef[block, 0, j] = own + total * scaling.shift[j]
 
 
 @kernel(inline=True)

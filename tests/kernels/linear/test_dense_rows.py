@@ -278,3 +278,12 @@ def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes)
     samples = Samples(NONE, labels, weights), Samples(NONE, labels, weights, np.zeros_like(offsets))
     found = [turn(given.copy(), numbers, each, Kept.of(None), np.int64(0)) for each in samples]
     assert found[0] == found[1]
+
+
+def test_the_sum_of_a_column_that_is_left_out_may_overflow():
+    X, _, weights, coef, intercept = make_problem(20, 2, 2, np.float64)
+    X[:, 1] = 1e308
+    options = {"scaling": Scaling(np.array([1.0, 0.0]), np.zeros(2)), "layout": "C"}
+    with np.errstate(over="ignore"):
+        loss, gradient, *_ = run_pass(X, np.zeros(20), weights, coef, intercept, **options)
+    assert np.isfinite(loss) and np.isfinite(gradient).all() and gradient[0, 1] == 0
