@@ -6,6 +6,7 @@ scaled parameters of class k, and T scales the columns back and takes their shif
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -97,7 +98,8 @@ def find_places(argument: str, given: Any, names: Array) -> IntArray:
     """Return the places of the columns that an argument names, all for None; ValueError: it does not name columns."""
     if given is None:
         return np.arange(len(names))
-    known, wanted = names.tolist(), np.atleast_1d(np.asarray(given, object)).tolist()
+    known = names.tolist()
+    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     unknown = [name for name in wanted if name not in known]
     if unknown or not wanted or len(set(wanted)) < len(wanted):
         why = f"There is no column {unknown[0]!r}: " if unknown else ""

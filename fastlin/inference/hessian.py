@@ -104,6 +104,7 @@ class Curvature:
     def __init__(self, point: Point) -> None:
         self.point = point
         self.is_part = find_parts(point.objective)
+        self._is_curved = self.is_part | (point.objective.penalty.curvatures > 0)
 
     def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times a direction (K, d + 1)."""
@@ -122,7 +123,7 @@ class Curvature:
 
         The last steps tell the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
-        iterates = iterate(self.multiply, right * self.is_part, self._precondition)
+        iterates = iterate(self.multiply, right * self._is_curved, self._precondition)
         found, total = next(iterates), 0.0
         first_square = found.square
         gains: deque[float] = deque(maxlen=N_WATCHED)
@@ -138,7 +139,13 @@ class Curvature:
         """Return units H^-1 for rows of parameters (m, K (d + 1)); CollinearityError: no end of conjugate gradients."""
         solved = np.empty(units.shape)
         for each, unit in zip(solved, units.toarray(), strict=True):
-            solution, is_solved = self.solve(unit.reshape(self.point.parameters.shape), MOST_STEPS)
+            unit = unit.reshape(self.point.parameters.shape)
+            if unit[:, ~self._is_curved].any():
+                raise CollinearityError(
+                    "A column has one value in all rows, so that its coefficient has no standard error. Leave it out, "
+                    "or penalise it and take penalised='laplace'."
+                )
+            solution, is_solved = self.solve(unit, MOST_STEPS)
             if not is_solved:
                 raise CollinearityError(
                     f"Conjugate gradients did not find a standard error in {MOST_STEPS:,} steps: columns of X nearly "

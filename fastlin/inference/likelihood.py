@@ -51,11 +51,13 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     from scipy import optimize
 
     parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    # Those of the rows may hold a copy of the columns without an intercept, which a descent has left.
+    passes = rows.matrix.passes(rows.passes.samples, objective.coordinates.scaling, rows.n_rows_coef)
 
     def evaluate(intercepts):
         parameters[:, -1] = intercepts
         # The sums themselves, since an objective without an intercept leaves its part out.
-        loss = rows.passes.evaluate(parameters, None, gradient)
+        loss = passes.evaluate(parameters, None, gradient)
         return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
 
     def find_curvature(intercepts):

@@ -58,7 +58,7 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
             # Steps of these may be too long.
             point, is_sought = come_near(objective, [point.parameters], point.room), True
             guide, moved, last = kind(point), 0.0, np.inf
-        elif size > SHRINKS * last:
+        elif size > SHRINKS * last and guide.point is not point:
             guide, moved, last = kind(point), 0.0, np.inf
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=point.room), size

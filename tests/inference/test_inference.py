@@ -3,6 +3,7 @@
 import copy
 import pickle
 import sys
+import warnings
 
 import numpy as np
 import pandas
@@ -230,3 +231,14 @@ def test_offsets_far_from_each_other_have_a_null_likelihood_and_no_errors():
     options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalised": "sandwich", "covariance": "HC0"}
     refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
     assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))
+
+
+def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none():
+    X, y = make_rows(2, n=60)
+    offset, values = np.linspace(-1, 2, 60), []
+    for max_iter in (0, 100):
+        model = LogisticRegression(fit_intercept=False, max_iter=max_iter)
+        with warnings.catch_warnings(action="ignore"):
+            found = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalised="laplace")
+        values.append(found.log_likelihood_null)
+    assert values[0] == pytest.approx(values[1], rel=1e-10)

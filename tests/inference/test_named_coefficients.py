@@ -109,3 +109,13 @@ def test_a_separation_is_found_or_told(monkeypatch):
         y[np.flatnonzero(X[:, 0] + X[:, 1] == total)[:3]] ^= 1
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     assert np.isfinite(model.inference(X, y, features=["x0"]).std_errors).all()
+
+
+def test_a_column_of_one_value_has_an_error_from_its_penalty_alone(monkeypatch):
+    X, y = make_rows(2)
+    X[:, 1] = 7.0
+    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
+    model = LogisticRegression(C=100.0).fit(X, y)
+    assert model.inference(X, y, penalised="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
+    model = LogisticRegression(C=np.inf).fit(X, y)
+    assert_refused("one value in all rows", model.inference, X, y, features=["x1"], error=CollinearityError)
