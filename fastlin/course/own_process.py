@@ -14,7 +14,7 @@ class OwnProcess:
     def __init__(self) -> None:
         self._process: Any = None
         self._connection: Any = None
-        self._has_answered = False
+        self._has_answered, self._is_closed = False, False
 
     @property
     def has_answered(self) -> bool:
@@ -32,8 +32,10 @@ class OwnProcess:
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
         """Return what a function makes of arguments, or raise its exception; a process that has ended starts anew.
 
-        A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died.
+        A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died, or was closed.
         """
+        if self._is_closed:
+            raise ChildProcessError("its process has been closed")
         if self._process is None or not self._process.is_alive():
             self._start()
         try:
@@ -41,7 +43,7 @@ class OwnProcess:
             if self._connection.poll(seconds):
                 has_raised, found = self._connection.recv()
             else:
-                self.close()
+                self._kill()
                 raise TimeoutError(f"stopped after {seconds:.3g} s")
         except (EOFError, ConnectionError) as error:
             self._process.join()
@@ -52,7 +54,11 @@ class OwnProcess:
         return found
 
     def close(self) -> None:
-        """Kill the process."""
+        """Kill the process for good: a thread that still calls it starts no other one."""
+        self._is_closed = True
+        self._kill()
+
+    def _kill(self):
         if self._process is not None:
             self._process.kill()
             self._process.join()

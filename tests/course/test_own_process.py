@@ -1,6 +1,7 @@
 """Calls in a process of its own: what they return and raise, and what is left of a process that has ended."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from time import sleep
 
@@ -37,3 +38,13 @@ def test_a_process_that_ends_says_so_and_the_next_call_is_made(process):
     assert process.call(max, 1, 2) == 2
     assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
     assert process.call(max, 1, 2) == 2
+
+
+def test_nothing_starts_a_process_again_that_was_closed(process):
+    process.call(os.getpid)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(process.call, sleep, 3600)
+        sleep(0.1)
+        process.close()
+        assert_refused("its process has", waiting.result, error=ChildProcessError)
+    assert_refused("its process has been closed", process.call, os.getpid, error=ChildProcessError)

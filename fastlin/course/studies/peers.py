@@ -248,6 +248,8 @@ def _take_turns(ours, entrants, end):
             racing.append(entrant)
     turns: dict[Any, list[float]] = {entrant: [] for entrant in racing}
     for _ in range(fair_threads.TURNS):
+        if len(turns) == 1:
+            return
         for entrant in list(turns):
             point = compared[entrant]
             try:

@@ -209,7 +209,10 @@ def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
     assert turns == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_turns": fair_threads.TURNS}}
     assert not others["glum"]._process.calls
     assert not dict(peers._take_turns(others["skglm"], [*others.values()], 100.0))
+    # fastlin alone takes no turns.
+    n_before = len(ours._process.calls)
     assert not dict(peers._take_turns(ours, [ours, *others.values()], 6.0))
+    assert len(ours._process.calls) == n_before
 
 
 @pytest.mark.parametrize(
