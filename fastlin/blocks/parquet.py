@@ -116,8 +116,8 @@ def _decode_into(cache, file, columns, dtype):
     # File systems take names of 255 bytes.
     place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
     path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
+    shape = _open(file).metadata.num_rows, len(columns)
     if not path.exists():
-        shape = _open(file).metadata.num_rows, len(columns)
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         try:
             with write_whole(path) as working, open(working, "wb") as X:
@@ -131,7 +131,7 @@ def _decode_into(cache, file, columns, dtype):
             if not before.name.startswith(f"{place}-{content}-"):
                 with suppress(OSError):
                     before.unlink()
-    return f" of {file.name}", partial(_load, path)
+    return f" of {file.name}", partial(_load, path, shape, dtype)
 
 
 def _digest(value):
@@ -139,12 +139,15 @@ def _digest(value):
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def _load(path):
+def _load(path, shape, dtype):
     """Return a decoded array, mapped; it is mapped anew for each block, since few files can be open at once."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        X = np.load(path, mmap_mode="r", allow_pickle=False)
+        if X.shape != shape or X.dtype != dtype:
+            raise ValueError(f"it is {X.shape} {X.dtype} in place of {shape} {dtype}")
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}, decoded by an earlier call, is broken ({error}). Delete it.") from error
+    return X
 
 
 def _find_files(paths):

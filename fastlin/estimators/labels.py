@@ -167,6 +167,10 @@ def read_scored(
     n_rows = None
     if isinstance(X, Blocks):
         (y, sample_weight), n_rows = choose_labels(X, y, sample_weight), X.shape[0]
+        if n_rows == 0:
+            raise ValueError(
+                "Found array with 0 sample(s) while a minimum of 1 is required: the blocks of X have no rows."
+            )
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
     y = read_labels(estimator, y, n_rows, may_be_several=are_several, are_probabilities=not are_several)

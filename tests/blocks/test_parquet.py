@@ -118,6 +118,8 @@ def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block_and
     os.truncate(second, 200)
     assert_refused(r"part-1-.*\.npy has changed while it was in use", next, coming, error=DataChangedError)
     assert_refused(r"part-1-.*\.npy, decoded by an earlier call, is broken", read, folder, cache=tmp_path / "cache")
+    np.save(second, np.zeros((3, 1)))
+    assert_refused(r"part-1-.*\.npy, .*is broken \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
 
 
 def test_a_file_that_was_cut_off_is_named(folder):

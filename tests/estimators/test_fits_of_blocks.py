@@ -90,6 +90,7 @@ def test_predictions_come_block_by_block(kind, n_classes):
         np.testing.assert_allclose(np.concatenate(answers), getattr(model, method)(X), rtol=1e-12)
     assert model.score(blocks) == pytest.approx(model.score(X, y, weights), rel=1e-12)
     assert model.score(from_arrays(X), y) == model.score(X, y)
+    assert_refused("0 sample", model.score, from_arrays(X[:0]), y[:0])
     expected = model.predict(X)
     np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
     np.testing.assert_array_equal(model.predict(X.tolist()), expected)
