@@ -129,6 +129,8 @@ def compare(options: SimpleNamespace) -> int:
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
+        # adelie asks for NumPy 1, and works with NumPy 2.
+        print("'pip install --no-deps adelie ipython' installs adelie.")
     if options.table is None:
         data, posed = _load(options, is_homework=False), None
     else:

@@ -214,7 +214,7 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 
 def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
-    """Return X as a TableMatrix; a fit sets `categories_`, and later these tell the levels. Others have no column."""
+    """Return X as a TableMatrix; a fit sets `categories_`, which tell the levels later. Other levels have no column."""
     from fastlin.matrices import Codes, TableMatrix
 
     known = None if is_fit else read_categories(estimator)

@@ -126,7 +126,7 @@ NORMALIZATIONS = "input", "hidden"
 # Values of the widest layer that go through the network together, some 5 MB in float32: gathered rows are still in the
 # cache when they are multiplied again. A batch of 22,000 × 1,200 takes 90 ms in pieces of 1,024 rows, 95 of 2,048. Rows
 # of more than WIDE values go in larger pieces, since each piece has a gradient as wide to add: 22,000 × 3,072 take 391
-# ms in pieces of 406 rows, 337 of 1,627.
+# ms in pieces of 406 rows, 337 of 1,627, 324 of 3,255.
 CHUNK_NUMBERS, WIDE, WIDE_CHUNK_NUMBERS = 1_250_000, 1_200, 6_250_000
 MIN_CHUNK_ROWS = 128
 # Distance between the seeds from which the layers of one batch draw their dropout (2^32 over the golden ratio).

@@ -260,7 +260,7 @@ class BaseTrainer:
         return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
 
 
-# A class does not have what only its objects mean.
+# The defaults belong to objects alone: `BaseTrainer.patience` is no attribute.
 for _name in vars(BaseTrainer).keys() & {each.name for each in fields(BaseTrainer)}:
     delattr(BaseTrainer, _name)
 
