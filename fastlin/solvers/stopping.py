@@ -212,7 +212,8 @@ class Stopping:
         unseen = max(ROUNDING[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value)))
         # Where a bound proves no digit of J, the estimate is wrong.
         is_near = bound == np.inf or bound <= INNER_ACCURACY * abs(point.value) + point.rounding + point.dual_rounding
-        return AT_FLOOR if is_near and 0 <= decrement <= unseen else STALLED
+        # The sign of a decrement that nothing can see is rounding too.
+        return AT_FLOOR if is_near and abs(decrement) <= unseen else STALLED
 
     def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right: J has no minimum.
