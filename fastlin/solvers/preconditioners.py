@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.cholesky import (
     count_solved_together,
     factorize_block,
@@ -135,8 +134,6 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 def choose(objective: Objective, is_kept: bool = True) -> Build:
     """Return the builder of the best preconditioner within the budget; is_kept: it serves many iterations."""
     K, size = objective.shape
-    if 1 < K and K * size <= SMALL_HESSIAN:
-        return sampled_hessian
     budget, n_bytes = objective.budget, count_bytes(objective, K)
     is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries and affords_factors(objective)
     if budget.holds_preconditioner(n_bytes) or (is_quick and budget.holds(n_bytes)):
@@ -184,8 +181,8 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 def _is_cheap(objective, build):
     """Say whether all rows that a preconditioner is built from take little time, alone or relative to a pass."""
     K, size = objective.shape
-    n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
-    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
+    n_blocks = 1 if build is shared_block else K
+    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * size) * size**2 // 2
     return work <= max(CHEAP_WORK, objective.n_rows * K * size // 2)
 
 
@@ -242,8 +239,8 @@ def class_blocks(point: Point) -> Preconditioner:
 
 
 def count_products(objective: Objective, build: Build) -> int:
-    """Return how many products with the Hessian are made before one that was built is replaced; a small one at once."""
-    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build)
+    """Return how many products with the Hessian are made before a preconditioner that was built is replaced."""
+    return 1 + 2 * count_passes(objective, build)
 
 
 def count_passes(objective: Objective, build: Build) -> int:
@@ -333,11 +330,6 @@ def _draw(objective, curvature, n_drawn, generator):
     heaviest = weights.max(where=chance < 1, initial=0.0)
     variance = float(heaviest / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
     return Drawn(numbers[drawn] if len(numbers) else drawn, weights[None], variance)
-
-
-def sampled_hessian(point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
-    return hessian_of(sample_for_hessian(point.objective), point)
 
 
 def sample_for_hessian(objective: Objective) -> Objective:

@@ -29,8 +29,6 @@ def fit(monkeypatch):
 
 
 def test_the_budget_decides_which_preconditioner_is_built():
-    small, _ = make_objective(50, 6, 4, l2=0.1)
-    assert preconditioners.choose(small) is preconditioners.sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
     assert preconditioners.choose(binary) is preconditioners.class_blocks
     wide, _ = make_objective(10, 1500, 3, l2=0.1)
