@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.cholesky import (
     count_solved_together,
     factorize_block,
@@ -134,6 +135,8 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 def choose(objective: Objective, is_kept: bool = True) -> Build:
     """Return the builder of the best preconditioner within the budget; is_kept: it serves many iterations."""
     K, size = objective.shape
+    if not is_kept and 1 < K and K * size <= SMALL_HESSIAN:
+        return sampled_hessian
     budget, n_bytes = objective.budget, count_bytes(objective, K)
     is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries and affords_factors(objective)
     if budget.holds_preconditioner(n_bytes) or (is_quick and budget.holds(n_bytes)):
@@ -239,8 +242,8 @@ def class_blocks(point: Point) -> Preconditioner:
 
 
 def count_products(objective: Objective, build: Build) -> int:
-    """Return how many products with the Hessian are made before a preconditioner that was built is replaced."""
-    return 1 + 2 * count_passes(objective, build)
+    """Return how many products with the Hessian are made before one that was built is replaced; a small one at once."""
+    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build)
 
 
 def count_passes(objective: Objective, build: Build) -> int:
@@ -330,6 +333,11 @@ def _draw(objective, curvature, n_drawn, generator):
     heaviest = weights.max(where=chance < 1, initial=0.0)
     variance = float(heaviest / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
     return Drawn(numbers[drawn] if len(numbers) else drawn, weights[None], variance)
+
+
+def sampled_hessian(point: Point) -> Preconditioner:
+    """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
+    return hessian_of(sample_for_hessian(point.objective), point)
 
 
 def sample_for_hessian(objective: Objective) -> Objective:
