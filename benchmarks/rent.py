@@ -35,6 +35,11 @@ def _never(*_):
     return False
 
 
+def _without_hessian(objective, is_kept=True):
+    build = _choose(objective, is_kept)
+    return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
+
+
 # What each path is switched off by: owner, name and what takes its place.
 SWITCHES = {
     "descent": (descent, "suits", _never),
@@ -50,6 +55,7 @@ SWITCHES = {
         "choose",
         lambda objective, is_kept=True: preconditioners.choose_first(objective, _choose(objective, is_kept)),
     ),
+    "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
     "passes in float32": (Matrix, "gains_from_float32", _never),

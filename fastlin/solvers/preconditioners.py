@@ -135,7 +135,7 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 def choose(objective: Objective, is_kept: bool = True) -> Build:
     """Return the builder of the best preconditioner within the budget; is_kept: it serves many iterations."""
     K, size = objective.shape
-    if not is_kept and 1 < K and K * size <= SMALL_HESSIAN:
+    if 1 < K and K * size <= SMALL_HESSIAN:
         return sampled_hessian
     budget, n_bytes = objective.budget, count_bytes(objective, K)
     is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries and affords_factors(objective)
@@ -184,8 +184,8 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 def _is_cheap(objective, build):
     """Say whether all rows that a preconditioner is built from take little time, alone or relative to a pass."""
     K, size = objective.shape
-    n_blocks = 1 if build is shared_block else K
-    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * size) * size**2 // 2
+    n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
+    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
     return work <= max(CHEAP_WORK, objective.n_rows * K * size // 2)
 
 
