@@ -46,5 +46,6 @@ def test_nothing_starts_a_process_again_that_was_closed(process):
         waiting = pool.submit(process.call, sleep, 3600)
         sleep(0.1)
         process.close()
-        assert_refused("its process has", waiting.result, error=ChildProcessError)
+        with pytest.raises(ChildProcessError, match="its process has"):
+            waiting.result()
     assert_refused("its process has been closed", process.call, os.getpid, error=ChildProcessError)
