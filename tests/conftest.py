@@ -472,6 +472,7 @@ from fastlin.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())
 """
+FASTLIN = [sys.executable, "-c", PROGRAM]
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": 
 
 def fit(X, y, sample_weight=None, *, offset=None, **parameters):
     """Return a fitted LogisticRegression, also where rounding keeps the bound above so small a tol."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return fastlin.LogisticRegression(**{"tol": 1e-11, **parameters}).fit(X, y, sample_weight, offset=offset)
 
 

@@ -6,6 +6,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 
 from fastlin import MiniBatchLogisticRegression
+from fastlin.kernels.networks.minibatches import MomentumRule
 
 # Of coefficients after some steps in float64.
 TOLERANCE = 1e-9
@@ -20,31 +21,40 @@ def make_model(**parameters):
     return MiniBatchLogisticRegression(**{"dtype": "float64", "random_state": 0, "batch_size": 40, **parameters})
 
 
-def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
-    """Return coefficients (K, d), intercepts (K,), the mean of both over the steps, and the loss of each epoch.
+def take_steps(X, labels, weights, batches, start, rule):
+    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps.
 
-    Each class has its row; two classes have their difference.
+    The rule is that of fastlin.kernels.networks.minibatches. Two classes have one column.
     """
-    K, d = (1 if len(classes) == 2 else len(classes)), X.shape[1]
-    labels = np.searchsorted(classes, y)
+    w, v = (array.copy() for array in start)
+    measured, steps = [], []
+    for batch in batches:
+        given, s = (X[batch], labels[batch], w[:-1].T, w[-1]), weights[batch]
+        if not s.any():
+            measured.append((0, 0, 0, 0))
+            continue
+        scores = X[batch] @ w[:-1] + w[-1]
+        right = (scores.argmax(axis=1) if w.shape[1] > 1 else scores[:, 0] >= 0) == labels[batch]
+        measured.append((reference.mean_loss(*given, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
+        by_coef, by_intercept = reference.gradient(*given, s)
+        g = np.vstack([by_coef.T + rule.l2 * w[:-1], by_intercept * rule.has_intercept]).astype(float)
+        v = rule.momentum * v + rule.gradient_part * g
+        w = w - rule.velocity_part * v
+        steps.append(w)
+    return w, v, np.array(measured, float).T, np.mean(steps, axis=0)
+
+
+def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
+    """Return coefficients with intercepts (K, d + 1), their mean over the steps, and the loss of each whole epoch."""
+    firsts = range(0, len(y), model.batch_size)
+    batches = [order[first : first + model.batch_size] for order in orders for first in firsts][:n_steps]
+    start = np.zeros((2, X.shape[1] + 1, 1 if len(classes) == 2 else len(classes)))
+    rule = MomentumRule(model.learning_rate_init, 1.0, model.momentum, model.alpha, model.fit_intercept)
     weights = np.ones(len(y)) if weights is None else weights
-    w = np.zeros((K, d + 1))
-    velocity, total, taken, losses = np.zeros_like(w), np.zeros_like(w), 0, []
-    for order in orders:
-        loss = 0.0
-        for first in range(0, len(order), model.batch_size):
-            if taken == n_steps:
-                return w, total / taken, losses
-            rows = order[first : first + model.batch_size]
-            given = X[rows], labels[rows], w[:, :-1], w[:, -1]
-            loss += len(rows) * reference.objective(*given, model.alpha, weights[rows])
-            by_coef, by_intercept = reference.gradient(*given, weights[rows])
-            slopes = np.column_stack([by_coef + model.alpha * w[:, :-1], by_intercept * model.fit_intercept])
-            velocity = model.momentum * velocity - model.learning_rate_init * slopes
-            w = w + velocity
-            total, taken = total + w, taken + 1
-        losses.append(loss / len(order))
-    return w, total / taken, losses
+    w, _, measured, mean = take_steps(X, np.searchsorted(classes, y), weights, batches, start, rule)
+    losses = [len(batch) for batch in batches] * (measured[0] + model.alpha / 2 * measured[1]) / len(y)
+    n_epochs, n_batches = len(losses) // len(firsts), len(firsts)
+    return w.T, mean.T, losses[: n_epochs * n_batches].reshape(n_epochs, n_batches).sum(axis=1)
 
 
 def draw_orders(n, n_epochs):

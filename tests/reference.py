@@ -18,7 +18,7 @@ def objective(
     """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
-    penalty += np.longdouble(l1) * np.sum(factors * _sizes(coef, group_by_class))
+    penalty += np.longdouble(l1) * np.sum(factors * sizes_of(coef, group_by_class))
     return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
@@ -82,11 +82,20 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
     slopes, thresholds = by_coef + l2 * factors * coef, penalty.get("l1", 0.0) * factors
-    grouped = penalty.get("group_by_class", False)
-    sizes = _sizes(coef, grouped)
-    along = thresholds * coef / np.where(sizes > 0, sizes, 1)
-    found = np.where(sizes > 0, np.abs(slopes + along), np.maximum(_sizes(slopes, grouped) - thresholds, 0))
+    found = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_by_class", False))
     return float(max(found.max(), np.abs(by_intercept).max() * fit_intercept))
+
+
+def sizes_of(values, grouped):
+    """Return the sizes of numbers (K, d), or where they are grouped the norms of their columns, (1, d)."""
+    return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
+
+
+def smallest_subgradient(slopes, parameters, thresholds, grouped):
+    """Return the size of each entry of the smallest subgradient at parameters (K, d), by slopes of what is smooth."""
+    sizes = sizes_of(parameters, grouped)
+    along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
+    return np.where(sizes > 0, np.abs(slopes + along), np.maximum(sizes_of(slopes, grouped) - thresholds, 0))
 
 
 def sparse_minimum(
@@ -116,15 +125,10 @@ def sparse_minimum(
     else:
         raise RuntimeError("the reference has not converged")
     value = shares @ losses_of(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
-    value += np.sum(thresholds * _sizes(polished, group_by_class))
+    value += np.sum(thresholds * sizes_of(polished, group_by_class))
     coef, intercept = polished[:, :-1] / unit, polished[:, -1]
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
     return value, coef.astype(float), intercept.astype(float)
-
-
-def _sizes(coef, group_by_class):
-    """Return the sizes of coefficients (K, d), or the norms (d,) of their columns."""
-    return np.sqrt(np.sum(coef**2, axis=0)) if group_by_class else np.abs(coef)
 
 
 def _shares(weights, n):
@@ -153,7 +157,7 @@ def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds
     for _ in range(100_000):
         residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * shares[:, None]
         moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
-        sizes = _sizes(moved, group_by_class)
+        sizes = sizes_of(moved, group_by_class)
         last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
         if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
@@ -173,7 +177,7 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
     for _ in range(30):
         _, probabilities, residuals = losses_of(rows @ point.T + offsets, labels)
         of_smooth = (residuals * shares[:, None]).T @ rows + penalties * point
-        sizes = _sizes(point, group_by_class)
+        sizes = sizes_of(point, group_by_class)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
         slopes = np.where(is_free, of_smooth + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
@@ -181,7 +185,7 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
         hessian = _penalised_hessian(rows, shares, probabilities, penalties)
         if group_by_class:
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
-                direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[j])
+                direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
                 hessian[:, j, :, j] += bend * (np.eye(len(point)) - np.outer(direction, direction))
         # Least squares, since softmax is flat along equal changes of all classes.
         step, among = np.zeros(point.size), hessian.reshape(point.size, point.size)[np.ix_(free, free)]
@@ -190,7 +194,7 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
     else:
         return None
     if group_by_class:
-        beyond = _sizes(of_smooth, True) > thresholds
+        beyond = sizes_of(of_smooth, True) > thresholds
         return None if (beyond & ~is_free.all(axis=0)).any() else point
     has_turned = (thresholds > 0) & is_free & (point * along < 0)
     return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
@@ -273,7 +277,7 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     entropy = -(shares @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += shares @ np.sum((q - targets) * offsets, axis=1)
     slopes = (((q - targets) * shares[:, None]).T @ X)[-len(coef) :]
-    sizes = np.atleast_2d(_sizes(slopes, grouped))
+    sizes = sizes_of(slopes, grouped)
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
     def dual_at(part):
