@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import (
-    COLUMNS,
-    assert_same_bits,
+from conftest import COLUMNS, assert_same_bits, make_problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from objectives import (
     make_objective,
     make_offset,
-    make_problem,
     make_sized,
     minimum_of,
     objective_over,
@@ -15,8 +15,6 @@ from conftest import (
     value_of,
     with_budget,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
@@ -47,11 +45,9 @@ def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
     return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
 
 
-REPEATED = {"l2": 0.02, "numbers": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
-
-
 def pose(columns):
     """Yield objectives with columns of a kind, or with offsets and targets."""
+    repeated = {"l2": 0.02, "numbers": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
     if columns != "offsets":
         for fit_intercept in (True, False):
             for n, n_classes, options in [
@@ -60,8 +56,8 @@ def pose(columns):
                 (12, 4, {"l2": 0.1}),
                 (12, 4, {"l2": 1e-4}),
                 (80, 4, {"l2": 0.01, "penalty_factors": np.array([0.5, 2.0, 1.0, 3.0, 0.1])}),
-                (60, 2, REPEATED),
-                (60, 3, REPEATED),
+                (60, 2, repeated),
+                (60, 3, repeated),
             ]:
                 yield make_objective(n, 5, n_classes, columns=columns, fit_intercept=fit_intercept, **options)[0]
         return

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_objective, objective_over, with_budget
+from objectives import make_objective, objective_over, with_budget
 from scipy import sparse
 
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs

@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from conftest import begin, make_objective, minimum_of, objective_over
+from objectives import begin, make_objective, minimum_of, objective_over
 
 from fastlin.kernels.linear import quasi_newton
 from fastlin.objective.objective import RangeError
@@ -137,7 +137,7 @@ def turn_around(walk):
     walk.row(quasi_newton.TRIAL)[:] = walk.row(quasi_newton.PARAMETERS) + walk.row(quasi_newton.DIRECTION)
 
 
-def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
+def test_a_direction_that_does_not_descend_stalls_and_a_search_that_fails_ends_at_the_last_point(monkeypatch):
     # The gradient of an intercept is a difference of probabilities, at most 1.
     start, outcomes = (3.0, -0.2), []
     walk, evaluate_and_judge = begin_square(start)
@@ -148,9 +148,6 @@ def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
         while outcomes[-1] == quasi_newton.SEARCHING:
             outcomes.append(evaluate_and_judge())
     np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), [start], rtol=1e-12)
-
-
-def test_a_search_that_fails_ends_at_the_last_point_and_what_is_true_there(monkeypatch):
     monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
     turn = quasi_newton.turn
     monkeypatch.setattr(quasi_newton, "turn", lambda walk, *given: turn(walk, *given) or turn_around(walk))

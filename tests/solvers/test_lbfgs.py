@@ -5,14 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import begin, evaluate, make_objective, minimum_of, objective_over, with_budget
+from objectives import begin, evaluate, make_objective, minimum_of, objective_over, with_budget
 
 from fastlin.objective.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.preconditioners import class_blocks
 from fastlin.solvers.stopping import Stopping
-
-PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, class_blocks]
 
 
 def minimize(
@@ -36,7 +34,7 @@ def points(monkeypatch):
     return evaluated
 
 
-@pytest.mark.parametrize("precondition", PRECONDITIONERS)
+@pytest.mark.parametrize("precondition", [preconditioners.diagonal, preconditioners.shared_block, class_blocks])
 def test_every_preconditioner_leads_to_the_minimum_and_moves_no_classes_together(points, precondition):
     for n_classes, refreshes, l2 in [(2, (), 1e-3), (5, (), 1e-3), (5, (2, 5), 1e-3), (4, (), 1e-5)]:
         objective, _ = make_objective(150, 6, n_classes, l2=l2)
@@ -52,20 +50,19 @@ def test_every_preconditioner_leads_to_the_minimum_and_moves_no_classes_together
 
 @pytest.mark.parametrize("columns", ["plain", "badly scaled", "shifted"])
 def test_a_phase_in_float32_ends_with_a_certificate_in_float64(points, columns):
-    for n_classes in (2, 5):
-        for tol in (1e-2, 1e-4, 1e-8):
-            objective, _ = make_objective(150, 4, n_classes, columns=columns, l2=1e-3)
-            points.clear()
-            solution = minimize(objective, tol=tol, precision=np.float32)
-            assert points[0].precision is np.float32
-            assert points[-1].precision is np.float64
-            assert solution.converged
-            minimum, end = minimum_of(objective)[0], objective.at(solution.parameters)
-            assert minimum - solution.value <= end.rounding
-            assert solution.value - minimum <= solution.certificate
-            assert end.value == solution.value
-            if columns == "plain":
-                assert solution.certificate <= tol * solution.value
+    for n_classes, tol in itertools.product((2, 5), (1e-2, 1e-4, 1e-8)):
+        objective, _ = make_objective(150, 4, n_classes, columns=columns, l2=1e-3)
+        points.clear()
+        solution = minimize(objective, tol=tol, precision=np.float32)
+        assert points[0].precision is np.float32
+        assert points[-1].precision is np.float64
+        assert solution.converged
+        minimum, end = minimum_of(objective)[0], objective.at(solution.parameters)
+        assert minimum - solution.value <= end.rounding
+        assert solution.value - minimum <= solution.certificate
+        assert end.value == solution.value
+        if columns == "plain":
+            assert solution.certificate <= tol * solution.value
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
@@ -154,9 +151,8 @@ def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_rin
         assert pairs.n_pairs == n_pairs
     # What comes after is not mixed with what was there before.
     point = evaluate(objective, parameters)
-    for factors in ([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]):
-        for ring in (pairs, fresh):
-            add(ring, parameters, np.array(factors) * parameters)
+    for factors, ring in itertools.product(([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]), (pairs, fresh)):
+        add(ring, parameters, np.array(factors) * parameters)
     assert pairs.n_pairs == fresh.n_pairs == 2
     preconditioner = preconditioners.diagonal(point)
     np.testing.assert_array_equal(*(ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)))

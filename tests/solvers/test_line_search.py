@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective
+from objectives import evaluate, make_objective
 from scipy.special import expit
 
 from fastlin.solvers import line_search
@@ -61,12 +61,16 @@ def test_along_the_steepest_descent_the_objective_falls_and_the_end_has_the_room
         np.testing.assert_array_equal(again.probabilities, end.probabilities)
 
 
-def test_a_direction_that_does_not_descend_has_no_step():
+def test_a_direction_that_does_not_descend_has_no_step_and_where_none_meets_the_conditions_the_best_counts():
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     start = objective.at(parameters)
     for direction in (start.gradient, 0 * parameters, np.nan * parameters):
         assert line_search.along(start, direction) is None
     assert objective.n_passes == 1
+    function, tried = recorded(lambda t: (abs(t - 0.3), -1.0 if t < 0.3 else 1.0))
+    step = line_search.search(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
+    assert step == tried[-1]
+    assert abs(step - 0.3) < 0.01
 
 
 def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():
@@ -78,10 +82,3 @@ def test_a_step_that_leaves_to_where_the_loss_is_linear_comes_back_in_a_few():
         step = line_search.search(function, *loss(0.0), first_step, 30, curvature=0.5)
         assert len(tried) <= 19
         assert abs(loss(step)[1]) <= 0.5 * -loss(0.0)[1]
-
-
-def test_the_best_point_is_returned_where_none_meets_the_conditions():
-    function, tried = recorded(lambda t: (abs(t - 0.3), -1.0 if t < 0.3 else 1.0))
-    step = line_search.search(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
-    assert step == tried[-1]
-    assert abs(step - 0.3) < 0.01

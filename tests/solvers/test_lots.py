@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import objective_over
+from objectives import objective_over
 from scipy import sparse
 from scipy.special import expit
 

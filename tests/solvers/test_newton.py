@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from conftest import begin, evaluate, make_objective, minimum_of, objective_over
+from objectives import begin, evaluate, make_objective, minimum_of, objective_over
 
 from fastlin.solvers import newton, preconditioners
 from fastlin.solvers.solution import AT_FLOOR, REACHED, SEPARABLE

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, evaluate, make_objective, with_budget
+from conftest import COLUMNS
+from objectives import evaluate, make_objective, with_budget
 
 from fastlin.solvers import preconditioners
 

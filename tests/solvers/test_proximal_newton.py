@@ -1,24 +1,13 @@
 """Proximal Newton against known optima, a proximal-gradient reference and the optimality conditions."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import reference
-from conftest import (
-    COLUMNS,
-    assert_same_bits,
-    begin,
-    change_columns,
-    evaluate,
-    make_objective,
-    make_problem,
-    marked,
-    minimum_of,
-    objective_over,
-    violation_of,
-    with_budget,
-)
+from conftest import COLUMNS, assert_same_bits, change_columns, make_problem, marked
+from objectives import begin, evaluate, make_objective, minimum_of, objective_over, violation_of, with_budget
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
@@ -26,8 +15,6 @@ from fastlin.solvers import proximal_newton
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED
 from fastlin.solvers.stopping import Stopping
-
-PENALTIES = [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)]
 
 
 @pytest.fixture(params=["by hessian", "by columns"])
@@ -50,7 +37,7 @@ def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize(("l1", "l2"), PENALTIES)
+@pytest.mark.parametrize(("l1", "l2"), [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)])
 def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
     for n_classes, fit_intercept in [(2, True), (3, False), (3, True), (5, True)]:
         factors = np.array([1.0, 0.5, 9.0, 1.0, 2.0, 0.1])
@@ -105,29 +92,28 @@ def test_steps_to_where_a_coefficient_becomes_zero_are_taken_where_j_cannot_tell
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_the_bound_of_every_iteration_holds(model, columns):
-    for grouped in (False, True):
-        for n_classes in (2, 4):
-            X, labels, weights, *_ = make_problem(60, 6, n_classes)
-            X = change_columns(X, columns)
-            options = {"penalty_factors": np.maximum(X.std(axis=0), 0.01), "group_by_class": grouped}
-            objective = objective_over(X, labels, n_classes, weights=weights, l1=0.01, **options)
-            parameters = np.random.default_rng(0).normal(size=objective.shape)
-            solution = minimize(objective, parameters)
-            minimum, *_ = minimum_of(objective)
-            assert solution.converged
-            assert solution.n_iter > 2
-            values = np.array([step.objective for step in solution.history])
-            bounds = np.array([step.bound for step in solution.history])
-            assert (values[:-1] > values[-1]).any()
-            assert (values - minimum <= bounds).all()
-            assert (values - minimum >= -1e-13).all()
-            assert bounds[-1] < 1e-11
-            for n_steps in (1, 2):
-                cut = minimize(objective, parameters, max_iter=n_steps)
-                assert cut.n_iter == n_steps
-                assert (cut.ending, cut.converged) == (LIMITED, False)
-                np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
-                assert 0 < cut.value - minimum <= cut.certificate
+    for grouped, n_classes in product((False, True), (2, 4)):
+        X, labels, weights, *_ = make_problem(60, 6, n_classes)
+        X = change_columns(X, columns)
+        options = {"penalty_factors": np.maximum(X.std(axis=0), 0.01), "group_by_class": grouped}
+        objective = objective_over(X, labels, n_classes, weights=weights, l1=0.01, **options)
+        parameters = np.random.default_rng(0).normal(size=objective.shape)
+        solution = minimize(objective, parameters)
+        minimum, *_ = minimum_of(objective)
+        assert solution.converged
+        assert solution.n_iter > 2
+        values = np.array([step.objective for step in solution.history])
+        bounds = np.array([step.bound for step in solution.history])
+        assert (values[:-1] > values[-1]).any()
+        assert (values - minimum <= bounds).all()
+        assert (values - minimum >= -1e-13).all()
+        assert bounds[-1] < 1e-11
+        for n_steps in (1, 2):
+            cut = minimize(objective, parameters, max_iter=n_steps)
+            assert cut.n_iter == n_steps
+            assert (cut.ending, cut.converged) == (LIMITED, False)
+            np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
+            assert 0 < cut.value - minimum <= cut.certificate
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -140,7 +126,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
             shares = np.bincount(labels, weights) / weights.sum()
             intercept = np.log(shares[1:] / shares[0]) if n_classes == 2 else np.log(shares)
             slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
-            sizes = np.linalg.norm(slopes, axis=0) if grouped else np.abs(slopes).max(axis=0)
+            sizes = reference.sizes_of(slopes, grouped).max(axis=0)
             critical, first = (sizes / factors).max(), (sizes / factors).argmax()
             options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
             for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
@@ -166,11 +152,9 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
     labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
     frequency = np.bincount(features) / 300
     share = np.bincount(features, labels) / np.bincount(features)
+    X = sparse.csr_array(np.eye(6)[features]) if kind == "sparse" else np.eye(6)[features]
     for l1 in (0.02, 0.03, 0.05):
-        X = np.eye(6)[features]
-        objective = objective_over(
-            sparse.csr_array(X) if kind == "sparse" else X, labels, 2, l1=l1, fit_intercept=False
-        )
+        objective = objective_over(X, labels, 2, l1=l1, fit_intercept=False)
         coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
         shrunk = np.sign(share - 0.5) * np.maximum(np.abs(share - 0.5) - l1 / frequency, 0) + 0.5
         expected = np.log(shrunk / (1 - shrunk))
@@ -192,14 +176,13 @@ def test_a_class_without_rows(model):
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_tiny_tol_ends_at_the_floor(model, columns):
-    for tol in (1e-10, 1e-15, 0.0):
-        for n_classes, grouped in [(2, False), (4, True), (4, False)]:
-            objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
-            solution = minimize(objective, tol=tol)
-            assert solution.converged
-            assert solution.ending in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
-            assert solution.n_iter < 60
-            assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
+    for tol, (n_classes, grouped) in product((1e-10, 1e-15, 0.0), [(2, False), (4, True), (4, False)]):
+        objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
+        solution = minimize(objective, tol=tol)
+        assert solution.converged
+        assert solution.ending in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+        assert solution.n_iter < 60
+        assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
 
 
 def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
@@ -230,19 +213,18 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_factor_of_zero_frees_its_feature(model, n_classes):
-    for grouped in (False, True):
-        for l2 in (0.0, 0.01):
-            factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
-            options = {"penalty_factors": factors, "group_by_class": grouped}
-            objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, **options)
-            solution = minimize(objective)
-            assert solution.converged and solution.n_iter < 20
-            assert {solution.certificate, *(each.bound for each in solution.history)} == {np.inf}
-            assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
-            coef, intercept, _ = objective.finish(solution, np.float64)
-            assert violation_of(objective, coef, intercept) < 1e-5
-            assert (coef[:, 1] != 0).all()
-            assert not coef[:, 3].any()
+    factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
+    for grouped, l2 in product((False, True), (0.0, 0.01)):
+        options = {"penalty_factors": factors, "group_by_class": grouped}
+        objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, **options)
+        solution = minimize(objective)
+        assert solution.converged and solution.n_iter < 20
+        assert {solution.certificate, *(each.bound for each in solution.history)} == {np.inf}
+        assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
+        coef, intercept, _ = objective.finish(solution, np.float64)
+        assert violation_of(objective, coef, intercept) < 1e-5
+        assert (coef[:, 1] != 0).all()
+        assert not coef[:, 3].any()
 
 
 def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):

@@ -4,17 +4,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import (
-    assert_same_bits,
-    begin,
-    evaluate,
-    make_objective,
-    make_offsets_and_targets,
-    minimum_of,
-    objective_over,
-    value_of,
-    with_budget,
-)
+from conftest import assert_same_bits, make_offsets_and_targets
+from objectives import begin, evaluate, make_objective, minimum_of, objective_over, value_of, with_budget
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
@@ -27,6 +18,14 @@ from fastlin.solvers.stopping import Stopping
 
 KINDS = ["dense", "sparse"]
 CHOSEN = {"solver": "auto", "tol": 1e-8, "max_iter": 1000}
+OPTIONS = {
+    "plain": {},
+    "no intercept": {"fit_intercept": False},
+    "factors": {"penalty_factors": np.linspace(0.3, 2, 80)},
+    "without weights": {"weights": None},
+    "offsets and soft labels": {"soft": True},
+    "some rows, one twice": {"numbers": np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 9, 11, 13, 15, 16, 17, 20, 23, 24, 25])},
+}
 
 
 def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **options):
@@ -55,16 +54,6 @@ def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
     return row_space_lbfgs.minimize(begin(objective, stopping, nearby=nearby))
 
 
-OPTIONS = {
-    "plain": {},
-    "no intercept": {"fit_intercept": False},
-    "factors": {"penalty_factors": np.linspace(0.3, 2, 80)},
-    "without weights": {"weights": None},
-    "offsets and soft labels": {"soft": True},
-    "some rows, one twice": {"numbers": np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 9, 11, 13, 15, 16, 17, 20, 23, 24, 25])},
-}
-
-
 @pytest.fixture(params=product(KINDS, (2, 4), OPTIONS), ids=str)
 def objective(request):
     """An objective for each kind of X, number of classes and options."""
@@ -80,9 +69,8 @@ def test_a_point_is_that_of_its_parameters(objective):
     assert objective.n_passes == pytest.approx(n_passes + 2 * objective.n_rows / 26)
     whole = evaluate(objective, space.to_parameters(vector))
     assert point.value == pytest.approx(whole.value, rel=1e-12)
-    assert point.value == pytest.approx(
-        float(value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))), rel=1e-12
-    )
+    expected = value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))
+    assert point.value == pytest.approx(float(expected), rel=1e-12)
     # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
     square = multiply_coefficients(point.gradient, point.gradient)
     assert square == pytest.approx(whole.dual_square, rel=1e-7)

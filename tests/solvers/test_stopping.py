@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of, objective_over, with_budget
+from objectives import evaluate, make_objective, minimum_of, objective_over, with_budget
 
 from fastlin.solvers import choose
 from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SEPARABLE, STALLED, STOPPED
@@ -58,11 +58,8 @@ def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
 def test_the_best_points_seen_in_float64_give_the_solution_and_the_bounds():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
-    stopping, point, better = (
-        Stopping(objective, 1e-4, "excess", 100),
-        objective.at(parameters),
-        objective.at(0.5 * best),
-    )
+    stopping = Stopping(objective, 1e-4, "excess", 100)
+    point, better = objective.at(parameters), objective.at(0.5 * best)
     far = stopping.observe(point)
     for other in (better, objective.at(2 * parameters), objective.at(best, np.float32)):
         stopping.observe(other)
