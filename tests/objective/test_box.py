@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import make_objective, make_offset, objective_over
+from objectives import make_objective, make_offset, objective_over
 
 from tests.objective.test_duality import exact_value_and_bound
 
@@ -16,6 +16,7 @@ SHAPES = [
     (60, 4, 2, "constant", True),
 ]
 PENALTIES = [(0, 1e-6), (0, 0.1), (0.02, 0), (1e-3, 0.05), (0, 0)]
+KINDS = ["below", "around", "away", "mixed"]
 
 
 def make_bounds(generator, shape, kind, size=1.0):
@@ -31,9 +32,6 @@ def make_bounds(generator, shape, kind, size=1.0):
         return lower, lower + sides[1] * (sides[2] > 0.3)
     lower = np.where(sides[2] < 0.5, -sides[0], -np.inf)
     return lower, np.where(sides[1] < 0.5, np.maximum(lower, 0) + sides[0], np.inf)
-
-
-KINDS = ["below", "around", "away", "mixed"]
 
 
 def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):

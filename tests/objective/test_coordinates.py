@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, make_objective, make_problem, objective_over
+from conftest import COLUMNS, make_problem
+from objectives import make_objective, objective_over
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

@@ -8,25 +8,29 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from conftest import (
-    COLUMNS,
-    change_columns,
-    data_of,
-    evaluate,
-    make_objective,
-    make_offsets_and_targets,
-    make_problem,
-    make_sized,
-    marked,
-    minimum_of,
-    objective_over,
-    offsets_of,
-    penalty_of,
-)
+from conftest import COLUMNS, change_columns, make_offsets_and_targets, make_problem, marked
+from objectives import data_of, evaluate, make_objective, make_sized, minimum_of, objective_over, offsets_of, penalty_of
 from scipy import sparse
 
 # l1 and l2 where the columns have a spread of order one.
 SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
+# l1, l2 and grouped, and the size of the offsets.
+PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
+OFFSET = [(l1, l2, False, size) for l1, l2 in ((0, 1e-4), (0.02, 0), (1e-3, 0.05)) for size in (0.0, 30.0, 1e3)]
+# Rows, features, classes, kind of X, columns, weights and intercept.
+SHAPES = [
+    (1, 2, 2, "dense", "plain", "none", True),
+    (3, 40, 2, "dense", "shifted", "some", True),
+    (12, 6, 10, "dense", "badly scaled", "none", False),
+    (80, 5, 3, "dense", "shifted", "huge", True),
+    (80, 300, 2, "float32", "plain", "some", True),
+    (500, 6, 10, "float32", "badly scaled", "huge", True),
+    (500, 40, 3, "uint8", "plain", "some", True),
+    (3000, 1, 3, "dense", "constant", "none", True),
+    (12, 300, 3, "sparse", "shifted", "huge", True),
+    (500, 6, 10, "sparse", "badly scaled", "some", True),
+    (3000, 40, 3, "sparse", "plain", "some", True),
+]
 
 
 def exact_value_and_bound(objective, parameters):
@@ -57,27 +61,6 @@ def size_of_terms(objective, parameters):
         np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0)
         + np.abs(parameters[:, -1]).sum()
     )
-
-
-# Rows, features, classes, kind of X, columns, weights and intercept.
-SHAPES = [
-    (1, 2, 2, "dense", "plain", "none", True),
-    (3, 40, 2, "dense", "shifted", "some", True),
-    (12, 6, 10, "dense", "badly scaled", "none", False),
-    (80, 5, 3, "dense", "shifted", "huge", True),
-    (80, 300, 2, "float32", "plain", "some", True),
-    (500, 6, 10, "float32", "badly scaled", "huge", True),
-    (500, 40, 3, "uint8", "plain", "some", True),
-    (3000, 1, 3, "dense", "constant", "none", True),
-    (12, 300, 3, "sparse", "shifted", "huge", True),
-    (500, 6, 10, "sparse", "badly scaled", "some", True),
-    (3000, 40, 3, "sparse", "plain", "some", True),
-]
-
-
-# l1, l2 and grouped, and the size of the offsets.
-PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
-OFFSET = [(l1, l2, False, size) for l1, l2 in ((0, 1e-4), (0.02, 0), (1e-3, 0.05)) for size in (0.0, 30.0, 1e3)]
 
 
 @pytest.mark.parametrize("offset", ["no offset", *marked(pytest.mark.thorough, "offset", "offset and soft labels")])

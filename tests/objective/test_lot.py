@@ -46,9 +46,6 @@ def draw_offsets(n, seed=0):
     return generator.normal(size=(n, 1)) * 10.0 ** generator.uniform(-1, 1) + generator.normal()
 
 
-KINDS = ["float64", "float32", "uint8", "wide", "sparse", "one-hot", "table"]
-
-
 def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=False):
     generator = np.random.default_rng(seed)
     for _ in range(n_problems):
@@ -79,22 +76,18 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
     s = (np.ones(len(X)) if weights is None else weights).astype(X.dtype)
     s /= s.sum()
     scores = X @ parameters.reshape(K, -1).T.astype(X.dtype) + np.reshape(offsets, (-1, 1))
-    if K == 1:
-        scores = np.column_stack([np.zeros(len(X)), scores])
-    scores -= scores.max(axis=1, keepdims=True)
-    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    loss = np.sum(s * (np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(X)), labels]))
+    losses, p, residuals = reference.losses_of(scores, labels)
+    p = np.column_stack([1 - p, p]) if K == 1 else p
     pairs = [np.sum(s * p[:, k] * p[:, m]) for k in range(p.shape[1]) for m in range(k + 1, p.shape[1])]
-    residuals = s[:, None] * (p - (labels[:, None] == np.arange(p.shape[1])))[:, -K:]
-    value = loss + np.sum(l2 * units * parameters**2) / 2
-    return loss, value, (residuals.T @ X).ravel() + l2 * units * parameters, pairs
+    value = s @ losses + np.sum(l2 * units * parameters**2) / 2
+    return s @ losses, value, (residuals.T * s @ X).ravel() + l2 * units * parameters, pairs
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        *((kind, "") for kind in KINDS),
+        *((kind, "") for kind in ("float64", "float32", "uint8", "wide", "sparse", "one-hot", "table")),
         ("float64", "offsets"),
         ("sparse", "offsets"),
         ("table", "offsets"),

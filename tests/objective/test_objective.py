@@ -5,20 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import (
-    COLUMNS,
-    assert_same_bits,
-    change_columns,
-    evaluate,
-    make_objective,
-    make_problem,
-    make_sized,
-    marked,
-    objective_over,
-    value_of,
-    violation_of,
-    with_budget,
-)
+from conftest import COLUMNS, assert_same_bits, change_columns, make_problem, marked
+from objectives import evaluate, make_objective, make_sized, objective_over, value_of, violation_of, with_budget
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, FACTORS, make_objective, make_sized
+from conftest import COLUMNS
+from objectives import FACTORS, make_objective, make_sized
 
 from fastlin.objective.penalty import LARGEST_PENALTY
 
@@ -24,7 +25,7 @@ def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
         assert columns == "badly scaled" or (penalty.factors == FACTORS).all()
 
 
-def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():
+def test_a_factor_of_zero_frees_its_feature_a_penalty_of_zero_is_none_and_an_immense_one_is_cut():
     factors = np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
     objective, parameters = make_objective(30, 6, 3, l1=0.4, l2=0.2, penalty_factors=factors)
     penalty = objective.penalty
@@ -38,9 +39,6 @@ def test_a_factor_of_zero_frees_its_feature_and_a_penalty_of_zero_is_none():
     assert make_objective(30, 6, 3, l1=0.0, l2=0.2, penalty_factors=factors)[0].penalty.is_smooth
     free = make_objective(30, 6, 3, l1=0.4, penalty_factors=np.zeros(6))[0].penalty
     assert (free.is_smooth, free.is_bounded, free.is_none) == (True, False, True)
-
-
-def test_penalties_beyond_the_range_of_float64_are_cut():
     objective, parameters = make_objective(20, 3, 3, l2=1e300, l1=1e300, penalty_factors=np.full(3, 1e20))
     assert max(objective.penalty.curvatures.max(), objective.penalty.thresholds.max()) <= LARGEST_PENALTY
     assert np.isfinite(objective.at(0 * parameters).lower_bound())

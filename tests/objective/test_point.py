@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import assert_same_bits, evaluate, make_objective, make_sized, with_budget
+from conftest import assert_same_bits
+from objectives import evaluate, make_objective, make_sized, with_budget
 
 from fastlin.matrices import matrix
 

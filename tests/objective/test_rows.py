@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import data_of, evaluate, make_objective, make_offset, make_problem, marked, objective_over
+from conftest import make_problem, marked
+from objectives import data_of, evaluate, make_objective, make_offset, objective_over
 from scipy import sparse
 
 from fastlin.objective.rows import OffsetRange, draw_places, split_places, weigh_by_counts
@@ -171,7 +172,7 @@ def test_places_of_parts_name_the_rows_that_places_of_all_name(seed):
     np.testing.assert_array_equal(np.concatenate(found), values[places])
 
 
-def test_no_row_differs_by_more_than_the_spread(monkeypatch):
+def test_no_row_differs_by_more_than_the_spread_and_offsets_that_all_rows_share_have_none(monkeypatch):
     generator = np.random.default_rng(0)
     for n_rows_coef, size, weighted in [(1, 1.0, False), (1, 1e3, True), (3, 1e3, False), (40, 1e-3, True)]:
         offsets = generator.normal(size=(200, n_rows_coef)) + size * generator.normal(size=n_rows_coef)
@@ -194,9 +195,6 @@ def test_no_row_differs_by_more_than_the_spread(monkeypatch):
         for one, other in zip(OffsetRange.of(offsets, weights, total_weight), found, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * size)
         monkeypatch.undo()
-
-
-def test_offsets_that_all_rows_share_have_no_spread():
     of_rows = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
     for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), of_rows):
         found = OffsetRange.of(offsets, np.empty(0), 20.0)

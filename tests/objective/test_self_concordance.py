@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, begin, data_of, evaluate, make_objective, make_offset, objective_over
+from conftest import COLUMNS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objectives import begin, data_of, evaluate, make_objective, make_offset, objective_over
 
 from fastlin.objective.self_concordance import bound_fall, bound_rows
 from fastlin.solvers import newton
