@@ -12,14 +12,14 @@ from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix
 
 NONE = np.empty(0)
+D = 12
 
 
 def measure(X, weights=NONE):
     statistics = np.full((4, 3, X.shape[1]), np.nan)
     with np.errstate(all="ignore"), limit_threads(1):
-        run_blocks(
-            column_scaling.fill_block_column_statistics, 3, any_layout(X), weights, X[0].astype(np.float64), statistics
-        )
+        given = any_layout(X), weights, X[0].astype(np.float64), statistics
+        run_blocks(column_scaling.fill_block_column_statistics, 3, *given)
     return statistics
 
 
@@ -72,9 +72,6 @@ def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
     assert (np.abs((one.mean - four.mean) + (one.remainder - four.remainder)) <= rounding).all()
     np.testing.assert_allclose(one.variance, four.variance, rtol=1e-12)
     np.testing.assert_array_equal(one[3:], four[3:])
-
-
-D = 12
 
 
 def make_columns(generator, exponents):

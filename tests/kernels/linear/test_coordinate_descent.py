@@ -65,14 +65,10 @@ class Model:
         self.kept = panel, places, *of_entries, scales.astype(self.work), shifts.astype(self.work)
         self.columns = raw * scales[:, None] + shifts[:, None]
 
-    def lengths(self, values):
-        """Return what the thresholds multiply, of values (K, ...): sizes, or norms over the classes, (1, ...)."""
-        return np.sqrt((values**2).sum(axis=0, keepdims=True)) if self.grouped else np.abs(values)
-
     def value(self, point):
         """Return the model (without its constant) at a point Z (K, D + 1)."""
         step = (point - self.origin).ravel()
-        penalty = (self.lengths(point) * self.thresholds).sum()
+        penalty = (reference.sizes_of(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
 
     def slopes(self, point):
@@ -80,10 +76,8 @@ class Model:
 
     def violation(self, point, exempt=False):
         """Return how far the smallest subgradient of the model at a point is from zero, in its largest entry."""
-        slopes, sizes = self.slopes(point), self.lengths(point)
-        along = self.thresholds * point / np.where(sizes > 0, sizes, 1)
-        at_zero = np.maximum(self.lengths(slopes) - self.thresholds, 0)
-        return np.where(exempt, 0, np.where(sizes > 0, np.abs(slopes + along), at_zero)).max()
+        entries = reference.smallest_subgradient(self.slopes(point), point, self.thresholds, self.grouped)
+        return np.where(exempt, 0, entries).max()
 
     @property
     def penalty(self):
@@ -254,9 +248,8 @@ def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
     descent.sweep(1)
     for j in np.flatnonzero(model.thresholds):
         moved = descent.point[:, [j]] + [0.0, *np.linspace(-2, 2, 401)]
-        costs = (model.thresholds[j] * model.lengths(moved)).sum(axis=0) + model.curvatures[j] / 2 * (moved**2).sum(
-            axis=0
-        )
+        sizes, squares = reference.sizes_of(moved, grouped).sum(axis=0), (moved**2).sum(axis=0)
+        costs = model.thresholds[j] * sizes + model.curvatures[j] / 2 * squares
         assert costs[0] <= costs.min() + 1e-14
 
 

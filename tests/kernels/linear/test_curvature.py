@@ -10,6 +10,12 @@ from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
+# Around a vector of features, where rows of a tile would lie 512 bytes apart, and with more pairs of columns than are
+# worked on at a time; more rows and columns than a tile and a panel have.
+SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
+# Around the classes of a loop.
+CLASSES = [1, 3, 5, 7, 11]
+
 
 class Rows:
     """Random rows with their weights and probabilities, and how they are scaled and shifted."""
@@ -68,13 +74,6 @@ class Rows:
 
 def assert_within(found, expected, bound):
     assert (np.abs(found - expected) <= bound).all()
-
-
-# Around a vector of features, where rows of a tile would lie 512 bytes apart, and with more pairs of columns than are
-# worked on at a time; more rows and columns than a tile and a panel have.
-SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
-# Around the classes of a loop.
-CLASSES = [1, 3, 5, 7, 11]
 
 
 @pytest.mark.parametrize(

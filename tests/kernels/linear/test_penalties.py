@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import from_python
+from reference import sizes_of, smallest_subgradient
 
 from fastlin.kernels.linear import penalties
 from fastlin.kernels.machine.threads import run_blocks
@@ -33,10 +34,6 @@ class Case:
         return penalties.PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped, **columns)
 
 
-def lengths(values, grouped):
-    return np.sqrt((values**2).sum(axis=0, keepdims=True)) if grouped else np.abs(values)
-
-
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
 def test_penalties_are_numpys(n_classes, d, grouped):
@@ -50,7 +47,7 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         np.testing.assert_allclose(gradient, case.of_loss + case.curvatures * parameters, rtol=1e-13)
         sums, coef = found.sum(axis=0), parameters[:, :-1]
         assert sums[penalties.SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
-        assert sums[penalties.SIZES] == pytest.approx((lengths(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
+        assert sums[penalties.SIZES] == pytest.approx((sizes_of(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
         assert sums[penalties.SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
         assert sums[penalties.SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
         blur = np.abs(coef) @ case.blur + np.abs(parameters[:, -1])
@@ -60,10 +57,7 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
         # By the coefficients of columns that are not shifted.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
-        sizes, thresholds = lengths(coef, grouped), case.thresholds[:-1]
-        along = np.divide(coef, sizes, out=np.zeros_like(coef), where=sizes > 0)
-        at_zero = np.maximum(lengths(slopes, grouped) - thresholds, 0)
-        entries = np.where(sizes > 0, np.abs(slopes + thresholds * along), at_zero) / case.scale
+        entries = smallest_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
         assert found[:, penalties.LARGEST].max() == pytest.approx(expected, rel=1e-12)
 
@@ -86,10 +80,9 @@ def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
             everyone = everyone - moved + np.outer(received, moved.sum(axis=0))
         expected = everyone[-n_classes:]
         found = np.full((3, 4), np.nan)
-        run_blocks(
-            penalties.fill_block_dual, 3, gradient, case.parameters, case.penalty(grouped), exchange, step, found
-        )
-        sizes, thresholds = lengths(expected, grouped), case.thresholds[:-1]
+        given = gradient, case.parameters, case.penalty(grouped), exchange, step
+        run_blocks(penalties.fill_block_dual, 3, *given, found)
+        sizes, thresholds = sizes_of(expected, grouped), case.thresholds[:-1]
         excess = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
         sums = found.sum(axis=0)
@@ -108,9 +101,8 @@ def test_roots_whose_squares_are_at_the_end_of_float64(size):
     found, penalty = np.empty((1, 4)), penalties.PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
     exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
     penalties.fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, found)
-    np.testing.assert_allclose(
-        found[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]], [4.5, 9, 9], rtol=1e-12
-    )
+    sums = found[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]]
+    np.testing.assert_allclose(sums, [4.5, 9, 9], rtol=1e-12)
 
 
 @pytest.mark.parametrize("grouped", [False, True])

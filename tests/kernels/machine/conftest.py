@@ -82,12 +82,8 @@ def archives(tmp_path_factory):
     names = levels_of(platform.machine())
     if not names:
         pytest.skip("there are no levels of this machine")
-    processes = [
-        start(
-            PACKAGE, COMPILE, folder / f"{name}.zip", NUMBA_CACHE_DIR=str(folder / "cache"), **LEVELS[name].environment
-        )
-        for name in names
-    ]
+    kept = {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **kept, **LEVELS[name].environment) for name in names]
     for process in processes:
         finish(process)
     return folder

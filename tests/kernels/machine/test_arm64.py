@@ -87,12 +87,9 @@ def knows_arm64():
 @pytest.mark.thorough
 @pytest.mark.skipif(not knows_arm64(), reason="this LLVM knows no arm64")
 def test_loops_compile_for_arm64(monkeypatch, tmp_path):
-    for name, value in {
-        **LEVELS["aarch64"].environment,
-        "NUMBA_CACHE_DIR": tmp_path,
-        "FASTLIN_COMPILED": "off",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    own = {"NUMBA_CACHE_DIR": str(tmp_path), "FASTLIN_COMPILED": "off"}
+    for name, value in {**LEVELS["aarch64"].environment, **own}.items():
+        monkeypatch.setenv(name, value)
     constants = f"LINUX, MACOS = {LINUX!r}, {MACOS!r}\n"
     found = json.loads(run_program(KERNELS_ALONE + constants + PROGRAM))
     for name, of_types in found.items():

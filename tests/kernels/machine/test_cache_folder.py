@@ -11,6 +11,7 @@ from conftest import assert_refused, refuse_replacement
 from fastlin.kernels.machine import cache_folder as module
 
 with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system's files have other rights")
+NAME = f"kernels-{module.hash_sources()}"
 
 
 @pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
@@ -43,10 +44,7 @@ def find(monkeypatch):
     forget()
 
 
-NAME = f"kernels-{module.hash_sources()}"
-
-
-def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_path):
+def test_the_first_place_that_can_be_written_is_found_and_code_read_before_it(find, monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
@@ -57,10 +55,6 @@ def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_pat
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
     assert_refused("file", module.make_folder, blocked / NAME, error=OSError)
     assert list(tmp_path.iterdir()) == [blocked]
-
-
-def test_code_is_read_from_a_place_that_cannot_be_written(find, monkeypatch, tmp_path):
-    named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
     # Root may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
     (named / "fastlin" / NAME).mkdir(parents=True)
@@ -131,7 +125,6 @@ def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     module.write_file(tmp_path / "code.nbc", b"old")
-
     refuse_replacement(monkeypatch)
     assert_refused(None, module.write_file, tmp_path / "code.nbc", b"new", error=PermissionError)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

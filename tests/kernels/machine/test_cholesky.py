@@ -12,6 +12,7 @@ from fastlin.kernels.machine.threads import run_blocks
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_TOGETHER - 1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 2 * ROWS_TOGETHER, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_TOGETHER + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
+DEGENERATE = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
 KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
 
 
@@ -109,9 +110,6 @@ def make_degenerate(name, size, kind):
             scale = 10.0 ** generator.uniform(-6, 6, size)
             matrix *= np.outer(scale, scale)
     return matrix.astype(kind)
-
-
-DEGENERATE = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
 
 
 @KINDS

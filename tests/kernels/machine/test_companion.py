@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from conftest import COMPILED
@@ -57,10 +58,6 @@ def test_one_process_is_started_for_kernels_that_are_missing(welcome):
     assert welcome == ["room"]
 
 
-def refuse(name, tasks):
-    raise BlockingIOError(11, "Resource temporarily unavailable")
-
-
 @pytest.mark.parametrize(
     ("place", "name", "value"),
     [
@@ -75,7 +72,7 @@ def refuse(name, tasks):
         (companion.sys, "executable", None),
         (companion.os, "environ", {companion.SETTING: "1"}),
         # A system that starts no process.
-        (companion, "Companion", refuse),
+        (companion, "Companion", Mock(side_effect=BlockingIOError(11, "Resource temporarily unavailable"))),
     ],
 )
 def test_none_is_started_where_it_is_not_welcome(welcome, monkeypatch, place, name, value):

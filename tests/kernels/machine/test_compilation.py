@@ -23,6 +23,9 @@ from fastlin.kernels.machine.vectors import compensated_dot, dot
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
 
+SETTINGS = ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
+NARROW = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
+X86_64 = platform.machine() in ("x86_64", "AMD64")
 PROGRAM = f"""{KERNELS_ALONE}
 import sys
 import numpy as np
@@ -49,10 +52,14 @@ def run(folder, **environment):
     return finish(start(folder, **environment))
 
 
-def test_the_second_process_takes_the_code_of_the_first(tmp_path):
+def test_the_second_process_takes_the_code_of_the_first_and_no_writable_place_means_no_cache(tmp_path):
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
     assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
+    assert blocked.read_text() == ""
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +68,6 @@ def code(tmp_path_factory):
     folder = tmp_path_factory.mktemp("code")
     run(folder)
     return folder
-
-
-SETTINGS = ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
-NARROW = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
-X86_64 = platform.machine() in ("x86_64", "AMD64")
 
 
 @pytest.mark.parametrize(
@@ -92,13 +94,6 @@ def test_fits_under_settings_of_numba(monkeypatch, tmp_path, setting):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv(*f"NUMBA_{setting}".split("="))
     run_program(program)
-
-
-def test_no_writable_place_means_no_cache(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
-    assert blocked.read_text() == ""
 
 
 @pytest.mark.slow  # Three processes compile at once.
@@ -159,15 +154,12 @@ def result():
     return next(iter(compiled.overloads.values()))
 
 
-def test_what_is_kept_is_loaded(folder, result, monkeypatch):
+def test_what_is_kept_is_loaded_and_names_tell_keys_settings_and_functions_apart(folder, result, monkeypatch):
     monkeypatch.setattr(saved_code, "unpack", lambda content, context: content)
     assert load_code("a.nbc", None) is None
     save_code("a.nbc", result)
     assert load_code("a.nbc", None) == pack(result)
     assert len(pack(result, with_bitcode=False)) < len(pack(result))
-
-
-def test_names_tell_keys_settings_and_functions_apart(monkeypatch):
     names = [name_file(dot.py_func, "a"), name_file(dot.py_func, "b"), name_file(compensated_dot.py_func, "a")]
     monkeypatch.setattr(saved_code.config, "OPT", 1)
     assert len({*names, name_file(dot.py_func, "a")}) == 4

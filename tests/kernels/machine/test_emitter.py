@@ -18,11 +18,7 @@ from fastlin.kernels.machine.target import vector_bytes
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
 PRINT_WIDTH = KERNELS_ALONE + "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
-
-
-def features_in_force():
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+HOST = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 
 
 def emitted_code():
@@ -40,7 +36,8 @@ def emitted_code():
 
 
 def test_vectors_are_as_wide_as_the_features_allow_and_no_instruction_of_a_higher_level_is_left():
-    features = features_in_force()
+    _, _, in_force = cpu_target.target_context.codegen().magic_tuple()
+    features = {feature[1:] for feature in in_force.split(",") if feature.startswith("+")}
     assert VECTOR_BYTES == vector_bytes(features)
     if "sse2" in features:
         code = emitted_code()
@@ -61,9 +58,6 @@ def test_attributes_change_no_result():
     compiled = numba.njit(sum_apart)
     assert compiled(np.arange(5.0)) == 10
     assert "noinline" in next(iter(compiled.inspect_llvm().values()))
-
-
-HOST = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 
 
 @pytest.mark.parametrize(

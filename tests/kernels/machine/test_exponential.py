@@ -11,15 +11,15 @@ from fastlin.kernels.machine.compilation import kernel
 
 exponentiate_in_place = from_python(exponential.exponentiate_in_place)
 log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
+FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
+FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
+FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
 
 
 @kernel(reassociate=False)
 def exponentiate_less_one_in_place(values):
     for j in range(values.shape[0]):
         values[j] = exponential.exponential_less_one(values[j], values)
-
-
-FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
 
 
 @FUNCTIONS
@@ -43,10 +43,6 @@ def test_arguments_beyond_the_range_and_zeros_are_exact_and_nan_stays(dtype, les
     infinite = np.full(1, -np.inf, dtype)
     exponentiate_less_one_in_place(infinite)
     assert infinite[0] == -1
-
-
-FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
-FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_lev
 X86_64_LEVELS = ["x86-64-v4", "x86-64-v3", "x86-64-v2"]
 
 
-def test_levels_of_a_machine_begin_with_the_best():
+def test_levels_of_a_machine_begin_with_the_best_which_has_the_features_of_those_below():
     assert levels_of("x86_64") == levels_of("AMD64") == X86_64_LEVELS
     assert levels_of("aarch64") == levels_of("arm64") == ["aarch64"]
     assert levels_of("s390") == []
+    for better, worse in itertools.pairwise(X86_64_LEVELS):
+        assert set(LEVELS[better].features) > set(LEVELS[worse].features)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +40,3 @@ def test_levels_of_a_machine_begin_with_the_best():
 )
 def test_the_best_level_that_the_wheel_and_the_processor_have_is_chosen(names, features, level):
     assert choose_level(names, features) == level
-
-
-def test_each_level_has_the_features_of_those_below():
-    for better, worse in itertools.pairwise(X86_64_LEVELS):
-        assert set(LEVELS[better].features) > set(LEVELS[worse].features)

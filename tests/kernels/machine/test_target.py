@@ -26,6 +26,7 @@ X86_64 = levels_of(platform.machine()) == levels_of("x86_64")
 FEATURES = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 BEST = choose_level(levels_of(platform.machine()), FEATURES)
 HIT, MISS = [1, 0], [0, 1]
+STAMPS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
 
 @pytest.fixture(autouse=True)
@@ -94,15 +95,12 @@ def test_the_best_level_is_chosen_with_its_vectors(choose, features, level, widt
     assert (chosen.name, chosen.vector_bytes, chosen.archive.path.stem, logged) == (level, width, level, [])
 
 
-def test_a_processor_without_a_level_of_the_wheel_is_compiled_for(choose, wheel):
+def test_a_processor_without_a_level_of_the_wheel_is_compiled_for_and_a_source_tree_has_nothing_to_say(choose, wheel):
     for path in wheel.glob("kernels/compiled/*.zip"):
         path.rename(path.with_name("x86-64-v4.zip"))
     chosen, ((severity, line),) = choose(AVX2)
     assert (chosen, severity) == ((HOST, 32, None), "INFO")
     assert line == "The wheel carries kernels for ['x86-64-v4'], not for this processor: they are compiled."
-
-
-def test_a_source_tree_has_nothing_to_say(choose, wheel):
     shutil.rmtree(wheel / "kernels" / "compiled")
     assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
 
@@ -129,9 +127,6 @@ def test_the_wheels_code_can_be_turned_off(choose, monkeypatch):
 def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, platform, version):
     monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: platform + version)
     assert archives.make_stamp()["platform"] == platform
-
-
-STAMPS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
 
 @pytest.mark.parametrize("wrong", [*STAMPS, b"", b"PK\x03\x04 and nothing else", "cut"])

@@ -16,6 +16,9 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads, run_bl
 
 # Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
 PATIENCE = 30
+# What handlers of signals raise: Python's own of Ctrl-C, one of an alarm, one that ends the program.
+RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
+with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 
 
 def count_helpers():
@@ -87,11 +90,6 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
     assert 0 < n_ended < 10
     time.sleep(0.2)
     assert len(ended) == n_ended
-
-
-# What handlers of signals raise: Python's own of Ctrl-C, one of an alarm, one that ends the program.
-RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
-with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 
 
 @contextlib.contextmanager

@@ -14,14 +14,11 @@ from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, is_turned
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
-
-
-@kernel
-def load_tile(layers, numbers, scaling, tile):
-    """Load rows of a layer as passes do: to Python, layers of other layouts are arrays of other types."""
-    tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
-
-
+SOME = np.random.default_rng(0).permutation(13)[2:12]
+# Of columns whole squares of a vector's width are turned, rows and columns beside them, rows that have gaps, and rows
+# that are repeated.
+SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
+SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
 # The types of X, of the scaling and of the tile that occur together: numbers that are read as they are and widened,
 # and what float32 is centred for. Each takes half a second of the compiler.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
@@ -33,11 +30,10 @@ TYPES += marked(
 )
 
 
-SOME = np.random.default_rng(0).permutation(13)[2:12]
-# Of columns whole squares of a vector's width are turned, rows and columns beside them, rows that have gaps, and rows
-# that are repeated.
-SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
-SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
+@kernel
+def load_tile(layers, numbers, scaling, tile):
+    """Load rows of a layer as passes do: to Python, layers of other layouts are arrays of other types."""
+    tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
 
 
 @pytest.mark.parametrize(("dtype", "scale_kind", "kind"), TYPES)

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import reference
 from conftest import COMPILED, assert_same_bits, make_problem, marked
+from naive_mini_batches import take_steps
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Compressed, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
+
+N, BATCH_SIZE, N_STEPS = 43, 10, 12
+# Of many columns a batch has few.
+FEW, MANY = 6, 1_920
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -23,7 +28,7 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     batches = [order[step * batch_size : (step + 1) * batch_size] for step in range(n_steps)]
     rule, start = MomentumRule(1.0, 0.1, momentum, l2, False), np.zeros((2, d + 1, w.shape[1]))
     start[0, :-1] = w
-    expected, _, measured, _ = step_naively(X, labels, np.ones(n), batches, start, rule)
+    expected, _, measured, _ = take_steps(X, labels, np.ones(n), batches, start, rule)
     samples = Samples(order, labels, np.empty(0))
     counts, intercepts = np.zeros(2, np.int64), np.zeros((2, w.shape[1]), dtype)
     state = MomentumState(w, *np.zeros((2, *w.shape), dtype), *intercepts, np.empty((0, 0)), counts)
@@ -68,11 +73,6 @@ def test_of_equal_scores_the_first_class_wins():
     assert n_correct[0] == 2
 
 
-N, BATCH_SIZE, N_STEPS = 43, 10, 12
-# Of many columns a batch has few.
-FEW, MANY = 6, 1_920
-
-
 def make_rows(d, seed=0):
     """Return rows with unsorted indices, of which some are empty and some have two entries of one place."""
     generator = np.random.default_rng(seed)
@@ -80,29 +80,8 @@ def make_rows(d, seed=0):
     indices = generator.integers(0, d, counts.sum()).astype(np.int32)
     # A column that nearly all batches have.
     indices[generator.random(len(indices)) < 0.2] = d // 2
-    return sparse.csr_array(
-        (generator.normal(size=len(indices)), indices, np.append(0, np.cumsum(counts)).astype(np.int32)), shape=(N, d)
-    )
-
-
-def step_naively(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps."""
-    w, v = (array.copy() for array in start)
-    measured, steps = [], []
-    for batch in batches:
-        given, s = (X[batch], labels[batch], w[:-1].T, w[-1]), weights[batch]
-        if not s.any():
-            measured.append((0, 0, 0, 0))
-            continue
-        scores = X[batch] @ w[:-1] + w[-1]
-        right = (scores.argmax(axis=1) if w.shape[1] > 1 else scores[:, 0] >= 0) == labels[batch]
-        measured.append((reference.mean_loss(*given, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
-        by_coef, by_intercept = reference.gradient(*given, s)
-        g = np.vstack([by_coef.T + rule.l2 * w[:-1], by_intercept * rule.has_intercept]).astype(float)
-        v = rule.momentum * v + rule.gradient_part * g
-        w = w - rule.velocity_part * v
-        steps.append(w)
-    return w, v, np.array(measured, float).T, np.mean(steps, axis=0)
+    indptr = np.append(0, np.cumsum(counts)).astype(np.int32)
+    return sparse.csr_array((generator.normal(size=len(indices)), indices, indptr), shape=(N, d))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32] if COMPILED else [np.float64])
@@ -123,18 +102,16 @@ def test_steps_over_sparse_rows_agree_with_naive(dtype, n_classes, d, momentum, 
     if not has_intercept:
         start[1, -1] = 0
     batches = [order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE] for step in range(N_STEPS)]
-    expected = step_naively(X.toarray(), labels, weights, batches, start.astype(np.float64), rule)
+    expected = take_steps(X.toarray(), labels, weights, batches, start.astype(np.float64), rule)
     counts, mean = np.zeros(2, np.int64), np.zeros((d + 1, n_classes) if averages else (0, n_classes))
     (w, intercept), (v, intercept_velocity) = ((array[:-1].copy(), array[-1].copy()) for array in start)
     state = MomentumState(w, np.empty((0, 0), dtype), v, intercept, intercept_velocity, mean, counts)
     measured = Measured(*np.full((4, N_STEPS), np.nan))
     # Two calls, and tiles smaller than a batch.
+    rows, samples = Compressed(X.data, X.indices, X.indptr), Samples(order, labels, weights)
     for first, last in ((0, 7), (7, N_STEPS)):
         part = Measured(*(array[first:last] for array in measured))
-        samples = Samples(order, labels, weights)
-        train_sparse_steps(
-            Compressed(X.data, X.indices, X.indptr), samples, BATCH_SIZE, first, last, state, rule, 8, part
-        )
+        train_sparse_steps(rows, samples, BATCH_SIZE, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     found = np.vstack([w, intercept]), np.vstack([v, intercept_velocity]), np.array(measured), mean
     for value, right in zip(found[: 3 + averages], expected, strict=False):
