@@ -11,17 +11,12 @@ from fastlin.blocks import from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import BlockMatrix, as_matrix, dense, matrix
-from fastlin.matrices.pieces import (
-    PiecewiseMatrix,
-    PiecewisePasses,
-    find_class_pair_gram,
-    find_hessian_product,
-    multiply_probabilities,
-)
+from fastlin.matrices import BlockMatrix, as_matrix, dense, matrix, pieces
 
 ROWS = 7
 N, D = 40, 5
+NONE = np.empty(0, np.int64)
+KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked(pytest.mark.thorough, "uint8")])
 
 
 def make_both(kind, n_classes=3):
@@ -37,9 +32,6 @@ def make_both(kind, n_classes=3):
     return as_matrix(X), BlockMatrix(from_arrays(X, rows_per_block=ROWS)), labels, weights
 
 
-KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked(pytest.mark.thorough, "uint8")])
-
-
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -51,7 +43,7 @@ def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(mo
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
     # Some rows, of which one block has none and another one all.
-    for rows in (np.empty(0, np.int64), np.r_[1:4, 7:14, 22, 22, 30:40]):
+    for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
         given = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
         expected, found = whole.passes(*given), blocks.passes(*given)
         probabilities, gradients = np.empty((K, len(rows) or N)), np.empty((2, K, 6))
@@ -62,9 +54,9 @@ def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(mo
         assert len(rows) or (found.shift_roundings > 0) == (expected.shift_roundings > 0)
         ones = np.concatenate([probabilities, np.ones((1, len(rows) or N))])
         for term, arguments, sums in (
-            (find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
-            (find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
-            (multiply_probabilities, [], (ones * given[0].weigh()) @ ones.T),
+            (pieces.find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
+            (pieces.find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
+            (pieces.multiply_probabilities, [], (ones * given[0].weigh()) @ ones.T),
         ):
             for passes in (expected, found):
                 n_reads = blocks.n_reads
@@ -156,32 +148,23 @@ def test_what_was_begun_before_a_fork_is_refused_in_the_child():
 
 def test_memory_follows_x_up_to_four_gigabytes():
     for n, budget in ((5_000_000, 20e9 / 8), (1_000_000_000, 4 << 30)):
-        pieces = PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
-        assert Budget.beside(pieces.budget_bytes).bytes == pytest.approx(budget)
-
-
-def make_pieces(X, sizes, is_sparse, dtype=np.float64, order="C"):
-    """Return consecutive rows of X as matrices, and what is known of all of them before they are read."""
-    kept = [(n, np.dtype(dtype)) for n in sizes]
-    parts = [np.asarray(part, dtype, order) for part in np.split(X, np.cumsum(sizes)[:-1])]
-    matrices = [as_matrix(sparse.csr_array(part) if is_sparse else part) for part in parts]
-    return matrices, PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, X.shape[1], kept)
-
-
-def make_samples(n):
-    return Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0))
+        known = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
+        assert Budget.beside(known.budget_bytes).bytes == pytest.approx(budget)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-    (whole,), pieces = make_pieces(np.random.default_rng(0).normal(size=(50, 8)), [50], is_sparse)
+    X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(NONE, np.zeros(50, np.int32), np.empty(0))
+    whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
+    # What is known of the rows before they are read.
+    known = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
-        assert pieces.gains_from_float32(K) == whole.gains_from_float32(K)
-    assert pieces.count_gram_work() == whole.count_gram_work()
+        assert known.gains_from_float32(K) == whole.gains_from_float32(K)
+    assert known.count_gram_work() == whole.count_gram_work()
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
-        given = make_samples(50), Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
-        found = PiecewisePasses(pieces, *given)
+        given = samples, Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
+        found = pieces.PiecewisePasses(known, *given)
         assert found.shift_roundings == pytest.approx(whole.passes(*given).shift_roundings)
 
 
@@ -189,7 +172,8 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
 def test_products_of_probabilities_in_float32_keep_weights_of_any_unit(unit):
     generator = np.random.default_rng(0)
     probabilities, weights = generator.random((3, 30)).astype(np.float32), unit * generator.random(30)
-    samples = Samples(np.empty(0, np.int64), np.zeros(30, np.int32), weights)
+    samples = Samples(NONE, np.zeros(30, np.int32), weights)
     passes = as_matrix(generator.random((30, 2))).passes(samples, Scaling(np.ones(2), np.zeros(2)), 3)
     ones = np.concatenate([probabilities, np.ones((1, 30))])
-    np.testing.assert_allclose(multiply_probabilities(passes, probabilities), (ones * weights) @ ones.T, rtol=1e-5)
+    found = pieces.multiply_probabilities(passes, probabilities)
+    np.testing.assert_allclose(found, (ones * weights) @ ones.T, rtol=1e-5)

@@ -17,18 +17,9 @@ def make(dtype=np.float64):
     return (np.random.default_rng(0).normal(3, 40, (N, D)) % 100).astype(dtype)
 
 
-def test_a_matrix_is_the_callers_memory():
-    X = make()
-    X.flags.writeable = False
+def test_a_matrix_is_the_callers_memory_whose_rows_are_copied_where_they_do_not_lie_as_wanted():
+    X, out = make(), np.empty((3, D))
     matrix = as_matrix(X)
-    assert isinstance(matrix, DenseMatrix) and as_matrix(matrix) is matrix
-    assert np.shares_memory(matrix.X, X)
-    assert (matrix.shape, matrix.dtype, matrix.budget_bytes) == ((N, D), X.dtype, X.nbytes)
-
-
-def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
-    X = make()
-    matrix, out = as_matrix(X), np.empty((3, D))
     assert matrix.take_rows(np.array([9, 2, 2]), out) is out
     np.testing.assert_array_equal(out, X[[9, 2, 2]])
     assert np.shares_memory(matrix.take_rows(slice(4, 7), out), X)
@@ -36,6 +27,11 @@ def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
         found = as_matrix(other).take_rows(slice(4, 7), out)
         assert found is out
         np.testing.assert_array_equal(found, other[4:7])
+    X.flags.writeable = False
+    matrix = as_matrix(X)
+    assert isinstance(matrix, DenseMatrix) and as_matrix(matrix) is matrix
+    assert np.shares_memory(matrix.X, X)
+    assert (matrix.shape, matrix.dtype, matrix.budget_bytes) == ((N, D), X.dtype, X.nbytes)
 
 
 @pytest.mark.parametrize(

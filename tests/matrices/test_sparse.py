@@ -16,6 +16,11 @@ from fastlin.matrices import sparse as sparse_matrices
 NONE = np.empty(0, np.int64)
 N, D = 60, 13
 ROWS = {"all": NONE, "some": np.arange(0, N, 2), "few": np.array([7, 8]), "repeated": np.array([5, 3, 3, 9])}
+PLANS = {
+    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 3},
+    "by columns": {"ENTRIES_PER_SUM": 10**9},
+    "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
+}
 
 
 def make_csr(**options):
@@ -51,13 +56,6 @@ def measure_passes(passes, shape, rows=NONE):
 def assert_close(found, expected, tolerance=1e-11):
     for value, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(1.0, np.abs(right).max()))
-
-
-PLANS = {
-    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 3},
-    "by columns": {"ENTRIES_PER_SUM": 10**9},
-    "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
-}
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -175,7 +173,13 @@ def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
     np.testing.assert_array_equal(as_matrix(X).compute_scores(coef, np.zeros(2)), X.toarray().astype(float))
 
 
-def test_few_rows_are_copied_by_their_entries():
+def test_rows_are_taken_in_any_order_and_few_are_copied_by_their_entries():
+    X = make_csr()
+    for rows in (np.array([9, 2, 2, 50]), slice(3, 8)):
+        expected = X.toarray()[rows]
+        out = np.full(expected.shape, np.nan, np.float32)
+        assert as_matrix(X).take_rows(rows, out) is out
+        np.testing.assert_array_equal(out, expected)
     # Every fourth row holds nearly all of X: their copy would take as much memory again.
     lengths = np.where(np.arange(400) % 4, 1, 100)
     starts = np.append(0, np.cumsum(lengths))
@@ -183,15 +187,6 @@ def test_few_rows_are_copied_by_their_entries():
     matrix = as_matrix(sparse.csr_array((np.ones(len(indices)), indices, starts), shape=(400, 100)))
     rows = np.arange(400)
     assert not matrix.copies(rows[::4]) and matrix.copies(rows[1::4]) and not matrix.copies(rows[:0])
-
-
-def test_rows_are_taken_in_any_order():
-    X = make_csr()
-    for rows in (np.array([9, 2, 2, 50]), slice(3, 8)):
-        expected = X.toarray()[rows]
-        out = np.full(expected.shape, np.nan, np.float32)
-        assert as_matrix(X).take_rows(rows, out) is out
-        np.testing.assert_array_equal(out, expected)
 
 
 def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():

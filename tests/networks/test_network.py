@@ -16,6 +16,14 @@ from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
 N, D, SEED = 9, 6, 2**32 - 3
+# Every activation with every normalisation, and among these nearly every pair of the other options.
+COMBINATIONS = pytest.mark.parametrize(
+    ("activation", "normalization", "hidden", "dropout", "n_outputs"),
+    [
+        (activation, normalization, DEPTHS[(i + j) % 4], [0.0, 0.3][(i + j // 2) % 2], 1 + (i + 2 * j) % 3)
+        for (i, activation), (j, normalization) in itertools.product(enumerate(ACTIVATIONS), enumerate(NORMALIZATIONS))
+    ],
+)
 
 
 def make_network(hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_outputs=3, dtype=np.float64):
@@ -33,16 +41,9 @@ def make_examples(n=N, n_outputs=3, weighted=False, dtype=np.float64):
 
 
 def evaluate_naively(made, examples):
-    return naive_network.loss_and_gradient(
-        examples.matrix.X,
-        examples.labels,
-        examples.weights,
-        *(made.coefs, made.intercepts, made.scales),
-        activation=made.activation,
-        dropout=made.dropout,
-        seed=SEED,
-        normalize_input=len(made.normalizations) > len(made.scales),
-    )
+    data, parts = (examples.matrix.X, examples.labels, examples.weights), (made.coefs, made.intercepts, made.scales)
+    options = {"activation": made.activation, "normalize_input": len(made.normalizations) > len(made.scales)}
+    return naive_network.loss_and_gradient(*data, *parts, dropout=made.dropout, seed=SEED, **options)
 
 
 def gradient_parts(made):
@@ -57,16 +58,6 @@ def check_gradient(made, examples, rows, rtol, atol, batch=None):
     for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
         np.testing.assert_allclose(found, part, rtol=rtol, atol=atol)
     return n_correct, total
-
-
-# Every activation with every normalisation, and among these nearly every pair of the other options.
-COMBINATIONS = pytest.mark.parametrize(
-    ("activation", "normalization", "hidden", "dropout", "n_outputs"),
-    [
-        (activation, normalization, DEPTHS[(i + j) % 4], [0.0, 0.3][(i + j // 2) % 2], 1 + (i + 2 * j) % 3)
-        for (i, activation), (j, normalization) in itertools.product(enumerate(ACTIVATIONS), enumerate(NORMALIZATIONS))
-    ],
-)
 
 
 @COMBINATIONS
@@ -148,15 +139,9 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
     for seed in range(3):
         made.compute_gradient(examples, slice(4 * seed, 4 * seed + 9), seed)
     statistics = [(n.mean, n.variance) for n in made.normalizations]
-    expected = naive_network.predict(
-        examples.matrix.X,
-        made.coefs,
-        made.intercepts,
-        made.scales,
-        activation=activation,
-        input_statistics=statistics.pop(0) if "input" in normalization else None,
-        hidden_statistics=statistics,
-    )
+    given = {"input_statistics": statistics.pop(0) if "input" in normalization else None}
+    given |= {"hidden_statistics": statistics, "activation": activation}
+    expected = naive_network.predict(examples.matrix.X, made.coefs, made.intercepts, made.scales, **given)
     before = [array.copy() for array in made.state]
     folded = made.fold()
     found = folded.predict_probabilities(examples.matrix)

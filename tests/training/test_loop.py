@@ -10,6 +10,8 @@ from conftest import run_until_line
 
 from fastlin.training import BestCheckpoint, DivergedError, Patience, loop, train
 
+score_of = attrgetter("score")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -47,9 +49,6 @@ class Script:
     def check_end(self):
         if self._diverges_at_end:
             raise DivergedError
-
-
-score_of = attrgetter("score")
 
 
 def loss_of(record):
