@@ -89,8 +89,6 @@ TABLES = {
     "polars": lambda array, _: polars().from_numpy(array),
     "arrow": lambda array, _: arrow().table({f"x{j}": x for j, x in enumerate(array.T)}),
 }
-
-
 EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
 model, steps = LogisticRegression, partial(MiniBatchLogisticRegression, **EPOCHS)
 network = partial(MLPClassifier, (2,), **EPOCHS)

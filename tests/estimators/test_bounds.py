@@ -29,6 +29,23 @@ TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uin
 # The probabilities of two classes, which no coefficient changes much.
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
+# Each type of columns takes seconds of the compiler.
+FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
+LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
+THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
+# What is given, and what the error says.
+REFUSED = [
+    ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
+    ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
+    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not hold NaN"),
+    ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
+    ({"lower_bounds": INF}, "finite numbers between them"),
+    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
+    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
+    ({"lower_bounds": {"age": 0}}, "no names"),
+    ({"lower_bounds": 0, "group_by_class": True}, "group_by_class must be False"),
+    ({"upper_bounds": "none"}, "'upper_bounds' parameter"),
+]
 
 
 @dataclass(frozen=True)
@@ -258,21 +275,6 @@ def test_a_path_begins_where_no_slope_leads_into_the_bounds():
     assert_refused(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
 
 
-# What is given, and what the error says.
-REFUSED = [
-    ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
-    ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
-    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not hold NaN"),
-    ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
-    ({"lower_bounds": INF}, "finite numbers between them"),
-    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
-    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
-    ({"lower_bounds": {"age": 0}}, "no names"),
-    ({"lower_bounds": 0, "group_by_class": True}, "group_by_class must be False"),
-    ({"upper_bounds": "none"}, "'upper_bounds' parameter"),
-]
-
-
 @pytest.mark.parametrize("make", [fastlin.LogisticRegression, make_cv])
 @pytest.mark.parametrize(("parameters", "message"), REFUSED)
 def test_what_is_no_bound_is_named(make, parameters, message):
@@ -284,8 +286,7 @@ def fit_problem(problem):
     offset = problem.offset
     if offset is not None and offset.shape[1] == 1:
         offset = offset[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         # scikit-learn's, where half of the rows have a class of their own.
         warnings.filterwarnings("ignore", "The number of unique classes")
         model = fastlin.LogisticRegression(**parameters).fit(problem.X, problem.y, problem.weights, offset=offset)
@@ -349,12 +350,6 @@ def test_small_fits_of_large_numbers_end_at_the_minimum(case):
     assert model.converged_
     assert model.certificate_ <= 1e-4 * least or given.get("C") == INF
     assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
-
-
-# Each type of columns takes seconds of the compiler.
-FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
-LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
-THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
 
 
 @pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
@@ -436,8 +431,7 @@ def test_fits_with_far_offsets_end_at_the_minimum(first, last):
     n_missed = 0
     for seed in range(first, last):
         problem = draw_far_offsets(seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
+        with warnings.catch_warnings(action="error", category=RuntimeWarning):
             model, value = fit_problem(problem)
         least = min(value, problem.least((model.coef_, model.intercept_)))
         # By a solver's name of scikit-learn tol is that of the gradient, and what is left of a small J is proven alone.
@@ -452,9 +446,8 @@ def test_fits_with_far_offsets_end_at_the_minimum(first, last):
 def test_a_step_that_is_far_too_long_is_shortened_to_the_best_point():
     X, y, weights, offset = np.array([[0.0], [2], [-3]]), np.array([0, 1, 0]), [10, 1, 10], [-20, -10, 10]
     model = fastlin.LogisticRegression().fit(X, y, weights, offset=offset)
-    value = objective(
-        X, y, model.coef_, model.intercept_, 1 / 21, weights=np.array(weights), offsets=np.array(offset)[:, None]
-    )
+    given = {"weights": np.array(weights), "offsets": np.array(offset)[:, None]}
+    value = objective(X, y, model.coef_, model.intercept_, 1 / 21, **given)
     assert model.converged_
     assert value == pytest.approx(0.53833630, rel=1e-5)
     # J is 0 but for rounding.

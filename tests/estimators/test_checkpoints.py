@@ -31,14 +31,12 @@ TRAININGS = {
     "batch normalisation": {"batch_norm": "both", "early_stopping": True},
     "an exhausted patience": {"tol": 10.0, "n_iter_no_change": 4},
 }
+make_model = partial(MLPClassifier, (12,), random_state=3, max_iter=9, batch_size=50, n_iter_no_change=np.inf)
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "training"
-
-
-make_model = partial(MLPClassifier, (12,), random_state=3, max_iter=9, batch_size=50, n_iter_no_change=np.inf)
 
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):

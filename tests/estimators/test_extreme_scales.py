@@ -162,8 +162,7 @@ SHARES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
     for seed in range(first, last):
         text, call = draw_call(np.random.default_rng(seed), dtypes)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
+        with warnings.catch_warnings(action="error", category=RuntimeWarning):
             for category in EXPECTED:
                 warnings.simplefilter("ignore", category)
             try:

@@ -200,8 +200,7 @@ def test_an_interrupt_is_raised_or_told(name, between):
     for n_interrupted in itertools.count():
         model, last_line = make(), 1 + n_interrupted * between
         before = dict(vars(model))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True, action="always") as caught:
             result, n_lines = run_until_line(partial(call, model), FILES, last_line)
         if n_lines < last_line:
             break

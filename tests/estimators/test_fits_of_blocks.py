@@ -19,6 +19,7 @@ from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks import Blocks, from_arrays, from_batches, from_csr
 
 N, ROWS = 400, 90
+X, Y, WEIGHTS, *_ = make_problem(N, 6, 3)
 folds = functools.partial(linear_models.make_cv, Cs=[0.1, 1], cv=3, scoring="accuracy", tol=1e-10)
 
 
@@ -70,12 +71,17 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
             np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
-def test_labels_and_weights_may_stand_beside_the_blocks_and_verbose_shows_how_fast_these_are_read(capsys):
-    X, y, weights = make_data(3)
-    expected = LogisticRegression().fit(from_arrays(X, y, weights))
-    found = LogisticRegression(verbose=1).fit(from_arrays(X), y, weights)
+def test_fits_and_paths_take_labels_of_blocks_or_beside_them_and_verbose_shows_how_fast_these_are_read(capsys):
+    expected = LogisticRegression().fit(from_arrays(X, Y, WEIGHTS))
+    found = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     assert "GB/s" in capsys.readouterr().out
+    expected = fastlin.logistic_path(X, Y, Cs=4, sample_weight=WEIGHTS)
+    found = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
+    np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
+    beside = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
+    np.testing.assert_array_equal(beside.coefs, found.coefs)
+    assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -98,9 +104,8 @@ def test_predictions_come_block_by_block(kind, n_classes):
 
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])
 def test_other_estimators_say_that_they_take_no_blocks(estimator):
-    X, y, _ = make_data(3)
     message = f"{type(estimator).__name__} takes arrays .* linear classifiers fit blocks"
-    assert_refused(message, estimator.fit, from_arrays(X), y, error=TypeError)
+    assert_refused(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
 def count_reads(blocks):
@@ -117,16 +122,6 @@ def test_preconditioners_of_many_classes_read_the_blocks_once():
     model = LogisticRegression(solver="newton-cg", C=100).fit(blocks)
     # Statistics, and for each preconditioner the rows that are drawn.
     assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
-
-
-def test_paths_take_labels_of_blocks_or_beside_them():
-    X, y, weights = make_data(3)
-    expected = fastlin.logistic_path(X, y, Cs=4, sample_weight=weights)
-    found = fastlin.logistic_path(from_arrays(X, y, weights, rows_per_block=ROWS), Cs=4)
-    np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
-    beside = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), y, Cs=4, sample_weight=weights)
-    np.testing.assert_array_equal(beside.coefs, found.coefs)
-    assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
 @pytest.mark.thorough
@@ -227,40 +222,38 @@ def test_scorers_get_the_predictions_of_all_test_rows(scoring):
 
 
 def test_folds_may_be_any_rows():
-    X, y, weights = make_data(3)
-    blocks, generator = from_arrays(X, y, weights, rows_per_block=ROWS), np.random.default_rng(0)
+    blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), np.random.default_rng(0)
     drawn = [(generator.integers(0, N, 300), generator.permutation(N)[:50]) for _ in range(2)]
     # The first block has no training row of one fold, and no test row of the other.
     masks = [(np.arange(N) >= ROWS, np.arange(N) < ROWS), (np.arange(N) < 300, np.arange(N) >= 300)]
-    groups = list(GroupKFold(3).split(X, y, generator.integers(0, 20, N)))
+    groups = list(GroupKFold(3).split(X, Y, generator.integers(0, 20, N)))
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
-        compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, y, weights))))
-    light = from_arrays(X, y, np.where(np.arange(N) < 5, 0, weights), rows_per_block=ROWS)
+        compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
+    light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
     assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
 def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
-    X, y, weights = make_data(3)
-    blocks, model = from_arrays(X, y, weights, rows_per_block=ROWS), make()
+    blocks, model = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), make()
     broken = X.copy()
     broken[200, 2] = np.nan
-    broken = from_arrays(broken, y, rows_per_block=ROWS)
+    broken = from_arrays(broken, Y, rows_per_block=ROWS)
     for data, message in (
         ((broken,), "rows 180 to 269 of X contains NaN"),
-        ((blocks, y), "y is given, but the blocks hold y too"),
-        ((blocks, None, weights), "sample_weight is given"),
+        ((blocks, Y), "y is given, but the blocks hold y too"),
+        ((blocks, None, WEIGHTS), "sample_weight is given"),
         ((from_arrays(X),), "requires y to be passed"),
         ((X,), "requires y to be passed"),
-        ((from_arrays(X), y[:5]), "y has 5 entries, but X has 400 rows"),
-        ((from_arrays(X[:0], y[:0]),), r"0 sample\(s\)"),
-        ((from_arrays(X[:, :0], y),), r"0 feature\(s\)"),
+        ((from_arrays(X), Y[:5]), "y has 5 entries, but X has 400 rows"),
+        ((from_arrays(X[:0], Y[:0]),), r"0 sample\(s\)"),
+        ((from_arrays(X[:, :0], Y),), r"0 feature\(s\)"),
     ):
         assert_refused(message, model.fit, *data)
     assert_refused("categorical_features must be None for blocks", make(categorical_features=[0]).fit, blocks)
     model.fit(blocks)
     message = f"X has 2 features, but {type(model).__name__} is expecting 6"
-    assert_refused(message, model.score, from_arrays(X[:, :2], y))
+    assert_refused(message, model.score, from_arrays(X[:, :2], Y))
     assert_refused("score requires y, which only Blocks may hold", model.score, X)
     answers = model.predict(broken)
     assert len(next(answers)) == len(next(answers)) == ROWS
@@ -268,8 +261,7 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
 
 
 def test_test_rows_are_read_once_for_each_model():
-    X, y, weights = make_data(3)
-    blocks = from_arrays(X, y, weights, rows_per_block=ROWS)
+    blocks = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS)
     reads = count_reads(blocks)
     model = folds(Cs=4, max_iter=0, refit=False)
     with pytest.warns(ConvergenceWarning):

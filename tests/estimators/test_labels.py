@@ -19,18 +19,19 @@ from fastlin import budget
 
 X, Y = load_scaled(load_iris)
 X_UNEVEN, Y_UNEVEN = (array[:100] for array in load_scaled(load_breast_cancer))
+# With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
+ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
 
 
 @pytest.mark.parametrize(
     "kind", [np.int64, *marked(pytest.mark.thorough, np.float16), *marked(pytest.mark.slow, np.bool_)]
 )
 def test_other_types_are_fitted_and_predicted(kind):
-    X, y = load_scaled(load_iris)
-    X = X > 0 if kind is np.bool_ else X.astype(kind)
-    model = fastlin.LogisticRegression().fit(X, y)
-    assert model.score(X, y) > 0.6
-    wide = X.astype(np.float32 if kind is np.float16 else np.float64)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(wide, y).coef_)
+    rows = X > 0 if kind is np.bool_ else X.astype(kind)
+    model = fastlin.LogisticRegression().fit(rows, Y)
+    assert model.score(rows, Y) > 0.6
+    wide = rows.astype(np.float32 if kind is np.float16 else np.float64)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(wide, Y).coef_)
     # The sum of as many leaves the range of float16.
     many = np.ones((70_000, 4), kind)
     np.testing.assert_array_equal(model.predict(many), model.predict(many.astype(wide.dtype)))
@@ -55,10 +56,6 @@ def test_labels_of_any_kind_are_kept(labels):
         assert model.score(X, named) > least
     called = make().partial_fit(X, named, classes=np.unique(named)[::-1])
     np.testing.assert_array_equal(called.classes_, np.unique(named))
-
-
-# With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
-ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
 
 
 def put(array, place, value):
@@ -92,8 +89,7 @@ BAD_INPUT = {
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_what_scikit_learn_refuses_is_refused_and_the_estimator_stays(name, is_sparse, estimator):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         fitted = estimator(max_iter=1).fit(np.eye(4)[:, :2], [0, 1, 2, 0])
     for model, n_classes in product((fitted, estimator(max_iter=1)), (2, 3)):
         (change, message), X = BAD_INPUT[name], np.random.default_rng(0).normal(size=(20, 3))

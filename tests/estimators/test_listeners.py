@@ -19,9 +19,16 @@ from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.estimators import problem
 
-X, Y = load_scaled(load_iris)
-
 pytestmark = since(1, 9)
+
+X, Y = load_scaled(load_iris)
+NETWORKS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "batch_norm": "both", "dropout": 0.1},
+    "lbfgs": {"solver": "lbfgs"},
+    "early stopping": {"early_stopping": True},
+}
+make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
 
 
 class Recorder:
@@ -111,7 +118,7 @@ def test_fits_of_blocks_are_told_and_stopped():
     assert model.set_callbacks(TimeLimit(0)).fit(rows).n_iter_.sum() < n_iter
 
 
-def test_what_scikit_learn_ships_works():
+def test_what_scikit_learn_ships_works_and_a_time_limit_stops_every_fit_of_a_search():
     from sklearn.callback import ProgressBar, ScoringMonitor
 
     for model in (fastlin.LogisticRegression(), make_search()):
@@ -121,20 +128,9 @@ def test_what_scikit_learn_ships_works():
         # The last fit of a search has iterations, too, which `n_iter_` leaves out.
         assert len(scores) >= model.n_iter_.sum() if hasattr(model, "C_") else len(scores) == model.n_iter_[0]
         assert scores[-1] == model.score(X, Y)
-
-
-def test_a_time_limit_stops_every_fit_of_a_search():
     search = GridSearchCV(fastlin.LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
     assert search.set_callbacks(TimeLimit(0)).fit(X, Y).best_estimator_.n_iter_[0] == 1
     assert search.set_callbacks(TimeLimit(3600)).fit(X, Y).best_estimator_.converged_
-
-
-NETWORKS = {
-    "adam": {},
-    "sgd": {"solver": "sgd", "batch_norm": "both", "dropout": 0.1},
-    "lbfgs": {"solver": "lbfgs"},
-    "early stopping": {"early_stopping": True},
-}
 
 
 def make_network(name, **parameters):
@@ -162,9 +158,6 @@ def test_callbacks_see_each_epoch_of_a_network_and_may_stop_it_there(name):
         shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
         np.testing.assert_array_equal(recorder.models[-1].predict(X), model.predict(X))
-
-
-make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
 
 
 @pytest.mark.parametrize("refit", [True, False])

@@ -21,12 +21,12 @@ from fastlin.blocks import from_arrays
 from fastlin.budget import Budget
 from fastlin.estimators import problem
 from fastlin.estimators.linear_predictions import ScoredRows
-from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
 X, Y = load_scaled(load_iris)
+ROWS, LABELS, WEIGHTS, *_ = make_problem(90, 4, 3)
 
 CS = [0.01, 1.0, 100.0]
 LOG_LOSS = make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)
@@ -57,7 +57,7 @@ def test_it_chooses_what_scikit_learn_chooses(loader, options):
     # Every fifth row: scikit-learn takes seconds for all of them.
     X, y = X[::5].copy(), y[::5]
     options = {**QUIET, "Cs": CS, **options}
-    found = LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
+    found = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
     theirs, rtol = {"tol": 1e-8, "max_iter": 10_000}, 1e-4
     if loader is load_breast_cancer:
         theirs, rtol = {"tol": 1e-10, "solver": "newton-cholesky"}, 1e-5
@@ -145,7 +145,7 @@ def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
     # scikit-learn takes no tuple where refit is False.
     l1_ratios = legacy_ratios and np.array(legacy_ratios)
     options = {"Cs": [0.1, 1.0], "cv": 3, "l1_ratios": l1_ratios, "scoring": "accuracy", "refit": refit}
-    found = LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
+    found = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(use_legacy_attributes=True, solver="saga", **options).fit(X, y)
     for name in ("scores_", "coefs_paths_"):
         assert list(getattr(found, name)) == list(getattr(expected, name))
@@ -153,7 +153,7 @@ def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
             assert array.shape == getattr(expected, name)[label].shape
     for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
         assert getattr(found, name).shape == getattr(expected, name).shape
-    coming = LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
+    coming = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
     shape, label = (3, 2, len(legacy_ratios or [0])), found.classes_[-1]
     np.testing.assert_array_equal(found.scores_[label].reshape(shape), coming.scores_.swapaxes(1, 2))
     coefs = found.coefs_paths_[label].reshape(*shape, 5)
@@ -161,8 +161,7 @@ def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
 
 
 def test_without_refit_the_folds_are_averaged():
-    X, y, *_ = make_problem(90, 4, 3)
-    model = make_cv(Cs=CS, l1_ratios=[0.0, 0.5], refit=False).fit(X, y)
+    model = make_cv(Cs=CS, l1_ratios=[0.0, 0.5], refit=False).fit(ROWS, LABELS)
     best = [np.unravel_index(scores.argmax(), scores.shape) for scores in model.scores_]
     assert model.C_ == np.mean([CS[c] for _, c in best])
     assert model.l1_ratio_ == np.mean([[0.0, 0.5][r] for r, _ in best])
@@ -183,17 +182,16 @@ def test_without_refit_the_folds_are_averaged():
     ids=["int", "splitter", "arrays", "masks", "rows named twice"],
 )
 def test_any_splitter(cv):
-    X, y, *_ = make_problem(90, 4, 3)
-    X[np.abs(X) < 0.3] = 0
-    splits = cv if isinstance(cv, list) else list((StratifiedKFold(3) if cv == 3 else cv).split(X, y))
+    X = np.where(np.abs(ROWS) < 0.3, 0, ROWS)
+    splits = cv if isinstance(cv, list) else list((StratifiedKFold(3) if cv == 3 else cv).split(X, LABELS))
     scores = []
     for kind in (np.asarray, sparse.csr_array, sparse.csc_matrix):
-        model = make_cv(Cs=[1.0], cv=cv, tol=1e-11).fit(kind(X), y)
-        check_folds(model, splits, X, y, tol=1e-11)
+        model = make_cv(Cs=[1.0], cv=cv, tol=1e-11).fit(kind(X), LABELS)
+        check_folds(model, splits, X, LABELS, tol=1e-11)
         scores.append(model.scores_)
         np.testing.assert_allclose(scores[-1], scores[0], rtol=1e-6)
     # A generator can be used once.
-    np.testing.assert_array_equal(make_cv(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, y).scores_, scores[0])
+    np.testing.assert_array_equal(make_cv(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, LABELS).scores_, scores[0])
 
 
 @since(1, 8)
@@ -204,7 +202,7 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)
     options = {**QUIET, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
-    found = LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
+    found = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(tol=1e-8, max_iter=1000, **options).fit(X, y)
     assert found.coefs_paths_.shape == expected.coefs_paths_.shape
     assert np.isfinite(found.scores_).all()
@@ -230,39 +228,42 @@ def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
     assert model.C_ == CS[-1]
 
 
-def test_ties_choose_the_strongest_penalty_and_missing_scores_choose_nothing():
+def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_nothing():
     def score_by(scores):
         return make_cv(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)
 
     assert score_by([1.0, 1.0, 1.0]).C_ == CS[0]
     assert score_by([np.nan, 0.5, 0.7]).C_ == CS[2]
+    grid = np.array([10.0, 0.1, 1.0])
+    model = make_cv(Cs=grid).fit(X, Y)
+    np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
+    np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
+    np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
 def test_sample_weights_reach_the_scorer_with_and_without_routing():
-    X, y, weights, *_ = make_problem(90, 4, 3)
-    train, test = next(StratifiedKFold(5).split(X, y))
-    plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train], weights[train])
-    probabilities = plain.predict_proba(X[test])
-    accuracy = make_cv(Cs=[1.0], tol=1e-11, scoring=None).fit(X, y, weights)
-    assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(X[test], y[test], weights[test]))
+    train, test = next(StratifiedKFold(5).split(ROWS, LABELS))
+    plain = fastlin.LogisticRegression(tol=1e-11).fit(ROWS[train], LABELS[train], WEIGHTS[train])
+    probabilities = plain.predict_proba(ROWS[test])
+    accuracy = make_cv(Cs=[1.0], tol=1e-11, scoring=None).fit(ROWS, LABELS, WEIGHTS)
+    assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(ROWS[test], LABELS[test], WEIGHTS[test]))
     for with_routing, requested in ((False, None), (True, True), (True, False)):
         with config_context(enable_metadata_routing=with_routing):
             scorer = get_scorer("neg_log_loss")
             scorer = scorer.set_score_request(sample_weight=requested) if with_routing else "neg_log_loss"
-            model = make_cv(Cs=[1.0], tol=1e-11, scoring=scorer).fit(X, y, sample_weight=weights)
-        expected = -log_loss(y[test], probabilities, sample_weight=None if requested is False else weights[test])
+            model = make_cv(Cs=[1.0], tol=1e-11, scoring=scorer).fit(ROWS, LABELS, sample_weight=WEIGHTS)
+        expected = -log_loss(LABELS[test], probabilities, sample_weight=None if requested is False else WEIGHTS[test])
         assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_groups_reach_the_splitter():
-    X, y, *_ = make_problem(90, 4, 3)
     groups = np.arange(90) % 9
     with config_context(enable_metadata_routing=True):
         model = make_cv(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11)
-        expected = model.fit(from_arrays(X, rows_per_block=20), y, groups=groups).scores_
-        np.testing.assert_allclose(model.fit(X, y, groups=groups).scores_, expected, rtol=1e-5)
-    check_folds(model, GroupKFold(3).split(X, y, groups), X, y, tol=1e-11)
-    assert_refused("enable_metadata_routing", make_cv(Cs=[1.0]).fit, X, y, groups=groups)
+        expected = model.fit(from_arrays(ROWS, rows_per_block=20), LABELS, groups=groups).scores_
+        np.testing.assert_allclose(model.fit(ROWS, LABELS, groups=groups).scores_, expected, rtol=1e-5)
+    check_folds(model, GroupKFold(3).split(ROWS, LABELS, groups), ROWS, LABELS, tol=1e-11)
+    assert_refused("enable_metadata_routing", make_cv(Cs=[1.0]).fit, ROWS, LABELS, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -282,14 +283,6 @@ def test_groups_reach_the_splitter():
 def test_bad_parameters(parameters, message):
     X, y, *_ = make_problem(60, 3, 3)
     assert_refused(message, make_cv(**{"cv": 2, **parameters}).fit, X, y)
-
-
-def test_a_grid_is_sorted_and_left_as_it_was():
-    grid = np.array([10.0, 0.1, 1.0])
-    model = make_cv(Cs=grid).fit(X, Y)
-    np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
-    np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
-    np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
 def test_errors_of_floating_point_that_a_caller_asks_for_are_not_ours():
@@ -355,11 +348,11 @@ def test_warnings_say_what_a_user_would_miss():
     for name in QUIET:
         given = {other: value for other, value in QUIET.items() if other != name}
         with pytest.warns(FutureWarning, match=name):
-            models.append(LogisticRegressionCV(Cs=[1.0], **given).fit(X, Y))
+            models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **given).fit(X, Y))
     assert models[1].score(X, Y) == np.mean(models[1].predict(X) == Y)
     assert models[2].C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"), pytest.warns(FutureWarning, match="The default value for l1"):
-        model = LogisticRegressionCV(penalty="l1", Cs=[1.0], **{**QUIET, "l1_ratios": "warn"}).fit(X, Y)
+        model = fastlin.LogisticRegressionCV(penalty="l1", Cs=[1.0], **{**QUIET, "l1_ratios": "warn"}).fit(X, Y)
     assert model.l1_ratio_ == 1
     with pytest.warns(ConvergenceWarning, match="of 16 fits"):
         make_cv(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)
@@ -370,11 +363,10 @@ def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
     labels = np.array(["a", "b", "c"])[y]
     weights = np.random.default_rng(0).uniform(size=len(y))
     # Some rows do not hold every class; with C = 1e8 some probabilities are zero.
+    cases = list(itertools.product((slice(150), slice(50, 150)), ("accuracy", "neg_log_loss"), (False, True)))
     for C, dtype in itertools.product((1.0, 1e8), (np.float64, np.float32)):
         model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
-        for rows, scoring, with_weights in itertools.product(
-            (slice(150), slice(50, 150)), ("accuracy", "neg_log_loss"), (False, True)
-        ):
+        for rows, scoring, with_weights in cases:
             params = {"sample_weight": weights[rows]} if with_weights else {}
             given, found = X[rows].astype(dtype), labels[rows]
             scored = ScoredRows(given, found, model.classes_, None, params)

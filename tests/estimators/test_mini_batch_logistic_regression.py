@@ -184,14 +184,6 @@ def test_a_training_that_diverges_warns_and_keeps_what_it_had(average):
     assert log_loss(Y, model.predict_proba(X)) == pytest.approx(model.best_validation_loss_, rel=1e-12)
 
 
-def test_a_training_ends_where_nothing_improves_and_a_warm_start_sooner():
-    warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
-    n_first = warm.n_iter_
-    assert warm.fit(X, Y).n_iter_ < n_first < 500
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
-        make_model(max_iter=2).fit(X, Y)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_scikit_learns_model_predicts_the_same(n_classes):
     X, y = make_data(n_classes)
@@ -269,12 +261,17 @@ def test_accuracies_of_parts_count_by_weight():
     assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)
 
 
-def test_warm_starts_go_on_counting_and_take_sparse_coefficients():
+def test_warm_starts_go_on_counting_take_sparse_coefficients_and_end_sooner_where_nothing_improves():
     model, again = (make_model(max_iter=2, warm_start=True).fit(X, Y) for _ in range(2))
     again.sparsify()
     np.testing.assert_array_equal(again.coef_.toarray(), model.coef_)
     assert model.fit(X, Y).t_ == 4 * 150
     np.testing.assert_array_equal(again.fit(X, Y).coef_, model.coef_)
+    warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
+    n_first = warm.n_iter_
+    assert warm.fit(X, Y).n_iter_ < n_first < 500
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
+        make_model(max_iter=2).fit(X, Y)
 
 
 @pytest.mark.parametrize("make_rows", [np.asarray, sparse.csr_array])

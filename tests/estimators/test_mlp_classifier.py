@@ -18,6 +18,7 @@ from small_networks import assert_same_bits, assert_same_network, differ, make, 
 from fastlin import MLPClassifier
 
 X, Y = make_data()
+LIMITS = [{"max_iter": 7, "early_stopping": True}, {"max_fun": 9, "max_iter": 100}, {"max_iter": 500, "tol": 1e-3}]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.3, "batch_norm": "both", "init": "he"}], ids=str)
@@ -87,14 +88,11 @@ def test_validation_data_are_recorded_and_the_best_epoch_is_kept():
     assert alone.validation_scores_ is alone.validation_loss_curve_ is alone.best_validation_score_ is None
 
 
-def test_early_stopping_on_given_data_trains_on_all_rows():
+def test_early_stopping_on_given_data_trains_on_all_rows_and_validation_labels_may_lack_classes():
     model = make(max_iter=100, early_stopping=True, n_iter_no_change=3).fit(X, Y, X_val=X[:50], y_val=Y[:50])
     assert model.n_iter_ < 100
     assert model.t_ == len(Y) * model.n_iter_
     assert make(max_iter=model.n_iter_).fit(X, Y).loss_curve_ == model.loss_curve_
-
-
-def test_validation_labels_may_lack_classes():
     only, names = Y == 2, np.array(["a", "b", "c"])[Y]
     model = make().fit(X, names, X_val=X[only], y_val=names[only])
     assert model.best_validation_score_ == np.mean(model.predict(X[only]) == "c")
@@ -186,10 +184,12 @@ def test_a_network_whose_scores_overflow_is_not_kept(validated):
     assert called.loss_curve_ == []
 
 
-def test_rows_whose_scores_overflow_have_no_prediction():
+def test_rows_whose_scores_overflow_have_no_prediction_and_numbers_beyond_float32_diverge_with_a_warning():
     model = make(max_iter=2).fit(X, Y)
     for predict in (model.predict, model.predict_proba, model.predict_log_proba):
         assert_refused(r'X has rows whose scores overflow float32.*dtype="float64"', predict, X * 1e300)
+    with pytest.warns(ConvergenceWarning, match="diverged.* scale X"):
+        make().fit(X * 1e200, Y)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -226,20 +226,14 @@ def test_partial_fit_recovers_from_a_call_that_diverged():
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
-def test_numbers_beyond_float32_diverge_with_a_warning():
-    with pytest.warns(ConvergenceWarning, match="diverged.* scale X"):
-        make().fit(X * 1e200, Y)
-
-
 def make_reference(model):
     names = ScikitLearnMLPClassifier().get_params()
     return ScikitLearnMLPClassifier(**{name: value for name, value in model.get_params().items() if name in names})
 
 
 def fit_reference(model, *data):
-    with warnings.catch_warnings():
-        # It warns whenever it comes to max_iter.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    # It warns whenever it comes to max_iter.
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return model.fit(*data)
 
 
@@ -296,9 +290,6 @@ def test_every_setting_is_scikit_learns(parameters):
         for weights in ([], [np.random.default_rng(1).uniform(0.1, 3, len(y))]):
             expected = assert_scikit_learns(make(**{"dtype": "float64", **parameters}), X, y, *weights)
             assert "n_iter_no_change" not in parameters or expected.n_iter_ < parameters["max_iter"]
-
-
-LIMITS = [{"max_iter": 7, "early_stopping": True}, {"max_fun": 9, "max_iter": 100}, {"max_iter": 500, "tol": 1e-3}]
 
 
 @since(1, 7)

@@ -23,6 +23,9 @@ X, Y = make_data()
 N, CLASSES = len(Y), [0, 1, 2]
 SEVERAL = np.eye(3, dtype=int)[Y]
 SOFT = 0.8 * SEVERAL + 0.2 / 3
+X_VAL, Y_VAL = X[:10], Y[:10]
+NAN, INFINITE = (np.where(X_VAL == X_VAL.max(), value, X_VAL) for value in (np.nan, np.inf))
+INTERRUPT = Mock(side_effect=KeyboardInterrupt)
 
 
 def test_validation_data_have_the_names_of_the_data():
@@ -44,10 +47,6 @@ def test_any_type_of_data_gives_the_same_bits(parameters):
         assert found.validation_loss_curve_ == expected.validation_loss_curve_
         assert_same_bits(found, expected)
         np.testing.assert_array_equal(found.predict_proba(form), expected.predict_proba(X))
-
-
-X_VAL, Y_VAL = X[:10], Y[:10]
-NAN, INFINITE = (np.where(X_VAL == X_VAL.max(), value, X_VAL) for value in (np.nan, np.inf))
 
 
 @pytest.mark.parametrize(
@@ -219,9 +218,6 @@ def test_batches_go_on_from_lbfgs_with_nothing_carried():
     assert warm.set_params(solver="lbfgs").fit(X, Y).t_ == 5 * 90
 
 
-INTERRUPT = Mock(side_effect=KeyboardInterrupt)
-
-
 def change_gradient(patched, number, change):
     """Let what the call of a number returns go through a function."""
     compute, calls = Network.compute_gradient, itertools.count(1)
@@ -282,8 +278,7 @@ def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_on
     assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
     assert_same_network(interrupted, make(**parameters, max_iter=interrupted.n_iter_).fit(X, Y), 0)
     change_gradient(monkeypatch, 1, INTERRUPT)
-    with pytest.raises(KeyboardInterrupt):
-        make(**parameters).fit(X, Y)
+    assert_refused(None, make(**parameters).fit, X, Y, error=KeyboardInterrupt)
 
 
 def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():

@@ -105,8 +105,7 @@ def test_what_is_wrong_with_a_parameter_is_said(make, parameters, message):
 def test_deprecated_penalties_mean_what_they_meant(penalty, given, meant, monkeypatch):
     monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     y = np.random.default_rng(0).permutation(Y)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(penalty=penalty, **given).fit(X, y)
     assert any(each.category is FutureWarning and "penalty" in str(each.message) for each in caught)
     # Where the two contradict each other, that is said, and the penalty counts.
@@ -120,8 +119,7 @@ def test_contradictory_parameters_warn_like_scikit_learn():
     for parameters in ({"penalty": None, "C": 2.0}, {"penalty": "l2", "l1_ratio": 0.5}):
         kinds = []
         for make in (fastlin.LogisticRegression, ScikitLearnLogisticRegression):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+            with warnings.catch_warnings(record=True, action="always") as caught:
                 make(**parameters).fit(X, Y)
             kinds.append({each.category for each in caught if not issubclass(each.category, ConvergenceWarning)})
         assert kinds[0] == kinds[1]
@@ -141,8 +139,7 @@ def test_parameters_are_not_kept_alive():
 def fit_and_catch(monkeypatch, version, estimator):
     """Return the fitted estimator, and the text of each FutureWarning, where a version is installed."""
     monkeypatch.setattr(scikit_learn, "VERSION", version)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FutureWarning)
+    with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as caught:
         # That the penalty counts is said from 1.8 on, and any other warning is an error here.
         warnings.filterwarnings("ignore" if version >= (1, 8) else "error", "Inconsistent values")
         estimator.fit(X, Y)
@@ -214,12 +211,6 @@ def test_resamples_in_lots_have_the_penalty_of_those_fitted_alone(monkeypatch):
     np.testing.assert_allclose(*coefs, atol=1e-3)
 
 
-def test_alpha_is_copied_shown_and_kept():
-    model = clone(fastlin.LogisticRegression().set_params(alpha=0.05, solver="newton-cd")).fit(ROWS, LABELS)
-    assert repr(model) == "LogisticRegression(alpha=0.05, solver='newton-cd')"
-    assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
-
-
 def test_a_search_by_alphas_is_that_of_fits_by_alpha():
     half = np.arange(200) < 120
     folds = [(np.flatnonzero(half), np.flatnonzero(~half)), (np.flatnonzero(~half), np.flatnonzero(half))]
@@ -238,11 +229,14 @@ def test_a_search_by_alphas_is_that_of_fits_by_alpha():
     np.testing.assert_allclose(*errors, rtol=1e-4)
 
 
-def test_a_number_of_alphas_spans_the_grid_of_scikit_learn_1_10():
+def test_alpha_is_copied_shown_and_kept_and_a_number_of_alphas_spans_the_grid_of_scikit_learn_1_10():
     np.testing.assert_allclose(make_cv(alphas=4).fit(ROWS, LABELS).alphas_, [1e2, 1e-1, 1e-4, 1e-7])
     by_Cs = make_cv(Cs=3).fit(ROWS, LABELS, WEIGHTS)
     np.testing.assert_array_equal(by_Cs.Cs_, [1e-4, 1, 1e4])
     np.testing.assert_allclose([by_Cs.alpha_, *by_Cs.alphas_], 1 / np.array([by_Cs.C_, *by_Cs.Cs_]) / WEIGHTS.sum())
+    model = clone(fastlin.LogisticRegression().set_params(alpha=0.05, solver="newton-cd")).fit(ROWS, LABELS)
+    assert repr(model) == "LogisticRegression(alpha=0.05, solver='newton-cd')"
+    assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
 
 
 @pytest.mark.parametrize("solver", ["newton-cd", "newton-cd-gram"])

@@ -11,13 +11,9 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold, permutation_tes
 
 import fastlin
 
-EXACT = {"tol": 1e-10, "max_iter": 10_000}
-
-
-def draw_rows():
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(120, 4))
-    return X, np.where(1.5 * X[:, 0] + generator.logistic(size=120) > 0, "yes", "no")
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(120, 4))
+Y = np.where(1.5 * X[:, 0] + GENERATOR.logistic(size=120) > 0, "yes", "no")
 
 
 @pytest.mark.parametrize(
@@ -28,12 +24,11 @@ def draw_rows():
     ],
 )
 def test_side_by_side_fits_score_as_those_one_by_one(scoring, make, n_classes):
-    X, y = draw_rows()
-    y = y if n_classes == 2 else np.digitize(X[:, 0], [-0.4, 0.4])
+    y = Y if n_classes == 2 else np.digitize(X[:, 0], [-0.4, 0.4])
     n_permutations = 7 if n_classes == 2 else 2
     options = {"scoring": scoring, "n_permutations": n_permutations, "random_state": 3}
     found, expected = (
-        fastlin.permutation_test(model(**EXACT), make(X), y, **options)
+        fastlin.permutation_test(model(tol=1e-10, max_iter=10_000), make(X), y, **options)
         for model in (fastlin.LogisticRegression, ScikitLearnLogisticRegression)
     )
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
@@ -42,14 +37,13 @@ def test_side_by_side_fits_score_as_those_one_by_one(scoring, make, n_classes):
 
 
 def test_the_scores_are_those_of_scikit_learn_and_of_an_inference():
-    X, y = draw_rows()
-    found = fastlin.permutation_test(fastlin.LogisticRegression(), X, y, cv=4, n_permutations=0)
-    assert found.score == permutation_test_score(ScikitLearnLogisticRegression(), X, y, cv=4, n_permutations=1)[0]
+    found = fastlin.permutation_test(fastlin.LogisticRegression(), X, Y, cv=4, n_permutations=0)
+    assert found.score == permutation_test_score(ScikitLearnLogisticRegression(), X, Y, cv=4, n_permutations=1)[0]
     assert found.p_value == 1
-    model = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
-    found = fastlin.permutation_test(model, X, y, scoring="likelihood_ratio", n_permutations=3)
-    null = log_loss(y, np.full(len(y), np.mean(y == "yes")))
-    np.testing.assert_allclose(found.score, 2 * len(y) * (null - log_loss(y, model.predict_proba(X))))
+    model = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, Y)
+    found = fastlin.permutation_test(model, X, Y, scoring="likelihood_ratio", n_permutations=3)
+    null = log_loss(Y, np.full(len(Y), np.mean(Y == "yes")))
+    np.testing.assert_allclose(found.score, 2 * len(Y) * (null - log_loss(Y, model.predict_proba(X))))
 
 
 def test_rows_stay_in_their_groups():
@@ -63,11 +57,10 @@ def test_rows_stay_in_their_groups():
 
 
 def test_seeds_and_estimators_stay():
-    X, y = draw_rows()
     model = fastlin.LogisticRegression(C=0.1)
     options = {"cv": StratifiedKFold(3, shuffle=True, random_state=1), "random_state": 5}
-    few = fastlin.permutation_test(model, X, y, n_permutations=4, **options)
-    many = fastlin.permutation_test(model, X, y, n_permutations=9, **options)
+    few = fastlin.permutation_test(model, X, Y, n_permutations=4, **options)
+    many = fastlin.permutation_test(model, X, Y, n_permutations=9, **options)
     np.testing.assert_array_equal(many.permutation_scores[:4], few.permutation_scores)
     assert len(set(many.permutation_scores)) > 1
     assert vars(model) == vars(fastlin.LogisticRegression(C=0.1))
@@ -83,6 +76,5 @@ def test_seeds_and_estimators_stay():
     ],
 )
 def test_what_cannot_be_tested_is_refused(options, message):
-    X, y = draw_rows()
     with pytest.raises(ValueError, match=message):
-        fastlin.permutation_test(fastlin.LogisticRegression(), X, np.sort(y), **options)
+        fastlin.permutation_test(fastlin.LogisticRegression(), X, np.sort(Y), **options)

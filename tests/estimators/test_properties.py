@@ -127,8 +127,7 @@ def draw_problem(seed):
 
 
 def fit_problem(problem, **parameters):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(**{**problem.parameters, **parameters})
         model.fit(problem.rows, problem.y, **problem.given)
     assert {each.category for each in caught} <= {ConvergenceWarning}

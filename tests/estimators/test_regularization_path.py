@@ -8,10 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 
-X, Y = load_iris(return_X_y=True)
-
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
+X, Y = load_iris(return_X_y=True)
 FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
 
 

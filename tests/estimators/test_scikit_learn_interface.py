@@ -6,7 +6,6 @@ Models of scikit-learn's classes come from fastlin's and the other way round, an
 import pickle
 import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ import sklearn.linear_model
 import sklearn.neural_network
 from conftest import assert_refused, load_scaled, run_program, since
 from linear_models import make_cv
+from repository import read
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.ensemble import StackingClassifier
@@ -30,6 +30,7 @@ import fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.matrices import DenseMatrix
 
+LINEAR = ["LogisticRegression", "LogisticRegressionCV"]
 # Why the checks of weights fail.
 EXPECTED = {
     fastlin.MiniBatchLogisticRegression: "a row twice fills more of a batch than one of weight two",
@@ -47,8 +48,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.SkipTestWarning",
     "ignore:The least populated class",
 )
-
-
+X, Y = load_scaled(load_iris)
 MODELS = {
     "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
     "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
@@ -57,11 +57,16 @@ MODELS = {
     ),
     "MLPClassifier": lambda: fastlin.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0),
 }
-
-
-@pytest.fixture(params=MODELS)
-def name(request):
-    return request.param
+AROUND = {
+    "calibration": lambda model: CalibratedClassifierCV(model, cv=2),
+    "stacking": lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
+    "search": lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
+    "pipeline with frames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
+}
+COMPOSITES = {
+    "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
+    "calibrated": lambda make: CalibratedClassifierCV(make(), cv=3),
+}
 
 
 def expect_failures(estimator):
@@ -113,6 +118,7 @@ def test_scikit_learns_parameters_are_ours():
         estimator_checks.check_readonly_memmap_input,
     ],
 )
+@pytest.mark.parametrize("name", MODELS)
 def test_checks_of_every_class_of_scikit_learn(name, check):
     # Four rows of a class are too few for five folds.
     check(name, getattr(fastlin, name)(**({"cv": 3} if name == "LogisticRegressionCV" else {})))
@@ -137,15 +143,14 @@ for model in fastlin.LogisticRegression(penalty="l1"), fastlin.LogisticRegressio
 
 
 def test_n_jobs_counts_in_predictions(monkeypatch):
-    X, y = load_scaled(load_iris)
-    model, unlimited = fastlin.LogisticRegression(n_jobs=5).fit(X, y), fastlin.LogisticRegression().fit(X, y)
+    model, unlimited = fastlin.LogisticRegression(n_jobs=5).fit(X, Y), fastlin.LogisticRegression().fit(X, Y)
     seen = []
     for name in ("compute_scores", "find_best_class"):
         answer = getattr(DenseMatrix, name)
         monkeypatch.setattr(DenseMatrix, name, lambda *given, to=answer: (seen.append(count_threads()), to(*given))[1])
     for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
         predict(X)
-    model.score(X, y)
+    model.score(X, Y)
     assert seen == [5] * 5
     with limit_threads(3):
         unlimited.predict(X)
@@ -154,14 +159,12 @@ def test_n_jobs_counts_in_predictions(monkeypatch):
 
 @since(1, 9)
 def test_warnings_name_the_line_that_calls_fit():
-    X, y = load_scaled(load_iris)
     cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fastlin.LogisticRegression(penalty="l2", l1_ratio=None, max_iter=1, tol=1e-9).fit(X, y)
-        fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, y)
-        fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, y)
-        fastlin.logistic_path(X, y, Cs=2, max_iter=1, tol=1e-9)
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        fastlin.LogisticRegression(penalty="l2", l1_ratio=None, max_iter=1, tol=1e-9).fit(X, Y)
+        fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, Y)
+        fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, Y)
+        fastlin.logistic_path(X, Y, Cs=2, max_iter=1, tol=1e-9)
     # Each estimator's and the path's.
     assert len(caught) == 3 + 4 + 3 + 1
     assert {warning.filename for warning in caught} == {__file__}
@@ -173,63 +176,46 @@ def test_a_model_set_by_hand_predicts():
     np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
 
 
-AROUND = {
-    "calibration": lambda model: CalibratedClassifierCV(model, cv=2),
-    "stacking": lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
-    "search": lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
-    "pipeline with frames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
-}
-
-
-@pytest.fixture
-def iris():
-    X, y = load_iris(return_X_y=True, as_frame=True)
-    return X / X.max(), y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
-
-
 @pytest.mark.parametrize("around", AROUND)
-def test_estimators_around_others(name, around, iris):
-    X, y = iris
+@pytest.mark.parametrize("name", MODELS)
+def test_estimators_around_others(name, around):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X, y = X / X.max(), y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
     model = AROUND[around](MODELS[name]()).fit(X, y)
     assert model.score(X, y) > 0.8
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
 
 
-LINEAR = ["LogisticRegression", "LogisticRegressionCV"]
-
-
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_linear_models_go_there_and_back(name, n_classes):
-    X, y = load_scaled(load_iris)
-    X, names = X[y < n_classes], np.array(["a", "b", "c"])[y[y < n_classes]]
+    rows, names = X[Y < n_classes], np.array(["a", "b", "c"])[Y[Y < n_classes]]
     make_ours, make_theirs = getattr(fastlin, name), getattr(sklearn.linear_model, name)
-    ours = make_ours(class_weight="balanced", max_iter=77).fit(X, names)
+    ours = make_ours(class_weight="balanced", max_iter=77).fit(rows, names)
     theirs = ours.to_sklearn()
     assert type(theirs) is make_theirs
-    np.testing.assert_array_equal(theirs.predict(X), ours.predict(X))
-    np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-12)
+    np.testing.assert_array_equal(theirs.predict(rows), ours.predict(rows))
+    np.testing.assert_allclose(theirs.predict_proba(rows), ours.predict_proba(rows), rtol=1e-12)
     assert (theirs.solver, theirs.max_iter, theirs.class_weight) == ("lbfgs", 77, "balanced")
     # It is a model that scikit-learn can fit again, and pickle.
-    pickle.loads(pickle.dumps(theirs)).fit(X, names)
+    pickle.loads(pickle.dumps(theirs)).fit(rows, names)
     # Nothing is shared.
     theirs.coef_[:] = 0
     assert ours.coef_.any()
-    fitted = make_theirs(solver="newton-cholesky").fit(X, names)
+    fitted = make_theirs(solver="newton-cholesky").fit(rows, names)
     again = make_ours.from_sklearn(fitted)
     assert type(again) is make_ours and again.solver == "newton-cholesky"
-    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
-    np.testing.assert_allclose(again.predict_proba(X), fitted.predict_proba(X), rtol=1e-12)
-    np.testing.assert_array_equal(again.fit(X, names).classes_, fitted.classes_)
+    np.testing.assert_array_equal(again.predict(rows), fitted.predict(rows))
+    np.testing.assert_allclose(again.predict_proba(rows), fitted.predict_proba(rows), rtol=1e-12)
+    np.testing.assert_array_equal(again.fit(rows, names).classes_, fitted.classes_)
 
 
 @pytest.mark.parametrize("parameters", [{"alpha": 0.05}, {"alphas": [0.5, 0.05]}], ids=str)
 def test_a_penalty_by_alpha_goes_there_as_c(parameters):
-    X, y = load_scaled(load_iris)
     make = fastlin.LogisticRegressionCV if "alphas" in parameters else fastlin.LogisticRegression
-    ours = make(solver="newton-cd", tol=1e-10, **parameters).fit(X, y)
+    ours = make(solver="newton-cd", tol=1e-10, **parameters).fit(X, Y)
     theirs = ours.to_sklearn().set_params(tol=1e-8, max_iter=1000)
-    np.testing.assert_allclose(theirs.fit(X, y).coef_, ours.coef_, atol=1e-4)
+    np.testing.assert_allclose(theirs.fit(X, Y).coef_, ours.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -284,18 +270,11 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
         make_ours.from_sklearn(sklearn.linear_model.Perceptron())
 
 
-COMPOSITES = {
-    "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
-    "calibrated": lambda make: CalibratedClassifierCV(make(), cv=3),
-}
-
-
 @pytest.fixture
 def registration():
     """Run the registration of the documents for the time of a test."""
     skl2onnx = pytest.importorskip("skl2onnx")
-    page = (Path(__file__).parents[2] / "docs" / "logistic-regression.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", page, re.DOTALL)
+    [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", read("docs/logistic-regression.md"), re.DOTALL)
     exec(block, {"LogisticRegression": fastlin.LogisticRegression})
     yield
     del skl2onnx._supported_operators.sklearn_operator_name_map[fastlin.LogisticRegression]
@@ -305,13 +284,12 @@ def registration():
 @pytest.mark.parametrize("name", COMPOSITES)
 def test_onnx_of_composites_predicts_the_same(name, n_classes, registration):
     skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
-    X, y = load_scaled(load_iris)
-    X, y = X[y < n_classes].astype(np.float32), y[y < n_classes]
+    rows, y = X[Y < n_classes].astype(np.float32), Y[Y < n_classes]
     # The converter is right for scikit-learn's models, and so for ours.
     for package in (sklearn.linear_model, fastlin):
-        model = COMPOSITES[name](package.LogisticRegression).fit(X, y)
-        written = skl2onnx.to_onnx(model, X[:1], options={id(model): {"zipmap": False}})
+        model = COMPOSITES[name](package.LogisticRegression).fit(rows, y)
+        written = skl2onnx.to_onnx(model, rows[:1], options={id(model): {"zipmap": False}})
         session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
-        labels, probabilities = session.run(None, {session.get_inputs()[0].name: X})
-        np.testing.assert_array_equal(labels, model.predict(X))
-        np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-4, atol=1e-6)
+        labels, probabilities = session.run(None, {session.get_inputs()[0].name: rows})
+        np.testing.assert_array_equal(labels, model.predict(rows))
+        np.testing.assert_allclose(probabilities, model.predict_proba(rows), rtol=1e-4, atol=1e-6)

@@ -18,12 +18,13 @@ from fastlin.inference import correct_prior
 from fastlin.solvers.lots import MOST_MODELS
 
 N_LABELS = 9
-
-
-@pytest.fixture(scope="module")
-def data():
-    X, Y = make_multilabel_classification(300, 10, n_classes=N_LABELS, random_state=0)
-    return X.astype(float), Y
+X, Y = make_multilabel_classification(300, 10, n_classes=N_LABELS, random_state=0)
+X = X.astype(float)
+KINDS = {
+    "float32": lambda X: X.astype(np.float32),
+    "sparse": lambda X: sparse.csr_array(X * (X > np.quantile(X, 0.8))),
+    "table": lambda X: pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)}),
+}
 
 
 def fit_alone(X, Y, sample_weight=None, **parameters):
@@ -47,8 +48,7 @@ def fit_alone(X, Y, sample_weight=None, **parameters):
     ],
     ids=str,
 )
-def test_each_label_is_fitted_as_alone(data, parameters):
-    X, Y = data
+def test_each_label_is_fitted_as_alone(parameters):
     model = LogisticRegression(**{**parameters, "tol": 1e-8}).fit(X, Y)
     coef, intercept, _ = fit_alone(X, Y, **parameters)
     np.testing.assert_allclose(model.coef_, coef, atol=2e-4)
@@ -89,23 +89,14 @@ def test_a_threshold_that_underflows_proves_nothing():
     np.testing.assert_allclose(model.coef_, fit_alone(X, Y, **options)[0], rtol=1e-2)
 
 
-KINDS = {
-    "float32": lambda X: X.astype(np.float32),
-    "sparse": lambda X: sparse.csr_array(X * (X > np.quantile(X, 0.8))),
-    "table": lambda X: pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)}),
-}
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_any_kind_and_weights_are_fitted_as_alone(data, kind):
-    X, Y = KINDS[kind](data[0]), data[1]
-    weights = np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
-    model = LogisticRegression(C=0.1, tol=1e-8).fit(X, Y, weights)
-    np.testing.assert_allclose(model.predict_proba(X), fit_alone(X, Y, weights, C=0.1)[2], atol=1e-4)
+def test_rows_of_any_kind_and_weights_are_fitted_as_alone(kind):
+    rows, weights = KINDS[kind](X), np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
+    model = LogisticRegression(C=0.1, tol=1e-8).fit(rows, Y, weights)
+    np.testing.assert_allclose(model.predict_proba(rows), fit_alone(rows, Y, weights, C=0.1)[2], atol=1e-4)
 
 
-def test_predictions_are_those_of_each_label(data):
-    X, Y = data
+def test_predictions_are_those_of_each_label():
     model = LogisticRegression().fit(X, Y)
     scores = X @ model.coef_.T + model.intercept_
     np.testing.assert_allclose(model.decision_function(X), scores, rtol=1e-10, atol=1e-12)
@@ -123,8 +114,7 @@ def test_predictions_are_those_of_each_label(data):
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.coo_matrix, np.ndarray.tolist, lambda Y: Y.astype(bool)])
-def test_labels_of_any_form_give_the_same_fit(data, make):
-    X, Y = data
+def test_labels_of_any_form_give_the_same_fit(make):
     expected, found = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     # Nor do bits depend on the other labels.
@@ -154,8 +144,7 @@ def test_wide_rows_are_fitted_in_their_own_space():
         np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
 
 
-def test_a_warm_start_begins_where_each_label_ended(data):
-    X, Y = data
+def test_a_warm_start_begins_where_each_label_ended():
     for l1_ratio in (0.0, 0.5):
         model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-8).fit(X, Y)
         before, coef = model.n_iter_, model.coef_
@@ -172,8 +161,7 @@ def test_a_warm_start_begins_where_each_label_ended(data):
     np.testing.assert_array_equal(model.fit(X, y).coef_, clone(model).fit(X, y).coef_)
 
 
-def test_a_fit_to_one_label_a_row_leaves_nothing_of_several(data):
-    X, Y = data
+def test_a_fit_to_one_label_a_row_leaves_nothing_of_several():
     model = LogisticRegression().fit(X, Y)
     assert not hasattr(model, "history_")
     two = LogisticRegression().fit(X, Y[:, :2])
@@ -185,8 +173,7 @@ def test_a_fit_to_one_label_a_row_leaves_nothing_of_several(data):
     assert "classes" in model.summary()
 
 
-def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_converge(data):
-    X, Y = data
+def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_converge():
     model = LogisticRegression().fit(X, Y)
     text = model.summary(X, Y)
     for expected in ("300 rows, 10 features, 9 labels", "reached by all labels", "of a label", "of 90 not zero"):
@@ -199,13 +186,12 @@ def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_conv
 
 
 @since(1, 9)
-def test_callbacks_are_refused(data):
+def test_callbacks_are_refused():
     model = LogisticRegression().set_callbacks(TimeLimit(10))
-    assert_refused("Callbacks take fits to one label a row", model.fit, *data)
+    assert_refused("Callbacks take fits to one label a row", model.fit, X, Y)
 
 
-def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
-    X, Y = data
+def test_what_cannot_be_fitted_is_refused_and_nothing_changes():
     model = LogisticRegression().fit(X, Y[:, 0])
     for message, arguments in [
         (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": np.column_stack([Y, np.ones(300)])}),
@@ -222,10 +208,9 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes(data):
     assert_refused("supports only dual=False", LogisticRegression(dual=True).fit, X, Y)
 
 
-def test_what_needs_one_label_a_row_says_so(data):
-    X, Y = data
+def test_what_needs_one_label_a_row_says_so():
     model = LogisticRegression().fit(X, Y)
-    for method, given in ((model.inference, data), (model.bootstrap, data), (model.to_sklearn, ())):
+    for method, given in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
         assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *given)
     assert_refused("score requires y", model.score, X)
     message = "offset must be None for a model of several labels a row"
@@ -239,11 +224,10 @@ def test_what_needs_one_label_a_row_says_so(data):
     ("scale", "parameters", "light"),
     [(1e300, {}, 1.0), (1e-300, {}, 1.0), (1.0, {"C": 1e308}, 1.0), (1.0, {"C": 1e-308}, 1.0), (1.0, {}, 1e-20)],
 )
-def test_what_leaves_the_range_of_float64_is_fitted_as_alone(data, scale, parameters, light):
-    X, Y = data[0] * scale, data[1]
-    weights = np.where(Y[:, 0] == 1, 1.0, light)
+def test_what_leaves_the_range_of_float64_is_fitted_as_alone(scale, parameters, light):
+    rows, weights = X * scale, np.where(Y[:, 0] == 1, 1.0, light)
     # Any warning is an error.
-    model = LogisticRegression(**parameters).fit(X, Y, weights)
-    *_, expected = fit_alone(X, Y, weights, tol=1e-4, **parameters)
-    make_cv(Cs=2, l1_ratios=(1,), scoring="accuracy").fit(X, Y[:, 0], weights)
-    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-2)
+    model = LogisticRegression(**parameters).fit(rows, Y, weights)
+    *_, expected = fit_alone(rows, Y, weights, tol=1e-4, **parameters)
+    make_cv(Cs=2, l1_ratios=(1,), scoring="accuracy").fit(rows, Y[:, 0], weights)
+    np.testing.assert_allclose(model.predict_proba(rows), expected, atol=1e-2)

@@ -14,6 +14,14 @@ from fastlin.estimators import scikit_learn
 
 X, Y = load_scaled(load_iris)
 CANCER, RAW = load_scaled(load_breast_cancer), load_breast_cancer(return_X_y=True)
+HARD = {
+    "large C": (X, Y, 1e5, 1e-4, False),
+    "large C of groups": (X, Y, 1e5, 1e-4, True),
+    "large C of two classes": (*CANCER, 1e5, 1e-4, False),
+    "columns of any scale": (*RAW, 0.1, 1e-5, False),
+    "columns of any scale with a larger C": (*RAW, 10.0, 1e-5, False),
+    "copies of columns": (np.column_stack([X, X[:, 2], X[:, 0]]), Y, 0.1, 1e-9, False),
+}
 
 
 def fit(X, y, sample_weight=None, **parameters):
@@ -105,16 +113,6 @@ def test_penalties_that_mean_the_same_give_the_same_model():
 def test_bad_factors_are_refused(factors, message):
     for l1_ratio in (0.0, 1.0):
         assert_refused(message, fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=factors).fit, X, Y)
-
-
-HARD = {
-    "large C": (X, Y, 1e5, 1e-4, False),
-    "large C of groups": (X, Y, 1e5, 1e-4, True),
-    "large C of two classes": (*CANCER, 1e5, 1e-4, False),
-    "columns of any scale": (*RAW, 0.1, 1e-5, False),
-    "columns of any scale with a larger C": (*RAW, 10.0, 1e-5, False),
-    "copies of columns": (np.column_stack([X, X[:, 2], X[:, 0]]), Y, 0.1, 1e-9, False),
-}
 
 
 @pytest.mark.parametrize("name", HARD)

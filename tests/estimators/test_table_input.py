@@ -234,17 +234,7 @@ def test_what_is_no_table_of_the_columns_asked_for_is_refused_by_name(chosen, ta
     assert_refused(message, model.fit, table, Y, error=(ValueError, TypeError))
 
 
-def test_codes_beyond_the_levels_are_refused():
-    pyarrow = import_arrow()
-    codes = pyarrow.array(np.arange(N) % 6)
-    for levels in (["a", "b"], ["a", "a"]):
-        broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
-        message = "Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"
-        model = fastlin.LogisticRegression(**FROM_DTYPE)
-        assert_refused(message, model.fit, pyarrow.table({"c": broken}), Y)
-
-
-def test_what_differs_from_the_fit_is_refused():
+def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels():
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(FRAME, Y)
     assert_refused("requires y to be passed", model.fit, FRAME)
     message = "X has 3 features, but LogisticRegression is expecting 4"
@@ -253,6 +243,13 @@ def test_what_differs_from_the_fit_is_refused():
     assert_refused("(?s)Column 'age' of X contains infinity", model.predict, FRAME.assign(age=np.inf))
     assert_refused("OneHotEncoder", model.to_sklearn)
     assert_refused("blocks do not have", model.predict, from_arrays(np.ones((4, 4))))
+    pyarrow = import_arrow()
+    codes = pyarrow.array(np.arange(N) % 6)
+    for levels in (["a", "b"], ["a", "a"]):
+        broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
+        message = "Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"
+        model = fastlin.LogisticRegression(**FROM_DTYPE)
+        assert_refused(message, model.fit, pyarrow.table({"c": broken}), Y)
 
 
 def test_numbers_of_other_types_and_layouts():

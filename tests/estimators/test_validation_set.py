@@ -26,11 +26,30 @@ from fastlin.matrices import BlockMatrix, as_matrix
 
 CS = [0.01, 1.0, 100.0]
 N = 80
+SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
+# Each with the type of the coefficients of its own fits.
+FORMS = {
+    "float16": (lambda rows: rows.astype(np.float16), np.float32),
+    "bfloat16": (as_bfloat16, np.float32),
+    "float32": (lambda rows: rows.astype(np.float32), np.float32),
+    "uint8": (lambda rows: rows.astype(np.uint8), np.float64),
+    "int64 by columns": (lambda rows: np.asfortranarray(rows.astype(np.int64)), np.float64),
+    "list": (np.ndarray.tolist, np.float64),
+    "CSR": (sparse.csr_array, np.float64),
+    "COO float32": (lambda rows: sparse.coo_matrix(rows.astype(np.float32)), np.float32),
+    "blocks": (lambda rows: blocks.from_arrays(rows, rows_per_block=13), np.float64),
+    "sparse blocks": (lambda rows: blocks.from_csr([sparse.csr_array(rows)]), np.float64),
+}
 
 
 def make_sets():
     X, y, weights, *_ = make_problem(120, 5, 3)
     return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
+
+
+# For tests that change nothing of them.
+TRAINING, VALIDATION = make_sets()
+(X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING, VALIDATION
 
 
 def join(training, validation):
@@ -42,17 +61,13 @@ def fit(training, validation, **parameters):
     return make_cv(**{"Cs": CS, **parameters}).fit(*training, **dict(zip(names, validation, strict=False)))
 
 
-SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
-
-
 @pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
 @pytest.mark.parametrize("scoring", SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
 def test_the_bits_are_those_of_one_fold(scoring, l1_ratios):
-    training, validation = make_sets()
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
-    expected = make_cv(cv=cv, **options).fit(*join(training, validation))
+    expected = make_cv(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
     for n_jobs in (1, 3):
-        found = fit(training, validation, n_jobs=n_jobs, **options)
+        found = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
         assert (found.C_, found.l1_ratio_, found.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
         for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
@@ -74,21 +89,6 @@ def test_the_last_fit_has_the_rows_asked_for(refit, n_given, n_given_val):
         np.testing.assert_array_equal(model.coef_, model.coefs_paths_[0, 0, CS.index(model.C_), :, :-1])
 
 
-# Each with the type of the coefficients of its own fits.
-FORMS = {
-    "float16": (lambda rows: rows.astype(np.float16), np.float32),
-    "bfloat16": (as_bfloat16, np.float32),
-    "float32": (lambda rows: rows.astype(np.float32), np.float32),
-    "uint8": (lambda rows: rows.astype(np.uint8), np.float64),
-    "int64 by columns": (lambda rows: np.asfortranarray(rows.astype(np.int64)), np.float64),
-    "list": (np.ndarray.tolist, np.float64),
-    "CSR": (sparse.csr_array, np.float64),
-    "COO float32": (lambda rows: sparse.coo_matrix(rows.astype(np.float32)), np.float32),
-    "blocks": (lambda rows: blocks.from_arrays(rows, rows_per_block=13), np.float64),
-    "sparse blocks": (lambda rows: blocks.from_csr([sparse.csr_array(rows)]), np.float64),
-}
-
-
 # The kernels of five types take seconds of the compiler.
 @pytest.mark.thorough
 @pytest.mark.parametrize(
@@ -100,14 +100,13 @@ FORMS = {
     ],
 )
 def test_rows_of_any_kind_are_read_in_place(one, other):
-    (X, y, _), (X_val, y_val, _) = make_sets()
-    X, X_val = np.round(8 * X).clip(0, 100), np.round(8 * X_val).clip(0, 100)
-    expected = fit((X, y), (X_val, y_val), tol=1e-10)
+    dense, dense_val = np.round(8 * X).clip(0, 100), np.round(8 * X_VAL).clip(0, 100)
+    expected = fit((dense, Y), (dense_val, Y_VAL), tol=1e-10)
     (make, dtype), (make_val, _) = FORMS[one], FORMS[other]
-    rows, rows_val = make(X), make_val(X_val)
-    given = (X, X_val) if "blocks" in one else (rows, rows_val)
+    rows, rows_val = make(dense), make_val(dense_val)
+    given = (dense, dense_val) if "blocks" in one else (rows, rows_val)
     before = pickle.dumps(given)
-    found = fit((rows, y), (rows_val, y_val), tol=1e-10)
+    found = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
     np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3)
     np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
     assert found.coefs_paths_.dtype == dtype
@@ -117,14 +116,11 @@ def test_rows_of_any_kind_are_read_in_place(one, other):
     assert pickle.dumps(given) == before
 
 
-KINDS = {"dense rows": "list", "sparse rows": "CSR", "dense blocks": "blocks", "sparse blocks": "sparse blocks"}
-
-
 def test_rows_of_another_kind_are_refused():
-    (X, y, _), (X_val, y_val, _) = make_sets()
-    for one, other in itertools.permutations(KINDS, 2):
+    kinds = {"dense rows": "list", "sparse rows": "CSR", "dense blocks": "blocks", "sparse blocks": "sparse blocks"}
+    for one, other in itertools.permutations(kinds, 2):
         with pytest.raises(ValueError, match=f"^X_val .*: they must be {one}, as X is, got {other}"):
-            fit((FORMS[KINDS[one]][0](X), y), (FORMS[KINDS[other]][0](X_val), y_val))
+            fit((FORMS[kinds[one]][0](X), Y), (FORMS[kinds[other]][0](X_VAL), Y_VAL))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
@@ -156,15 +152,14 @@ def test_tables_with_categories(dtype):
 
 
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
-    (X, y, _), (X_val, y_val, _) = make_sets()
-    small = fit((X, y), (X_val, y_val), tol=1e-10)
+    small = fit((X, Y), (X_VAL, Y_VAL), tol=1e-10)
     with monkeypatch.context() as patch:
         patch.setattr(problem, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
         for kind in (np.asarray, sparse.csr_array):
-            joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
+            joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
             assert isinstance(joined, BlockMatrix)
-            assert joined.budget_bytes >= 8 * (X.size + X_val.size)
-            found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
+            assert joined.budget_bytes >= 8 * (X.size + X_VAL.size)
+            found = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
             np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
     # Where no fit may copy a part of X, the joined rows are read where they lie.
     many = np.zeros((100_000, 100))
@@ -176,56 +171,53 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
 
 
 def test_a_pipeline_of_scikit_learn_takes_the_validation_set():
-    (X, y, _), (X_val, y_val, _) = make_sets()
     with config_context(enable_metadata_routing=True):
         last = make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True)
-        pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"]).fit(X, y, X_val=X_val, y_val=y_val)
+        pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"]).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     scale = StandardScaler().fit(X).transform
-    np.testing.assert_array_equal(pipeline[-1].coef_, fit((scale(X), y), (scale(X_val), y_val)).coef_)
+    np.testing.assert_array_equal(pipeline[-1].coef_, fit((scale(X), Y), (scale(X_VAL), Y_VAL)).coef_)
 
 
 def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
-    (X, y, _), (X_val, y_val, weights_val) = make_sets()
-    damaged = X_val.copy()
+    damaged = X_VAL.copy()
     damaged[3, 1] = np.nan
-    held = blocks.from_arrays(X_val, y_val, weights_val)
-    model = fit((X, y), (X_val, y_val))
+    held = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
+    model = fit((X, Y), (X_VAL, Y_VAL))
     for rows, labels, ratios, message in (
-        (X_val, None, None, "X_val and y_val must be given together, got only X_val"),
-        (None, y_val, None, "X_val and y_val must be given together, got only y_val"),
-        (None, None, weights_val, "X_val and y_val .* got only sample_weight_val"),
-        (blocks.from_arrays(X_val), None, None, "X_val and y_val must be given together, got only X_val"),
-        (held, y_val, None, "y_val is given, but the blocks of X_val hold it"),
-        (held, None, weights_val, "sample_weight_val is given, but the blocks"),
-        (X_val[:, :4], y_val, None, "X_val must be rows .* with the columns of X: X has 4 features"),
-        (blocks.from_arrays(X_val[:, :4], y_val), None, None, "X_val must be rows .* 4 features"),
-        (X_val[:0], y_val[:0], None, "X_val must be rows .* 0 sample"),
-        (blocks.from_arrays(X_val[:0], y_val[:0]), None, None, "X_val must be rows .* 0 rows"),
-        (damaged, y_val, None, "X_val must be rows of finite numbers .*NaN"),
-        (blocks.from_arrays(damaged, y_val), None, None, "X_val must be rows of finite numbers .*NaN"),
-        (X_val, y_val[:-1], None, "y_val must be one label for each row of X_val: .*39"),
-        (X_val, y_val + 1, None, "y_val holds 3, which is no label of y; its labels are"),
-        (X_val, np.where(y_val, np.nan, 0), None, "y_val must be one label .*NaN"),
-        (X_val, y_val, -1 - weights_val, "sample_weight_val must be one"),
-        (X_val, y_val, 0 * weights_val, "sample_weight_val .* not all 0"),
+        (X_VAL, None, None, "X_val and y_val must be given together, got only X_val"),
+        (None, Y_VAL, None, "X_val and y_val must be given together, got only y_val"),
+        (None, None, WEIGHTS_VAL, "X_val and y_val .* got only sample_weight_val"),
+        (blocks.from_arrays(X_VAL), None, None, "X_val and y_val must be given together, got only X_val"),
+        (held, Y_VAL, None, "y_val is given, but the blocks of X_val hold it"),
+        (held, None, WEIGHTS_VAL, "sample_weight_val is given, but the blocks"),
+        (X_VAL[:, :4], Y_VAL, None, "X_val must be rows .* with the columns of X: X has 4 features"),
+        (blocks.from_arrays(X_VAL[:, :4], Y_VAL), None, None, "X_val must be rows .* 4 features"),
+        (X_VAL[:0], Y_VAL[:0], None, "X_val must be rows .* 0 sample"),
+        (blocks.from_arrays(X_VAL[:0], Y_VAL[:0]), None, None, "X_val must be rows .* 0 rows"),
+        (damaged, Y_VAL, None, "X_val must be rows of finite numbers .*NaN"),
+        (blocks.from_arrays(damaged, Y_VAL), None, None, "X_val must be rows of finite numbers .*NaN"),
+        (X_VAL, Y_VAL[:-1], None, "y_val must be one label for each row of X_val: .*39"),
+        (X_VAL, Y_VAL + 1, None, "y_val holds 3, which is no label of y; its labels are"),
+        (X_VAL, np.where(Y_VAL, np.nan, 0), None, "y_val must be one label .*NaN"),
+        (X_VAL, Y_VAL, -1 - WEIGHTS_VAL, "sample_weight_val must be one"),
+        (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
         given = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
-        assert_refused(f"(?s)^{message}", model.fit, X, y, **given)
-    assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, y)
-    assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, y)
-    assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, y)
-    assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, y, X_val=X_val, y_val=y_val)
+        assert_refused(f"(?s)^{message}", model.fit, X, Y, **given)
+    assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, Y)
+    assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, Y)
+    assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, Y)
+    assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, Y, X_val=X_VAL, y_val=Y_VAL)
     with config_context(enable_metadata_routing=True):
-        assert_refused("no metadata .*groups", model.fit, X, y, X_val=X_val, y_val=y_val, groups=y)
+        assert_refused("no metadata .*groups", model.fit, X, Y, X_val=X_VAL, y_val=Y_VAL, groups=Y)
 
 
 def test_labels_may_lack_classes_and_have_another_type():
-    (X, y, _), (X_val, y_val, _) = make_sets()
-    names, keep = np.array(["a", "bb", "ccc"]), y_val > 0
-    expected = fit((X, y), (X_val[keep], y_val[keep]))
+    names, keep = np.array(["a", "bb", "ccc"]), Y_VAL > 0
+    expected = fit((X, Y), (X_VAL[keep], Y_VAL[keep]))
     assert np.isfinite(expected.scores_).all()
-    for labels, labels_val in ((y, y_val.astype(float)), (names[y], names[y_val].astype(object))):
-        found = fit((X, labels), (X_val[keep], labels_val[keep]))
+    for labels, labels_val in ((Y, Y_VAL.astype(float)), (names[Y], names[Y_VAL].astype(object))):
+        found = fit((X, labels), (X_VAL[keep], labels_val[keep]))
         np.testing.assert_array_equal(found.scores_, expected.scores_)
         np.testing.assert_array_equal(found.coef_, expected.coef_)
 
@@ -233,23 +225,22 @@ def test_labels_may_lack_classes_and_have_another_type():
 @pytest.mark.parametrize("refit", ["train", False])
 @pytest.mark.parametrize("labels", [np.arange(3), np.array(["a", "bb", "ccc"])], ids=["numbers", "text"])
 def test_labels_that_y_lacks_count_as_wrong(labels, refit):
-    (X, y, _), (X_val, y_val, weights) = make_sets()
-    X, y, y_val = X[y > 0], labels[y[y > 0]], labels[y_val]
+    rows, y, y_val = X[Y > 0], labels[Y[Y > 0]], labels[Y_VAL]
     for scoring in ("accuracy", None, "f1_macro"):
-        model = fit((X, y), (X_val, y_val, weights), scoring=scoring, refit=refit)
+        model = fit((rows, y), (X_VAL, y_val, WEIGHTS_VAL), scoring=scoring, refit=refit)
         assert model.classes_.tolist() == labels[1:].tolist()
-        plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(X, y)
-        expected = get_scorer(scoring or "accuracy")(plain, X_val, y_val, sample_weight=weights)
+        plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(rows, y)
+        expected = get_scorer(scoring or "accuracy")(plain, X_VAL, y_val, sample_weight=WEIGHTS_VAL)
         assert model.scores_.max() == pytest.approx(expected)
-    rows, others = slice(None), y_val == labels[0]
+    whole, others = slice(None), y_val == labels[0]
     for part, scoring, refit_too in (
-        (rows, "accuracy", True),
-        (rows, "neg_log_loss", refit),
-        (rows, "roc_auc_ovr", refit),
+        (whole, "accuracy", True),
+        (whole, "neg_log_loss", refit),
+        (whole, "roc_auc_ovr", refit),
         (others, "accuracy", refit),
     ):
         with pytest.raises(ValueError, match=r"y_val holds .*, which is no label of y; .* they count as wrong"):
-            fit((X, y), (X_val[part], y_val[part]), scoring=scoring, refit=refit_too)
+            fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=refit_too)
 
 
 def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
@@ -281,21 +272,20 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
 # scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
 @pytest.mark.filterwarnings("ignore:l1_ratios parameter is only used")
 def test_scikit_learns_class_takes_no_validation_set():
-    training, validation = make_sets()
-    model = fit(training, validation, refit="train", time_limit=1e9)
+    model = fit(TRAINING, VALIDATION, refit="train", time_limit=1e9)
     made = model.to_sklearn()
     assert made.refit is True
     np.testing.assert_array_equal(made.coef_, model.coef_)
-    made.set_params(solver="lbfgs", max_iter=1000).fit(*training[:2])
+    made.set_params(solver="lbfgs", max_iter=1000).fit(*TRAINING[:2])
 
 
 def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
-    model = fit(*make_sets(), verbose=1)
+    model = fit(TRAINING, VALIDATION, verbose=1)
     out = capsys.readouterr().out
     assert "4/4" in out
     assert f"C={model.C_:g} gap=" in out
     assert f"{model.scores_.max():.6g} at best, on the validation rows" in model.summary()
-    limited = fit(*make_sets(), time_limit=1e-9, use_legacy_attributes=True)
+    limited = fit(TRAINING, VALIDATION, time_limit=1e-9, use_legacy_attributes=True)
     assert limited.C_.tolist() == [CS[0]] * 3
     assert "1 of 3 within 1e-09 s" in limited.summary()
 
