@@ -17,6 +17,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from .conftest import make_rows
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
+X, Y = make_rows(2, n=120)
 
 
 def list_drawn(y, number=0):
@@ -68,12 +69,11 @@ def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
 
 
 def test_categorical_columns_have_resamples_and_an_acceleration_too():
-    X, y = make_rows(2, n=120)
     codes = np.arange(len(X)) % 3
     table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(codes)})
     plain = np.column_stack([X[:, :1], np.eye(3)[codes]])
-    found = LogisticRegression(categorical_features="from_dtype").fit(table, y).bootstrap(table, y, n_resamples=3)
-    expected = LogisticRegression().fit(plain, y).bootstrap(plain, y, n_resamples=3)
+    found = LogisticRegression(categorical_features="from_dtype").fit(table, Y).bootstrap(table, Y, n_resamples=3)
+    expected = LogisticRegression().fit(plain, Y).bootstrap(plain, Y, n_resamples=3)
     assert found.coef.shape == expected.coef.shape
     np.testing.assert_allclose(found.estimate, expected.estimate, atol=1e-2)
     np.testing.assert_allclose(found.acceleration, expected.acceleration, atol=1e-4)
@@ -149,46 +149,43 @@ def test_whole_clusters_are_drawn():
         by_cluster = (next(draws.draw(b)) / weights).reshape(10, 3)
         assert (by_cluster == by_cluster[:, :1]).all()
         assert by_cluster[:, 0].sum() == 10
-    X, y = make_rows(2, n=120)
-    found = LogisticRegression().fit(X, y).bootstrap(X, y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
+    found = LogisticRegression().fit(X, Y).bootstrap(X, Y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
     assert repr(found) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
 
 
 def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
-    X, y = make_rows(2, n=120)
     choices = {"Cs": 3, "cv": 3, "l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
-    search = LogisticRegressionCV(**choices, tol=1e-10).fit(X, y)
-    model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, y)
-    found, expected = (each.bootstrap(X, y, n_resamples=4, random_state=0) for each in (search, model))
+    search = LogisticRegressionCV(**choices, tol=1e-10).fit(X, Y)
+    model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, Y)
+    found, expected = (each.bootstrap(X, Y, n_resamples=4, random_state=0) for each in (search, model))
     np.testing.assert_allclose(found.coef, expected.coef, atol=1e-4)
     for n_classes in (2, 3):
-        X, y = make_rows(n_classes, n=40)
+        rows, y = make_rows(n_classes, n=40)
         # A level so rare that some resamples lack it: they are drawn again.
-        X[:, 2] = np.arange(len(X)) < 3
-        model = FirthLogisticRegression(tol=1e-9).fit(X, y)
-        found = model.bootstrap(X, y, n_resamples=60, random_state=7)
+        rows[:, 2] = np.arange(len(rows)) < 3
+        model = FirthLogisticRegression(tol=1e-9).fit(rows, y)
+        found = model.bootstrap(rows, y, n_resamples=60, random_state=7)
         assert np.isfinite(found.coef).all()
         assert found.converged.all()
         np.testing.assert_allclose(found.estimate[:, :3], model.coef_, atol=1e-7)
         assert found.conf_int(method="bca").shape == (*found.estimate.shape, 2)
         drawn = list_drawn(y)
-        again = FirthLogisticRegression().fit(X[drawn], y[drawn])
-        errors = again.inference(X[drawn], y[drawn], reference=None).std_errors.max()
+        again = FirthLogisticRegression().fit(rows[drawn], y[drawn])
+        errors = again.inference(rows[drawn], y[drawn], reference=None).std_errors.max()
         np.testing.assert_allclose(found.coef[0], again.coef_, atol=5e-3 * errors)
 
 
 def test_what_cannot_be_resampled_is_refused():
-    X, y = make_rows(2, n=120)
-    model = LogisticRegression().fit(X, y)
+    model = LogisticRegression().fit(X, Y)
     for given, text in (
         ({"n_resamples": 1}, "n_resamples must be a whole number of at least 2"),
         ({"clusters": np.zeros(len(X))}, "clusters must be at least two"),
         ({"clusters": np.zeros(3)}, "clusters must hold one entry for each of the 120 rows"),
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be one key"),
     ):
-        assert_refused(text, model.bootstrap, X, y, **given)
+        assert_refused(text, model.bootstrap, X, Y, **given)
     with pytest.raises(ValueError, match="some class or level has too few of them"):
-        next(Draws(0, y, (y == 0).astype(float), None, None).draw(0))
+        next(Draws(0, Y, (Y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalised = LogisticRegression(C=np.inf).fit(X, separable)

@@ -21,8 +21,7 @@ from .conftest import infer, make_rows, refuse
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 FROM_DTYPE = {"categorical_features": "from_dtype"}
-
-
+X, Y = make_rows(2)
 fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 
@@ -74,41 +73,40 @@ def test_columns_and_classes_keep_their_names():
 
 
 def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
-    X, y = make_rows(2)
-    clusters = np.arange(len(y)) // 5
-    model = fit(X, y)
+    clusters = np.arange(len(Y)) // 5
+    model = fit(X, Y)
     for data, options, text in (
-        ((X, y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
-        ((X, y), {"weights_are": "counts"}, "weights_are must be one of"),
-        ((X, y), {"use_t": "yes"}, "use_t must be True or False"),
-        ((X, y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
-        ((X, y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
-        ((X, y), {"covariance": "cluster"}, "and no clusters"),
-        ((X, y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
-        ((X, y), {"penalised": "laplace"}, "no coefficient of this one is penalised"),
-        ((X, y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
-        ((X, y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
-        ((X[:, :2], y), {}, "features"),
-        ((X, y[1:]), {}, "399"),
+        ((X, Y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
+        ((X, Y), {"weights_are": "counts"}, "weights_are must be one of"),
+        ((X, Y), {"use_t": "yes"}, "use_t must be True or False"),
+        ((X, Y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
+        ((X, Y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
+        ((X, Y), {"covariance": "cluster"}, "and no clusters"),
+        ((X, Y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
+        ((X, Y), {"penalised": "laplace"}, "no coefficient of this one is penalised"),
+        ((X, Y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
+        ((X, Y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
+        ((X[:, :2], Y), {}, "features"),
+        ((X, Y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
-        ((X, y + 1), {}, "y has the label 2, which is not one of classes="),
-        ((X[y == 1], y[y == 1]), {}, "No row of y has the class 0"),
-        ((np.where(X > 2, np.nan, X), y), {}, "NaN"),
+        ((X, Y + 1), {}, "y has the label 2, which is not one of classes="),
+        ((X[Y == 1], Y[Y == 1]), {}, "No row of y has the class 0"),
+        ((np.where(X > 2, np.nan, X), Y), {}, "NaN"),
         ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
-        ((X, np.column_stack([1 - y / 2, y / 2])), {}, "soft labels are no draws"),
-        ((X, y), {"features": ["x0", "x9"]}, "features must be names of columns"),
+        ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are no draws"),
+        ((X, Y), {"features": ["x0", "x9"]}, "features must be names of columns"),
     ):
         assert_refused(text, model.inference, *data, **options)
-    assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, y)
+    assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)
     by_clusters = {"covariance": "cluster", "clusters": clusters}
-    assert_refused("X has to lie in memory", model.inference, blocks.from_arrays([X]), y, **by_clusters)
-    assert_refused("not fitted", LogisticRegression().inference, X, y, error=NotFittedError)
-    weighted = fit(X, y, class_weight="balanced")
-    assert_refused("class_weight", weighted.inference, X, y)
-    assert_refused("weights_are=.importance., and repeat", weighted.inference, X, y, covariance="HC0")
-    assert weighted.inference(X, y, covariance="HC0", weights_are="importance").n_samples == 400
+    assert_refused("X has to lie in memory", model.inference, blocks.from_arrays([X]), Y, **by_clusters)
+    assert_refused("not fitted", LogisticRegression().inference, X, Y, error=NotFittedError)
+    weighted = fit(X, Y, class_weight="balanced")
+    assert_refused("class_weight", weighted.inference, X, Y)
+    assert_refused("weights_are=.importance., and repeat", weighted.inference, X, Y, covariance="HC0")
+    assert weighted.inference(X, Y, covariance="HC0", weights_are="importance").n_samples == 400
     before = dict(vars(model))
-    model.inference(X, y)
+    model.inference(X, Y)
     assert_unchanged(model, before)
 
 
@@ -133,21 +131,18 @@ def test_penalties_are_refused_unless_their_errors_are_named():
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
-    X, y = make_rows(2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, y)
-    assert_same(model.inference(X, y), infer(X, y))
+    with warnings.catch_warnings(action="ignore"):
+        model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, Y)
+    assert_same(model.inference(X, Y), infer(X, Y))
 
 
 def test_bounds_are_refused_where_they_bind():
-    X, y = make_rows(2)
-    expected = infer(X, y)
-    wide = fit(X, y, lower_bounds=-10, upper_bounds=10)
-    assert_same(wide.inference(X, y), expected, rtol=1e-6)
+    expected = infer(X, Y)
+    wide = fit(X, Y, lower_bounds=-10, upper_bounds=10)
+    assert_same(wide.inference(X, Y), expected, rtol=1e-6)
     assert wide.lower_bounds == -10
-    tight = fit(X, y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
-    assert_refused("The coefficients of x1 are at their lower_bounds or upper_bounds", tight.inference, X, y)
+    tight = fit(X, Y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
+    assert_refused("The coefficients of x1 are at their lower_bounds or upper_bounds", tight.inference, X, Y)
 
 
 def test_levels_are_compared_with_the_first_of_each_column():

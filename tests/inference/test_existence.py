@@ -3,7 +3,8 @@
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused, marked, objective_over
+from conftest import assert_refused, marked
+from objectives import objective_over
 from reference import log_likelihood
 from scipy import optimize, sparse
 from sklearn.datasets import load_iris
@@ -20,6 +21,9 @@ from .conftest import infer, list_forms, refuse
 
 # A condition number above this may be refused.
 RESOLVED = 1e6
+# Three columns without dependence, and the four of a dummy code.
+N, GENERATOR = 200, np.random.default_rng(0)
+COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
 pytestmark = [
     pytest.mark.usefixtures("sparse_passes"),
     pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning", "ignore:The optimum may be"),
@@ -198,12 +202,6 @@ def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
     assert search(X, y) is None
 
 
-def test_every_form_of_rows_is_searched():
-    X, y = make_endometrial(3)
-    for rows, labels in (*list_forms(X, y), (X.astype(np.float32), y)):
-        refuse("x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in", rows, labels, error=SeparationError)
-
-
 def test_rows_without_weight_and_penalised_columns_have_no_part():
     X, y = make_endometrial()
     weights, first = np.ones(len(X)), np.flatnonzero(X[:, 0])[0]
@@ -362,11 +360,6 @@ def test_scores_of_clusters_that_sum_to_zero_have_no_errors():
     refuse(message, X, y, parameters={"tol": 1e-8}, covariance="cluster", clusters=clusters)
 
 
-# Three columns without dependence, and the four of a dummy code.
-N, GENERATOR = 200, np.random.default_rng(0)
-COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
-
-
 def describe(*columns, n_classes=2, **options):
     table = np.column_stack(columns)
     names = np.array([f"x{j}" for j in range(table.shape[1])])
@@ -404,7 +397,10 @@ def test_sums_of_columns_are_named():
     assert describe(COLUMNS, last, weights=weights) == ["x3 = x0 - x1"]
 
 
-def test_an_inference_is_refused_in_every_form_of_rows():
+def test_separations_and_dependences_are_found_in_every_form_of_rows():
+    X, y = make_endometrial(3)
+    for rows, labels in (*list_forms(X, y), (X.astype(np.float32), y)):
+        refuse("x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in", rows, labels, error=SeparationError)
     table, y = np.hstack([COLUMNS, DUMMIES]), np.random.default_rng(4).integers(0, 2, N)
     for rows, labels in list_forms(table, y):
         refuse("x6 = 1 - x3 - x4 - x5", rows, labels, error=CollinearityError)

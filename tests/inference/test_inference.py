@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused, objective_over
+from conftest import assert_refused
+from objectives import objective_over
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +22,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from .conftest import infer, make_rows, refuse
 
 sm = pytest.importorskip("statsmodels.api")
+X, Y = make_rows(3)
 
 
 def test_wald_tests_are_those_of_statsmodels():
@@ -80,25 +82,23 @@ def test_references_report_the_same_model():
 
 
 def test_likelihood_ratios_compare_models_of_the_same_rows():
-    X, y = make_rows(3)
-    larger, smaller = infer(X, y), infer(X[:, :1], y)
+    larger, smaller = infer(X, Y), infer(X[:, :1], Y)
     found = larger.lr_test(smaller)
-    peers = [sm.MNLogit(y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
+    peers = [sm.MNLogit(Y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
     assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
     assert found.df == 4
     assert_refused("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
     for one, other, message in (
         (smaller, larger, "must have fewer parameters than 4, got 4 more"),
-        (larger, infer(X[1:, :1], y[1:]), "other rows"),
-        (larger, infer(X[:, :1], y, parameters={"C": 1.0}, penalised="laplace"), "penalised models do not reach"),
-        (larger, infer(X[:, :1], y, covariance="HC0", weights_are="importance"), "use wald_test"),
+        (larger, infer(X[1:, :1], Y[1:]), "other rows"),
+        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalised="laplace"), "penalised models do not reach"),
+        (larger, infer(X[:, :1], Y, covariance="HC0", weights_are="importance"), "use wald_test"),
     ):
         assert_refused(message, one.lr_test, other)
 
 
 def test_bad_questions_get_errors_that_name_them():
-    X, y = make_rows(3)
-    found = infer(X, y)
+    found = infer(X, Y)
     for R, r, text in (
         ("x9", None, "no column 'x9'"),
         ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
@@ -116,21 +116,20 @@ def test_bad_questions_get_errors_that_name_them():
     assert found.wald_test("x0", [1, 0]).name == "x0 = r"
     assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
     for options in ({"covariance": np.array(["HC0"])}, {"reference": [0, 1]}, {"features": 0}, {"features": [["x0"]]}):
-        refuse(f"{next(iter(options))} must be", X, y, **options)
+        refuse(f"{next(iter(options))} must be", X, Y, **options)
     with pytest.raises(ValueError, match="No row with a weight above zero has the class 2"):
-        LogisticRegression(C=np.inf).fit(X, y).inference(X, y, 1.0 * (y < 2))
+        LogisticRegression(C=np.inf).fit(X, Y).inference(X, Y, 1.0 * (Y < 2))
 
 
 def test_tables_hold_what_arrays_hold(monkeypatch):
-    X, y = make_rows(3)
-    found = infer(X, y)
+    found = infer(X, Y)
     table = found.table(level=0.9)
     assert table.index.names == ["class", "feature"]
     assert table.loc[(2, "x1"), "std_error"] == found.std_errors[1, 1]
     np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), found.conf_int(0.9).reshape(-1, 2))
     assert infer(*make_rows(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
     frame = pandas.DataFrame(X, columns=["age", "size", "a & b"])
-    found = infer(frame, np.array(["cat", "dog", "<b>"])[y])
+    found = infer(frame, np.array(["cat", "dog", "<b>"])[Y])
     text, html = found.summary(), found._repr_html_()
     assert str(found) == str(text) == repr(text)
     for shown in ("age", "a & b", "class cat against <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
@@ -139,10 +138,10 @@ def test_tables_hold_what_arrays_hold(monkeypatch):
     assert "class cat against &lt;b&gt;" in html
     assert "a &amp; b" in html
     assert text._repr_html_() == html == pickle.loads(pickle.dumps(text))._repr_html_()
-    robust = infer(X, y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
+    robust = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
     for shown in ("robust, by clusters: 40", "Student's t with 39 degrees", "against the mean of all classes"):
         assert shown in robust.summary()
-    laplace = infer(X, y, parameters={"C": 1.0}, penalised="laplace")
+    laplace = infer(X, Y, parameters={"C": 1.0}, penalised="laplace")
     assert "the penalty is the prior" in laplace.summary()
     monkeypatch.setitem(sys.modules, "pandas", None)
     columns = found.table()
@@ -225,15 +224,7 @@ def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_erro
         assert not np.isinf(found.std_errors).any()
 
 
-def test_offsets_far_from_each_other_have_a_null_likelihood_and_no_errors():
-    X, y = make_rows(3, n=60)
-    offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
-    options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalised": "sandwich", "covariance": "HC0"}
-    refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
-    assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))
-
-
-def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none():
+def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none_and_is_finite_for_far_offsets():
     X, y = make_rows(2, n=60)
     offset, values = np.linspace(-1, 2, 60), []
     for max_iter in (0, 100):
@@ -242,3 +233,8 @@ def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none():
             found = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalised="laplace")
         values.append(found.log_likelihood_null)
     assert values[0] == pytest.approx(values[1], rel=1e-10)
+    X, y = make_rows(3, n=60)
+    offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
+    options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalised": "sandwich", "covariance": "HC0"}
+    refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
+    assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))

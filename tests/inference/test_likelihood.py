@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import objective_over
+from objectives import objective_over
 from reference import log_likelihood
 from scipy import sparse
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import objective_over
+from objectives import objective_over
 
 import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
@@ -75,8 +75,7 @@ def test_models_that_end_early_are_told_which_tol_agrees():
     assert found.model_distance > 0.01
     np.testing.assert_allclose(found.coef[0, :-1], exact.coef_[0], atol=1e-7 * found.std_errors.min())
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(action="error"):
         near = infer(X, y, parameters={"tol": tol})
     assert near.model_distance < 0.01
     # Coefficients of other data are far away: the solvers lead back.

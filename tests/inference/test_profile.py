@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_refused, objective_over
+from conftest import assert_refused
+from objectives import objective_over
 from reference import log_likelihood
 from scipy.optimize import brentq, minimize
 from scipy.stats import chi2
