@@ -35,12 +35,12 @@ PARAMETERS = [
     {"l1_ratio": 0.5, "C": 0.1, "group_by_class": True},
     {"lower_bounds": 0.0, "upper_bounds": [0.1, 0.2, 0.3, 9, 9, 9]},
 ]
+X, Y, WEIGHTS = make_rows()
 
 
 def fit(made, parameters, *data, **options):
-    with warnings.catch_warnings():
-        # Rounding may keep a bound above so small a tol.
-        warnings.simplefilter("ignore")
+    # Rounding may keep a bound above so small a tol.
+    with warnings.catch_warnings(action="ignore"):
         return made(**{"tol": 1e-9, **parameters}).fit(*data, **options)
 
 
@@ -65,42 +65,44 @@ def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
 
 
 def test_dataframes_have_names(client):
-    X, y, weights = make_rows()
     names = list("abcdef")
-    frame = pandas.DataFrame(X, columns=names).assign(y=y, w=weights, row=range(400))
+    frame = pandas.DataFrame(X, columns=names).assign(y=Y, w=WEIGHTS, row=range(400))
     table = from_pandas(frame, npartitions=4)
     found = fit(LogisticRegression, {}, table[names], table["y"], table["w"])
-    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y, weights))
+    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y, WEIGHTS))
     assert list(found.feature_names_in_) == names
     np.testing.assert_array_equal(found.predict(table[names]).compute(), found.predict(frame[names]))
     # Lengths of what is filtered are not known, and some partitions have no rows.
     some, rows = table[table["a"] > 1], (frame["a"] > 1).to_numpy()
     again = fit(LogisticRegression, {}, some[names], some["y"])
-    assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], y[rows]))
+    assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], Y[rows]))
     none = table[table["row"] < 120]
     assert fit(LogisticRegression, {}, none[names], none["y"]).n_features_in_ == 6
     assert_refused("feature names should match", found.predict, table[names[::-1]])
 
 
-def test_dataframes_of_several_types_of_numbers(client):
-    X, y, _ = make_rows()
+def test_dataframes_and_partitions_of_several_types_of_numbers_have_their_common_type(client):
     frame = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
-    frame["d"], frame["e"] = pandas.array(y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
+    frame["d"], frame["e"] = pandas.array(Y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
     frame["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
     table = from_pandas(frame, npartitions=3)
-    expected = fit(fastlin.LogisticRegression, {}, frame.astype("f8"), y)
+    expected = fit(fastlin.LogisticRegression, {}, frame.astype("f8"), Y)
     for dtype in ("Int64", "int64", "int64[pyarrow]"):
-        labels = from_pandas(pandas.Series(y, dtype=dtype), npartitions=3)
+        labels = from_pandas(pandas.Series(Y, dtype=dtype), npartitions=3)
         found = fit(LogisticRegression, {}, table, labels)
         assert_same_minimum(found, expected)
         assert found.classes_.dtype.kind == "i"
     np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(frame.astype("f8")))
-    names = from_pandas(pandas.Series(y.astype(str)).astype("category"), npartitions=3)
+    names = from_pandas(pandas.Series(Y.astype(str)).astype("category"), npartitions=3)
     assert list(fit(LogisticRegression, {}, table, names).classes_) == [*"0123"]
     with pytest.raises(ValueError, match="Column 'g' of X holds"):
         LogisticRegression().fit(from_pandas(frame.assign(g="x"), npartitions=3), labels)
     frame.loc[399, "e"] = pandas.NA
     assert_refused("Partition 2 of X contains NaN", LogisticRegression().fit, from_pandas(frame, npartitions=3), labels)
+    [dX], [dy] = cut(X.astype(np.float32), rows=200), cut(Y, rows=200)
+    mixed = dask.array.concatenate([dX[:200], dX[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
+    assert LogisticRegression().fit(mixed, dy).coef_.dtype == np.float64
+    assert LogisticRegression().fit(dX, dy).coef_.dtype == np.float32
 
 
 def test_bits_depend_on_the_partitions_alone(client):
@@ -121,39 +123,29 @@ def test_bits_depend_on_the_partitions_alone(client):
 
 
 def test_classes_may_be_given_and_missing_from_partitions(client):
-    X, y, _ = make_rows()
-    order = np.argsort(y, kind="stable")
-    dX, dy = cut(X[order], y[order])
+    order = np.argsort(Y, kind="stable")
+    dX, dy = cut(X[order], Y[order])
     found = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
-    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y))
+    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y))
     message = "y has the label 3, which is not one of classes"
     assert_refused(message, found.fit, dX, dy, classes=[0, 1, 2])
     assert_refused("No row of y has the class 7, which is one of classes", found.fit, dX, dy, classes=[0, 1, 2, 3, 7])
 
 
-def test_partitions_of_several_types_have_their_common_type(client):
-    X, y, _ = make_rows(dtype=np.float32)
-    [dX], [dy] = cut(X, rows=200), cut(y, rows=200)
-    mixed = dask.array.concatenate([dX[:200], dX[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
-    assert LogisticRegression().fit(mixed, dy).coef_.dtype == np.float64
-    assert LogisticRegression().fit(dX, dy).coef_.dtype == np.float32
-
-
 def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
-    X, y, weights = make_rows()
-    dX, dy, dweights = cut(X, y, weights)
+    dX, dy, dweights = cut(X, Y, WEIGHTS)
     model = LogisticRegression().fit(dX, dy)
     broken = X.copy()
     broken[300, 2] = np.nan
-    mixed = dask.array.concatenate([dy[:90], dy[90:].map_blocks(lambda part: part.astype(str), dtype=y.dtype)])
+    mixed = dask.array.concatenate([dy[:90], dy[90:].map_blocks(lambda part: part.astype(str), dtype=Y.dtype)])
     for error, message, *data in (
-        (ValueError, "Partition 3 of X contains NaN", *cut(broken, y)),
+        (ValueError, "Partition 3 of X contains NaN", *cut(broken, Y)),
         (ValueError, "one class", dX, 0 * dy),
         (ValueError, "Every row has weight zero", dX, dy, 0 * dweights),
         (ValueError, "Partition 1 of y has labels of <U.*, but Partition 0 of int32", dX, mixed),
         (ValueError, "y has 310 entries, but X has 400 rows", dX, dy[:310]),
         (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
-        (TypeError, "y must be a Dask array or a Dask series, cut as X is, got ndarray", dX, y),
+        (TypeError, "y must be a Dask array or a Dask series, cut as X is, got ndarray", dX, Y),
     ):
         assert_refused(message, model.fit, *data, error=error)
     assert_refused("client must be a dask.distributed.Client", model.fit, dX, dy, client="local", error=TypeError)
@@ -165,8 +157,7 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
 
 
 def test_a_model_serves_without_dask(client):
-    X, y, _ = make_rows()
-    model = LogisticRegression(C=0.5).fit(*cut(X, y))
+    model = LogisticRegression(C=0.5).fit(*cut(X, Y))
     local = model.to_local()
     assert type(local) is fastlin.LogisticRegression
     assert local.get_params() == model.get_params()
@@ -176,9 +167,9 @@ def test_a_model_serves_without_dask(client):
     # A warm start needs one pass to see that it is at the minimum.
     again = LogisticRegression(C=0.5, warm_start=True)
     again.coef_, again.intercept_ = model.coef_, model.intercept_
-    assert again.fit(*cut(X, y)).n_iter_[0] <= 1
+    assert again.fit(*cut(X, Y)).n_iter_[0] <= 1
     start = {"coef_init": model.coef_, "intercept_init": model.intercept_}
-    assert LogisticRegression(C=0.5).fit(*cut(X, y), **start).n_iter_[0] <= 1
+    assert LogisticRegression(C=0.5).fit(*cut(X, Y), **start).n_iter_[0] <= 1
     assert_refused(None, LogisticRegression().predict_proba, *cut(X), error=NotFittedError)
 
 
@@ -330,16 +321,12 @@ def test_collections_are_answered_by_dask_and_other_rows_at_once(fitted):
     assert model.score(rows) == pytest.approx(expected)
 
 
-def test_a_collection_needs_labels_and_has_no_metadata(fitted):
+def test_a_collection_needs_labels_has_no_metadata_and_attributes_of_a_wrong_shape_are_refused_at_once(fitted):
     X, _, dX, dy, _, model = fitted
     for rows in (dX, X):
         assert_refused("score requires y", model.score, rows)
     with pytest.raises(TypeError, match="takes X, y, sample_weight and offset alone, got groups too"):
         LogisticRegressionCV().score(dX, dy, groups=dy)
-
-
-def test_attributes_of_another_shape_are_refused_before_workers_read_them(fitted):
-    *_, dX, dy, _, model = fitted
     for attribute, value in (("coef_", np.ones((3, 20_000))), ("intercept_", 0.5), ("classes_", np.arange(9))):
         damaged = copy.copy(model)
         setattr(damaged, attribute, value)

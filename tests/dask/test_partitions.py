@@ -14,14 +14,11 @@ from fastlin.dask.cluster import Cluster, check_workers, describe_installation
 from .conftest import cut, make_rows
 
 
-def test_without_a_client_or_labels_the_error_names_them():
+def test_without_labels_a_client_or_dask_the_error_says_what_is_missing(monkeypatch):
     X, y, _ = cut(*make_rows())
     for labels, message in ((y, "There is no Dask client"), (None, "requires y to be passed")):
         with pytest.raises(ValueError, match=message):
             LogisticRegression().fit(X, labels)
-
-
-def test_without_dask_the_error_says_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastlin.dask")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -63,12 +60,17 @@ def make_client(**answers):
     return SimpleNamespace(nthreads=lambda: answers, sync=lambda function: asyncio.run(function()), run=run)
 
 
-def test_workers_with_the_same_versions_and_workers_that_are_lost_pass():
+def test_workers_with_the_same_versions_and_lost_ones_pass_and_one_without_fastlin_is_named():
     own = describe_installation()
     assert check_workers(make_client(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
     assert check_workers(make_client(), 60.0) == set()
     # One that is stopped never answers.
     assert check_workers(make_client(a=None, b=own), 0.01) == {"b"}
+    missing = ModuleNotFoundError("No module named 'fastlin'")
+    message = r"The worker b cannot say .* No module named 'fastlin'.* pip install"
+    with pytest.raises(RuntimeError, match=message) as raised:
+        check_workers(make_client(b=missing), 60.0)
+    assert raised.value.__cause__ is missing
 
 
 @pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with the hash"])
@@ -78,12 +80,3 @@ def test_another_version_is_named_with_the_worker_and_both_versions(package):
     with pytest.raises(RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {own[package]}\."):
         check_workers(client, 60.0)
     assert check_workers(client, 60.0, ["a"]) == {"a"}
-
-
-def test_a_worker_without_fastlin_is_named():
-    missing = ModuleNotFoundError("No module named 'fastlin'")
-    with pytest.raises(
-        RuntimeError, match=r"The worker b cannot say .* No module named 'fastlin'.* pip install"
-    ) as raised:
-        check_workers(make_client(b=missing), 60.0)
-    assert raised.value.__cause__ is missing

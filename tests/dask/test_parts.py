@@ -15,6 +15,18 @@ from fastlin.exceptions import DataChangedError
 
 X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
 ROWS = sparse.csr_array(X)
+OTHER = r"has other labels, which were \[1, 4\] and are"
+CHANGES = {
+    "fewer rows": ({"X": ROWS[:2], "y": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
+    "other type": ({"X": ROWS.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
+    "dense": ({"X": X}, r"was 3 x 2 float64, sparse with 5 entries and is 3 x 2 float64, dense now"),
+    "a label beyond all": ({"y": np.array([4, 9, 4]), "classes": np.array([4, 9])}, rf"{OTHER} \[4, 9\] now"),
+    "a label between others": ({"y": np.array([4, 2, 4]), "classes": np.array([2, 4])}, rf"{OTHER} \[2, 4\] now"),
+    "labels in another order": ({"y": np.array([1, 4, 4])}, rf"{OTHER} \[1, 4\] now"),
+    "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
+    "no weights": ({"sample_weight": None}, "has other weights"),
+    "rows": ({"X": 2 * ROWS}, "has other rows"),
+}
 
 
 def break_indices(form):
@@ -98,20 +110,6 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
 )
 def test_partitions_that_do_not_go_together_are_named_with_what_is_accepted(name, pieces, message):
     assert_refused(f"Partition 1 of {name} {message}", _join, name, pieces)
-
-
-OTHER = r"has other labels, which were \[1, 4\] and are"
-CHANGES = {
-    "fewer rows": ({"X": ROWS[:2], "y": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
-    "other type": ({"X": ROWS.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
-    "dense": ({"X": X}, r"was 3 x 2 float64, sparse with 5 entries and is 3 x 2 float64, dense now"),
-    "a label beyond all": ({"y": np.array([4, 9, 4]), "classes": np.array([4, 9])}, rf"{OTHER} \[4, 9\] now"),
-    "a label between others": ({"y": np.array([4, 2, 4]), "classes": np.array([2, 4])}, rf"{OTHER} \[2, 4\] now"),
-    "labels in another order": ({"y": np.array([1, 4, 4])}, rf"{OTHER} \[1, 4\] now"),
-    "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
-    "no weights": ({"sample_weight": None}, "has other weights"),
-    "rows": ({"X": 2 * ROWS}, "has other rows"),
-}
 
 
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import make_objective, make_offset
+from objectives import make_objective, make_offset
 from scipy import sparse
 
 from fastlin.dask.cluster import Cluster, Placed
