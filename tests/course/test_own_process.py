@@ -17,12 +17,15 @@ def process():
         yield process
 
 
-def test_calls_are_made_in_one_other_process(process):
+def test_calls_are_made_in_one_other_process_and_where_it_ends_in_the_next(process):
     found = process.call(os.getpid)
     assert found != os.getpid()
     assert process.call(os.getpid) == found
     assert_refused(None, process.call, divmod, 1, 0, error=ZeroDivisionError)
     assert process.call(os.getpid) == found
+    assert process.call(max, 1, 2) == 2
+    assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
+    assert process.call(max, 1, 2) == 2
 
 
 def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process):
@@ -32,12 +35,6 @@ def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process)
     assert_refused(r"stopped after 0\.1 s", process.call, sleep, 3600, seconds=0.1, error=TimeoutError)
     assert not process.has_answered
     assert process.call(os.getpid) not in (before, os.getpid())
-
-
-def test_a_process_that_ends_says_so_and_the_next_call_is_made(process):
-    assert process.call(max, 1, 2) == 2
-    assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
-    assert process.call(max, 1, 2) == 2
 
 
 def test_nothing_starts_a_process_again_that_was_closed(process):

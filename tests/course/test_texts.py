@@ -16,9 +16,7 @@ def test_a_path_leads_to_a_merit_and_a_missing_one_is_named():
 
 def test_texts_take_numbers_dicts_lists_and_what_was_never_reached():
     merits = {"a": {"b, c": -1.25, "d": 2.0}, "e": [1, None], "f": 1.5e-9}
-    assert (
-        write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", merits)
-        == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
-    )
+    text = write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", merits)
+    assert text == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
     with pytest.raises(KeyError, match="a/x"):
         write("{a/x}", merits)

@@ -21,6 +21,7 @@ ROWS = 6
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
+IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
 REAL_PLACES = datasets.list_places()
 
 
@@ -185,8 +186,11 @@ def test_rows_come_by_number_and_class_in_the_published_layout(members, tmp_path
     np.testing.assert_array_equal(np.append(data.y_train, data.y_test), np.tile(np.arange(10), 3 + 2))
 
 
-def test_published_batches_go_before_the_copy(members, tmp_path):
+def test_published_batches_go_before_the_copy_and_a_missing_pillow_is_no_damage(members, tmp_path, monkeypatch):
     write_zip(tmp_path, members)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
+    # They go before the copy.
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"damaged")
     assert_refused(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
 
@@ -208,9 +212,6 @@ def test_a_bad_or_missing_image_is_named(members, tmp_path, name, data, message)
     assert not datasets.cache_folder().exists()
 
 
-IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -226,12 +227,6 @@ def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
     data = path.read_bytes()
     path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
     assert_refused(message, datasets.load_cifar10, folder=tmp_path)
-
-
-def test_a_missing_pillow_is_not_taken_for_damage(members, tmp_path, monkeypatch):
-    write_zip(tmp_path, members)
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
 
 
 @pytest.mark.slow

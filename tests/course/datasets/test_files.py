@@ -91,14 +91,11 @@ def test_an_interrupted_download_leaves_nothing(server, empty_places, monkeypatc
     assert kept() == {}
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named(server, empty_places):
+def test_a_cache_folder_that_cannot_be_made_is_named_and_a_given_one_is_the_only_place(server, empty_places, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
     assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
     assert not server.requests
-
-
-def test_a_folder_that_the_user_gives_is_the_only_place(server, empty_places, tmp_path):
     with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s){tmp_path}.*Nothing is downloaded"):
         download(server({"file": DATA}), tmp_path)
     with pytest.raises(datasets.DatasetNotFoundError, match="nowhere does not exist"):

@@ -3,12 +3,12 @@
 import json
 import os
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 import threadpoolctl
+from repository import read
 
 from fastlin import cli, datasets
 from fastlin.cli.results import choose_entries
@@ -16,7 +16,6 @@ from fastlin.course.report import write_page
 from fastlin.course.studies import CIFAR10_STUDIES
 from fastlin.course.studies.claims import judge_claims
 
-RECORD = Path(__file__).parents[3] / "docs" / "studies" / "claims.json"
 # They have no end tag.
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -103,7 +102,7 @@ def whole(report, homework):
 @pytest.fixture(scope="session")
 def homework():
     """Entries of the homework, not to be changed. They have the published tables, the widest of the page."""
-    merits = json.loads(RECORD.read_text(encoding="utf-8"))["merits"]
+    merits = json.loads(read("docs/studies/claims.json"))["merits"]
     common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "pictures": []}
     parameters = {
         "data": "cifar10",

@@ -9,7 +9,7 @@ from fastlin.course.report import Table, tabulate
 from fastlin.course.report.result_tables import TEXTS, format_value
 
 
-def test_single_values_come_first_then_rows_and_then_what_shares_its_keys():
+def test_single_values_come_first_then_rows_and_then_what_shares_its_keys_and_no_merits_give_no_table():
     found = tabulate(
         {
             "squared_norm": {"1": 0.5, "0": 2.0},
@@ -32,9 +32,6 @@ def test_single_values_come_first_then_rows_and_then_what_shares_its_keys():
         Table("", ("λ", "‖w‖²", "best validation accuracy"), (("1", "0.5", "0.5"), ("0", "2", "0.75"))),
         Table("", ("", "other"), (("a", "1"),)),
     ]
-
-
-def test_no_merits_give_no_table():
     assert tabulate({}) == []
     assert tabulate({"squared_norm": {}}) == [Table("", (), (("‖w‖²", ""),))]
 

@@ -11,6 +11,8 @@ from fastlin.course.studies import cifar10_deep, cifar10_two_layer
 from fastlin.course.studies.cifar10_training import Images, prepare, train
 from fastlin.course.studies.settings import Settings
 
+RATES = [0.05, 0.1, 0.2, 0.35, 0.5]
+
 
 @pytest.mark.parametrize(("quick", "epochs"), [(False, [1_100, 550, 30]), (True, [55, 28, 5])])
 def test_the_readings_of_the_report(quick, epochs):
@@ -31,9 +33,8 @@ def test_the_readings_of_the_report(quick, epochs):
 
 @pytest.mark.slow
 def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        cifar10_two_layer, "OWN", dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
-    )
+    diverging = dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
+    monkeypatch.setattr(cifar10_two_layer, "OWN", diverging)
     results = cifar10_two_layer.study_cifar10_two_layer(Settings(datasets.load_digits(), quick=True))
     run = results.merits["runs"]["He, batches of 128"]
     assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
@@ -53,9 +54,6 @@ def test_cifar10_has_two_whole_batches_of_the_report_and_two_layers_learn_it(cif
     recipe = dataclasses.replace(cifar10_two_layer.OWN, epochs=8)
     trained = train(images.scale(images.pixel_deviation), recipe, 0)
     assert trained.accuracies["test"] > 0.38
-
-
-RATES = [0.05, 0.1, 0.2, 0.35, 0.5]
 
 
 def test_the_variants_are_what_they_are_called():

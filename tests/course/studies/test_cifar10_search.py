@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import FASTLIN
 from scipy import stats
 
 from fastlin.course import datasets
@@ -20,6 +21,7 @@ from fastlin.kernels.machine.cache_folder import cache_folder
 
 # The draw that is the report's optimum.
 OPTIMAL = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}
+GARBAGE = b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
 
 
 def make_data(seed=0):
@@ -52,9 +54,8 @@ def search(trained, tmp_path):
     def search(draws, **changes):
         settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
         n_before = len(trained)
-        records = {
-            record["draw"]: dict(record) for record in cifar10_search.study_cifar10_search(settings).series["records"]
-        }
+        found = cifar10_search.study_cifar10_search(settings).series["records"]
+        records = {record["draw"]: dict(record) for record in found}
         assert all(record.pop("seconds") > 0 for record in records.values())
         return records, trained[n_before:]
 
@@ -164,9 +165,6 @@ def test_a_draw_of_another_processor_may_differ_in_its_last_digit(search, tmp_pa
     assert search(2)[1] == again
 
 
-GARBAGE = b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
-
-
 @pytest.mark.parametrize(
     ("damage", "again"),
     [
@@ -214,11 +212,11 @@ def test_records_of_an_earlier_program_are_left_alone(search, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
-def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(fastlin_program, tmp_path):
+def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(tmp_path):
     changes = {"FASTLIN_DATA": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     changes |= {"NUMBA_CACHE_DIR": str(cache_folder().parent.parent)}
     environment = os.environ | changes | dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    command = [*fastlin_program, "reproduce", "cifar10_search", "--quick", "--draws=200", "--output=here"]
+    command = [*FASTLIN, "reproduce", "cifar10_search", "--quick", "--draws=200", "--output=here"]
     # What it writes goes into a file, which the workers do not keep open.
     with (tmp_path / "errors").open("w") as errors:
         process = subprocess.Popen(

@@ -13,6 +13,9 @@ from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
 )
+# The estimator's parameters, by what they are called in a recipe.
+NAMES = {"learning_rate_init": "learning_rate", "learning_rate_decay": "decay", "max_iter": "epochs"}
+NAMES |= {name: name for name in ("batch_size", "momentum", "init", "dropout")}
 
 
 def make_data(n_val=20, n_pixels=12):
@@ -67,14 +70,11 @@ def assert_same_images(found, expected):
         np.testing.assert_array_equal(getattr(found, name), part)
 
 
-def test_validation_images_are_taken_from_the_end_where_there_are_none():
+def test_validation_images_come_from_the_end_where_there_are_none_and_quick_takes_the_first_images(monkeypatch):
     data = make_data(n_val=0)
     X, y = data.X_train, data.y_train
     apart = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
     assert_same_images(prepare(data, 3, False), prepare(apart, 3, False))
-
-
-def test_quick_takes_the_first_images(monkeypatch):
     monkeypatch.setattr(cifar10_training, "QUICK_ROWS", 10)
     data = make_data()
     images = prepare(data, 50, True)
@@ -91,20 +91,9 @@ def test_training_is_the_estimators(changes):
     recipe = dataclasses.replace(RECIPE, hidden=(6, 5), batch_size=25, init="he", scale=None, **changes)
     images = make_images()
     trained = train(images, recipe, 3)
-    model = small_networks.make(
-        recipe.hidden,
-        alpha=2 * recipe.reg * 25,
-        batch_size=25,
-        learning_rate_init=0.2,
-        learning_rate_decay=0.9,
-        max_iter=6,
-        momentum=0.5,
-        nesterovs_momentum=False,
-        init="he",
-        random_state=3,
-        batch_norm="".join(recipe.normalization) or False,
-        dropout=recipe.dropout,
-    )
+    same = {ours: getattr(recipe, theirs) for ours, theirs in NAMES.items()}
+    other = {"alpha": 2 * recipe.reg * 25, "batch_norm": "".join(recipe.normalization) or False}
+    model = small_networks.make(recipe.hidden, nesterovs_momentum=False, random_state=3, **same, **other)
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
     np.testing.assert_allclose(losses_of(trained), model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_

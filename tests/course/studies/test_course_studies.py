@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import naive_course
 import numpy as np
 import pytest
+from repository import read
 
 from fastlin.course import datasets, trainers
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_training, gradient_check, images, learning
@@ -17,12 +17,12 @@ from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.softmax import Slope, average_slopes, find_bottom, find_onset, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
-RECORD = Path(__file__).parents[3] / "docs" / "studies" / "claims.json"
 # The validations of 2 against 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
 # processors, which may move a stop by one of them.
 STEPS_PER_VALIDATION = 6
 # The comparison with scikit-learn measures no claim, and has its own tests.
 COURSE = [name for name in STUDIES if name != "learning"]
+DIGITS = Settings(datasets.load_digits(), quick=True)
 
 
 def judge(data, found, quick=False):
@@ -40,17 +40,6 @@ def run_and_judge(settings, names):
     return found, judge(settings.data, found, settings.quick)
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return Settings(datasets.load_digits(), quick=True)
-
-
-@pytest.fixture(scope="module")
-def whole():
-    """The results and the claims of all studies on the digits at full length, which take seconds."""
-    return run_and_judge(Settings(datasets.load_digits()), COURSE)
-
-
 def assert_plain(*values):
     """Fail unless values are plain data, as results.json takes them."""
     for value in values:
@@ -59,13 +48,13 @@ def assert_plain(*values):
 
 # The studies of networks start processes, which takes most of a minute.
 @pytest.mark.parametrize("name", [*STUDIES, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR10_STUDIES)])
-def test_every_study_runs(name, digits):
+def test_every_study_runs(name):
     notified = []
 
     def notify(what, part=None):
         notified.append((what, part))
 
-    results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(digits.data, True, 0, notify, draws=3))
+    results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(DIGITS.data, True, 0, notify, draws=3))
     # What there is to look at is there at once.
     assert notified or name == "images"
     assert all(what and isinstance(what, str) for what, _ in notified)
@@ -79,8 +68,9 @@ def test_every_study_runs(name, digits):
     assert results.parameters["data"] == "digits"
 
 
-def test_the_verdicts_on_the_digits(whole):
-    found, rows = whole
+def test_the_verdicts_on_the_digits():
+    # At full length, which takes seconds.
+    found, rows = run_and_judge(replace(DIGITS, quick=False), COURSE)
     verdicts = {}
     for row in rows:
         verdicts.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
@@ -140,21 +130,21 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
     assert sizes == [20_000, 20_000, 10_000, 10_000]
 
 
-def test_a_training_that_was_interrupted_is_no_result(digits, monkeypatch):
+def test_a_training_that_was_interrupted_is_no_result(monkeypatch):
     ended = {}, {}
     monkeypatch.setattr(trainers.BaseTrainer, "train", lambda self, epochs: setattr(self, "interrupted", True) or ended)
     with pytest.raises(KeyboardInterrupt):
-        course_training.train(digits, "binary", seed=2**32 - 1)
+        course_training.train(DIGITS, "binary", seed=2**32 - 1)
 
 
-def test_the_protocol_follows_the_data_and_quick(digits):
-    mnist = Settings(replace(digits.data, name="mnist"))
+def test_the_protocol_follows_the_data_and_quick():
+    mnist = Settings(replace(DIGITS.data, name="mnist"))
     assert course_training.find_protocol(mnist)["batch_size"] == 128
-    assert course_training.find_protocol(digits)["batch_size"] == 16
+    assert course_training.find_protocol(DIGITS)["batch_size"] == 16
     quick = course_training.find_protocol(replace(mnist, quick=True))
     assert (quick["binary_epochs"], quick["softmax_epochs"]) == (10, 5)
     assert {**quick, "binary_epochs": 50, "softmax_epochs": 50} == course_training.find_protocol(mnist)
-    described = course_training.describe_training(digits, "softmax")
+    described = course_training.describe_training(DIGITS, "softmax")
     assert described["other_learning_rates"] == {"1": 0.01}
     assert (described["learning_rate"], described["batch_size"], described["epochs"]) == (0.1, 16, 5)
 
@@ -167,30 +157,30 @@ def make_trained(accuracies, losses=()):
 
 
 @pytest.mark.parametrize("task", ["binary", "softmax"])
-def test_the_final_training_loss_is_that_of_all_training_images(task, digits):
-    results = STUDIES[task](digits)
+def test_the_final_training_loss_is_that_of_all_training_images(task):
+    results = STUDIES[task](DIGITS)
     trained, found = results.series["trained"], results.merits["final_train_loss"]
-    X_train, Y_train, _, _ = course_training.load_images(digits.data, task, None)
+    X_train, Y_train, _, _ = course_training.load_images(DIGITS.data, task, None)
     assert found == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
     # That of the last batch is another one.
     assert found != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
-def judge_gradients(digits, *tasks):
-    rows = run_and_judge(replace(digits, quick=False), ["gradient_check"])[1]
+def judge_gradients(*tasks):
+    rows = run_and_judge(replace(DIGITS, quick=False), ["gradient_check"])[1]
     return [row["verdict"] for row in rows if row["task"] in tasks]
 
 
-def test_the_penalty_is_measured_by_itself(monkeypatch, digits):
+def test_the_penalty_is_measured_by_itself(monkeypatch):
     monkeypatch.setattr(gradient_check, "N_IMAGES", 20)
-    assert judge_gradients(digits, "4a") == ["confirmed", "confirmed"]
+    assert judge_gradients("4a") == ["confirmed", "confirmed"]
     for factor, verdicts in ((1, ["contradicted", "confirmed"]), (2, ["confirmed", "contradicted"])):
         l2 = property(lambda model, factor=factor: factor * model.l2_reg_lambda)
         monkeypatch.setattr(trainers.SoftmaxModel, "l2", l2)
-        assert judge_gradients(digits, "4a") == verdicts
+        assert judge_gradients("4a") == verdicts
 
 
-def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch, digits):
+def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch):
     loss, step = TwoLayerNet.loss, trainers.SoftmaxTrainer.train_step
 
     def halve(network, X, y=None, reg=0.0):
@@ -198,12 +188,12 @@ def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch, digits):
         return value, {**gradients, "b1": gradients["b1"] / 2}
 
     tasks = "2a, 3a", "derivations"
-    assert judge_gradients(digits, *tasks) == ["confirmed", "confirmed"]
+    assert judge_gradients(*tasks) == ["confirmed", "confirmed"]
     with monkeypatch.context() as patched:
         patched.setattr(TwoLayerNet, "loss", halve)
-        assert judge_gradients(digits, *tasks) == ["confirmed", "contradicted"]
+        assert judge_gradients(*tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
-    assert judge_gradients(digits, *tasks) == ["contradicted", "confirmed"]
+    assert judge_gradients(*tasks) == ["contradicted", "confirmed"]
 
 
 def test_dips_are_the_deepest_falls_after_the_first_epoch():
@@ -220,16 +210,13 @@ def test_dips_are_the_deepest_falls_after_the_first_epoch():
     assert trained.measure_spikes({8: 5.0, 10: 0.0, 12: 1.0, 14: 0.0}) == 1
 
 
-def test_speed_and_the_end_are_measured_in_several_ways():
+def test_speed_and_the_end_are_measured_in_several_ways_and_orders_compared_with_that_of_the_data():
     losses = [0.9, 0.11, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.13, 0.1]
     trained = make_trained(np.linspace(0.1, 1, 10), losses=losses)
     # The means of five: .282, .122, .12, ...; the third ends with the step 2 * 6.
     speed = binary.measure_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
     assert list(speed.values()) == [2, 12, 16]
     assert list(binary.measure_end(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
-
-
-def test_orders_are_compared_with_the_order_of_the_data():
     found = binary.compare(5, [4, 6, None, 5])
     assert found == {"in order": 5, "shuffled, median": 5.5, "better": 1, "worse": 2, "of": 4}
     assert binary.compare(0.9, [0.95, 0.8], -1)["better"] == 1
@@ -238,12 +225,9 @@ def test_orders_are_compared_with_the_order_of_the_data():
     assert list(binary.compare(0.9, [None, 0.95], -1).values()) == [0.9, None, 1, 1, 2]
 
 
-def test_onset():
+def test_the_onset_and_the_bottom_of_curves_are_found():
     for gap, onset in (([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)):
         assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
-
-
-def test_bottom():
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
     found = find_bottom(make_trained(np.linspace(0, 1, 100), losses=losses))
     # The mean of five is lowest from the values 48 to 52, and stands at the last of their steps.
@@ -274,8 +258,8 @@ def test_learning_gives_estimators_and_the_course_the_same_rows():
     np.testing.assert_array_equal(Y_test.argmax(axis=1), data.y_test)
 
 
-def test_every_contender_learns_longer_and_longer(digits):
-    points = learning.study_learning(digits).series["points"]
+def test_every_contender_learns_longer_and_longer():
+    points = learning.study_learning(DIGITS).series["points"]
     assert points.keys() == learning.CONTENDERS.keys()
     for name, row in points.items():
         assert [point["effort"] for point in row] == list(learning.CONTENDERS[name][1][:2])
@@ -283,7 +267,7 @@ def test_every_contender_learns_longer_and_longer(digits):
         # Chance is a tenth.
         assert row[-1]["accuracy"] > 0.6, name
     # The optimum does not depend on who finds it.
-    lesson = learning.make_lesson(digits.data, 1000)
+    lesson = learning.make_lesson(DIGITS.data, 1000)
     fits = learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson)
     ours, theirs = (lesson.test(fit)["log_loss"] for fit in fits)
     assert ours == pytest.approx(theirs, rel=0.01)
@@ -342,7 +326,7 @@ def test_slopes_are_those_of_a_line_through_epochs():
 
 @pytest.mark.slow
 def test_the_studies_find_the_published_verdicts_and_numbers(mnist_folder):
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    record = json.loads(read("docs/studies/claims.json"))
     names = ["binary", "early_stopping", "shuffling", "softmax", "l2_weights", "l2_sweep", "l2_norm"]
     found, rows = run_and_judge(Settings(datasets.load_mnist(folder=mnist_folder)), names)
     expected = [(row["says"], row["verdict"]) for row in record["claims"] if row["study"] in names]

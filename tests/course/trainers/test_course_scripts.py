@@ -19,8 +19,6 @@ from repository import read
 from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
-# It lists the import lines of both.
-PAGE = "docs/coming-from-the-course.md"
 EARLY = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
 # What the scripts of both tasks begin with.
 BEGIN = """
@@ -176,11 +174,11 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(script, beg
     small = modules["utils"].load_full_mnist()
     monkeypatch.setattr(datasets, "load_mnist", lambda: None)
     monkeypatch.setattr("fastlin.course.trainers.data.select_images", lambda *selection: small)
-    for theirs, ours in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", read(PAGE), re.MULTILINE):
+    page = read("docs/coming-from-the-course.md")
+    for theirs, ours in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE):
         line = rf"^{re.escape(theirs.removesuffix(' …'))}(?= |$)"
         script = re.sub(line, ours.removesuffix(" …"), script, flags=re.MULTILINE)
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as warned:
         found = run(script)
     assert all(warning.category is CourseWarning for warning in warned)
     for warning, beginning in zip(warned, beginnings, strict=True):

@@ -9,6 +9,33 @@ from conftest import assert_refused
 from fastlin.course import datasets, trainers
 from fastlin.exceptions import CourseWarning
 
+LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
+NO_SIZES = r"^With val_percentage, .* 0\.2, there is no choice of train_size"
+BAD_SELECTIONS = [
+    *(
+        (sizes, {"sample_stochastic": size == 0}, rf"^{name}_size must be a whole number .* {most}, got {size}$")
+        for size in (0, 60_001, 1.5, None)
+        for name, most, sizes in (("train", 60_000, (size, 5)), ("test", 10_000, (12, size)))
+    ),
+    ((12, 6), {"val_size": 5}, r"^val_size is another name of test_size: give one of them, got 5 and 6$"),
+    ((12,), {"val_size": 0.2}, r"^val_size must be a whole number .* got 0\.2$"),
+    ((), {"val_percentage": 1}, r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"),
+    *(((0.2,), option, NO_SIZES) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
+    ((0.2, 5), {}, NO_SIZES),
+    ((12,), {"val_percentage": 0.2}, NO_SIZES),
+    ((), {"val_percentage": 0.2, "test_size": 5}, NO_SIZES),
+]
+SAME_ROWS, COLUMN = "^X and Y must have the same number of rows", r"^Y must have shape \(N,\) or \(N, 1\)"
+X, Y = np.eye(3), np.arange(3)
+BAD_DATA = [
+    *((trainers.pre_process_images, (X,), "^X must") for X in (np.zeros(3), [[256, 0]], [[-1, 0]])),
+    *((trainers.one_hot_encode, (Y, 3), "whole numbers from 0 to 2") for Y in ([3], [-1], [0.5])),
+    (trainers.one_hot_encode, (np.eye(2), 2), COLUMN),
+    (trainers.batch_loader, (X, np.arange(2), 2), SAME_ROWS),
+    (trainers.binary_prune_dataset, (2, 3, X, np.arange(2)), SAME_ROWS),
+    *((trainers.binary_prune_dataset, (2, 3, X, Y), COLUMN) for Y in (np.zeros((3, 2)), 2)),
+]
+
 
 def test_batches():
     X, Y = np.arange(10)[:, None], np.arange(10)
@@ -30,18 +57,6 @@ def test_pruning_keeps_shape_and_type_of_the_labels(shape, dtype):
     np.testing.assert_array_equal(pruned, X[[0, 1, 3, 5]])
     assert targets.dtype == dtype
     np.testing.assert_array_equal(targets, np.array([1, 0, 1, 0]).reshape(shape))
-
-
-SAME_ROWS, COLUMN = "^X and Y must have the same number of rows", r"^Y must have shape \(N,\) or \(N, 1\)"
-X, Y = np.eye(3), np.arange(3)
-BAD_DATA = [
-    *((trainers.pre_process_images, (X,), "^X must") for X in (np.zeros(3), [[256, 0]], [[-1, 0]])),
-    *((trainers.one_hot_encode, (Y, 3), "whole numbers from 0 to 2") for Y in ([3], [-1], [0.5])),
-    (trainers.one_hot_encode, (np.eye(2), 2), COLUMN),
-    (trainers.batch_loader, (X, np.arange(2), 2), SAME_ROWS),
-    (trainers.binary_prune_dataset, (2, 3, X, np.arange(2)), SAME_ROWS),
-    *((trainers.binary_prune_dataset, (2, 3, X, Y), COLUMN) for Y in (np.zeros((3, 2)), 2)),
-]
 
 
 @pytest.mark.parametrize(("function", "arguments", "message"), BAD_DATA)
@@ -89,9 +104,6 @@ def test_sizes_count_first_training_and_last_test_images_or_draw_one_choice_of_e
     assert_images(X_val, Y_val, test_rows, (1, 7))
 
 
-LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
-
-
 @pytest.mark.parametrize("loader", LOADERS)
 def test_val_size_is_another_name_of_test_size(numbered, loader):
     expected = loader(12, 5, False)
@@ -134,23 +146,6 @@ def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(number
     assert_images(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
     assert_images(X_test, Y_test, range(8_000, 10_000), (2, 3))
     assert len(trainers.load_full_mnist(0.1)) == 6
-
-
-NO_SIZES = r"^With val_percentage, .* 0\.2, there is no choice of train_size"
-BAD_SELECTIONS = [
-    *(
-        (sizes, {"sample_stochastic": size == 0}, rf"^{name}_size must be a whole number .* {most}, got {size}$")
-        for size in (0, 60_001, 1.5, None)
-        for name, most, sizes in (("train", 60_000, (size, 5)), ("test", 10_000, (12, size)))
-    ),
-    ((12, 6), {"val_size": 5}, r"^val_size is another name of test_size: give one of them, got 5 and 6$"),
-    ((12,), {"val_size": 0.2}, r"^val_size must be a whole number .* got 0\.2$"),
-    ((), {"val_percentage": 1}, r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"),
-    *(((0.2,), option, NO_SIZES) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
-    ((0.2, 5), {}, NO_SIZES),
-    ((12,), {"val_percentage": 0.2}, NO_SIZES),
-    ((), {"val_percentage": 0.2, "test_size": 5}, NO_SIZES),
-]
 
 
 @pytest.mark.parametrize(("sizes", "options", "message"), BAD_SELECTIONS)

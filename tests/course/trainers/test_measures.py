@@ -10,13 +10,10 @@ from fastlin.course import trainers
 from .conftest import make_model
 
 
-def test_cross_entropy_is_finite_where_a_probability_is_zero():
+def test_cross_entropy_is_finite_where_a_probability_is_zero_and_targets_of_another_shape_are_refused():
     loss = trainers.cross_entropy_loss
     assert np.isfinite(loss(np.eye(2), np.eye(2)[::-1]))
     assert np.isfinite(loss(np.array([[1.0]]), np.array([[0.0]])))
-
-
-def test_targets_of_another_shape_are_refused():
     X, Y, *_ = make_data(3)
     for caught in (ValueError, AssertionError):
         assert_refused("targets and outputs", trainers.cross_entropy_loss, np.eye(2), np.ones((2, 1)), error=caught)

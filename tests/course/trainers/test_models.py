@@ -9,6 +9,8 @@ from naive_course import N_FEATURES, make_data
 from fastlin.course import trainers
 from fastlin.exceptions import CourseWarning
 
+EITHER = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
+
 
 def test_models():
     X, Y, *_ = make_data(3)
@@ -82,9 +84,6 @@ def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
     # A whole number may be either; where it was meant to be the penalty, the error says how to give that.
     with pytest.raises(AssertionError, match=r"number of rows of w.*given as l2_reg_lambda=$"):
         trainers.BinaryModel(1).forward(np.ones((2, 785)))
-
-
-EITHER = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from fastlin.training import loop
 
 from .conftest import make_model
 
+DATA = X, Y, X_VAL, Y_VAL = make_data(3)
+
 
 def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, kind=None, **options):
     kind = kind or (trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer)
@@ -84,27 +86,19 @@ def make_own_model():
 
 
 def test_what_a_subclass_or_a_class_of_the_students_own_does_is_called_and_gives_the_same_histories(monkeypatch):
-    data = make_data(3)
-    expected = make_trainer(make_model(3), data).train(3)
-    steps = make_trainer(make_model(3), data, kind=OwnStep)
+    expected = make_trainer(make_model(3), DATA).train(3)
+    steps = make_trainer(make_model(3), DATA, kind=OwnStep)
     assert_same_histories(steps.train(3), expected)
     assert steps.n_steps == 3 * 8
     model = make_own_model()
-    assert_same_histories(make_trainer(model, data).train(3), expected)
+    assert_same_histories(make_trainer(model, DATA).train(3), expected)
     assert model.n_forwards > 24
-    assert_same_histories(make_trainer(Model(), data).train(3), expected)
+    assert_same_histories(make_trainer(Model(), DATA).train(3), expected)
     # A method put on the class counts as overridden.
     calls, forward = [], trainers.SoftmaxModel.forward
     monkeypatch.setattr(trainers.SoftmaxModel, "forward", lambda self, X: calls.append(1) or forward(self, X))
-    make_trainer(make_model(3), data).train(1)
+    make_trainer(make_model(3), DATA).train(1)
     assert len(calls) >= 8
-
-
-def test_own_steps_are_not_called_for_steps_that_early_stopping_drops():
-    data = make_data(3, n_train=40, n_val=200)
-    trainer = make_trainer(make_model(3), data, 2.0, 10, kind=OwnStep, early_stopping=True, patience=3)
-    train, val = trainer.train(500)
-    assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
 @pytest.mark.thorough
@@ -129,8 +123,7 @@ def test_a_diverged_training_is_not_right_about_anything(n_outputs):
 
 
 def test_soft_targets_are_not_taken_for_labels():
-    X, Y, X_val, Y_val = make_data(3)
-    data = X, 0.8 * Y + 0.2 / 3, X_val, Y_val
+    data = X, 0.8 * Y + 0.2 / 3, X_VAL, Y_VAL
     assert_trains_as_plainly(make_trainer(make_model(3), data), data, 2)
 
 
@@ -149,11 +142,10 @@ def test_early_stopping_goes_back_to_the_best_weights(own_validation):
 
 @pytest.mark.parametrize("own", [None, "train_step", "validation_step"])
 def test_ctrl_c_at_any_line_leaves_whole_steps(own):
-    data = make_data(3)
     files = loop.__file__, trainer.__file__, compiled.__file__
 
     def make():
-        made = make_trainer(make_model(3), data, batch_size=40)
+        made = make_trainer(make_model(3), DATA, batch_size=40)
         if own is not None:
             setattr(made, own, partial(getattr(trainers.BaseTrainer, own), made))
         return made
@@ -183,43 +175,40 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own):
     assert numbers == {0, 1, 2, 3}
 
 
-def test_own_steps_see_the_learning_rate_decay():
-    trainer = make_trainer(make_model(3), make_data(3), learning_rate_decay=0.5)
+def test_own_steps_see_the_learning_rate_decay_and_are_not_called_where_early_stopping_drops_them():
+    trainer = make_trainer(make_model(3), DATA, learning_rate_decay=0.5)
     seen = []
     trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
     train, _ = trainer.train(3)
     assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
     assert set(train["loss"].values()) == {0.5}
     assert trainer.learning_rate == 0.1
+    data = make_data(3, n_train=40, n_val=200)
+    trainer = make_trainer(make_model(3), data, 2.0, 10, kind=OwnStep, early_stopping=True, patience=3)
+    train, val = trainer.train(500)
+    assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
 def test_training_goes_on_from_the_models_weights():
-    data, twice, once = make_data(3), make_model(3), make_model(3)
+    twice, once = make_model(3), make_model(3)
     for _ in range(2):
-        make_trainer(twice, data, shuffle_dataset=False).train(2)
-    train, _ = make_trainer(once, data, shuffle_dataset=False).train(4)
+        make_trainer(twice, DATA, shuffle_dataset=False).train(2)
+    train, _ = make_trainer(once, DATA, shuffle_dataset=False).train(4)
     np.testing.assert_allclose(twice.w, once.w, atol=1e-14)
     assert list(train["loss"]) == list(range(32))
-    assert make_trainer(once, data).train(0) == ({"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}})
+    assert make_trainer(once, DATA).train(0) == ({"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}})
 
 
-def test_the_bar_is_shown(capsys):
-    make_trainer(make_model(3), make_data(3), progress=True).train(2)
-    out = capsys.readouterr().out
-    assert "16/16" in out
-    assert "accuracy" in out
-
-
-def test_data_stay_the_callers():
+def test_the_bar_is_shown_and_data_stay_the_callers(capsys):
     data = make_data(3)
     for array in data:
         array.flags.writeable = False
-    make_trainer(make_model(3), data).train(2)
-    for array, before in zip(data, make_data(3), strict=True):
+    make_trainer(make_model(3), data, progress=True).train(2)
+    out = capsys.readouterr().out
+    assert "16/16" in out
+    assert "accuracy" in out
+    for array, before in zip(data, DATA, strict=True):
         np.testing.assert_array_equal(array, before)
-
-
-X, Y, X_VAL, Y_VAL = make_data(3)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +226,11 @@ X, Y, X_VAL, Y_VAL = make_data(3)
     ],
 )
 def test_parameters_and_data_that_do_not_fit_are_named(name, value, message):
-    assert_refused(message, make_trainer, **{"model": make_model(3), "data": (X, Y, X_VAL, Y_VAL), name: value})
+    assert_refused(message, make_trainer, **{"model": make_model(3), "data": DATA, name: value})
 
 
 def test_a_training_refuses_epochs_that_are_none_and_weights_of_another_shape():
-    trainer = make_trainer(make_model(3), make_data(3))
+    trainer = make_trainer(make_model(3), DATA)
     assert_refused("num_epochs", trainer.train, -1)
     trainer.model.w = np.zeros((N_FEATURES - 1, 3))
     assert_refused(r"model\.w must be real numbers of shape", trainer.train, 1)

@@ -7,6 +7,22 @@ from naive_two_layer_net import NAMES, PlainTwoLayerNet, make_data
 
 from fastlin import TwoLayerNet
 
+X, Y, X_VAL, Y_VAL = make_data()
+WITH_NAN, WITH_INFINITY = (np.where(np.arange(6) == 3, value, X) for value in (np.nan, np.inf))
+BAD_INPUT = {
+    "X": [X[:, :5], X[0], X[:0], WITH_NAN, WITH_INFINITY, X.astype(str), X + 1j, None, X[:-1]],
+    "X_val": [X_VAL[:, :5], X_VAL[:0], WITH_NAN[:25]],
+    "y": [Y[:-1], Y + 1, Y - 1, Y.astype(float), np.eye(3, dtype=int)[Y], None],
+    "y_val": [Y_VAL[:-1], Y_VAL + 1, Y_VAL > 0],
+    "learning_rate": [-0.1, np.inf, np.nan, "fast"],
+    "learning_rate_decay": [0.0, 1.1, None],
+    "reg": [-1e-9, np.nan],
+    "momentum": [1.0, -0.1],
+    "num_iters": [0, 1.5],
+    "batch_size": [0, -1, 2.0],
+}
+SIZES = {"input_size": [0], "hidden_size": [0, 2.5], "output_size": [0, 1], "std": [-1.0, np.nan]}
+
 
 def make_net(d=6, n_classes=3, std=0.5, kind=TwoLayerNet):
     np.random.seed(5)
@@ -66,11 +82,10 @@ def test_training_is_the_numpy_loop(n_classes, options):
 
 
 def test_float32_rows_are_computed_in_float32():
-    X, y, *validation = make_data()
-    X, net = X.astype(np.float32), make_net()
-    grads = assert_same_results(net, X, y, 0.01, 1e-6)
-    assert {array.dtype for array in (net.loss(X), *grads.values())} == {np.dtype(np.float32)}
-    net.train(X, y, *validation, num_iters=3)
+    rows, net = X.astype(np.float32), make_net()
+    grads = assert_same_results(net, rows, Y, 0.01, 1e-6)
+    assert {array.dtype for array in (net.loss(rows), *grads.values())} == {np.dtype(np.float32)}
+    net.train(rows, Y, X_VAL, Y_VAL, num_iters=3)
     for values in net.params.values():
         assert values.dtype == np.float64
         np.testing.assert_array_equal(values, values.astype(np.float32))
@@ -103,15 +118,14 @@ def test_rows_of_any_type_and_layout(dtype, change):
 
 
 def test_parameters_may_be_changed_and_replaced():
-    X, y, *_ = make_data()
     net = make_net()
-    net.params["W1"] -= 0.1 * net.loss(X, y)[1]["W1"]
+    net.params["W1"] -= 0.1 * net.loss(X, Y)[1]["W1"]
     net.params["b2"] = np.array([1, 2, 3])
     net.params["W2"] = np.asfortranarray(net.params["W2"].astype(np.float32))
-    grads = assert_same_results(net, X, y, 0.1)
+    grads = assert_same_results(net, X, Y, 0.1)
     # What was returned belongs to the caller.
     kept = {name: grad.copy() for name, grad in grads.items()}
-    net.loss(X[:10], y[:10])
+    net.loss(X[:10], Y[:10])
     assert_same_params(grads, kept)
 
 
@@ -130,7 +144,6 @@ def test_a_second_training_goes_on_without_the_velocity_of_the_first():
 
 
 def test_predictions_are_the_first_of_the_best_classes():
-    X, *_ = make_data()
     net = make_net()
     labels = net.predict(X)
     assert labels.dtype == np.int64
@@ -145,12 +158,10 @@ def test_predictions_are_the_first_of_the_best_classes():
 
 @pytest.mark.parametrize(("dtype", "learning_rate"), [(np.float64, 1e4), (np.float32, 1e4), (np.float64, 1e307)])
 def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, learning_rate):
-    X, y, X_val, y_val = make_data()
-    X = X.astype(dtype)
-    net, same = make_net(), make_net()
+    net, same, data = make_net(), make_net(), (X.astype(dtype), Y, X_VAL, Y_VAL)
     np.random.seed(8)
     with pytest.warns(RuntimeWarning, match="diverged") as warned:
-        stats = net.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20)
+        stats = net.train(*data, learning_rate, reg=1e-3, batch_size=20)
     assert len(warned) == 1
     assert warned[0].filename == __file__
     n = len(stats["loss_history"])
@@ -161,7 +172,7 @@ def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, l
     assert not net.interrupted
     if n:
         np.random.seed(8)
-        assert stats == same.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20, num_iters=n)
+        assert stats == same.train(*data, learning_rate, reg=1e-3, batch_size=20, num_iters=n)
     assert_same_params(net.params, same.params)
 
 
@@ -183,22 +194,6 @@ def test_verbose_shows_a_bar_with_the_loss(capsys):
     shown = capsys.readouterr().out
     assert "12/12" in shown
     assert f"loss {stats['loss_history'][-1]:.4f}" in shown
-
-
-X, Y, X_VAL, Y_VAL = make_data()
-WITH_NAN, WITH_INFINITY = (np.where(np.arange(6) == 3, value, X) for value in (np.nan, np.inf))
-BAD_INPUT = {
-    "X": [X[:, :5], X[0], X[:0], WITH_NAN, WITH_INFINITY, X.astype(str), X + 1j, None, X[:-1]],
-    "X_val": [X_VAL[:, :5], X_VAL[:0], WITH_NAN[:25]],
-    "y": [Y[:-1], Y + 1, Y - 1, Y.astype(float), np.eye(3, dtype=int)[Y], None],
-    "y_val": [Y_VAL[:-1], Y_VAL + 1, Y_VAL > 0],
-    "learning_rate": [-0.1, np.inf, np.nan, "fast"],
-    "learning_rate_decay": [0.0, 1.1, None],
-    "reg": [-1e-9, np.nan],
-    "momentum": [1.0, -0.1],
-    "num_iters": [0, 1.5],
-    "batch_size": [0, -1, 2.0],
-}
 
 
 @pytest.mark.parametrize("name", BAD_INPUT)
@@ -246,9 +241,6 @@ def test_parameters_beyond_float32_are_refused():
     net.params["b1"] = np.full(7, 1e300)
     assert np.isfinite(net.loss(X)).all()
     assert_refused(r"params\['b1'\] holds values that are NaN or infinite in float32", net.loss, X.astype(np.float32))
-
-
-SIZES = {"input_size": [0], "hidden_size": [0, 2.5], "output_size": [0, 1], "std": [-1.0, np.nan]}
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SIZES.items() for value in values])
