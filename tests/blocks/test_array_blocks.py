@@ -16,6 +16,11 @@ from fastlin.exceptions import DataChangedError
 X = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
 Y = (X[:, 0] + np.random.default_rng(1).logistic(size=100) > 0).astype(int)
 ROWS = sparse.csr_array(X)
+CHANGES = {
+    "write": lambda path: os.utime(path, ns=(0, 0)),
+    "cut": lambda path: os.truncate(path, 200),
+    "delete": os.remove,
+}
 
 
 def test_rows_come_as_they_are_and_again():
@@ -53,13 +58,6 @@ def test_mapped_files_of_any_order_and_part(tmp_path):
         fitted = LogisticRegression().fit(from_arrays(mapped, Y, rows_per_block=16))
         np.testing.assert_array_equal(fitted.coef_, expected.coef_)
     assert find_map(X) is None
-
-
-CHANGES = {
-    "write": lambda path: os.utime(path, ns=(0, 0)),
-    "cut": lambda path: os.truncate(path, 200),
-    "delete": os.remove,
-}
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)

@@ -25,11 +25,15 @@ def assert_same_model(blocks, expected, *data):
     return found
 
 
-def test_batches_are_blocks():
+def test_batches_are_blocks_whose_labels_may_be_of_any_length_and_do_not_keep_the_batches_that_hold_them():
     blocks, expected = from_batches(cut(X, Y, WEIGHTS)), from_arrays(X, Y, WEIGHTS, rows_per_block=20)
     assert len(blocks) == 3 and blocks.shape == (60, 3)
     assert_same_model(blocks, expected)
     assert_same_model(from_batches(lambda: (X[i : i + 20] for i in range(0, 60, 20))), expected, Y, WEIGHTS)
+    blocks = from_batches(lambda: [(X, np.full(60, "a")), (X + 1, np.full(60, "longer"))])
+    assert LogisticRegression().fit(blocks).classes_.tolist() == ["a", "longer"]
+    rows = np.column_stack([X, Y])
+    assert from_batches(lambda: [(rows[:, :3], rows[:, 3])]).y.base is not rows
 
 
 def test_whole_numbers_and_sparse_batches():
@@ -42,13 +46,6 @@ def test_whole_numbers_and_sparse_batches():
     for part in rows.read():
         np.testing.assert_array_equal(part.toarray(), X)
     assert LogisticRegression().fit(narrow).score(narrow) > 0.9
-
-
-def test_labels_may_be_of_any_length_and_do_not_keep_the_batches_that_hold_them():
-    blocks = from_batches(lambda: [(X, np.full(60, "a")), (X + 1, np.full(60, "longer"))])
-    assert LogisticRegression().fit(blocks).classes_.tolist() == ["a", "longer"]
-    rows = np.column_stack([X, Y])
-    assert from_batches(lambda: [(rows[:, :3], rows[:, 3])]).y.base is not rows
 
 
 @pytest.mark.parametrize(

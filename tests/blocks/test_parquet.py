@@ -122,20 +122,16 @@ def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block_and
     assert_refused(r"part-1-.*\.npy, .*is broken \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
 
 
-def test_a_file_that_was_cut_off_is_named(folder):
-    path = folder / "part-1.parquet"
-    for size in (path.stat().st_size - 30, 200, 3, 0):
-        os.truncate(path, size)
-        assert_refused(r"part-1\.parquet is no Parquet file, or is broken", read, folder)
-
-
-def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_path):
+def test_a_file_that_is_damaged_or_cut_off_is_named_and_leaves_nothing_half_written(folder, tmp_path):
     path = folder / "part-1.parquet"
     with open(path, "r+b") as file:
         file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
         file.write(bytes(40))
     assert_refused(r"part-1\.parquet cannot be read", read, folder, cache=tmp_path / "cache")
     assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
+    for size in (path.stat().st_size - 30, 200, 3, 0):
+        os.truncate(path, size)
+        assert_refused(r"part-1\.parquet is no Parquet file, or is broken", read, folder)
 
 
 def test_not_a_number_is_named_by_its_file_and_rows(folder):

@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from conftest import FASTLIN
 
 import fastlin
 from fastlin.cli.commands import program
@@ -81,9 +82,9 @@ def test_help_of_a_command_and_its_options_says_effects_and_defaults_within_80_c
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
-def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastlin_program, tmp_path, mnist_folder):
+def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(tmp_path, mnist_folder):
     process = subprocess.Popen(
-        [*fastlin_program, "reproduce", "l2_sweep", "--output", str(tmp_path), "--data", str(mnist_folder)],
+        [*FASTLIN, "reproduce", "l2_sweep", "--output", str(tmp_path), "--data", str(mnist_folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,6 +9,27 @@ import pytest
 
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
+BROKEN = {
+    "empty.csv": "",
+    "header.csv": "a,end\n",
+    "twice.csv": "a,a,end\n1,2,x\n1,3,y\n",
+    "ragged.csv": "a,end\n1,x,3\n",
+    "holes.csv": "a,b,end\n1,,x\n2,3,y\n",
+    "unlabelled.csv": "a,end\n1,x\n2,\n",
+    "dates.csv": "a,end\n2026-01-01,x\n2026-01-02,y\n",
+    "nothing.csv": "a,end\n,x\n,y\n",
+    "one.csv": "a,end\n1,x\n2,x\n",
+    "commas.csv": "a;end\n1,5;x\n2,5;y\n;x\n",
+    "tabs.csv": "a\tend\n1\tx\n2\ty\n",
+    "marked.csv": "a,end\n1,x\n ?,y\n2.5,x\n",
+    "target.csv": "end\nx\ny\n",
+    "latin.csv": "größe,end\n1,x\n2,y\n",
+    "late.csv": "city,end\nköln,x\nbonn,y\n",
+    "wide.csv": "city,end\nköln,x\nbonn,y\n",
+    "data.xls": "",
+    "broken.parquet": "PAR1",
+}
+OTHER = "--encoding names another one, such as latin-1"
 
 
 def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
@@ -113,29 +134,6 @@ def test_other_separators_and_encodings_are_read(files, table, run):
         finished = run(*PREDICT, *call, "--target", "end")
         models.append((finished.stdout, (files / "predictions.csv").read_bytes()))
     assert models == models[:1] * 3
-
-
-BROKEN = {
-    "empty.csv": "",
-    "header.csv": "a,end\n",
-    "twice.csv": "a,a,end\n1,2,x\n1,3,y\n",
-    "ragged.csv": "a,end\n1,x,3\n",
-    "holes.csv": "a,b,end\n1,,x\n2,3,y\n",
-    "unlabelled.csv": "a,end\n1,x\n2,\n",
-    "dates.csv": "a,end\n2026-01-01,x\n2026-01-02,y\n",
-    "nothing.csv": "a,end\n,x\n,y\n",
-    "one.csv": "a,end\n1,x\n2,x\n",
-    "commas.csv": "a;end\n1,5;x\n2,5;y\n;x\n",
-    "tabs.csv": "a\tend\n1\tx\n2\ty\n",
-    "marked.csv": "a,end\n1,x\n ?,y\n2.5,x\n",
-    "target.csv": "end\nx\ny\n",
-    "latin.csv": "größe,end\n1,x\n2,y\n",
-    "late.csv": "city,end\nköln,x\nbonn,y\n",
-    "wide.csv": "city,end\nköln,x\nbonn,y\n",
-    "data.xls": "",
-    "broken.parquet": "PAR1",
-}
-OTHER = "--encoding names another one, such as latin-1"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 
 
-def test_the_description_is_plain_and_true(run):
+def test_the_description_is_plain_and_true_and_has_a_line_for_what_is_wrong_or_missing(run, monkeypatch):
     environment = describe_environment()
     assert json.loads(json.dumps(environment)) == environment
     assert environment["fastlin"] == fastlin.__version__
@@ -24,9 +24,6 @@ def test_the_description_is_plain_and_true(run):
     assert environment["compiled_code"] == describe_code()
     words = [line.split("  ")[0] for line in run("info").stdout.splitlines()]
     assert words == [name.replace("_", " ") for name in environment]
-
-
-def test_what_is_wrong_or_missing_is_a_line_of_the_description(monkeypatch):
     monkeypatch.setenv("FASTLIN_NUM_THREADS", "abc")
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     message = "FASTLIN_NUM_THREADS must be a whole number from 1 on, got 'abc'"

@@ -17,31 +17,34 @@ from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS, CannotSolveError, Contender
 
 GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding": "utf-8"}
+BROKEN = {
+    "good.csv": "a,y\n" + "1,u\n2,v\n" * 20,
+    "one.csv": "a,y\n" + "1,u\n" * 20,
+    "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
+    "regression.csv": "a,y\n" + "".join(f"1,{i}.5\n" for i in range(20)),
+    "text.svm": "a b c\n",
+    "empty.npz": "",
+}
+GENERATOR = np.random.default_rng(0)
+Y = GENERATOR.choice(3, 200, p=[0.6, 0.3, 0.1])
+X = (GENERATOR.normal(size=(200, 4)) + Y[:, np.newaxis]).round(3)
 
 
 def pose(path, **given):
     return race.pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
 
 
-@pytest.fixture
-def rows():
-    generator = np.random.default_rng(0)
-    y = generator.choice(3, 200, p=[0.6, 0.3, 0.1])
-    return (generator.normal(size=(200, 4)) + y[:, np.newaxis]).round(3), y
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.npz", "a.svm", "a.txt"])
-def test_all_formats_pose_the_same_problem(rows, tmp_path, name):
-    X, y = rows
+def test_all_formats_pose_the_same_problem(tmp_path, name):
     if name == "a.npz":
-        np.savez(tmp_path / name, X=X, y=y)
+        np.savez(tmp_path / name, X=X, y=Y)
     elif name in ("a.svm", "a.txt"):
-        dump_svmlight_file(X, y, str(tmp_path / name))
+        dump_svmlight_file(X, Y, str(tmp_path / name))
     else:
-        pd.DataFrame(X).assign(y=y).to_csv(tmp_path / name, sep="\t" if name == "a.tsv" else ",", index=False)
+        pd.DataFrame(X).assign(y=Y).to_csv(tmp_path / name, sep="\t" if name == "a.tsv" else ",", index=False)
     train, test = pose(tmp_path / name)
     assert (len(train.y), len(test.y), train.n_classes, train.C) == (160, 40, 3, 2.0)
-    assert np.allclose(np.bincount(train.y) / 160, np.bincount(y) / 200, atol=0.01)
+    assert np.allclose(np.bincount(train.y) / 160, np.bincount(Y) / 200, atol=0.01)
     np.testing.assert_allclose(train.X.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(train.X.std(axis=0), 1, rtol=1e-12)
     # Both parts are coded alike, and are the rows of the file.
@@ -50,9 +53,9 @@ def test_all_formats_pose_the_same_problem(rows, tmp_path, name):
     assert pose(tmp_path / name, dtype="float32")[0].X.dtype == np.float32
 
 
-def test_texts_are_coded_as_columns_of_ones(rows, tmp_path):
+def test_texts_are_coded_as_columns_of_ones(tmp_path):
     kind = np.where(np.arange(200) % 5 == 0, None, np.array(["a", "b"])[np.arange(200) % 2])
-    table = pa.table({"number": rows[0][:, 0], "kind": kind, "id": [f"n{i}" for i in range(200)], "y": rows[1]})
+    table = pa.table({"number": X[:, 0], "kind": kind, "id": [f"n{i}" for i in range(200)], "y": Y})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     train, test = pose(tmp_path / "a.parquet", drop=("id",))
     for part in (train, test):
@@ -73,22 +76,11 @@ def test_sparse_rows_stay_sparse(tmp_path):
     assert train.X.nnz + test.X.nnz == np.count_nonzero(X)
 
 
-BROKEN = {
-    "good.csv": "a,y\n" + "1,u\n2,v\n" * 20,
-    "one.csv": "a,y\n" + "1,u\n" * 20,
-    "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
-    "regression.csv": "a,y\n" + "".join(f"1,{i}.5\n" for i in range(20)),
-    "text.svm": "a b c\n",
-    "empty.npz": "",
-}
-
-
-def test_what_cannot_be_raced_gets_one_line(rows, refuse, tmp_path, monkeypatch):
-    X, y = rows
+def test_what_cannot_be_raced_gets_one_line(refuse, tmp_path, monkeypatch):
     for name, text in BROKEN.items():
         (tmp_path / name).write_text(text)
     for name, arrays in (("other", {"Z": X}), ("short", {"X": X[:-1]}), ("nan", {"X": np.where(X > 3, np.nan, X)})):
-        np.savez(tmp_path / f"{name}.npz", y=y, **arrays)
+        np.savez(tmp_path / f"{name}.npz", y=Y, **arrays)
     for call, words in (
         ("good.csv --target z", "good.csv has no column 'z'; there are a, y"),
         ("good.csv --quick", "--quick and --data are for MNIST"),
@@ -111,10 +103,10 @@ def refuse(problem, effort):
     raise CannotSolveError("not today")
 
 
-def test_libraries_race_to_the_same_objective(rows, run, contenders, tmp_path):
+def test_libraries_race_to_the_same_objective(run, contenders, tmp_path):
     contenders["glum"] = Contender(refuse, (1, 2, 4), "numpy", "numpy")
     contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    np.savez(tmp_path / "$a$.npz", X=rows[0], y=rows[1])
+    np.savez(tmp_path / "$a$.npz", X=X, y=Y)
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout
     assert "left out: not today" in finished.stdout

@@ -9,6 +9,16 @@ from fastlin import __version__
 from fastlin.cli.arguments import CommandError
 from fastlin.cli.results import add_results, choose_entries, read_results, write_results
 
+ADD = """
+import sys
+from pathlib import Path
+from fastlin.cli.results import add_results
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(100):
+    add_results(Path(sys.argv[1]), {f"{sys.argv[2]}.{i}": i})
+"""
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -35,17 +45,6 @@ def test_what_cannot_be_read_is_named_and_not_replaced(path, content):
         with pytest.raises(CommandError, match=wanted):
             touch(path)
     assert path.is_dir() if content is None else path.read_bytes() == content
-
-
-ADD = """
-import sys
-from pathlib import Path
-from fastlin.cli.results import add_results
-print("ready", flush=True)
-sys.stdin.readline()
-for i in range(100):
-    add_results(Path(sys.argv[1]), {f"{sys.argv[2]}.{i}": i})
-"""
 
 
 @pytest.mark.thorough

@@ -16,6 +16,9 @@ from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
 
+# Of the folder that the program runs in.
+FOLDER = Path("results")
+
 
 def fail(settings):
     settings.notify("[/x]")
@@ -23,15 +26,10 @@ def fail(settings):
     raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "results"
-
-
-def test_a_failing_study_gives_status_1_and_a_report_of_the_others(run, digits, monkeypatch, folder):
+def test_a_failing_study_gives_status_1_and_a_report_of_the_others(run, digits, monkeypatch):
     monkeypatch.setitem(STUDIES, "binary", fail)
     run("reproduce", "binary", status=1)
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "All claims" in page
     assert "No study has run." in page
     assert "2b, 2c · Logistic regression" not in page
@@ -39,21 +37,21 @@ def test_a_failing_study_gives_status_1_and_a_report_of_the_others(run, digits, 
     assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
     assert "These studies were not named, or failed: binary, " in finished.stdout
-    assert read_results(folder / "results.json").keys() == {"digits.gradient_check", "environment", "claims"}
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert read_results(FOLDER / "results.json").keys() == {"digits.gradient_check", "environment", "claims"}
+    page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "1a · The gradient of binary cross-entropy" in page
     assert "2b, 2c · Logistic regression" not in page
 
 
-def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digits, monkeypatch, folder):
+def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digits, monkeypatch):
     run("reproduce", "images", "gradient_check", "--quick")
     monkeypatch.setitem(STUDIES, "images", fail)
     run("reproduce", "images", "--quick", status=1)
-    results = read_results(folder / "results.json")
+    results = read_results(FOLDER / "results.json")
     assert "digits.images" in results
     (claim,) = (claim for claim in results["claims"] if claim["study"] == "images")
     assert (claim["verdict"], claim["because"]) == ("not run", "The study images failed.")
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "These studies failed, so that their tasks are missing: images." in page
     assert "2a · The images" not in page
     # The other study is of the earlier run, which the page says.
@@ -120,10 +118,10 @@ def test_a_study_finds_its_folder_and_the_results_of_those_before_it(monkeypatch
         assert entry["version"] == __version__
 
 
-def test_results_that_cannot_be_read_are_found_before_a_study_runs(refuse, digits, monkeypatch, folder):
+def test_results_that_cannot_be_read_are_found_before_a_study_runs(refuse, digits, monkeypatch):
     monkeypatch.setitem(STUDIES, "binary", lambda settings: pytest.fail("ran"))
-    folder.mkdir()
-    (folder / "results.json").write_text('{"digits.softmax": {},}')
+    FOLDER.mkdir()
+    (FOLDER / "results.json").write_text('{"digits.softmax": {},}')
     refuse(f"cannot read the results in {Path('results', 'results.json')}: ", "reproduce", "binary", "--quick")
 
 

@@ -92,7 +92,7 @@ def test_frequencies_are_drawn_and_selected_features_named(axes):
     assert axes.get_xlim() == (0, 2)
 
 
-def test_scores_have_mean_spread_and_the_chosen_C(axes):
+def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios_a_line_each(axes):
     model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
     assert figures.plot_scores(model, axes) is axes
     mean, chosen = axes.lines
@@ -109,9 +109,7 @@ def test_scores_have_mean_spread_and_the_chosen_C(axes):
     figures.plot_scores(model, axes)
     assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
     assert not axes.collections
-
-
-def test_scores_of_several_l1_ratios_have_a_line_each(axes):
+    axes.clear()
     model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV).fit(X, Y)
     figures.plot_scores(model, axes)
     assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
@@ -253,16 +251,14 @@ def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_one
     assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
 
 
-def test_planes_become_colours(figure):
+def test_planes_become_colours_and_labels_stand_in_the_grid(figure):
     X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
     figures.show_images(X, figure=figure)
     scaled = (X - float(X.min())) / (float(X.max()) - X.min())
     for row, picture in zip(scaled, pictures(figure), strict=True):
         for plane in range(3):
             np.testing.assert_allclose(picture[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
-
-
-def test_labels_and_the_grid(figure):
+    figure.clear()
     data = datasets.load_digits()
     figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)
     assert titles(figure) == [str(label) for label in data.y_train[:7]]
