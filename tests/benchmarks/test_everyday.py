@@ -19,6 +19,9 @@ from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
 from benchmarks.tables import tabulate
 from fastlin.contenders import fit_fastlin
 
+# The objectives of scikit-learn's pull request 33160, without an intercept: those of saga, to twelve places.
+PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
+
 
 def find_case(name):
     return next(case for case in everyday.CASES if case.name == name)
@@ -73,12 +76,15 @@ def test_peers_have_scikit_learns_defaults(monkeypatch):
     assert "scikit-learn newton-cholesky" not in everyday.choose_peers(problem)
 
 
-def test_coefficients_are_compared_with_those_of_the_minimum():
+def test_coefficients_are_compared_with_those_of_the_minimum_and_a_column_of_one_value_stays_zero():
     assert everyday.find_coef_error(np.array([[1.0, -4.5]]), np.array([[1.5, -4.0]])) == 0.125
     # A constant added to the classes of a column changes no probability.
     reference = np.array([[1.0, 2.0], [-1.0, 0.0]])
     assert everyday.find_coef_error(reference + np.array([3.0, -2.0]), reference) == 0
     assert everyday.find_coef_error(reference * [[1.0], [1.5]], reference) == 0.25
+    X, X_test = standardise(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 6.0]]))
+    np.testing.assert_array_equal(X, [[-1, 0], [1, 0]])
+    np.testing.assert_array_equal(X_test, [[0, 1]])
 
 
 def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
@@ -97,17 +103,16 @@ def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
     assert record["contenders"][record["default"]]["coef_error"] > 0.1
 
 
-def test_a_column_of_one_value_stays_zero():
-    X, X_test = standardise(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 6.0]]))
-    np.testing.assert_array_equal(X, [[-1, 0], [1, 0]])
-    np.testing.assert_array_equal(X_test, [[0, 1]])
-
-
-def test_frames_and_their_encoding_have_the_same_minimum():
+def test_frames_and_their_encoding_have_the_same_minimum_and_the_problem_of_l1_the_published_one():
     pytest.importorskip("pandas", reason="pandas is not installed")
     record = everyday.measure_case(find_case("frame with categories, 1,000 rows"))
     assert record["fault"] == ""
     assert record["contenders"][FASTLIN]["coef_error"] < 0.01
+    for case in everyday.SCIKIT_LEARN_CASES:
+        if case.group == everyday.L1 and "without" in case.name and case.shape[2] in PUBLISHED:
+            problem = case.load(None)
+            found = problem.objective(*fit_fastlin(problem, tol=1e-11))
+            assert found == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
@@ -176,10 +181,6 @@ def test_the_command_measures_all_cases_or_the_short_ones(monkeypatch, capsys):
     assert capsys.readouterr().out.count("\n real ") == 2
 
 
-# The objectives of scikit-learn's pull request 33160, without an intercept: those of saga, to twelve places.
-PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
-
-
 def test_the_cases_of_scikit_learn_are_those_that_are_published():
     groups = [case.group for case in everyday.SCIKIT_LEARN_CASES]
     assert [groups.count(group) for group in (everyday.BENCH, everyday.THREADS_TABLE, everyday.L1)] == [4, 18, 6]
@@ -191,14 +192,6 @@ def test_the_cases_of_scikit_learn_are_those_that_are_published():
         problem = case.load(None)
         assert (*problem.X.shape, problem.n_classes) == case.shape
     assert everyday.SCIKIT_LEARN_CASES[0].load(50).X.shape == (50, 50)
-
-
-def test_the_problem_of_l1_has_the_published_minimum():
-    for case in everyday.SCIKIT_LEARN_CASES:
-        if case.group == everyday.L1 and "without" in case.name and case.shape[2] in PUBLISHED:
-            problem = case.load(None)
-            found = problem.objective(*fit_fastlin(problem, tol=1e-11))
-            assert found == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
 
 
 def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone():

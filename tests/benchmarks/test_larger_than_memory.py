@@ -4,6 +4,9 @@ import pytest
 from benchmarks import larger_than_memory
 from benchmarks.larger_than_memory import CONTENDERS, MAPPED, PARQUET, main, measure, write_rows
 
+# Two clusters take ten seconds to start.
+WORKERS = pytest.param((MAPPED, *CONTENDERS[3:]), marks=pytest.mark.slow, id="workers")
+
 
 def test_rows_are_made_in_pieces_and_hold_all_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(larger_than_memory, "PIECE_BYTES", 4 * 3 * 40)
@@ -22,10 +25,6 @@ def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys
     assert lines[0].startswith("500 × 4, 3 classes, float32, ")
     assert [line for line in lines if line.startswith(f"| {MAPPED} | ")]
     assert not list(tmp_path.iterdir())
-
-
-# Two clusters take ten seconds to start.
-WORKERS = pytest.param((MAPPED, *CONTENDERS[3:]), marks=pytest.mark.slow, id="workers")
 
 
 @pytest.mark.parametrize("contenders", [pytest.param(CONTENDERS[:3], id="files"), WORKERS])

@@ -16,12 +16,9 @@ from fastlin import LogisticRegression
 LOAD = partial(load_probe, n_all=300, n_features=8, n_classes=5)
 
 
-def test_the_first_point_that_reaches_an_objective_counts():
+def test_the_first_point_that_reaches_an_objective_counts_with_the_seconds_outside_of_iterations():
     points = [(1.0, 0.9), (2.0, 0.5), (3.0, 0.7), (4.0, 0.3)]
     assert [find_first(points, objective) for objective in (1.0, 0.9, 0.6, 0.5, 0.4, 0.2)] == [1, 1, 2, 2, 4, None]
-
-
-def test_the_seconds_outside_the_solver_count_before_its_first_iteration():
     problem = LOAD(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     points = list_points(model, model.history_[-1].seconds + 10)

@@ -21,6 +21,17 @@ from benchmarks.tables import tabulate
 OF_BYTES = "limit-pass-uint8"
 # These many rows are enough for the classes of most problems.
 ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
+# Enough of them in a case that is no race.
+FEW_ROWS = {
+    **dict.fromkeys(sweeps.CASES, 80),
+    **dict.fromkeys(inference.CASES, 600),
+    **dict.fromkeys(limits.LIMITS, 60),
+    **dict.fromkeys(memory.CASES, 150),
+}
+# One path of the solvers is measured as all others are.
+PATHS = rent.CASES.keys() - {"rent-descent"}
+TINY = [name for name in OTHERS if name not in {PEERS, OF_BYTES, *PATHS} and not name.startswith("probe")]
+WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 
 @pytest.mark.thorough
@@ -39,15 +50,6 @@ def test_every_race_runs(name):
     assert table.rows[0][0].startswith(RACES[name].title)
 
 
-# Enough of them in a case that is no race.
-FEW_ROWS = {
-    **dict.fromkeys(sweeps.CASES, 80),
-    **dict.fromkeys(inference.CASES, 600),
-    **dict.fromkeys(limits.LIMITS, 60),
-    **dict.fromkeys(memory.CASES, 150),
-}
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     """Make cases that are no races small, and leave out the processes that other tests measure."""
@@ -59,11 +61,6 @@ def tiny(monkeypatch):
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
     panels = [replace(each, few_values=each.few_values[:1], base={**each.base, "n": 200}) for each in scaling.SWEEPS]
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
-
-
-# One path of the solvers is measured as all others are.
-PATHS = rent.CASES.keys() - {"rent-descent"}
-TINY = [name for name in OTHERS if name not in {PEERS, OF_BYTES, *PATHS} and not name.startswith("probe")]
 
 
 @pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, OF_BYTES)])
@@ -95,9 +92,6 @@ def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     shown = {block: show(contents) for block, show in BLOCKS.items() if block not in ("chosen-races", "claims", "runs")}
     empty = {block: show({}) for block, show in BLOCKS.items() if block in shown}
     assert any(shown[block] != empty[block] for block in shown)
-
-
-WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 
 @pytest.mark.parametrize("options", [*marked(pytest.mark.thorough, []), *marked(pytest.mark.slow, ["--full"])], ids=str)
