@@ -13,27 +13,17 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import reference
 import sklearn
 import tiers
 from hypothesis import HealthCheck, settings
-from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from fastlin import datasets, places
-from fastlin.budget import Budget
 from fastlin.contenders import CONTENDERS
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
-from fastlin.matrices import as_matrix
-from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.objective import Objective, fill_factors
-from fastlin.objective.penalty import Box, Penalty
-from fastlin.objective.point import Point
-from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
-from fastlin.solvers.choose import Beginning, Fit
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -50,6 +40,22 @@ import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 """
+COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
+# The layouts of an array that kernels tell apart.
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=1), 3, axis=0)[::3, ::2],
+    "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
+}
+# What a shell starts in the background ignores Ctrl-C, and so do its children; the program should not in any test.
+PROGRAM = """
+import signal, sys
+from fastlin.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+FASTLIN = [sys.executable, "-c", PROGRAM]
 
 
 def pytest_configure(config):
@@ -197,51 +203,6 @@ def change_columns(X, name):
     return X
 
 
-COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
-# The layouts of an array that kernels tell apart.
-LAYOUTS = {
-    "C": np.ascontiguousarray,
-    "F": np.asfortranarray,
-    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=1), 3, axis=0)[::3, ::2],
-    "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
-}
-
-
-def objective_over(
-    X,
-    labels,
-    n_classes,
-    *,
-    weights=None,
-    l2=0.0,
-    l1=0.0,
-    penalty_factors=None,
-    group_by_class=False,
-    fit_intercept=True,
-    numbers=None,
-    bounds=None,
-    **by_rows,
-):
-    """Return J over the numbered rows of X, None for all; by_rows are offsets and targets of `make_samples`."""
-    matrix, samples = as_matrix(X), make_samples(labels, weights, numbers, **by_rows)
-    columns = matrix.measure(weights if numbers is None else weigh_by_counts(numbers, weights, matrix.shape[0]))
-    factors = fill_factors(penalty_factors, matrix.shape[1])
-    coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-    rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
-    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_by_class, Box.of(bounds, coordinates.scale)))
-
-
-def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
-    """Return an objective and parameters whose scores are of order one."""
-    X, labels, weights, _, _ = make_problem(n, d, n_classes, dtype, seed=seed)
-    X = change_columns(X, columns)
-    objective = objective_over(X, labels, n_classes, weights=weights if weighted else None, **options)
-    parameters = np.random.default_rng(seed + 1).normal(size=objective.shape)
-    if not objective.fit_intercept:
-        parameters[:, -1] = 0
-    return objective, parameters
-
-
 def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, spread=2.0):
     """Return offsets (n, K) of a size, which differ by a spread, and targets (n, K) most probable at the labels."""
     generator = np.random.default_rng(seed + 7)
@@ -251,92 +212,6 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, spread=2.0):
     of_rows = min(size, spread) * generator.normal(size=(len(labels), n_rows_coef))
     offsets = of_rows + size * generator.normal(size=n_rows_coef)
     return offsets, targets[:, -n_rows_coef:].copy()
-
-
-def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
-    """Return what `make_objective` does with offsets of a size, zero for none, and with soft labels or plain ones."""
-    labels = make_problem(n, d, n_classes, seed=seed)[1]
-    offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed)
-    options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
-    return make(n, *([d] if make is make_objective else []), n_classes, seed=seed, **options)
-
-
-# The factors of the features of `make_sized`.
-FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
-
-
-def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
-    """Return an objective of six features whose penalty weighs all columns alike, and parameters."""
-    X, *_ = make_problem(n, 6, n_classes, seed=seed)
-    spread = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
-    return make_objective(n, 6, n_classes, columns=columns, penalty_factors=factors * spread, seed=seed, **options)
-
-
-def evaluate(objective, parameters, precision=np.float64):
-    """Return the point at parameters with a room of its own, where the budget has one."""
-    return objective.at(parameters, precision, out=objective.make_room())
-
-
-def begin(objective, stopping, start=None, nearby=None):
-    """Return the fit that a solver gets which begins at a start, parameters or a Point, or at the objective's own."""
-    fit = Fit(objective, stopping, objective.make_room(), "auto", nearby, ())
-    is_point = isinstance(start, Point)
-    parameters = objective.start() if start is None else start.parameters if is_point else start
-    fit.beginning = Beginning(parameters, start if is_point else None, is_plain=start is None)
-    return fit
-
-
-def with_budget(objective, n_bytes):
-    """Return the objective with another budget; with one of 0 bytes nothing is kept beside X."""
-    return Objective(objective.rows, objective.penalty, Budget(n_bytes))
-
-
-def data_of(objective):
-    """Return X (n, d) dense, labels, or the probabilities of all classes, and weights of an objective's rows."""
-    rows, X = objective.rows, objective.matrix.X
-    X = X.toarray() if sparse.issparse(X) else X
-    weights = rows.weights if len(rows.weights) else np.ones(len(X))
-    numbers = rows.numbers if len(rows.numbers) else slice(None)
-    labels = rows.labels
-    if len(rows.targets):
-        labels = rows.targets if rows.n_classes > 2 else np.column_stack([1 - rows.targets, rows.targets])
-    return X[numbers], labels[numbers], weights[numbers]
-
-
-def offsets_of(objective):
-    """Return the offsets (n, K) of the rows that an objective sums over, zeros where there are none."""
-    rows = objective.rows
-    offsets = rows.offsets if len(rows.offsets) else np.zeros((objective.matrix.shape[0], rows.n_rows_coef))
-    return offsets[rows.numbers] if len(rows.numbers) else offsets
-
-
-def penalty_of(objective):
-    """Return the penalty of an objective as the reference takes it."""
-    return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_by_class")}
-
-
-def value_of(objective, coef, intercept):
-    """Return J by the reference, in extended precision."""
-    X, labels, weights = data_of(objective)
-    options = {"offsets": offsets_of(objective), **penalty_of(objective)}
-    return reference.objective(X, labels, coef, intercept, weights=weights, **options)
-
-
-def violation_of(objective, coef, intercept):
-    """Return the largest entry of the smallest subgradient of J by the reference."""
-    X, labels, weights = data_of(objective)
-    options = {"fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective), **penalty_of(objective)}
-    return reference.violation(X, labels, coef, intercept, weights=weights, **options)
-
-
-def minimum_of(objective):
-    """Return the least J, in extended precision, and the coef and intercept where it lies, by the reference."""
-    X, labels, weights = data_of(objective)
-    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
-    n_classes, penalty = len(objective.class_weights), objective.penalty
-    if penalty.is_smooth and (penalty.factors == 1).all():
-        return reference.minimum(X, labels, n_classes, penalty.l2, **options)
-    return reference.sparse_minimum(X, labels, n_classes, **options, **penalty_of(objective))
 
 
 @pytest.fixture(scope="session")
@@ -463,19 +338,3 @@ def server():
     serve.requests = []
     with running:
         yield serve
-
-
-# What a shell starts in the background ignores Ctrl-C, and so do its children; the program should not in any test.
-PROGRAM = """
-import signal, sys
-from fastlin.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main())
-"""
-FASTLIN = [sys.executable, "-c", PROGRAM]
-
-
-@pytest.fixture
-def fastlin_program():
-    """The command line that runs fastlin in this environment."""
-    return [sys.executable, "-c", PROGRAM]

@@ -25,8 +25,6 @@ PUBLIC_MODULES = [
     "trainers",
     "typing",
 ]
-
-
 ESTIMATORS = (
     fastlin.LogisticRegression,
     fastlin.LogisticRegressionCV,

@@ -112,15 +112,18 @@ def imports_of(path):
                 yield f"{module}{alias.name}", node in tree.body
 
 
-def test_imports_point_downwards():
+def test_imports_point_downwards_and_libraries_stay_in_their_rooms():
     for path, room in rooms():
-        for name, _ in imports_of(path):
+        for name, at_top in imports_of(path):
             package, first, *rest = f"{name}.fastlin".split(".")
             # What is no room is a name of fastlin/__init__.py.
             is_room = first in {each.split(".")[0] for each in MAY_USE}
             used = {first, ".".join([first, *rest[:1]])} if is_room else {"fastlin"}
             is_allowed = used & ({room} | MAY_USE[room] | FOR_EVERY_ROOM)
             assert package != "fastlin" or is_allowed, f"{path.name} of {room} imports {name}"
+            if package in LIBRARIES:
+                assert {room, room.split(".")[0]} & LIBRARIES[package], f"{path} imports {name}"
+            assert not (package in NOT_AT_THE_TOP and at_top), f"{path} imports {package} at the top"
 
 
 def test_no_room_uses_one_that_uses_it():
@@ -128,15 +131,6 @@ def test_no_room_uses_one_that_uses_it():
     for room, used in MAY_USE.items():
         # Everything may be used by those above it; the package itself is what a user imports.
         assert all(order.index(name) < order.index(room) for name in used - {"fastlin"}), room
-
-
-def test_libraries_stay_in_their_rooms():
-    for path, room in rooms():
-        for name, at_top in imports_of(path):
-            library = name.split(".")[0]
-            if library in LIBRARIES:
-                assert {room, room.split(".")[0]} & LIBRARIES[library], f"{path} imports {name}"
-            assert not (library in NOT_AT_THE_TOP and at_top), f"{path} imports {library} at the top"
 
 
 def test_private_names_and_attributes_of_scikit_learn_stand_in_one_file():
@@ -230,13 +224,10 @@ def test_the_formatter_is_skipped_rarely():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
 
 
-def test_tests_mirror_the_package():
+def test_tests_mirror_the_package_each_in_the_folder_of_what_it_tests_and_no_two_modules_have_one_name():
     folders = {path.parent.relative_to(ROOT / "tests") for path in files("tests")}
     packages = {path.parent.relative_to(PACKAGE) for path in files("fastlin") if path.name != "__init__.py"}
     assert folders == packages | {Path("benchmarks"), Path("scikit_learn")}
-
-
-def test_tests_stand_in_the_folder_of_what_they_test_and_no_two_modules_have_one_name():
     modules = {}
     for path in PACKAGE.rglob("*.py"):
         modules.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import make_objective, with_budget
+from objectives import make_objective, with_budget
 
 from fastlin import budget
 from fastlin.budget import Budget

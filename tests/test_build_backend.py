@@ -35,6 +35,39 @@ BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY = (
 TABLE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
 LEVELS = ["x86-64-v2", "x86-64-v3"]
+# Fits what users fit first, without a setting less, and prints which code it used, which kernels it had to compile, and
+# a hash of the models.
+PROGRAM = """
+import hashlib, json, sys, warnings
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from fastlin import LogisticRegression, LogisticRegressionCV, MLPClassifier, logistic_path
+from fastlin.kernels.machine.archives import list_kernels
+from fastlin.kernels.machine.target import TARGET
+warnings.simplefilter("ignore")
+digest = hashlib.sha256()
+
+def fit(X, y, *changes):
+    for change in changes:
+        model = LogisticRegression(**change).fit(X, y)
+        digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
+
+X, y = load_digits(return_X_y=True)
+first = [(X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)]
+l1 = {"l1_ratio": 1.0}
+for X, y in first:
+    for dtype in ("f8", "f4"):
+        fit(X.astype(dtype), y, {}, {"C": 0.01} if len(set(y)) > 2 else l1)
+if len(sys.argv) > 1:
+    X, y = first[0]
+    for rows in (np.asfortranarray(X), X.astype("u1"), sparse.csr_array(X), X.astype("f4"), X):
+        fit(rows, y, {}, l1, {"solver": "lbfgs"})
+    LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
+    MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
+compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
+print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
+"""
 
 
 @pytest.fixture
@@ -91,7 +124,7 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
 
-def test_processes_share_tasks_and_say_how_far_they_are(tmp_path, capsys):
+def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_of_all_once(tmp_path, capsys):
     first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
     # Who has done its own part takes what is left of the other's.
@@ -104,9 +137,6 @@ def test_processes_share_tasks_and_say_how_far_they_are(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "compiling kernels for v4: 95 of 95"
-
-
-def test_signatures_of_all_processes_are_compiled_once(tmp_path):
     noted = [("room", "dot", "f8"), ("room", "dot", "f4")]
     for n_noted in (2, 1):
         (tmp_path / f"signatures-{n_noted}").write_bytes(pickle.dumps(noted[:n_noted]))
@@ -239,9 +269,8 @@ def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
         assert archive.extractfile("x/a.py").read() == members[2][1]
     assert list(found) == ["x", "x/a.py", "x/setup.cfg"]
     assert found["x"].isdir()
-    assert {(member.mtime, member.mode, member.uid, member.uname) for member in found.values()} == {
-        (1_700_000_000, 0o755, 0, "")
-    }
+    kept = {(member.mtime, member.mode, member.uid, member.uname) for member in found.values()}
+    assert kept == {(1_700_000_000, 0o755, 0, "")}
 
 
 def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
@@ -263,9 +292,13 @@ def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
     assert REPRODUCIBLE["read_epoch"]() is None
 
 
-def test_the_version_is_the_same_everywhere():
+def test_the_version_is_the_same_everywhere_and_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
     assert f"\nversion: {fastlin.__version__}\n" in read("CITATION.cff")
     assert f'\n  version: "{fastlin.__version__}"\n' in RECIPE
+    run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
+    required = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}
+    monkeypatch.chdir(ROOT)
+    assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
 
 
 def test_the_release_workflow_publishes_on_the_push_of_a_tag_alone():
@@ -278,53 +311,11 @@ def test_the_release_workflow_publishes_on_the_push_of_a_tag_alone():
     assert workflow[True] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
 
 
-def test_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
-    run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
-    required = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}
-    monkeypatch.chdir(ROOT)
-    assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
-
-
 def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkeypatch, machine):
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-11.0-universal2")
     for architecture in ("arm64", "x86_64"):
         machine(architecture)
         assert pack(tmp_path).endswith(f"-macosx_11_0_{architecture}.whl")
-
-
-# Fits what users fit first, without a setting less, and prints which code it used, which kernels it had to compile, and
-# a hash of the models.
-PROGRAM = """
-import hashlib, json, sys, warnings
-import numpy as np
-from scipy import sparse
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
-from fastlin import LogisticRegression, LogisticRegressionCV, MLPClassifier, logistic_path
-from fastlin.kernels.machine.archives import list_kernels
-from fastlin.kernels.machine.target import TARGET
-warnings.simplefilter("ignore")
-digest = hashlib.sha256()
-
-def fit(X, y, *changes):
-    for change in changes:
-        model = LogisticRegression(**change).fit(X, y)
-        digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
-
-X, y = load_digits(return_X_y=True)
-first = [(X, y), load_iris(return_X_y=True), load_breast_cancer(return_X_y=True)]
-l1 = {"l1_ratio": 1.0}
-for X, y in first:
-    for dtype in ("f8", "f4"):
-        fit(X.astype(dtype), y, {}, {"C": 0.01} if len(set(y)) > 2 else l1)
-if len(sys.argv) > 1:
-    X, y = first[0]
-    for rows in (np.asfortranarray(X), X.astype("u1"), sparse.csr_array(X), X.astype("f4"), X):
-        fit(rows, y, {}, l1, {"solver": "lbfgs"})
-    LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
-    MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
-compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
-print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
-"""
 
 
 @pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.

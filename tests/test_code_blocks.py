@@ -29,6 +29,9 @@ PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 # A few epochs are enough to show how a training goes.
 NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
+# Embeddings in float16 take twenty seconds of the compiler.
+OF_PYTHON = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
+COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
 
 
 def make_rows(n_rows, seed):
@@ -72,10 +75,6 @@ def names(tmp_path, monkeypatch):
     return values
 
 
-# Embeddings in float16 take twenty seconds of the compiler.
-OF_PYTHON = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
-
-
 @pytest.mark.parametrize("page", [*OF_PYTHON, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
 @pytest.mark.filterwarnings(NOT_CONVERGED)
 def test_python_runs(page, names):
@@ -85,9 +84,6 @@ def test_python_runs(page, names):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)
     for line in left_out:
         assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
-
-
-COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids="_".join)

@@ -13,6 +13,8 @@ from fastlin.matrices import as_matrix
 
 N, D = 60, 13
 CONTAINERS = [getattr(sparse, f"{form}_{kind}") for form in CONTAINER_DAMAGES for kind in ("array", "matrix")]
+# What fastlin says itself; the other words are SciPy's.
+MESSAGES = {"fractions": "whole numbers|integer", "more columns than values": "more columns than values"}
 
 
 def make_csr(**options):
@@ -40,10 +42,6 @@ def test_other_types_of_numbers_and_indices_are_read(dtype):
         matrix = as_matrix(form)
         assert matrix.dtype == np.float64
         np.testing.assert_array_equal(matrix.X.toarray(), expected)
-
-
-# What fastlin says itself; the other words are SciPy's.
-MESSAGES = {"fractions": "whole numbers|integer", "more columns than values": "more columns than values"}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ REFUSALS = {
     ("statsmodels", "softmax"): "softmax",
 }
 REFUSED_TYPES = {("skglm", "float32"), ("glum", "float32")}
+LARGE = np.zeros((300, 1000))
 
 
 @lru_cache
@@ -49,8 +50,7 @@ def solve(kind):
 
 def fit(name, problem):
     """Fit at the tightest effort; iteration limits are reached on purpose, and libraries warn at their import."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         return CONTENDERS[name].fit(problem, CONTENDERS[name].efforts[-1])
 
 
@@ -77,9 +77,6 @@ def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind,
     # Softmax is blind to a constant added to all intercepts.
     shift = np.mean(intercept) - np.mean(best_intercept) if kind == "softmax" else 0
     np.testing.assert_allclose(intercept - shift, best_intercept, atol=close)
-
-
-LARGE = np.zeros((300, 1000))
 
 
 @pytest.mark.parametrize(

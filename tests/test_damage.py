@@ -48,8 +48,6 @@ FORMS = {
     "blocks": fastlin.blocks.from_arrays(X),
 }
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
-
-
 # Two epochs of a network.
 SHORT, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
 ESTIMATORS = {
@@ -64,6 +62,8 @@ ESTIMATORS = {
     "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
     "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
 }
+# A model that no call changes.
+NOTHING = SimpleNamespace()
 
 
 @cache
@@ -112,8 +112,6 @@ CATEGORIES = {
     "levels that are lists": [np.array([["u"], ["v", "w"], ["x"]], object), None, None],
     "a word": "uvw",
 }
-
-
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
 # By attribute, what is put in its place; others are damaged by their type.
 CHOICES = {
@@ -256,10 +254,6 @@ def list_calls():
     yield from list_models(np.random.default_rng(SEED))
     yield from list_course(np.random.default_rng(SEED + 1))
     yield from list_containers(np.random.default_rng(SEED + 2))
-
-
-# A model that no call changes.
-NOTHING = SimpleNamespace()
 
 
 def find_fault(pattern, call, untouched=NOTHING):

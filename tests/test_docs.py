@@ -29,6 +29,10 @@ MOST_WORDS = 16_000
 GENERATED = re.compile(r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->", re.DOTALL)
 # The README's links are absolute, so that a package index can show them.
 OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
+WORDS = {"same", "more", "different", "ignored", "new"}
+# What scikit-learn's own test of docstrings leaves out: names of what is returned, where the text begins, and, but for
+# classes, examples and what else to see.
+LEFT_OUT, LEFT_OUT_OF_METHODS = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
 
 
 def anchors(path):
@@ -69,15 +73,12 @@ def test_links_point_to_what_exists(document):
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
 
 
-def test_every_page_stands_in_the_contents_of_the_site():
+def test_every_page_stands_in_the_contents_of_the_site_and_included_ones_are_those_of_the_repository():
     texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     lines = "".join(re.findall(r"```{toctree}\n(.*?)```", texts, re.DOTALL)).splitlines()
     entries = [line for line in lines if line and not line.startswith(":")]
     names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES]
     assert sorted([*entries, "index"]) == sorted([*names, "gallery/index"])
-
-
-def test_the_included_pages_are_those_of_the_repository():
     for name in ("contributing", "changelog"):
         included = INCLUDE.search(read(f"docs/{name}.md")).group(1).removeprefix("../")
         assert included == f"{name.upper()}.md"
@@ -90,9 +91,6 @@ def test_the_documents_are_no_longer_than_anybody_reads():
     words = {page: len(GENERATED.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MOST_WORDS, words
     assert len(read("README.md").splitlines()) <= MOST_LINES_OF_README
-
-
-WORDS = {"same", "more", "different", "ignored", "new"}
 
 
 def read_parameters(title):
@@ -111,9 +109,8 @@ def read_parameters(title):
 
 def defaults(estimator):
     """Return the default of each parameter of a constructor, as Python writes it with double quotes."""
-    return {
-        name: repr(parameter.default).replace("'", '"') for name, parameter in signature(estimator).parameters.items()
-    }
+    parameters = signature(estimator).parameters.items()
+    return {name: repr(parameter.default).replace("'", '"') for name, parameter in parameters}
 
 
 @pytest.mark.parametrize(
@@ -168,11 +165,6 @@ def test_the_program_page_names_every_study_and_command():
         assert f"`{name}`" in page
     for name in program.commands:
         assert f"`fastlin {name}" in page
-
-
-# What scikit-learn's own test of docstrings leaves out: names of what is returned, where the text begins, and, but for
-# classes, examples and what else to see.
-LEFT_OUT, LEFT_OUT_OF_METHODS = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

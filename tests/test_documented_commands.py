@@ -11,12 +11,9 @@ from fastlin import cli
 COMMANDS = {command for text in PAGES.values() for command in read_commands(text)}
 
 
-def test_every_command_runs_or_has_a_reason():
+def test_every_command_runs_or_has_a_reason_and_the_tables_have_nothing_that_no_document_says_or_a_script_runs():
     unknown = {command for command in COMMANDS if documented_commands.say_what_runs(command) is None}
     assert not unknown, "No script of .ci runs these: let one do it, or add a row to tests/documented_commands.py."
-
-
-def test_the_tables_have_nothing_but_what_documents_say_and_no_script_runs():
     rows = [*IN_OTHER_WORDS, *BY_A_TEST, *NOT_RUN]
     assert len(set(rows)) == len(rows)
     assert set(rows) <= COMMANDS

@@ -23,6 +23,5 @@ def test_filters_of_either_warning_apply():
     for category in (exceptions.ConvergenceWarning, sklearn.exceptions.ConvergenceWarning):
         with pytest.warns(category, match="max_iter"):
             fastlin.LogisticRegression(max_iter=1, tol=1e-9).fit(X, y)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category)
+        with warnings.catch_warnings(action="ignore", category=category):
             fastlin.LogisticRegression(max_iter=1, tol=1e-9).fit(X, y)

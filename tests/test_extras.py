@@ -24,6 +24,24 @@ class Bare(PathFinder):
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
 """
+NEEDS = {
+    "from fastlin import figures; figures.plot_path(None)": "studies",
+    "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})": "studies",
+    "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))": "studies",
+    "from fastlin.course.datasets.files import download; download('http://127.0.0.1:9/', '', None, 'MNIST')": "studies",
+    "from fastlin.places import lock; lock('results.json').__enter__()": "studies",
+    "from fastlin import blocks; blocks.from_parquet('x.parquet', label='y')": "arrow",
+    "import fastlin.dask": "dask",
+}
+FITS = """
+import warnings; warnings.simplefilter('error')
+import numpy as np, fastlin
+X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2
+print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)
+fastlin.logistic_path(X, y, Cs=3, verbose=1)
+from fastlin.terminal import show_bar
+with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')
+"""
 
 
 def run_bare(program, missing=ALL, **options):
@@ -54,17 +72,6 @@ def test_only_a_missing_package_gets_the_hint():
         from pathlib import Nothing  # noqa: F401
 
 
-FITS = """
-import warnings; warnings.simplefilter('error')
-import numpy as np, fastlin
-X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2
-print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)
-fastlin.logistic_path(X, y, Cs=3, verbose=1)
-from fastlin.terminal import show_bar
-with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')
-"""
-
-
 @pytest.mark.slow
 def test_a_bare_installation_fits_and_shows_progress():
     finished = run_bare(FITS)
@@ -72,17 +79,6 @@ def test_a_bare_installation_fits_and_shows_progress():
     assert re.match(r"fastlin: iteration +\d+  objective 0\.\d+  gap \S+  \d+\.\d\d s$", lines[0])
     assert re.match(r"fastlin: fits: 3 of 3  C=\S+ gap=\S+$", lines[2])
     assert lines[1::2] == ["(20,)", "fastlin: 2 of 3  loss 0.5"]
-
-
-NEEDS = {
-    "from fastlin import figures; figures.plot_path(None)": "studies",
-    "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})": "studies",
-    "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))": "studies",
-    "from fastlin.course.datasets.files import download; download('http://127.0.0.1:9/', '', None, 'MNIST')": "studies",
-    "from fastlin.places import lock; lock('results.json').__enter__()": "studies",
-    "from fastlin import blocks; blocks.from_parquet('x.parquet', label='y')": "arrow",
-    "import fastlin.dask": "dask",
-}
 
 
 @pytest.mark.thorough

@@ -38,6 +38,17 @@ CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
 NEWER_CV = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
 PLAIN_CV = {"scoring": "accuracy", **NEWER_CV}
 EXACT = {"tol": 1e-10, "max_iter": 50_000}
+X, Y = load_scaled(load_breast_cancer)
+GENERATOR = np.random.default_rng(0)
+ROWS = GENERATOR.normal(size=(200, 5))
+LABELS = (ROWS @ GENERATOR.normal(size=(5, 6)) + GENERATOR.logistic(size=(200, 6)) > 0.5).astype(int)
+PROGRAM = """
+import sys
+from neighbour import FOUND
+from sklearn.linear_model import LogisticRegression
+model = LogisticRegression().fit([[0.0], [1.0], [2.0]], [0, 1, 1])
+print(__name__, hasattr(model, 'certificate_'), FOUND, sys.argv[1:])
+"""
 
 
 class Shifted(LogisticRegression):
@@ -89,11 +100,6 @@ def _unpatched():
 
 
 @pytest.fixture
-def cancer():
-    return load_scaled(load_breast_cancer)
-
-
-@pytest.fixture
 def count():
     """A function that returns how many fits of a class, or of all, fastlin and scikit-learn have run since."""
     before = patch.report()
@@ -110,17 +116,17 @@ def predict(model, X):
     return model.decision_function(X), model.predict_proba(X), model.predict_log_proba(X), model.predict(X)
 
 
-def test_names_that_were_imported_before_are_patched_until_the_last_block_ends(cancer):
+def test_names_that_were_imported_before_are_patched_until_the_last_block_ends():
     before = list_members()
     with fastlin.patch_sklearn(), fastlin.patch_sklearn("MLPClassifier"):
         assert all(vars(each)["fit"] is not old.get("fit") for each, old in zip(CLASSES, before, strict=True))
         with fastlin.patch_sklearn(["LogisticRegression"]):
             pass
-        model = LogisticRegression().fit(*cancer)
+        model = LogisticRegression().fit(X, Y)
         assert type(model) is LogisticRegression
         assert model.certificate_ < 1e-12
-        assert isinstance(Shifted().fit(*cancer), LogisticRegression)
-        assert Shifted().fit(*cancer).predict(cancer[0]).all()
+        assert isinstance(Shifted().fit(X, Y), LogisticRegression)
+        assert Shifted().fit(X, Y).predict(X).all()
         assert LogisticRegression.__init__ is before[0]["__init__"]
     assert list_members() == before
     for _ in range(2):
@@ -141,37 +147,36 @@ def test_names_that_were_imported_before_are_patched_until_the_last_block_ends(c
         assert vars(LogisticRegression)["fit"] is before[0]["fit"]
 
 
-def test_threads_may_patch_at_once(cancer):
+def test_threads_may_patch_at_once():
     def work(number):
         with fastlin.patch_sklearn():
-            return LogisticRegression().fit(*cancer)
+            return LogisticRegression().fit(X, Y)
 
     with ThreadPoolExecutor(4) as pool:
         assert all(model.certificate_ < 1e-12 for model in pool.map(work, range(80)))
 
 
-def test_models_are_those_of_scikit_learn_at_its_minimum(cancer, count):
-    X, y = cancer
+def test_models_are_those_of_scikit_learn_at_its_minimum(count):
     iris = load_iris(return_X_y=True)
     cases = [
-        (LogisticRegression(), X, y),
-        (LogisticRegression(class_weight="balanced", C=0.1), sparse.csr_array(X), y),
-        (LogisticRegression(fit_intercept=False, solver="newton-cg"), X, y),
+        (LogisticRegression(), X, Y),
+        (LogisticRegression(class_weight="balanced", C=0.1), sparse.csr_array(X), Y),
+        (LogisticRegression(fit_intercept=False, solver="newton-cg"), X, Y),
         (LogisticRegression(C=10, solver="newton-cholesky"), *iris),
-        (LogisticRegression(solver="liblinear", intercept_scaling=3), X, y),
-        (LogisticRegression(solver="liblinear", dual=True, fit_intercept=False), X[:, :3], y),
-        (LogisticRegression(solver="liblinear", C=0.1), sparse.csc_matrix(X), y),
-        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV), X, y),
+        (LogisticRegression(solver="liblinear", intercept_scaling=3), X, Y),
+        (LogisticRegression(solver="liblinear", dual=True, fit_intercept=False), X[:, :3], Y),
+        (LogisticRegression(solver="liblinear", C=0.1), sparse.csc_matrix(X), Y),
+        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV), X, Y),
         (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, **PLAIN_CV), *iris),
     ]
     if scikit_learn.VERSION >= (1, 8):
-        cases.append((LogisticRegression(l1_ratio=0.5, solver="saga", C=0.1), X, y))
-    for model, X, y in cases:
-        theirs = clone(model).set_params(**EXACT).fit(X, y)
+        cases.append((LogisticRegression(l1_ratio=0.5, solver="saga", C=0.1), X, Y))
+    for model, rows, labels in cases:
+        theirs = clone(model).set_params(**EXACT).fit(rows, labels)
         with fastlin.patch_sklearn():
             # At the default of tol, the model is as exact.
-            ours = model.fit(X, y)
-            scores = predict(ours, X)
+            ours = model.fit(rows, labels)
+            scores = predict(ours, rows)
         for name in ("coef_", "intercept_"):
             assert np.size(getattr(ours, name)) == np.size(getattr(theirs, name))
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=2e-4, atol=2e-4, err_msg=model)
@@ -185,7 +190,7 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer, count):
         own = theirs.__dict__.keys()
         assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
         # Predictions of scikit-learn's own methods, from the same coefficients.
-        for found, expected in zip(scores, predict(ours, X), strict=True):
+        for found, expected in zip(scores, predict(ours, rows), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert count() == [len(cases), 0]
 
@@ -201,15 +206,13 @@ def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n
     assert found.n_iter_ == expected.n_iter_ and found.certificate_ == expected.certificate_
 
 
-def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
-    X, y = cancer
+def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
     reasons = patch.report().reasons
     fastlin.patch_sklearn()
-    model = LogisticRegression().fit(X, y)
-    with caplog.at_level(logging.INFO, "fastlin"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    model = LogisticRegression().fit(X, Y)
+    with caplog.at_level(logging.INFO, "fastlin"), warnings.catch_warnings(action="ignore"):
         # Too large for sums over the rows.
-        model.fit(X * 1e307, y)
+        model.fit(X * 1e307, Y)
     assert not hasattr(model, "certificate_")
     [line] = caplog.messages
     assert line.startswith("LogisticRegression.fit: fallback to scikit-learn: X overflows: the values of a column")
@@ -217,29 +220,29 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, count, caplog):
     [reason] = patch.report().reasons.keys() - reasons.keys()
     assert line.endswith(reason) and reason in str(patch.report())
     # Where both refuse, the error is scikit-learn's and a fitted model stays as it was.
-    model = LogisticRegression().fit(X, y)
+    model = LogisticRegression().fit(X, Y)
     for data, parameters, message in (
-        ((X * np.nan, y), {}, "Input X contains NaN"),
-        ((X, y[:-1]), {}, "inconsistent numbers of samples"),
-        ((X, y), {"C": -1}, "The 'C' parameter of LogisticRegression must be a float"),
-        ((X, y), {"tol": "1"}, "The 'tol' parameter of LogisticRegression must be a float"),
-        ((X, y), {"solver": "auto"}, "The 'solver' parameter of LogisticRegression must be a str among"),
+        ((X * np.nan, Y), {}, "Input X contains NaN"),
+        ((X, Y[:-1]), {}, "inconsistent numbers of samples"),
+        ((X, Y), {"C": -1}, "The 'C' parameter of LogisticRegression must be a float"),
+        ((X, Y), {"tol": "1"}, "The 'tol' parameter of LogisticRegression must be a float"),
+        ((X, Y), {"solver": "auto"}, "The 'solver' parameter of LogisticRegression must be a str among"),
         ((X, X[:, 0]), {}, "Unknown label type"),
-        ((X[:, :0], y), {}, "0 feature"),
-        ((X, 0 * y), {}, "at least 2 classes"),
+        ((X[:, :0], Y), {}, "0 feature"),
+        ((X, 0 * Y), {}, "at least 2 classes"),
     ):
         with pytest.raises(ValueError, match=message):
             clone(model).set_params(**parameters).fit(*data)
-    assert_refused("unexpected keyword argument 'coef_init'", model.fit, X, y, coef_init=model.coef_, error=TypeError)
+    assert_refused("unexpected keyword argument 'coef_init'", model.fit, X, Y, coef_init=model.coef_, error=TypeError)
     before = model.coef_
     with pytest.raises(ValueError, match="at least 2 classes"):
-        model.fit(X[:, 1:], 0 * y)
+        model.fit(X[:, 1:], 0 * Y)
     assert model.coef_ is before
     assert count() == [2, 1]
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.* before tol=") as caught:
-        model.set_params(max_iter=1).fit(X, y)
+        model.set_params(max_iter=1).fit(X, Y)
     assert caught[0].filename == __file__
-    assert_refused(None, model.fit, X, y, error=ConvergenceWarning)
+    assert_refused(None, model.fit, X, Y, error=ConvergenceWarning)
 
 
 @pytest.fixture
@@ -270,63 +273,61 @@ def wrap():
         setattr(LogisticRegression, name, before[name])
 
 
-def is_by_fastlin(cancer):
-    model = LogisticRegression().fit(*cancer)
-    assert model.predict(cancer[0]).shape == cancer[1].shape
+def is_by_fastlin():
+    model = LogisticRegression().fit(X, Y)
+    assert model.predict(X).shape == Y.shape
     return hasattr(model, "certificate_")
 
 
-def test_unpatching_takes_back_only_what_is_still_fastlins(wrap, cancer):
+def test_unpatching_takes_back_only_what_is_still_fastlins(wrap):
     fastlin.patch_sklearn()
     ours, our_prediction = map(wrap, ("fit", "predict"))
-    assert is_by_fastlin(cancer)
+    assert is_by_fastlin()
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
         fastlin.unpatch_sklearn()
     assert [each.filename for each in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     wrap.calls.clear()
-    assert not is_by_fastlin(cancer)
+    assert not is_by_fastlin()
     assert wrap.calls == ["fit", "predict"]
     # The other package puts back what it found, whose time is over.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
-    assert not is_by_fastlin(cancer)
+    assert not is_by_fastlin()
 
 
 @pytest.mark.usefixtures("wrap")
-def test_a_method_that_calls_none_of_scikit_learns_is_named(cancer):
+def test_a_method_that_calls_none_of_scikit_learns_is_named():
     LogisticRegression.fit = lambda self, X, y: self
     with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
-    assert is_by_fastlin(cancer)
+    assert is_by_fastlin()
 
 
-def test_clones_pickles_and_warm_starts_are_scikit_learns(cancer):
-    X, y = cancer
+def test_clones_pickles_and_warm_starts_are_scikit_learns():
     with fastlin.patch_sklearn():
-        model = clone(LogisticRegression(C=2)).fit(X, y)
+        model = clone(LogisticRegression(C=2)).fit(X, Y)
         assert model.get_params()["C"] == 2 and "group_by_class" not in model.get_params()
         kept = pickle.dumps(model)
-        again = LogisticRegression(C=2, warm_start=True).fit(X, y).fit(X, y)
+        again = LogisticRegression(C=2, warm_start=True).fit(X, Y).fit(X, Y)
         assert again.n_iter_[0] <= 1
-        searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, y)
+        searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, Y)
         assert hasattr(searched.best_estimator_, "certificate_")
     assert b"fastlin" not in kept
     np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
 
 
-def test_names_of_a_newer_scikit_learn_are_honoured(cancer, count, monkeypatch):
-    X, y = cancer
+def test_names_of_a_newer_scikit_learn_are_honoured(count, monkeypatch):
     for kind in (Newer, NewerCV):
         monkeypatch.setattr(f"sklearn.linear_model.{kind.__base__.__name__}", kind)
     with fastlin.patch_sklearn():
-        models = [Newer(alpha=0.1, solver=solver).fit(X, y) for solver in ("lbfgs", "newton-cd", "newton-cd-gram")]
-        default, by_C = Newer().fit(X, y), Newer(C=0.3).fit(X, y)
-        searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, y), NewerCV().fit(X, y)
+        models = [Newer(alpha=0.1, solver=solver).fit(X, Y) for solver in ("lbfgs", "newton-cd", "newton-cd-gram")]
+        default, by_C = Newer().fit(X, Y), Newer(C=0.3).fit(X, Y)
+        searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, Y), NewerCV().fit(X, Y)
         assert count() == [7, 0]
-    for found, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(y)) for each in models)):
-        expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, y)
+    for found, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(Y)) for each in models)):
+        expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
         np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
     assert by_default.alphas_.shape == (10,)
@@ -360,20 +361,11 @@ class Elsewhere(BaseEstimator):
 
 
 @pytest.mark.thorough
-def test_processes_of_joblib_follow(cancer):
+def test_processes_of_joblib_follow():
     for _ in range(2):
         with fastlin.patch_sklearn():
-            assert cross_val_score(Elsewhere(), *cancer, n_jobs=2, cv=2).tolist() == [1, 1]
-        assert cross_val_score(Elsewhere(), *cancer, n_jobs=2, cv=2).tolist() == [0, 0]
-
-
-PROGRAM = """
-import sys
-from neighbour import FOUND
-from sklearn.linear_model import LogisticRegression
-model = LogisticRegression().fit([[0.0], [1.0], [2.0]], [0, 1, 1])
-print(__name__, hasattr(model, 'certificate_'), FOUND, sys.argv[1:])
-"""
+            assert cross_val_score(Elsewhere(), X, Y, n_jobs=2, cv=2).tolist() == [1, 1]
+        assert cross_val_score(Elsewhere(), X, Y, n_jobs=2, cv=2).tolist() == [0, 0]
 
 
 @pytest.mark.thorough
@@ -388,32 +380,25 @@ def test_programs_run_patched(tmp_path):
     assert "LogisticRegression                 1                 0" in finished.stderr
 
 
-def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them(cancer, count, monkeypatch):
+def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them(count, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    X, y = (torch.asarray(each) for each in cancer)
+    rows, labels = map(torch.asarray, (X, Y))
     try:
         with config_context(array_api_dispatch=True), fastlin.patch_sklearn():
-            model = LogisticRegression().fit(X, y)
-            assert isinstance(model.coef_, torch.Tensor) and isinstance(model.predict(X), torch.Tensor)
+            model = LogisticRegression().fit(rows, labels)
+            assert isinstance(model.coef_, torch.Tensor) and isinstance(model.predict(rows), torch.Tensor)
             assert count() == [0, 1]
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"scikit-learn cannot dispatch here: {error}")
 
 
-def draw_labels():
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(200, 5))
-    return X, (X @ generator.normal(size=(5, 6)) + generator.logistic(size=(200, 6)) > 0.5).astype(int)
-
-
 @pytest.mark.parametrize("inner", [LogisticRegression(C=0.3), fastlin.LogisticRegression(C=0.3, tol=1e-10)])
 @pytest.mark.parametrize("make", [OneVsRestClassifier, MultiOutputClassifier])
 def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, inner):
-    X, Y = draw_labels()
-    expected = make(LogisticRegression(C=0.3, **EXACT)).fit(X, Y)
+    expected = make(LogisticRegression(C=0.3, **EXACT)).fit(ROWS, LABELS)
     with fastlin.patch_sklearn():
-        found = make(inner).fit(X, **{"Y" if make is MultiOutputClassifier else "y": Y})
+        found = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
     assert count(make.__name__)[0] == 1
     assert {type(each) for each in found.estimators_} == {type(inner)}
     assert len({int(each.n_iter_[0]) for each in found.estimators_}) > 1
@@ -422,20 +407,19 @@ def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, in
         assert_same_model(each, other)
         np.testing.assert_array_equal(each.classes_, other.classes_)
         assert each.C == 0.3 and each._repr_mimebundle_()
-    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    np.testing.assert_array_equal(found.predict(ROWS), expected.predict(ROWS))
     assert found.n_features_in_ == expected.n_features_in_
     np.testing.assert_array_equal(np.asarray(found.classes_), np.asarray(expected.classes_))
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))
 
 
 def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
-    X, Y = draw_labels()
-    table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(np.array(["a", "b"])[Y[:, 5]])})
+    table = pd.DataFrame({"x": ROWS[:, 0], "level": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
     flowers, y = load_iris(return_X_y=True, as_frame=True)
     by_level = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
     for inner, exact, rows, labels in (
         (LogisticRegression(), LogisticRegression(**EXACT), flowers, y.map(str)),
-        (by_level, by_level, table, Y[:, :3]),
+        (by_level, by_level, table, LABELS[:, :3]),
     ):
         expected = OneVsRestClassifier(exact).fit(rows, labels)
         with fastlin.patch_sklearn():
@@ -446,14 +430,13 @@ def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
 
 
 def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn(count):
-    X, Y = draw_labels()
     with fastlin.patch_sklearn():
         for options in ({"solver": "liblinear"}, {"warm_start": True}, {"class_weight": {1: 4}}):
-            left = MultiOutputClassifier(LogisticRegression(**options)).fit(X, 1 + Y)
-        expected = LogisticRegression(class_weight={1: 4}).fit(X, 1 + Y[:, 0])
+            left = MultiOutputClassifier(LogisticRegression(**options)).fit(ROWS, 1 + LABELS)
+        expected = LogisticRegression(class_weight={1: 4}).fit(ROWS, 1 + LABELS[:, 0])
         np.testing.assert_allclose(left.estimators_[0].coef_, expected.coef_, atol=1e-6)
-        several_classes = MultiOutputClassifier(LogisticRegression()).fit(X, Y + np.arange(200)[:, None] % 2)
-        OneVsRestClassifier(GaussianNB()).fit(X, Y)
+        several_classes = MultiOutputClassifier(LogisticRegression()).fit(ROWS, LABELS + np.arange(200)[:, None] % 2)
+        OneVsRestClassifier(GaussianNB()).fit(ROWS, LABELS)
     assert len(several_classes.estimators_) == 6
     assert count("OneVsRestClassifier")[0] == count("MultiOutputClassifier")[0] == 0
     # The fits of each label are fastlin's all the same.
@@ -461,29 +444,28 @@ def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn(count):
 
 
 def test_labels_with_weights_of_one_class_and_constant_ones_are_what_scikit_learn_makes_of_them(count):
-    X, Y = draw_labels()
     weights = np.arange(200.0)
 
     def fit(inner):
         with pytest.warns(UserWarning, match="is present in all training examples"):
-            constant = OneVsRestClassifier(inner).fit(X, np.column_stack([Y, np.ones(200, int)]))
-        return constant, OneVsRestClassifier(inner).fit(X, Y[:, 0]), MultiOutputClassifier(inner).fit(X, Y, weights)
+            constant = OneVsRestClassifier(inner).fit(ROWS, np.column_stack([LABELS, np.ones(200, int)]))
+        alone = OneVsRestClassifier(inner).fit(ROWS, LABELS[:, 0])
+        return constant, alone, MultiOutputClassifier(inner).fit(ROWS, LABELS, weights)
 
     expected = fit(LogisticRegression(**EXACT))
     with fastlin.patch_sklearn():
         found = fit(LogisticRegression())
     assert (count("OneVsRestClassifier")[0], count("MultiOutputClassifier")[0]) == (2, 1)
     for each, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(each.predict_proba(X), other.predict_proba(X), atol=1e-5)
+        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["number", "generator"])
 def test_bagging_draws_what_scikit_learn_draws(count, seed):
-    X, Y = draw_labels()
-    y, three = np.array(["no", "yes"])[Y[:, 0]], np.arange(200) % 3
+    y, three = np.array(["no", "yes"])[LABELS[:, 0]], np.arange(200) % 3
 
     def fit(inner, labels, **options):
-        return BaggingClassifier(inner, 8, random_state=copy.deepcopy(seed), **options).fit(X, labels)
+        return BaggingClassifier(inner, 8, random_state=copy.deepcopy(seed), **options).fit(ROWS, labels)
 
     expected = [fit(LogisticRegression(**EXACT), labels) for labels in (y, three)]
     with fastlin.patch_sklearn():
@@ -495,8 +477,8 @@ def test_bagging_draws_what_scikit_learn_draws(count, seed):
         assert count("BaggingClassifier")[0] == 1
     for each, other in zip((found, of_three), expected, strict=True):
         np.testing.assert_array_equal(each.estimators_samples_, other.estimators_samples_)
-        np.testing.assert_allclose(each.predict_proba(X), other.predict_proba(X), atol=1e-5)
+        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
         assert each.estimators_[1].random_state == other.estimators_[1].random_state
     assert found.classes_.tolist() == ["no", "yes"]
     assert type(found.estimator_) is LogisticRegression
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))

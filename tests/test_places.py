@@ -18,6 +18,13 @@ from platformdirs.windows import Windows
 from fastlin.places import check_writable, lock, user_cache_folder, write_whole
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="it needs links, modes or folders that are not Windows'")
+HOLD = """
+import sys, time
+from fastlin.places import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -115,15 +122,6 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
         raise AssertionError("nothing is written")
     assert os.path.samestat(before, path.lstat())
     assert list(tmp_path.iterdir()) == [path]
-
-
-HOLD = """
-import sys, time
-from fastlin.places import lock
-with lock(sys.argv[1]):
-    print("held", flush=True)
-    time.sleep(600)
-"""
 
 
 def assert_held(path):
