@@ -222,17 +222,17 @@ def count_bytes(objective: Objective, n_matrices: int) -> int:
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
-def class_blocks(point: Point) -> Preconditioner:
-    """Return a block for each class, from the rows that matter to it at the point.
+def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
+    """Return a block for each class, from the rows that matter to it at the point, n_times as many as usual.
 
-    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse. If that takes long, only rows with
-    most of the curvature count; if that takes long too, `shared_block` gives the result.
+    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse. If the usual number of rows takes
+    long, only rows with most of the curvature count; if that takes long too, `shared_block` gives the result.
     """
     point = with_probabilities(point)
     objective = point.objective
     K, affordable = objective.shape[0], _count_affordable_rows(objective)
-    n_drawn = [_count_class_rows(objective)] * K
-    if not affords_class_blocks(objective):
+    n_drawn = [n_times * _count_class_rows(objective)] * K
+    if n_times == 1 and not affords_class_blocks(objective):
         n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
             return shared_block(point)
@@ -241,18 +241,18 @@ def class_blocks(point: Point) -> Preconditioner:
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
-def count_products(objective: Objective, build: Build) -> int:
+def count_products(objective: Objective, build: Build, n_times: int = 1) -> int:
     """Return how many products with the Hessian are made before one that was built is replaced; a small one at once."""
-    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build)
+    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, n_times)
 
 
-def count_passes(objective: Objective, build: Build) -> int:
+def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
     """Return the passes that take as long as `class_blocks` or `shared_block` on equal rows; 0 if almost no time."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
-    n_blocks, n_drawn = K, _count_class_rows(objective)
-    if build is shared_block or not affords_class_blocks(objective):
+    n_blocks, n_drawn = K, n_times * _count_class_rows(objective)
+    if build is shared_block or (n_times == 1 and not affords_class_blocks(objective)):
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
     part = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2

@@ -26,11 +26,13 @@ def test_class_blocks_are_the_blocks_of_the_hessian_or_stand_for_them_where_rows
         n_passes, size = objective.n_passes, gradient.shape[1]
         found = preconditioners.class_blocks(point).solve(gradient)
         assert n == 20 or objective.n_passes - n_passes < 0.1
+        whole = preconditioners.class_blocks(point, n_times=n).solve(gradient)
         blocks = np.diagonal(point.hessian().reshape(len(gradient), size, len(gradient), size), axis1=0, axis2=2)
         for k, (row, solved) in enumerate(zip(gradient, found, strict=True)):
             expected = np.linalg.solve(blocks[..., k], row)
             if n == 20:
                 np.testing.assert_allclose(solved, expected, rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(whole[k], expected, rtol=1e-3, atol=1e-4)
             assert np.sum(solved * row) / np.sum(expected * row) == pytest.approx(1, abs=0.8)
 
 
