@@ -60,6 +60,8 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
+    first, second, *_ = preconditioners.schedule(objective).values()
+    assert (first, second) == (preconditioners.shared_block, preconditioners.class_blocks)
     monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
     monkeypatch.setattr(descent, "suits", lambda objective: False)
     iterations = list(preconditioners.schedule(objective))[1:]
