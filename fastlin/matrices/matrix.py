@@ -256,6 +256,15 @@ class Passes:
         """The most additions that a term of a sum over the rows goes through, in any order."""
         return self._n_rows + MAX_BLOCKS
 
+    def measure_blurs(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how much a unit of each column's parameter blurs a score, and one of the residuals a slope, (d,) each.
+
+        sizes (d,) are those of the columns as they enter. A slope has one product with the sum of the residuals, and
+        its entries may be as large as they are with the shift.
+        """
+        shifts = np.abs(self._scaling.shift)
+        return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
+
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.
 

@@ -139,7 +139,7 @@ def _maximize_in_box(point, entropy, exchange):
         step, value = climb(entropy, dual.conjugate, dual.limit)
         reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
     # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
-    blur = penalty.arrays.blur
+    blur = penalty.gradient_blur
     counts = (reach > 0) & (blur > 0)
     return value, size, float(np.sum(blur[counts] * reach[counts]))
 

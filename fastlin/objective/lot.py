@@ -93,10 +93,10 @@ class SharedRows:
         distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
-        blur = np.sqrt(largest) + self.passes.shift_roundings * np.abs(scaling.shift)
+        blur, self.gradient_blur = self.passes.measure_blurs(np.sqrt(largest))
         self.blur = np.append(blur, 1.0)
         roots = coordinates.scale * np.sqrt(factors)
-        self.blur_norm = float(np.sqrt(np.sum((blur / roots) ** 2)))
+        self.blur_norm = float(np.sqrt(np.sum((self.gradient_blur / roots) ** 2)))
 
     def start(self, labels: IntArray, weights: FloatArray | None, shares: FloatArray) -> tuple[Any, float]:
         """Return the intercepts to start from without features, zero where there are none, and J there.
@@ -249,7 +249,7 @@ class Lot:
         rows, curvatures = self.rows, self._by_coefficients(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self._l1.any():
-                errors = of_gradient[:, None] * rows.blur[:-1] + moved[:, None] * np.sqrt(rows.largest_squares)
+                errors = of_gradient[:, None] * rows.gradient_blur + moved[:, None] * np.sqrt(rows.largest_squares)
                 return self._bound_with_l1(parameters, points, curvatures, errors, of_loss, rounding)
             slopes, penalty = self._by_coefficients(points.gradient), points.value - points.loss
             size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))

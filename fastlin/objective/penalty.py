@@ -122,6 +122,7 @@ class Penalty:
     curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), the slopes that l1 gives; zero for the intercept
     arrays: PenaltyArrays  # the same as kernels take them
+    gradient_blur: np.ndarray  # (d,), of the rows
     box: Box | None  # the bounds of the coefficients; then l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
     # Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.
@@ -162,6 +163,7 @@ class Penalty:
             curvatures,
             thresholds,
             arrays,
+            rows.gradient_blur,
             box,
             is_smooth=box is None and not is_sized,
             is_bounded=bool(is_penalised.all()),
@@ -170,9 +172,9 @@ class Penalty:
 
     @cached_property
     def blur_norm(self) -> float:
-        """The norm of blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
+        """The norm of gradient_blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.arrays.blur / self.arrays.roots
+            relative = self.gradient_blur / self.arrays.roots
             if self.box is not None:
                 relative = relative[self.arrays.roots > 0]
             largest = float(np.maximum.reduce(relative, initial=0.0))
@@ -180,9 +182,9 @@ class Penalty:
 
     @cached_property
     def largest_blur(self) -> float:
-        """The largest blur_j / threshold_j, in which an error of the gradient enters the step to the box's edge."""
+        """The largest gradient_blur_j / threshold_j, in which an error of the gradient enters the step to the edge."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.arrays.blur / self.thresholds[:-1]
+            relative = self.gradient_blur / self.thresholds[:-1]
             if self.box is not None:
                 # Without a threshold no step leads to one.
                 relative = relative[self.thresholds[:-1] > 0]

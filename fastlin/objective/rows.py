@@ -84,7 +84,8 @@ class Rows:
     allow them.
 
     `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to its rounding, as a root mean
-    square over the rows. `offset_size` is the root mean square of the offsets.
+    square over the rows, and `gradient_blur` how much a unit of the residuals can blur the column's slope likewise.
+    `offset_size` is the root mean square of the offsets.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Rows:
         self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
-        self.blur = np.sqrt(coordinates.mean_squares[:-1]) + passes.shift_roundings * np.abs(scaling.shift)
+        self.blur, self.gradient_blur = passes.measure_blurs(np.sqrt(coordinates.mean_squares[:-1]))
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
