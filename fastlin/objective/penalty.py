@@ -172,7 +172,7 @@ class Penalty:
 
     @cached_property
     def blur_norm(self) -> float:
-        """The norm of gradient_blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
+        """The norm of gradient_blur_j / root_j, in which an error of the gradient enters the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_blur / self.arrays.roots
             if self.box is not None:

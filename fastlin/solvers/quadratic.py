@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -18,22 +19,26 @@ from fastlin.kernels.linear.coordinate_descent import (
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS
+from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS, SLOW_WORK
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
+# Products with the Hessian of a leap among coordinates by columns.
+MOST_PRODUCTS = 30
 
-def _descend(visit, accuracy, leap=None):
+
+def _descend(visit, accuracy, leap=None, n_sweeps=ROUNDS):
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
     It ends when a sweep over all gains less than the part `accuracy` of all gains. visit(only_active) makes one sweep,
-    and leap() another kind of step among the active ones; both return the decrease.
+    and leap(), which comes after n_sweeps, another kind of step among the active ones; both return the decrease.
     """
-    total, n_sweeps = 0.0, ROUNDS if leap is None else 4 * ROUNDS
+    total = 0.0
     for _ in range(ROUNDS):
         gained = visit(False)
         total += gained
@@ -89,7 +94,7 @@ class HessianModel:
         def leap():
             return minimize_active(self._hessian, penalty, parameters, slopes, unseen)
 
-        _descend(visit, MIN_ACCURACY**2 * accuracy, leap)
+        _descend(visit, MIN_ACCURACY**2 * accuracy, leap, 4 * ROUNDS)
         return parameters.reshape(point.parameters.shape)
 
 
@@ -133,9 +138,23 @@ class ColumnModel:
             probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
         self._curvature = Curvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
+        self._n_sweeps = self._count_sweeps(mixed)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
+
+    def _count_sweeps(self, mixed):
+        """Return after how many sweeps over active coordinates a leap has taken no longer, or 0 where none may be."""
+        objective, (row_weights, probabilities) = self._point.objective, self._curvature
+        is_plain = not (mixed or objective.penalty.group_by_class or objective.penalty.box is not None)
+        if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
+            return 0
+        columns = self._columns
+        lengths = np.where(columns.places < 0, np.diff(columns.starts), len(row_weights))
+        of_sweep = SLOW_WORK * int(lengths[columns.features].sum())
+        of_product = len(probabilities) * (2 * objective.matrix.n_entries + SLOW_WORK * objective.n_rows)
+        n_sweeps = max(ROUNDS, MOST_PRODUCTS * of_product // max(1, of_sweep))
+        return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
@@ -161,12 +180,60 @@ class ColumnModel:
                 self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
             )
 
-        _descend(visit, accuracy)
-        end = point.parameters.copy()
-        end[classes, features] = state.parameters
-        end[:, -1] += state.intercept_steps
-        np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._left_out[features])
-        return end
+        def find_end():
+            end = point.parameters.copy()
+            end[classes, features] = state.parameters
+            end[:, -1] += state.intercept_steps
+            np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._left_out[features])
+            return end
+
+        def leap():
+            return self._leap(find_end(), intercept_curvatures, state)
+
+        _descend(visit, accuracy, *((leap, self._n_sweeps) if self._n_sweeps else ()))
+        return find_end()
+
+    def _leap(self, start, intercept_curvatures, state):
+        """Move the active coordinates by Newton's step for their signs, as far as the model falls; return the decrease.
+
+        Conjugate gradients find the step. What sweeps add up to one column by another it finds at once: levels of a
+        categorical column with an intercept.
+        """
+        point, rows, penalty = self._point, self._point.objective.rows, self._point.objective.penalty
+        features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
+        curvatures = np.zeros(start.shape)
+        curvatures[classes, features] = self._curvatures + penalty.curvatures[features]
+        curvatures[:, -1] = intercept_curvatures
+        is_active = (curvatures > 0) & ((start != 0) | (penalty.thresholds == 0))
+        slopes = point.gradient + point.hessian_product(start - point.parameters)
+        pull = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
+        iterates = iterate(
+            lambda direction: np.where(is_active, point.hessian_product(direction), 0.0),
+            -pull,
+            lambda residual: np.divide(residual, curvatures, out=np.zeros(start.shape), where=is_active),
+        )
+        found = next(iterates)
+        least_square = INNER_ACCURACY**6 * found.square
+        for found in islice(iterates, MOST_PRODUCTS):
+            if not found.square > least_square:
+                break
+        step = found.solution
+        corners = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
+        bend, rises = -float(np.sum(pull * step)), 2 * penalty.thresholds * np.abs(step)
+        length, decrease, _ = _along_signs(bend, corners.ravel(), rises.ravel(), 1.0)
+        if not decrease > 0:
+            return 0.0
+        change = np.where(corners == length, 0.0, start + length * step) - start
+        scores, own = rows.passes.compute_scores(change).T, rows.numbers if len(rows.numbers) else slice(None)
+        rows.count_pass()
+        state.scores[:, own] += scores
+        state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
+        moved = change[classes, features]
+        state.parameters[:] += moved
+        state.parameters[corners[classes, features] == length] = 0
+        state.intercept_steps[:] += change[:, -1]
+        np.add.at(state.intercept_steps, classes, moved * self._left_out[features])
+        return decrease
 
 
 def _read_columns(point, precision, features, is_sample):

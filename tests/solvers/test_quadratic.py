@@ -53,14 +53,25 @@ def test_both_models_agree_for_all_data(kind):
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
         assert violation(start, expected) < 1e-6
-        for precision, tolerance in [(np.float64, 1e-5), (np.float32, 2e-3)]:
+        for precision, tolerance, n_sweeps in [(np.float64, 1e-5, 0), (np.float64, 1e-5, 1), (np.float32, 2e-3, 1)]:
             model = model_by_columns(start, precision)
+            model._n_sweeps = n_sweeps
             # Columns are those of all rows.
             assert model._curvature.probabilities.shape[1] == 50
             found = model.minimize(1e-14 if tolerance < 1e-4 else 1e-7)
             # Adding a number to all intercepts changes nothing.
             np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=tolerance)
             assert violation(start, found) < tolerance
+
+
+def test_leaps_find_at_once_what_sweeps_add_up_from_levels_with_an_intercept():
+    levels = np.random.default_rng(0).integers(0, 8, (500, 2))
+    X = sparse.csr_array((np.ones(1000), (levels + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
+    start = make_start(objective_over(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
+    models = model_by_columns(start), model_by_columns(start)
+    models[1]._n_sweeps = 0
+    left, left_by_sweeps = (violation(start, model.minimize(1e-10)) for model in models)
+    assert left < 1e-7 < 1e-6 < left_by_sweeps
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
