@@ -13,6 +13,7 @@ from time import perf_counter
 from unittest.mock import patch
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from benchmarks import everyday
 from benchmarks.data import draw_classes, load_letter, load_mnist
@@ -20,7 +21,7 @@ from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
-from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
+from fastlin.solvers import choose, descent, preconditioners, quadratic, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 KIND = "rent"
@@ -61,6 +62,7 @@ SWITCHES = {
     "passes in float32": (Matrix, "gains_from_float32", _never),
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
+    "leaps over columns": (quadratic.ColumnModel, "_count_sweeps", _never),
 }
 
 
@@ -72,6 +74,16 @@ def list_everyday_problems():
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
 
+def draw_levels(n_rows, counts):
+    """Return one-hot rows of categorical columns, of which some levels are rare, and labels of two classes."""
+    generator = np.random.default_rng(0)
+    codes = np.minimum(generator.pareto(1.2, (n_rows, len(counts))) * np.array(counts) / 20, np.array(counts) - 1)
+    codes = (codes.astype(int) + np.cumsum([0, *counts[:-1]])).ravel()
+    X = csr_array((np.ones(len(codes)), codes, np.arange(0, len(codes) + 1, len(counts))), (n_rows, sum(counts)))
+    scores = X @ generator.normal(size=sum(counts))
+    return X, scores + generator.logistic(size=n_rows) > 0
+
+
 def list_large_problems():
     """Yield problems for what only larger ones have: samples, blocks of classes, inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
@@ -79,6 +91,9 @@ def list_large_problems():
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
     yield "Letter, C = 100", letter.X_train, letter.y_train, {"C": 100.0}
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
+    for C, l1_ratio in ((1.0, 0.5), (1.0, 1.0), (0.1, 1.0)):
+        X, y = draw_levels(50_000, (10, 100, 1_000))
+        yield f"levels, C = {C}, l1_ratio = {l1_ratio}", X, y, {"C": C, "l1_ratio": l1_ratio}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *draw_classes(n, d, K, 1 / 3, seed=n), {}
 

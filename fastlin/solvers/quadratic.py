@@ -150,8 +150,10 @@ class ColumnModel:
         if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
             return 0
         columns = self._columns
-        lengths = np.where(columns.places < 0, np.diff(columns.starts), len(row_weights))
-        of_sweep = SLOW_WORK * int(lengths[columns.features].sum())
+        # Entries are gathered, whole columns are read in their order.
+        works = np.where(columns.places < 0, SLOW_WORK * np.diff(columns.starts), 2 * len(row_weights))
+        is_active = self._point.parameters[columns.classes, columns.features] != 0
+        of_sweep = int(works[columns.features[is_active]].sum())
         of_product = len(probabilities) * (2 * objective.matrix.n_entries + SLOW_WORK * objective.n_rows)
         n_sweeps = max(ROUNDS, MOST_PRODUCTS * of_product // max(1, of_sweep))
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
@@ -190,7 +192,9 @@ class ColumnModel:
         def leap():
             return self._leap(find_end(), intercept_curvatures, state)
 
-        _descend(visit, accuracy, *((leap, self._n_sweeps) if self._n_sweeps else ()))
+        # Far from the minimum the model misleads, and what sweeps leave undone does no harm.
+        may_leap = self._n_sweeps and accuracy < INNER_ACCURACY
+        _descend(visit, accuracy, *((leap, self._n_sweeps) if may_leap else ()))
         return find_end()
 
     def _leap(self, start, intercept_curvatures, state):

@@ -69,7 +69,7 @@ def test_leaps_find_at_once_what_sweeps_add_up_from_levels_with_an_intercept():
     X = sparse.csr_array((np.ones(1000), (levels + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
     start = make_start(objective_over(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
     models = model_by_columns(start), model_by_columns(start)
-    models[1]._n_sweeps = 0
+    models[0]._n_sweeps, models[1]._n_sweeps = 10, 0
     left, left_by_sweeps = (violation(start, model.minimize(1e-10)) for model in models)
     assert left < 1e-7 < 1e-6 < left_by_sweeps
 
