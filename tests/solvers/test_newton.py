@@ -2,7 +2,7 @@
 
 from itertools import chain, repeat
 from types import SimpleNamespace
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -136,15 +136,9 @@ def test_few_truncated_steps_lead_to_the_minimum(precondition, n_passes):
 
 def test_where_products_do_not_solve_the_equations_the_next_blocks_have_twice_the_rows(monkeypatch):
     objective, _ = make_objective(150, 6, 3, l2=1e-3)
-    build, solve, told = preconditioners.class_blocks, newton.conjugate_gradients, []
-    counts = chain([100, 99], repeat(100))
-
-    def class_blocks(point, n_times):
-        told.append(n_times)
-        return build(point, n_times)
-
-    monkeypatch.setattr(preconditioners, "class_blocks", class_blocks)
+    solve, counts = newton.conjugate_gradients, chain([100, 99], repeat(100))
+    build = Mock(side_effect=preconditioners.class_blocks)
+    monkeypatch.setattr(preconditioners, "class_blocks", build)
     monkeypatch.setattr(newton, "conjugate_gradients", lambda *given: (solve(*given)[0], next(counts)))
-    solution = minimize_truncated(objective, class_blocks)
-    assert solution.converged
-    assert told[:5] == [1, 2, 2, 4, 8]
+    assert minimize_truncated(objective, build).converged
+    assert [call.args[1] for call in build.call_args_list[:5]] == [1, 2, 2, 4, 8]
