@@ -1,7 +1,4 @@
-"""Draws of damages: of arrays and sparse containers, none of which is valid input any more.
-
-A damage is a pair of what was done, in words, and what became of it. Finite numbers in place of others are none.
-"""
+"""Draws of damages, pairs of what was done and what became of it: arrays and containers that are not valid input."""
 
 import numpy as np
 from scipy import sparse

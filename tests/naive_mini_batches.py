@@ -22,10 +22,7 @@ def make_model(**parameters):
 
 
 def take_steps(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps.
-
-    The rule is that of fastlin.kernels.networks.minibatches. Two classes have one column.
-    """
+    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps."""
     w, v = (array.copy() for array in start)
     measured, steps = [], []
     for batch in batches:

@@ -1,7 +1,4 @@
-"""Each argument that takes an array, in every estimator, given as each container and type that users have.
-
-What NumPy reads as the same numbers or labels gives the same bits, also where nobody may write to it.
-"""
+"""Arguments that are arrays, in every container and type that users have: the same numbers give the same bits."""
 
 from functools import cache, partial
 

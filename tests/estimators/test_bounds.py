@@ -1,8 +1,6 @@
 """Fits within bounds, of large numbers and with far offsets and weights, against SciPy's L-BFGS-B.
 
-They keep to their bounds and end at the minimum, or say that they do not. For SciPy coefficients are split into
-positive and negative parts, so that a penalty by size is linear, and all that it has to know of it and of the bounds
-are bounds.
+For SciPy coefficients are split into positive and negative parts, so that a penalty by size is linear.
 """
 
 import functools

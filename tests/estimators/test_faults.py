@@ -1,7 +1,4 @@
-"""Every estimator among threads and processes, out of memory, in long runs and interrupted, and what a fit touches.
-
-Ctrl-C at any line of a fit reaches the caller, or the training warns and says `interrupted_`.
-"""
+"""Every estimator among threads and processes, out of memory, in long runs, interrupted, and what a fit touches."""
 
 import gc
 import itertools

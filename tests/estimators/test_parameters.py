@@ -1,7 +1,4 @@
-"""Parameters out of range, deprecated and contradictory, and those of scikit-learn 1.10, as alpha in place of C.
-
-Defaults follow the version of scikit-learn that is installed.
-"""
+"""Parameters out of range, deprecated and contradictory, those of scikit-learn 1.10, and defaults by its version."""
 
 import pickle
 import warnings

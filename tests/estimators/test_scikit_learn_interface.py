@@ -1,7 +1,4 @@
-"""What scikit-learn and its users expect: checks, warnings, estimators among those of scikit-learn, and exchange.
-
-Models of scikit-learn's classes come from fastlin's and the other way round, and ONNX from them.
-"""
+"""What scikit-learn and its users expect: checks, warnings, estimators among scikit-learn's, exchange and ONNX."""
 
 import pickle
 import re

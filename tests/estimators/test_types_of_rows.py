@@ -1,7 +1,4 @@
-"""Rows of every type of numbers and kind of memory: sparse data, tensors and bfloat16.
-
-`test_properties.py` has fits of every container.
-"""
+"""Rows of every type of numbers and kind of memory: sparse data, tensors and bfloat16."""
 
 import pickle
 

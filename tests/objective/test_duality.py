@@ -1,7 +1,4 @@
-"""Lower bounds of the minimum, and by how much rounding moves them, against exact sums.
-
-Exact means extended precision (np.longdouble) on the very same float64 parameters, columns and weights.
-"""
+"""Lower bounds of the minimum, and by how much rounding moves them, against sums in extended precision."""
 
 from itertools import product
 

@@ -1,7 +1,6 @@
 """Scripts of each task run on plain NumPy and, with their import lines changed and nothing else, on fastlin.
 
-They have the form of the course's and the homework's, and were written from their interfaces. The data are small, so
-that batches are of 16 rows; otherwise the settings are the assignment's, over fewer epochs.
+The data are small, with batches of 16 rows; otherwise the settings are the assignment's, over fewer epochs.
 """
 
 import re
