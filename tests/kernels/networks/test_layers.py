@@ -141,7 +141,7 @@ def test_slopes_by_what_was_activated(activation, dtype, dropout, normalized):
 
 
 def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
-    """Return residuals, and each block's losses, weights of right rows and sums of residuals; labels (n, K) are soft."""
+    """Return residuals, and each block's losses, weights of right rows and sums of residuals; labels (n, K): soft."""
     residuals, labels, K = scores.copy(), np.asarray(labels), scores.shape[1]
     outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
