@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import sklearn.linear_model
 import sklearn.neural_network
 from conftest import assert_refused, load_scaled, run_program, since
 from linear_models import make_cv
-from repository import read
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.ensemble import StackingClassifier
@@ -271,7 +271,8 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
 def registration():
     """Run the registration of the documents for the time of a test."""
     skl2onnx = pytest.importorskip("skl2onnx")
-    [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", read("docs/logistic-regression.md"), re.DOTALL)
+    document = (Path(__file__).parents[2] / "docs/logistic-regression.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", document, re.DOTALL)
     exec(block, {"LogisticRegression": fastlin.LogisticRegression})
     yield
     del skl2onnx._supported_operators.sklearn_operator_name_map[fastlin.LogisticRegression]
