@@ -259,11 +259,11 @@ class Passes:
     def measure_blurs(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how much a unit of each column's parameter blurs a score, and one of the residuals a slope, (d,) each.
 
-        sizes (d,) are those of the columns as they enter. A slope has one product with the sum of the residuals, and
-        its entries may be as large as they are with the shift.
+        sizes (d,) are those of the columns as they enter. Where shifts are added later, the entries of a slope may be
+        larger by the shift, and the shift times the sum of the residuals is added: two shifts, and no more.
         """
-        shifts = np.abs(self._scaling.shift)
-        return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
+        shifts, of_slopes = np.abs(self._scaling.shift), 2.0 * np.sign(self.shift_roundings)
+        return sizes + np.maximum(self.shift_roundings, of_slopes) * shifts, sizes + of_slopes * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.

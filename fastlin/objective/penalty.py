@@ -122,7 +122,7 @@ class Penalty:
     curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), the slopes that l1 gives; zero for the intercept
     arrays: PenaltyArrays  # the same as kernels take them
-    gradient_blur: np.ndarray  # (d,), of the rows
+    gradient_blur: np.ndarray  # (d,), how much rounding can blur the slope of each column, as Rows have it
     box: Box | None  # the bounds of the coefficients; then l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
     # Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.

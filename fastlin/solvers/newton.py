@@ -64,7 +64,7 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimise the objective by truncated Newton steps.
 
     A preconditioner serves until the products with the Hessian have taken as long. Where PATIENCE products have not
-    solved the equations the next one is made of twice the rows: 60,000 raw images of MNIST take half of the time.
+    solved the equations, blocks of classes come from twice the rows: 60,000 raw images of MNIST take half of the time.
     """
     objective = fit.objective
     build = preconditioners.choose(objective, is_kept=False)

@@ -151,9 +151,9 @@ def choose_shared(objective: Objective) -> Build:
 
 
 def choose_first(objective: Objective, build: Build) -> Build:
-    """Return what builds the first preconditioner: where all rows matter alike, one block from more of them.
+    """Return what builds the first preconditioner: where all rows matter alike, one block for all classes.
 
-    6,000 x 64 with 300 classes that are nearly separable take 0.14 of the time, other problems as long.
+    It is made of more rows than a block of a class: 6,000 x 64 with 300 nearly separable classes take 0.14 of the time.
     """
     return shared_block if build is class_blocks and objective.n_rows_coef > 1 else build
 
@@ -172,13 +172,13 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
         if affords_factors(objective):
             return dict.fromkeys((0, *later), build)
         return {0: diagonal, max(count_passes(objective, build), later[0]): build}
-    first, refreshes = choose_first(objective, build), REFRESHES
+    first, waiting, refreshes = choose_first(objective, build), build, REFRESHES
     if not _is_cheap(objective, build):
-        refreshes = EXPENSIVE_REFRESHES
+        waiting, refreshes = first, EXPENSIVE_REFRESHES
         if first is not build and affords_class_blocks(objective):
             n_passes = max(count_passes(objective, build), REFRESHES[0])
             refreshes = min(n_passes, refreshes[0]), *refreshes[1:]
-    n_passes = count_passes(objective, first)
+    n_passes = count_passes(objective, waiting)
     if n_passes < 2 * ROUNDS:
         return {0: first} | dict.fromkeys(refreshes, build)
     return {0: diagonal, n_passes: build} | {n_iter: build for n_iter in refreshes if n_iter > n_passes}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# Products with the Hessian of a leap among coordinates by columns.
+# Products with the Hessian that a leap among coordinates by columns takes at most: levels take 18 on average.
 MOST_PRODUCTS = 30
 
 
@@ -144,7 +144,10 @@ class ColumnModel:
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
 
     def _count_sweeps(self, mixed):
-        """Return after how many sweeps over active coordinates a leap has taken no longer, or 0 where none may be."""
+        """Return after how many sweeps over active coordinates a leap has taken no longer.
+
+        0 means no leap: it would take longer than so many sweeps as are made, or the model is no plain one.
+        """
         objective, (row_weights, probabilities) = self._point.objective, self._curvature
         is_plain = not (mixed or objective.penalty.group_by_class or objective.penalty.box is not None)
         if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
@@ -200,8 +203,8 @@ class ColumnModel:
     def _leap(self, start, intercept_curvatures, state):
         """Move the active coordinates by Newton's step for their signs, as far as the model falls; return the decrease.
 
-        Conjugate gradients find the step. What sweeps add up to one column by another it finds at once: levels of a
-        categorical column with an intercept.
+        Conjugate gradients find the step: of each of their points from zero on the curvature along it is minus its
+        slope. What sweeps add up column by column, as of levels with an intercept, it finds at once.
         """
         point, rows, penalty = self._point, self._point.objective.rows, self._point.objective.penalty
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
@@ -234,7 +237,6 @@ class ColumnModel:
         state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
         moved = change[classes, features]
         state.parameters[:] += moved
-        state.parameters[corners[classes, features] == length] = 0
         state.intercept_steps[:] += change[:, -1]
         np.add.at(state.intercept_steps, classes, moved * self._left_out[features])
         return decrease

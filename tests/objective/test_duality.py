@@ -112,6 +112,13 @@ def test_the_dual_value_of_the_reference_is_below_the_minimum():
         assert exact_value_and_bound(objective, best)[1] == pytest.approx(float(minimum), rel=1e-12)
 
 
+def test_many_sparse_columns_blur_no_slope():
+    ones = (np.arange(1200) % 10 > 0)[:, None]
+    X = sparse.csr_array(np.hstack([np.eye(400)[np.arange(1200) % 400], ones]))
+    objective = objective_over(X, np.arange(1200) // 600, 2, l1=1e-4)
+    assert objective.at(np.full(objective.shape, 0.01)).dual_rounding < 1e-8
+
+
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_at_the_minimum_the_lower_bound_is_tight(columns):
     for n_classes, grouped in [(2, False), (4, False), (4, True)]:
