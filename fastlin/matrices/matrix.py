@@ -145,8 +145,11 @@ class Matrix:
 
     @property
     def shift_roundings(self) -> float:
-        """`Passes.shift_roundings` of columns whose entries are not centred first: the shifts of all are one sum."""
-        return 1 + (self.shape[1] + 1) / (self.longest_row + 4)
+        """`Passes.shift_roundings` of columns whose entries are not centred first: the shifts of all are one sum.
+
+        They are two at least, as those of a slope are.
+        """
+        return max(2.0, 1 + (self.shape[1] + 1) / (self.longest_row + 4))
 
     @property
     def row_bytes(self) -> int:
@@ -262,8 +265,8 @@ class Passes:
         sizes (d,) are those of the columns as they enter. Where shifts are added later, the entries of a slope may be
         larger by the shift, and the shift times the sum of the residuals is added: two shifts, and no more.
         """
-        shifts, of_slopes = np.abs(self._scaling.shift), 2.0 * np.sign(self.shift_roundings)
-        return sizes + np.maximum(self.shift_roundings, of_slopes) * shifts, sizes + of_slopes * shifts
+        shifts = np.abs(self._scaling.shift)
+        return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.

@@ -196,8 +196,10 @@ class ColumnModel:
             return self._leap(find_end(), intercept_curvatures, state)
 
         # Far from the minimum the model misleads, and what sweeps leave undone does no harm.
-        may_leap = self._n_sweeps and accuracy <= INNER_ACCURACY**2
-        _descend(visit, accuracy, *((leap, self._n_sweeps) if may_leap else ()))
+        if self._n_sweeps and accuracy <= INNER_ACCURACY**2:
+            _descend(visit, accuracy, leap, self._n_sweeps)
+        else:
+            _descend(visit, accuracy)
         return find_end()
 
     def _leap(self, start, intercept_curvatures, state):
