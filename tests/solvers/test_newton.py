@@ -105,7 +105,8 @@ def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_now
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(200, 3))
         X[:, 0], X[:, 2] = 3, 0
-        labels = np.argmax(X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
+        # Larger scores leave some classes without rows: J has no minimum then, and rounding decides how a fit ends.
+        labels = np.argmax(0.2 * X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
         objective = objective_over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
         solution = minimize_truncated(objective, preconditioners.sampled_hessian)
         assert solution.ending in (REACHED, AT_FLOOR, SEPARABLE)
