@@ -77,7 +77,8 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     def find_direction(point, bound):
         nonlocal start_norm, preconditioner, n_products, n_passes, n_more, n_times
         if n_products > n_passes:
-            n_times *= 2 if n_more >= PATIENCE else 1
+            if n_more >= PATIENCE and preconditioners.affords_class_blocks(objective, 2 * n_times):
+                n_times *= 2
             precondition = next(coming)
             # Two of them would take twice the budget.
             preconditioner = None

@@ -214,7 +214,7 @@ def shared_block(point: Point) -> Preconditioner:
         shares[k] = class_curvature.sum()
     shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
     n_drawn = _count_shared_rows(objective)
-    block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
+    block = _blocks(objective, 1, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
     block.shares = shares
     return block
 
@@ -235,13 +235,13 @@ def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
     objective = point.objective
     K, affordable = objective.shape[0], _count_affordable_rows(objective)
     n_drawn = [n_times * _count_class_rows(objective)] * K
-    if n_times == 1 and not affords_class_blocks(objective):
+    if not affords_class_blocks(objective, n_times):
         n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
             return shared_block(point)
     generator = np.random.default_rng(0)
     pairs = zip(point.curvatures(), n_drawn, strict=True)
-    return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
+    return _blocks(objective, K, (_draw(objective, curvature, m, generator) for curvature, m in pairs))
 
 
 def count_products(objective: Objective, build: Build, n_times: int = 1) -> int:
@@ -255,7 +255,7 @@ def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
     if build not in (class_blocks, shared_block):
         return 0
     n_blocks, n_drawn = K, n_times * _count_class_rows(objective)
-    if build is shared_block or (n_times == 1 and not affords_class_blocks(objective)):
+    if build is shared_block or not affords_class_blocks(objective, n_times):
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
     part = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2
@@ -270,10 +270,10 @@ def affords_factors(objective: Objective) -> bool:
     return objective.shape[1] ** 3 / 6 <= PATIENCE * n_entries
 
 
-def affords_class_blocks(objective: Objective) -> bool:
+def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
     """Say whether `class_blocks` can afford a block for each class, however many rows hold the curvature."""
     K = objective.shape[0]
-    return K == 1 or K * _count_class_rows(objective) <= _count_affordable_rows(objective)
+    return K == 1 or K * n_times * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
 def _count_class_rows(objective):
@@ -397,26 +397,27 @@ def _chances(curvature, n_drawn):
     return np.minimum(1.0, curvature * factor)
 
 
-def _blocks(objective, samples):
-    """Return a Preconditioner of a block for each of the samples.
+def _blocks(objective, n_blocks, samples):
+    """Return a Preconditioner of n_blocks blocks, each from one of the samples.
 
     The diagonal gets what rows that were not drawn may hold, or columns with few entries could go anywhere.
     """
     size, precision = objective.shape[1], objective.fast_precision
-    preconditioner, rows = Preconditioner(len(samples), size, precision), objective.rows
+    preconditioner, rows = Preconditioner(n_blocks, size, precision), objective.rows
     coordinates = objective.coordinates
     if not rows.matrix.lies_in_memory:
         # Each class would read all blocks.
+        samples = list(samples)
         drawn = np.unique(np.concatenate([sample.numbers for sample in samples]))
         if objective.budget.holds(len(drawn) * rows.matrix.row_bytes):
             rows = rows.take(drawn)
             samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
     part = rows.total_weight / objective.rows.total_weight
-    n_together = max(1, min(len(samples), MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
-    matrices = np.empty((n_together, size, size), precision)
-    for first in range(0, len(samples), n_together):
-        together = matrices[: len(samples) - first]
-        for matrix, sample in zip(together, samples[first:], strict=False):
+    n_together = max(1, min(n_blocks, MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
+    matrices, samples = np.empty((n_together, size, size), precision), iter(samples)
+    for first in range(0, n_blocks, n_together):
+        together = matrices[: n_blocks - first]
+        for matrix, sample in zip(together, samples, strict=False):
             matrix[:] = rows.gram(sample.numbers, sample.weights * part, precision)[0]
             diagonal = np.diagonal(matrix) + objective.penalty.curvatures
             unseen = np.minimum(1.0, sample.variance * coordinates.peaks)
