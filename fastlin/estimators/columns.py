@@ -80,18 +80,21 @@ def read_matrix(
         return read_table(estimator, X, reset)
     # Valid numbers bypass scikit-learn's checks, which take time.
     names = _name_columns(X)
-    plain = X if names is None else X.to_numpy()
-    is_plain = type(plain) is np.ndarray and plain.ndim == 2 and plain.size > 0 and plain.dtype in DTYPES
+    is_sparse = sparse.issparse(X)
+    # Our checks come first, since scikit-learn converts a broken container without looking.
+    matrix: Any = as_matrix(X) if is_sparse else None
+    plain = matrix.X if is_sparse else widen(X if names is None else X.to_numpy())
+    numbers = plain.data if is_sparse else plain
+    is_plain = is_sparse or (type(plain) is np.ndarray and plain.ndim == 2)
+    is_plain = is_plain and all(plain.shape) and plain.dtype in DTYPES
     is_known = is_plain and (reset or _are_columns_of(estimator, plain, names))
-    if is_known and (not ensure_all_finite or plain.dtype.kind != "f" or has_finite_sum(plain)):
+    if is_known and (not ensure_all_finite or plain.dtype.kind != "f" or has_finite_sum(numbers)):
         if reset:
             remember_features(estimator, plain.shape[1], names)
-        return as_matrix(plain)
+        return matrix if is_sparse else as_matrix(plain)
     checks = {"reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
-    if sparse.issparse(X):
-        # Our checks come first, since scikit-learn converts a broken container without looking.
-        matrix = as_matrix(X)
-        validate_data(estimator, matrix.X, dtype=None, **checks)
+    if is_sparse:
+        validate_data(estimator, plain, dtype=None, **checks)
         return matrix
     return as_matrix(validate_data(estimator, widen(X), dtype=DTYPES, **checks))
 

@@ -160,7 +160,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         if has_several_labels(self):
             return log_expit(scores)
         if scores.ndim == 1:
-            return np.column_stack([log_expit(-scores), log_expit(scores)])
+            # log(1 + exp(-|score|)) serves both classes.
+            distance = np.log1p(np.exp(-np.abs(scores)))
+            return np.column_stack([-np.maximum(scores, 0) - distance, np.minimum(scores, 0) - distance])
         return log_softmax(scores, axis=1)
 
     def score(

@@ -58,6 +58,8 @@ ONES_TRIED = 64
 RESIDUAL_BYTES = 8 << 20
 # Rows of a tile in a pass by rows alone, of which only the scores are kept.
 TILE_ROWS = 512
+# Predictions of so many times fewer entries than columns read the coefficients of the entries alone.
+FEW_ENTRIES = 16
 # What a row or column costs in addition to its entries, in entries.
 LINE_WORK = 8
 # Entries for each number of a block's own sums: then adding up the sums takes little time.
@@ -144,10 +146,14 @@ class SparseMatrix(Matrix):
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
     ) -> None:
         """See `Matrix.score`; `rows` (m,) restrict it to some rows of X."""
+        X = compressed(self.X)
+        if FEW_ENTRIES * len(X.indices) <= coef.shape[1]:
+            # Of a text and 50,000 words, 20 classes, to lay out all coefficients takes most of the time.
+            columns, places = np.unique(X.indices, return_inverse=True)
+            coef, X = coef[:, columns], X._replace(indices=places.astype(X.indices.dtype))
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
-        X = compressed(self.X)
         starts = count_starts(X.indptr, rows)
         borders = cut_lines(starts, count_line_blocks(len(starts) - 1, starts[-1] - starts[0], K))
         parameters = Parameters(table, intercept.astype(np.float64))
