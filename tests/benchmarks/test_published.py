@@ -158,21 +158,12 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     assert BLOCKS["scaling"](machines).endswith("fastlin is the fastest at all 1 points.")
 
 
-def test_a_file_is_named_by_its_machine():
-    assert all(content["machine"]["name"] == name for name, content in read_machines().items())
-
-
 def test_cells_are_short():
     seconds = "1.23 ms", "99.9 ms", "0.1 s", "12.3 s"
     assert tuple(map(format_seconds, (0.00123, 0.0999, 0.1, 12.34))) == seconds
     assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
     table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
     assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
-
-
-def test_a_digest_depends_on_values_alone():
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    assert digest({"a": 1}) != digest({"a": 2})
 
 
 def measure(case, whole):

@@ -266,6 +266,17 @@ def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatc
     assert_same_bits(model.partial_fit(X, Y), expected)
 
 
+def test_the_blas_of_scipy_has_one_thread_while_any_network_is_trained_by_lbfgs():
+    blas = network_lbfgs._find_blas_of_scipy()
+    with blas.limit(limits=2):
+        with network_lbfgs._hold_scipy():
+            make(solver="lbfgs").fit(X, Y)
+            held = blas.info()
+        after = blas.info()
+    # Some distributions have one BLAS for all.
+    assert [each["num_threads"] for each in held + after] == [1] * len(held) + [2] * len(after)
+
+
 def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
     parameters = {"solver": "lbfgs", "dtype": "float64"}
     model = make(**parameters, max_iter=30).fit(X, Y, X_val=X[:20], y_val=(Y[:20] + 1) % 3)

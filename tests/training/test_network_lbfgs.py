@@ -4,40 +4,21 @@ import numpy as np
 
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network, initialize
-from fastlin.training import network_lbfgs, train_by_lbfgs
+from fastlin.training import train_by_lbfgs
 
 
-def make_examples():
+def test_a_float32_network_is_trained_as_its_twin_in_float64():
     generator = np.random.default_rng(0)
     X, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 3, 60).astype(np.int32)
     network = Network((4, 8, 3))
     initialize(network, "xavier", np.random.RandomState(0))
-    return network, Examples(as_matrix(X), labels, None)
-
-
-def test_a_float32_network_is_trained_as_its_twin_in_float64():
-    network, examples = make_examples()
     wide = network.fold(np.float64)
     trainings = [
-        train_by_lbfgs(each, examples, None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6) for each in (network, wide)
+        train_by_lbfgs(each, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6)
+        for each in (network, wide)
     ]
     assert trainings[0].records == trainings[1].records
     assert trainings[0].ended == trainings[1].ended == "limit"
     np.testing.assert_array_equal(trainings[0].last.saved, trainings[1].last.saved)
     assert trainings[0].records[-1].loss < 0.8 * trainings[0].records[0].loss
     np.testing.assert_array_equal(network.parameters, wide.parameters.astype(np.float32))
-
-
-def test_the_blas_of_scipy_has_one_thread_while_any_training_goes_on():
-    blas, seen = network_lbfgs._find_blas_of_scipy(), []
-
-    def count(_=None):
-        seen.append({each["num_threads"] for each in blas.info()})
-
-    with blas.limit(limits=2):
-        with network_lbfgs._hold_scipy():
-            train_by_lbfgs(*make_examples(), None, alpha=0.1, max_iter=2, max_fun=9, tol=1e-6, on_iteration=count)
-            count()
-        count()
-    # Some distributions have one BLAS for all.
-    assert seen == [{1}, {1}, {1}, {2}] or seen == [set()] * 4

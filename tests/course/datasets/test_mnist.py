@@ -120,9 +120,3 @@ def test_the_first_place_that_holds_a_file_is_taken(small, tmp_path, monkeypatch
     assert len(datasets.load_mnist(30).X_train) == 30
     write(named, dict.fromkeys(small, b"damaged"))
     assert_refused("named", datasets.load_mnist, 30)
-
-
-def test_digits():
-    data = datasets.load_digits()
-    assert data.X_train.max() == 255
-    assert set(data.y_train) == set(data.y_test) == set(range(10))
