@@ -22,7 +22,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -198,9 +199,9 @@ class Network:
         self.normalizations = [*filter(None, [self._input_normalization]), *self._hidden_normalizations]
         scale_sizes = hidden if self._hidden_normalizations else []
         self._shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
-        n_parameters = sum(int(np.prod(shape)) for shape in self._shapes)
-        self.n_coefficients = n_parameters - sum(self.layer_sizes[1:]) - sum(scale_sizes)
-        vectors = [zeros_aligned(n_parameters, self.dtype) for _ in range(3)]
+        self._borders = list(accumulate(map(prod, self._shapes), initial=0))
+        self.n_coefficients = self._borders[self.n_layers]
+        vectors = [zeros_aligned(self._borders[-1], self.dtype) for _ in range(3)]
         self.parameters, self.gradient, self._chunk_gradient = vectors
         self.coefs, self.intercepts, self.scales = self.cut(self.parameters)
         self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
@@ -212,9 +213,8 @@ class Network:
 
     def cut(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Return views of a vector (p,), laid out as the parameters: lists of coefficients, intercepts and scales."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
-        views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), self._shapes, strict=True)]
-        n = self.n_layers
+        parts = zip(pairwise(self._borders), self._shapes, strict=True)
+        views, n = [vector[first:last].reshape(shape) for (first, last), shape in parts], self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
     def named_arrays(self) -> dict[str, list[Array]]:
