@@ -54,8 +54,8 @@ MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 # hand. What a step for groups gains may differ by as much from what it promised.
 MIN_ACCURACY = 3e-3
 # Cheap rounds before dear ones: models by columns before the Hessian, and sweeps over the active coordinates before
-# one over all. A preconditioner that takes twice as many passes waits for these: with few rows a fit may arrive before
-# it pays. Before a Newton step among the active coordinates there are up to four times as many sweeps: with ROUNDS of
+# one over all. Blocks of classes that take twice as many passes wait for these: with few rows a fit may arrive before
+# they pay. Before a Newton step among the active coordinates there are up to four times as many sweeps: with ROUNDS of
 # them L1 and grouped fits of 300 to 5,000 rows took 1.15 times as long.
 ROUNDS = 10
 # The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps. Without them a path

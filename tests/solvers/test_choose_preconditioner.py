@@ -54,8 +54,11 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     solution, built = fit(few, "lbfgs")
     assert solution.converged
     assert built[:2] == ["diagonal", "class_blocks"]
-    many = objective_over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
-    assert fit(many, "lbfgs")[1][0] == "class_blocks"
+    assert all(n_iter >= 2 * n_passes for n_iter in list(preconditioners.schedule(few))[2:])
+    many, narrow = (objective_over(np.tile(X[:, :d], (20, 1)), np.tile(labels, 20), 2, l2=1e-6) for d in (600, 200))
+    assert preconditioners.count_passes(many, preconditioners.class_blocks) >= preconditioners.REFRESHES[0]
+    starts = [preconditioners.schedule(each)[0] for each in (many, narrow)]
+    assert starts == [preconditioners.diagonal, preconditioners.class_blocks]
 
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
