@@ -96,7 +96,7 @@ def read_matrix(
     if is_sparse:
         validate_data(estimator, plain, dtype=None, **checks)
         return matrix
-    return as_matrix(validate_data(estimator, widen(X), dtype=DTYPES, **checks))
+    return as_matrix(validate_data(estimator, plain if names is None else X, dtype=DTYPES, **checks))
 
 
 def _name_columns(X):

@@ -147,9 +147,9 @@ class SparseMatrix(Matrix):
     ) -> None:
         """See `Matrix.score`; `rows` (m,) restrict it to some rows of X."""
         X = compressed(self.X)
-        if FEW_ENTRIES * len(X.indices) <= coef.shape[1]:
+        if FEW_ENTRIES * self.n_entries <= coef.shape[1]:
             # Of a text and 50,000 words, 20 classes, to lay out all coefficients takes most of the time.
-            columns, places = np.unique(X.indices, return_inverse=True)
+            columns, places = np.unique(X.indices[: self.n_entries], return_inverse=True)
             coef, X = coef[:, columns], X._replace(indices=places.astype(X.indices.dtype))
         K, d = coef.shape
         table = zeros_table(d, K)

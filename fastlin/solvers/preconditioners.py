@@ -181,7 +181,8 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
     n_passes = count_passes(objective, waiting)
     if n_passes < (REFRESHES[0] if first is build else 2 * ROUNDS):
         return {0: first} | dict.fromkeys(refreshes, build)
-    return {0: diagonal, n_passes: build} | {n_iter: build for n_iter in refreshes if n_iter >= 2 * n_passes}
+    later = [n_iter for n_iter in refreshes if n_iter >= 2 * n_passes] or [2 * n_passes]
+    return {0: diagonal} | dict.fromkeys((n_passes, *later), build)
 
 
 def _is_cheap(objective, build):

@@ -1,5 +1,6 @@
 """Training of networks by L-BFGS on all rows at once, for small data."""
 
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +18,8 @@ from fastlin.training.loop import Training
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
+# Where SciPy's wheels keep their BLAS, on Linux and Windows or on macOS.
+OWN_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
 # The limits on threads that trainings hold, one for each.
 _HELD: list[Any] = []
 _LOCK = Lock()
@@ -68,9 +71,7 @@ def train_by_lbfgs(
 def _find_blas_of_scipy():
     """Return the libraries of BLAS that SciPy brings along, which take milliseconds to find."""
     libraries = ThreadpoolController()
-    return libraries.select(
-        filepath=[each["filepath"] for each in libraries.info() if "scipy.libs" in each["filepath"]]
-    )
+    return libraries.select(filepath=[path for each in libraries.info() if OWN_BLAS.search(path := each["filepath"])])
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def _hold_scipy():
     Its threads wait busily after each step, beside those of NumPy's BLAS: digits took six times as long.
     """
     with _LOCK:
-        _HELD.append(_HELD[0] if _HELD else _find_blas_of_scipy().limit(limits=1))
+        _HELD.append(_find_blas_of_scipy().limit(limits=1))
     try:
         yield
     finally:

@@ -174,9 +174,10 @@ def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
 
 
 def test_few_entries_have_the_scores_that_they_have_among_many():
-    X = sparse.random_array((90, 400), density=0.1, random_state=0, format="csr")
+    X, generator = sparse.random_array((90, 400), density=0.03, random_state=0, format="csr"), np.random.default_rng(0)
     X.indices = X.indices[::-1].copy()  # unsorted
-    for coef in np.random.default_rng(0).normal(size=(3, 400)), np.ones((1, 400)):
+    X.indptr[1] = X.indptr[0]
+    for coef in generator.normal(size=(3, 400)), generator.normal(size=(1, 400)):
         scores = as_matrix(X).compute_scores(coef, coef[:, 0])
         np.testing.assert_allclose(scores, X @ coef.T + coef[:, 0], rtol=1e-12, atol=1e-12)
         few = [as_matrix(X[i : i + 1]).compute_scores(coef, coef[:, 0])[0] for i in range(90)]

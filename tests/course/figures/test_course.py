@@ -126,11 +126,6 @@ def test_pictures_leave_the_callers_figures_and_settings_alone(found, tmp_path):
         plt.close(mine)
 
 
-def test_a_study_without_a_picture_draws_nothing(tmp_path):
-    assert figures.draw("gradient_check", None, tmp_path) == []
-    assert not list(tmp_path.iterdir())
-
-
 def test_an_early_stop_in_the_first_epoch_can_be_drawn(found, tmp_path):
     # No value lies after the first epoch then, by which the heights of the axes are chosen.
     results = found["early_stopping"]

@@ -44,6 +44,12 @@ def test_a_subclass_may_set_the_sizes_as_the_course_does():
     assert OwnModel().forward(np.ones((2, 65))).shape == (2, 3)
 
 
+def test_binary_forward_does_not_overflow():
+    model = trainers.BinaryModel(n_inputs=1)
+    model.w[:] = 1
+    np.testing.assert_array_equal(model.forward(np.array([[1e4], [-1e4], [0.0]])), [[1], [0], [0.5]])
+
+
 @pytest.mark.parametrize("kind", [trainers.BinaryModel, trainers.SoftmaxModel])
 def test_a_penalty_without_its_convention_is_warned_of_once(kind):
     words = rf"^{kind.__name__} penalises .* half=True\) .* half=False to keep"
