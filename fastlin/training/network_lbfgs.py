@@ -86,6 +86,7 @@ def _hold_scipy():
         yield
     finally:
         with _LOCK:
+            # The first one, which knows what was there before, is the last to go.
             limits = _HELD.pop()
             if not _HELD:
                 limits.restore_original_limits()
