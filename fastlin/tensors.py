@@ -56,9 +56,8 @@ def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def widen(X: Any) -> Any:
-    """Return an array of numbers in the type of `choose_type`, a copy where it has another; anything else as it is."""
-    are_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "iuf"
-    return X.astype(choose_type(X.dtype), copy=False) if are_numbers else X
+    """Return an array of float16 as float32, a copy, and anything else as it is."""
+    return X.astype(np.float32) if isinstance(X, np.ndarray) and X.dtype == np.float16 else X
 
 
 def has_finite_sum(array: Array) -> bool:

@@ -14,7 +14,7 @@ def test_types_that_kernels_do_not_read_become_floats():
     for kind, expected in (("f2", "f4"), ("i4", "f8"), ("u2", "f8"), (">f4", "f8"), ("f4", "f4"), ("?", "?")):
         values = np.zeros((2, 3), kind)
         assert choose_type(values.dtype) == np.dtype(expected)
-        assert widen(values).dtype == expected and (widen(values) is values) == (kind in "f4 ?")
+        assert widen(values) is values or kind == "f2"
 
 
 def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():

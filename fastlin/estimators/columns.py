@@ -78,25 +78,29 @@ def read_matrix(
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if _reads_table(estimator, X, reset):
         return read_table(estimator, X, reset)
-    # Valid numbers bypass scikit-learn's checks, which take time.
+    checks = {"reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
     names = _name_columns(X)
-    is_sparse = sparse.issparse(X)
-    # Our checks come first, since scikit-learn converts a broken container without looking.
-    matrix: Any = as_matrix(X) if is_sparse else None
-    plain = matrix.X if is_sparse else widen(X if names is None else X.to_numpy())
-    numbers = plain.data if is_sparse else plain
-    is_plain = is_sparse or (type(plain) is np.ndarray and plain.ndim == 2)
-    is_plain = is_plain and all(plain.shape) and plain.dtype in DTYPES
-    is_known = is_plain and (reset or _are_columns_of(estimator, plain, names))
-    if is_known and (not ensure_all_finite or plain.dtype.kind != "f" or has_finite_sum(numbers)):
+
+    def bypasses(rows, numbers):
+        """Say whether rows with these entries need none of scikit-learn's checks, which take time."""
+        is_read = rows.dtype in DTYPES or rows.dtype.kind in "iu"
+        is_known = is_read and all(rows.shape) and (reset or _are_columns_of(estimator, rows, names))
+        return is_known and (not ensure_all_finite or rows.dtype.kind != "f" or has_finite_sum(numbers))
+
+    if sparse.issparse(X):
+        # Our checks come first, since scikit-learn converts a broken container without looking.
+        matrix = as_matrix(X)
+        if not bypasses(matrix.X, matrix.X.data):
+            validate_data(estimator, matrix.X, dtype=None, **checks)
+        elif reset:
+            remember_features(estimator, matrix.shape[1], None)
+        return matrix
+    plain = X if names is None else X.to_numpy()
+    if type(plain) is np.ndarray and plain.ndim == 2 and bypasses(plain, plain):
         if reset:
             remember_features(estimator, plain.shape[1], names)
-        return matrix if is_sparse else as_matrix(plain)
-    checks = {"reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
-    if is_sparse:
-        validate_data(estimator, plain, dtype=None, **checks)
-        return matrix
-    return as_matrix(validate_data(estimator, plain if names is None else X, dtype=DTYPES, **checks))
+        return as_matrix(plain)
+    return as_matrix(validate_data(estimator, widen(X), dtype=DTYPES, **checks))
 
 
 def _name_columns(X):
