@@ -86,3 +86,8 @@ def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
 @pytest.mark.slow  # All that the warm-up compiles takes minutes where it is not kept.
 def test_after_a_warm_up_nothing_is_compiled():
     assert fit_after(["float64", "float32", "uint8"], list(STEPS)) == {}
+
+
+def test_every_kind_is_a_step():
+    names = "fit_small fit_large fit_sparse fit_table fit_l1 fit_many fit_network train_model"
+    assert {step.func.__name__ for step in STEPS.values()} == set(names.split())

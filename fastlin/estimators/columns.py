@@ -78,7 +78,6 @@ def read_matrix(
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if _reads_table(estimator, X, reset):
         return read_table(estimator, X, reset)
-    checks = {"reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
     names = _name_columns(X)
 
     def bypasses(rows, numbers):
@@ -91,7 +90,8 @@ def read_matrix(
         # Our checks come first, since scikit-learn converts a broken container without looking.
         matrix = as_matrix(X)
         if not bypasses(matrix.X, matrix.X.data):
-            validate_data(estimator, matrix.X, dtype=None, **checks)
+            given = {"dtype": None, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
+            validate_data(estimator, matrix.X, **given)
         elif reset:
             remember_features(estimator, matrix.shape[1], None)
         return matrix
@@ -100,7 +100,9 @@ def read_matrix(
         if reset:
             remember_features(estimator, plain.shape[1], names)
         return as_matrix(plain)
-    return as_matrix(validate_data(estimator, widen(X), dtype=DTYPES, **checks))
+    # A frame of sparse columns becomes a sparse matrix here.
+    given = {"dtype": DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
+    return as_matrix(validate_data(estimator, widen(X), **given))
 
 
 def _name_columns(X):

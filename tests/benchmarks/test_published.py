@@ -46,7 +46,9 @@ def test_every_block_is_shown_somewhere():
 
 
 def test_the_pictures_were_drawn_from_the_files():
-    pictures = choose_pictures(read_machines())
+    machines = read_machines()
+    assert all(content["machine"]["name"] == name for name, content in machines.items())
+    pictures = choose_pictures(machines)
     assert {path.name for path in FOLDER.glob("*.png")} == set(pictures)
     for name, (_, records) in pictures.items():
         assert read_source(FOLDER / name) == digest(records), f"{name}: python -m benchmarks.publish --pages draws it"

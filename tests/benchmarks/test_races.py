@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from benchmarks import races
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
 from benchmarks.problems import pose
-from benchmarks.races import FASTLIN, Outcome, Race, Rule, Run, measure_in_turn, run_race
+from benchmarks.races import FASTLIN, Outcome, Race, Rule, Run, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
 from fastlin.contenders import fit_fastlin, fit_scikit_learn
@@ -161,6 +161,11 @@ def test_calls_take_turns():
     seconds = measure_in_turn({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2, n_calls=2)
     assert turns == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
     assert seconds.keys() == {"a", "b"}
+
+
+def test_a_race_whose_peer_is_not_installed_is_skipped():
+    with pytest.raises(NotImplementedError, match="no_such_library is not installed"):
+        load_problem(Race("small", None, None, {}, package="no_such_library"))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
