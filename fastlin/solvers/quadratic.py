@@ -107,6 +107,7 @@ class ColumnModel:
 
     # Its columns stand for one point only.
     is_borrowed = False
+    work = 0  # the multiply-adds of its sweeps, about
 
     def __init__(
         self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
@@ -138,6 +139,9 @@ class ColumnModel:
             probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
         self._curvature = Curvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
+        # Entries are gathered, whole columns are read in their order.
+        lengths = np.where(transposed.places < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
+        self._works = lengths[features]
         self._n_sweeps = self._count_sweeps(mixed)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
@@ -148,15 +152,12 @@ class ColumnModel:
 
         0 means no leap: it would take longer than so many sweeps as are made, or the model is no plain one.
         """
-        objective, (row_weights, probabilities) = self._point.objective, self._curvature
+        objective, probabilities = self._point.objective, self._curvature.probabilities
         is_plain = not (mixed or objective.penalty.group_by_class or objective.penalty.box is not None)
         if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
             return 0
-        columns = self._columns
-        # Entries are gathered, whole columns are read in their order.
-        works = np.where(columns.places < 0, SLOW_WORK * np.diff(columns.starts), 2 * len(row_weights))
-        is_active = self._point.parameters[columns.classes, columns.features] != 0
-        of_sweep = int(works[columns.features[is_active]].sum())
+        is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
+        of_sweep = int(self._works[is_active].sum())
         of_product = len(probabilities) * (2 * objective.matrix.n_entries + SLOW_WORK * objective.n_rows)
         n_sweeps = max(ROUNDS, MOST_PRODUCTS * of_product // max(1, of_sweep))
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
@@ -181,6 +182,7 @@ class ColumnModel:
         )
 
         def visit(only_active):
+            self.work += int(self._works.sum())
             return descend_by_columns(
                 self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
             )

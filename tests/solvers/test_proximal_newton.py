@@ -335,11 +335,12 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     X += 1000 * generator.normal(size=45)
     options = {"l1": 1e-3, "group_by_class": group_by_class, "fit_intercept": False}
     objective = objective_over(X, labels, 15, **options)
-    solution = minimize(objective, tol=1e-8, max_iter=60)
+    solution = minimize(objective, tol=1e-8, max_iter=90)
     assert solution.converged
     kinds = [type(each) for each in models]
-    assert kinds[: proximal_newton.ROUNDS] == [ColumnModel] * proximal_newton.ROUNDS
-    assert set(kinds[proximal_newton.ROUNDS :]) == {HessianModel}
+    n_by_columns = kinds.index(HessianModel)
+    assert n_by_columns >= proximal_newton.ROUNDS
+    assert set(kinds[n_by_columns:]) == {HessianModel}
     # A fit nearby begins with such a Hessian.
     model = proximal_newton.make_model(evaluate(objective, solution.parameters), True)
     models.clear()
@@ -351,3 +352,12 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     monkeypatch.setattr("fastlin.budget.LARGEST_HESSIAN", 600)
     minimize(objective_over(X, labels, 15, **options), tol=1e-8, max_iter=15)
     assert {type(each) for each in models} == {ColumnModel}
+
+
+def test_sparse_rows_with_many_active_coordinates_stay_with_columns(models):
+    generator = np.random.default_rng(0)
+    X = sparse.random_array((200, 700), density=0.02, format="csr", rng=generator)
+    labels = (X @ generator.normal(size=700) + generator.logistic(size=200) > 0).astype(int)
+    assert minimize(objective_over(X, labels, 2, l1=1e-5), tol=1e-4).converged
+    assert {type(each) for each in models} == {ColumnModel}
+    assert len(models) > proximal_newton.ROUNDS
