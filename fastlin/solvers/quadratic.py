@@ -137,6 +137,9 @@ class ColumnModel:
         if mixed:
             equal = probabilities.dtype.type(mixed / max(2, len(probabilities)))
             probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
+        if len(probabilities) == 1:
+            # What a sweep reads and writes for a row of two classes is two numbers then, not four.
+            probabilities = row_weights * probabilities * (1 - probabilities)
         self._curvature = Curvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
         # Entries are gathered, whole columns are read in their order.
@@ -165,21 +168,23 @@ class ColumnModel:
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
         point, (row_weights, probabilities) = self._point, self._curvature
-        features, classes = self._columns.features, self._columns.classes
+        features, classes, is_single = self._columns.features, self._columns.classes, len(probabilities) == 1
         intercept_gradient = point.gradient[:, -1].copy()
         gradient = point.gradient[classes, features]
         gradient -= intercept_gradient[classes] * self._left_out[features]
         origins = point.parameters[classes, features]
         # einsum, not BLAS, whose bits depend on its threads.
-        intercept_curvatures = (
-            np.einsum("i,ki,ki->k", row_weights, probabilities, 1 - probabilities, dtype=np.float64)
-            if point.objective.fit_intercept
-            else np.zeros(len(probabilities))
-        )
+        if not point.objective.fit_intercept:
+            intercept_curvatures = np.zeros(len(probabilities))
+        elif is_single:
+            intercept_curvatures = np.einsum("ki->k", probabilities, dtype=np.float64)
+        else:
+            intercept_curvatures = np.einsum(
+                "i,ki,ki->k", row_weights, probabilities, 1 - probabilities, dtype=np.float64
+            )
         model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, intercept_curvatures)
-        state = DescentState(
-            origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), np.zeros_like(row_weights)
-        )
+        means = None if is_single else np.zeros_like(row_weights)
+        state = DescentState(origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
 
         def visit(only_active):
             self.work += int(self._works.sum())
@@ -237,8 +242,11 @@ class ColumnModel:
         change = np.where(corners == length, 0.0, start + length * step) - start
         scores, own = rows.passes.compute_scores(change).T, rows.numbers if len(rows.numbers) else slice(None)
         rows.count_pass()
-        state.scores[:, own] += scores
-        state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
+        if state.means is None:
+            state.scores[:, own] += probabilities[:, own] * scores
+        else:
+            state.scores[:, own] += scores
+            state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
         moved = change[classes, features]
         state.parameters[:] += moved
         state.intercept_steps[:] += change[:, -1]

@@ -55,8 +55,9 @@ class DescentState(NamedTuple):
 
     parameters: np.ndarray  # (C,), Z of each coordinate
     intercept_steps: np.ndarray  # (K,), by how much each intercept has moved
-    scores: np.ndarray  # (K, n), X D, the change of the scores by the steps so far
-    means: np.ndarray  # (n,), the sum over the classes of probabilities times scores
+    # (K, n), X D, the change of the scores by the steps so far; for K = 1 times the curvature of each row.
+    scores: np.ndarray
+    means: np.ndarray | None  # (n,), the sum over the classes of probabilities times scores; None for K = 1
 
 
 @kernel
@@ -173,8 +174,8 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
 
     The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian of
-    the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, a feature's K coordinates are
-    neighbours.
+    the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 it is sum_i x_ij scores_i: the
+    Curvature has s_i p_i (1 - p_i) in the place of p_i. Grouped, a feature's K coordinates are neighbours.
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
@@ -187,12 +188,12 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     for k in range(n_classes):
         if intercept_curvatures[k] > 0:
             slope = intercept_gradient[k] + _slope(
-                None, row_weights, kind(0), kind(1), row_weights, probabilities[k], scores[k], means
+                None, probabilities[k], kind(0), kind(1), row_weights, probabilities[k], scores[k], means
             )
             change = -slope / intercept_curvatures[k]
             intercept_steps[k] += change
             decrease += 0.5 * intercept_curvatures[k] * change * change
-            _add_column(None, row_weights, kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
+            _add_column(None, probabilities[k], kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
     together = n_classes if grouped else 1
     points = np.empty(n_classes)
     n_visited = 0
@@ -244,35 +245,28 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
 
 @kernel
 def fill_block_curvatures(block, n_blocks, columns, curvature_of_rows, curvatures):
-    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c of a WorkingColumns."""
+    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c of a WorkingColumns.
+
+    The Curvature is that of `descend_by_columns`.
+    """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
-    n_coordinates = features.shape[0]
+    n_coordinates, is_single = features.shape[0], probabilities.shape[0] == 1
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
         j, p = features[c], probabilities[classes[c]]
         if places[j] >= 0:
-            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], row_weights, p)
+            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], row_weights, p, is_single)
         else:
             own = slice(starts[j], starts[j + 1])
-            curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], row_weights, p)
+            curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], row_weights, p, is_single)
 
 
 @kernel(inner=True)
 def _slope(indices, values, scale, shift, row_weights, p, t, m):
-    """Return sum s_i x_i p_i (t_i - m_i) of a column: of its entries, or of all rows where indices are None."""
-    kind = p.dtype.type
-    total = kind(0)
-    for entry in range(values.shape[0]):
-        i = np.uint64(entry)
-        if indices is not None:
-            i = np.uint64(indices[entry])
-        total += row_weights[i] * (kind(values[entry]) * scale + shift) * p[i] * (t[i] - m[i])
-    return total
+    """Return sum s_i x_i p_i (t_i - m_i) of a column: of its entries, or of all rows where indices are None.
 
-
-@kernel(inner=True)
-def _curvature(indices, values, scale, shift, row_weights, p):
-    """Return sum s_i x_i^2 p_i (1 - p_i) of a column, as `_slope` takes it."""
+    Without means it is sum x_i t_i.
+    """
     kind = p.dtype.type
     total = kind(0)
     for entry in range(values.shape[0]):
@@ -280,18 +274,41 @@ def _curvature(indices, values, scale, shift, row_weights, p):
         if indices is not None:
             i = np.uint64(indices[entry])
         x = kind(values[entry]) * scale + shift
-        total += row_weights[i] * x * x * p[i] * (kind(1) - p[i])
+        if m is None:
+            total += x * t[i]
+        else:
+            total += row_weights[i] * x * p[i] * (t[i] - m[i])
+    return total
+
+
+@kernel(inner=True)
+def _curvature(indices, values, scale, shift, row_weights, p, is_single):
+    """Return sum s_i x_i^2 p_i (1 - p_i) of a column, as `_slope` takes it, or sum x_i^2 p_i if it is of one class."""
+    kind = p.dtype.type
+    total = kind(0)
+    for entry in range(values.shape[0]):
+        i = np.uint64(entry)
+        if indices is not None:
+            i = np.uint64(indices[entry])
+        x = kind(values[entry]) * scale + shift
+        total += x * x * p[i] * (kind(1) if is_single else row_weights[i] * (kind(1) - p[i]))
     return total
 
 
 @kernel(inner=True)
 def _add_column(indices, values, scale, shift, change, p, t, m):
-    """Add change times a column, as `_slope` takes it, to the scores t, and p times that to their means m."""
+    """Add change times a column, as `_slope` takes it, to the scores t, and p times that to their means m.
+
+    Without means p times that is added to the scores.
+    """
     kind = p.dtype.type
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         added = change * (kind(values[entry]) * scale + shift)
-        t[i] += added
-        m[i] += p[i] * added
+        if m is None:
+            t[i] += p[i] * added
+        else:
+            t[i] += added
+            m[i] += p[i] * added

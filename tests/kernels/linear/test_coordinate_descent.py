@@ -34,14 +34,15 @@ class Model:
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
         scores, labels = generator.normal(size=(N, n_classes)), generator.integers(0, max(2, n_classes), N)
-        _, p, residuals = reference.losses_of(scores, labels)
-        self.probabilities = np.ascontiguousarray(p.T, self.work)
+        _, probabilities, residuals = reference.losses_of(scores, labels)
+        self.probabilities = np.ascontiguousarray(probabilities.T, self.work)
         # The curvature of the rows as the kernels take it.
-        self.rows = Curvature(self.weights.astype(self.work), self.probabilities)
+        weights, p = self.weights.astype(self.work), self.probabilities
+        self.rows = Curvature(weights, weights * p * (1 - p) if n_classes == 1 else p)
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
         rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
         self.gradient = (residuals * self.weights[:, None]).T @ rows + self.curvatures * self.origin
-        hessian = reference.hessian(np.column_stack([self.columns.T, np.ones(N)]), self.weights, p)
+        hessian = reference.hessian(np.column_stack([self.columns.T, np.ones(N)]), self.weights, probabilities)
         if not fit_intercept:
             hessian[D :: D + 1] = hessian[:, D :: D + 1] = 0
         self.hessian = hessian + np.diag(np.tile(self.curvatures, n_classes))
@@ -134,7 +135,7 @@ class ByColumns:
         np.testing.assert_allclose(curvatures, expected, rtol=tolerance, atol=1e-15)
         gradient, of_intercepts = model.gradient[classes, features], model.gradient[:, -1].copy()
         self.arrays = kernels.ModelArrays(gradient, curvatures, origins, of_intercepts, diagonal[:, -1].copy())
-        scores, means = np.zeros((model.K, N), model.work), np.zeros(N, model.work)
+        scores, means = np.zeros((model.K, N), model.work), None if model.K == 1 else np.zeros(N, model.work)
         self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
@@ -153,9 +154,10 @@ class ByColumns:
         model, state, step = self.model, self.state, self.point - self.model.origin
         exact = step[:, :-1] @ model.columns + step[:, -1:]
         exact -= (model.probabilities * exact).sum(axis=0)
-        found = state.scores - state.means
-        off = np.abs(found - exact) + (N + 8) * np.finfo(model.work).eps * np.abs(found)
-        return ((model.weights * model.probabilities * off) @ np.abs(model.columns).T).max()
+        factors = model.weights * model.probabilities
+        found = state.scores if state.means is None else factors * (state.scores - state.means)
+        off = np.abs(found - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(found)
+        return (off @ np.abs(model.columns).T).max()
 
 
 DESCENTS = {"hessian": ByHessian, "columns": ByColumns}
