@@ -137,10 +137,10 @@ class ColumnModel:
         if mixed:
             equal = probabilities.dtype.type(mixed / max(2, len(probabilities)))
             probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
-        if len(probabilities) == 1:
-            # What a sweep reads and writes for a row of two classes is two numbers then, not four.
-            probabilities = row_weights * probabilities * (1 - probabilities)
-        self._curvature = Curvature(row_weights, probabilities)
+        curved = row_weights * probabilities * (1 - probabilities)
+        self._of_intercepts = point.objective.fit_intercept * curved.sum(axis=1, dtype=np.float64)
+        # For a row of two classes a sweep reads and writes two numbers then, not four.
+        self._curvature = Curvature(row_weights, curved if len(curved) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
         # Entries are gathered, whole columns are read in their order.
         lengths = np.where(transposed.places < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
@@ -168,22 +168,13 @@ class ColumnModel:
     def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
         point, (row_weights, probabilities) = self._point, self._curvature
-        features, classes, is_single = self._columns.features, self._columns.classes, len(probabilities) == 1
+        features, classes = self._columns.features, self._columns.classes
         intercept_gradient = point.gradient[:, -1].copy()
         gradient = point.gradient[classes, features]
         gradient -= intercept_gradient[classes] * self._left_out[features]
         origins = point.parameters[classes, features]
-        # einsum, not BLAS, whose bits depend on its threads.
-        if not point.objective.fit_intercept:
-            intercept_curvatures = np.zeros(len(probabilities))
-        elif is_single:
-            intercept_curvatures = np.einsum("ki->k", probabilities, dtype=np.float64)
-        else:
-            intercept_curvatures = np.einsum(
-                "i,ki,ki->k", row_weights, probabilities, 1 - probabilities, dtype=np.float64
-            )
-        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, intercept_curvatures)
-        means = None if is_single else np.zeros_like(row_weights)
+        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._of_intercepts)
+        means = None if len(probabilities) == 1 else np.zeros_like(row_weights)
         state = DescentState(origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
 
         def visit(only_active):
@@ -200,7 +191,7 @@ class ColumnModel:
             return end
 
         def leap():
-            return self._leap(find_end(), intercept_curvatures, state)
+            return self._leap(find_end(), state)
 
         # Far from the minimum the model misleads, and what sweeps leave undone does no harm.
         if self._n_sweeps and accuracy <= INNER_ACCURACY**2:
@@ -209,7 +200,7 @@ class ColumnModel:
             _descend(visit, accuracy)
         return find_end()
 
-    def _leap(self, start, intercept_curvatures, state):
+    def _leap(self, start, state):
         """Move the active coordinates by Newton's step for their signs, as far as the model falls; return the decrease.
 
         Conjugate gradients find the step: of each of their points from zero on the curvature along it is minus its
@@ -219,7 +210,7 @@ class ColumnModel:
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
         curvatures = np.zeros(start.shape)
         curvatures[classes, features] = self._curvatures + penalty.curvatures[features]
-        curvatures[:, -1] = intercept_curvatures
+        curvatures[:, -1] = self._of_intercepts
         is_active = (curvatures > 0) & ((start != 0) | (penalty.thresholds == 0))
         slopes = point.gradient + point.hessian_product(start - point.parameters)
         pull = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
