@@ -125,15 +125,10 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
         # Each pair once, in the order of the entries, whichever side of the diagonal that is.
         for p in range(begin, end):
-            j, x = np.uint64(indices[np.uint64(p)]), weight
-            if data.shape[0] > 0:
-                x *= np.float64(data[np.uint64(p)])
+            j, own = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
+            x = weight * own
             total[j] += x
-            if data.shape[0] > 0:
-                for q in range(begin, p):
-                    half[j, np.uint64(indices[np.uint64(q)])] += x * np.float64(data[np.uint64(q)])
-                half[j, j] += 0.5 * x * np.float64(data[np.uint64(p)])
-            else:
-                for q in range(begin, p):
-                    half[j, np.uint64(indices[np.uint64(q)])] += x
-                half[j, j] += 0.5 * x
+            for q in range(begin, p):
+                other = np.float64(data[np.uint64(q)]) if data.shape[0] > 0 else 1.0
+                half[j, np.uint64(indices[np.uint64(q)])] += x * other
+            half[j, j] += 0.5 * x * own

@@ -238,15 +238,8 @@ def fill_block_row_sums(block, n_blocks, X, borders, sums):
     for j in range(own.shape[0]):
         own[j, 0], own[j, 1], own[j, 2], own[j, 3] = 0, 0, np.inf, -np.inf
     first, last = np.int64(indptr[borders[block]]), np.int64(indptr[borders[block + 1]])
-    if data.shape[0] == 0:
-        for p in range(first, last):
-            own[np.uint64(indices[np.uint64(p)]), 0] += 1
-        for j in range(own.shape[0]):
-            if own[j, 0] > 0:
-                own[j, 1], own[j, 2], own[j, 3] = own[j, 0], 1, 1
-        return
     for p in range(first, last):
-        j, x = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)])
+        j, x = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
         own[j, 0] += 1
         own[j, 1] += x
         own[j, 2] = x if (x < own[j, 2]) | (x != x) else own[j, 2]
