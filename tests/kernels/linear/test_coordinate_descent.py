@@ -36,7 +36,6 @@ class Model:
         scores, labels = generator.normal(size=(N, n_classes)), generator.integers(0, max(2, n_classes), N)
         _, probabilities, residuals = reference.losses_of(scores, labels)
         self.probabilities = np.ascontiguousarray(probabilities.T, self.work)
-        # The curvature of the rows as the kernels take it.
         weights, p = self.weights.astype(self.work), self.probabilities
         self.rows = Curvature(weights, weights * p * (1 - p) if n_classes == 1 else p)
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
