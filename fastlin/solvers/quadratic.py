@@ -148,7 +148,7 @@ class ColumnModel:
         self._n_sweeps = self._count_sweeps(mixed)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
-        run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
+        run_blocks(fill_block_curvatures, n_blocks, self._columns, curved, self._curvatures)
 
     def _count_sweeps(self, mixed):
         """Return after how many sweeps over active coordinates a leap has taken no longer.

@@ -354,7 +354,6 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
 
 
 def test_sparse_rows_with_many_active_coordinates_stay_with_columns(models):
-    X = sparse.random_array((200, 700), density=0.02, format="csr", rng=0)
-    labels = np.random.default_rng(0).integers(0, 2, 200)
+    X, labels = sparse.random_array((200, 700), density=0.02, format="csr", rng=0), np.arange(200) % 2
     assert minimize(objective_over(X, labels, 2, l1=1e-5), tol=1e-4).converged
     assert len(models) > proximal_newton.ROUNDS and {type(each) for each in models} == {ColumnModel}

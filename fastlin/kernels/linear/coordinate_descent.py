@@ -244,21 +244,17 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
 
 
 @kernel
-def fill_block_curvatures(block, n_blocks, columns, curvature_of_rows, curvatures):
-    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c of a WorkingColumns.
-
-    The Curvature is that of `descend_by_columns`.
-    """
+def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
+    """curvatures[c] = sum_i curved_ik x_ij^2 for the block's coordinates c of a WorkingColumns; curved is (K, n)."""
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
-    row_weights, probabilities = curvature_of_rows
-    n_coordinates, is_single = features.shape[0], probabilities.shape[0] == 1
+    n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
-        j, p = features[c], probabilities[classes[c]]
+        j, of_rows = features[c], curved[classes[c]]
         if places[j] >= 0:
-            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], row_weights, p, is_single)
+            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], of_rows)
         else:
             own = slice(starts[j], starts[j + 1])
-            curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], row_weights, p, is_single)
+            curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], of_rows)
 
 
 @kernel(inner=True)
@@ -282,16 +278,16 @@ def _slope(indices, values, scale, shift, row_weights, p, t, m):
 
 
 @kernel(inner=True)
-def _curvature(indices, values, scale, shift, row_weights, p, is_single):
-    """Return sum s_i x_i^2 p_i (1 - p_i) of a column, as `_slope` takes it, or sum x_i^2 p_i if it is of one class."""
-    kind = p.dtype.type
+def _curvature(indices, values, scale, shift, of_rows):
+    """Return sum of_rows_i x_i^2 of a column, as `_slope` takes it."""
+    kind = of_rows.dtype.type
     total = kind(0)
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         x = kind(values[entry]) * scale + shift
-        total += x * x * p[i] * (kind(1) if is_single else row_weights[i] * (kind(1) - p[i]))
+        total += of_rows[i] * x * x
     return total
 
 

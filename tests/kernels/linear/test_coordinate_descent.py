@@ -37,7 +37,8 @@ class Model:
         _, probabilities, residuals = reference.losses_of(scores, labels)
         self.probabilities = np.ascontiguousarray(probabilities.T, self.work)
         weights, p = self.weights.astype(self.work), self.probabilities
-        self.rows = Curvature(weights, weights * p * (1 - p) if n_classes == 1 else p)
+        self.curved = weights * p * (1 - p)
+        self.rows = Curvature(weights, self.curved if n_classes == 1 else p)
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
         rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
         self.gradient = (residuals * self.weights[:, None]).T @ rows + self.curvatures * self.origin
@@ -127,7 +128,7 @@ class ByColumns:
         features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.kept, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
-        run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.rows, curvatures)
+        run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.curved, curvatures)
         diagonal = model.hessian.diagonal().reshape(model.K, D + 1)
         expected = (diagonal - model.curvatures)[classes, features]
         tolerance = 1e-5 if model.work is np.float32 else 1e-12
