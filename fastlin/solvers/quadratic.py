@@ -174,7 +174,7 @@ class ColumnModel:
         gradient -= intercept_gradient[classes] * self._left_out[features]
         origins = point.parameters[classes, features]
         model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._of_intercepts)
-        means = None if len(probabilities) == 1 else np.zeros_like(row_weights)
+        means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
         state = DescentState(origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
 
         def visit(only_active):
@@ -233,11 +233,11 @@ class ColumnModel:
         change = np.where(corners == length, 0.0, start + length * step) - start
         scores, own = rows.passes.compute_scores(change).T, rows.numbers if len(rows.numbers) else slice(None)
         rows.count_pass()
-        if state.means is None:
-            state.scores[:, own] += probabilities[:, own] * scores
-        else:
+        if len(state.means):
             state.scores[:, own] += scores
             state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
+        else:
+            state.scores[:, own] += probabilities[:, own] * scores
         moved = change[classes, features]
         state.parameters[:] += moved
         state.intercept_steps[:] += change[:, -1]

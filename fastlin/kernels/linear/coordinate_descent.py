@@ -57,7 +57,7 @@ class DescentState(NamedTuple):
     intercept_steps: np.ndarray  # (K,), by how much each intercept has moved
     # (K, n), X D, the change of the scores by the steps so far; for K = 1 times the curvature of each row.
     scores: np.ndarray
-    means: np.ndarray | None  # (n,), the sum over the classes of probabilities times scores; None for K = 1
+    means: np.ndarray  # (n,), the sum over the classes of probabilities times scores; without entries for K = 1
 
 
 @kernel
@@ -264,16 +264,13 @@ def _slope(indices, values, scale, shift, row_weights, p, t, m):
     Without means it is sum x_i t_i.
     """
     kind = p.dtype.type
-    total = kind(0)
+    total, is_single = kind(0), m.shape[0] == 0
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         x = kind(values[entry]) * scale + shift
-        if m is None:
-            total += x * t[i]
-        else:
-            total += row_weights[i] * x * p[i] * (t[i] - m[i])
+        total += x * t[i] if is_single else row_weights[i] * x * p[i] * (t[i] - m[i])
     return total
 
 
@@ -297,14 +294,12 @@ def _add_column(indices, values, scale, shift, change, p, t, m):
 
     Without means p times that is added to the scores.
     """
-    kind = p.dtype.type
+    kind, is_single = p.dtype.type, m.shape[0] == 0
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         added = change * (kind(values[entry]) * scale + shift)
-        if m is None:
-            t[i] += p[i] * added
-        else:
-            t[i] += added
+        t[i] += p[i] * added if is_single else added
+        if not is_single:
             m[i] += p[i] * added

@@ -135,7 +135,7 @@ class ByColumns:
         np.testing.assert_allclose(curvatures, expected, rtol=tolerance, atol=1e-15)
         gradient, of_intercepts = model.gradient[classes, features], model.gradient[:, -1].copy()
         self.arrays = kernels.ModelArrays(gradient, curvatures, origins, of_intercepts, diagonal[:, -1].copy())
-        scores, means = np.zeros((model.K, N), model.work), None if model.K == 1 else np.zeros(N, model.work)
+        scores, means = np.zeros((model.K, N), model.work), np.zeros(0 if model.K == 1 else N, model.work)
         self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
@@ -155,7 +155,7 @@ class ByColumns:
         exact = step[:, :-1] @ model.columns + step[:, -1:]
         exact -= (model.probabilities * exact).sum(axis=0)
         factors = model.weights * model.probabilities
-        found = state.scores if state.means is None else factors * (state.scores - state.means)
+        found = factors * (state.scores - state.means) if model.K > 1 else state.scores
         off = np.abs(found - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(found)
         return (off @ np.abs(model.columns).T).max()
 
