@@ -95,7 +95,7 @@ def run_cases():
     runs = [name for name in cases for _ in range(1 if "digits" in name else 4)]
     for name in runs:
         cases[name]()
-    # It took a prediction 4 % more in one run of ten.
+    # A collection counts where it falls, which is no matter of the case.
     gc.disable()
     request(START)
     for name in runs:

@@ -174,11 +174,12 @@ class ColumnModel:
         gradient -= intercept_gradient[classes] * self._left_out[features]
         origins = point.parameters[classes, features]
         model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._of_intercepts)
+        of_sweep = int(self._works.sum())
         means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
         state = DescentState(origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
 
         def visit(only_active):
-            self.work += int(self._works.sum())
+            self.work += of_sweep
             return descend_by_columns(
                 self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
             )
