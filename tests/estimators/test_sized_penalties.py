@@ -17,7 +17,8 @@ CANCER, RAW = load_scaled(load_breast_cancer), load_breast_cancer(return_X_y=Tru
 HARD = {
     "large C": (X, Y, 1e5, 1e-4, False),
     "large C of groups": (X, Y, 1e5, 1e-4, True),
-    "large C of two classes": (*CANCER, 1e5, 5e-4, False),  # where vectors are short, rounding is 1.2e-4 of J
+    "large C of two classes": (*CANCER, 1e4, 1e-4, False),
+    "larger C of two classes": (*CANCER, 1e5, 5e-4, False),  # where vectors are short, rounding is 1.2e-4 of J
     "columns of any scale": (*RAW, 0.1, 1e-5, False),
     "columns of any scale with a larger C": (*RAW, 10.0, 1e-5, False),
     "copies of columns": (np.column_stack([X, X[:, 2], X[:, 0]]), Y, 0.1, 1e-9, False),

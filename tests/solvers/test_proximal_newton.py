@@ -330,16 +330,16 @@ def test_small_groups_of_copied_columns_do_not_hold_up_the_others():
 def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_by_class, models, monkeypatch):
     # Without an intercept what columns far from zero share cannot be taken away.
     generator = np.random.default_rng(1)
-    X = generator.normal(size=(120, 45))
-    labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(120, 15))).argmax(axis=1)
+    X = generator.normal(size=(800, 45))
+    labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(800, 15))).argmax(axis=1)
     X += 1000 * generator.normal(size=45)
     options = {"l1": 1e-3, "group_by_class": group_by_class, "fit_intercept": False}
     objective = objective_over(X, labels, 15, **options)
-    solution = minimize(objective, tol=1e-8, max_iter=90)
+    solution = minimize(objective, tol=1e-8, max_iter=60)
     assert solution.converged
     kinds = [type(each) for each in models]
-    first = kinds.index(HessianModel)
-    assert first >= proximal_newton.ROUNDS and set(kinds[first:]) == {HessianModel}
+    assert kinds[: proximal_newton.ROUNDS] == [ColumnModel] * proximal_newton.ROUNDS
+    assert set(kinds[proximal_newton.ROUNDS :]) == {HessianModel}
     # A fit nearby begins with such a Hessian.
     model = proximal_newton.make_model(evaluate(objective, solution.parameters), True)
     models.clear()

@@ -22,6 +22,7 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
 IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
+REAL_PLACES = datasets.list_places()
 
 
 def md5_of(data):
@@ -226,3 +227,15 @@ def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
     data = path.read_bytes()
     path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
     assert_refused(message, datasets.load_cifar10, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_real_zip(empty_places):
+    folder = next((place for place in REAL_PLACES if (place / cifar10.JPEGS).is_file()), None)
+    if folder is None:
+        pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to the folder that holds it")
+    data = datasets.load_cifar10(5000, 7, folder)
+    assert [len(X) for X in (data.X_train, data.X_val, data.X_test)] == [45_000, 5_000, 10_000]
+    np.testing.assert_array_equal(np.bincount(np.append(data.y_train, data.y_val)), [5000] * 10)
+    np.testing.assert_array_equal(np.bincount(data.y_test), [1000] * 10)
+    assert 100 < data.X_train.mean() < 140

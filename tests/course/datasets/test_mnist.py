@@ -100,6 +100,12 @@ def test_n_train_is_checked(small, n_train):
     assert_refused("n_train", datasets.load_mnist, n_train)
 
 
+def test_the_real_files_have_the_published_checksums(mnist_folder):
+    data = datasets.load_mnist(folder=mnist_folder)
+    assert [len(X) for X in (data.X_train, data.y_train, data.X_test, data.y_test)] == [60_000, 60_000, 10_000, 10_000]
+    np.testing.assert_array_equal(np.unique(data.y_test), np.arange(10))
+
+
 def test_the_four_arrays_of_the_course(monkeypatch):
     small = datasets.Dataset("mnist", *(np.full(4 - number, number) for number in range(4)))
     monkeypatch.setattr(mnist, "load_mnist", lambda: small)
