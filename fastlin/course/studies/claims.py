@@ -4,20 +4,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastlin.course.studies.comparators import COMPARATORS
-from fastlin.course.texts import find, read_texts, write
+from fastlin.course.texts import DATA_NAMES, find, read_texts, write
 
 # These stand in place of a verdict where there is no measurement, or too short a one.
 NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_WHOLE, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
-OTHER_DATA = {
-    "mnist": (NEEDS_MNIST, "The reports state this for MNIST."),
-    "cifar10": (NEEDS_CIFAR10, "The report states this for CIFAR-10."),
-}
+NEEDED = {"mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10}
 HOMEWORK = "H"
 # A dash stands for no value.
-LEFT_OUT = {"assumed": "–", "reported": "–", "on": "any"}
-CLAIMS: list[dict[str, Any]] = [LEFT_OUT | claim for claim in read_texts("studies", "claims.toml")["claims"]]
-# What the row of a claim has from claims.toml, apart from the value that is reported.
-KEPT = ("reports", "task", "study", "says", "assumed", "how", "tolerance")
+LEFT_OUT = {"assumed": "–", "reported": "–"}
+CLAIMS: list[dict[str, Any]] = [
+    # A claim can be judged by the data of its reports alone, unless its entry says "any".
+    LEFT_OUT | {"on": "cifar10" if claim["reports"] == HOMEWORK else "mnist"} | claim
+    for claim in read_texts("studies", "claims.toml")["claims"]
+]
+# What the row of a claim has from claims.toml.
+KEPT = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
 
 
 def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
@@ -29,13 +30,12 @@ def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] 
 
 
 def _judge(claim, entry, has_failed):
-    data, reported_data = entry["data"] if entry else None, "cifar10" if claim["reports"] == HOMEWORK else "mnist"
-    # What a report states for its own data set is no measure for another one.
-    is_for_other_data = claim["on"] == "any" and data not in (None, reported_data)
+    data = entry["data"] if entry else None
     if entry is None:
         found = "–", NOT_RUN, f"The study {claim['study']} {'failed' if has_failed else 'did not run'}."
     elif claim["on"] not in ("any", data):
-        found = "–", *OTHER_DATA[claim["on"]]
+        needed, had = DATA_NAMES[claim["on"]], DATA_NAMES[entry["data"]]
+        found = "–", NEEDED[claim["on"]], f"It was observed on {needed}, and this run had {had}."
     elif entry["parameters"].get("quick"):
         found = "–", NEEDS_WHOLE, "A quick run is too short to judge by."
     else:
@@ -46,7 +46,6 @@ def _judge(claim, entry, has_failed):
     return {
         **{name: claim[name] for name in KEPT},
         "data": data,
-        "reported": "–" if is_for_other_data else claim["reported"],
         **dict(zip(("here", "verdict", "because"), found, strict=True)),
     }
 

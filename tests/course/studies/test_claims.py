@@ -42,7 +42,9 @@ def test_every_claim_names_its_reports_task_study_and_comparator(claim):
     assert claim["study"] in ALL_STUDIES
     assert set(claim["task"].split(", ")) <= (HOMEWORK if is_homework else TASKS)
     assert is_homework or set(claim["reports"].split(", ")) <= set("ABCD")
-    assert claim["on"] == "cifar10" if claim["study"] in CIFAR10_STUDIES else claim["on"] in ("any", "mnist")
+    # Formulas can be checked on any images. What was observed in a training, or on images, can be judged by its data.
+    observed = "cifar10" if claim["study"] in CIFAR10_STUDIES else "mnist"
+    assert claim["on"] == ("any" if claim["study"] == "gradient_check" else observed)
     assert claim["says"].endswith(".")
     assert claim["because"].endswith(".")
     assert claim["assumed"] == "–" or claim["assumed"].endswith(".")
@@ -94,11 +96,21 @@ def test_other_data_cannot_show_every_claim(data, quick):
 
 def test_a_verdict_follows_from_the_merits():
     merits = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
-    row = judge("l2_norm", make_entries("digits", l2_norm=merits))
-    assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "digits")
+    row = judge("l2_norm", make_entries("mnist", l2_norm=merits))
+    assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "mnist")
     # The parameters of a run that an earlier program wrote have no "quick".
-    entry = {"data": "digits", "parameters": {}, "merits": {"squared_norm": {"1": 3.0, "0": 1.0}}}
+    entry = {"data": "mnist", "parameters": {}, "merits": {"squared_norm": {"1": 3.0, "0": 1.0}}}
     assert judge("l2_norm", {"l2_norm": entry})["verdict"] == CONTRADICTED
+
+
+@pytest.mark.parametrize(("width", "verdict"), [(28, CONFIRMED), (8, CONTRADICTED)])
+def test_the_width_of_the_images_is_compared_with_the_one_that_is_reported(width, verdict):
+    merits = {"side": width, "width_of_most_alike_rows": width, "correlation_at_that_width": 0.7}
+    row = judge("images", make_entries("mnist", images=merits))
+    assert (row["verdict"], row["reported"], row["here"]) == (verdict, "28", str(width))
+    row = judge("images", make_entries("digits", images=merits))
+    assert (row["verdict"], row["reported"], row["here"]) == (NEEDS_MNIST, "28", "–")
+    assert row["because"] == "It was observed on MNIST, and this run had scikit-learn's 8 × 8 digits."
 
 
 @pytest.mark.parametrize(("draws", "verdict"), [(100, CONFIRMED), (99, NEEDS_WHOLE)])
