@@ -57,6 +57,7 @@ PROFILES = "Part of the problems that each solver solves within a factor of the 
 GROWTH = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
 PASSES = "Milliseconds of a pass against rows, features and classes"
 PEERS = "Excess of the objective against seconds of a fit, a curve for each library"
+WORSE_THAN_A_GUESS = "because both models predict held-out rows worse than a uniform guess, by their log loss"
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
 PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
@@ -121,6 +122,7 @@ def show_races(name, machine):
     yield _write(tables.KINDS["race"], races.values())
     if slower:
         yield "fastlin is slower in these:\n\n" + "\n".join(slower)
+    yield _list_left_out(machine, "race")
 
 
 def _write(layout, records):
@@ -129,7 +131,25 @@ def _write(layout, records):
 
 
 def _select_races(machine):
-    return {name: machine["records"][name] for name in RACE_RECORDS if name in machine["records"]}
+    counted, _ = split_records(machine)
+    return {name: counted[name] for name in RACE_RECORDS if name in counted}
+
+
+def split_records(machine):
+    """Return the records of a machine that count, and those of data that no model predicts better than a guess."""
+    records = machine["records"]
+    # Single probes have no scores of their own; they are of the same data as races.
+    data = {name: (record.get("title"), record.get("data")) for name, record in records.items()}
+    guessed = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
+    left_out = {name: record for name, record in records.items() if data[name] in guessed}
+    return {name: record for name, record in records.items() if name not in left_out}, left_out
+
+
+def _list_left_out(machine, kind):
+    """Return a list of the records of a kind that do not count, with the reason, or ""."""
+    _, left_out = split_records(machine)
+    lines = [f"- {tables.describe_case(record)}" for record in left_out.values() if record["kind"] == kind]
+    return f"These are not counted, {WORSE_THAN_A_GUESS}:\n\n" + "\n".join(lines) if lines else ""
 
 
 def choose_races(machines):
@@ -138,23 +158,29 @@ def choose_races(machines):
     machine = max(
         chosen, key=lambda each: max(each["records"][name]["date"] for name in each["records"].keys() & CHOSEN)
     )
+    counted, left_out = split_records(machine)
     rows = [
         _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
         for name in CHOSEN
-        if (record := machine["records"].get(name))
+        if (record := counted.get(name))
     ]
     columns = ["", "accuracy: fastlin / peer", "fastlin is", "seconds", "peer"]
     table = tables.make_table([dict(zip(columns, row, strict=True)) for row in rows])
-    return f"{_call(machine)}:\n\n{tables.write_markdown(table)}\n\nfastlin is slower in\n\n{_list_lost(machine)}"
+    parts = [f"{_call(machine)}:", tables.write_markdown(table), "fastlin is slower in", _list_lost(machine)]
+    n_races = sum(record["kind"] == "race" for record in left_out.values())
+    if n_races:
+        parts.append(f"{n_races} race{'s are' if n_races > 1 else ' is'} not counted, {WORSE_THAN_A_GUESS}.")
+    return "\n\n".join(parts)
 
 
 def _list_lost(machine):
     """Return a line on the races that are lost, and one on how many are of each other kind."""
+    counted, _ = split_records(machine)
     races = list(_select_races(machine).values())
     lost = [tables.describe_case(record) for record in races if tables.is_slower(record)]
     counts = []
     for kind, words in OTHER_KINDS.items():
-        of_kind = [record for record in machine["records"].values() if record["kind"] == kind]
+        of_kind = [record for record in counted.values() if record["kind"] == kind]
         problems = [problem for record in of_kind for problem in record.get("problems", [record])]
         if problems:
             counts.append(f"{sum(map(tables.is_slower, problems))} of {len(problems)} {words}")
@@ -212,13 +238,17 @@ def _call(machine):
 
 
 def list_kind(name, machine, kind, layout):
-    """Return the table of the records of a kind, if there are any."""
-    return [_write(layout, (record for record in machine["records"].values() if record["kind"] == kind))]
+    """Return the table of the records of a kind, and a list of those that do not count, if there are any."""
+    counted, _ = split_records(machine)
+    return [
+        _write(layout, (record for record in counted.values() if record["kind"] == kind)),
+        _list_left_out(machine, kind),
+    ]
 
 
 def show_probes(name, machine):
     """Return the tables of sweeps on validation rows, and of single probes, of a machine."""
-    records = machine["records"]
+    records, _ = split_records(machine)
     sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
     pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
     return _write(tables.SHORT_SWEEPS, sweeps), _write(tables.PROBE_FITS, pairs)

@@ -1,5 +1,7 @@
 """Tables of records as text, by the kinds of records: for the console by rich, for documents Markdown."""
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
@@ -9,6 +11,8 @@ from benchmarks.inference import KIND as INFERENCE
 from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
+# Of the data of a record in words.
+N_CLASSES = re.compile(r"([\d,]+) classes")
 BAD = "bold red"
 LEAST_WIDTH = 120
 SCORES = {"accuracy": "accuracy", "log loss": "log_loss"}
@@ -107,6 +111,21 @@ def is_even(record):
     """Return whether the interval of a record's ratio holds 1, so that no contender is faster."""
     interval = record.get("interval")
     return interval is not None and interval[0] <= 1 <= interval[1]
+
+
+def is_worse_than_a_guess(record):
+    """Return whether the log losses of fastlin and of the peer on held-out rows exceed that of a uniform guess.
+
+    Nobody would use such models, so the seconds of their fits say little. Records without an accuracy do not count:
+    they are of passes, of permuted labels, or of folds.
+    """
+    classes = N_CLASSES.search(record.get("data", ""))
+    if classes is None or "peer" not in record:
+        return False
+    sides = list_sides(record)
+    if any(side.get("accuracy") is None for side in sides):
+        return False
+    return min(side["log_loss"] for side in sides) > math.log(int(classes[1].replace(",", "")))
 
 
 def format_interval(record):

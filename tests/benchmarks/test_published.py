@@ -114,6 +114,51 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     assert lines[-2:] == ["- 2 of 3 races: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
 
 
+def make_guesses():
+    """Return records of four races: one has the log losses of a guess over four classes, one has worse ones."""
+    records = {}
+    for name, classes, log_loss in (("mnist-float64", 4, 1.386), ("probe-100", 4, 1.387), ("letter", 5, 1.387)):
+        records[name] = make_race(2.0, 1.0, title=name, data=f"100 × 2, {classes} classes, float32")
+        for side, excess in zip(records[name]["contenders"].values(), (0, 1), strict=True):
+            side["log_loss"] = log_loss + excess
+    # The labels are permuted, and no accuracy is measured.
+    permuted = make_race(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
+    for side in permuted["contenders"].values():
+        side.update(accuracy=None, log_loss=1.4)
+    # A single probe has no scores, but the data of a race.
+    single = {"kind": "probe", "title": "probe-100", "data": records["probe-100"]["data"]}
+    return records | {"many-permutations": permuted, "probe-times-100": single}
+
+
+def test_races_of_models_that_are_worse_than_a_guess_are_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "WHY_SLOWER", {"probe-100": "not shown"})
+    add_records(make_machine("a"), RUN, make_guesses(), tmp_path)
+    machines = read_machines(tmp_path)
+    readme = pages.choose_races(machines).splitlines()
+    assert [line.split(",")[0] for line in readme if line.startswith("| ")][2:] == ["| mnist-float64"]
+    assert "- 3 of 3 races: mnist-float64, 100 × 2, 4 classes, float32; letter, " in "\n".join(readme)
+    why = "not counted, because both models predict held-out rows worse than a uniform guess, by their log loss"
+    assert readme[-1] == f"1 race is {why}."
+    races = BLOCKS["races"](machines)
+    assert [line.split(",")[0] for line in races.splitlines() if line.startswith("| **")] == [
+        "| **mnist-float64",
+        "| **letter",
+        "| **permuted",
+    ]
+    left_out = f"These are {why}:\n\n- probe-100, 100 × 2, 4 classes, float32"
+    assert races.endswith(left_out)
+    assert BLOCKS["probe-times"](machines) == f"A, 2 processors:\n\n{left_out}"
+
+
+def test_no_row_of_the_documents_is_of_a_model_that_is_worse_than_a_guess():
+    text = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    rows = [line for line in text.splitlines() if line.startswith("| ") and " classes" in line]
+    for machine in read_machines().values():
+        for record in machine["records"].values():
+            if record["kind"] == "race" and tables.is_worse_than_a_guess(record):
+                assert not [row for row in rows if tables.describe_case(record) in row.replace("**", "")]
+
+
 def test_every_slower_race_says_why():
     assert "not known yet" not in BLOCKS["races"](read_machines())
 
