@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,20 @@ def read_count(name: str, value: Any, least: int = 0) -> int:
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     expect(is_whole and least <= value <= MOST, name, f"be a whole number of at least {least}", value)
     return int(value)
+
+
+def read_measure(value: Any) -> float | None:
+    """Return the one number of a loss or score of the caller's own, also from an array, a list or a tuple of one.
+
+    NumPy 2.4 no longer converts arrays with dimensions by `float`. None stands for no number or several.
+    """
+    while isinstance(value, (list, tuple)) and len(value) == 1:
+        (value,) = value
+    if hasattr(value, "item"):
+        # Libraries raise other errors for several numbers.
+        with suppress(ValueError, TypeError, RuntimeError):
+            value = value.item()
+    return float(value) if isinstance(value, Real) else None
 
 
 def check_like(name: str, found: Any, like: Any) -> None:

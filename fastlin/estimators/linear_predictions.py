@@ -20,7 +20,7 @@ from fastlin.estimators.columns import check_parts, name_features, read_categori
 from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, expect, read_count
+from fastlin.fitted import as_array, check_array, describe, expect, read_count, read_measure
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Found = TypeVar("Found", covariant=True)
@@ -314,7 +314,11 @@ class ScoredRows(NamedTuple):
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
-        return scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
+        found = scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
+        score = read_measure(found)
+        if score is None:
+            raise ValueError(f"scoring must return one number, a float, got {describe(found)} from {scoring!r}.")
+        return score
 
 
 def average(scores: Array, weights: Any) -> float:

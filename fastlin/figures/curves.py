@@ -60,6 +60,9 @@ def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, Float
     """Return steps and values of a history, both (rows, n) of successive ones; an incomplete last row is left out."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
+    # A script's own values may be arrays of one number.
+    if values.size != len(history):
+        raise ValueError(f"history must have one number for each step, got values of shape {values.shape[1:]}")
     return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)
 
 

@@ -241,6 +241,26 @@ def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_n
     np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
+def test_a_scorer_may_return_an_array_or_a_tuple_of_one_number_as_with_scikit_learn():
+    expected = make_cv(Cs=CS, cv=2, scoring="accuracy").fit(X, Y)
+    for wrap in (lambda score: np.array([score]), lambda score: (score,)):
+        model = make_cv(Cs=CS, cv=2, scoring=lambda *given, wrap=wrap: wrap(accuracy(*given))).fit(X, Y)
+        np.testing.assert_array_equal(model.scores_, expected.scores_)
+        assert model.C_ == expected.C_
+
+
+@pytest.mark.parametrize("score", [None, "0.5", np.array([0.5, 0.6]), {"accuracy": 0.5}])
+def test_a_score_that_is_no_number_is_named(score):
+    # NumPy would take None for a missing score, and choose the smallest C without a word.
+    model = make_cv(Cs=CS, cv=2, scoring=lambda *_: score)
+    assert_refused(r"^scoring must return one number, a float, got .* from <function", model.fit, X, Y)
+    assert_refused(r"^scoring must return one number", model.set_params(cv=None).fit, X, Y, X_val=X, y_val=Y)
+
+
+def accuracy(model, X_test, y_test):
+    return np.mean(model.predict(X_test) == y_test)
+
+
 def test_sample_weights_reach_the_scorer_with_and_without_routing():
     train, test = next(StratifiedKFold(5).split(ROWS, LABELS))
     plain = fastlin.LogisticRegression(tol=1e-11).fit(ROWS[train], LABELS[train], WEIGHTS[train])

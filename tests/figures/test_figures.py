@@ -43,7 +43,7 @@ def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
     history = {0: 1.0, 5: 3.0, 10: 2.0, 15: 6.0, 20: 9.0}
     figures.plot_history(history, "each", axes=axes)
     figures.plot_history(history, "means", 2, axes=axes)
-    figures.plot_history(history, "no band", 2, False, axes)
+    figures.plot_history(history, "no band", 2, False, axes=axes)
     each, means, plain = axes.lines
     np.testing.assert_array_equal(each.get_xydata(), list(history.items()))
     # The last value has no partner.
@@ -52,6 +52,14 @@ def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == (1, 6)
+
+
+def test_a_history_may_hold_arrays_or_tuples_of_one_number(axes):
+    for wrap in (float, lambda value: np.array([value]), lambda value: (value,)):
+        figures.plot_history({step: wrap(step / 4) for step in range(5)}, "means", 2, axes=axes)
+        np.testing.assert_array_equal(axes.lines[-1].get_xydata(), [(0.5, 0.125), (2.5, 0.625)])
+    message = r"^history must have one number for each step, got values of shape \(2,\)"
+    assert_refused(message, figures.plot_history, {0: (0.5, 78), 5: (0.6, 80)}, axes=axes)
 
 
 def test_a_path_of_two_classes_names_its_largest_coefficients(axes):

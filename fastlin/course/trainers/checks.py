@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.fitted import read_array
+from fastlin.fitted import describe, read_array, read_measure
 from fastlin.typing import Array
 
 
@@ -27,4 +27,58 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
 def read_weights(trainer: Any) -> Array:
     """Return the model's current `w`, which a script may replace; ValueError for a wrong shape or no real numbers."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
-    return read_array("model.w", trainer.model.w, shape, ", columns of X_train times columns of Y_train")
+    return read_array("model.w", find_weights(trainer.model), shape, ", columns of X_train times columns of Y_train")
+
+
+def find_weights(model: Any) -> Any:
+    """Return the model's `w`; ValueError for a model that has none, such as the course's network with `ws`."""
+    if not hasattr(model, "w"):
+        found, advice = type(model).__name__, "Assign w in its constructor."
+        others = " and ".join(name for name in ("ws", "grads") if hasattr(model, name))
+        if others:
+            found += f" with {others}"
+            advice = "Train a network of several layers by the course's own trainer, or by fastlin.MLPClassifier."
+        raise ValueError(
+            "model must have its weights in w, one array of shape (inputs, outputs), and their gradient in grad, "
+            f"got {found}, which has no w. {advice}"
+        )
+    return model.w
+
+
+def read_gradient(model: Any) -> Array:
+    """Return the gradient that the model's `backward` has set; ValueError if it is missing or has another shape."""
+    grad = getattr(model, "grad", None)
+    if grad is None:
+        raise ValueError(
+            f"backward of {type(model).__name__} must set grad, the gradient of the cost by w, in the shape of w, "
+            f"{np.shape(model.w)}, but there is none after it. Assign self.grad in backward."
+        )
+    return read_array("model.grad", grad, np.shape(model.w), ", the shape of model.w")
+
+
+def read_loss(trainer: Any, value: Any) -> float:
+    """Return the loss that a `train_step` returned; ValueError unless it is one number."""
+    loss = read_measure(value)
+    if loss is None:
+        raise ValueError(
+            f"{type(trainer).__name__}.train_step must return the mean loss of the batch before the step, one number "
+            f"(return loss), got {describe(value)}"
+        )
+    return loss
+
+
+def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
+    """Return the loss and the accuracies that a `validation_step` returned; ValueError unless the loss is one number.
+
+    An accuracy that is not one number stays as it is, since the training only records it.
+    """
+    has_three = hasattr(values, "__len__") and len(values) == 3
+    loss = read_measure(values[0]) if has_three else None
+    if loss is None:
+        raise ValueError(
+            f"{type(trainer).__name__}.validation_step must return the validation loss, one number, and both "
+            f"accuracies (return loss, accuracy_train, accuracy_val), got {describe(values)}"
+            + (f" with {describe(values[0])} as the loss" if has_three else "")
+        )
+    on_train, on_val = (value if (number := read_measure(value)) is None else number for value in values[1:])
+    return loss, on_train, on_val

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from fastlin.course.trainers.checks import find_weights
 from fastlin.course.trainers.models import CourseModel, Predictor, is_known
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
@@ -136,7 +137,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
 
 def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
     """Return the central differences with step epsilon and the gradient, both in the shape of `w`, which stays."""
-    original = model.w
+    original = find_weights(model)
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fastlin.course.trainers.checks import check_count, check_number, read_weights
+from fastlin.course.trainers.checks import (
+    check_count,
+    check_number,
+    read_gradient,
+    read_loss,
+    read_validation,
+    read_weights,
+)
 from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.course.trainers.differences import warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
@@ -30,7 +37,7 @@ class BaseTrainer:
     Parameters
     ----------
     model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
-        The model to train, in place.
+        The model to train, in place. ``backward`` sets ``grad``, in the shape of ``w``, (inputs, outputs).
     learning_rate : float
         Size of the steps, at least 0.
     batch_size : int
@@ -108,13 +115,14 @@ class BaseTrainer:
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
         """Take one step on a batch, rows and their targets, and return its mean loss before the step.
 
-        A subclass may override this method; then `train` calls it for every step.
+        A subclass may override this method; then `train` calls it for every step. The loss may be an array of one
+        number.
         """
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
         self.model.backward(X_batch, outputs, Y_batch)
         previous = 0.0 if self._velocity is None else self._velocity
-        self._velocity = self.momentum * previous + self.model.grad
+        self._velocity = self.momentum * previous + read_gradient(self.model)
         self.model.w = self.model.w - self.learning_rate * self._velocity
         return loss
 
@@ -180,7 +188,7 @@ class BaseTrainer:
                         losses = kernels.train(order, step, end).tolist()
                     else:
                         rows = order[step * batch_size : (step + 1) * batch_size]
-                        losses = [float(self.train_step(self.X_train[rows], self.Y_train[rows]))]
+                        losses = [read_loss(self, self.train_step(self.X_train[rows], self.Y_train[rows]))]
                     step += len(losses)
                     yield Steps(before + step - 1, losses)
 
@@ -192,6 +200,9 @@ class BaseTrainer:
             weights = after
             return steps if validate is None else steps._replace(validation=validate())
 
+        def validate_own():
+            return read_validation(self, self.validation_step())
+
         def take_validated():
             """Yield each stretch with its validation, beside which the next stretch is taken."""
             pending = None
@@ -200,9 +211,7 @@ class BaseTrainer:
                 if pending is not None:
                     yield finish(*pending)
                 if steps.last % steps_per_validation == 0:
-                    validate = (
-                        kernels.begin_validation(read_weights(self)) if compiles_validation else self.validation_step
-                    )
+                    validate = kernels.begin_validation(read_weights(self)) if compiles_validation else validate_own
                 pending = steps, after, validate
                 # The script's own code does not run in parallel with steps, nor for steps that are dropped later.
                 if not (compiles_steps and compiles_validation):
@@ -345,6 +354,8 @@ def _report(training, show):
     """Show the last loss of a Training beside its last validation."""
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
-    accuracies = {} if accuracy_train is None else {"accuracy": (accuracy_train, accuracy_val)}
+    # A script's own accuracies need not be numbers.
+    is_shown = isinstance(accuracy_train, float) and isinstance(accuracy_val, float)
+    accuracies = {"accuracy": (accuracy_train, accuracy_val)} if is_shown else {}
     steps = training.records[-1]
     show(steps.last + 1, loss=(steps.losses[-1], val_loss), **accuracies)

@@ -189,6 +189,92 @@ def test_own_steps_see_the_learning_rate_decay_and_are_not_called_where_early_st
     assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
+# What holds one number, as scripts return it: `np.mean(…, axis=0)` has the shape (1,).
+ONE_NUMBER = [np.float32, lambda value: np.array([value]), lambda value: np.array([[value]]), lambda value: (value,)]
+
+
+@pytest.mark.parametrize("wrap", ONE_NUMBER)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_losses_and_accuracies_of_a_script_may_be_arrays_or_tuples_of_one_number(wrap, early_stopping):
+    class Wrapped(OwnStep):
+        def train_step(self, X_batch, Y_batch):
+            return wrap(super().train_step(X_batch, Y_batch))
+
+        def validation_step(self):
+            return [wrap(value) for value in super().validation_step()]
+
+    options = {"early_stopping": early_stopping, "patience": 3}
+    made = make_trainer(make_model(3), DATA, kind=Wrapped, progress=True, **options)
+    found = made.train(3)
+    expected = make_trainer(Model(), DATA, kind=BaseTrainer, **options).train(3)
+    for ours, theirs in zip(found, expected, strict=True):
+        for kind in ("loss", "accuracy"):
+            assert {type(value) for value in ours[kind].values()} == {float}
+            # float32 rounds to the nearest, within half of its spacing; the loss and weights agree to float64.
+            rtol = 2 * np.finfo(np.float32).eps if wrap is np.float32 else 0
+            np.testing.assert_allclose(list(ours[kind].items()), list(theirs[kind].items()), rtol=rtol, atol=1e-10)
+
+
+def test_accuracies_of_several_numbers_are_kept_as_they_are(capsys):
+    made = make_trainer(make_model(3), DATA, progress=True)
+    made.validation_step = lambda: (0.5, (0.6, 78), None)
+    train, val = made.train(1)
+    assert (train["accuracy"][0], val["accuracy"][0], val["loss"][0]) == ((0.6, 78), None, 0.5)
+    assert "8/8 loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", [None, np.array([0.5, 0.6]), "0.5", (), (0.5, 0.6)])
+def test_a_step_whose_loss_is_no_number_is_named(value):
+    made = make_trainer(make_model(3), DATA)
+    made.train_step = lambda X, Y: value
+    message = r"^SoftmaxTrainer\.train_step must return the mean loss .*one number \(return loss\), got"
+    assert_refused(message, made.train, 1)
+    made.train_step = lambda X, Y: 0.5
+    message = r"^SoftmaxTrainer\.validation_step must return .*\(return loss, accuracy_train, accuracy_val\), got"
+    for returned in (value, (value, 0.5, 0.5), (0.5, 0.5)):
+        made.validation_step = lambda returned=returned: returned
+        assert_refused(message, made.train, 1)
+
+
+class Network:
+    """The course's network, whose weights and gradients are lists."""
+
+    def __init__(self):
+        self.ws, self.grads = [np.zeros((N_FEATURES, 4)), np.zeros((4, 3))], [None, None]
+
+    def forward(self, X):
+        return X @ self.ws[0] @ self.ws[1]
+
+    def backward(self, X, outputs, targets):
+        self.grads = [np.zeros_like(w) for w in self.ws]
+
+
+class WithoutGradient(Model):
+    """A model that keeps its gradient under another name."""
+
+    def backward(self, X, outputs, targets):
+        self.grads = [X.T @ (outputs - targets)]
+
+
+class OneGradient(Model):
+    """A model whose gradient would be added to each row of the weights."""
+
+    def backward(self, X, outputs, targets):
+        self.grad = (outputs - targets).mean(axis=0)
+
+
+def test_a_model_without_weights_or_gradient_is_named_with_what_is_expected():
+    message = r"^model must have its weights in w, .* got {}, which has no w\. {}".format
+    networks = message("Network with ws and grads", "Train a network of several layers by")
+    assert_refused(networks, make_trainer, Network(), DATA)
+    assert_refused(networks, trainers.gradient_approximation_test, Network(), X, Y)
+    assert_refused(message("object", "Assign w in"), make_trainer, object(), DATA)
+    made = make_trainer(WithoutGradient(), DATA)
+    assert_refused(r"^backward of WithoutGradient must set grad, .*shape of w, \(12, 3\)", made.train, 1)
+    made = make_trainer(OneGradient(), DATA)
+    assert_refused(r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", made.train, 1)
+
+
 def test_training_goes_on_from_the_models_weights():
     twice, once = make_model(3), make_model(3)
     for _ in range(2):
