@@ -84,7 +84,8 @@ def draw_pass_scaling(path, machine, record):
     label_powers(axes.yaxis)
     axes.set_title(
         f"Loss and gradient, float64, {record['threads']} threads, {machine['processor']}\n"
-        f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}"
+        f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}",
+        wrap=True,
     )
     axes.legend(loc="upper left")
     figure.savefig(path)
@@ -129,7 +130,8 @@ def draw_scaling(path, machine, record):
         panel.set_ylabel("seconds of a fit")
     figure.suptitle(
         f"Whole fits, {record['threads']} threads, {machine['processor']}. "
-        "Numbers below the points are fastlin's passes over X."
+        "Numbers below the points are fastlin's passes over X.",
+        wrap=True,
     )
     panels.flat[-1].legend(*panels.flat[0].get_legend_handles_labels(), loc="center")
     figure.savefig(path)
@@ -232,7 +234,8 @@ def draw_profile(path, machine, record):
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(
         f"Problems solved within a factor of the fastest\n{call_machine(machine)}\n"
-        f"A solver that ends above the lowest objective by {ALLOWED:g} of it has failed"
+        f"A solver that ends above the lowest objective by {ALLOWED:g} of it has failed",
+        wrap=True,
     )
     axes.legend(loc="lower right")
     figure.savefig(path)

@@ -65,7 +65,7 @@ print(f"and that of the pixels has {scores['pixels'][-1]:.3f}.")
 # at the C that suits it best.
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
 for place, name in zip(axes, ("pixels", best), strict=True):
-    figures.plot_scores(probes[name][-1], place).set_title(name)
+    figures.plot_scores(probes[name][-1], axes=place).set_title(name)
 
 # %%
 # Each fit is proven: this is the largest distance from the minimum among all C of the best layer, relative to the

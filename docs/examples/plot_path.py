@@ -27,7 +27,7 @@ path = logistic_path(X, is_malignant, l1_ratio=1.0)
 assert path.converged.all()
 
 figure, axes = plt.subplots(figsize=(10, 5.5), layout="constrained")
-figures.plot_path(path, axes, n_labels=7, feature_names=data.feature_names)
+figures.plot_path(path, data.feature_names, axes=axes, n_labels=7)
 
 # %%
 # Which measurement comes first, and how many are in the model when its coefficients have grown?
@@ -45,7 +45,7 @@ model = LogisticRegressionCV(
 ).fit(X, is_malignant)
 
 figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
-figures.plot_scores(model, axes)
+figures.plot_scores(model, axes=axes)
 
 # %%
 # What was chosen, and what the lasso would keep at its own best C.

@@ -11,10 +11,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastlin import __version__, figures
+from fastlin import __version__
 from fastlin.cli.arguments import refuse
 from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
+from fastlin.course import figures
 from fastlin.course.report import tabulate, write_page
 from fastlin.course.studies.claims import NOT_RUN, judge_claims
 from fastlin.course.studies.comparators import CONTRADICTED

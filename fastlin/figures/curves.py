@@ -19,6 +19,7 @@ def plot_history(
     label: str | None = None,
     npoints_to_average: int = 1,
     plot_variance: bool = True,
+    *,
     axes: Axes | None = None,
     color: str | None = None,
 ) -> None:
@@ -68,9 +69,10 @@ def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, Float
 
 def plot_path(
     path: Any,
+    feature_names: Sequence[str] | Array | None = None,
+    *,
     axes: Axes | None = None,
     n_labels: int = 8,
-    feature_names: Sequence[str] | Array | None = None,
 ) -> Axes:
     """Plot the coefficients of a path against C, and above them how many are not zero.
 
@@ -81,12 +83,12 @@ def plot_path(
     ----------
     path : RegularizationPath
         The path, as `fastlin.logistic_path` returns it.
+    feature_names : sequence of str or None
+        A name for each feature. None: x0, x1 and so on.
     axes : matplotlib Axes or None
         Where it is drawn. None: on the current axes.
     n_labels : int, default=8
         How many coefficients are named.
-    feature_names : sequence of str or None
-        A name for each feature. None: x0, x1 and so on.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def plot_path(
     >>> from sklearn.datasets import load_iris
     >>> from fastlin import figures, logistic_path
     >>> path = logistic_path(*load_iris(return_X_y=True), Cs=5)
-    >>> axes = figures.plot_path(path, plt.figure().add_subplot())
+    >>> axes = figures.plot_path(path, axes=plt.figure().add_subplot())
     >>> axes.get_ylabel()
     'coefficient'
     """
@@ -141,7 +143,7 @@ def plot_path(
     return axes
 
 
-def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
+def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     """Plot scores against C, and the chosen C: of folds their mean and spread, of validation rows the scores.
 
     Parameters
@@ -166,7 +168,7 @@ def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
     >>> from sklearn.datasets import load_iris
     >>> from fastlin import LogisticRegressionCV, figures
     >>> model = LogisticRegressionCV(l1_ratios=(0,), scoring="neg_log_loss", use_legacy_attributes=False)
-    >>> axes = figures.plot_scores(model.fit(*load_iris(return_X_y=True)), plt.figure().add_subplot())
+    >>> axes = figures.plot_scores(model.fit(*load_iris(return_X_y=True)), axes=plt.figure().add_subplot())
     >>> axes.get_ylabel()
     'neg log loss'
     """
@@ -194,7 +196,7 @@ def plot_scores(model: Any, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
+def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
     """Plot how often each feature was selected against the number of features that each half selects.
 
     Features that reach the threshold in the end have colours.
@@ -220,7 +222,7 @@ def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75
     >>> from sklearn.datasets import load_iris
     >>> from fastlin import LogisticRegression, figures, stability_selection
     >>> found = stability_selection(LogisticRegression(), *load_iris(return_X_y=True), n_pairs=5)
-    >>> figures.plot_stability(found, plt.figure().add_subplot()).get_ylabel()
+    >>> figures.plot_stability(found, axes=plt.figure().add_subplot()).get_ylabel()
     'share of the halves that select the feature'
     """
     axes = axes or current_axes()
@@ -232,7 +234,7 @@ def plot_stability(found: Any, axes: Axes | None = None, threshold: float = 0.75
     for rank, j in enumerate(most_frequent):
         (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=found.names[j])
         ends.append((frequencies[j], found.names[j], line.get_color()))
-    label = f"threshold {threshold:g}: expected by mistake at most {bound:.2g}"
+    label = f"threshold {threshold:g}:\nexpected by mistake at most {bound:.2g}"
     line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
     axes.set(xlabel="features that each half selects", ylabel="share of the halves that select the feature")
     axes.set(xlim=(0, len(found.path)), ylim=(0, 1.02))

@@ -30,7 +30,7 @@ class _Drawing(NamedTuple):
     legend_title: str | None
 
 
-def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
+def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     """Plot how a fit came to its end.
 
     For `LogisticRegression` these are, against the iterations, the bound on the distance of the objective from its
@@ -59,7 +59,7 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     >>> from sklearn.datasets import load_digits
     >>> from fastlin import LogisticRegression, figures
     >>> model = LogisticRegression(C=0.01).fit(*load_digits(return_X_y=True))
-    >>> axes = figures.plot_convergence(model, plt.figure().add_subplot())
+    >>> axes = figures.plot_convergence(model, axes=plt.figure().add_subplot())
     >>> axes.get_yscale()
     'log'
     """
@@ -78,12 +78,13 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
 
 def plot_fit(model: Any, axes: Axes) -> Axes:
     """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes."""
-    return plot_scores(model, axes) if hasattr(model, "scores_") else plot_convergence(model, axes)
+    return (plot_scores if hasattr(model, "scores_") else plot_convergence)(model, axes=axes)
 
 
 def plot_coefficients(
     model: Any,
     feature_names: Sequence[str] | Array | None = None,
+    *,
     axes: Axes | None = None,
     n_features: int = 20,
 ) -> Axes:
@@ -161,7 +162,9 @@ def plot_coefficients(
     n_left = n_nonzero - len(shown)
     if n_left:
         kind = "largest" if drawn.intervals is None else "clearest"
-        axes.set_title(f"the {kind} coefficients; {n_left:,} features more are not zero")
+        more = "1 more feature is" if n_left == 1 else f"{n_left:,} more features are"
+        # The names beside the axes may leave it too narrow for one line.
+        axes.set_title(f"the {kind} coefficients; {more} not zero", wrap=True)
     return axes
 
 

@@ -21,6 +21,7 @@ def show_images(
     images: Array,
     labels: Sequence[object] | Array | None = None,
     n_columns: int = 10,
+    *,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
     """Show images as a grid of pictures, in grey or, where a row has three planes, in colour.
@@ -67,6 +68,7 @@ def plot_weights(
     w: Any,
     labels: Sequence[object] | Array | None = None,
     n_columns: int = 10,
+    *,
     figure: Figure | SubFigure | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> list[Axes]:
@@ -157,6 +159,6 @@ def _draw_grid(pictures, labels, n_columns, figure, **style):
     axes = [figure.add_subplot(n_rows, n_columns, place + 1) for place in range(len(pictures))]
     for place, (panel, picture) in enumerate(zip(axes, pictures, strict=True)):
         panel.imshow(picture, **style)
-        panel.set(title="" if labels is None else labels[place])
+        panel.set_title("" if labels is None else labels[place], wrap=True)
         panel.set_axis_off()
     return figure, axes

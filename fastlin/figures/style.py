@@ -53,10 +53,12 @@ def make_figure(width: float, height: float) -> Figure:
 
 
 def current_axes() -> Axes:
-    """Return the current axes of pyplot."""
+    """Return the current axes of pyplot; where there is no figure, those of a new one, which has room for names."""
     with needs("studies"):
         import matplotlib.pyplot as plt
 
+    if not plt.get_fignums():
+        plt.figure(layout="constrained")
     return plt.gca()
 
 

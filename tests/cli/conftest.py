@@ -9,8 +9,9 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from fastlin import cli, datasets, figures
+from fastlin import cli, datasets
 from fastlin.cli import studies
+from fastlin.course import figures
 
 NOWHERE = "http://127.0.0.1:9"
 OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "COLUMNS": "100"}

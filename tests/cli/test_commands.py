@@ -9,9 +9,10 @@ from unittest.mock import Mock
 import pytest
 
 from benchmarks.data import make_synthetic
-from fastlin import datasets, figures, warmup
+from fastlin import datasets, warmup
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS
+from fastlin.course import figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results

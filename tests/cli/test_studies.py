@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fastlin import __version__, cli, figures
+from fastlin import __version__, cli
 from fastlin.cli import studies
 from fastlin.cli.results import read_results
 from fastlin.cli.studies import make_tables, run_studies
+from fastlin.course import figures
 from fastlin.course.figures import Picture
 from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings

@@ -1,6 +1,7 @@
 """Figures of histories, paths, scores, models and images: what is drawn and where, how it is named, what is refused."""
 
 import dataclasses
+import inspect
 
 import matplotlib
 import numpy as np
@@ -65,7 +66,7 @@ def test_a_history_may_hold_arrays_or_tuples_of_one_number(axes):
 def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
     data = load_breast_cancer()
     path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
-    assert figures.plot_path(path, axes, n_labels=4, feature_names=data.feature_names) is axes
+    assert figures.plot_path(path, data.feature_names, axes=axes, n_labels=4) is axes
     largest = np.argsort(-np.abs(path.coefs[-1, 0]))[:4]
     assert set(read(axes.texts)) == set(data.feature_names[largest])
     assert axes.get_xscale() == "log"
@@ -82,7 +83,7 @@ def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
 
 def test_a_path_of_more_classes_has_a_colour_for_each(axes):
     path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[Y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
-    figures.plot_path(path, axes)
+    figures.plot_path(path, axes=axes)
     assert legend(axes) == ["class a", "class b", "class c"]
     assert len({line.get_color() for line in axes.lines if not line.get_label().startswith("_")}) == 3
     assert axes.get_xlim() == (0.1, 1.0)
@@ -92,17 +93,17 @@ def test_frequencies_are_drawn_and_selected_features_named(axes):
     # The counts of five pairs: the last feature has no penalty.
     path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
     found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
-    assert figures.plot_stability(found, axes, threshold=0.8) is axes
+    assert figures.plot_stability(found, axes=axes, threshold=0.8) is axes
     assert read(axes.texts) == ["a", "b"]
     drawn = [list(line.get_ydata()) for line in axes.lines]
     assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
-    assert legend(axes) == [f"threshold 0.8: expected by mistake at most {found.error_bound(0.8):.2g}"]
+    assert legend(axes) == [f"threshold 0.8:\nexpected by mistake at most {found.error_bound(0.8):.2g}"]
     assert axes.get_xlim() == (0, 2)
 
 
 def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios_a_line_each(axes):
     model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
-    assert figures.plot_scores(model, axes) is axes
+    assert figures.plot_scores(model, axes=axes) is axes
     mean, chosen = axes.lines
     np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
     np.testing.assert_array_equal(chosen.get_xdata(), [model.C_, model.C_])
@@ -114,12 +115,12 @@ def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios
     axes.clear()
     # A validation set has no spread.
     model.set_params(cv=None).fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
-    figures.plot_scores(model, axes)
+    figures.plot_scores(model, axes=axes)
     assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
     assert not axes.collections
     axes.clear()
     model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV).fit(X, Y)
-    figures.plot_scores(model, axes)
+    figures.plot_scores(model, axes=axes)
     assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
     assert axes.get_ylabel() == "accuracy"
 
@@ -144,7 +145,7 @@ FOUND = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b
 
 def test_the_bound_falls_below_tol(axes):
     model = fastlin.LogisticRegression(tol=1e-6).fit(X, Y)
-    assert figures.plot_convergence(model, axes) is axes
+    assert figures.plot_convergence(model, axes=axes) is axes
     bound, distance, tol = axes.lines
     assert legend(axes) == ["bound on the distance from the minimum", "distance from the last objective", "tol = 1e-06"]
     assert bound.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]
@@ -160,7 +161,7 @@ def test_the_bound_falls_below_tol(axes):
 
 def test_losses_of_epochs_are_drawn_with_those_of_validation(axes):
     model = fastlin.MLPClassifier((4,), max_iter=3, n_iter_no_change=np.inf, random_state=0).fit(X, Y, X_val=X, y_val=Y)
-    figures.plot_convergence(model, axes)
+    figures.plot_convergence(model, axes=axes)
     training, validation = axes.lines
     np.testing.assert_array_equal(training.get_xydata(), list(enumerate(model.loss_curve_, 1)))
     np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
@@ -183,21 +184,21 @@ def test_what_cannot_be_drawn_is_refused(axes):
     ):
         assert_refused(message, plot, *given, axes=axes)
     message = "feature_names must be one name for each of 4 features, got 2"
-    assert_refused(message, figures.plot_path, path, axes, feature_names=["a", "b"])
+    assert_refused(message, figures.plot_path, path, ["a", "b"], axes=axes)
     assert not axes.lines
 
 
 def test_bars_are_the_largest_coefficients_with_their_names(axes):
     data = load_breast_cancer()
     model = fastlin.LogisticRegression(C=0.1).fit(data.data / data.data.std(axis=0), data.target)
-    figures.plot_coefficients(model, data.feature_names, axes, n_features=3)
+    figures.plot_coefficients(model, data.feature_names, axes=axes, n_features=3)
     order = np.argsort(-np.abs(model.coef_[0]))[:3]
     (bars,) = axes.containers
     np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
     assert read(axes.get_yticklabels()) == [data.feature_names[j] for j in order]
     # The first of them is at the top.
     assert np.argmax([bar.get_y() for bar in bars]) == 0
-    assert axes.get_title() == "the largest coefficients; 27 features more are not zero"
+    assert axes.get_title() == "the largest coefficients; 27 more features are not zero"
     assert axes.get_xlabel() == "coefficient (to the right: for 1)"
 
 
@@ -226,13 +227,55 @@ def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
     assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
     assert axes.get_legend() is None
     axes.clear()
-    figures.plot_coefficients(FOUND, ["one", "two"], axes, n_features=1)
+    figures.plot_coefficients(FOUND, ["one", "two"], axes=axes, n_features=1)
     assert read(axes.get_yticklabels()) == ["two"]
-    assert axes.get_title() == "the clearest coefficients; 1 features more are not zero"
+    assert axes.get_title() == "the clearest coefficients; 1 more feature is not zero"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
     figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=("x", "y")), axes=axes)
     assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
+
+
+def test_where_a_figure_is_drawn_is_given_by_name_alone():
+    functions = [getattr(figures, name) for name in figures.__all__ if name.startswith(("plot_", "show_"))]
+    assert len(functions) == 8
+    for function in functions:
+        parameters = inspect.signature(function).parameters
+        (place,) = parameters.keys() & {"axes", "figure"}
+        assert parameters[place].kind is inspect.Parameter.KEYWORD_ONLY, function.__name__
+    for name in ("CONTENDERS", "DOTS_PER_INCH", "draw"):
+        assert name not in figures.__all__
+        assert not hasattr(figures, name)
+
+
+NAMES = [f"a long name of a feature, number {number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("style", [{}, figures.STYLE])
+def test_titles_and_labels_of_a_single_panel_fit_its_figure(style, n_classes):
+    import matplotlib.pyplot as plt
+
+    rows = Y < n_classes
+    model = fastlin.LogisticRegression().fit(X[rows], Y[rows])
+    path = fastlin.logistic_path(X[rows], Y[rows], Cs=[0.1, 1.0], tol=1e-3)
+    # Without a figure the functions open one.
+    plt.close("all")
+    for plot in (
+        lambda: figures.plot_coefficients(model, NAMES, n_features=1),
+        lambda: figures.plot_coefficients(model, n_features=3),
+        lambda: figures.plot_path(path, NAMES),
+        lambda: figures.plot_convergence(model),
+    ):
+        with plt.rc_context(style):
+            axes = plot()
+        figure = axes.figure
+        figure.draw_without_rendering()
+        # All that is drawn: title, labels, names beside the axes, legend.
+        box = axes.get_tightbbox()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.height
+        plt.close(figure)
 
 
 def panels(figure):

@@ -43,7 +43,8 @@ def draw(study: str, results: Any, folder: Path) -> list[Picture]:
     file = f"{study}.png"
     with mpl.rc_context(STYLE), write_whole(folder / file) as part:
         figure = DRAWINGS[study](results)
-        figure.suptitle(f"{DATA_NAMES[found['data']]}, {texts['title']}")
+        # A figure with one panel is narrower than most titles.
+        figure.suptitle(f"{DATA_NAMES[found['data']]}, {texts['title']}", wrap=True)
         # Each label appears once, in one legend below all panels, where it covers no curve.
         labels = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in figure.axes)
         handles = {label: handle for panel in labels for handle, label in panel}

@@ -1,5 +1,6 @@
 """Draws accuracy against seconds of training, and all peers."""
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ CONTENDERS = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
+# So many letters are about as wide as a panel of the comparison of peers.
+PANEL_LETTERS = 80
 
 
 def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
@@ -76,8 +79,8 @@ def draw_peers(results: Any) -> Any:
         panel.set(
             xscale="log",
             yscale="log",
-            xlabel=f"seconds of a whole fit\n{left_out}",
-            title=f"{problem['samples']:,} × {problem['features']}, {problem['name']}, {intercept} intercept",
+            xlabel=f"seconds of a whole fit\n{fill(left_out, PANEL_LETTERS)}",
+            title=f"{problem['samples']:,} × {problem['features']:,}, {problem['name']}, {intercept} intercept",
         )
         label_powers(panel.xaxis)
     panels[0].set_ylim(bottom=floor / 6)

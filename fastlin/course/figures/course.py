@@ -116,7 +116,7 @@ def draw_l2_sweep(results: Any) -> Any:
         label = f"λ = {name}, best {best[name]:.3f}"
         # The accuracies of an epoch's five validations lie far apart where the penalty is strong.
         # The first epoch, in which accuracy rises steeply, is left out.
-        plot_history(dict(list(history.items())[5:]), label, 5, True, axes, color)
+        plot_history(dict(list(history.items())[5:]), label, 5, axes=axes, color=color)
         # The curves of the weakest penalty and of none coincide.
         axes.lines[-1].set_linestyle("--" if name == "0" else "-")
     axes.set(xlabel=_step(results), ylabel="validation accuracy")

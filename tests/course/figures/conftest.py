@@ -10,3 +10,9 @@ def opened(monkeypatch):
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure) or file.touch())
     return figures
+
+
+def is_within(text, figure):
+    """Return whether a text is within the width of its figure."""
+    box = text.get_window_extent()
+    return 0 <= box.x0 < box.x1 <= figure.bbox.width

@@ -6,12 +6,12 @@ import matplotlib
 import numpy as np
 import pytest
 
-from fastlin import figures
-from fastlin.course import datasets
-from fastlin.course import figures as drawn
+from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.texts import read_texts
+
+from .conftest import is_within
 
 pytestmark = pytest.mark.thorough
 
@@ -42,15 +42,8 @@ def draw(found, opened, tmp_path):
 
 def test_every_drawing_has_its_texts_and_a_study():
     texts = read_texts("figures", "pictures.toml")
-    assert texts.keys() == drawn.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "peers"}
+    assert texts.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "peers"}
     assert all(text.keys() == {"title", "caption", "alt"} for text in texts.values())
-
-
-def find_box(artist, figure):
-    """Return the box of an artist, which is within the width of the figure."""
-    box = artist.get_window_extent()
-    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-    return box
 
 
 @pytest.mark.parametrize("study", DRAWN)
@@ -60,10 +53,11 @@ def test_texts_are_filled_and_nothing_is_cut_off_or_covered(study, draw, found):
     assert title.startswith("scikit-learn's 8 × 8 digits, ")
     assert "{" not in title + picture.caption + picture.alt
     figure.draw_without_rendering()
-    find_box(figure._suptitle, figure)
+    assert is_within(figure._suptitle, figure)
     assert len(figure.legends) == (study in LEGENDS)
     for legend in figure.legends:
-        top = find_box(legend, figure).y1
+        assert is_within(legend, figure)
+        top = legend.get_window_extent().y1
         assert all(axes.get_window_extent().y0 > top for axes in figure.axes)
         labels = [text.get_text() for text in legend.get_texts()]
         assert len(set(labels)) == len(labels)

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastlin import figures
+from fastlin.course import figures
 from fastlin.course.figures import networks
 from fastlin.course.studies.cifar10_deep import DEPTHS, VARIANTS
 from fastlin.course.studies.settings import Results
 from fastlin.training import Checkpoint, Training
+
+from .conftest import is_within
 
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 WHOLE = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
@@ -108,3 +110,5 @@ def test_every_draw_of_every_variant_of_all_depths_is_shown(depths, n_draws, dra
         np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(rows))
         assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
     assert ", ".join(f"{value:.3f}" for value in means["normal, plain"].values()) in picture.alt
+    figure.draw_without_rendering()
+    assert is_within(figure._suptitle, figure)

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastlin import figures
-from fastlin.course import datasets
+from fastlin.course import datasets, figures
 from fastlin.course.studies import cifar10_deep, cifar10_two_layer
 from fastlin.course.studies.cifar10_training import Images, prepare, train
 from fastlin.course.studies.settings import Settings

@@ -11,9 +11,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from benchmarks.data import make_synthetic
-from fastlin import figures
 from fastlin.contenders import CONTENDERS, Problem
-from fastlin.course import datasets
+from fastlin.course import datasets, figures
 from fastlin.course.studies import fair_threads, peers
 from fastlin.course.studies.fair_threads import choose_threads, find_interval, repeat_short, time_fit, use_threads
 from fastlin.course.studies.settings import Settings

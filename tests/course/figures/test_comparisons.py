@@ -1,0 +1,45 @@
+"""The picture of the comparison of libraries, for made-up curves: texts fit a figure of one panel."""
+
+from itertools import pairwise
+
+import pytest
+
+from fastlin.course import figures
+from fastlin.course.figures import CONTENDERS
+from fastlin.course.studies.settings import Results
+
+from .conftest import is_within
+
+
+def make_problem(left_out):
+    points = [{"seconds": 0.01 * 2**number, "excess": 10.0 ** (-2 * number)} for number in range(4)]
+    return {
+        "name": "1,000 classes",
+        "samples": 1_234_567,
+        "features": 1_234_567,
+        "intercept": True,
+        "points": {name: points for name in CONTENDERS if name not in left_out},
+        "left_out": dict.fromkeys(left_out, "on purpose"),
+    }
+
+
+@pytest.mark.parametrize(("n_problems", "n_left_out"), [(1, 8), (1, 0), (2, 8)])
+def test_titles_and_names_of_peers_fit_the_figure(n_problems, n_left_out, opened, tmp_path):
+    left_out = [name for name in CONTENDERS if name != "fastlin"][:n_left_out]
+    parameters = {"data": "table", "floor": 1e-8, "dtype": "float64", "C": 0.0123, "threads": 128, "budget": 123.0}
+    results = Results(parameters, {}, {"problems": [make_problem(left_out)] * n_problems})
+    figures.draw("peers", results, tmp_path)
+    (figure,) = opened
+    figure.draw_without_rendering()
+    assert "threads: 128, a peer on one where that is faster" in figure.get_suptitle()
+    for text in (
+        figure._suptitle,
+        *figure.legends,
+        *(each for axes in figure.axes for each in (axes.title, axes.xaxis.label)),
+    ):
+        assert is_within(text, figure)
+    for axes in figure.axes:
+        assert all(name in axes.get_xlabel().replace("\n", " ") for name in left_out)
+    # The names do not reach into the panel beside them.
+    boxes = [axes.xaxis.label.get_window_extent() for axes in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
