@@ -1,0 +1,222 @@
+"""Ties of permutation tests beside the enumeration of all 2 x 2 tables that permutations can yield."""
+
+from functools import cache
+from itertools import product
+from math import comb, log
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+from fastlin.estimators.many_fits import Task, fit_tasks
+from fastlin.estimators.permuted_scores import number_rows
+
+# The oracle solves by Newton's method until steps are rounding; different scores of its tables are further apart.
+SAME = 1e-9
+N_PERMUTATIONS = 400
+
+
+def make_rows(first, second):
+    """Return a binary column and labels: of two groups each (how many are 1, rows)."""
+    groups = [np.arange(n) < k for k, n in (first, second)]
+    return np.repeat([1.0, 0.0], [first[1], second[1]])[:, None], np.concatenate(groups).astype(np.int64)
+
+
+@cache
+def solve(ones, sizes, C):
+    """Return decisions of x = 0 and x = 1 at the minimum, from the rows of label 1 and all rows of each x."""
+    ones, sizes, l2 = np.array(ones, float), np.array(sizes, float), 1 / C
+    W, b = 0.0, log(ones.sum() / (sizes - ones).sum())
+    for _ in range(200):
+        p = 1 / (1 + np.exp(-np.array([b, b + W])))
+        residuals, curvatures = sizes * p - ones, sizes * p * (1 - p)
+        gradient = np.array([residuals[1] + l2 * W, residuals.sum()])
+        hessian = np.array([[curvatures[1] + l2, curvatures[1]], [curvatures[1], curvatures.sum()]])
+        step = np.linalg.solve(hessian, gradient)
+        # Steps of damped Newton fall below one third far from the minimum (Nesterov 1994).
+        step /= 1 + np.abs(step).max() if np.abs(step).max() > 0.5 else 1
+        W, b = W - step[0], b - step[1]
+    decisions = np.array([b, b + W])
+    return np.where(np.abs(decisions) < SAME, 0.0, decisions)
+
+
+def score_cells(cells, scoring, C):
+    """Return the exact score of cells (n_folds, 2 labels, 2 values of x), which count the test rows."""
+    folds = []
+    for test in cells:
+        train = cells.sum(axis=0) - (0 if scoring == "likelihood_ratio" else test)
+        decisions = solve(tuple(train[1]), tuple(train.sum(axis=0)), C)
+        if scoring == "accuracy":
+            right = np.array([decisions <= 0, decisions > 0])
+        else:
+            right = -np.logaddexp(0, [decisions, -decisions])
+        folds.append((test * right).sum() / test.sum())
+    if scoring != "likelihood_ratio":
+        return np.mean(folds)
+    shares = cells.sum(axis=(0, 2)) / cells.sum()
+    return 2 * cells.sum() * (folds[0] - shares @ np.log(shares))
+
+
+def enumerate_tables(x, y, folds, scoring, C):
+    """Return the score of the data, and those of all tables of permuted rows, with their probabilities."""
+    sizes = np.array([np.bincount(y[fold], minlength=2) for fold in folds])
+    observed = np.array([[np.bincount(x[fold][y[fold] == k], minlength=2) for k in (0, 1)] for fold in folds])
+    scores, weights = [], []
+    for ones in product(*(range(size + 1) for size in sizes.ravel())):
+        if sum(ones) == x.sum():
+            table = np.array(ones).reshape(sizes.shape)
+            scores.append(score_cells(np.stack([sizes - table, table], axis=2), scoring, C))
+            weights.append(np.prod([comb(int(size), one) for size, one in zip(sizes.ravel(), ones, strict=True)]))
+    return score_cells(observed, scoring, C), np.array(scores), np.array(weights) / comb(len(x), int(x.sum()))
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"), [(((8, 11), (3, 11)), 0.086), (((6, 10), (4, 10)), 0.656), (((4, 7), (3, 6)), None)]
+)
+@pytest.mark.parametrize("scoring", ["likelihood_ratio", "accuracy", "neg_log_loss"])
+@pytest.mark.parametrize("C", [1.0, 1e4])
+def test_equal_tables_and_mirror_images_tie(table, expected, scoring, C):
+    X, y = make_rows(*table)
+    for seed, make in enumerate((np.asarray, np.float32, sparse.csr_matrix)):
+        order = np.random.default_rng(seed).permutation(len(y))
+        X, y = X[order], y[order]
+        rows = np.arange(len(y))
+        cv = (
+            None
+            if scoring == "likelihood_ratio"
+            else [(rows[k % 2 != rows % 2], rows[k % 2 == rows % 2]) for k in (0, 1)]
+        )
+        folds = [rows] if cv is None else [test for _, test in cv]
+        observed, scores, weights = enumerate_tables(X[:, 0].astype(int), y, folds, scoring, C)
+        found = fastlin.permutation_test(
+            fastlin.LogisticRegression(C=C),
+            make(X),
+            y,
+            scoring=scoring,
+            cv=cv,
+            n_permutations=N_PERMUTATIONS,
+            random_state=seed,
+        )
+        nearest = scores[np.abs(found.permutation_scores[:, None] - scores).argmin(axis=1)]
+        np.testing.assert_allclose(found.score, observed, rtol=1e-6)
+        np.testing.assert_allclose(found.permutation_scores, nearest, rtol=1e-6, atol=1e-6)
+        ties = np.abs(nearest - observed) <= SAME
+        assert ties.any()
+        np.testing.assert_array_equal(found.permutation_scores == found.score, ties)
+        np.testing.assert_array_equal(found.permutation_scores > found.score, ~ties & (nearest > observed))
+        exact = weights[scores >= observed - SAME].sum()
+        if scoring == "likelihood_ratio" and expected is not None:
+            assert round(exact, 3) == expected
+        # Five standard deviations of the estimate, and the permutation that the p-value counts in addition.
+        deviation = 5 * np.sqrt(exact * (1 - exact) / N_PERMUTATIONS)
+        np.testing.assert_allclose(found.p_value, exact, rtol=0, atol=deviation + 1 / N_PERMUTATIONS)
+
+
+@pytest.mark.parametrize("counts", [((8, 11), (3, 11)), ((2, 6), (3, 6), (5, 6))])
+def test_likelihood_ratios_without_a_penalty_tie_as_those_of_counts(counts):
+    # The model has a parameter for each cell, so the ratio is twice the sum of O log(O / E) over the cells (G-test).
+    # The table with exchanged values of x has the same ratio.
+    sizes, ones = np.array([n for _, n in counts]), np.array([k for k, _ in counts])
+    x = np.concatenate([np.arange(n) < k for k, n in counts]).astype(float)
+    y = np.repeat(np.arange(len(counts)), sizes)
+    tables = [table for table in product(*(range(n + 1) for n in sizes)) if sum(table) == ones.sum()]
+
+    def measure(table):
+        cells = np.array([table, sizes - np.array(table)], dtype=float)
+        expected = np.outer(cells.sum(axis=1), sizes) / sizes.sum()
+        return 2 * np.sum(cells * np.log(np.where(cells > 0, cells, 1) / expected))
+
+    scores, observed = np.array([measure(table) for table in tables]), measure(ones)
+    model = fastlin.LogisticRegression(C=np.inf)
+    options = {"scoring": "likelihood_ratio", "n_permutations": 150, "random_state": 0}
+    found = fastlin.permutation_test(model, x[:, None], y, **options)
+    nearest = scores[np.abs(found.permutation_scores[:, None] - scores).argmin(axis=1)]
+    ties = np.abs(nearest - observed) <= SAME
+    assert 0 < ties.sum() < 150
+    np.testing.assert_allclose(found.score, observed, rtol=1e-9)
+    np.testing.assert_array_equal(found.permutation_scores == found.score, ties)
+    np.testing.assert_array_equal(found.permutation_scores > found.score, ~ties & (nearest > observed))
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
+def test_data_that_are_equal_up_to_their_order_have_equal_scores_by_any_estimator(scoring):
+    # Of six rows with different numbers, 20 choices of the rows of label 1 are all there is.
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(6, 40)), np.array([0, 1, 0, 1, 0, 1])
+    folds = [(np.arange(6), np.arange(6))]
+    options = {"cv": folds, "n_permutations": 40, "scoring": scoring, "random_state": 0}
+    found = fastlin.permutation_test(ScikitLearnLogisticRegression(), X, y, **options)
+    assert len(set(found.permutation_scores)) <= 20
+    if scoring == "neg_log_loss":
+        assert (found.permutation_scores == found.score).any()
+
+
+def test_the_scores_of_fits_do_not_depend_on_how_many_there_are():
+    # Products with 130 columns, or with entries of sparse rows, are summed by tiles of several fits.
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(150, 130))
+    y = (X[:, 0] + generator.logistic(size=150) > 0).astype(int)
+    for make in (np.asarray, sparse.csr_matrix):
+        few, many = (
+            fastlin.permutation_test(
+                fastlin.LogisticRegression(), make(X), y, scoring="likelihood_ratio", n_permutations=n, random_state=0
+            )
+            for n in (3, 12)
+        )
+        assert few.score == many.score
+        np.testing.assert_array_equal(few.permutation_scores, many.permutation_scores[:3])
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_fits_of_equal_data_are_equal_in_every_slot(l1_ratio):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(57, 3))
+    y = (X[:, 0] + generator.logistic(size=57) > 0).astype(np.uint8)
+    found = set()
+    for slots in ([0], [0, 5, 8], [0, 13, 127, 128, 140]):
+        labels = [generator.permutation(y) for _ in range(slots[-1] + 1)]
+        for slot in slots:
+            labels[slot] = y
+        model = fastlin.LogisticRegression(l1_ratio=l1_ratio)
+        fits = fit_tasks(model, X, lambda k, labels=labels: Task(labels[k]), len(labels))
+        found |= {(fits.coefs[slot].tobytes(), fits.certificates[slot]) for slot in slots}
+    assert len(found) == 1
+
+
+def test_a_decision_value_of_zero_is_no_matter_of_rounding():
+    # Half of the rows of both groups have label 1: the minimum is at zero, where the first class is predicted.
+    X, y = make_rows((5, 10), (5, 10))
+    generator = np.random.default_rng(0)
+    rows = np.arange(20)
+    for make in (np.asarray, np.float32, sparse.csr_matrix):
+        order = generator.permutation(20)
+        options = {"cv": [(rows, rows[y[order] == 1])], "n_permutations": 0}
+        assert fastlin.permutation_test(fastlin.LogisticRegression(), make(X[order]), y[order], **options).score == 0
+
+
+def test_class_weight_takes_the_names_of_classes():
+    X, y = make_rows((8, 11), (3, 11))
+    model = fastlin.LogisticRegression(class_weight={"no": 1.0, "yes": 3.0})
+    options = {"scoring": "neg_log_loss", "n_permutations": 2, "cv": 2}
+    found = fastlin.permutation_test(model, X, np.where(y, "yes", "no"), **options)
+    expected = fastlin.permutation_test(model.set_params(class_weight={0: 1.0, 1: 3.0}), X, y, **options)
+    assert found.score == expected.score
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (np.array([[0.0, 1], [-0.0, 1], [1, 0], [0, 1]]), [0, 0, 2, 0]),
+        (
+            sparse.coo_array(([1.0, 2, 0, 3, 1, 2], ([0, 0, 1, 1, 2, 2], [0, 1, 0, 0, 0, 1])), shape=(4, 2)),
+            [0, 1, 0, 3],
+        ),
+        (np.array([["a", 1], ["b", 1], ["a", 1.0]], object), [0, 1, 0]),
+        (np.array([{1}, {1}], object), [0, 1]),
+        (["a b", "b", "a b"], [0, 1, 0]),
+    ],
+)
+def test_equal_rows_have_one_number(X, expected):
+    np.testing.assert_array_equal(number_rows(X), expected)

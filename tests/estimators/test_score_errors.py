@@ -1,0 +1,77 @@
+"""Bounds on the errors of scores beside fits that end far closer to the minimum."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import fastlin
+from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_excess, find_distance
+from fastlin.matrices import as_matrix
+from fastlin.objective.rounding import gamma
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(80, 3)) * [1.0, 30.0, 0.1] + [5.0, 0.0, 0.0]
+Y = (X[:, 0] - 5 + GENERATOR.logistic(size=80) > 0).astype(int)
+TRAIN, TEST = np.arange(60), np.arange(40, 80)
+
+
+def compute_objective(model, C):
+    """Return J of a model of the training rows with an L2 penalty."""
+    margins = np.where(Y[TRAIN], 1, -1) * (X[TRAIN] @ model.coef_[0] + model.intercept_[0])
+    return np.mean(np.logaddexp(0, -margins)) + 0.5 / (C * len(TRAIN)) * np.sum(model.coef_**2)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("C", [0.01, 1.0, 1e4, np.inf])
+def test_no_score_is_further_from_that_at_the_minimum(C, fit_intercept):
+    options = {"C": C, "fit_intercept": fit_intercept}
+    best = fastlin.LogisticRegression(tol=1e-14, **options).fit(X[TRAIN], Y[TRAIN])
+    rows = FittedRows(as_matrix(X), np.ones(3), fit_intercept)
+    n_checked, weights = 0, np.isin(np.arange(80), TRAIN).astype(float)
+    for size in np.logspace(-8, -1, 8):
+        # A point at a distance from the minimum, and how far J is above it.
+        model = fastlin.LogisticRegression(**options).fit(X[TRAIN], Y[TRAIN])
+        step = size * GENERATOR.normal(size=4) / [1, 30, 0.1, 1]
+        model.coef_, model.intercept_ = best.coef_ + step[:3], best.intercept_ + step[3] * fit_intercept
+        excess = compute_objective(model, C) - compute_objective(best, C) + best.certificate_ + 1e-15
+        fit = BinaryFit(model.coef_[0], excess, 0.0 if C == np.inf else 1 / (C * len(TRAIN)), weights)
+        decisions, exact = model.decision_function(X), best.decision_function(X)
+        metric = rows.find_metric(fit, decisions, TEST)
+        crude = rows.bound_decisions(fit, decisions)
+        assert metric is not None or excess > 1e-3
+        held_out, ideal = HeldOut(decisions[TEST], Y[TEST], 0.0), HeldOut(exact[TEST], Y[TEST], 0.0)
+        score = ideal.score_log_loss(np.zeros(40), 0.0)[0]
+        own_loss = abs(
+            np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * decisions)[TRAIN])
+            - np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * exact)[TRAIN])
+        )
+        assert own_loss <= rows.bound_own_loss(fit)
+        errors_given = [np.full(40, crude)] if metric is None else [np.full(40, crude), metric.bound_decisions()]
+        for k, errors in enumerate(errors_given):
+            assert (np.abs(decisions - exact)[TEST] <= errors).all()
+            first_order = metric.bound_mean(held_out.residuals) if k else None
+            found, error = held_out.score_log_loss(errors, first_order)
+            assert abs(found - score) <= error
+            accuracy, error = held_out.score_accuracy(errors, False)
+            assert abs(accuracy - ideal.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
+            n_checked += 1
+        if metric is not None:
+            # The true distance in the norm of the Hessian is near sqrt(2 excess).
+            assert metric.distance <= 2 * np.sqrt(excess)
+            assert metric.bound_decisions().max() <= crude
+    assert n_checked >= 7
+
+
+def test_the_fall_of_a_curvature_is_what_the_distance_allows_for():
+    # One row with decision value z, at the minimum of its loss plus a linear term: the curvature falls by at most e^-z.
+    for z in np.linspace(-3, 3, 13):
+        for step in (-1.0, -0.3, 0.3, 1.0):
+            excess = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step
+            curvature = expit(z + step) * expit(-z - step)
+            assert abs(step) * np.sqrt(curvature) <= find_distance(excess, 1 / curvature)
+
+
+def test_without_a_certificate_the_stopping_criterion_or_zero_bounds_the_excess():
+    assert bound_excess(1e-9, 0.5, 1e-4, False) == 1e-9
+    assert bound_excess(np.inf, 0.5, 1e-4, True) == 5e-5
+    assert bound_excess(np.inf, 0.5, 1e-4, False) == 0.5
