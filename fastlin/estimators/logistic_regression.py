@@ -423,8 +423,8 @@ class LogisticRegression(PenalisedClassifier):
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
         With ``solver="auto"`` the fit stops when J is proven to lie within tol * min(J_0 - J, J) of its minimum. J_0
-        is the objective of the intercepts alone, so J_0 - J is the gain by the features. The fit of a small table,
-        whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Without a proof
+        is the minimum for intercepts and offsets alone, so J_0 - J is the improvement over the null model. The fit of a
+        small table, whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Without a proof
         (``C=np.inf``), half the square of the Newton decrement estimates the distance. With any other solver the fit
         stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
         within tol. Thirty times tol, but no more than 3e-3, is enough if no entry exceeds tol for five iterations in a

@@ -23,13 +23,12 @@ from numpy.typing import DTypeLike
 from fastlin.inference.hessian import Factor, find_hessian_of_loss
 from fastlin.inference.optimum import make_room
 from fastlin.matrices.matrix import Passes
+from fastlin.objective.null_model import fit_null_model
 from fastlin.objective.objective import Objective
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Likelihoods and covariances of rows whose weights sum to a number from 1 / HEAVIEST to HEAVIEST are finite.
 HEAVIEST = 1e100
-# The intercepts of the model without features end where the slope of the mean loss is below this.
-LEAST_SLOPE = 1e-8
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
@@ -45,32 +44,8 @@ def sum_weights(objective: Objective, unit: float) -> float:
 
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     """Return the log-likelihood of intercepts alone, whether the model has them or not."""
-    rows, weights = objective.rows, objective.class_weights
-    if rows.offset_range is None:
-        return total_weight * float(np.sum(weights * np.log(weights)))
-    from scipy import optimize
-
-    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
-    # Those of the rows may hold a copy of the columns without an intercept, which a descent has left.
-    passes = rows.matrix.passes(rows.passes.samples, objective.coordinates.scaling, rows.n_rows_coef)
-
-    def evaluate(intercepts):
-        parameters[:, -1] = intercepts
-        # The sums themselves, since an objective without an intercept leaves its part out.
-        loss = passes.evaluate(parameters, None, gradient)
-        return loss / rows.total_weight, gradient[:, -1] / rows.total_weight
-
-    def find_curvature(intercepts):
-        parameters[:, -1] = intercepts
-        gram = rows.sum_probability_products(parameters, np.float64)
-        return np.diag(gram[:-1, -1]) - gram[:-1, :-1]
-
-    # The maximum without offsets, and where they are all the same. Else it lies among them.
-    near, radius = np.log(weights) - rows.offset_range.mean, 1 + float(rows.offset_range.spread)
-    options = {"gtol": LEAST_SLOPE / radius, "initial_trust_radius": radius, "max_trust_radius": 2 * radius}
-    start = near if len(parameters) > 1 else near[1:] - near[:1]
-    found = optimize.minimize(evaluate, start, jac=True, hess=find_curvature, method="trust-ncg", options=options)
-    return -total_weight * found.fun
+    rows = objective.rows
+    return -total_weight * fit_null_model(rows.own_samples(), rows.class_weights, rows.offset_range).value
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,15 @@ does not depend on the others of its lot.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.operands import NO_ROWS
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
+from fastlin.objective.null_model import NullModel, fit_null_model
 from fastlin.objective.rounding import Roundings, RowErrors, gamma
-from fastlin.objective.rows import make_samples
+from fastlin.objective.rows import OffsetRange, make_samples
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -80,8 +81,13 @@ class SharedRows:
         (n, d), K = matrix.shape, self.n_rows_coef
         self.n_together, self.n_rows, self.size = self.n_together or count_together(n, d, K), n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
-        self.offsets = None if offsets is None else samples.offsets[:, 0]
         self.offset_size = float(np.abs(samples.offsets).max(initial=0.0))
+        self._offset_range: OffsetRange | None = None
+        if offsets is not None:
+            self.offsets = samples.offsets
+            found = OffsetRange.of(samples.offsets, samples.weights, float(n))
+            # Weights of a problem may lie on the largest offsets.
+            self._offset_range = found._replace(root_mean_square=self.offset_size)
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.n_together * K)
         self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
@@ -98,25 +104,11 @@ class SharedRows:
         roots = coordinates.scale * np.sqrt(factors)
         self.blur_norm = float(np.sqrt(np.sum((self.gradient_blur / roots) ** 2)))
 
-    def start(self, labels: IntArray, weights: FloatArray | None, shares: FloatArray) -> tuple[Any, float]:
-        """Return the intercepts to start from without features, zero where there are none, and J there.
-
-        shares (n_classes,) are the parts of the classes in the weight, all above zero.
-        """
-        offsets, logs = self.offsets, np.log(shares)
-        best = logs - logs.mean() if self.n_rows_coef > 1 else float(logs[1] - logs[0])
-        if offsets is None:
-            return (best, -float(np.sum(shares * logs))) if self.fit_intercept else (0.0, float(np.log(len(shares))))
-        parts = np.full(self.n_rows, 1 / self.n_rows) if weights is None else weights / weights.sum()
-        # As `Objective.start` takes the mean of the offsets from the intercept, or not.
-        found = []
-        for intercept in [best - np.einsum("i,i->", parts, offsets), best] if self.fit_intercept else [0.0]:
-            scores = np.where(labels, -intercept - offsets, intercept + offsets)
-            # NumPy's logaddexp takes three times as long.
-            losses = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0)
-            found.append((float(np.einsum("i,i->", parts, losses)), float(intercept)))
-        value, intercept = min(found)
-        return intercept, value
+    def fit_null_model(self, labels: IntArray, weights: FloatArray | None, class_weights: FloatArray) -> NullModel:
+        """Return the null model of a problem; class_weights (n_classes,) sum to one."""
+        offsets = NO_DOUBLE if self.offsets is None else self.offsets
+        samples = Samples(NO_ROWS, labels, np.empty(0) if weights is None else weights, offsets)
+        return fit_null_model(samples, class_weights, self._offset_range, self.fit_intercept)
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,)."""
@@ -148,7 +140,7 @@ class Lot:
         self._labels = np.empty((n_places, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_places if is_weighted else 0, rows.n_rows))
         self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_places))
-        # J of the intercepts of `SharedRows.start` alone; without an intercept that of zeros.
+        # A lower bound of J of the null model.
         self.without_features = np.ones(n_places)
 
     def __len__(self) -> int:
@@ -169,9 +161,10 @@ class Lot:
             share = (np.count_nonzero(labels) if weights is None else float((weights * labels).sum())) / total
             shares = np.array([1 - share, share])
         self.total_weights[place], self.smallest_weights[place] = total, smallest
-        intercepts, self.without_features[place] = self.rows.start(labels, weights, shares)
+        null_model = self.rows.fit_null_model(labels, weights, shares)
+        self.without_features[place] = null_model.lower_bound
         parameters = np.zeros((K, self.rows.size // K))
-        parameters[:, -1] = intercepts
+        parameters[:, -1] = null_model.intercepts
         return parameters.ravel() if start is None else start
 
     def keep(self, places: IntArray) -> None:

@@ -20,7 +20,6 @@ penalised by their size and have no bounds sum to zero over the classes. With l2
 from __future__ import annotations
 
 from functools import cached_property
-from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
 from fastlin.objective.coordinates import Coordinates
+from fastlin.objective.null_model import NullModel, find_null_model
 from fastlin.objective.penalty import Penalty
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows
@@ -35,9 +35,6 @@ from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-
-# Where the mean of the offsets is no larger, a start that takes it from the intercepts is near the other.
-CLEAR_MEAN = 1.0
 
 
 def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
@@ -68,8 +65,6 @@ class Objective:
         self.n_rows_coef: int = rows.n_rows_coef
         # (K, d + 1), of parameters and gradients.
         self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
-        # Whether the scores at `start` are the intercepts alone.
-        self.has_plain_start = rows.offset_range is None and (penalty.box is None or not penalty.box.smallest.any())
         is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
         self.fast_precision: FloatType = np.float32 if is_fast else np.float64
         # The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array.
@@ -133,35 +128,23 @@ class Objective:
         sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
         return Point(self, parameters, precision, room, loss, gradient, *sums)
 
+    @cached_property
+    def null_model(self) -> NullModel:
+        """The best model whose coefficients are zero, or at the bound next to zero; its values include the penalty."""
+        parameters = self.penalty.clip(np.zeros(self.shape))
+        found, size = find_null_model(self.rows, parameters), self.penalty.size(parameters)
+        size += 0.5 * float(np.sum(self.penalty.curvatures * np.square(parameters)))
+        return found._replace(value=found.value + size, lower_bound=found.lower_bound + size)
+
     def start(self) -> FloatArray:
-        """Return the parameters whose scores are the logarithms of the class weights: the best without features.
-
-        With offsets that holds for the mean scores. Coefficients that may not be zero are at the bound next to it.
-        """
-        return self._start_less(0.0) if self.has_plain_start else self._start_point.parameters.copy()
-
-    def _start_less(self, shift):
-        parameters = np.zeros(self.shape)
-        if self.fit_intercept and self.rows.least_share > 0:
-            intercept = np.log(self.class_weights) - shift
-            parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
-        return self.penalty.clip(parameters)
+        """Return the parameters of the null model."""
+        parameters = self.penalty.clip(np.zeros(self.shape))
+        parameters[:, -1] = self.null_model.intercepts
+        return parameters
 
     def value_at_start(self) -> float:
-        """Return J at `start`; a plain start needs no pass: J is the entropy of the class weights."""
-        if not self.has_plain_start:
-            return self._start_point.value
-        shares = self.class_weights
-        if self.fit_intercept and self.rows.least_share > 0:
-            return -float(np.add.reduce(shares * np.log(shares)))
-        return log(len(shares))
-
-    @cached_property
-    def _start_point(self):
-        shifts, offsets = [np.zeros(1)], self.rows.offset_range
-        if offsets is not None:
-            shifts = [offsets.mean, np.zeros(1)] if np.abs(offsets.mean).max() > CLEAR_MEAN else [offsets.mean]
-        return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
+        """Return J at `start`."""
+        return self.null_model.value
 
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.

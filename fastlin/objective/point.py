@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.machine.cholesky import factorize_block, solve_block
-from fastlin.kernels.machine.threads import run_blocks
 from fastlin.objective import duality, rounding
+from fastlin.objective.null_model import find_newton_step
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -157,17 +156,7 @@ class Point:
         matrix, precision = np.diag(gram[:-1, -1]) - gram[:-1, :-1], objective.fast_precision
         if not np.diagonal(matrix).min() > 0:
             return None
-        lengths, step = np.sqrt(np.diagonal(matrix)), self.gradient[:, -1:].T.copy()
-        matrix /= np.outer(lengths, lengths)
-        if K > 1:
-            # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding.
-            step -= step.mean()
-            matrix += np.outer(lengths, lengths) / np.sum(lengths**2)
-        step /= lengths
-        factor = np.empty((1, K * (K + 1) // 2), precision)
-        run_blocks(factorize_block, 1, matrix[None].astype(precision), float(np.finfo(precision).eps), factor)
-        run_blocks(solve_block, 1, factor, step)
-        step /= lengths
+        step = find_newton_step(matrix, self.gradient[:, -1], precision)
         settled = self.parameters.copy()
-        settled[:, -1] -= step[0] - step.mean() if K > 1 else step[0]
+        settled[:, -1] -= step
         return settled

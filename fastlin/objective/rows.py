@@ -18,6 +18,7 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.null_model import NullModel
     from fastlin.objective.point import Point
 
 # Rows whose labels are counted together: NumPy makes a copy of them in eight bytes each.
@@ -97,7 +98,7 @@ class Rows:
         scaling = coordinates.scaling
         self.passes = passes = matrix.passes(samples, scaling, self.n_rows_coef)
         self.n_rows = len(self.numbers) or matrix.shape[0]
-        own = samples.take(self.numbers) if len(self.numbers) else samples
+        own = self.own_samples()
         self.total_weight = float(own.weights.sum()) if len(own.weights) else float(self.n_rows)
         self.has_targets = len(own.targets) > 0
         if self.has_targets:
@@ -116,6 +117,13 @@ class Rows:
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
+        # What `find_null_model` has found last, by the coefficients.
+        self.null_models: dict[bytes, NullModel] = {}
+
+    def own_samples(self) -> Samples:
+        """Return the samples of these rows alone."""
+        samples = self.passes.samples
+        return samples.take(samples.rows) if len(samples.rows) else samples
 
     def curved_at(self, point: Point) -> FloatArray:
         """Return the source of Hessians at a Point: its probabilities (K, n_rows), or elsewhere its parameters."""

@@ -49,7 +49,7 @@ def minimize(
     If "auto" is_compared, a J below a hundredth of J without features counts as that hundredth.
     """
     rule: Literal["excess", "gradient"] = "excess" if solver == "auto" else "gradient"
-    smallest_value = INNER_ACCURACY**2 * objective.value_at_start() if is_compared and solver == "auto" else 0.0
+    smallest_value = INNER_ACCURACY**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, smallest_value)
     fit = Fit(objective, stopping, objective.make_room(), solver, nearby, starts)
     if max_iter == 0:

@@ -55,8 +55,8 @@ class Stopping:
     a row, J fell by no more than `asked` in them, and J is not far above the minimum.
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each one with its number, the
-    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `without_features` is
-    J of the intercepts' model, or of the coefficients next to zero, and rounding may be the part `floor` of the gap.
+    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `without_features`
+    is a lower bound of J of the null model, and rounding may be the part `floor` of the gap.
     """
 
     objective: Objective
@@ -77,7 +77,7 @@ class Stopping:
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
         self.smallest_value = equal if is_single else self.smallest_value
-        self.without_features = np.inf if is_single else objective.value_at_start()
+        self.without_features = np.inf if is_single else objective.null_model.lower_bound
         # Where the penalty is not smooth, gaps are differences of values.
         self.floor, penalty = 2 * SUM_ROUNDING * self.without_features, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import reference
 from conftest import as_bfloat16, assert_refused, make_problem
 from linear_models import assert_same_model, fit, make_cv
 from scipy import sparse
@@ -61,6 +62,79 @@ def test_predictions_add_the_offset_that_they_are_given():
         np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
         for each, expected in zip((X, y, weights, offset), before, strict=True):
             np.testing.assert_array_equal(each, expected)
+
+
+def draw_weak_rows(seed, n_classes):
+    """Return X, labels, weights and skewed offsets whose features explain little of the labels."""
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(300, 8)) * 10.0 ** generator.uniform(-3, -1)
+    y = generator.integers(0, n_classes, 300)
+    shape = 300 if n_classes == 2 else (300, n_classes)
+    offset = np.where(generator.random(shape) < 0.1, 8.0, -1.0) * generator.uniform(0.5, 2)
+    return X, y, generator.integers(1, 4, 300).astype(float), offset
+
+
+def find_least(X, y, weights, offset, l2, l1=0.0, grouped=False):
+    """Return the least J and that of intercepts alone, by the reference."""
+    n_classes, given = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
+    null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **given)[0]
+    if l1 == 0:
+        return reference.minimum(X, y, n_classes, l2, **given)[0], null
+    penalty = {"l2": l2, "l1": l1, "factors": np.ones(X.shape[1]), "group_by_class": grouped, "fit_intercept": True}
+    return reference.sparse_minimum(X, y, n_classes, **penalty, **given)[0], null
+
+
+def assert_within_tol(J, certificate, least, null, tol=1e-4):
+    """Fail unless a fit is as near to the minimum as tol promises, and has proven it."""
+    # Bounds of rounding are some thousand units of it.
+    rounding = 1e-11 * null
+    assert J - least <= tol * (null - least) + rounding
+    assert certificate <= tol * (null - least) + rounding
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_tol_is_relative_to_what_weak_features_gain_over_the_best_intercepts(n_classes):
+    for seed, (l1_ratio, grouped) in enumerate(2 * [(0.0, False), (1.0, False), (0.5, False), (1.0, True)]):
+        X, y, weights, offset = draw_weak_rows(seed, n_classes)
+        C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
+        model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_by_class=grouped).fit(X, y, weights, offset=offset)
+        l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
+        given = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_by_class": grouped}
+        J = reference.objective(X, y, model.coef_, model.intercept_, l2, **given)
+        assert model.converged_
+        assert_within_tol(J, model.certificate_, *find_least(X, y, weights, offset, l2, l1, grouped))
+
+
+def test_tol_is_relative_to_the_best_intercepts_where_a_class_has_no_weight():
+    for seed in range(4):
+        X, y, weights, offset = draw_weak_rows(seed, 3)
+        weights[y == 0] = 0
+        offset = offset if seed % 2 else np.zeros_like(offset)
+        model = LogisticRegression(C=10.0).fit(X, y, weights, offset=offset if seed % 2 else None)
+        l2 = 0.1 / weights.sum()
+        J = reference.objective(X, y, model.coef_, model.intercept_, l2, weights=weights, offsets=offset)
+        # The others have opposite coefficients, each half of those of two classes.
+        own = y > 0
+        least, null = find_least(X[own], y[own] - 1, weights[own], offset[own, 2] - offset[own, 1], l2 / 2)
+        assert model.converged_
+        assert_within_tol(J, model.certificate_, least, null)
+
+
+def test_tol_means_the_same_in_paths_and_folds():
+    for l1_ratio in (0.0, 1.0):
+        X, y, weights, offset = draw_weak_rows(int(l1_ratio), 2)
+        Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
+        path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
+        # With L1 the folds are fitted at once.
+        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(each, np.arange(9)) for each in rows], scoring="accuracy")
+        search.fit(X, y, weights, offset=offset)
+        for c, C in enumerate(Cs):
+            for own, J, certificate in [
+                (slice(None), path.objectives[c], path.certificates[c]),
+                *((own, search.objectives_[f, 0, c], search.certificates_[f, 0, c]) for f, own in enumerate(rows)),
+            ]:
+                l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights[own].sum())
+                assert_within_tol(J, certificate, *find_least(X[own], y[own], weights[own], offset[own], l2, l1))
 
 
 def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
@@ -195,6 +269,11 @@ def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
     copied, labels, shares, offsets = copy_rows(X, soft, weights, offset)
     expected = fit(sparse.csr_array(copied), labels, shares, offset=offsets, class_weight=class_weight, C=0.1)
     found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    # The intercept of a class without weight falls without end.
+    for model in (found, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
+        assert model.intercept_[0] < -15
+        model.intercept_[0] = -15
+        model.intercept_[1:] -= model.intercept_[1:].mean()
     assert_same_model(found, expected)
     np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
 

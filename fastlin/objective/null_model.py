@@ -1,0 +1,274 @@
+"""The null model: the intercepts that minimize the mean loss without features, and a lower bound of that minimum.
+
+Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, damped
+Newton steps find them; each takes a pass over offsets and labels, and none over X. Along a step that changes the scores
+of any two classes by amounts that differ by at most r, the second derivative of the loss grows at most by the factor
+e^r. So log(1 + r) / r of the step lowers the loss, from any start (Sun and Tran-Dinh 2019). The bound is derived in
+docs/derivations.md, section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log1p
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.threads import run_blocks
+from fastlin.matrices.dense import DenseMatrix
+from fastlin.objective.rounding import ROW_ROUNDINGS, UNIT_ROUNDOFF, RowErrors, gamma, norm
+from fastlin.objective.rows import OffsetRange, count_rows_coef
+from fastlin.objective.self_concordance import bound_rows
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.rows import Rows
+
+# Most fits take fewer than ten steps. Where none suffice, the bound is lower than it could be.
+MAX_STEPS = 100
+# Steps grow beyond the safe length while the slope at their end is at most this part of the descent at their start.
+MAX_RISE = 0.1
+# Derivatives that are less than this part of a bound on their rounding are nearly all rounding.
+NEGLIGIBLE = 1 / 16
+# After a step that moves no score by more, the class sums are those of the labels, as far as rounding permits.
+LAST_STEP = 1e-8
+# Scores that are computed together, because they stay in the second-level cache.
+SCORES_TOGETHER = 1 << 16
+# A smaller curvature counts as this, so that steps stay finite.
+SMALLEST_CURVATURE = 1e-300
+# At least the roundings of a pairwise sum of so many numbers.
+SUM_ROUNDINGS = 64
+
+# From intercepts (K,) to the derivatives of the mean loss by them, (K,) and (K, K). The first are the mean
+# probabilities of the classes less the class weights. K is one for two classes.
+Differentiate: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+
+class NullModel(NamedTuple):
+    """A model whose only parameters are intercepts; the best one if each class has some weight."""
+
+    intercepts: FloatArray  # (K,); zeros where a class has no weight, because no finite intercepts are the best
+    value: float  # the mean loss
+    lower_bound: float  # of the mean loss for any intercepts
+
+
+def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
+    """Return the null model of rows whose coefficients stay at those of parameters (K, d + 1), mostly zeros."""
+    key = parameters[:, :-1].tobytes()
+    if key not in rows.null_models:
+        if parameters[:, :-1].any():
+            found = _fit_by_passes(rows, parameters)
+        else:
+            found = fit_null_model(rows.own_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept)
+        rows.null_models = {key: found}
+    return rows.null_models[key]
+
+
+def fit_null_model(
+    samples: Samples, class_weights: FloatArray, offset_range: OffsetRange | None, fit_intercept: bool = True
+) -> NullModel:
+    """Return the null model of all rows of samples; class_weights (n_classes,) are the fractions of their weight."""
+    zeros = np.zeros(count_rows_coef(len(class_weights)))
+    if offset_range is not None:
+        rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
+        return _fit(rows, class_weights, offset_range, fit_intercept)
+    equal = float(np.log(len(class_weights)))
+    if not fit_intercept:
+        return NullModel(zeros, equal, equal)
+    shares = class_weights[class_weights > 0]
+    least = -float(np.add.reduce(shares * np.log(shares)))
+    if len(shares) < len(class_weights):
+        return NullModel(zeros, equal, least)
+    return NullModel(_to_intercepts(np.log(class_weights)), least, least)
+
+
+def _fit_by_passes(rows, parameters):
+    """Return the null model of rows at coefficients that are not zero: each step takes two passes over X."""
+    reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
+    of_features = float(np.sort(reach)[-2:].sum())
+    given = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
+    offset_range = given._replace(spread=given.spread + of_features)
+    return _fit(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
+
+
+def _to_intercepts(logs):
+    """Return the intercepts (K,) of probabilities with these logarithms (n_classes,)."""
+    return logs[1:] - logs[:1] if len(logs) == 2 else logs - logs.mean()
+
+
+def _fit(rows, class_weights, offset_range, fit_intercept):
+    """Return the null model of _OffsetRows or _FeatureRows."""
+    zeros = np.zeros(count_rows_coef(len(class_weights)))
+    if not fit_intercept:
+        value, error = rows.average_losses(zeros)
+        return NullModel(zeros, value, max(0.0, value - error))
+    # A class without weight ends where nothing of its probability is left.
+    near = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
+    intercepts, excess = _minimize(rows.differentiate, near, NEGLIGIBLE * rows.sum_error)
+    value, error = rows.average_losses(intercepts)
+    gap = _bound_gap(intercepts, excess, rows.sum_error, class_weights, offset_range)
+    least = max(0.0, value - error - gap)
+    if class_weights.min() > 0:
+        return NullModel(intercepts, value, least)
+    return NullModel(zeros, rows.average_losses(zeros)[0], least)
+
+
+class _OffsetRows:
+    """Rows whose scores are their offsets and the intercepts: sums over them, divided by their weight."""
+
+    def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
+        self._samples, self._shares = samples, class_weights[-samples.offsets.shape[1] :]
+        self._weights, self._offset_size = samples.weigh(), offset_size
+        self._total_weight = float(np.add.reduce(self._weights))
+        n, K = samples.offsets.shape
+        self._rows_together = max(1, SCORES_TOGETHER // K)
+        n_parts = -(-n // self._rows_together)
+        # Relative to the sum.
+        self.sum_error = gamma(SUM_ROUNDINGS + ROW_ROUNDINGS + K + n_parts)
+
+    def _parts(self, intercepts):
+        """Yield the weights of some rows, their scores by classes (K, m), and a slice that says which rows."""
+        offsets, weights, m = self._samples.offsets, self._weights, self._rows_together
+        for first in range(0, len(offsets), m):
+            part = slice(first, first + m)
+            yield weights[part], np.ascontiguousarray(offsets[part].T) + intercepts[:, None], part
+
+    def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `Differentiate`."""
+        K = len(intercepts)
+        totals, products = np.zeros(K), np.zeros((K, K))
+        for weights, scores, _ in self._parts(intercepts):
+            if K == 1:
+                small = np.exp(-np.abs(scores))
+                large = 1 / (1 + small)
+                small *= large
+                totals += np.add.reduce(np.where(scores > 0, large, small) * weights, axis=1)
+                products += np.add.reduce(small * large * weights, axis=1)
+                continue
+            scores -= scores.max(axis=0)
+            np.exp(scores, out=scores)
+            scores /= np.add.reduce(scores)
+            totals += np.add.reduce(scores * weights, axis=1)
+            products += DenseMatrix(scores.T).gram(weights, np.float64)[:-1, :-1]
+        hessian = products if K == 1 else _complete(products)
+        return totals / self._total_weight - self._shares, hessian / self._total_weight
+
+    def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
+        """Return the mean loss, and by how much rounding can have changed it."""
+        total = 0.0
+        samples, K = self._samples, len(intercepts)
+        for weights, scores, part in self._parts(intercepts):
+            if K == 1:
+                rest = np.log1p(np.exp(-np.abs(scores)))[0]
+                wrong = np.maximum(np.concatenate([scores, -scores]), 0.0)
+            else:
+                wrong = scores.max(axis=0) - scores
+                rest = np.log(np.add.reduce(np.exp(-wrong)))
+            if len(samples.targets):
+                targets = samples.targets[part].T
+                targets = np.concatenate([1 - targets, targets]) if K == 1 else targets
+                rest = rest + np.add.reduce(targets * wrong)
+            else:
+                rest = rest + np.take_along_axis(wrong, samples.labels[part][None].astype(np.int64), axis=0)[0]
+            total += float(np.add.reduce(rest * weights))
+        value = total / self._total_weight
+        # A score that is rounded moves the loss by no more than twice its error.
+        of_scores = 2 * gamma(2) * (self._offset_size + float(np.abs(intercepts).max()))
+        return value, self.sum_error * value + of_scores
+
+
+class _FeatureRows:
+    """Rows whose features have coefficients that stay: sums over them by passes over X, divided by their weight."""
+
+    def __init__(self, rows: Rows, parameters: FloatArray) -> None:
+        self._rows, self._parameters, self._total = rows, parameters.copy(), np.empty(parameters.shape)
+        self.sum_error = rows.roundings.plain_sum
+
+    def _evaluate(self, intercepts):
+        self._parameters[:, -1] = intercepts
+        return self._rows.evaluate(self._parameters, None, self._total)
+
+    def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `Differentiate`."""
+        self._evaluate(intercepts)
+        gram = self._rows.sum_probability_products(self._parameters, np.float64)
+        # A difference is as large as its rounding, at the least.
+        of_two = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
+        hessian = of_two if len(intercepts) == 1 else _complete(gram[:-1, :-1])
+        return self._total[:, -1] / self._rows.total_weight, hessian
+
+    def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
+        """Return the mean loss, and by how much rounding can have changed it."""
+        rows, value = self._rows, self._evaluate(intercepts)
+        blur = norm(np.abs(self._parameters) @ np.append(rows.blur, 1.0))
+        return value, RowErrors.of(rows, value, blur, 1.0, 1.0, 0.25).loss
+
+
+def _complete(products):
+    """Return the Hessian (K, K) of mean products of probabilities, whose diagonal does not count."""
+    # A row sums to zero. The difference of a mean probability and a mean square would lose digits.
+    hessian = -products
+    np.einsum("kk->k", hessian)[...] = 0
+    np.einsum("kk->k", hessian)[...] = -hessian.sum(axis=1)
+    return hessian
+
+
+def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
+    """Return the intercepts (K,) of the least mean loss, or near them, and its derivatives there."""
+    (excess, hessian), growth = differentiate(intercepts), 1.0
+    for _ in range(MAX_STEPS):
+        if np.abs(excess).max() <= accuracy:
+            break
+        diagonal = np.einsum("kk->k", hessian)
+        np.maximum(diagonal, SMALLEST_CURVATURE, out=diagonal)
+        step = -find_newton_step(hessian.copy(), excess, np.float64)
+        # How far scores of two classes move apart; one row of coefficients stands for two classes.
+        reach = float(np.ptp(np.append(step, 0.0)))
+        part = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
+        trial = intercepts + part * step
+        of_trial = differentiate(trial)
+        if growth > 1 and np.sum(of_trial[0] * step) > -MAX_RISE * np.sum(excess * step):
+            growth = 1.0
+            continue
+        intercepts, (excess, hessian), growth = trial, of_trial, 2 * growth
+        if reach <= LAST_STEP:
+            break
+    return intercepts, excess
+
+
+def _bound_gap(intercepts, excess, sum_error, class_weights, offset_range):
+    """Return how far the mean loss may be above its infimum where its derivatives are excess (K,)."""
+    if len(excess) == 1:
+        intercepts, excess = np.append(0.0, intercepts), np.append(-excess, excess)
+    # The mean probability of a class that gives some of it away.
+    means = class_weights + np.maximum(excess, 0.0)
+    off = np.abs(excess) + sum_error * (means + class_weights)
+    each = 1 + offset_range.spread + np.abs(intercepts + offset_range.mean)
+    # Nothing is left of a class without weight, whose derivative is zero.
+    logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
+    return float(np.sum(off * (each - logs))) * (1 + gamma(8 * len(off)))
+
+
+def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: FloatType) -> FloatArray:
+    """Return the solution (K,) of hessian (K, K) times step = gradient (K,), summing to zero for K > 1.
+
+    The Hessian, whose diagonal is above zero, is the mean of diag(p) - p p'; it is overwritten.
+    """
+    K = len(gradient)
+    if K == 1:
+        return gradient / hessian[0]
+    # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding. Equal
+    # parts of such a slope would move a class of little curvature by far.
+    curvatures = np.diagonal(hessian)
+    lengths, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
+    hessian /= np.outer(lengths, lengths)
+    hessian += np.outer(lengths, lengths) / np.sum(lengths**2)
+    step /= lengths
+    factor = np.empty((1, K * (K + 1) // 2), precision)
+    run_blocks(factorize_block, 1, hessian[None].astype(precision), float(np.finfo(precision).eps), factor)
+    run_blocks(solve_block, 1, factor, step)
+    step /= lengths
+    return step[0] - step.mean()
