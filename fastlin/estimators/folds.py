@@ -89,9 +89,7 @@ class FoldFits(Fits):
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
-        # Only a C that all folds have finished counts.
-        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        r, c = np.array([_find_best(scores) for scores in counted]).T
+        r, c = self._find_bests()
 
         def average(values):
             chosen = values[np.arange(len(values)), r, c]
@@ -100,6 +98,17 @@ class FoldFits(Fits):
 
         mean = average(self.coef), average(self.intercept)
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
+
+    def end_of_best(self) -> tuple[float, bool]:
+        """Return the certificate of the best fit of the first fold, and whether it converged."""
+        (r, *_), (c, *_) = self._find_bests()
+        return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
+
+    def _find_bests(self):
+        """Return the numbers of the l1_ratio and of the C of the best fit of each fold."""
+        # Only a C that all folds have finished counts.
+        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
+        return np.array([_find_best(scores) for scores in counted]).T
 
 
 def _find_best(scores):

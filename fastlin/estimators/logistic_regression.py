@@ -42,7 +42,7 @@ from fastlin.estimators.parameters import (
     read_seed,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
-from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data
+from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data, describe_end
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
@@ -192,6 +192,11 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
     upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
 
+    certificate_: float = fitted()
+    converged_: bool = fitted()
+    n_passes_: float = fitted()
+    history_: list[Iteration] = fitted()
+
     # The name of the class in both packages.
     _scikit_learn_name: ClassVar[str]
 
@@ -309,6 +314,11 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "features": features}
             return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
+
+    def _set_end(self, fit):
+        """Set the attributes that say how the Fit of the model ended."""
+        self.certificate_, self.converged_ = fit.certificate, fit.solution.converged
+        self.n_passes_, self.history_ = fit.solution.n_passes, fit.solution.history
 
     def _prepare_refits(self, data):
         from fastlin.estimators.many_fits import prepare_refits
@@ -534,10 +544,6 @@ class LogisticRegression(PenalisedClassifier):
 
     multilabel_: bool = fitted()
     n_iter_: IntArray = fitted()
-    certificate_: float = fitted()
-    converged_: bool = fitted()
-    n_passes_: float = fitted()
-    history_: list[Iteration] = fitted()
 
     _scikit_learn_name = "LogisticRegression"
 
@@ -624,10 +630,7 @@ class LogisticRegression(PenalisedClassifier):
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
-        self.n_passes_ = solution.n_passes
-        self.certificate_ = fit.certificate
-        self.converged_ = solution.converged
-        self.history_ = solution.history
+        self._set_end(fit)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -637,30 +640,14 @@ class LogisticRegression(PenalisedClassifier):
         return tags
 
     def _describe_result(self):
-        lines, gap = {"data": describe_data(self)}, 0.0
+        lines = {"data": describe_data(self)}
         if has_several_labels(self):
             reached = "reached by all labels" if self.converged_ else "not reached by some label"
             lines["tol"] = f"{self.tol:g}, {reached}"
             lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
             return {**lines, "coefficients": describe_coef(self)}
-        # A model that was made from scikit-learn's has no fit, and one of many, or without an iteration, no history.
-        history = getattr(self, "history_", None)
-        if history:
-            objective = history[-1].objective
-            gap = self.certificate_ / objective if objective > 0 else np.inf
-            proven = "without a bound on the distance from its minimum"
-            if gap < np.inf:
-                proven = f"proven within {gap:.1e} of its minimum, relative to it"
-            lines["objective"] = f"{objective:.9g}, {proven}"
         if hasattr(self, "converged_"):
-            # Other solvers ask for a small gradient, whatever the gap.
-            floor = f" as far as {self.coef_.dtype} allows" if self.solver == "auto" and self.tol < gap < np.inf else ""
-            # The last iteration knows nothing of the type of the coefficients.
-            is_rounded = floor and history and history[-1].bound < 0.5 * self.certificate_
-            floor += "; X in float64 allows more" if is_rounded else ""
-            lines["tol"] = f"{self.tol:g}, reached{floor}" if self.converged_ else f"{self.tol:g}, not reached"
-            passes = f", {self.n_passes_:.1f} passes over the data" if hasattr(self, "n_passes_") else ""
-            lines["iterations"] = f"{self.n_iter_[0]:,}{passes}"
+            lines |= describe_end(self, int(self.n_iter_[0]))
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks

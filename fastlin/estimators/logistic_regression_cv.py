@@ -46,7 +46,7 @@ from fastlin.estimators.parameters import (
     warn_of_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
-from fastlin.estimators.summary import describe_coef, describe_data
+from fastlin.estimators.summary import describe_coef, describe_data, describe_end
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
@@ -155,6 +155,16 @@ class LogisticRegressionCV(PenalisedClassifier):
         J of each fit over the fold's training rows.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Upper bound on J - J* of each fit; inf where none is known.
+    certificate_ : float
+        Upper bound on J - J* of the model over the rows of the last fit, as in `LogisticRegression`. With
+        ``refit=False`` and `X_val` it belongs to the best fit. With ``refit=False`` and several folds it does not
+        exist, because no fit led to the mean of their models.
+    converged_ : bool
+        Whether the last fit reached tol, as in `LogisticRegression`; it exists where `certificate_` does.
+    n_passes_ : float
+        Number of passes over X of the last fit; does not exist with ``refit=False``.
+    history_ : list
+        The iterations of the last fit, as in `LogisticRegression`; does not exist with ``refit=False``.
     timed_out_ : bool
         Whether `time_limit` has left out fits.
     fit_seconds_ : float
@@ -347,6 +357,8 @@ class LogisticRegressionCV(PenalisedClassifier):
             n_fits = np.count_nonzero(np.isfinite(self.objectives_))
             limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
             lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
+            if hasattr(self, "history_"):
+                lines |= describe_end(self, len(self.history_))
         return {**lines, "coefficients": describe_coef(self)}
 
     def _measure_accuracy(self, X, y, sample_weight, **given):
@@ -384,10 +396,16 @@ class LogisticRegressionCV(PenalisedClassifier):
                 [fit] = fit_along(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *told, start=given)
                 tasks.end(path)
                 self.coef_, self.intercept_ = fit.coef, fit.intercept
+                self._set_end(fit)
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
                 self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.mean_of_best()
+                # No fit has led to a mean of models.
+                for name in ("certificate_", "converged_", "n_passes_", "history_"):
+                    vars(self).pop(name, None)
+                if len(folds) == 1:
+                    self.certificate_, self.converged_ = fits.end_of_best()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
         # A stop that a callback asked for needs no warning.
         return None if tasks.is_stopped else (converged, n_iter)

@@ -136,6 +136,29 @@ def describe_data(estimator: Any) -> str:
     return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
 
 
+def describe_end(estimator: Any, n_iter: int) -> dict[str, str]:
+    """Return lines on how the fit of a model with one label a row ended, after some iterations."""
+    # One of many fits, or one without an iteration, has no history.
+    lines, gap, history = {}, 0.0, getattr(estimator, "history_", None)
+    if history:
+        objective = history[-1].objective
+        gap = estimator.certificate_ / objective if objective > 0 else np.inf
+        proven = "without a bound on the distance from its minimum"
+        if gap < np.inf:
+            proven = f"proven within {gap:.1e} of its minimum, relative to it"
+        lines["objective"] = f"{objective:.9g}, {proven}"
+    # Other solvers ask for a small gradient, whatever the gap.
+    is_floor = estimator.solver == "auto" and estimator.tol < gap < np.inf
+    floor = f" as far as {estimator.coef_.dtype} allows" if is_floor else ""
+    # The last iteration knows nothing of the type of the coefficients.
+    is_rounded = floor and history and history[-1].bound < 0.5 * estimator.certificate_
+    floor += "; X in float64 allows more" if is_rounded else ""
+    lines["tol"] = f"{estimator.tol:g}, reached{floor}" if estimator.converged_ else f"{estimator.tol:g}, not reached"
+    passes = f", {estimator.n_passes_:.1f} passes over the data" if hasattr(estimator, "n_passes_") else ""
+    lines["iterations"] = f"{n_iter:,}{passes}"
+    return lines
+
+
 def describe_coef(estimator: Any) -> str:
     """Return a line on how many coefficients of a linear model are not zero, and of how many features."""
     _, coef, _ = check_coefficients(estimator)

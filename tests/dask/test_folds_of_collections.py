@@ -35,6 +35,9 @@ def test_scores_and_model_are_those_in_memory(client, load, parameters):
     assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
     assert found.score(*ddata) == pytest.approx(expected.score(*data), abs=1e-3)
     assert type(found.to_local()) is fastlin.LogisticRegressionCV
+    assert (
+        found.converged_ and found.to_local().certificate_ == found.certificate_ <= 1e-8 * found.history_[0].objective
+    )
     np.testing.assert_array_equal(found.to_local().predict(data[0]), found.predict(ddata[0]).compute())
 
 

@@ -64,7 +64,7 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
         from_arrays(cut(mapped), y, weights),
         make_blocks("batches", X, y, weights),
     )
-    of_search = "coef_", "coefs_paths_", "scores_", "certificates_"
+    of_search = "coef_", "coefs_paths_", "scores_", "certificates_", "certificate_", "converged_"
     for make, names in ((LogisticRegression, ["coef_"]), (functools.partial(folds, tol=1e-4), of_search)):
         expected, *others = [make(n_jobs=n_jobs).fit(blocks) for n_jobs in (1, 2, 3) for blocks in kinds]
         for model, name in itertools.product(others, names):

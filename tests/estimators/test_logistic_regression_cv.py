@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import reference
 from conftest import assert_refused, load_scaled, make_problem, since
 from linear_models import QUIET, make_cv
 from scipy import sparse
@@ -36,6 +37,37 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 def center(coef):
     """Return coefficients without what softmax does not see, which an L1 penalty need not determine."""
     return coef - coef.mean(axis=0) if len(coef) > 1 else coef
+
+
+ENDS = "certificate_", "converged_", "n_passes_", "history_"
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-8])
+def test_the_last_fit_leaves_its_certificate_as_a_single_fit_does(tol):
+    model = make_cv(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
+    l2, given = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
+    least, null = (reference.minimum(each, LABELS, 3, l2, **given)[0] for each in (ROWS, np.zeros((90, 1))))
+    above = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - least
+    assert model.converged_ is True
+    assert above <= model.certificate_ <= tol * (null - least)
+    assert model.history_[-1].objective - least == pytest.approx(float(above), abs=1e-14)
+    assert model.n_passes_ == model.history_[-1].n_passes
+    assert dict(line.split("  ", 1) for line in model.summary().splitlines())["tol"].strip() == f"{tol:g}, reached"
+    with pytest.warns(ConvergenceWarning):
+        model.set_params(max_iter=1, tol=1e-12).fit(ROWS, LABELS, WEIGHTS)
+    assert model.converged_ is False
+    assert f"{1e-12:g}, not reached" in model.summary()
+
+
+def test_without_a_last_fit_only_the_best_of_one_fold_has_a_certificate():
+    model = make_cv(Cs=[0.1, 10.0], cv=3).fit(ROWS, LABELS)
+    assert not [name for name in ENDS if not hasattr(model, name)]
+    model.set_params(refit=False).fit(ROWS, LABELS)
+    assert not [name for name in ENDS if hasattr(model, name)]
+    assert "tol" not in dict(line.split("  ", 1) for line in model.summary().splitlines())
+    model.set_params(cv=None).fit(ROWS[::2], LABELS[::2], X_val=ROWS[1::2], y_val=LABELS[1::2])
+    best = model.Cs_.tolist().index(model.C_)
+    assert (model.certificate_, model.converged_) == (model.certificates_[0, 0, best], True)
 
 
 @since(1, 8)
