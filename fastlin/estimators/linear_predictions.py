@@ -74,7 +74,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score a row, which is above 0 where the second class is predicted.
+            For two classes one score a row, which is above 0 where the second class is predicted. Where rows have
+            several labels (n_samples, n_labels); a label that was constant in the fit has its value, 0 or 1, as in
+            scikit-learn's `OneVsRestClassifier`.
         """
         with limit_jobs(self.n_jobs):
             matrix, _, coef, intercept = self._prepare_scoring(X)
@@ -82,6 +84,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         scores = scores[:, 0] if scores.shape[1] == 1 else scores
         if offset is not None and has_several_labels(self):
             raise ValueError("offset must be None for a model of several labels a row, which was fitted without.")
+        if has_several_labels(self):
+            return _put_constants(self, scores, 0.0, 1.0)
         offsets = read_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
             # In the type of the scores.
@@ -134,7 +138,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             np.subtract(1, probabilities[:, 1], out=probabilities[:, 0])
             return probabilities
         if has_several_labels(self):
-            return expit(scores)
+            return _put_constants(self, expit(scores), 0.0, 1.0)
         # As scikit-learn's softmax, whose look at other array libraries takes 15 microseconds.
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         np.exp(scores, out=scores)
@@ -158,7 +162,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         # A probability that rounds to 0 or 1 has a logarithm all the same.
         scores = self._score(X, offset)
         if has_several_labels(self):
-            return log_expit(scores)
+            return _put_constants(self, log_expit(scores), -np.inf, 0.0)
         if scores.ndim == 1:
             # log(1 + exp(-|score|)) serves both classes.
             distance = np.log1p(np.exp(-np.abs(scores)))
@@ -269,6 +273,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         classes, coef, intercept = read_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
+
+
+def _put_constants(model, answer, of_zero, of_one):
+    """Fill the columns of an answer (n, n_labels) whose labels were constant in the fit: all zeros, or all ones."""
+    intercept = as_array("intercept_", model.intercept_)
+    answer[:, intercept == -np.inf], answer[:, intercept == np.inf] = of_zero, of_one
+    return answer
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:

@@ -489,7 +489,8 @@ class LogisticRegression(PenalisedClassifier):
         Coefficients, float32 for float32 data, else float64, and float64 with ``solver="liblinear"``. For three classes
         and more the intercepts sum to zero over the classes, and so do coefficients without an L1 penalty.
     intercept_ : ndarray of shape (1,), (n_classes,) or (n_labels,)
-        Intercepts in the type of `coef_`; zeros without `fit_intercept`.
+        Intercepts in the type of `coef_`; zeros without `fit_intercept`. Of several labels one that is constant in the
+        fit has the intercept inf if all rows have it, and -inf if none has it, and coefficients of zero.
     n_iter_ : ndarray of shape (1,) or (n_labels,), int32
         Number of iterations of the solver.
     certificate_ : float, or ndarray of shape (n_labels,)
@@ -569,7 +570,9 @@ class LogisticRegression(PenalisedClassifier):
             or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
             A row then counts as weighted copies of it would, one for each class. Zeros and ones in at least two
             columns, or a sparse matrix of them, say which labels a row has, unless `classes` is given: a model of two
-            classes is fitted to each label, many of them side by side, and neither offset nor a start may be given.
+            classes is fitted to each label, many of them side by side, and neither offset nor a start may be given. A
+            label that all rows of weight have, or none, is predicted for every row or none, with a warning, as by
+            scikit-learn's `OneVsRestClassifier`.
             None only where X is Blocks that hold labels.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
@@ -596,6 +599,13 @@ class LogisticRegression(PenalisedClassifier):
         ValueError
             For NaN or infinite values, wrong shapes, one class, continuous labels, soft labels that are no
             probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The fit stopped before it reached tol.
+        UserWarning
+            One of several labels is the same in all rows of weight.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
@@ -679,6 +689,9 @@ class LogisticRegression(PenalisedClassifier):
             # Setting coef_ and intercept_ is enough for a warm start.
             known = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
             _, coef, intercept = read_coefficients(self, shape[1], known)
+            if classes is None:
+                # A label that was constant begins at zero.
+                intercept = np.where(np.isinf(intercept), 0.0, intercept)
             given = {"coef_": coef, "intercept_": intercept}
         kinds = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"
         reason, point = f", for {kinds} and {shape[1]} features", []

@@ -6,6 +6,7 @@ The folds of a search are such fits, and so are the labels of rows that have sev
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -273,21 +274,29 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
     with limit_jobs(estimator.n_jobs):
         matrix, labels, weights = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
         weights, _ = weigh_rows(labels, labels, weights, None)
-        _check_labels(several, weights)
+        constants = _find_constants(several, weights)
+        fitted = np.flatnonzero(np.isnan(constants))
         starts = estimator._starts((n_labels, matrix.shape[1]))
 
-        def take(k):
+        def take(place):
+            k = fitted[place]
             own = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
             return Task(take_label(several, k), weights, *own)
 
-        fits = _fit_each(estimator, matrix, take, n_labels, weights)
+        fits = _fit_each(estimator, matrix, take, len(fitted), weights)
+    if len(fitted) < n_labels:
+        _warn_of_constants(constants)
     warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
-    estimator.coef_, estimator.intercept_ = np.ascontiguousarray(fits.coef[:, 0]), fits.intercept[:, 0].copy()
-    estimator.n_iter_ = fits.n_iter
+    # A label that is constant has no coefficients, and infinite log odds: nothing is left to prove.
+    estimator.coef_ = np.zeros((n_labels, matrix.shape[1]), fits.coef.dtype)
+    estimator.intercept_ = np.where(constants > 0, np.inf, -np.inf).astype(fits.coef.dtype)
+    estimator.n_iter_, certificates = np.zeros(n_labels, np.int32), np.zeros(n_labels)
+    estimator.coef_[fitted], estimator.intercept_[fitted] = fits.coef[:, 0], fits.intercept[:, 0]
+    estimator.n_iter_[fitted], certificates[fitted] = fits.n_iter, fits.certificates
     estimator.multilabel_, estimator.converged_ = True, bool(fits.converged.all())
     # Users of one label a row rely on the type that is declared.
-    vars(estimator)["certificate_"] = fits.certificates
+    vars(estimator)["certificate_"] = certificates
     # Nothing is left of what the fit to one label a row had before.
     for name in ("history_", "n_passes_"):
         vars(estimator).pop(name, None)
@@ -330,6 +339,11 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     """
     matrix = choose_form(matrix)
     C, l1_ratio = read_penalty(estimator)
+    if not n_fits:
+        labels = np.zeros(matrix.shape[0], np.int32)
+        data = TrainingData(matrix, labels, np.arange(2), labels, None, 1.0)
+        # It raises where X is not finite.
+        return Fits((0,), Problem(estimator, data).data, estimator)
 
     def pose_as_given(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
@@ -355,18 +369,24 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     return fits
 
 
-def _check_labels(several, weights):
-    """Raise a ValueError unless each label has rows of weight with it and without it."""
+def _find_constants(several, weights):
+    """Return (n_labels,): the value of each label that is the same in all rows of weight, NaN for other labels."""
     counted = several if weights is None else several[weights > 0]
     n_with, n_counted = np.asarray(counted.sum(axis=0, dtype=np.int64)).ravel(), counted.shape[0]
-    constant = np.flatnonzero((n_with == 0) | (n_with == n_counted))
-    if len(constant):
-        k = constant[0]
-        value = int(n_with[k] > 0)
-        raise ValueError(
-            f"y has several labels a row, and each must be 0 in some rows and 1 in others, but column {k} of y is "
-            f"{value} in all rows that have a weight; leave it out."
-        )
+    return np.where(n_with == 0, 0.0, np.where(n_with == n_counted, 1.0, np.nan))
+
+
+def _warn_of_constants(constants):
+    """Warn of labels that are constant, in the words of OneVsRestClassifier for the first of them."""
+    columns = np.flatnonzero(~np.isnan(constants))
+    first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
+    warnings.warn(
+        f"Label {first} is present in all training examples. {len(columns)} of {len(constants)} columns of y have one "
+        f"value in all rows that have a weight, and the model predicts it for every row: columns "
+        f"{columns.tolist()!r:.200}. Leave such columns out, or give rows with both values.",
+        UserWarning,
+        stacklevel=TO_THE_CALLER_OF_FIT,
+    )
 
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:

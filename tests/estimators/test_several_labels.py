@@ -1,5 +1,7 @@
 """LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,8 @@ from linear_models import make_cv
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.multiclass import OneVsRestClassifier
 
 from fastlin import LogisticRegression
 from fastlin.blocks import from_arrays
@@ -185,6 +188,78 @@ def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_conv
     assert "not reached by some label" in model.summary()
 
 
+CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"l1_ratio": 1.0}, {"fit_intercept": False}, {"lower_bounds": 0.0}], ids=str
+)
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_constant_labels_are_predicted_as_by_one_vs_rest(make, parameters):
+    model = LogisticRegression(tol=1e-10, **parameters)
+    with pytest.warns(UserWarning, match=r"Label not 0 is present in all training examples\. 2 of 5 .* \[0, 4\]"):
+        found = clone(model).fit(X, make(CONSTANTS))
+    with pytest.warns(UserWarning, match="present in all training examples"):
+        expected = OneVsRestClassifier(model).fit(X, CONSTANTS)
+    for method in ("decision_function", "predict_proba"):
+        of_rows, of_theirs = getattr(found, method)(X), getattr(expected, method)(X)
+        np.testing.assert_allclose(of_rows, of_theirs, atol=1e-4)
+        np.testing.assert_array_equal(of_rows[:, [0, 4]], of_theirs[:, [0, 4]])
+        np.testing.assert_array_equal(np.concatenate(list(getattr(found, method)(from_arrays(X)))), of_rows)
+    np.testing.assert_array_equal(found.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    np.testing.assert_array_equal(found.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
+    np.testing.assert_array_equal(found.intercept_[[0, 4]], [-np.inf, np.inf])
+    assert not found.coef_[[0, 4]].any() and not found.certificate_[[0, 4]].any() and not found.n_iter_[[0, 4]].any()
+    # The bits of the other labels are those without.
+    alone = clone(model).fit(X, CONSTANTS[:, 1:4])
+    np.testing.assert_array_equal(found.coef_[1:4], alone.coef_)
+    assert found.converged_ and found.score(X, CONSTANTS) == alone.score(X, CONSTANTS[:, 1:4])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
+    np.testing.assert_array_equal(found.sparsify().predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    assert "0 to " in found.summary()
+
+
+def test_labels_are_constant_by_their_rows_of_weight_and_all_of_them_may_be():
+    weights = (1 - Y[:, 0]).astype(float)
+    with pytest.warns(UserWarning, match="Label not 0 is present"):
+        found = LogisticRegression().fit(X, Y, weights)
+    assert found.intercept_[0] == -np.inf and np.isfinite(found.intercept_[1:]).all()
+    expected = LogisticRegression().fit(X, Y[:, 1:], weights)
+    np.testing.assert_array_equal(found.coef_[1:], expected.coef_)
+    with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2 columns"):
+        found = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
+    assert (found.predict(X) == [1, 0]).all() and found.converged_
+    assert found.coef_.dtype == found.intercept_.dtype == found.predict_proba(X.astype(np.float32)).dtype == np.float32
+    wrong = np.where(X > X.min(), X, np.nan)
+    assert_refused("NaN", LogisticRegression().fit, wrong, np.tile([1, 0], (300, 1)))
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_folds_that_lack_a_rare_label_are_predicted(method):
+    rare, cv = np.column_stack([Y[:, :2], np.arange(300) == 7]).astype(int), KFold(3)
+    with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
+        found = cross_val_predict(LogisticRegression(tol=1e-10), X, rare, cv=cv, method=method)
+    with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
+        expected = cross_val_predict(OneVsRestClassifier(LogisticRegression(tol=1e-10)), X, rare, cv=cv, method=method)
+    if method == "predict":
+        # OneVsRestClassifier compares scores with 1/2 if the first label is constant, which it is in no fold here.
+        np.testing.assert_array_equal(found, expected)
+    else:
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert found.shape == rare.shape
+
+
+def test_a_warm_start_takes_labels_that_were_constant_from_zero():
+    for l1_ratio in (0.0, 0.5):
+        model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-10)
+        with pytest.warns(UserWarning, match="Label not 0 is present"):
+            model.fit(X, CONSTANTS)
+        model.fit(X, Y[:, :5])
+        expected = LogisticRegression(l1_ratio=l1_ratio, tol=1e-10).fit(X, Y[:, :5])
+        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-4)
+        np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-3)
+
+
 @since(1, 9)
 def test_callbacks_are_refused():
     model = LogisticRegression().set_callbacks(TimeLimit(10))
@@ -194,8 +269,6 @@ def test_callbacks_are_refused():
 def test_what_cannot_be_fitted_is_refused_and_nothing_changes():
     model = LogisticRegression().fit(X, Y[:, 0])
     for message, arguments in [
-        (r"column 9 of y is 1 in all rows that have a weight; leave it out", {"y": np.column_stack([Y, np.ones(300)])}),
-        (r"column 0 of y is 0 in all rows", {"y": Y, "sample_weight": (1 - Y[:, 0]).astype(float)}),
         (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
         (r"else probabilities of the classes. .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
         (r"but row 3 holds nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
