@@ -14,6 +14,8 @@ from click import option
 
 from fastlin.extras import describe_missing, find_missing
 
+# The signs that each value of --thousands stands for.
+THOUSANDS_SIGNS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -60,7 +62,8 @@ FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 STRENGTH = click.FloatRange(1e-300)
 SEPARATOR = "Sign between the columns of CSV, one character or tab."
-DECIMAL = "Sign before the decimals of CSV that is read."
+DECIMAL = "Sign before the decimals of numbers in CSV that is read."
+THOUSANDS = "Sign between the thousands of numbers in CSV that is read, such as the comma of 1,234,567."
 ENCODING = "Encoding of CSV that is read, such as latin-1 or utf-16."
 DROPPED = "Column that is no feature, such as an id; give --drop again for each one."
 SOUGHT = "The only folder to look in for MNIST and CIFAR-10."
@@ -70,6 +73,7 @@ WRITTEN = "Folder of results and pictures, which is made where there is none."
 table_options = (
     option("--separator", metavar="SIGN", show_default="a comma, in .tsv a tab", help=SEPARATOR),
     option("--decimal", type=click.Choice([".", ","]), default=".", help=DECIMAL),
+    option("--thousands", type=click.Choice([*THOUSANDS_SIGNS]), show_default="none", help=THOUSANDS),
     option("--encoding", default="utf-8", metavar="NAME", help=ENCODING),
 )
 drop_option = option("--drop", multiple=True, metavar="COLUMN", show_default="none", help=DROPPED)

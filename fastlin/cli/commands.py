@@ -87,7 +87,7 @@ def reproduce(options: SimpleNamespace) -> int:
 
 
 # Options of `compare` that say what to do with a table.
-OF_A_TABLE = ("target", "drop", "C", "separator", "decimal", "encoding")
+OF_A_TABLE = ("target", "drop", "C", "separator", "decimal", "thousands", "encoding")
 
 
 @command(

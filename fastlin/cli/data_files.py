@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import gzip
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +18,7 @@ import numpy as np
 
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse
+from fastlin.cli.column_types import NumberFormat, describe_formats, read_column, read_text
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
 
@@ -19,85 +26,210 @@ PARQUET = (".parquet", ".pq")
 WRITTEN = (".csv", ".tsv", *PARQUET)
 READ = (*WRITTEN, ".csv.gz", ".tsv.gz")
 SHOWN_NAMES = 10
+# Arrow splits CSV into blocks that hold whole rows, and each column into as many pieces. With pieces of a megabyte
+# 100 rows of 20,000 columns took seven times as long.
+BLOCK_BYTES = 1 << 25
+REMEDY = "fix it, or fit without it by --drop"
+AS_NUMBERS = "; to fit it as numbers, write each value as a plain number"
 
 
-def read_training(name: str, options: SimpleNamespace) -> tuple[Any, list[str], Array, list[str]]:
+@dataclass
+class TableFile:
+    """The columns of a file, what their types are, and notes on what a user may not expect of them."""
+
+    name: str
+    columns: dict[str, Any]  # a pyarrow.ChunkedArray each: of strings in CSV, of any type in Parquet
+    index: list[str]  # the columns that hold the index of a DataFrame
+    number_format: NumberFormat | None  # of CSV; None for Parquet, whose columns have types
+    notes: list[str] = field(default_factory=list)
+
+    def find(self, column: str) -> str:
+        """Return the name of a column as the file has it, but for spaces around it."""
+        for name in (column, column.strip()):
+            if name in self.columns:
+                return name
+        hint = " (see --separator)" if len(self.columns) == 1 else ""
+        raise CommandError(f"{self.name} has no column {column!r}; there are {name_few(self.columns)}{hint}")
+
+    def read_labels(self, column: str, are_text: bool = False) -> Array:
+        """Return a column as labels (n_rows,): numbers, booleans, or text, which are_text makes of CSV.
+
+        Booleans in CSV are text, so that they are predicted as the file spells them.
+        """
+        import pyarrow as pa
+
+        values, loss = self.columns[column], ""
+        if self.number_format is None:
+            values, loss = _simplify(values)
+        elif not are_text:
+            values, loss, _ = read_column(values, self.number_format)
+        if self.number_format is not None and (are_text or pa.types.is_boolean(values.type)):
+            values = read_text(self.columns[column])
+        self._note_text(column, loss)
+        if values.null_count:
+            wrong = f"{values.null_count:,} missing values, which are no labels"
+            raise CommandError(f"column {column!r} of {self.name} has {wrong}")
+        if not (_is_text(values.type) or _is_number(values.type)):
+            wrong = f"values of the type {values.type}, and labels must be text, numbers or booleans"
+            raise CommandError(f"column {column!r} of {self.name} has {wrong}")
+        return np.asarray(values.to_pylist())
+
+    def read_feature(self, column: str, is_text: bool | None = None) -> Any:
+        """Return a column as a pyarrow.ChunkedArray of numbers or booleans, none of them missing, or of text.
+
+        is_text says which of both the column holds in the fit; without it the type or the values of the column decide.
+        """
+        values = self.columns[column]
+        if self.number_format is None:
+            values, loss = _simplify(values)
+            self._note_text(column, loss if is_text is None else "", AS_NUMBERS)
+        else:
+            values = read_text(values) if is_text else self._convert(column, values, self.number_format, is_text)
+        n_missing, n_rows = values.null_count, len(values)
+        is_text = _is_text(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
+        problem = ""
+        if n_missing < n_rows and not (_is_text if is_text else _is_number)(values.type):
+            problem = f"values of the type {values.type} where {'text' if is_text else 'numbers'} should be"
+        elif n_missing and not is_text:
+            problem = f"no number in {n_missing:,} of {n_rows:,} rows"
+        if problem:
+            raise CommandError(f"column {column!r} of {self.name} has {problem}; {REMEDY}")
+        return values
+
+    def read_as_written(self, column: str) -> Any:
+        """Return a column as it stands in the file, a pyarrow.ChunkedArray, in CSV text with nulls for empty fields."""
+        import pyarrow as pa
+        import pyarrow.compute as compute
+
+        values = self.columns[column]
+        if self.number_format is None:
+            return values
+        return compute.if_else(compute.equal(values, ""), pa.scalar(None, pa.string()), values)
+
+    def _convert(self, column, texts, number_format, is_text):
+        """Return a column of CSV that is_text, False or None, does not say to be text; note what may surprise."""
+        values, loss, note = read_column(texts, number_format, as_numbers=is_text is False)
+        if values.null_count < len(values) and _is_text(values.type):
+            # What would lose something is a number in this format already.
+            meanings = "" if loss and is_text is None else describe_formats(values, number_format)
+            if meanings:
+                remedy = "give the right options, or fit without the column by --drop"
+                raise CommandError(f"column {column!r} of {self.name} has {meanings}; {remedy}")
+            if is_text is False:
+                raise CommandError(f"column {column!r} of {self.name} should hold numbers, but {loss}; {REMEDY}")
+            self._note_text(column, loss, AS_NUMBERS)
+        elif loss:
+            self.notes.append(f"column {column!r} of {self.name} is read as numbers, as in the fit: {loss}")
+        if note:
+            self.notes.append(f"column {column!r} of {self.name}: {note}")
+        return values
+
+    def _note_text(self, column, loss, remedy=""):
+        if loss:
+            self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
+
+
+def read_training(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
     """Return the content of a file: a pyarrow.Table of features, the names of columns of text, labels, and notes."""
-    table, labels = take_labels(read_table(name, options), options.target, name)
-    check_columns(table, options.drop, name)
-    table = table.drop_columns(list(dict.fromkeys(options.drop)))
-    index = list_index_columns(table.schema)
-    table = table.drop_columns(index)
-    if not table.num_columns:
-        raise CommandError(f"{name} has no column but those of --target and --drop")
-    texts = [field.name for field in table.schema if _is_text(field.type)]
-    check_values(table, texts, name)
-    check_decimals(table, texts, name)
-    notes = [f"column {column!r} is the index of a frame of pandas, and is left out" for column in index]
-    return table, texts, labels, notes
-
-
-def read_table(name: str, options: SimpleNamespace, text_columns: Iterable[str] = ()) -> Any:
-    """Return the table in a file, a pyarrow.Table of numbers, truth values and strings.
-
-    text_columns of CSV hold text even where all of this file looks like numbers or truth values. Truth values of the
-    target are text in CSV, so that they are predicted as the file spells them.
-    """
     import pyarrow as pa
+
+    file = read_file(name, options)
+    left_out = {file.find(column) for column in (options.target, *options.drop)}
+    labels = file.read_labels(file.find(options.target))
+    index = [column for column in file.index if column not in left_out]
+    file.notes += [f"column {column!r} is the index of a frame of pandas, and is left out" for column in index]
+    for column in left_out.union(index):
+        del file.columns[column]
+    if not file.columns:
+        raise CommandError(f"{name} has no column but those of --target and --drop")
+    features = {}
+    # A column's text is freed as soon as it is converted.
+    for column in list(file.columns):
+        features[column] = file.read_feature(column)
+        del file.columns[column]
+    texts = {column: None for column, values in features.items() if _is_text(values.type)}
+    return pa.table(features), texts.keys(), labels, file.notes
+
+
+def read_file(name: str, options: SimpleNamespace) -> TableFile:
+    """Return the columns of a file, at least one, with at least one row; their names lose the spaces around them."""
     import pyarrow.parquet
 
     if not name.lower().endswith(READ):
         raise CommandError(f"the name of a table must end in {', '.join(READ)}, got {name}")
-    with refuse(f"cannot read {name}", OSError, ValueError, LookupError):
-        if name.lower().endswith(PARQUET):
-            table = pyarrow.parquet.read_table(name)
-        else:
-            table = _read_csv(name, options, text_columns)
+    is_parquet, number_format = name.lower().endswith(PARQUET), None
+    if not is_parquet:
+        number_format = NumberFormat(options.decimal, options.thousands)
+        if options.decimal == options.thousands:
+            other = "." if options.decimal == "," else ","
+            both = f"--decimal and --thousands are both {options.decimal!r}"
+            raise CommandError(f"{both}; numbers such as 1{options.thousands}234{other}5 need --decimal {other}")
+    with refuse(f"cannot read {name}", OSError, ValueError, LookupError, csv.Error):
+        table = pyarrow.parquet.read_table(name) if is_parquet else _read_csv(name, options)
     if not table.num_rows:
         raise CommandError(f"{name} has no rows")
-    names: list[str] = table.column_names
-    repeated = [column for column in names if names.count(column) > 1]
-    if repeated:
-        raise CommandError(f"{name} has more than one column {repeated[0]!r}")
-    for place, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
-        if kind != field.type:
-            table = table.set_column(place, field.name, table[place].cast(kind))
-    return table
+    names = table.column_names
+    for column, n_columns in Counter(names).items():
+        if n_columns > 1:
+            raise CommandError(f"{name} has more than one column {column!r}")
+    stripped = _strip_names(names)
+    columns = dict(zip(stripped.values(), table.columns, strict=True))
+    index = [stripped[column] for column in list_index_columns(table.schema)]
+    changed = [column for column in names if stripped[column] != column]
+    notes = [f"names of columns are read without the spaces around them: {name_few(changed)}"] if changed else []
+    return TableFile(name, columns, index, number_format, notes)
 
 
-def _read_csv(name, options, text_columns):
+def _strip_names(names):
+    """Return names without the spaces around them by the names, which stay as they are where two would be the same."""
+    counts = Counter(column.strip() for column in names)
+    return {column: column.strip() if counts[column.strip()] == 1 else column for column in names}
+
+
+def _read_csv(name, options):
+    """Return a pyarrow.Table of texts."""
     import pyarrow as pa
-    import pyarrow.csv as csv
+    import pyarrow.csv
 
     separator = options.separator or ("\t" if ".tsv" in name.lower() else ",")
     separator = "\t" if separator == "tab" else separator
     if len(separator) != 1:
         raise CommandError(f"--separator must be one character or tab, got {separator!r}")
     try:
-        table = csv.read_csv(
+        names = _read_header(name, options.encoding, separator)
+        return pyarrow.csv.read_csv(
             name,
-            csv.ReadOptions(encoding=options.encoding),
-            csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            csv.ConvertOptions(
-                column_types=dict.fromkeys(text_columns, pa.string()),
-                null_values=[*csv.ConvertOptions().null_values, "?", " ?"],
-                strings_can_be_null=True,
-                decimal_point=options.decimal,
-            ),
+            pyarrow.csv.ReadOptions(encoding=options.encoding, block_size=BLOCK_BYTES),
+            pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
-        kinds = dict(zip(table.column_names, table.schema.types, strict=True))
-        if pa.binary() in kinds.values():
-            raise UnicodeError
-    except UnicodeError as error:
-        raise ValueError(f"it is not in {options.encoding}; --encoding names another one, such as latin-1") from error
-    except pa.ArrowInvalid as error:
+    except (UnicodeError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
+        if isinstance(error, UnicodeError) or "invalid UTF8" in reason:
+            other = "--encoding names another one, such as latin-1 or utf-16"
+            raise ValueError(f"it is not in {options.encoding}; {other}") from error
         raise ValueError(f"{reason} (read with --separator {separator!r} --encoding {options.encoding})") from error
-    if kinds.get(options.target) == pa.bool_():
-        return _read_csv(name, options, [*text_columns, options.target])
-    return table
+
+
+def _read_header(name, encoding, separator):
+    """Return the names of the columns in a file of CSV, none if the file is empty."""
+    # The mark at the beginning of files from Windows is no part of a name.
+    encoding = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    open_file = gzip.open if name.lower().endswith(".gz") else open
+    with open_file(name, "rt", encoding=encoding, newline="") as lines:
+        return next(filter(None, csv.reader(lines, delimiter=separator)), [])
+
+
+def _simplify(values):
+    """Return a typed column with categories, decimals, dates and times as numbers or text, and why it became text."""
+    import pyarrow as pa
+
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
+        texts = values.cast(kind).cast(pa.string())
+        return texts, f"its type is {kind}"
+    kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
+    return values.cast(kind), ""
 
 
 def _is_text(kind):
@@ -106,60 +238,16 @@ def _is_text(kind):
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def take_labels(table: Any, target: str, name: str) -> tuple[Any, Array]:
-    """Return the table without the column of the labels, and the labels as an array."""
-    check_columns(table, [target], name)
-    labels = table[target]
-    if labels.null_count:
-        raise CommandError(f"column {target!r} of {name} has {labels.null_count:,} missing values, which are no labels")
-    return table.drop_columns([target]), np.asarray(labels.to_pylist())
-
-
-def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
-    """Raise a CommandError unless the table has all of the columns."""
-    names = table.column_names
-    for column in columns:
-        if column not in names:
-            hint = " (see --separator)" if len(names) == 1 else ""
-            raise CommandError(f"{name} has no column {column!r}; there are {name_few(names)}{hint}")
-
-
-def name_few(names: Sequence[str]) -> str:
-    """Return the first names of a list, and how many more there are."""
-    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
-    return f"{', '.join(names[:SHOWN_NAMES])}{more}"
-
-
-def check_values(table: Any, texts: Collection[str], name: str) -> None:
-    """Raise a CommandError where a column does not hold text, or not a number in each row, as it should."""
+def _is_number(kind):
     import pyarrow as pa
 
-    known: dict[str, tuple[Any, ...]] = {
-        "text": (_is_text, pa.types.is_null),
-        "numbers": (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating),
-    }
-    for field in table.schema:
-        wanted = "text" if field.name in texts else "numbers"
-        n_missing = table[field.name].null_count if wanted == "numbers" else 0
-        problem = f"no number in {n_missing:,} of {table.num_rows:,} rows" if n_missing else ""
-        if not any(is_kind(field.type) for is_kind in known[wanted]):
-            problem = f"values of the type {field.type} where {wanted} should be"
-        if problem:
-            raise CommandError(f"column {field.name!r} of {name} has {problem}; mend it, or fit without it by --drop")
+    return pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def check_decimals(table: Any, texts: Iterable[str], name: str) -> None:
-    """Raise a CommandError where a column of text is one of numbers with decimal commas: each would be a level."""
-    import pyarrow.compute as compute
-
-    for column in texts:
-        values = table[column].drop_null()
-        if len(values) and compute.all(compute.match_substring_regex(values, r"^\s*[-+]?\d+,\d+\s*$")).as_py():
-            example = values[0].as_py().strip()
-            raise CommandError(
-                f"column {column!r} of {name} has text such as {example!r}, which looks like a number; --decimal , "
-                "reads numbers with a decimal comma"
-            )
+def name_few(names: Collection[object]) -> str:
+    """Return the first names of a collection in quotes, and how many more there are."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(map(repr, islice(names, SHOWN_NAMES)))}{more}"
 
 
 def check_output(name: str, inputs: Iterable[str]) -> None:

@@ -13,10 +13,10 @@ from click import FloatRange, argument, option
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
+from fastlin.cli.notes import note_columns_like_names, note_unseen_levels, print_notes
 from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.figures.style import count_nouns
 from fastlin.places import write_whole
 from fastlin.terminal import make_printable
 
@@ -51,7 +51,8 @@ KEPT = "Column to write before the predictions, such as an id; give --keep again
 def fit(options: SimpleNamespace) -> int:
     """Fit logistic regression to a table, and save the model for `fastlin predict`.
 
-    DATA is a file of CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq); columns of text are categorical.
+    DATA is a file of CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq). Columns of text are categorical. A
+    column of CSV stays text, with a note, if numbers would lose something, such as the leading zero of 01234.
 
     Examples
     --------
@@ -67,8 +68,9 @@ def fit(options: SimpleNamespace) -> int:
     validation: dict[str, Any] = {}
     if options.validation is not None:
         known = {name: [""] if name in texts else None for name in table.column_names}
-        rows, labels_val, _ = _read_like(options.validation, options, known, np.unique(labels))
+        rows, labels_val, _, more = _read_like(options.validation, options, known, np.unique(labels))
         validation = {"X_val": rows, "y_val": labels_val}
+        notes += more
     model, found = _make_model(options, texts), None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -77,7 +79,6 @@ def fit(options: SimpleNamespace) -> int:
         if options.inference:
             with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
                 found = model.inference(table, labels)
-    notes += [*_note_columns_like_names(table, texts), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     lines["accuracy"] += ", the training rows"
     if validation:
@@ -91,7 +92,7 @@ def fit(options: SimpleNamespace) -> int:
     print(*lay_out(lines), sep="\n")
     if found is not None:
         print("", *map(make_printable, found.summary().splitlines()), sep="\n")
-    _print_notes(notes)
+    print_notes(notes, note_columns_like_names(table, texts), dict.fromkeys(str(each.message) for each in warned))
     print(make_printable(f"Wrote {options.model}."))
     return 0
 
@@ -108,7 +109,7 @@ def fit(options: SimpleNamespace) -> int:
 def predict(options: SimpleNamespace) -> int:
     """Predict the rows of a table with a model that `fastlin fit` has saved: a label and probabilities for each.
 
-    DATA is a file of CSV or Parquet with the columns of the fit; others are left out.
+    DATA is a file of CSV or Parquet with the columns of the fit, which are read as in the fit; others are left out.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def predict(options: SimpleNamespace) -> int:
         raise CommandError(f"the name of the output must end in {', '.join(data_files.WRITTEN)}, got {options.output}")
     data_files.check_output(options.output, [options.model, options.data])
     model, known = _load(options.model)
-    rows, labels, columns = _read_like(options.data, options, known, model.classes_, options.keep)
+    rows, labels, columns, notes = _read_like(options.data, options, known, model.classes_, options.keep)
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(rows), model.predict_proba(rows)
     found = {"prediction": predicted}
@@ -130,7 +131,7 @@ def predict(options: SimpleNamespace) -> int:
     data_files.write_table(options.output, columns | found)
     if labels is not None:
         print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
-    _print_notes(_note_unseen_levels(rows, known))
+    print_notes(notes, note_unseen_levels(rows, known))
     print(make_printable(f"Wrote {options.output}."))
     return 0
 
@@ -147,26 +148,31 @@ def _check_penalty(options):
 
 
 def _read_like(name, options, known, classes, kept=()):
-    """Return the rows in a file with the columns of a fit, their labels if `--target` says which, and columns to keep.
+    """Return the rows in a file with the columns of a fit, their labels if `--target` says which, what is kept, notes.
 
-    known are the levels of each column of the fit by its name, and None for numbers.
+    known are the levels of each column of the fit by its name, and None for numbers. Kept columns are arrays by name.
     """
-    texts = [column for column, levels in known.items() if levels is not None]
-    # What is kept is to be written as it stands in the file.
-    as_written = [column for column in kept if column not in (*known, options.target)]
-    labels_as_written = [options.target] if options.target is not None and isinstance(classes[0], str) else []
-    table = data_files.read_table(name, options, [*texts, *as_written, *labels_as_written])
-    data_files.check_columns(table, [*known, *kept], name)
-    labels = None if options.target is None else _take_known_labels(table, options.target, name, classes)
-    columns = {column: np.array(table[column].to_pylist(), object) for column in kept}
-    rows = table.select(list(known))
-    data_files.check_values(rows, texts, name)
-    return rows, labels, columns
+    import pyarrow as pa
+
+    file = data_files.read_file(name, options)
+    names = {column: file.find(column) for column in (*known, *kept)}
+    labels = None
+    if options.target is not None:
+        target = file.find(options.target)
+        labels = file.read_labels(target, are_text=isinstance(classes[0], str))
+        labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
+    features = {column: file.read_feature(names[column], levels is not None) for column, levels in known.items()}
+    kept = {
+        column: features[column] if known.get(column, "") is None else file.read_as_written(names[column])
+        for column in kept
+    }
+    arrays = {column: np.array(values.to_pylist(), object) for column, values in kept.items()}
+    return pa.table(features), labels, arrays, file.notes
 
 
 def _make_model(options, texts):
     given: dict[str, Any] = {
-        "categorical_features": texts or None,
+        "categorical_features": list(texts) or None,
         "missing_level": bool(texts),
         # The coefficients of an inference must agree with its table.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
@@ -187,59 +193,30 @@ def _fit_without_validation(model):
     return held_out
 
 
-def _print_notes(notes):
-    for note in notes:
-        print(f"Note: {make_printable(note)}")
-
-
-def _note_columns_like_names(table, texts):
-    """Yield a line for each column that tells almost every row apart, and for one without a name."""
-    import pyarrow as pa
-
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        n_values, n_rows = len(column.unique()), table.num_rows
-        most = n_rows / 2 if name in texts else n_rows - 1
-        if not name:
-            like = "has no name, as an index that pandas has written to CSV"
-        elif n_values > max(20, most) and not pa.types.is_floating(column.type):
-            like = f"has {n_values:,} different values in {n_rows:,} rows, as a name or an index has"
-        else:
-            continue
-        yield f"column {name!r} {like}; --drop {name!r} leaves it out"
-
-
-def _note_unseen_levels(rows, known):
-    """Yield a line for each column of text with levels that the fit did not see."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    for name, levels in known.items():
-        if levels is None:
-            continue
-        # A missing text is NaN among the levels, and a column without any value has no type.
-        texts = rows[name].cast(pa.string())
-        seen = compute.is_in(texts, pa.array(levels, pa.string(), from_pandas=True))
-        unseen = texts.filter(compute.invert(seen))
-        if len(unseen):
-            n_levels, n_rows = count_nouns(len(unseen.unique()), "level"), count_nouns(len(unseen), "row")
-            example = f"such as {unseen[0].as_py()!r}, in {n_rows}; nothing is added to their scores"
-            yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
-
-
-def _take_known_labels(table, target, name, classes):
-    """Return the labels in a column; labels that a fit did not have are refused: they may be coded otherwise."""
-    given = data_files.take_labels(table, target, name)[1].tolist()
-    spelled = {str(label).lower(): label for label in classes.tolist()}
-    if spelled.keys() <= {"true", "false"}:
-        # Truth values in CSV are texts, and not all programs write them in the same way.
-        given = [spelled.get(str(label).lower(), label) for label in given]
-    unknown = set(given) - set(classes.tolist())
+def _match_labels(labels, classes, column, name):
+    """Return labels as the classes of the fit, or raise a CommandError that names one that is no class."""
+    known = dict(zip(classes, classes, strict=True))
+    keys = labels
+    if _are_booleans(labels) and _are_booleans(classes):
+        # In CSV they are text, and not all programs spell them in the same way.
+        known, keys = {str(each).lower(): each for each in classes}, [str(label).lower() for label in labels]
+    elif isinstance(labels[0], str) and not isinstance(classes[0], str):
+        # Not all of them are plain numbers; the message names one that is not.
+        known = {str(each): each for each in classes}
+    unknown = {label for label, key in zip(labels, keys, strict=True) if key not in known}
     if unknown:
-        known = data_files.name_few([repr(label) for label in classes.tolist()])
         raise CommandError(
-            f"column {target!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are {known}"
+            f"column {column!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are "
+            f"{data_files.name_few(classes)}; write the labels as in the fit"
         )
-    return np.array(given)
+    return np.array([known[key] for key in keys])
+
+
+def _are_booleans(labels):
+    """Return whether labels are true and false, each spelled in one way."""
+    distinct = set(labels)
+    words = {str(label).lower() for label in distinct}
+    return words <= {"true", "false"} and len(words) == len(distinct)
 
 
 def _load(name):

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from fastlin.cli.arguments import refuse, require
 from fastlin.cli.data_files import read_training
+from fastlin.cli.notes import print_notes
 from fastlin.contenders import Problem
 
 LIBSVM = (".svm", ".libsvm", ".txt")
@@ -37,10 +38,11 @@ def pose(options: SimpleNamespace) -> tuple[Problem, Problem]:
             numbers, labels = _read_arrays(name, options.target)
     else:
         require("tables")
-        table, text_columns, labels, _ = read_training(name, options)
-        texts = np.array([table[column].to_numpy() for column in text_columns], object).T
-        numbers = np.array([column.to_numpy() for column in table.drop_columns(text_columns).columns], float)
-        numbers = numbers.reshape(-1, len(labels)).T
+        table, text_columns, labels, notes = read_training(name, options)
+        print_notes(notes)
+        columns = {column: values.to_numpy() for column, values in zip(table.column_names, table.columns, strict=True)}
+        texts = np.array([columns.pop(column) for column in text_columns], object).T
+        numbers = np.array(list(columns.values()), float).reshape(-1, len(labels)).T
     given = {"accept_sparse": "csr", "dtype": options.dtype, "order": "C", "ensure_min_features": 0}
     numbers, labels = check_X_y(numbers, labels, **given)
     if type_of_target(labels) == "continuous":

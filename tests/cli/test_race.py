@@ -16,7 +16,7 @@ from fastlin.cli import race
 from fastlin.cli.results import read_results
 from fastlin.contenders import CONTENDERS, CannotSolveError, Contender
 
-GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "encoding": "utf-8"}
+GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
 BROKEN = {
     "good.csv": "a,y\n" + "1,u\n2,v\n" * 20,
     "one.csv": "a,y\n" + "1,u\n" * 20,
@@ -82,7 +82,7 @@ def test_what_cannot_be_raced_gets_one_line(refuse, tmp_path, monkeypatch):
     for name, arrays in (("other", {"Z": X}), ("short", {"X": X[:-1]}), ("nan", {"X": np.where(X > 3, np.nan, X)})):
         np.savez(tmp_path / f"{name}.npz", y=Y, **arrays)
     for call, words in (
-        ("good.csv --target z", "good.csv has no column 'z'; there are a, y"),
+        ("good.csv --target z", "good.csv has no column 'z'; there are 'a', 'y'"),
         ("good.csv --quick", "--quick and --data are for MNIST"),
         ("one.csv", "cannot compare on one.csv: all labels are u, and two classes are the least"),
         ("rare.csv", "cannot compare on rare.csv: The least populated class"),

@@ -1,0 +1,203 @@
+"""What a column of CSV holds: numbers that lose nothing of their texts, booleans, or text."""
+
+import re
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastlin.cli.arguments import THOUSANDS_SIGNS
+from fastlin.cli.column_types import NumberFormat, describe_formats, read_column, read_text
+
+POINT = NumberFormat()
+COMMA = NumberFormat(",")
+FORMATS = [
+    NumberFormat(decimal, sign) for decimal in ".," for sign in (None, *THOUSANDS_SIGNS) if sign != decimal
+]  # fmt: skip
+# Parts of texts that are numbers, nearly numbers, booleans or dates.
+PARTS = [
+    "0",
+    "1",
+    "10",
+    "1.0",
+    "01",
+    "007",
+    "-",
+    "+",
+    " ",
+    ".5",
+    "5.",
+    "e2",
+    "True",
+    "TRUE",
+    "false",
+    "x",
+    "inf",
+    "0x1",
+]
+
+
+def read(*texts, number_format=POINT, **given):
+    # Two pieces, as Arrow reads large files.
+    column = pa.chunked_array([pa.array(texts[:1], pa.string()), pa.array(texts[1:], pa.string())])
+    return read_column(column, number_format, **given)
+
+
+def read_number(text):
+    """Return the number that a text is, None where it is none; the text has a decimal point."""
+    text = text.strip()
+    # Python's numbers may have underscores, and are as large as you like.
+    return float(text) if re.fullmatch(r"[-+]?([\d.]+(e-?\d+)?|inf)", text) and text.count(".") < 2 else None
+
+
+@pytest.mark.parametrize(
+    ("texts", "loss"),
+    [
+        (["01", "1", "2"], "a number loses the leading zero of '01'"),
+        (["-007", "5"], "a number loses the leading zero of '-007'"),
+        (["01234", "98765"], "a number loses the leading zero of '01234'"),
+        (["2", "0x10"], "a number loses the leading zero of '0x10'"),
+        (["+1", "-1"], "a number loses the sign of '+1'"),
+        (["1.5", "+2"], "a number loses the sign of '+2'"),
+        (["1", "3", "1.0"], "'1' and '1.0' are the same number"),
+        (["1e3", "5", "1000"], "'1e3' and '1000' are the same number"),
+        (["0.0", "-0.0"], "'0.0' and '-0.0' are the same number"),
+        ([" 1", "2", "1"], "' 1' and '1' are the same number"),
+        (["9007199254740992", "9007199254740993"], "are the same number"),
+        (["123456789012345678901", "123456789012345678902"], "are the same number"),
+        (["False", "TRUE", "True"], "'TRUE' and 'True' are the same boolean"),
+        (["1", "True", "0"], "'1' and 'True' are the same boolean"),
+        (["2026-01-02", "2026-01-03 10:00"], "'2026-01-02' is a date or a time"),
+        (["1/2/2026", "31.12.2025"], "'1/2/2026' is a date or a time"),
+        (["10:30", "9:15:01"], "'10:30' is a date or a time"),
+    ],
+)
+def test_a_column_that_would_lose_something_stays_text(texts, loss):
+    found = read(*texts)
+    assert found.values.to_pylist() == texts
+    assert loss in found.loss
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["0", "-1", "10"], [0, -1, 10]),
+        (["0.50", "-2.00", ".25", "1e-05"], [0.5, -2.0, 0.25, 1e-5]),
+        # The same spaces in all rows, and spaces that align, tell nothing apart.
+        ([" 1", " 2", "10"], [1, 2, 10]),
+        (["9007199254740993", "1"], [2**53 + 1, 1]),
+        (["123456789012345678901", "1"], [123456789012345678901.0, 1.0]),
+        (["TRUE", "FALSE", "TRUE"], [True, False, True]),
+        (["true", "0", "true"], [True, False, True]),
+        (["1", "", "NA"], [1, None, None]),
+        (["a", "?", "b"], ["a", None, "b"]),
+        (["", "NA"], [None, None]),
+        (["10.1.2", "1.2.3"], ["10.1.2", "1.2.3"]),
+    ],
+)
+def test_other_columns_are_numbers_booleans_or_text(texts, expected):
+    found = read(*texts)
+    assert found.values.to_pylist() == expected
+    assert [type(value) for value in found.values.to_pylist()] == [type(value) for value in expected]
+    assert found.loss == ""
+
+
+@given(st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map("".join), min_size=1, max_size=6))
+def test_texts_that_differ_never_become_the_same_value(texts):
+    values = read(*texts).values.to_pylist()
+    is_text = isinstance(next((each for each in values if each is not None), ""), str)
+    if is_text:
+        assert values == [text if text.strip() else None for text in texts]
+    else:
+        assert len(set(values)) == len(set(texts))
+    numbers = [read_number(text) for text in texts]
+    are_plain = all(
+        number is not None and not re.match(r"\+|-?0\d", text.strip())
+        for number, text in zip(numbers, texts, strict=True)
+    )
+    if are_plain and len(set(numbers)) == len(set(texts)):
+        assert values == numbers
+    # A column of numbers in the fit is read as numbers.
+    if None not in numbers:
+        assert read(*texts, as_numbers=True).values.to_pylist() == numbers
+
+
+@given(
+    st.sampled_from(FORMATS),
+    st.lists(st.decimals(-(10**9), 10**9, places=2, allow_nan=False), min_size=1, max_size=5, unique=True),
+)
+def test_numbers_are_read_as_python_writes_them(number_format, numbers):
+    numbers = [*numbers, Decimal("1234567.25")]
+    sign = {None: ""}.get(number_format.thousands, THOUSANDS_SIGNS.get(number_format.thousands, "")[:1])
+    signs = str.maketrans({",": sign, ".": number_format.decimal})
+    texts = [f"{number:,.2f}".translate(signs) for number in {number + 0: None for number in numbers}]
+    found = read(*texts, number_format=number_format)
+    assert found.values.to_pylist() == [float(number) for number in {number + 0: None for number in numbers}]
+
+
+@pytest.mark.parametrize(
+    ("texts", "number_format", "meanings"),
+    [
+        (["76,705"], POINT, "'76,705', which means the number 76705 with --thousands , or 76.705 with --decimal ,"),
+        (["999", "-1,234"], POINT, "'-1,234', which means the number -1234 with --thousands , or -1.234 with --deci"),
+        (["1,234,567", "5"], POINT, "'1,234,567', which means the number 1234567 with --thousands ,"),
+        (["1,234.50", "7.5"], POINT, "'1,234.50', which means the number 1234.50 with --thousands ,"),
+        (["1,5", "2"], POINT, "'1,5', which means the number 1.5 with --decimal ,"),
+        (["0,123"], POINT, "'0,123', which means the number 0.123 with --decimal ,"),
+        (["1.234,5"], POINT, "'1.234,5', which means the number 1234.5 with --decimal , and --thousands ."),
+        (["1 234"], POINT, "'1 234', which means the number 1234 with --thousands space"),
+        (["1\u202f234,5"], POINT, "which means the number 1234.5 with --decimal , and --thousands space"),
+        (["1'234.5"], POINT, """"1'234.5", which means the number 1234.5 with --thousands apostrophe"""),
+        (["1.5"], COMMA, "'1.5', which means the number 1.5 with --decimal ."),
+        (["1.234"], COMMA, "'1.234', which means the number 1.234 with --decimal . or 1234 with --thousands ."),
+        (["1,2"], NumberFormat(".", ","), "'1,2', which means the number 1.2 with --decimal , and no --thousands"),
+    ],
+)
+def test_texts_that_are_numbers_in_another_format_name_its_options_and_what_they_mean(texts, number_format, meanings):
+    assert read(*texts, number_format=number_format).values.to_pylist() == texts
+    found = describe_formats(pa.chunked_array([texts]), number_format)
+    assert found.startswith("text such as ")
+    assert meanings in found
+    assert (" or " in found) == (" or " in meanings)
+
+
+@pytest.mark.parametrize("texts", [["a"], ["1,2,3"], ["12,34", "1 2"], ["1.2.3"], ["12 34"], ["1,234", "x"]])
+def test_text_that_is_no_number_in_any_format_stays_text(texts):
+    assert describe_formats(pa.chunked_array([texts]), POINT) == ""
+
+
+@pytest.mark.parametrize(
+    ("texts", "number_format", "note"),
+    [
+        (["1,234", "999"], COMMA, "'1,234' is read as 1.234; if the comma separates thousands, give --decimal . and"),
+        (["76,705"], COMMA, "'76,705' is read as 76.705; if the comma separates thousands, give --decimal . and --th"),
+        (["999", "-1.234"], POINT, "'-1.234' is read as -1.234; if the point separates thousands, give --decimal ,"),
+        (["0,234", "999"], COMMA, ""),
+        (["1,23", "999"], COMMA, ""),
+        (["1,234", "1000"], COMMA, ""),
+        # Three decimals in each row.
+        (["1.234", "12.500"], POINT, ""),
+        (["1,234", "999"], NumberFormat(".", ","), ""),
+    ],
+)
+def test_decimals_that_could_be_thousands_get_a_note(texts, number_format, note):
+    found = read(*texts, number_format=number_format)
+    assert pa.types.is_integer(found.values.type) or pa.types.is_floating(found.values.type)
+    assert note in found.note
+    assert bool(found.note) == bool(note)
+
+
+def test_missing_values_that_are_written_in_two_ways_get_a_note():
+    assert read("a", "", "NA").note == "'' and 'NA' both mean a missing value"
+    assert read("a", "NA", " NA").note == ""
+    assert read_text(pa.chunked_array([["007", "NA", ""]])).to_pylist() == ["007", None, None]
+
+
+def test_numbers_are_those_of_numpy_for_any_size():
+    numbers = np.random.default_rng(0).normal(size=2_000) * 10.0 ** np.arange(-20, 20).repeat(50)
+    found = read(*map(repr, numbers.tolist()))
+    np.testing.assert_array_equal(found.values.to_numpy(), numbers)
+    assert found.loss == ""
