@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -179,9 +180,10 @@ def _read_schemas(files, columns, label, weight):
                 stacklevel=3,
             )
     for file, schema in schemas.items():
+        counts = Counter(schema.names)
         for name in (*columns, *(name for name in (label, weight) if name is not None)):
-            if schema.names.count(name) != 1:
-                found = "no column" if name not in schema.names else "several columns"
+            if counts[name] != 1:
+                found = "no column" if name not in counts else "several columns"
                 raise ValueError(f"{file} has {found} {name!r}; it has {', '.join(map(repr, schema.names))}.")
             kind, expected = schema.field(name).type, first.field(name).type
             if kind != expected:
@@ -196,9 +198,9 @@ def _read_schemas(files, columns, label, weight):
 
 def list_index_columns(schema: Any) -> list[str]:
     """Return the columns of an Arrow schema that hold the index of a frame of pandas, as its metadata say."""
-    found = (schema.pandas_metadata or {}).get("index_columns", [])
+    found, names = (schema.pandas_metadata or {}).get("index_columns", []), set(schema.names)
     # An index that only counts is described by a dict, and has no column.
-    return [name for name in found if isinstance(name, str) and name in schema.names]
+    return [name for name in found if isinstance(name, str) and name in names]
 
 
 def _choose_type(fields, file):

@@ -333,8 +333,9 @@ def _choose_categorical(estimator, names, columns):
             raise ValueError(f"categorical_features as a mask must have {n} entries, one a column, got {len(chosen)}")
         return chosen.tolist()
     known = range(n) if names is None or chosen.dtype.kind in "iu" else names
-    wanted = chosen.tolist()
-    unknown = [each for each in wanted if each not in known]
+    # Dicts find a name among thousands at once, and keep the order.
+    wanted, known_names = dict.fromkeys(chosen.tolist()), dict.fromkeys(known)
+    unknown = [each for each in wanted if each not in known_names]
     if unknown:
         has = f"the {n} columns of X have no names" if names is None else f"X has the columns {list(names)}"
         raise ValueError(f"categorical_features names {unknown[0]!r}, but {has}: names or numbers from 0 to {n - 1}.")

@@ -287,3 +287,27 @@ def test_many_rows_of_categories_alone():
     shares = np.bincount(codes, y) / np.bincount(codes)
     places = [np.flatnonzero(codes == code)[0] for code in range(3)]
     np.testing.assert_allclose(model.predict_proba(frame.iloc[places])[:, 1], shares, atol=1e-3)
+
+
+class Name(str):
+    """A name that counts how often it is compared."""
+
+    n_comparisons = 0
+
+    def __eq__(self, other):
+        Name.n_comparisons += 1
+        return str(self) == str(other)
+
+    __hash__ = str.__hash__
+
+
+def test_names_of_categorical_columns_are_found_in_time_linear_in_the_columns():
+    names = [Name(f"c{j}") for j in range(200)]
+    frame = pd.DataFrame({name: [0, 1] for name in names})
+    frame.columns = pd.Index(names, dtype=object)
+    estimator = fastlin.LogisticRegression(categorical_features=[str(name) for name in names[::2]])
+    Name.n_comparisons = 0
+    matrix = fastlin.estimators.columns.read_table(estimator, frame, True)
+    assert matrix.shape == (2, 300)
+    assert [levels is not None for levels in estimator.categories_] == [True, False] * 100
+    assert Name.n_comparisons <= 10 * len(names)
