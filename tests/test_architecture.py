@@ -19,6 +19,7 @@ extras:
 places: extras
 terminal: extras
 tensors:
+coefficient_names:
 fitted: tensors
 kernels:
 kernels.machine: places
@@ -32,11 +33,11 @@ matrices: kernels containers tensors
 objective: matrices kernels budget
 networks: matrices kernels
 solvers: objective budget kernels
-inference: solvers objective matrices kernels budget tensors
+inference: solvers objective matrices kernels budget tensors coefficient_names
 training: networks matrices kernels terminal
-figures: extras places terminal
+figures: extras places terminal coefficient_names
 estimators: inference solvers training networks objective matrices kernels budget blocks containers tensors figures
-    extras places terminal fitted
+    extras places terminal fitted coefficient_names
 dask: estimators inference objective matrices kernels blocks containers extras tensors fastlin
 contenders: estimators kernels fastlin
 course:

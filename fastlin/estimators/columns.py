@@ -18,6 +18,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
+from fastlin.coefficient_names import CoefficientName
 from fastlin.extras import needs
 from fastlin.fitted import expect, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
@@ -197,6 +198,12 @@ def keep_texts(names: list[Any]) -> list[str] | None:
 
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
     """Return the names of the columns of `coef_`, an array of objects, from the names of X's columns or None."""
+    found = name_coefficients(estimator, names)
+    return np.array(list(map(str, found)), object) if hasattr(estimator, "categories_") else found
+
+
+def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None) -> Array:
+    """Return what `name_features` does, but `CoefficientName`s for the levels of categorical columns."""
     known = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if known is None else known
@@ -206,8 +213,29 @@ def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
         raise ValueError(f"input_features must be the names of the fit, {list(known)}, got {list(names)}")
     found = []
     for name, levels in zip(names, getattr(estimator, "categories_", [None] * len(names)), strict=True):
-        found.extend([name] if levels is None else [f"{name}_{level}" for level in levels])
+        if levels is None:
+            found.append(name)
+        else:
+            found += [CoefficientName(f"{name}_{level}", name, level) for level in levels]
     return np.array(found, dtype=object)
+
+
+def find_columns(argument: str, wanted: Sequence[Any], names: Sequence[str] | Array, others: str) -> list[int]:
+    """Return the numbers of the columns of X that an argument names; others is what it may hold in place of names.
+
+    ValueError: X has no column of a name, or several.
+    """
+    numbers: dict[Any, list[int]] = {}
+    for number, name in enumerate(names):
+        numbers.setdefault(name, []).append(number)
+    for name in wanted:
+        found = numbers.get(name, [])
+        if not found:
+            raise ValueError(f"{argument} names {name!r}, but X has the columns {list(names)}. Give names or {others}.")
+        if len(found) > 1:
+            shared = ", ".join(map(str, found))
+            raise ValueError(f"{argument} names {name!r}, but columns {shared} of X all have this name. Give {others}.")
+    return [numbers[name][0] for name in wanted]
 
 
 def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
@@ -332,14 +360,14 @@ def _choose_categorical(estimator, names, columns):
         if len(chosen) != n:
             raise ValueError(f"categorical_features as a mask must have {n} entries, one a column, got {len(chosen)}")
         return chosen.tolist()
-    known = range(n) if names is None or chosen.dtype.kind in "iu" else names
-    # Dicts find a name among thousands at once, and keep the order.
-    wanted, known_names = dict.fromkeys(chosen.tolist()), dict.fromkeys(known)
-    unknown = [each for each in wanted if each not in known_names]
+    wanted = chosen.tolist()
+    if names is not None and chosen.dtype.kind not in "iu":
+        wanted = find_columns("categorical_features", wanted, names, f"numbers from 0 to {n - 1} or a mask")
+    unknown = [each for each in wanted if each not in range(n)]
     if unknown:
-        has = f"the {n} columns of X have no names" if names is None else f"X has the columns {list(names)}"
-        raise ValueError(f"categorical_features names {unknown[0]!r}, but {has}: names or numbers from 0 to {n - 1}.")
-    return [each in wanted for each in known]
+        has = f"the {n} columns of X have no names" if names is None else f"X has {n} columns"
+        raise ValueError(f"categorical_features names {unknown[0]!r}, but {has}: give numbers from 0 to {n - 1}.")
+    return np.isin(np.arange(n), wanted).tolist()
 
 
 def _read_known_levels(estimator, label, column):

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.columns import choose_dtype, name_features
+from fastlin.estimators.columns import choose_dtype, name_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.problem import Problem, count_fits_at_once, find_references
+from fastlin.estimators.problem import LevelsLeftOut, Problem, count_fits_at_once, find_left_out
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
@@ -47,8 +47,9 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     products is made in each iteration, p being the number of columns with the intercept.
 
     Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
-    coefficients of the first level of a categorical column are zero, but for the first such column of a model without
-    an intercept. The same data give the same bits for any number of threads.
+    coefficients of the first level of a categorical column that has rows with a weight are zero, except for the first
+    such column of a model without an intercept. So are those of levels without such rows. The same data give the same
+    bits for any number of threads.
 
     Parameters
     ----------
@@ -213,17 +214,20 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             classes, *found = read_coefficients(self)
-            return infer(self._begin(data, found), classes, name_features(self, None), reference)
+            names, levels = name_coefficients(self), find_left_out(data, self.fit_intercept)
+            return infer(self._begin(data, found), classes, names, levels.name(names), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         _, *found = read_coefficients(self)
+        # A resample without a row of some level has no fit.
+        levels = find_left_out(data, self.fit_intercept)
 
         def finish(begin, tol):
             end = maximise(begin, tol, self.max_iter)
             return Resampled(*end.state.read_off(np.float64), np.inf, end.converged)
 
         def refit(weights, check):
-            _, begin = self._evaluate(replace(data, weights=weights), found)
+            _, begin = self._evaluate(replace(data, weights=weights), levels, found)
             return None if begin is None else finish(begin, RESAMPLED_TOL)
 
         whole = self._begin(data, found)
@@ -235,9 +239,12 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         return Refits(refit, best, point, whole.likelihood.free, at_once)
 
     def _evaluate(
-        self, data: TrainingData, found: Sequence[FloatArray] | None = None
+        self, data: TrainingData, levels: LevelsLeftOut, found: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
-        """Return the penalised likelihood of data, and its State at coefficients and intercepts, or at the start."""
+        """Return the penalised likelihood of data, and its State at coefficients and intercepts, or at the start.
+
+        The levels that are left out have no coefficients.
+        """
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         K, size = objective.shape
@@ -248,9 +255,8 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             )
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
-        # The first levels of categorical columns have no coefficients.
         free = np.ones(size, bool)
-        free[find_references(data.matrix, self.fit_intercept)] = False
+        free[levels.references] = free[levels.unused] = False
         free[-1] = self.fit_intercept
         likelihood = Likelihood(objective, data.weight_unit, True, free)
         parameters = objective.start() if found is None else objective.coordinates.to_parameters(*found)
@@ -258,9 +264,9 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
 
     def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
         """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
-        likelihood, state = self._evaluate(data, found)
+        likelihood, state = self._evaluate(data, find_left_out(data, self.fit_intercept), found)
         if state is None:
-            check_collinearity(likelihood.objective, name_features(self, None), likelihood.free)
+            check_collinearity(likelihood.objective, name_coefficients(self), likelihood.free)
             raise ValueError(
                 "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
                 "size of the offset, by weights of far different sizes, or by the scale of X."

@@ -16,7 +16,8 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.columns import name_features
+from fastlin.coefficient_names import NOTHING_LEFT_OUT
+from fastlin.estimators.columns import name_coefficients
 from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
 from fastlin.estimators.labels import make_training_data, read_columns, read_rows, read_training_data
 from fastlin.estimators.linear_predictions import (
@@ -255,9 +256,12 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         penalised: Literal["laplace", "sandwich"] | None = None,
         use_t: bool = False,
         weights_are: Literal["frequency", "importance"] = "frequency",
-        features: Sequence[str] | None = None,
+        features: Sequence[str | tuple[str, Any] | int] | None = None,
     ) -> Inference:
         """Return standard errors, tests and intervals of the coefficients.
+
+        Without a penalty the levels of a categorical column are compared with its first level that has rows with a
+        weight. Levels without such rows are left out, and `Inference.summary` lists them.
 
         Parameters
         ----------
@@ -290,10 +294,11 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         weights_are : {"frequency", "importance"}
             What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
             sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
-        features : sequence of str or None
-            The names of the columns to report, which may include "intercept"; None means all. A model with more than
-            4,096 parameters reports only named columns, by conjugate gradients, with the covariances "model", "HC0"
-            and "HC1".
+        features : sequence or None
+            The columns to report: their names, which may include "intercept", pairs (column, level) for levels of
+            categorical columns, or indices among the names that None reports. A name that stands for several columns
+            is an error. None means all. A model with more than 4,096 parameters reports only the columns that are
+            given, by conjugate gradients, with the covariances "model", "HC0" and "HC1".
 
         Returns
         -------
@@ -304,7 +309,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         ------
         ValueError
             The rows do not fit the model, the model is penalised and `penalised` is None, or has an L1 penalty,
-            weights do not fit the covariance, or there are more than 4,096 parameters.
+            weights do not fit the covariance, there are more than 4,096 parameters, or `features` names no column or
+            several.
 
         Warns
         -----
@@ -327,7 +333,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
 
     def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
-        from fastlin.estimators.problem import Problem, take_differences
+        from fastlin.estimators.problem import Problem, find_left_out, take_differences
         from fastlin.inference.covariances import read_clusters
         from fastlin.inference.estimation import Meaning, answer, ask
 
@@ -338,17 +344,18 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
             # Nothing is penalised at any C.
             C = np.inf
-        names, reference_levels = name_features(model, None), []
-        _drop_bounds(model, data, coef, names)
-        if hasattr(model, "categories_") and C == np.inf:
-            data, coef, intercept, kept, references = take_differences(data, coef, intercept, model.fit_intercept)
-            names, reference_levels, model.penalty_factors = names[kept], names[references].tolist(), None
+        names, left_out = name_coefficients(model), NOTHING_LEFT_OUT
+        levels = find_left_out(data, model.fit_intercept) if C == np.inf else None
+        _drop_bounds(model, data, coef, names, [] if levels is None else levels.unused)
+        if levels is not None and hasattr(model, "categories_"):
+            data, coef, intercept, kept = take_differences(data, levels, coef, intercept)
+            names, left_out, model.penalty_factors = names[kept], levels.name(names), None
         question = ask(
             classes,
             reference,
             weights=Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             names=names,
-            reference_levels=reference_levels,
+            left_out=left_out,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
@@ -381,11 +388,12 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             return read_penalty(model)
 
 
-def _drop_bounds(model, data, coef, names):
-    """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
+def _drop_bounds(model, data, coef, names, unused):
+    """Take the bounds of coefficients from a copy of a model, once it is known that none bind but of unused levels."""
     bounds = read_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
+        binds[unused] = False
         if binds.any():
             shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
             raise ValueError(

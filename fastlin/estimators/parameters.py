@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators import scikit_learn
+from fastlin.estimators.columns import find_columns
 from fastlin.estimators.labels import named
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
@@ -291,10 +292,11 @@ def _read_bounds(estimator, name, missing, matrix, shape):
         names = getattr(estimator, "feature_names_in_", None)
         if names is None:
             raise ValueError(f"{name} names features, but the columns of X have no names; give an array")
-        unknown = [each for each in given if each not in set(names)]
-        if unknown:
-            raise ValueError(f"{name} names {unknown[0]!r}, but X has the columns {list(names)}")
-        given = [given.get(each, missing) for each in names]
+        numbers = find_columns(name, list(given), names, "an array with a number for each column")
+        of_columns = [missing] * len(names)
+        for number, bound in zip(numbers, given.values(), strict=True):
+            of_columns[number] = bound
+        given = of_columns
     others = f", or have the shape of coef_, {shape};"
     bounds = _read_numbers(name, given, matrix, [(), shape[1:], shape], "be a number, hold one for", others)
     if np.isnan(bounds).any():

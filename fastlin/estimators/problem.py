@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import starmap
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
+from fastlin.coefficient_names import LeftOut
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
@@ -24,7 +25,7 @@ from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Ending
 from fastlin.tensors import choose_type
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
@@ -187,51 +188,70 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
     return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
 
 
-def find_references(matrix: Matrix, fit_intercept: bool) -> IntArray:
-    """Return the places of the reference levels among the columns of a matrix, which only tables have.
+class LevelsLeftOut(NamedTuple):
+    """The indices of the columns of a matrix that have no coefficients without a penalty, which only tables have.
 
-    Without an intercept the first categorical column keeps all of its levels.
+    `references` are the first levels of categorical columns that have rows with a weight: other levels are compared
+    with them. `unused` are levels without such rows.
     """
-    if not isinstance(matrix, TableMatrix):
-        return np.empty(0, np.int64)
+
+    references: IntArray
+    unused: IntArray
+
+    def name(self, names: Array) -> LeftOut:
+        """Return the names of the levels among those of all columns (d,)."""
+        return LeftOut(names[self.references].tolist(), names[self.unused].tolist())
+
+
+def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
+    """Return which levels have no coefficients. Without an intercept the first categorical column has no reference."""
+    matrix = data.matrix
+    if not (isinstance(matrix, TableMatrix) and len(matrix.level_features)):
+        return LevelsLeftOut(*np.empty((2, 0), np.int64))
+    are_used = np.ones(matrix.shape[1], bool)
+    are_used[matrix.level_features] = matrix.weigh_levels(data.weights)[0] > 0
     firsts = np.cumsum(matrix.widths) - matrix.widths
-    of_levels = [first for first, column in zip(firsts, matrix.columns, strict=True) if isinstance(column, Codes)]
-    return np.array(of_levels[0 if fit_intercept else 1 :], np.int64)
+    of_levels = [
+        first + int(np.argmax(are_used[first : first + column.n_levels]))
+        for first, column in zip(firsts, matrix.columns, strict=True)
+        if isinstance(column, Codes)
+    ]
+    references = of_levels[0 if fit_intercept else 1 :]
+    return LevelsLeftOut(np.array(references, np.int64), np.flatnonzero(~are_used))
 
 
-def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Any:
-    """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
+def take_differences(data: TrainingData, levels: LevelsLeftOut, coef: FloatArray, intercept: FloatArray) -> Any:
+    """Return the rows of a table and the coefficients of a fit as differences from the reference of each column.
 
-    The places of the columns that are left, and of the reference levels, follow.
+    The levels that are left out have no column. The indices of the columns that are kept follow.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
-    references = find_references(matrix, fit_intercept)
-    # What a reference level loses the intercept gains, or else the levels of the column that keeps all of its own.
+    kept = np.delete(np.arange(matrix.shape[1]), np.concatenate(levels))
+    # What a reference level loses the intercept gains, or else the levels of the column that has no reference.
     gaining = intercept[:, None]
     firsts = np.cumsum(matrix.widths) - matrix.widths
     for number, (first, column) in enumerate(zip(firsts, matrix.columns, strict=True)):
         if not isinstance(column, Codes):
             columns.append(column)
             continue
-        codes, own = column.number_missing(), coef[:, first : first + column.n_levels]
+        codes, all_levels = column.number_missing(), np.arange(first, first + column.n_levels)
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X holds values that the fit has not seen, or missing ones: their "
                 "rows were no part of the fit."
             )
-        if first not in references:
+        own, reference = coef[:, first : first + column.n_levels], np.intersect1d(all_levels, levels.references)
+        if len(reference):
+            lost = coef[:, reference]
+            own -= lost
+            gaining += lost
+        else:
             gaining = own
-            columns.append(column)
-            continue
-        reference = coef[:, [first]]
-        own -= reference
-        gaining += reference
-        if column.n_levels > 1:
-            columns.append(Codes(codes - codes.dtype.type(1), column.n_levels - 1))
-    kept = np.delete(np.arange(matrix.shape[1]), references)
-    reduced = replace(data, matrix=TableMatrix(columns))
-    return reduced, coef[:, kept], intercept, kept, references
+        are_kept = np.isin(all_levels, kept)
+        numbers = np.where(are_kept, np.cumsum(are_kept) - 1, -1).astype(codes.dtype)
+        columns.append(Codes(numbers[codes], int(are_kept.sum())))
+    return replace(data, matrix=TableMatrix(columns)), coef[:, kept], intercept, kept
 
 
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastlin.coefficient_names import are_intercepts
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes, read_coef
 from fastlin.terminal import make_printable
@@ -14,10 +15,6 @@ from fastlin.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-# The name of the last coefficient of an inference where the model has an intercept.
-INTERCEPT = "intercept"
 
 
 class _Drawing(NamedTuple):
@@ -131,7 +128,7 @@ def plot_coefficients(
     drawn = _read_estimates(model) if has_errors else _read_model(model)
     n_all = drawn.values.shape[1]
     if feature_names is None:
-        feature_names = model.names[:n_all] if has_errors else model.get_feature_names_out()
+        feature_names = model.names[~are_intercepts(model.names)] if has_errors else model.get_feature_names_out()
     names = list(feature_names)
     if len(names) != n_all:
         raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")
@@ -178,12 +175,11 @@ def _read_model(model):
 
 def _read_estimates(found):
     """Return the _Drawing of an inference."""
-    d = len(found.names) - (found.names[-1] == INTERCEPT)
-    coef, errors = found.coef[:, :d], found.std_errors[:, :d]
-    is_symmetric = isinstance(found.reference, str) and found.reference == "symmetric"
-    title = "against the mean" if is_symmetric else f"against {_as_plain(found.reference)}"
+    are_features = ~are_intercepts(found.names)
+    coef, errors = found.coef[:, are_features], found.std_errors[:, are_features]
+    title = "against the mean" if found.is_symmetric else f"against {_as_plain(found.reference)}"
     ranks = np.abs(coef / errors).max(axis=0)
-    return _Drawing(coef, found.conf_int(0.95)[:, :d], ranks, list(found.classes), title)
+    return _Drawing(coef, found.conf_int(0.95)[:, are_features], ranks, list(found.classes), title)
 
 
 def _plot_gaps(model, axes):

@@ -6,7 +6,6 @@ scaled parameters of class k, and T scales the columns back and takes their shif
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -92,17 +91,3 @@ def find_reference(reference: Any, classes: Array) -> int | None:
             f"reference must be one of the classes {classes.tolist()}, 'symmetric' or None, got {reference!r}."
         )
     return places[0]
-
-
-def find_places(argument: str, given: Any, names: Array) -> IntArray:
-    """Return the places of the columns that an argument names, all for None; ValueError: it does not name columns."""
-    if given is None:
-        return np.arange(len(names))
-    known = names.tolist()
-    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    unknown = [name for name in wanted if name not in known]
-    if unknown or not wanted or len(set(wanted)) < len(wanted):
-        why = f"There is no column {unknown[0]!r}: " if unknown else ""
-        shown = ", ".join(map(str, known if len(known) <= 5 else [*known[:5], f"... {known[-1]}"]))
-        raise ValueError(f"{why}{argument} must be names of columns, each of them once, among {shown}; got {given!r}.")
-    return np.array([known.index(name) for name in wanted])

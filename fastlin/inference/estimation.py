@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlin.coefficient_names import LeftOut, append_intercept, find_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
-from fastlin.inference.contrasts import Contrasts, find_places, find_reference
+from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, find_covariance
 from fastlin.inference.hessian import Curvature, Information
-from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
+from fastlin.inference.inference import Basis, Inference, report
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_room
 from fastlin.inference.separation import check_separation, proves_maximum
@@ -44,10 +45,9 @@ class Meaning(NamedTuple):
 class Question:
     """What is asked for: the parameters of `LogisticRegression.inference`, checked.
 
-    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) name the columns, and
-    `features` the reported ones, None for all. `reference_levels` name categorical levels whose coefficients are
-    zero. `clusters` are the numbers of each row's cluster, by each key. `stacklevel` counts frames from `answer`, for
-    warnings.
+    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) name the columns, and `features`
+    the reported ones, None for all. `left_out` are the levels without a coefficient. `clusters` are the numbers of each
+    row's cluster, by each key. `stacklevel` counts frames from `answer`, for warnings.
     """
 
     covariance: str
@@ -57,7 +57,7 @@ class Question:
     reference: int | None
     classes: Array
     names: Array
-    reference_levels: Sequence[object]
+    left_out: LeftOut
     clusters: list[Array]
     weights: Meaning
     tol: float
@@ -109,8 +109,8 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
             f"{n_parameters} parameters."
         )
-    names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    places = find_places("features", question.features, names)
+    names = append_intercept(question.names, objective.fit_intercept)
+    places = find_indices("features", question.features, names, question.left_out)
     optimum = find_estimates(objective, start, question, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
     covariance, n_clusters = find_covariance(optimum, contrasts.list_units(places), question, n_samples)
@@ -130,7 +130,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         places,
         # Rows on other machines are there as long as the method runs.
         point if objective.rows.has_labels else None,
-        question.reference_levels,
+        question.left_out,
         is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
         n_clusters=n_clusters,

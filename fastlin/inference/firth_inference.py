@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastlin.inference.contrasts import Contrasts, find_places, find_reference
+from fastlin.coefficient_names import LeftOut, append_intercept
+from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
-from fastlin.inference.inference import INTERCEPT, Basis, Inference, report
+from fastlin.inference.inference import Basis, Inference, report
 from fastlin.inference.likelihood import State
 from fastlin.inference.profile import EXACT, MOST_STEPS, maximise
 from fastlin.typing import Array, FloatArray
@@ -68,13 +69,14 @@ class FirthInference(Inference):
             raise ValueError(f'method must be "profile" or "wald", got {method!r}.')
         return super().conf_int(level) if method == "wald" else self.profile_conf_int(level=level)
 
-    def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
+    def lr_test(self, smaller: str | int | Sequence[str | tuple[str, Any] | int] | Inference) -> TestResult:
         """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
 
         Parameters
         ----------
-        smaller : str or sequence of str
-            The names of the columns whose coefficients are zero in the smaller model. It is penalised by all columns,
+        smaller : str, int or sequence
+            The columns whose coefficients are zero in the smaller model: `names`, pairs (column, level) for levels of
+            categorical columns, or indices among `names`. It is penalised by all columns,
             so that it is no model of its own, and an Inference of one is refused.
 
         Returns
@@ -87,31 +89,31 @@ class FirthInference(Inference):
         TypeError
             It is an Inference.
         ValueError
-            A name is none of the columns.
+            A name stands for no column, or for several.
         """
         if isinstance(smaller, Inference):
             raise TypeError(
                 "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
                 "other columns cannot be compared."
             )
-        return self._profile.test_columns(self._basis.places[find_places("smaller", smaller, self.names)])
+        return self._profile.test_columns(self._basis.places[self._find("smaller", smaller)])
 
 
-def infer(begin: State, classes: Array, names: Array, reference: Any) -> FirthInference:
-    """Return the FirthInference of the maximum near the State of a fitted model."""
+def infer(begin: State, classes: Array, names: Array, left_out: LeftOut, reference: Any) -> FirthInference:
+    """Return the FirthInference of the maximum near the State of a fitted model, whose columns have names (d,)."""
     if begin.likelihood.objective.rows.has_targets:
         raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
     found = maximise(begin, EXACT, MOST_STEPS)
     state, likelihood = found.state, found.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
-    # The coefficients of the first levels of categorical columns are zero by definition.
+    # Levels that are left out have no coefficients.
     places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.list_units(places)[:, likelihood.places]
     covariance = units @ (units @ state.factor.invert()).T
-    columns = np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object)
-    point, reference_levels = objective.at(objective.center(state.parameters)), names[~likelihood.free[:-1]].tolist()
-    basis = Basis("model", "firth", contrasts, places, point, reference_levels)
+    columns = append_intercept(names, objective.fit_intercept)
+    point = objective.at(objective.center(state.parameters))
+    basis = Basis("model", "firth", contrasts, places, point, left_out)
     return FirthInference(
         **report(basis, point, begin.parameters, covariance, columns, classes, likelihood.total_weight),
         n_samples=likelihood.total_weight,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -10,16 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.coefficient_names import NOTHING_LEFT_OUT, LeftOut, find_indices, is_asked_by_name
 from fastlin.inference import profile, tables
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_places
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts
 from fastlin.inference.hessian import Factor, find_parts
 from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
 from fastlin.inference.likelihood import Likelihood, find_null_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
-
-INTERCEPT = "intercept"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +27,8 @@ class Basis:
 
     `penalised` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
     `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `places` (p,) are the reported
-    columns. `point` is the optimum with the rows, None after pickling. `most_inflated` is a feature whose errors
-    related columns inflate most, and by how much.
+    columns, and `left_out` the levels without a coefficient. `point` is the optimum with the rows, None after pickling.
+    `most_inflated` is a feature whose errors related columns inflate most, and by how much.
     """
 
     covariance: str
@@ -37,7 +36,7 @@ class Basis:
     contrasts: Contrasts
     places: IntArray
     point: Point | None
-    reference_levels: Sequence[object]
+    left_out: LeftOut = NOTHING_LEFT_OUT
     is_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
@@ -59,7 +58,8 @@ class Inference(WaldTested):
     coef : ndarray of shape (K', p)
         The estimates.
     names, classes : ndarray of shapes (p,) and (K',)
-        The names of the columns, and the class of each row.
+        The names of the columns, and the class of each row. Names need not be unique: a table has two columns or levels
+        of one name. A method that is given such a name raises an error that lists what tells the columns apart.
     reference : object
         The class whose coefficients are zero, or "symmetric" if the coefficients of all classes sum to zero.
     log_likelihood : float
@@ -111,6 +111,11 @@ class Inference(WaldTested):
             return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
 
     @property
+    def is_symmetric(self) -> bool:
+        """Whether the coefficients of all classes sum to zero; a class may be labeled "symmetric" itself."""
+        return self._basis.contrasts.reference is None
+
+    @property
     def _to_test(self):
         return self.coef, self.std_errors, self._basis.df_t
 
@@ -137,7 +142,9 @@ class Inference(WaldTested):
         """McFadden's pseudo R2, 1 - log-likelihood / log_likelihood_null."""
         return 1 - self.log_likelihood / self.log_likelihood_null
 
-    def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
+    def profile_conf_int(
+        self, features: str | int | Sequence[str | tuple[str, Any] | int] | None = None, level: float = 0.95
+    ) -> FloatArray:
         """Return the confidence intervals of the estimates by the profile of the likelihood.
 
         An interval holds the values of a coefficient at which the likelihood, maximised over all others, is not less
@@ -146,8 +153,9 @@ class Inference(WaldTested):
 
         Parameters
         ----------
-        features : str, sequence of str or None
-            The names of the columns whose intervals are wanted; None means all.
+        features : str, int, sequence or None
+            The columns whose intervals are wanted: `names`, pairs (column, level) for levels of categorical columns,
+            or indices among `names`. None means all.
         level : float
             How often an interval covers the true value, between 0 and 1.
 
@@ -159,7 +167,8 @@ class Inference(WaldTested):
         Raises
         ------
         ValueError
-            The model is penalised, its covariance is robust, its labels are soft, or a name is none of the columns.
+            The model is penalised, its covariance is robust, its labels are soft, or a name stands for no column or
+            for several.
         RuntimeError
             The rows are not at hand any more, since the inference was pickled or they lie on other machines.
         """
@@ -169,7 +178,7 @@ class Inference(WaldTested):
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        return self._profile.find_ends(basis.places[find_places("features", features, self.names)], check_level(level))
+        return self._profile.find_ends(basis.places[self._find("features", features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -181,14 +190,15 @@ class Inference(WaldTested):
         """
         return self._covariance.copy()
 
-    def wald_test(self, R: ArrayLike, r: ArrayLike | None = None) -> TestResult:
+    def wald_test(self, R: ArrayLike | Sequence[str | tuple[str, Any]], r: ArrayLike | None = None) -> TestResult:
         """Test q linear hypotheses, R times the estimates equal to r.
 
         Parameters
         ----------
-        R : array-like of shape (q, K' p) or (K' p,), str, or list of str
+        R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
             The coefficients of each hypothesis, over the estimates class by class. A name of a column, or several,
-            stands for the hypothesis that all coefficients of these columns are zero in all classes.
+            stands for the hypothesis that all coefficients of these columns are zero in all classes. In a list a pair
+            (column, level) names a level of a categorical column.
         r : array-like of shape (q,) or None
             The values; None means zeros.
 
@@ -200,7 +210,7 @@ class Inference(WaldTested):
         Raises
         ------
         ValueError
-            R or r is of another shape, names no column, or holds hypotheses that depend on each other.
+            R or r is of another shape, a name stands for no column or for several, or hypotheses depend on each other.
         """
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
@@ -389,15 +399,20 @@ class Inference(WaldTested):
             return np.nan
         return -2 * self.log_likelihood + each * self._count_parameters()
 
+    def _find(self, argument, wanted, by_index=True):
+        """Return the indices of the reported columns that an argument asks for."""
+        return find_indices(argument, wanted, self.names, self._basis.left_out, by_index)
+
     def _read_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
-        given = [R] if isinstance(R, str) else R
-        if np.ndim(given) == 1 and len(given) and all(isinstance(name, str) for name in given):
+        given = [R] if isinstance(R, str) or not isinstance(R, Iterable) else list(R)
+        if given and all(map(is_asked_by_name, given)):
+            indices = self._find("R", R, by_index=False)
             # Symmetric coefficients of all classes but the last fix the last one's.
             starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
-            own = (starts + find_places("R", given, self.names)).ravel()
-            return np.equal.outer(own, np.arange(size)) * 1.0, ", ".join(given) + " = 0"
+            own = (starts + indices).ravel()
+            return np.equal.outer(own, np.arange(size)) * 1.0, ", ".join(self.names[indices]) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fastlin.coefficient_names import MAX_SHOWN
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
@@ -133,8 +134,12 @@ def _list_facts(inference):
     if basis.most_inflated is not None:
         name, inflation = basis.most_inflated
         facts["collinearity"] = f"inflates errors up to {inflation:.3g} times, those of {name} most"
-    if len(basis.reference_levels):
-        facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
+    if basis.left_out.references:
+        facts["reference levels"] = ", ".join(basis.left_out.references)
+    if basis.left_out.unused:
+        shown, n_more = basis.left_out.unused[:MAX_SHOWN], len(basis.left_out.unused) - MAX_SHOWN
+        more = f" and {n_more:,} more" if n_more > 0 else ""
+        facts["left out"] = f"{', '.join(shown)}{more}: levels without rows that have a weight"
     if basis.df_t is not None:
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     facts["optimum"] = (
@@ -145,7 +150,7 @@ def _list_facts(inference):
 
 
 def _name_contrast(inference, label):
-    if len(inference.coef) == 1 or inference.reference != "symmetric":
+    if not inference.is_symmetric:
         return f"class {label} against {inference.reference}"
     return f"class {label} against the mean of all classes"
 

@@ -145,17 +145,20 @@ class TableMatrix(Matrix):
         moments = Columns(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._coded:
-            (own, rest), features = self._weigh_levels(weights), self.level_features
+            (own, rest), features = self.weigh_levels(weights), self.level_features
             mean[features], variance[features] = own / (own + rest), own * rest / (own + rest) ** 2
-            n_own, n_rest = (own, rest) if weights is None else self._weigh_levels(None)
+            n_own, n_rest = (own, rest) if weights is None else self.weigh_levels(None)
             smallest[features], largest[features] = n_rest == 0, n_own > 0
         if self._numbers:
             for found, of_numbers in zip(moments, self.numbers.measure(weights), strict=True):
                 found[self.number_features] = of_numbers
         return moments
 
-    def _weigh_levels(self, weights):
-        """Return (2, levels): the weight of each level and of other rows, exactly zero if all rows have it."""
+    def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Return the weight of the rows with each level and of other rows, (n_levels,) each, exactly zero without any.
+
+        The weights (n,) are ones if they are None.
+        """
         found = []
         for column in self._coded:
             codes, own = column.number_missing(), np.zeros(column.n_levels + 1)

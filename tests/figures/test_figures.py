@@ -12,6 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
 from fastlin import datasets, figures
+from fastlin.coefficient_names import INTERCEPT
 from fastlin.estimators import StabilitySelection
 
 X, Y = load_iris(return_X_y=True)
@@ -133,7 +134,8 @@ class Estimates:
     std_errors: np.ndarray
     classes: tuple
     reference: object = "a"
-    names: tuple = ("x", "$y", "intercept")
+    names: np.ndarray = dataclasses.field(default_factory=lambda: np.array(["x", "$y", INTERCEPT], object))
+    is_symmetric: bool = False
 
     def conf_int(self, level):
         assert level == 0.95
@@ -232,8 +234,14 @@ def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
     assert axes.get_title() == "the clearest coefficients; 1 more feature is not zero"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
-    figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=("x", "y")), axes=axes)
+    figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=np.array(["x", "y"])), axes=axes)
     assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
+    axes.clear()
+    # A column may have the name of the intercept, which itself need not come last.
+    moved = dataclasses.replace(FOUND, names=np.array(["x", INTERCEPT, "intercept"], object))
+    figures.plot_coefficients(moved, axes=axes)
+    assert read(axes.get_yticklabels()) == ["intercept", "x"]
+    np.testing.assert_allclose(axes.containers[0][0].get_xydata(), [[9.0, 1.0], [4.0, 0.0]])
 
 
 def test_where_a_figure_is_drawn_is_given_by_name_alone():

@@ -94,7 +94,7 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((np.where(X > 2, np.nan, X), Y), {}, "NaN"),
         ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
         ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are no draws"),
-        ((X, Y), {"features": ["x0", "x9"]}, "features must be names of columns"),
+        ((X, Y), {"features": ["x0", "x9"]}, "features must be names of coefficients"),
     ):
         assert_refused(text, model.inference, *data, **options)
     assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)

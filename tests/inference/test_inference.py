@@ -100,7 +100,7 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
 def test_bad_questions_get_errors_that_name_them():
     found = infer(X, Y)
     for R, r, text in (
-        ("x9", None, "no column 'x9'"),
+        ("x9", None, "no coefficient 'x9'"),
         ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
         ([object()], None, "R must be finite numbers"),
         (np.full(8, np.nan), None, "R must be finite numbers"),
@@ -115,7 +115,13 @@ def test_bad_questions_get_errors_that_name_them():
             found.conf_int(level)
     assert found.wald_test("x0", [1, 0]).name == "x0 = r"
     assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
-    for options in ({"covariance": np.array(["HC0"])}, {"reference": [0, 1]}, {"features": 0}, {"features": [["x0"]]}):
+    for options in (
+        {"covariance": np.array(["HC0"])},
+        {"reference": [0, 1]},
+        {"features": []},
+        {"features": 0.5},
+        {"features": [["x0"]]},
+    ):
         refuse(f"{next(iter(options))} must be", X, Y, **options)
     with pytest.raises(ValueError, match="No row with a weight above zero has the class 2"):
         LogisticRegression(C=np.inf).fit(X, Y).inference(X, Y, 1.0 * (Y < 2))

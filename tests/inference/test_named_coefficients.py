@@ -82,7 +82,7 @@ def test_what_has_no_errors_is_refused(monkeypatch):
     X, y = make_rows(2, n=300, d=6)
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     for features in (["x9"], [], ["x1", "x1"]):
-        with pytest.raises(ValueError, match="features must be names of columns, each of them once, among x0"):
+        with pytest.raises(ValueError, match="features must be names of coefficients"):
             model.inference(X, y, features=features)
     with pytest.raises(ValueError, match="covariance='cluster' is for models of up to 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)

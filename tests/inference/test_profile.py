@@ -109,7 +109,10 @@ def test_what_has_no_profile_is_refused(monkeypatch):
     for other in (infer(X, y, parameters={"C": 1.0}, penalised="laplace"), infer(X, y, covariance="HC0")):
         assert_refused("needs covariance='model'", other.profile_conf_int)
     assert_refused("rows are not at hand", pickle.loads(pickle.dumps(found)).profile_conf_int, error=RuntimeError)
-    for given, message in (({"features": ["x0", "x7"]}, "no column 'x7'"), ({"level": 2}, "level must be between 0")):
+    for given, message in (
+        ({"features": ["x0", "x7"]}, "no coefficient 'x7'"),
+        ({"level": 2}, "level must be between 0"),
+    ):
         assert_refused(message, found.profile_conf_int, **given)
     monkeypatch.setattr(profile, "MOST_PROFILED", X.shape[1])
     assert_refused(f"profiles are made for up to {X.shape[1]}; use conf_int", found.profile_conf_int)

@@ -1,0 +1,219 @@
+"""Inferences of tables with categorical columns: coefficients that are named alike, and levels without rows."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import assert_refused
+from linear_models import fit
+
+from fastlin import FirthLogisticRegression, LogisticRegression
+from fastlin.exceptions import CollinearityError
+
+FROM_DTYPE = {"categorical_features": "from_dtype"}
+PARTS = ("a", "b", "a_b", "b_a")
+
+
+def make_ambiguous_table(generator, n=150):
+    """Return a table of categorical columns and one of numbers, whose names and levels share their parts."""
+    columns = {
+        str(name): pd.Categorical(generator.choice(generator.permutation(PARTS)[:3], n))
+        for name in generator.permutation(PARTS)[:2]
+    }
+    name = f"{generator.choice(PARTS)}_{generator.choice(PARTS)}"
+    return pd.DataFrame({**columns, name: generator.normal(size=n)})
+
+
+def list_lookups(model, table, y):
+    """Return the inference of a model, and for each argument that names coefficients what it finds of one of them."""
+    whole = model.inference(table, y)
+    lookups = {
+        "features": lambda asked: model.inference(table, y, features=[asked]).coef,
+        "R": lambda asked: whole.wald_test([asked]).statistic,
+    }
+    if isinstance(model, FirthLogisticRegression):
+        lookups = {"smaller": lambda asked: whole.lr_test([asked]).statistic}
+    return whole, lookups
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_lookup_by_name_is_that_by_its_position_or_an_error(n_classes):
+    generator, n_ambiguous = np.random.default_rng(n_classes), 0
+    for number in range(5):
+        table = make_ambiguous_table(generator)
+        y = generator.integers(0, n_classes, len(table))
+        model = (
+            LogisticRegression(C=np.inf, tol=1e-9, **FROM_DTYPE) if number else FirthLogisticRegression(**FROM_DTYPE)
+        )
+        whole, lookups = list_lookups(model.fit(table, y), table, y)
+        all_names = [*whole.names, *whole._basis.left_out.references]
+        p, (n_rows, _) = len(whole.names), whole.coef.shape
+        for index, name in enumerate(whole.names):
+            units = np.eye(n_rows * p)[np.arange(n_rows) * p + index]
+            expected = {"features": whole.coef[:, [index]], "R": whole.wald_test(units).statistic}
+            if "smaller" in lookups:
+                expected["smaller"] = whole.lr_test(index).statistic
+            is_unique = sum(str(other) == name for other in all_names) == 1
+            n_ambiguous += not is_unique
+            ways = [str(name)] + ([(name.column, name.level)] if getattr(name, "column", None) else [])
+            for (argument, look_up), asked in itertools.product(lookups.items(), ways):
+                if is_unique or isinstance(asked, tuple):
+                    np.testing.assert_array_equal(look_up(asked), expected[argument])
+                else:
+                    assert_refused(f"The name '{name}' in {argument} is not unique.*index {index}", look_up, asked)
+    assert n_ambiguous >= 4
+
+
+def test_profiles_and_columns_of_one_name_are_found_by_index():
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(100, 3)), columns=["p", "p", "intercept"])
+    y = generator.integers(0, 2, 100)
+    found = fit(X, y, C=np.inf).inference(X, y)
+    whole = found.profile_conf_int()
+    for index in range(4):
+        np.testing.assert_array_equal(found.profile_conf_int(index), whole[:, [index]])
+    for name in ("p", "intercept"):
+        assert_refused("is not unique", found.profile_conf_int, name)
+        assert_refused("is not unique", found.wald_test, name)
+    for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
+        message = "names 'p', but columns 0, 1 of X all have this name. Give (numbers from 0|an array)"
+        assert_refused(message, LogisticRegression(**chosen).fit, X, y)
+
+
+def test_a_class_may_be_called_symmetric():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(300, 1)), np.array(["a", "b", "symmetric"])[generator.integers(0, 3, 300)]
+    model = fit(X, y, C=np.inf)
+    found = model.inference(X, y, reference="symmetric")
+    assert not found.is_symmetric
+    assert found.classes.tolist() == ["a", "b"]
+    assert "class a against symmetric" in found.summary()
+    named = fit(X, np.where(y == "symmetric", "c", y), C=np.inf)
+    found = named.inference(X, np.where(y == "symmetric", "c", y), reference="symmetric")
+    assert found.is_symmetric
+    assert "class a against the mean of all classes" in found.summary()
+
+
+def make_filtered_table(generator, n=300):
+    """Return a table with levels that have no rows, the first among them, and the same table without these levels."""
+    frame = pd.DataFrame(
+        {
+            "size": generator.normal(size=n),
+            "color": pd.Categorical(generator.choice(["b", "d", "e"], n), categories=list("abcdef")),
+            "shape": pd.Categorical(generator.choice(["round", "square"], n), categories=["none", "round", "square"]),
+            "only": pd.Categorical(["x"] * n, categories=["w", "x"]),
+        }
+    )
+    return frame, frame.apply(lambda column: column if column.name == "size" else column.cat.remove_unused_categories())
+
+
+def assert_same_inference(found, expected, rtol=1e-6):
+    """Check that two inferences have the same names, coefficients, errors and likelihoods."""
+    assert found.names.tolist() == expected.names.tolist()
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=0, atol=rtol * expected.std_errors.min())
+    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=rtol)
+    np.testing.assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=1e-10)
+    assert (found.df_model, found.n_samples) == (expected.df_model, expected.n_samples)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_levels_without_rows_are_left_out(n_classes):
+    sm = pytest.importorskip("statsmodels.api")
+    generator = np.random.default_rng(0)
+    frame, filtered = make_filtered_table(generator)
+    y = (generator.normal(size=(len(frame), n_classes)) + 0.5 * np.eye(n_classes)[frame["color"].cat.codes % 2]).argmax(
+        1
+    )
+    clusters = np.arange(len(y)) // 5
+    for fit_intercept in (True, False):
+        options = {"C": np.inf, "fit_intercept": fit_intercept, **FROM_DTYPE}
+        model, plain = fit(frame, y, **options), fit(filtered, y, **options)
+        found, expected = model.inference(frame, y), plain.inference(filtered, y)
+        own = (
+            ["color_d", "color_e", "shape_square", "intercept"] if fit_intercept else ["color_b", "color_d", "color_e"]
+        )
+        assert found.names.tolist() == ["size", *own, *([] if fit_intercept else ["shape_square"])]
+        rows = pd.get_dummies(filtered).astype(float).assign(intercept=1.0)[found.names.tolist()].to_numpy()
+        oracle = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
+        errors = np.atleast_2d(oracle.bse.T)
+        np.testing.assert_allclose(found.coef, np.atleast_2d(oracle.params.T), rtol=0, atol=1e-7 * errors.min())
+        np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
+        np.testing.assert_allclose(found.log_likelihood, oracle.llf, rtol=1e-10)
+        assert_same_inference(found, expected)
+        np.testing.assert_allclose(found.profile_conf_int("size"), expected.profile_conf_int("size"), rtol=1e-6)
+        effects, others = found.marginal_effects(), expected.marginal_effects()
+        assert effects.names.tolist() == others.names.tolist()
+        np.testing.assert_allclose(effects.std_errors, others.std_errors, rtol=1e-6)
+        by_cluster = {"covariance": "cluster", "clusters": clusters}
+        assert_same_inference(model.inference(frame, y, **by_cluster), plain.inference(filtered, y, **by_cluster))
+    references = "reference levels  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
+    assert references in found.summary()
+    assert "left out          color_a, color_c, color_f, shape_none, only_w: levels without rows" in found.summary()
+    assert_refused("features asks for 'color_a', a level without rows", model.inference, frame, y, features=["color_a"])
+
+
+def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
+    generator = np.random.default_rng(1)
+    frame, _ = make_filtered_table(generator)
+    y, weights = generator.integers(0, 2, len(frame)), generator.integers(1, 4, len(frame)).astype(float)
+    weights[(frame["color"] == "b") | (frame["shape"] == "round")] = 0
+    kept = weights > 0
+    for options in ({}, {"covariance": "HC0"}):
+        model = fit(frame, y, weights, C=np.inf, **FROM_DTYPE)
+        found = model.inference(frame, y, weights, **options)
+        plain = fit(frame[kept], y[kept], weights[kept], C=np.inf, **FROM_DTYPE)
+        assert_same_inference(found, plain.inference(frame[kept], y[kept], weights[kept], **options))
+        assert found.names.tolist() == ["size", "color_e", "intercept"]
+    firth = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y, weights)
+    plain = FirthLogisticRegression(**FROM_DTYPE).fit(frame[kept], y[kept], weights[kept])
+    expected = plain.inference(frame[kept], y[kept], weights[kept])
+    assert_same_inference(firth.inference(frame, y, weights), expected)
+
+
+def test_firths_fit_has_no_coefficients_of_levels_without_rows():
+    generator = np.random.default_rng(2)
+    frame, filtered = make_filtered_table(generator)
+    y = generator.integers(0, 2, len(frame))
+    model = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y)
+    plain = FirthLogisticRegression(**FROM_DTYPE).fit(filtered, y)
+    found, expected = model.inference(frame, y), plain.inference(filtered, y)
+    assert_same_inference(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.conf_int(), expected.conf_int(), rtol=1e-5)
+    assert "color_a, color_c, color_f" in found.summary()
+    levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
+    assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
+    np.testing.assert_allclose(model.predict_proba(frame), plain.predict_proba(filtered), rtol=1e-5)
+    shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
+    of_rows = model.bootstrap(frame, y, n_resamples=5, random_state=0)
+    expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
+    # Each fit of a resample ends within a thousandth of a standard error.
+    np.testing.assert_allclose(of_rows.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * found.std_errors.min())
+
+
+def test_a_resample_without_a_row_of_a_level_is_no_fit_of_firth():
+    generator = np.random.default_rng(3)
+    frame = pd.DataFrame({"color": pd.Categorical(["a"] * 30 + ["b"] * 2 + ["c"] * 28)})
+    y = generator.integers(0, 2, len(frame))
+    found = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y).bootstrap(frame, y, n_resamples=30, random_state=0)
+    # One in eight resamples lacks the level "b", and would have a zero.
+    assert np.all(found.coef[:, 0, 1] != 0)
+
+
+def test_a_bound_of_a_level_without_rows_does_not_bind():
+    generator = np.random.default_rng(4)
+    frame, filtered = make_filtered_table(generator)
+    frame, filtered = frame[["size", "color"]], filtered[["size", "color"]]
+    y = generator.integers(0, 2, len(frame))
+    bounds = {"lower_bounds": [-5.0, *[0.0, -5.0, 0.0, -5.0, -5.0, 0.0]]}
+    found = fit(frame, y, C=np.inf, **FROM_DTYPE, **bounds).inference(frame, y)
+    assert_same_inference(found, fit(filtered, y, C=np.inf, **FROM_DTYPE).inference(filtered, y))
+
+
+def test_a_column_of_numbers_that_is_constant_is_refused_still():
+    generator = np.random.default_rng(5)
+    frame, _ = make_filtered_table(generator)
+    y = generator.integers(0, 2, len(frame))
+    model = fit(frame.assign(one=1.0), y, C=np.inf, **FROM_DTYPE)
+    with pytest.raises(CollinearityError, match="one is constant"):
+        model.inference(frame.assign(one=1.0), y)
