@@ -17,8 +17,8 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.descriptions import Description, describe_rows, read_type
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.columns import is_missing
 from fastlin.estimators.labels import encode_labels, named, read_labels, read_offset_numbers, read_weights
+from fastlin.estimators.table_columns import is_missing
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
 from fastlin.typing import Array, FloatArray

@@ -1,12 +1,11 @@
 """Rows and columns as kernels take them, with the names of columns and their levels.
 
 Levels of a categorical column of pandas, polars, Arrow or NumPy are those of its type, in their order, or else the
-sorted values of its rows.
+sorted values of its rows. Columns of text are categorical where the types of columns decide.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,11 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
+from fastlin.estimators.table_columns import as_numbers, describe_values, is_categorical, read_levels
 from fastlin.extras import needs
 from fastlin.fitted import expect, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
-from fastlin.typing import Array, FloatType, IntArray, MatrixLike
+from fastlin.typing import Array, FloatType, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 FILLED = 1 / 3
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
-# The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
-CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
-SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
-# Values that NumPy sorts and of which none is missing, but for None and NaN among objects and floats.
-SORTED = "biufUSO"
 
 
 def choose_form(matrix: Matrix) -> Matrix:
@@ -103,7 +98,37 @@ def read_matrix(
         return as_matrix(plain)
     # A frame of sparse columns becomes a sparse matrix here.
     given = {"dtype": DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
-    return as_matrix(validate_data(estimator, widen(X), **given))
+    try:
+        return as_matrix(validate_data(estimator, widen(X), **given))
+    except (TypeError, ValueError) as error:
+        _refuse_columns(estimator, X, error)
+        raise
+
+
+def _refuse_columns(estimator, X, error):
+    """Raise a ValueError from scikit-learn's error that names the first column of X that holds no numbers, if any."""
+    is_table = _is_frame(X) or _is_stream(X)
+    # What an array holds besides text scikit-learn names itself.
+    if is_table or "could not convert string" in str(error):
+        names, columns = _split(estimator, X)
+        for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
+            numbers = as_numbers(column)
+            if numbers.dtype.kind not in "biufc":
+                raise ValueError(_explain_numbers(estimator, label, numbers)) from error
+
+
+def _explain_numbers(estimator, label, values):
+    """Return the message for a column that holds no numbers, with what to do."""
+    found = describe_values(values)
+    if not found.startswith("text"):
+        remedy = "Convert it to numbers or text."
+    elif not hasattr(estimator, "categorical_features"):
+        remedy = "Encode it, for instance by scikit-learn's OneHotEncoder."
+    elif isinstance(estimator.categorical_features, str):
+        remedy = "The fit found numbers there, and no text."
+    else:
+        remedy = "Encode it, set categorical_features='from_dtype', or name the column in categorical_features."
+    return f"Column {label!r} of X holds {found}; columns that are not categorical must hold numbers. {remedy}"
 
 
 def _name_columns(X):
@@ -246,8 +271,25 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     asked = getattr(estimator, "categorical_features", None)
     if isinstance(asked, str):
         # Without them X is read as ever.
-        return (_is_frame(X) or _is_stream(X)) and any(has_levels(column) for column in _split(estimator, X)[1])
+        return _may_hold_text(X) and any(map(is_categorical, _split(estimator, X)[1]))
     return asked is not None
+
+
+def _may_hold_text(X):
+    """Return whether X is a table, or an array or a list of objects; ValueError: all of an array is text."""
+    if _is_frame(X) or _is_stream(X):
+        return True
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
+        raise ValueError(
+            f"X is an array of text, {X.dtype}, whose type does not say which columns are categorical. For "
+            "categorical_features='from_dtype' give a table, or an array of objects; or name the categorical columns."
+        )
+    try:
+        rows = np.asarray(X) if isinstance(X, (list, tuple)) else X
+    except ValueError:
+        # Rows of several lengths.
+        return False
+    return isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "OUS"
 
 
 def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
@@ -265,11 +307,14 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
         are_categorical = [levels is not None for levels in known]
     read: list[Array | Codes] = []
     categories: list[Array | None] = []
-    for label, column, is_categorical in zip(labels, columns, are_categorical, strict=True):
+    for label, column, has_codes in zip(labels, columns, are_categorical, strict=True):
         levels: Any = None
         has_missing_level = False
-        if not is_categorical:
-            read.append(read_numbers(label, column))
+        if not has_codes:
+            numbers = as_numbers(column)
+            if numbers.dtype.kind not in "biuf":
+                raise ValueError(_explain_numbers(estimator, label, numbers))
+            read.append(numbers)
         else:
             found, codes, is_missing = _read_known_levels(estimator, label, column)
             if known is None:
@@ -345,7 +390,7 @@ def _choose_categorical(estimator, names, columns):
     """Return whether each column is categorical, as `categorical_features` says."""
     asked, n = estimator.categorical_features, len(columns)
     if isinstance(asked, str):
-        return [has_levels(column) for column in columns]
+        return list(map(is_categorical, columns))
     try:
         chosen = np.asarray(asked, object if len(asked) == 0 else None)
     except ValueError:
@@ -391,126 +436,3 @@ def _number_levels(label, levels):
     if len(places) != len(levels):
         raise ValueError(f"categories_ of column {label!r} must hold each level once, got {levels.tolist()!r:.100}")
     return places
-
-
-def has_levels(column: Any) -> bool:
-    """Say whether the type of a column has levels."""
-    # Arrow's own type, or the one that a column of pandas stores.
-    kind = getattr(column, "type", None) or getattr(getattr(column, "dtype", None), "pyarrow_dtype", None)
-    return hasattr(column, "cat") or (hasattr(kind, "index_type") and hasattr(kind, "value_type"))
-
-
-def read_numbers(label: object, column: Any) -> Array:
-    """Return a column of numbers as an array of real numbers: the same memory where it is one."""
-    dtype: Any = getattr(column, "dtype", None)
-    are_dates = getattr(dtype, "kind", "f") in "mM"
-    if _is_arrow(column):
-        column = _join(column).to_numpy(zero_copy_only=False)
-    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not are_dates:
-        # Of pandas' types that know missing values.
-        with contextlib.suppress(TypeError, ValueError):
-            column = column.to_numpy(np.float64, na_value=np.nan)
-    numbers = np.asarray(column)
-    if numbers.dtype.kind == "O" and not are_dates:
-        with contextlib.suppress(TypeError, ValueError):
-            return numbers.astype(np.float64)
-    if numbers.dtype.kind in "bfiu" and not are_dates:
-        return numbers
-    raise ValueError(f"Column {label!r} of X holds {_describe(numbers)}: encode or name it in categorical_features.")
-
-
-def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
-    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing."""
-    if hasattr(column, "iloc") and has_levels(column) and not hasattr(column, "cat"):
-        # pandas cannot encode Arrow's levels where values are missing.
-        column = column.array.__arrow_array__()
-    try:
-        if _is_arrow(column):
-            return _read_dictionary(label, _join(column))
-        if hasattr(column, "iloc"):
-            categories = (column if hasattr(column, "cat") else column.astype("category")).array
-            return categories.categories.tolist(), _as_codes(label, categories.codes, len(categories.categories), -1)
-        return _find_levels(np.asarray(column))
-    except (TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"Column {label!r} of X has levels that cannot be sorted, as text and numbers cannot, or that are not "
-            f"single values: {error}"
-        ) from error
-
-
-def _is_arrow(column):
-    return hasattr(column, "to_pylist")
-
-
-def _join(column):
-    """Return a column of an Arrow table in one piece, its memory where it is one already."""
-    if has_levels(column):
-        column = column.unify_dictionaries()
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    joined = column.combine_chunks()
-    return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
-
-
-def _describe(values):
-    """Return what a column holds, for an error."""
-    if values.dtype.kind != "O":
-        return "text" if values.dtype.kind in "US" else f"values of type {values.dtype}"
-    wrong = next((value for value in values if not isinstance(value, (int, float))), None)
-    return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
-
-
-def is_missing(value: object) -> bool:
-    """Say whether a value is None, NaN, or what pandas has for them, of which a comparison says nothing."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:
-        return True
-
-
-def _find_levels(values):
-    """Return the values of an array without a type for levels, sorted, and the number of each."""
-    if values.dtype.kind not in SORTED:
-        raise TypeError(f"values of type {values.dtype}")
-    are_objects = values.dtype.kind == "O"
-    missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values
-    levels, codes = np.unique(values[~missing], return_inverse=True)
-    found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
-    found[~missing] = codes
-    return levels.tolist(), found
-
-
-def _read_dictionary(label, column):
-    """Return the levels and codes of an Arrow array; the memory of its codes where nothing is missing."""
-    is_plain = not has_levels(column)
-    column = column.dictionary_encode() if is_plain else column
-    levels, indices = column.dictionary.to_pylist(), column.indices
-    if indices.null_count == len(indices):
-        return [level for level in levels if not is_missing(level)], np.full(len(indices), -1, np.int8)
-    missing = np.asarray(indices.is_null()) if indices.null_count else None
-    # A missing row has the code of another one for a while.
-    indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
-    codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
-    known = dict.fromkeys(level for level in levels if not is_missing(level))
-    if is_plain or len(known) < len(levels):
-        # A dictionary may hold values twice, and missing ones.
-        distinct = sorted(known) if is_plain else list(known)
-        places = {level: place for place, level in enumerate(distinct)}
-        codes = np.array([places.get(level, -1) for level in levels], np.int32)[codes]
-        levels = distinct
-    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
-
-
-def _as_codes(label, codes, n_levels, smallest):
-    """Return checked codes, which kernels trust, in a type that these read, in the same memory if possible."""
-    if not smallest <= codes.min() <= codes.max() < n_levels:
-        raise ValueError(
-            f"Column {label!r} of X is broken: its codes run from {codes.min()} to {codes.max()}, and it has "
-            f"{n_levels} levels."
-        )
-    if codes.dtype in CODE_TYPES:
-        return codes
-    signed = SIGNED.get(codes.dtype)
-    if signed is not None and n_levels <= np.iinfo(signed).max:
-        return codes.view(signed)
-    return codes.astype(np.int32)

@@ -81,6 +81,56 @@ def test_tables_of_every_kind_give_the_same_bits(convert):
     assert found.get_feature_names_out().tolist() == names
 
 
+TEXTS = {
+    "str": lambda frame: frame.astype({"city": "str"}),
+    "string": lambda frame: frame.astype({"city": "string"}),
+    "object": lambda frame: frame.astype({"city": object}),
+    "string of Arrow": lambda frame: frame.astype({"city": pd.ArrowDtype(import_arrow().string())}),
+    "large_string of Arrow": lambda frame: frame.astype({"city": pd.ArrowDtype(import_arrow().large_string())}),
+    "String of polars": lambda frame: pytest.importorskip("polars").DataFrame(frame.to_dict("list")),
+    "table of Arrow": lambda frame: import_arrow().Table.from_pandas(frame, preserve_index=False),
+    "array of objects": lambda frame: frame.to_numpy(object),
+    "lists": lambda frame: frame.to_numpy(object).tolist(),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_columns_of_text_are_categorical_by_their_type(kind):
+    frame = pd.DataFrame({name: COLUMNS[name] for name in ("city", "age")})
+    expected = fit(ARRAY[:, :2], Y, categorical_features=[0])
+    table = TEXTS[kind](frame)
+    found = fit(table, Y, **FROM_DTYPE)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
+    assert found.categories_[0].tolist() == CITIES
+    # Text of digits stays text, and numbers among objects stay numbers.
+    if kind in ("str", "object"):
+        digits = frame.assign(city=frame["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype({"age": object})
+        found = fit(TEXTS[kind](digits), Y, **FROM_DTYPE)
+        assert [levels is not None for levels in found.categories_] == [True, False]
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_text_where_numbers_are_wanted_is_named_with_its_column():
+    frame = pd.DataFrame({"age": COLUMNS["age"], "city": COLUMNS["city"]})
+    text = "Column {} of X holds text such as '{}'.*must hold numbers"
+    remedies = {
+        fastlin.LogisticRegression: "set categorical_features='from_dtype', or name the column",
+        fastlin.MLPClassifier: "OneHotEncoder",
+    }
+    for estimator, remedy in remedies.items():
+        for table in (frame, frame.astype({"city": "str"}), frame.to_numpy(object)):
+            label = 1 if isinstance(table, np.ndarray) else "'city'"
+            assert_refused(text.format(label, frame["city"][0]) + f".*{remedy}", estimator().fit, table, Y)
+    days = pd.DataFrame({"age": COLUMNS["age"], "day": pd.date_range("2020-01-01", periods=N)})
+    for chosen in (None, "from_dtype"):
+        model = fastlin.LogisticRegression(categorical_features=chosen)
+        assert_refused("Column 'day' of X holds values of type datetime64.*Convert it", model.fit, days, Y)
+    model = fastlin.LogisticRegression(**FROM_DTYPE).fit(frame[["age"]], Y)
+    wrong = frame[["city"]].rename(columns={"city": "age"})
+    assert_refused("Column 'age' of X holds text .* The fit found numbers there", model.predict, wrong)
+
+
 def test_codes_of_a_frame_are_not_copied():
     matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), FRAME, True)
     for j, name in ((0, "city"), (2, "day")):
@@ -207,6 +257,7 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
 TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
+MIXED = np.array([["a"], [2]] * 250, object)
 REFUSED = {
     "a name": (["town"], FRAME, "names 'town', but X has the columns"),
     "a number": ([7], FRAME, "names 7, but .* numbers from 0 to 3"),
@@ -214,12 +265,15 @@ REFUSED = {
     "another word": ("auto", FRAME, "categorical_features"),
     "numbers with a part": ([0.5], FRAME, "categorical_features must be"),
     "lists of several lengths": ([[0], [0, 1]], FRAME, "categorical_features must be"),
-    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text: encode"),
+    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text such as .* must hold numbers"),
+    "an array of text": ("from_dtype", ARRAY.astype(str), "X is an array of text, <U.* an array of objects; or name"),
     "NaN": ("from_dtype", FRAME.replace({"age": FRAME["age"][7]}, np.nan), "(?s)Column 'age' of X contains NaN"),
     "NA": ("from_dtype", FRAME.assign(last=pd.array([1, None] * 250, "Int32")), "(?s)Column 'last' of X contains NaN"),
     "more rows than labels": ("from_dtype", pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", FRAME.iloc[:0], "0 sample"),
-    "mixed levels": ([0], np.array([["a"], [2]] * 250, object), "levels that cannot be sorted"),
+    "mixed levels": ([0], MIXED, "Column 0 of X mixes text such as 'a' and numbers such as 2: .* by astype"),
+    "mixed levels of pandas": ([0], pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers such as 2"),
+    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers"),
     "sparse rows": ([0], sparse.csr_array((N, 3)), "takes a table of pandas, polars or Arrow, or an array"),
     "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
     "dates": ([0], DATES[:, None], "Column 0 of X has levels that cannot be sorted.*datetime64"),
