@@ -46,7 +46,7 @@ class Blocks:
     dtype : dtype
         The type of X.
     y, sample_weight : ndarray or None
-        The labels, (n,), or soft labels, (n, n_classes), and the weights, (n,).
+        The labels, (n,), or soft labels or several labels per row, (n, n_classes), and the weights, (n,).
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
@@ -168,11 +168,12 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
 
 
 def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
-    """Return labels or weights as an array (n,), or None where there are none; those in columns are soft labels."""
+    """Return labels or weights as an array (n,), or None where there are none; labels may be numbers in columns."""
     if each is None:
         return None
     array = np.asarray(each)
-    if array.shape != (n,) and not (takes_columns and array.ndim == 2 and len(array) == n and array.dtype.kind == "f"):
+    are_columns = array.ndim == 2 and len(array) == n and array.dtype.kind in "biuf"
+    if array.shape != (n,) and not (takes_columns and are_columns):
         raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}")
     return array
 
@@ -203,7 +204,7 @@ def from_arrays(
     X : ndarray of shape (n, d), or sequence of such arrays
         The rows, for instance of ``np.load("X.npy", mmap_mode="r")``.
     y : array-like of shape (n,) or (n, n_classes), or None
-        The labels, or soft labels; None where `fit` is given them.
+        The labels, soft labels, or several labels per row; None where `fit` is given them.
     sample_weight : array-like of shape (n,) or None
         The weights of the rows; None means ones.
     rows_per_block : int or None

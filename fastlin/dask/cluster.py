@@ -313,7 +313,8 @@ def explain_losses() -> Iterator[None]:
         raise WorkersLostError(f"Workers died one after another while they computed for the fit. {ADVICE}") from error
     except (CancelledError, asyncio.CancelledError) as error:
         raise WorkersLostError(
-            "Tasks of the fit were cancelled, or the client or the scheduler was started anew. Fit again."
+            "Tasks of the fit were cancelled, or the client or the scheduler was started anew. Fit again, to data that "
+            "Dask can still compute."
         ) from error
 
 

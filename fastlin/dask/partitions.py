@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from fastlin.dask.collections import cut_alike, list_partitions, name_columns, r
 from fastlin.dask.parts import decode, encode, name_partition, tell
 from fastlin.estimators.columns import refuse_categories, remember_features
 from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.labels import TrainingData, are_certain, make_training_data
+from fastlin.estimators.labels import TrainingData, are_certain, explain_several, make_training_data
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -67,11 +69,40 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
     with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(estimator):
 
         def read(*given):
-            data = read_partitions(*given, **options)
+            with explain_lost_data([*given[1:], options["offset"]], options["client"]):
+                data = read_partitions(*given, **options)
             held.callback(data.matrix.cluster.release)
             return data
 
         yield read
+
+
+@contextlib.contextmanager
+def explain_lost_data(
+    collections: Sequence[DaskCollection | None], client: distributed.Client | None
+) -> Iterator[None]:
+    """Raise a ValueError that names which of X, y, sample_weight and offset Dask itself can no longer compute."""
+    try:
+        yield
+    except (CancelledError, asyncio.CancelledError) as error:
+        named = zip(("X", "y", "sample_weight", "offset"), collections, strict=True)
+        lost = [name for name, each in named if each is not None and _is_lost(each, choose_client(client))]
+        if not lost:
+            raise
+        raise ValueError(
+            f"Dask cannot compute {' and '.join(lost)}: some partitions were persisted on another cluster, or were "
+            "cancelled or lost. Make the collection again, and persist it with the client of the fit."
+        ) from error
+
+
+def _is_lost(collection, client):
+    """Return whether a collection has futures that were cancelled, or that are of another cluster than a client's."""
+    for future in distributed.futures_of([collection]):
+        # A client that is closed has no scheduler.
+        address = getattr(future.client.scheduler, "address", None)
+        if future.status in ("cancelled", "lost") or address != client.scheduler.address:
+            return True
+    return False
 
 
 def read_partitions(
@@ -107,8 +138,7 @@ def read_partitions(
         whole = join_descriptions(filled, "partitions", are_of_one_type=False)
         own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
         if own_y.ndim == 2 and are_certain(own_y):
-            found = f"zeros and ones in {own_y.shape[1]} columns"
-            raise ValueError(f"y should be a 1d array, got {found} instead: several labels a row need X in memory.")
+            raise ValueError(explain_several(own_y))
         data = make_training_data(estimator, None, own_y, own_weight, own_offset, classes)
         parts = [
             client.submit(encode, part, whole.dtype, known, pure=False)

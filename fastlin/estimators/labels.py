@@ -21,6 +21,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.columns import choose_form, read_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.estimators.table_columns import is_missing, list_kinds
 from fastlin.tensors import has_finite_sum, read_in_place, to_numbers
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 
@@ -150,6 +151,8 @@ def read_labels(
             found = several
         elif are_probabilities and isinstance(several, np.ndarray):
             found = read_probabilities(several.astype(np.float64), name)
+        elif several is not None:
+            raise ValueError(explain_several(several, name))
         elif found is None:
             found = _read_column(y, name, warn=n_rows is not None)
             assert_all_finite(found, input_name=name)
@@ -209,6 +212,20 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
             f"for instance np.column_stack([1 - {name}, {name}])."
         )
     return None, None
+
+
+def explain_several(several: Any, name: str = "y") -> str:
+    """Return the message for zeros and ones in columns (n, K) where one label a row is accepted."""
+    found = f"{name} holds zeros and ones in {several.shape[1]} columns"
+    if (np.asarray(several.sum(axis=1)) == 1).all():
+        return (
+            f"{found}, a single one in each row. Accepted here is one label per row: give {name}.argmax(axis=1). As "
+            "soft labels they are accepted by the `fit` of a linear model, with the argument `classes`."
+        )
+    return (
+        f"{found}, which are several labels per row. Accepted here is one label per row; the `fit` of "
+        "`fastlin.LogisticRegression` accepts several."
+    )
 
 
 def _read_column(y, name, warn=False):
@@ -289,8 +306,21 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
                 if len(found) < len(counts):
                     labels = ((counts > 0).cumsum() - 1).astype(np.int32)[labels]
                 return (found + smallest).astype(y.dtype), labels
-    check_classification_targets(y)
-    classes, labels = np.unique(y, return_inverse=True)
+    try:
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+    except (TypeError, ValueError) as error:
+        if y.dtype.kind != "O":
+            raise
+        if any(map(is_missing, y)):
+            remedy = "Leave out the rows without a label."
+        else:
+            remedy = "Convert the labels, for instance by np.asarray(y).astype(str)."
+        # scikit-learn's checks look for the first words.
+        raise ValueError(
+            f"Unknown label type: y is an array of objects that holds {' and '.join(list_kinds(y))}. Accepted are "
+            f"strings, or an array of integers, booleans or NumPy's dates. {remedy}"
+        ) from error
     return classes, labels.astype(np.int32)
 
 

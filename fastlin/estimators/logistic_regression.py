@@ -19,7 +19,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import NOTHING_LEFT_OUT
 from fastlin.estimators.columns import name_coefficients
 from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
-from fastlin.estimators.labels import make_training_data, read_columns, read_rows, read_training_data
+from fastlin.estimators.labels import choose_labels, make_training_data, read_columns, read_rows, read_training_data
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
@@ -483,9 +483,10 @@ class LogisticRegression(PenalisedClassifier):
         that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
-        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
-        and Arrow dictionaries; an array names columns, gives their numbers or is a mask. Each level has coefficients of
-        its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
+        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and
+        Enum, Arrow dictionaries, and text: the string types of all three, and columns of objects that hold strings. An
+        array names columns, gives their numbers or is a mask. Each level has coefficients of its own, as after a
+        one-hot encoding, which is never made. None reads X as scikit-learn does.
     missing_level : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
@@ -618,7 +619,7 @@ class LogisticRegression(PenalisedClassifier):
         read = partial(read_training_data, offset=offset, classes=classes)
         given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
         with kept_on_error(self):
-            several, _ = read_columns(y)
+            several, _ = read_columns(choose_labels(X, y, None)[0] if isinstance(X, Blocks) else y)
             if several is not None and classes is None:
                 from fastlin.estimators.many_fits import fit_labels
 

@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.estimators.columns import choose_dtype, choose_form
+from fastlin.estimators.columns import choose_dtype, choose_form, read_matrix
 from fastlin.estimators.endings import Tasks, count_fits, tell_all, warn_of_limits
 from fastlin.estimators.folds import Fits, FoldFits, fit_along
-from fastlin.estimators.labels import TrainingData, make_training_data, read_rows, take_label, weigh_rows
+from fastlin.estimators.labels import (
+    TrainingData,
+    choose_labels,
+    make_training_data,
+    read_labels,
+    read_rows,
+    take_label,
+    weigh_rows,
+)
 from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
@@ -272,8 +281,11 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
     n_labels = several.shape[1]
     with limit_jobs(estimator.n_jobs):
-        matrix, labels, weights = read_rows(estimator, X, np.zeros(several.shape[0], np.int8), sample_weight)
-        weights, _ = weigh_rows(labels, labels, weights, None)
+        matrix = read_matrix(estimator, X, ensure_all_finite=False, takes_blocks=True)
+        if isinstance(X, Blocks):
+            _, sample_weight = choose_labels(X, None, sample_weight)
+        labels = read_labels(estimator, np.zeros(several.shape[0], np.int8), matrix.shape[0])
+        weights, _ = weigh_rows(labels, labels, sample_weight, None)
         constants = _find_constants(several, weights)
         fitted = np.flatnonzero(np.isnan(constants))
         starts = estimator._starts((n_labels, matrix.shape[1]))

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.endings import Tasks
-from fastlin.estimators.labels import ROWS, are_certain, encode_labels, named, read_labels, weigh_rows
+from fastlin.estimators.labels import ROWS, are_certain, encode_labels, explain_several, named, read_labels, weigh_rows
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
@@ -182,6 +182,8 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         y = np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, np.float64)
         kind = "multilabel" if are_certain(y) else "soft"
         if kind not in kinds:
+            if kind == "multilabel":
+                raise ValueError(explain_several(y, f"y{suffix}"))
             accepted = " or ".join(KINDS[each] for each in kinds)
             raise ValueError(f"y must hold {accepted}, got {kind} data")
         return Targets(kind, np.arange(y.shape[1]), y)

@@ -127,7 +127,7 @@ def _join(column):
     return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
 
 
-def describe_values(values):
+def describe_values(values: Array) -> str:
     """Return what a column holds, for an error."""
     if values.dtype.kind not in "OUS":
         return f"values of type {values.dtype}"

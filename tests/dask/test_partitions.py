@@ -6,12 +6,14 @@ import sys
 from types import SimpleNamespace
 
 import dask.dataframe
+import distributed
 import pytest
+from conftest import assert_refused
 
 from fastlin.dask import LogisticRegression
 from fastlin.dask.cluster import Cluster, check_workers, describe_installation
 
-from .conftest import cut, make_rows
+from .conftest import assert_nothing_is_held, cut, make_rows
 
 
 def test_without_labels_a_client_or_dask_the_error_says_what_is_missing(monkeypatch):
@@ -24,6 +26,27 @@ def test_without_labels_a_client_or_dask_the_error_says_what_is_missing(monkeypa
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[dask\]' in a checkout of fastlin"):
         importlib.import_module("fastlin.dask")
+
+
+@pytest.mark.thorough
+def test_data_that_dask_itself_cannot_compute_are_named(client):
+    X, y, _ = make_rows(n=100, n_classes=2)
+    dX, dy = cut(X, y, rows=50)
+    kept = dX.persist()
+    client.cancel(distributed.futures_of(kept))
+    message = "Dask cannot compute {}: some partitions were persisted on another cluster, .* Make the collection again"
+    assert_refused(message.format("X"), LogisticRegression().fit, kept, dy)
+    labels = dy.persist()
+    client.cancel(distributed.futures_of(labels))
+    assert_refused(message.format("X and y"), LogisticRegression().fit, kept, labels)
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster, set_as_default=False) as other:
+        labels = other.persist(dy)
+        assert_refused(message.format("y"), LogisticRegression().fit, dX, labels, client=client)
+    # Another client of the same cluster has the data.
+    with distributed.Client(client.scheduler.address, set_as_default=False) as second:
+        assert LogisticRegression().fit(second.persist(dX), dy, client=client).converged_
+    assert_nothing_is_held(client)
 
 
 @pytest.mark.thorough

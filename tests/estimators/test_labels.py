@@ -16,6 +16,7 @@ from small_networks import make
 
 import fastlin
 from fastlin import budget
+from fastlin.blocks import from_arrays
 
 X, Y = load_scaled(load_iris)
 X_UNEVEN, Y_UNEVEN = (array[:100] for array in load_scaled(load_breast_cancer))
@@ -100,6 +101,57 @@ def test_what_scikit_learn_refuses_is_refused_and_the_estimator_stays(name, is_s
         if name not in ACCEPTED_BY_SCIKIT_LEARN and estimator is fastlin.LogisticRegression:
             with pytest.raises((ValueError, TypeError)):
                 ScikitLearnLogisticRegression().fit(X, y, weights)
+
+
+DAYS = pd.date_range("2020-01-01", periods=2)
+UNKNOWN = {
+    "dates of Python": (DAYS.date, r"values of type date such as datetime.date\(2020, 1, 1\).*astype\(str\)"),
+    "times of Python": (DAYS.to_pydatetime(), "values of type datetime such as"),
+    "periods": (DAYS.to_period("D"), "values of type Period such as"),
+    "numbers and text": ([1, "a"], "numbers such as 1 and text such as 'a'.*Convert the labels"),
+    "text and numbers": (["a", 1.5], "text such as 'a' and numbers such as 1.5"),
+    "missing labels": (["a", None], "text such as 'a' and missing values such as None.*Leave out the rows"),
+    "numbers": ([1, 2], "numbers such as 1"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_labels_in_an_array_of_objects_are_named_with_what_is_accepted(name):
+    labels, message = UNKNOWN[name]
+    y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
+    message = f"Unknown label type: y is an array of objects that holds {message}"
+    for given in (y, pd.Series(y, dtype=object)):
+        for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
+            assert_refused(message, model.fit, X, given)
+    if name not in ("numbers and text", "text and numbers", "missing labels"):
+        # What the message advises.
+        assert len(fastlin.LogisticRegression().fit(X, np.asarray(y).astype(str)).classes_) == 2
+
+
+def test_zeros_and_ones_in_columns_are_explained_where_one_label_a_row_is_accepted():
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    certain = np.eye(3)[np.arange(30) % 3]
+    message = r"y holds zeros and ones in 3 columns, a single one in each row. .* y.argmax\(axis=1\)"
+    fits = [
+        lambda y: make_cv(Cs=2, cv=2).fit(from_arrays(X, y)),
+        lambda y: fastlin.FirthLogisticRegression().fit(X, y),
+        lambda y: fastlin.LogisticRegression().fit(X, y.argmax(axis=1)).inference(X, y),
+        lambda y: fastlin.MiniBatchLogisticRegression().fit(X, y),
+        lambda y: fastlin.stability_selection(fastlin.LogisticRegression(), X, y),
+    ]
+    several = certain.copy()
+    several[0] = 1
+    for fit in fits:
+        assert_refused(message, fit, certain)
+        assert_refused("in 3 columns, which are several labels per row.*fastlin.LogisticRegression", fit, several)
+    assert_refused(message, fastlin.FirthLogisticRegression().fit, X, sparse.csr_array(certain))
+    # What the message advises.
+    assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain.argmax(axis=1))).classes_.tolist() == [0, 1, 2]
+    assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain), classes=["a", "b", "c"]).classes_.tolist() == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_weights_whose_sum_overflows_count_like_others():

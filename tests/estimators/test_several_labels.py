@@ -116,6 +116,22 @@ def test_predictions_are_those_of_each_label():
     assert cross_val_predict(LogisticRegression(), X, Y, cv=3, method="predict_proba").shape == Y.shape
 
 
+def test_blocks_may_hold_the_labels_and_weights():
+    weights = np.random.default_rng(0).integers(1, 3, len(X)).astype(float)
+    expected = LogisticRegression().fit(from_arrays(X, rows_per_block=70), Y, weights)
+    for held in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
+        found = LogisticRegression().fit(held)
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        assert found.multilabel_
+    assert found.score(held) == expected.score(X, Y, weights)
+    message = "y is given, but the blocks hold y too"
+    assert_refused(message, LogisticRegression().fit, held, Y)
+    # Named classes make soft labels of zeros and ones.
+    certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
+    found = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
+    assert found.classes_.tolist() == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.coo_matrix, np.ndarray.tolist, lambda Y: Y.astype(bool)])
 def test_labels_of_any_form_give_the_same_fit(make):
     expected, found = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
