@@ -141,6 +141,21 @@ def describe_case(record):
     return f"{words}, 1 thread" if record.get("threads") == 1 else words
 
 
+def summarize(record):
+    """Return a record in a line: fastlin's seconds or memory, and the ratio to the peer, if it has them."""
+    parts = []
+    if FASTLIN in record.get("contenders", {}):
+        parts.append(say_seconds(record, FASTLIN))
+    if "fit_bytes" in record:
+        parts.append(f"{record['fit_bytes'] / 1e6:.1f} MB beside X")
+    if "part" in record:
+        parts.append(f"{record['part']:.0%} of the speed of {record['limit']}")
+    if "ratio" in record and "peer" in record:
+        parts.append(f"{format_interval(record)} times as fast as {name_peer(record)}")
+    name = describe_case(record) if "title" in record else record["kind"]
+    return f"{name}: {', '.join(parts) or 'measured'}"
+
+
 def list_sides(record):
     """Return what a record has of fastlin and of the peer."""
     return [record["contenders"][name] for name in (FASTLIN, record["peer"])]

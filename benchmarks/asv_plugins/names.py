@@ -1,17 +1,23 @@
-"""Plugin of asv: `asv run benchmarks` means `asv run`, and a machine has the name of its processor.
+"""Plugin of asv: what `asv run benchmarks` means, what a machine is called, and why a result is n/a.
 
-asv itself would take "benchmarks" for a git range, and many virtual machines share the name of a host. The plugin lies
-in a folder without __init__.py, because asv imports every module of the package benchmarks.
+asv itself would take "benchmarks" for a git range, many virtual machines share the name of a host, and asv shows why a
+benchmark was skipped only with --show-stderr. The plugin lies in a folder without __init__.py, because asv imports
+every module of the package benchmarks.
 """
 
+import ast
 import platform
 from pathlib import Path
 
+from asv import runner
 from asv.commands.machine import Machine as MachineCommand
 from asv.commands.run import Run
 from asv.console import log
 from asv.machine import Machine
 from asv.repo import NoSuchNameError, get_repo
+
+# How asv writes the parameters of a benchmark, and why one was skipped.
+PARAMETERS, SKIPPED = "For parameters: ", "asv: skipped: NotImplementedError"
 
 
 def setup():
@@ -28,6 +34,15 @@ def setup():
         return asv_run(conf, args, **options)
 
     Run.run_from_conf_args = run
+    log_result = runner.log_benchmark_result
+
+    def log_with_reasons(results, benchmark, show_stderr=False):
+        log_result(results, benchmark, show_stderr=show_stderr)
+        for reason, names in find_reasons(results.stderr.get(benchmark["name"]) or "").items():
+            of = f" ({'; '.join(names)})" if names else ""
+            log.info(f"n/a: {reason}{of}", color="default")
+
+    runner.log_benchmark_result = log_with_reasons
     try:
         from benchmarks.published import describe_machine
     except ImportError:
@@ -45,6 +60,19 @@ def setup():
     Machine.hardcoded_machine_name = name
     Machine.get_defaults = staticmethod(lambda: {**get_defaults(), "machine": name})
     MachineCommand.run = describe_by_name
+
+
+def find_reasons(output):
+    """Return why benchmarks were skipped, by the output that asv has kept of them: reasons, with first parameters."""
+    reasons, name = {}, None
+    for line in output.splitlines():
+        if line.startswith(PARAMETERS):
+            name, *_ = ast.literal_eval(f"[{line.removeprefix(PARAMETERS)}]")
+        elif line.startswith(SKIPPED):
+            names = reasons.setdefault(ast.literal_eval(line.removeprefix(SKIPPED).strip()), [])
+            if name is not None and name not in names:
+                names.append(name)
+    return reasons
 
 
 def _names_folder(conf, range_spec):

@@ -1,4 +1,4 @@
-"""What `pytest --benchmark-only` adds: options, skips where data are missing, and the project's own tables."""
+"""What `pytest --benchmark-only` adds: options, skips where data are missing, a line for each benchmark, and tables."""
 
 import os
 import sys
@@ -11,9 +11,13 @@ from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
 from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
-from benchmarks.tables import print_tables, tabulate
+from benchmarks.tables import print_tables, summarize, tabulate
 
-RECORDS = pytest.StashKey()
+# The records of the whole run, and of one benchmark.
+RECORDS, MEASURED = pytest.StashKey(), pytest.StashKey()
+# How many benchmarks have ended.
+ENDED = pytest.StashKey()
+HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser):
@@ -33,14 +37,13 @@ def pytest_cmdline_main(config):
 
 def pytest_configure(config):
     """Collect benchmarks with --benchmark-only and tests without it, unless folders are named."""
-    config.stash[RECORDS] = {}
+    config.stash[RECORDS], config.stash[ENDED] = {}, 0
     # Its own table has predictions of microseconds beside suites of a minute.
     config.option.benchmark_quiet = True
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         wanted = config.getoption("benchmark_only", False)
-        here = Path(__file__).parent
-        config.args = [path for path in config.args if (Path(path).resolve() == here) == wanted]
+        config.args = [path for path in config.args if (Path(path).resolve() == HERE) == wanted]
 
 
 def _is_whole(config):
@@ -76,6 +79,11 @@ def keep(request, benchmark):
 
     def keep_records(records):
         kept = request.config.stash[RECORDS]
+        request.node.stash[MEASURED] = [
+            each
+            for name, record in records.items()
+            for each in (record["problems"] if name in COLLECTIONS else [record])
+        ]
         benchmark.extra_info.update(records)
         for name, record in records.items():
             # The tests of a collection have a problem each.
@@ -98,6 +106,43 @@ def pytest_runtest_call(item):
         return (yield)
     except NotImplementedError as error:
         pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Print what a benchmark has come to as soon as it ends: all of them take minutes."""
+    report = yield
+    reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+    # A setup or a teardown that passes is no end.
+    is_end = call.when == "call" or not report.passed
+    if is_end and reporter is not None and item.config.getoption("benchmark_only"):
+        report.has_line = True
+        item.config.stash[ENDED] += 1
+        for line in _describe_end(item, call, report):
+            reporter.ensure_newline()
+            reporter.write_line(f"[{item.config.stash[ENDED]}/{item.session.testscollected}] {line}")
+        # So that the lines are seen in a file, too.
+        reporter.flush()
+    return report
+
+
+def _describe_end(item, call, report):
+    """Yield the lines of a benchmark that has ended: its records, or why it was skipped or has failed."""
+    name = item.name.partition("[")[2].removesuffix("]")
+    if not report.passed:
+        reason, _, _ = str(call.excinfo.value).partition("\n")
+        yield f"{name}: {report.outcome}: {reason}"
+        return
+    for record in item.stash[MEASURED]:
+        line = summarize(record)
+        yield line if line.startswith(f"{name}, ") else f"{name}: {line}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(report):
+    """Leave out the letter of a benchmark, which has a line."""
+    category, letter, word = yield
+    return (category, "", "") if getattr(report, "has_line", False) else (category, letter, word)
 
 
 @pytest.hookimpl(trylast=True)

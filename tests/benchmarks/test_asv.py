@@ -1,8 +1,8 @@
 """What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
 
 import ast
-import math
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -52,10 +52,12 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     found = {}
     for what in Races.params[1]:
         races = Races()
+        if what == "the peer's accuracy":
+            assert_refused("the case does not measure", races.setup, "digits", what, error=NotImplementedError)
+            continue
         races.setup("digits", what)
         found[what] = races.track_result("digits", what)
     assert asked == ["digits"]
-    assert math.isnan(found.pop("the peer's accuracy"))
     assert found == {
         "time over the peer's": 0.8557,
         "objective above the peer's": 0.0,
@@ -103,7 +105,7 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
 
     assert track("limit-step, part of the limit's speed") == 0.8557
     assert track("memory-text, bytes beside X") == 12_350_000
-    assert math.isnan(track("memory-text, bytes of scikit-learn"))
+    assert_refused("the case does not measure", track, "memory-text, bytes of scikit-learn", error=NotImplementedError)
     assert track("pass, n × 10, seconds") == 5.0
     assert track("import, seconds") == 0.25
 
@@ -116,3 +118,58 @@ def test_only_the_folder_of_the_benchmarks_is_no_range():
 
     given, conf = ["benchmarks", "./benchmarks/", "HEAD", "HEAD~1..HEAD", None], Config.load()
     assert [names._names_folder(conf, each) for each in given] == [True, True, False, False, False]
+
+
+# What asv itself keeps of three values of a benchmark, of which the second was measured.
+OUTPUT = """For parameters: 'mnist-float64', "the peer's seconds"
+asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
+
+For parameters: 'mnist-float64', 'objective'
+a warning
+
+For parameters: 'mnist-uint8, 1 thread', 'objective'
+asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
+
+For parameters: 'pass-float64', 'accuracy'
+asv: skipped: NotImplementedError('the case does not measure this number.')"""  # noqa: W291
+
+
+def test_asv_says_why_a_result_is_not_available(monkeypatch, capsys):
+    pytest.importorskip("asv", reason="asv is of the extra bench.")
+    from asv import runner
+    from asv_runner.benchmarks._base import Benchmark
+
+    from benchmarks.asv_plugins import names
+
+    # This is how asv_runner writes what `setup` raises.
+    def setup(race, what):
+        raise NotImplementedError("MNIST is not on disk: it's in no folder.")
+
+    skipped = SimpleNamespace(
+        _current_params=("mnist-float64", "objective"), _skip_tuples=(), _setups=[setup], _build_params=lambda: (1, 2)
+    )
+    assert Benchmark.do_setup(skipped)
+    assert capsys.readouterr().out.strip() == OUTPUT.splitlines()[1].strip()
+    # A failure of another kind is none of these.
+    assert names.find_reasons("For parameters: 'digits', 'objective'\nRuntimeError: too high") == {}
+    assert names.find_reasons("asv: skipped: NotImplementedError('no data')") == {"no data": []}
+    logged = []
+    monkeypatch.setattr(runner, "log_benchmark_result", lambda results, benchmark, show_stderr: logged.append("table"))
+    for place, name in (
+        (names.Run, "run_from_conf_args"),
+        (names.Machine, "get_defaults"),
+        (names.MachineCommand, "run"),
+    ):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    monkeypatch.setattr(names.Machine, "hardcoded_machine_name", None)
+    monkeypatch.setattr(names.log, "info", lambda text, **options: logged.append(text))
+    names.setup()
+    runner.log_benchmark_result(SimpleNamespace(stderr={"Races": OUTPUT}), {"name": "Races"})
+    assert logged == [
+        "table",
+        "n/a: MNIST is not on disk: it's in no folder. (mnist-float64; mnist-uint8, 1 thread)",
+        "n/a: the case does not measure this number. (pass-float64)",
+    ]
+    logged.clear()
+    runner.log_benchmark_result(SimpleNamespace(stderr={}), {"name": "History"})
+    assert logged == ["table"]

@@ -259,9 +259,8 @@ def test_where_a_figure_is_drawn_is_given_by_name_alone():
 NAMES = [f"a long name of a feature, number {number}" for number in range(4)]
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("style", [{}, figures.STYLE])
-def test_titles_and_labels_of_a_single_panel_fit_its_figure(style, n_classes):
+@pytest.mark.parametrize(("n_classes", "style"), [(2, figures.STYLE), (3, {})])
+def test_titles_and_labels_of_a_single_panel_fit_its_figure(n_classes, style):
     import matplotlib.pyplot as plt
 
     rows = Y < n_classes

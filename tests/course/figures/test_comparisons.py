@@ -23,9 +23,9 @@ def make_problem(left_out):
     }
 
 
-@pytest.mark.parametrize(("n_problems", "n_left_out"), [(1, 8), (1, 0), (2, 8)])
-def test_titles_and_names_of_peers_fit_the_figure(n_problems, n_left_out, opened, tmp_path):
-    left_out = [name for name in CONTENDERS if name != "fastlin"][:n_left_out]
+@pytest.mark.parametrize("n_problems", [1, 2])
+def test_titles_and_names_of_peers_fit_the_figure(n_problems, opened, tmp_path):
+    left_out = [name for name in CONTENDERS if name != "fastlin"][:8]
     parameters = {"data": "table", "floor": 1e-8, "dtype": "float64", "C": 0.0123, "threads": 128, "budget": 123.0}
     results = Results(parameters, {}, {"problems": [make_problem(left_out)] * n_problems})
     figures.draw("peers", results, tmp_path)

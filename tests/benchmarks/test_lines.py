@@ -1,0 +1,82 @@
+"""The lines that `pytest --benchmark-only` prints: one as each benchmark ends, in place of dots."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from benchmark_records import make_race
+from repository import ROOT
+
+from benchmarks.tables import summarize
+
+CONTENDERS = {"fastlin": {"seconds": 0.02, "threads": 2}, "its arithmetic": {"seconds": 0.01, "threads": 2}}
+# The second benchmark ends only after the test has read the line of the first.
+BENCHMARKS = """
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+RACE = {race!r}
+
+
+@pytest.mark.parametrize("name", ["digits", "waits"])
+def test_race(benchmark, keep, name):
+    end = monotonic() + 60
+    while name == "waits" and not Path({seen!r}).exists():
+        assert monotonic() < end, "no line was printed as the first benchmark ended"
+        sleep(0.01)
+    benchmark.pedantic(keep, ({{name: RACE}},), rounds=1)
+
+
+@pytest.mark.parametrize("name", ["mnist"])
+def test_missing(benchmark, name):
+    raise NotImplementedError("MNIST is not on disk.\\nIts files are: ...")
+
+
+@pytest.mark.parametrize("name", ["letter"])
+def test_fault(benchmark, keep, name):
+    keep({{name: {{**RACE, "fault": "too high"}}}})
+"""
+
+
+# A process takes seconds to import the suite.
+@pytest.mark.thorough
+@pytest.mark.parametrize("options", [["-q"], ["-v"]], ids=str)
+def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
+    shutil.copy(ROOT / "benchmarks" / "pytest" / "conftest.py", tmp_path)
+    seen, race = tmp_path / "seen", make_race(0.02, 0.3, interval=[13.0, 16.0])
+    file, settings = tmp_path / "test_made_up.py", tmp_path / "pytest.ini"
+    file.write_text(BENCHMARKS.format(race=race, seen=str(seen)), encoding="utf-8")
+    settings.write_text("[pytest]\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-c", str(settings), "-p", "no:cacheprovider", "--benchmark-only"]
+    with subprocess.Popen([*command, *options, str(file)], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as run:
+        lines = []
+        for line in run.stdout:
+            lines.append(line.rstrip())
+            if line.startswith("[1/4] "):
+                seen.touch()
+    faster = "digits, 10 × 2: 20 ms, 15 (13 to 16) times as fast as scikit-learn"
+    assert [line for line in lines if line.startswith("[")] == [
+        f"[1/4] {faster}",
+        f"[2/4] waits: {faster}",
+        "[3/4] mnist: skipped: MNIST is not on disk.",
+        "[4/4] letter: failed: letter: too high",
+    ]
+    assert run.returncode == 1
+    assert "1 failed, 2 passed, 1 skipped" in lines[-1]
+    # No dots, and the tables stand at the end as before.
+    assert not [line for line in lines if set(line) & {"."} and set(line) <= set(".sF")]
+    assert any("times faster" in line for line in lines)
+
+
+def test_records_of_every_kind_have_a_line():
+    limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "contenders": CONTENDERS}
+    for record, line in (
+        ({**limit, "threads": 2}, "a pass: 20 ms, 50% of the speed of its arithmetic"),
+        ({"kind": "memory", "title": "a fit", "fit_bytes": 3 * 10**6}, "a fit: 3.0 MB beside X"),
+        ({"kind": "rent", "title": "a path", "gains": {}}, "a path: measured"),
+        ({"kind": "scaling"}, "scaling: measured"),
+    ):
+        assert summarize(record) == line
