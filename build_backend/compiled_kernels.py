@@ -8,6 +8,7 @@ import configparser
 import csv
 import hashlib
 import importlib.metadata
+import importlib.util
 import io
 import os
 import platform
@@ -16,6 +17,7 @@ import runpy
 import subprocess
 import sys
 import sysconfig
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,9 +29,11 @@ SETTING = "kernels"
 CORE = ["core"]
 SWITCH = "FASTLIN_BUILD_KERNELS"
 # More processes than there are tasks would only import fastlin.
-MOST_PROCESSES = 8
-# What the processes run that compile.
-WORKER = Path(__file__).with_name("kernel_worker.py")
+MAX_PROCESSES = 8
+# What the processes run that compile, and those that keep what was compiled.
+WORKER, CACHE = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
+# The packages that kernels import.
+IMPORTED = ("numpy", "numba", "joblib", "platformdirs")
 
 
 def list_requirements():
@@ -37,6 +41,41 @@ def list_requirements():
     settings = configparser.ConfigParser()
     settings.read("setup.cfg", encoding="utf-8")
     return settings["options"]["install_requires"].split("\n")[1:]
+
+
+def choose_requirements(words):
+    """Return what a build needs to compile what the words of the setting ask for, besides setuptools.
+
+    The kernels of first fits need what kernels import, and nothing where the environment that fastlin is installed into
+    has that already. Otherwise they need the Numba of that environment, with which they will run.
+    """
+    if words != CORE:
+        # The warm-up fits, so that it needs all.
+        return list_requirements() if words else []
+    there, needed = find_versions(), {}
+    for requirement in list_requirements():
+        name, _, least = requirement.partition(">=")
+        if name in IMPORTED:
+            fits = name in there and parse_version(there[name]) >= parse_version(least)
+            needed[name] = (f"{name}=={there[name]}" if fits else requirement), fits
+    return [] if all(fits for _, fits in needed.values()) else [requirement for requirement, _ in needed.values()]
+
+
+def list_places():
+    """Return the folders in which the environment has its packages; an isolated build does not import from them."""
+    return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
+
+
+def find_versions():
+    """Return the versions of the packages that kernels import, by name, in the environment of the installation."""
+    found = {name: importlib.metadata.distributions(name=name, path=list_places()) for name in IMPORTED}
+    versions = {name: [distribution.version for distribution in there] for name, there in found.items()}
+    return {name: there[0] for name, there in versions.items() if there}
+
+
+def parse_version(version):
+    """Return the numbers at the beginning of a version, which order it."""
+    return [int(number) for number in re.match(r"\d+(\.\d+)*", version)[0].split(".")]
 
 
 def read_setting(config_settings):
@@ -78,19 +117,18 @@ def choose_levels(words, table, features):
     return names, table["choose_level"](names, features)
 
 
-def add_kernels(pure, words, wheel_directory):
+def add_kernels(pure, words, wheel_directory, is_cached):
     """Write a wheel with compiled kernels beside the code of a pure one, and return its name.
 
-    Without a setting it is the name of the pure one where kernels cannot be compiled.
+    Without a setting it is the name of the pure one where kernels cannot be compiled; is_cached says whether those of
+    an earlier installation may be used, and these be kept for later ones.
     """
     work = pure.parent
     tree = work / "tree"
     with zipfile.ZipFile(pure) as wheel:
         wheel.extractall(tree)
     try:
-        if words == CORE:
-            check_numba()
-        compile_kernels(tree, words, work)
+        compile_kernels(tree, words, work, is_cached)
     except Exception as error:
         if words != CORE:
             raise
@@ -100,8 +138,13 @@ def add_kernels(pure, words, wheel_directory):
     return pack_wheel(tree, pure.name, wheel_directory)
 
 
-def compile_kernels(tree, words, work):
+def compile_kernels(tree, words, work, is_cached):
     """Compile the kernels of an unpacked wheel for each level of the setting, and put the code into the wheel."""
+    if importlib.util.find_spec("llvmlite") is None:
+        # The isolated build has no packages of its own, since `choose_requirements` found those of the environment. The
+        # processes find them too if they do not look into the folders of the build.
+        sys.path.extend(list_places())
+        os.environ.pop("PYTHONPATH", None)
     # The runtime dependencies are there only where kernels are compiled.
     import llvmlite.binding
 
@@ -109,14 +152,18 @@ def compile_kernels(tree, words, work):
     features = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
     names, runnable = choose_levels(words, table, features)
     folder = tree / "fastlin" / "kernels" / "compiled"
+    is_cached = is_cached and words == CORE
     folder.mkdir()
-    count = min(os.cpu_count() or 1, MOST_PROCESSES)
+    if is_cached and use_cache("fetch", runnable, tree, folder):
+        return
+    count, start = min(os.cpu_count() or 1, MAX_PROCESSES), time.monotonic()
 
     def run(action, name, number):
         command = [sys.executable, str(WORKER), action, name or "this processor", str(work), str(count), str(number)]
         environment = describe_process(tree, table["LEVELS"].get(name), work / "cache")
         subprocess.run(command, cwd=work, env=environment, check=True)
 
+    print(f"fastlin compiles kernels for {', '.join(names)} in {count} processes", flush=True)
     with ThreadPoolExecutor(count) as pool:
         # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
         warm = "core" if words == CORE else "warm"
@@ -125,21 +172,18 @@ def compile_kernels(tree, words, work):
     # Only now, so that no process finds code of a level beside its kernels.
     for name in names:
         merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
+    print(f"fastlin's kernels were compiled in {time.monotonic() - start:.0f} seconds", flush=True)
+    if is_cached:
+        use_cache("keep", runnable, tree, folder)
 
 
-def check_numba():
-    """Check that the environment in which the wheel will be installed has no other Numba than the build.
-
-    Raises
-    ------
-    RuntimeError
-        It has another one, with which the code could not be used.
-    """
-    own = importlib.metadata.version("numba")
-    paths = list({sysconfig.get_path(name) for name in ("purelib", "platlib")})
-    for found in importlib.metadata.distributions(name="numba", path=paths):
-        if found.version != own:
-            raise RuntimeError(f"the environment has Numba {found.version}, the build {own}")
+def use_cache(action, level, tree, folder):
+    """Copy the archive of a level from the user's cache into a folder, or keep it there; return whether it is there."""
+    place = os.environ.get("NUMBA_CACHE_DIR", "")
+    command = [sys.executable, str(CACHE), action, level, str(folder)]
+    # Without the cache an installation takes longer, and is the same.
+    subprocess.run(command, cwd=folder, env=describe_process(tree, None, place), check=False)
+    return (folder / f"{level}.zip").exists()
 
 
 def merge_archives(parts, path):

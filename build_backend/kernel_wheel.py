@@ -8,8 +8,9 @@
 
 Setuptools' own wheel is pure, and its kernels are compiled as they are needed. It is unpacked, its kernels are compiled
 for each level, and it is packed again with the code, for this version of Python and this platform alone. Without the
-setting that is done where it can be: a line says why it could not, and the wheel is the pure one. Setuptools works in a
-copy, so that nothing is written into the source tree; only an editable installation leaves its metadata there.
+setting that is done where it can be: a line says why it could not, and the wheel is the pure one. What was compiled
+without the setting is kept in the user's cache folder for the next build. Setuptools works in a copy, so that nothing
+is written into the source tree; only an editable installation leaves its metadata there.
 
 Where SOURCE_DATE_EPOCH is set, the same sources give the same bytes of the sdist and of the pure wheel.
 """
@@ -18,7 +19,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from compiled_kernels import add_kernels, list_requirements, read_setting
+from compiled_kernels import add_kernels, choose_requirements, read_setting
 from reproducible import normalize_sdist, normalize_wheel, read_epoch
 from setuptools import build_meta
 from setuptools.build_meta import build_editable, prepare_metadata_for_build_editable
@@ -35,9 +36,9 @@ __all__ = [
 
 
 def get_requires_for_build_wheel(config_settings=None):
-    """Return what a build of the wheel needs beside setuptools: all that fastlin needs, where kernels are compiled."""
+    """Return what a build of the wheel needs besides setuptools, to compile kernels."""
     # Setuptools would write its metadata into the source tree, to find that it needs nothing more.
-    return list_requirements() if read_setting(config_settings) else []
+    return choose_requirements(read_setting(config_settings))
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
@@ -58,17 +59,17 @@ def build_sdist(sdist_directory, config_settings=None):
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Build the wheel, with the compiled kernels that the setting asks for, and return its name."""
-    words = read_setting(config_settings)
+    words, epoch = read_setting(config_settings), read_epoch()
     with tempfile.TemporaryDirectory() as work:
         with copied_source():
             # Setuptools looks at the settings that it knows, and does not mind others.
             name = build_meta.build_wheel(work, config_settings, metadata_directory)
         pure = Path(work, name)
         if words:
-            name = add_kernels(pure, words, Path(wheel_directory))
+            # A release is what its sources say, whatever was installed on the machine before.
+            name = add_kernels(pure, words, Path(wheel_directory), is_cached=epoch is None)
         if name == pure.name:
             shutil.copy(pure, wheel_directory)
-    epoch = read_epoch()
     if epoch is not None:
         normalize_wheel(Path(wheel_directory, name), epoch)
     return name

@@ -1,7 +1,7 @@
-"""One of several processes that compile the kernels of a wheel side by side, since Numba has one lock in a process.
+"""A process that compiles kernels of a wheel, one of several side by side, since Numba has one lock in a process.
 
+    python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # compiles the kernels of first fits, runs nothing
     python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and notes what that has compiled
-    python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # does so with its part for the first fits
     python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles the same for another level, runs nothing
 
 The processes of an action share tasks and a cache folder: what one has compiled, the others load from there. Each step
@@ -9,10 +9,14 @@ of the warm-up is a task, and so is each signature. Each process writes what it 
 LEVEL-NUMBER.zip. The package is that of the unpacked wheel, on PYTHONPATH.
 """
 
+import importlib.util
 import pickle
 import sys
-from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import first_fits
 
 
 def share_tasks(tasks, level, folder, count, number):
@@ -39,38 +43,33 @@ def read_signatures(folder):
     return list(dict.fromkeys(signature for part in noted for signature in part))
 
 
-def list_first_fits():
-    """Return the fits, by name, whose kernels a wheel holds without a setting of its build.
-
-    One of two processes begins with the first of them, the other in the middle.
-    """
-    from fastlin.warmup import fit_first
-
-    return {
-        "first fits": partial(fit_first, "float64", 200, 8, 3),
-        "first fits, float32": partial(fit_first, "float32", 200, 8, 3),
-        "L1, float32": partial(fit_first, "float32", 40, 20, 2, l1_ratio=1, C=1000),
-        "many columns": partial(fit_first, "float64", 5_000, 400, 10, max_iter=3),
-        "many rows": partial(fit_first, "float64", 4_000, 40, 3),
-        "many rows, float32": partial(fit_first, "float32", 4_000, 40, 3),
-        "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=1000),
-    }
+def import_kernels_alone():
+    """Let this process import kernels without the rest of the package, which needs SciPy and scikit-learn."""
+    package, annotations = ModuleType("fastlin"), ModuleType("fastlin.typing")
+    package.__path__ = importlib.util.find_spec("fastlin").submodule_search_locations
+    # The module imports SciPy, for a type that no kernel takes.
+    annotations.__getattr__ = lambda name: Any
+    sys.modules |= {"fastlin": package, "fastlin.typing": annotations}
 
 
 def main(action, level, folder, count, number):
     """Do what the command line says."""
+    if action == "core":
+        import_kernels_alone()
     from fastlin.kernels.machine import archives
 
     folder, share = Path(folder), (int(count), int(number))
-    if action != "compile":
+    if action == "warm":
         from fastlin.warmup import STEPS
 
-        steps = list_first_fits() if action == "core" else STEPS
-        for step in share_tasks(list(steps.values()), level, folder / "steps", *share):
+        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *share):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:
-        for signature in share_tasks(read_signatures(folder), level, folder / level, *share):
+        # All processes begin with the kernels of first fits that take longest, so that they end at the same time.
+        core = action == "core"
+        signatures, share = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), share)
+        for signature in share_tasks(signatures, level, folder / level, *share):
             archives.compile_signatures([signature])
     archives.write_archive(folder / f"{level}-{number}.zip")
 

@@ -38,6 +38,10 @@ IN_OTHER_WORDS = {
     "ruff format .": (".ci/run", "ruff format --check ."),
     "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3": (".ci/nightly", "-m build --wheel -Ckernels=all"),
     "pip install 'numba==0.68.*'": (".ci/nightly", '"numba==$numba.*"'),
+    **dict.fromkeys(
+        ("pip install '.[tables]'", "pip install '.[studies,tables]'"), (".ci/nightly", "-m tests.documented_sequences")
+    ),
+    "pip install '.[bench,tables]'": (".ci/run", "bench/bin/pip install"),
 }
 # Commands that a test runs.
 BY_A_TEST = {
@@ -64,12 +68,12 @@ NOT_RUN = {
     "git push origin v1.2.3": "it publishes",
     "git tag v1.2.3": "it publishes",
     "make -C docs linkcheck": "it asks other servers, which fail without a reason of ours",
-    "pip install '.[tables]'": "its packages are among those of the extra test, which .ci/run installs",
     "pip install '.[peers]'": "some of the peers have no wheels for every system",
     **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), HOURS),
     "pytest --benchmark-only --hold-bounds": HOURS,
     "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
     **{f"python -m benchmarks.{name}": HOURS for name in ("larger_than_memory", "mini_batches", "publish", "rent")},
+    "python build_backend/first_fits.py": "it changes a list, which tests/test_build_backend.py compares with the fits",
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
     "wheel tags": ".github/workflows/release.yml runs it",
 }
@@ -92,7 +96,7 @@ def normalize(words):
     # An environment's own program, and the module of that name.
     if words[:3] in (["python", "-m", "pytest"], ["python", "-m", "fastlin"]):
         words = words[2:]
-    silent = ("-q", "--quiet")
+    silent = ("-q", "--quiet", "-v")
     return shlex.join(
         word for word in words if word not in silent and not (words[0] == "make" and re.match("[A-Z]+=", word))
     )

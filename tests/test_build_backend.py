@@ -1,9 +1,11 @@
 """The build backend, and a wheel that carries compiled kernels, installed into a fresh environment."""
 
 import base64
+import contextlib
 import csv
 import hashlib
-import importlib.metadata
+import importlib
+import inspect
 import io
 import json
 import os
@@ -12,26 +14,34 @@ import platform
 import re
 import runpy
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
+import llvmlite.binding
+import numba
+import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import COMPILED, assert_refused, run_program
 from repository import ROOT, read
 
 import fastlin
-from fastlin.kernels.machine import levels
+from fastlin.kernels.machine import archives, cache_folder, levels
+from fastlin.kernels.machine.archives import make_stamp
 from fastlin.solvers import quadratic
 
 # By their paths, as the backend's folder is on no search path outside of a build.
-BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY = (
+sys.path.append(str(ROOT / "build_backend"))
+BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY, FIRST_FITS, CACHE = (
     runpy.run_path(str(ROOT / "build_backend" / f"{name}.py"))
-    for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy")
+    for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy", "first_fits", "archive_cache")
 )
+sys.path.pop()
 TABLE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
 LEVELS = ["x86-64-v2", "x86-64-v3"]
@@ -148,8 +158,50 @@ def test_coefficients_become_zero_in_newtons_steps(name, monkeypatch):
     # A kernel of its own removes them, which a wheel has to hold.
     removed, remove = [], quadratic.remove_row
     monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
-    WORKER["list_first_fits"]()[name]()
+    FIRST_FITS["list_first_fits"]()[name]()
     assert removed
+
+
+def test_the_listed_signatures_are_those_of_kernels_and_are_read_as_they_were_written():
+    signatures = FIRST_FITS["read_signatures"]()
+    described = json.loads(json.dumps([FIRST_FITS["describe_signature"](signature) for signature in signatures]))
+    assert described == json.loads(FIRST_FITS["LIST"].read_text("utf-8"))
+    assert len(set(signatures)) == len(signatures) > 20
+    for module, name, types in signatures:
+        kernel = getattr(importlib.import_module(module), name)
+        inspect.signature(getattr(kernel, "py_func", kernel)).bind(*types)
+        tuples = [numba_type for numba_type in types if hasattr(numba_type, "instance_class")]
+        while tuples:
+            numba_type = tuples.pop()
+            assert len(numba_type.types) == len(numba_type.instance_class._fields)
+            tuples += [field for field in numba_type.types if hasattr(field, "instance_class")]
+
+
+@pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels of six fits.
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+def test_the_first_fits_call_no_kernel_that_is_not_listed():
+    program = """
+import first_fits
+print(sorted({str(each) for each in first_fits.find_signatures()} - set(map(str, first_fits.read_signatures()))))
+"""
+    places = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
+    missing = run_program(places + program)
+    assert missing.strip() == "[]", "Run `python build_backend/first_fits.py`."
+
+
+def test_kernels_are_imported_where_there_is_nothing_but_what_the_build_asks_for():
+    there = {*BACKEND["IMPORTED"], "llvmlite", "threadpoolctl"}
+    optional = {line.split(">=")[0] for line in requirements()} - there | {"scipy", "sklearn", "pandas"}
+    program = f"""
+import sys
+sys.path[:0] = {[str(ROOT), str(ROOT / "build_backend")]}
+sys.modules |= dict.fromkeys({sorted(optional)})
+import kernel_worker, first_fits
+kernel_worker.import_kernels_alone()
+from fastlin.kernels.machine import archives
+print(len(first_fits.read_signatures()))
+"""
+    assert int(run_program(program)) == len(FIRST_FITS["read_signatures"]())
 
 
 def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, monkeypatch, machine):
@@ -169,7 +221,7 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "fastlin" / "kernels" / "machine", tree / "fastlin" / "kernels" / "machine")
     names = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
-    BACKEND["compile_kernels"](tree, names, tmp_path)
+    BACKEND["compile_kernels"](tree, names, tmp_path, True)
     warm = started[0][1]
     actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
     # The two processes of an action start in any order, and have ended before those of the next one start.
@@ -181,28 +233,175 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
             assert archive.read("kernel-1").decode() == name
 
 
+def test_a_second_build_without_a_setting_takes_what_the_first_one_has_compiled(tmp_path, monkeypatch, machine):
+    cache, started = tmp_path / "cache", []
+    cache.mkdir()
+
+    def run(command, **options):
+        script, action, level, folder = Path(command[1]).name, *command[2:5]
+        started.append(action)
+        name = f"{level}.zip" if script == "archive_cache.py" else f"{level}-{command[6]}.zip"
+        if action == "fetch" and (cache / name).exists():
+            shutil.copy(cache / name, folder)
+        elif action == "keep":
+            shutil.copy(Path(folder, name), cache)
+        elif script == "kernel_worker.py":
+            with zipfile.ZipFile(Path(folder, name), "w") as archive:
+                archive.writestr("stamp.json", "{}")
+
+    machine("x86_64")
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2, True))
+    expected = [["fetch", "core", "keep"], ["fetch"], ["core"], ["warm"]]
+    # A build whose bytes others shall reproduce does not look into the cache, nor does one with a setting.
+    builds = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
+    for number, (words, is_cached) in enumerate(builds):
+        tree = tmp_path / str(number) / "tree"
+        shutil.copytree(ROOT / "fastlin" / "kernels" / "machine", tree / "fastlin" / "kernels" / "machine")
+        BACKEND["compile_kernels"](tree, words, tree.parent, is_cached)
+        assert (tree / "fastlin" / "kernels" / "compiled" / "x86-64-v3.zip").exists()
+        assert started == expected[number]
+        started.clear()
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """Return the content of an archive that can be used here, with the user's cache in a folder of the test."""
+    place = tmp_path / "cache" / "kernels-1"
+    monkeypatch.setattr(cache_folder, "code_folders", lambda: (place,))
+    monkeypatch.setattr(cache_folder, "cache_folder", lambda: place)
+    (tmp_path / "work").mkdir()
+    path = tmp_path / "work" / "v3.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("stamp.json", json.dumps(make_stamp()))
+        archive.writestr("kernel", b"code" * 99)
+    return path
+
+
+def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_none(archive, tmp_path, capsys):
+    content = archive.read_bytes()
+    CACHE["fetch"]("v3", archive.parent)
+    assert capsys.readouterr().out == ""
+    CACHE["keep"]("v3", archive.parent)
+    (kept,) = (tmp_path / "cache").rglob("*.zip")
+
+    def fetch():
+        archive.unlink(missing_ok=True)
+        CACHE["fetch"]("v3", archive.parent)
+        return archive.read_bytes() if archive.exists() else None
+
+    assert fetch() == content
+    assert str(kept) in capsys.readouterr().out
+    middle = content.index(b"codecode") + 9
+    other = content.replace(numba.__version__.encode(), numba.__version__[::-1].encode())
+    for damaged in (b"", content[:-50], content[:middle] + b"X" + content[middle + 1 :], other):
+        assert damaged != content
+        kept.write_bytes(damaged)
+        assert fetch() is None
+    archive.write_bytes(content)
+    CACHE["keep"]("v3", archive.parent)
+    assert fetch() == content
+    assert list((tmp_path / "cache").rglob("*.zip")) == [kept]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
+def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
+    CACHE["keep"]("v3", archive.parent)
+    archive.unlink()
+    (kept,) = (tmp_path / "cache").rglob("*.zip")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    kept.chmod(0o666)
+    CACHE["fetch"]("v3", archive.parent)
+    assert not archive.exists()
+
+
+def test_the_archives_that_were_used_last_are_kept(archive, tmp_path):
+    for number in range(10):
+        folder = tmp_path / "cache" / f"kernels-{number}"
+        folder.mkdir(parents=True)
+        (folder / "v3-old.zip").write_bytes(b"")
+        (folder / "code.nbc").write_bytes(b"")
+        os.utime(folder / "v3-old.zip", (number, number))
+    CACHE["keep"]("v3", archive.parent)
+    left = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
+    assert left == {f"kernels-{number}" for number in range(3, 10)}
+    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_KEPT"]
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 10
+
+
+def test_an_installation_succeeds_where_nothing_can_be_kept(archive, monkeypatch, capsys):
+    monkeypatch.setattr(cache_folder, "write_file", Mock(side_effect=OSError(28, "No space left on device")))
+    CACHE["keep"]("v3", archive.parent)
+    assert "not kept for later installations: [Errno 28] No space left" in capsys.readouterr().out
+    monkeypatch.setattr(cache_folder, "cache_folder", lambda: None)
+    CACHE["keep"]("v3", archive.parent)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_name_of_an_archive_follows_from_all_that_decides_its_content(tmp_path, monkeypatch):
+    copy = tmp_path / "build_backend"
+    shutil.copytree(ROOT / "build_backend", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(ROOT / "build_backend")
+
+    def name(level="v3"):
+        return runpy.run_path(str(copy / "archive_cache.py"))["name_archive"](level)
+
+    found = [name(), name("v4")]
+    for place, changed in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, changed, "0.0")
+            found.append(name())
+    monkeypatch.setattr(archives, "hash_sources", lambda: "other kernels")
+    found.append(name())
+    (copy / "first_fits.json").write_text("[]")
+    found.append(name())
+    assert len(set(found)) == len(found)
+    assert found[-1] == name()
+
+
 def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compiled(tmp_path, machine, capsys):
     machine("s390x")
     pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
     with zipfile.ZipFile(pure, "w") as wheel:
         for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
             wheel.write(path, path.relative_to(ROOT))
-    assert_refused("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path)
-    assert BACKEND["add_kernels"](pure, ["core"], tmp_path) == pure.name
+    assert_refused("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path, False)
+    assert BACKEND["add_kernels"](pure, ["core"], tmp_path, False) == pure.name
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("fastlin's kernels are not compiled now, but when they are needed: ValueError: ")
 
 
-def test_the_environment_has_the_numba_of_the_build_or_none(tmp_path, monkeypatch):
+def requirements():
+    with contextlib.chdir(ROOT):
+        return BACKEND["list_requirements"]()
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({}, ["numpy>=2.0", "numba>=0.65", "joblib>=1.4", "platformdirs>=4.14"]),
+        ({"numpy": "2.4.6", "numba": "0.66.0", "joblib": "1.10", "platformdirs": "4.14"}, []),
+        # pip leaves Numba as it is, and replaces joblib.
+        (
+            {"numpy": "2.4.6", "numba": "0.66.0rc1", "joblib": "1.3.9"},
+            ["numpy==2.4.6", "numba==0.66.0rc1", "joblib>=1.4", "platformdirs>=4.14"],
+        ),
+        ({"numba": "0.9.1"}, ["numpy>=2.0", "numba>=0.65", "joblib>=1.4", "platformdirs>=4.14"]),
+    ],
+    ids=["an empty environment", "all is there", "a part is there", "an older one is there"],
+)
+def test_a_build_needs_what_kernels_import_in_the_versions_of_the_environment(there, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
-    BACKEND["check_numba"]()
-    for version in (importlib.metadata.version("numba"), "0.1.2"):
-        information = tmp_path / f"numba-{version}.dist-info"
+    monkeypatch.chdir(ROOT)
+    for name, version in there.items():
+        information = tmp_path / f"{name}-{version}.dist-info"
         information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: numba\nVersion: {version}\n")
-        if version != "0.1.2":
-            BACKEND["check_numba"]()
-    assert_refused(r"the environment has Numba 0\.1\.2, the build ", BACKEND["check_numba"], error=RuntimeError)
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    assert BACKEND["choose_requirements"](["core"]) == expected
+    # The warm-up of the other settings fits.
+    assert BACKEND["choose_requirements"](["host-level"]) == requirements()
+    assert BACKEND["choose_requirements"]([]) == []
 
 
 def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
