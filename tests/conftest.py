@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import sklearn
 import tiers
-from hypothesis import HealthCheck, settings
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -27,12 +26,6 @@ from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-
-# Tests of properties draw the same examples in each run, and other ones with `--hypothesis-profile=nightly`.
-settings.register_profile("default", deadline=None, derandomize=True)
-settings.register_profile(
-    "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
 
 # The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.
 KERNELS_ALONE = f"""
@@ -59,7 +52,9 @@ FASTLIN = [sys.executable, "-c", PROGRAM]
 
 
 def pytest_configure(config):
-    settings.load_profile(config.getoption("--hypothesis-profile") or "default")
+    # `pytest --benchmark-only` loads this file too, and runs where hypothesis is not installed.
+    if config.pluginmanager.has_plugin("hypothesispytest"):
+        load_hypothesis_profile(config.getoption("--hypothesis-profile") or "default")
     # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
     if hasattr(config, "workerinput"):
@@ -70,6 +65,17 @@ def pytest_configure(config):
         # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
         for text in ("overflow", "invalid value", "divide by zero"):
             config.addinivalue_line("filterwarnings", f"ignore:{text} encountered:RuntimeWarning")
+
+
+def load_hypothesis_profile(name):
+    """Let tests of properties draw the same examples in each run, or other ones with the profile "nightly"."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("default", deadline=None, derandomize=True)
+    settings.register_profile(
+        "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile(name)
 
 
 def pytest_addoption(parser):

@@ -1,10 +1,16 @@
 """Every command that a document tells a user to type is run by a script of .ci or a test, or a reason says why not."""
 
+import os
+import re
+import subprocess
+import sys
+
 import documented_commands
-import numpy as np
+import documented_sequences
 import pytest
 from documented_commands import BY_A_TEST, IN_OTHER_WORDS, NOT_RUN, PAGES, SCRIPTS, read_blocks, read_commands
-from repository import read
+from documented_sequences import read_sequence, write_flights
+from repository import ROOT, read, read_settings
 
 from fastlin import cli
 
@@ -26,15 +32,58 @@ def test_every_command_runs_or_has_a_reason_and_the_tables_have_nothing_that_no_
 @pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
-        delay = generator.normal(size=n_rows).round(2)
-        labels = np.where(delay + generator.logistic(size=n_rows) > 0, "yes", "no")
-        rows = [f"{i},{delay[i]},{'AB'[i % 2]},{labels[i]}" for i in range(n_rows)]
-        (tmp_path / name).write_text("\n".join(["id,delay,carrier,delayed", *rows]), encoding="utf-8")
+    write_flights(tmp_path)
     commands = [words for words in read_blocks(PAGES["docs/program.md"]) if words[0] == "fastlin"]
     assert [words[1] for words in commands] == ["fit", "predict", "compare"]
     commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])
     for _, *words in commands:
         assert cli.main(words) == 0, capsys.readouterr().err
     assert len((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 21
+
+
+def test_each_document_with_commands_begins_by_installing_what_they_need():
+    for page, text in PAGES.items():
+        commands = [command for command, _ in read_sequence(text)]
+        installs = [command.startswith("pip install ") for command in commands if "-m venv" not in command]
+        assert not installs or installs[0], f"{page} begins with {commands[0]!r}: which extra does it need?"
+
+
+def test_every_command_of_a_block_is_run_in_a_new_environment_or_says_why_not():
+    run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
+    documented = {documented_commands.normalize(words) for text in PAGES.values() for words in read_blocks(text)}
+    left_out = {*NOT_RUN, *documented_sequences.IN_SCRIPTS}
+    assert documented <= run | left_out
+    # No row is for a command that no document says.
+    assert documented_sequences.IN_SCRIPTS | documented_sequences.ADDED.keys() <= documented
+
+
+def read_extra(name):
+    """Return the names of the packages that an extra brings, with those of the extras that it names."""
+    lines = read_settings()["options.extras_require"][name].split("\n")[1:]
+    inner = [extra for line in lines for extra in re.findall(r"^fastlin\[(.*)\]$", line)]
+    own = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
+    return own.union(*(read_extra(extra) for each in inner for extra in each.split(",")))
+
+
+# What refuses imports of packages, in the place of an environment that lacks them.
+MISSING = """
+import sys
+class Missing:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing)
+"""
+
+
+@pytest.mark.thorough  # A process imports every benchmark.
+def test_benchmarks_are_collected_without_the_packages_that_only_tests_need(tmp_path):
+    missing = read_extra("test") - read_extra("bench")
+    assert {"hypothesis", "pytest-xdist", "numpydoc", "glum"} <= missing
+    modules = {name.replace("pytest-xdist", "xdist") for name in missing}
+    (tmp_path / "sitecustomize.py").write_text(MISSING.format(names=sorted(modules)))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "--benchmark-only", "--collect-only"]
+    ran = subprocess.run([*command, "-q"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "benchmarks/pytest/test_speed.py" in ran.stdout.replace("\\", "/")

@@ -1,0 +1,89 @@
+"""Types what a document says, line by line, in a new environment that holds only what its own lines install.
+
+    python -m tests.documented_sequences                      # every document with blocks of shell, in an hour
+    python -m tests.documented_sequences docs/benchmarks.md   # some of them
+
+Each document gets a clone of the commit and an environment `.venv`, whose programs stand first on the path; a line that
+makes the environment makes a new one. A command that takes minutes gets options with which it ends early, since what it
+needs is installed or missing all the same: scripts of `.ci` and tests run it whole. `documented_commands.NOT_RUN` names
+commands that are left out.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.documented_commands import BLOCK, NOT_RUN, PAGES, ROOT, normalize, split_commands
+
+# What is added to a command.
+ADDED = {
+    **dict.fromkeys(("pytest -n 2", "pytest -n 2 --thorough", "pytest -n 2 --slow"), "--collect-only -q"),
+    "python -m tests.other_processors": "--help",
+    "ruff format .": "--check",
+    "pytest --benchmark-only": "-k digits",
+    "pytest --benchmark-only --full": "--collect-only -q",
+    "asv run --quick --python=same": "--bench nothing",
+    "python -m benchmarks.publish": "--help",
+    "make -C docs html": "SPHINXOPTS='--fail-on-warning --quiet -D plot_gallery=0'",
+    "fastlin reproduce": "--quick",
+    "fastlin reproduce --open": "--quick --help",
+}
+# Commands that the scripts run in environments that hold nothing else, and that take long in any form.
+IN_SCRIPTS = {"python -m build --wheel -Ckernels=all", "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3"}
+IN_SCRIPTS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
+MAKES_THE_ENVIRONMENT = "python -m venv .venv"
+
+
+def write_flights(folder):
+    """Write the tables that the page of the program names: flights.csv, and new.csv with further rows."""
+    generator = np.random.default_rng(0)
+    for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
+        delay = generator.normal(size=n_rows).round(2)
+        labels = np.where(delay + generator.logistic(size=n_rows) > 0, "yes", "no")
+        rows = [f"{i},{delay[i]},{'AB'[i % 2]},{labels[i]}" for i in range(n_rows)]
+        (folder / name).write_text("\n".join(["id,delay,carrier,delayed", *rows]), encoding="utf-8")
+
+
+def read_sequence(text):
+    """Yield the commands of the blocks of shell of a document, each as it is normalized and as it is to be run."""
+    for language, block in BLOCK.findall(text):
+        for words in split_commands(block) if language == "sh" else ():
+            command = normalize(words)
+            if command in ADDED:
+                yield command, f"{shlex.join(words)} {ADDED[command]}"
+            elif command not in IN_SCRIPTS and command not in NOT_RUN:
+                yield command, shlex.join(words)
+
+
+def run_sequence(page, folder):
+    """Run the commands of a document in a clone in a folder; raise CalledProcessError at the first one that fails."""
+    clone = Path(folder) / re.sub(r"\W", "-", page)
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    write_flights(clone)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    # Without the programs of the environment that this module runs in.
+    places = [place for place in environment["PATH"].split(os.pathsep) if not Path(place).is_relative_to(sys.prefix)]
+    environment["PATH"] = os.pathsep.join([str(clone / ".venv" / "bin"), *places])
+    for command, line in [(MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"), *read_sequence(PAGES[page])]:
+        print(f"{page}: {line}", flush=True)
+        if command == MAKES_THE_ENVIRONMENT:
+            shutil.rmtree(clone / ".venv", ignore_errors=True)
+        subprocess.run(["bash", "-c", line], cwd=clone, env=environment, check=True)
+
+
+def main(pages):
+    """Run the sequences of the documents that are named, or of all."""
+    with tempfile.TemporaryDirectory() as folder:
+        for page in pages or [page for page, text in PAGES.items() if list(read_sequence(text))]:
+            run_sequence(page, folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
