@@ -8,7 +8,7 @@ a script that does the same, the test that runs the command, or why nothing does
 
 import re
 import shlex
-from itertools import groupby
+from itertools import dropwhile, groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -30,8 +30,10 @@ HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs it
 # Commands that a script runs in other words: the script, and these words.
 IN_OTHER_WORDS = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
-    "pip install '.[studies]'": (".ci/nightly", 'bash -c "$study_line"'),
-    "fastlin reproduce": (".ci/nightly", 'bash -c "$study_line"'),
+    "pip install '.[test]'": (".ci/run", 'bash -c "$test_line'),
+    "pip install -e '.[test,bench]'": (".ci/nightly", "environment editable -e '.[test,bench]'"),
+    "pip install '.[studies]'": (".ci/nightly", 'bash -c "$line"'),
+    "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
     # The slow tests come on top of the thorough ones.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),
     "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
@@ -41,7 +43,6 @@ IN_OTHER_WORDS = {
     **dict.fromkeys(
         ("pip install '.[tables]'", "pip install '.[studies,tables]'"), (".ci/nightly", "-m tests.documented_sequences")
     ),
-    "pip install '.[bench,tables]'": (".ci/run", "bench/bin/pip install"),
 }
 # Commands that a test runs.
 BY_A_TEST = {
@@ -64,7 +65,10 @@ NOT_RUN = {
     **dict.fromkeys(
         ("chmod -R a+rX /opt/kernels", "chmod 700", "export NUMBA_CACHE_DIR=/opt/kernels"), "it changes the machine"
     ),
-    ".ci/nightly": ".github/workflows/nightly.yml runs it",
+    **dict.fromkeys(
+        (".ci/nightly", ".ci/nightly --missing", ".ci/nightly wheels numba"),
+        ".github/workflows/nightly.yml runs all parts",
+    ),
     "git push origin v1.2.3": "it publishes",
     "git tag v1.2.3": "it publishes",
     "make -C docs linkcheck": "it asks other servers, which fail without a reason of ours",
@@ -91,6 +95,8 @@ def split_commands(text):
 
 def normalize(words):
     """Return a command with the plain name of its program, without what says where or how silently it runs."""
+    # Settings of the environment come before the program.
+    words = list(dropwhile(re.compile(r"\w+=").match, words))
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
     # An environment's own program, and the module of that name.
@@ -129,8 +135,7 @@ def read_script(text):
     for token in (*lexer, "\n"):
         if set(token) <= set("();<>|&\n"):
             # Words of the shell and settings of the environment come before the program.
-            while words and re.match(r"\w+=|([{!]|if|then|else|do)$", words[0]):
-                words = words[1:]
+            words = list(dropwhile(re.compile(r"\w+=|([{!]|if|then|else|do)$").match, words))
             if words:
                 commands.add(normalize(words))
             words = []
