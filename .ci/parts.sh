@@ -16,6 +16,6 @@ part() {
 
 print_parts() {
     end_part
-    printf 'Parts of %s:\n%s%6d s  in all\n' "$0" "$took" "$SECONDS"
+    [ -z "$took" ] || printf 'Parts of %s:\n%s%6d s  in all\n' "$0" "$took" "$SECONDS"
 }
 trap print_parts EXIT

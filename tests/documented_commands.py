@@ -39,7 +39,7 @@ IN_OTHER_WORDS = {
     "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
     "ruff format .": (".ci/run", "ruff format --check ."),
     "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3": (".ci/nightly", "-m build --wheel -Ckernels=all"),
-    "pip install 'numba==0.68.*'": (".ci/nightly", '"numba==$numba.*"'),
+    "pip install 'numba==0.68.*'": (".ci/nightly", '"numba==$version.*"'),
     **dict.fromkeys(
         ("pip install '.[tables]'", "pip install '.[studies,tables]'"), (".ci/nightly", "-m tests.documented_sequences")
     ),
