@@ -36,6 +36,8 @@ DECADES = 3
 RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
 # The tol of the model without penalised features, from which the grid begins.
 NULL_TOL = 1e-10
+# By how much a grid begins below the C at which the first coefficient enters, so that no rounding lets it enter there.
+MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
 class Fits:
@@ -69,7 +71,7 @@ class FoldFits(Fits):
         self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
     ) -> None:
         super().__init__((n_folds, len(l1_ratios), len(Cs)), data, estimator)
-        self.Cs, self.l1_ratios, self.classes = Cs, l1_ratios, data.classes
+        self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
         self.scores = np.full(self.finished.shape, np.nan)
 
     def model(self, place: Place) -> LogisticRegression:
@@ -83,7 +85,7 @@ class FoldFits(Fits):
 
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
-        r, c = _find_best(self.scores.sum(axis=0))
+        r, c = self._find_best(self.scores.sum(axis=0))
         coef, intercept = (each[:, r, c].mean(axis=0, dtype=np.float64) for each in (self.coef, self.intercept))
         return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
@@ -108,15 +110,20 @@ class FoldFits(Fits):
         """Return the numbers of the l1_ratio and of the C of the best fit of each fold."""
         # Only a C that all folds have finished counts.
         counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        return np.array([_find_best(scores) for scores in counted]).T
+        return np.array([self._find_best(scores) for scores in counted]).T
 
+    def _find_best(self, scores):
+        """Return the indices (l1_ratio, C) of the largest score (n_l1_ratios, n_Cs), of equal ones the first by C.
 
-def _find_best(scores):
-    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
-    # A score that some fold does not have chooses nothing.
-    by_C = np.where(np.isnan(scores), -np.inf, scores).T
-    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
-    return r, c
+        Scores that differ by no more than the rounding of their sums over the rows and the folds are equal.
+        """
+        from fastlin.objective.rounding import gamma
+
+        # A score that some fold does not have chooses nothing.
+        by_C, sizes = np.where(np.isnan(scores), -np.inf, scores).T, np.abs(self.scores[np.isfinite(self.scores)])
+        rounding = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
+        c, r = np.unravel_index(np.argmax(by_C >= by_C.max() - 2 * rounding), by_C.shape)
+        return r, c
 
 
 def fit_along(
@@ -318,7 +325,7 @@ def choose_grid(
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
     Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_by_class ||g_.j|| <= l1 f_j, where g is the gradient of
-    the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality.
+    the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality, but for a margin of rounding.
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
@@ -341,5 +348,6 @@ def choose_grid(
     if not largest > 0:
         # At every C the penalised coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
-    least = np.clip(problem.invert(float(largest) / l1_ratio), *RANGE)
+    margin = MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
+    least = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *RANGE)
     return least * np.logspace(0, DECADES, n_Cs), null.start

@@ -21,10 +21,12 @@ from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
-from fastlin.typing import FloatArray, MatrixLike, RandomState
+from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
 # For larger shares of the features the bound for unimodal frequencies is not proven.
 LARGEST_SHARE = 1 / sqrt(3)
+# Fits reach this tol where the estimator asks for less.
+TOL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +134,9 @@ def stability_selection(
 
     Both halves of a pair have half of the rows of each class, and none in common. A half is fitted along `Cs`, from the
     strongest penalty on, until `n_selected` features have had a coefficient that is not zero, for any class: these it
-    selects. Of features that enter at one C those with the largest coefficients do so first. Bring columns to one scale
-    before: the penalty is on coefficients.
+    selects. Of features that enter at one C those with the largest coefficients do so first, and of coefficients that
+    are equal within the accuracy of the fit, sqrt(tol) of the largest, those of the first columns. `tol` is at most
+    1e-8 for `solver="auto"`. Bring columns to one scale before: the penalty is on coefficients.
 
     Parameters
     ----------
@@ -178,6 +181,8 @@ def stability_selection(
     seed = read_seed(random_state)
     # The Cs of the path tell the penalty.
     model = clone(estimator).set_params(alpha="1/n_samples")
+    if model.solver == "auto":
+        model.tol = min(model.tol, TOL)
     with limit_jobs(model.n_jobs):
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
@@ -195,7 +200,7 @@ def stability_selection(
 
             def begin(number):
                 problem = Problem(model, data, _draw_halves(rows_of_classes, (seed, number // 2))[number % 2])
-                return problem, _Entries(problem, Cs, n_selected, is_free)
+                return problem, _Entries(problem, Cs, n_selected, is_free, sqrt(model.tol))
 
             if suits_parts(whole, 1.0, 1.0):
                 halves: Iterable[_Entries] = _select_in_lots(whole, begin, 2 * n_pairs, on_fit)
@@ -244,21 +249,34 @@ def _draw_halves(rows_of_classes, seed):
 class _Entries:
     """The features that enter along the Cs of a half, in order, and how its fits ended."""
 
-    def __init__(self, problem, Cs, n_selected, is_free):
+    def __init__(self, problem, Cs, n_selected, is_free, accuracy):
         chosen: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
         self.Cs, self.start = chosen
         self.order, self.endings = [], []
-        self._is_known, self._n_selected = is_free.copy(), n_selected
+        self._is_known, self._n_selected, self._accuracy = is_free.copy(), n_selected, accuracy
 
     def take(self, fit):
         """Take the fit at the next of the Cs; say whether another one is needed."""
         self.start = fit.start
         self.endings.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
-        entering = np.flatnonzero((sizes > 0) & ~self._is_known)
+        # A smaller coefficient may be zero at the minimum.
+        entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._is_known)
         self._is_known[entering] = True
-        self.order.extend(entering[np.argsort(-sizes[entering], kind="stable")])
+        self.order.extend(entering[order_sizes(sizes[entering], self._accuracy)])
         return len(self.order) < self._n_selected and len(self.endings) < len(self.Cs)
+
+
+def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
+    """Return the order from the largest size to the smallest; equal ones, within accuracy of the largest, stay.
+
+    Up to second order, zeros exceed the minimum of J by half of the squared length of the coefficients in the norm of
+    the Hessian. So a fit that is tol of this above the minimum is off by about sqrt(tol) of this length.
+    """
+    order = np.argsort(-sizes, kind="stable")
+    falls = -np.diff(sizes[order], prepend=sizes[order[:1]])
+    groups = np.cumsum(falls > accuracy * sizes.max(initial=0.0))
+    return order[np.lexsort((order, groups))]
 
 
 def _select(begin, on_fit, number, check):

@@ -138,8 +138,9 @@ class Bootstrap:
             The part of all samples whose interval is to hold the true coefficient, between 0 and 1.
         method : {"percentile", "bca"}, default="percentile"
             "percentile" takes the quantiles of the estimates themselves. "bca" corrects them for bias and
-            acceleration; its bias is the share of estimates below the estimate of all rows, equal ones
-            counting half, and at least half of one resample lies on either side.
+            acceleration; its bias is the proportion of estimates below the estimate of all rows, where equal ones
+            count half, and at least half of one resample lies on either side. Estimates within 0.02 standard errors,
+            the accuracy of two fits, are equal.
 
         Returns
         -------
@@ -164,7 +165,9 @@ class Bootstrap:
         from scipy.special import ndtr, ndtri
 
         n = len(self.estimates)
-        below = (self.estimates < self.estimate).sum(axis=0) + 0.5 * (self.estimates == self.estimate).sum(axis=0)
+        differences = self.estimates - self.estimate
+        is_equal = np.abs(differences) <= 2 * PART_OF_ERROR * self.std_errors
+        below = ((differences < 0) & ~is_equal).sum(axis=0) + 0.5 * is_equal.sum(axis=0)
         bias = ndtri(np.clip(below, 0.5, n - 0.5) / n)[..., None]
         moved = bias + ndtri(tails)
         places = ndtr(bias + moved / (1 - self.acceleration[..., None] * moved))

@@ -260,6 +260,20 @@ def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
     assert model.C_ == CS[-1]
 
 
+def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
+    # 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3 by rounding.
+    given = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
+    folds = list(KFold(3).split(ROWS))
+    firsts = [float(ROWS[test[0], 0]) for _, test in folds]
+    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in given.items()}
+
+    def score(model, X, y):
+        return scores_of[model.C][float(X[0, 0])]
+
+    model = make_cv(Cs=CS, cv=folds, scoring=score).fit(ROWS, LABELS)
+    assert model.C_ == 1.0
+
+
 def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_nothing():
     def score_by(scores):
         return make_cv(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import assert_refused, make_problem
+from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -119,3 +120,18 @@ def test_a_path_shows_itself_as_a_table():
     assert heads.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
     assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
     assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]
+
+
+@pytest.mark.parametrize("make", [np.asarray, np.float32, sparse.csr_array])
+def test_no_rounding_lets_a_coefficient_into_the_first_model(make):
+    # On a grid that begins exactly where the first coefficient enters, one in five of these had one of rounding.
+    for seed in range(16):
+        generator = np.random.default_rng(seed)
+        n, d = generator.integers(20, 150), generator.integers(1, 13)
+        rows = generator.integers(0, 2, size=(n, d)).astype(float) if seed % 2 else generator.normal(size=(n, d))
+        y = generator.integers(0, 2, n)
+        for weights in (None, generator.integers(1, 4, n).astype(float)):
+            path = fastlin.logistic_path(make(rows), y, Cs=2, sample_weight=weights)
+            assert path.n_nonzeros[0] == 0
+            above = fastlin.logistic_path(make(rows), y, Cs=path.Cs[:1] * (1 + 1e-5), sample_weight=weights, tol=1e-10)
+            assert above.n_nonzeros[0] > 0

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.estimators import StabilitySelection
+from fastlin.estimators.stability_selection import order_sizes
 from fastlin.kernels.machine.threads import limit_threads
 
 MODEL = fastlin.LogisticRegression()
@@ -158,3 +159,23 @@ def test_a_threshold_is_more_than_half(threshold):
     for method in (count(2, 9).selected, count(2, 9).error_bound):
         assert_refused(r"^threshold must be a number above 0\.5 and at most 1", method, threshold)
     assert_refused(r"^assumption must be", count(2, 9).error_bound, 0.9, "r-concave")
+
+
+def test_equal_coefficients_enter_by_their_columns_in_every_type():
+    # Counts of binary rows tie often, and rounding ordered them.
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 2, size=(120, 12)).astype(float)
+    y = (rows[:, 0] + rows[:, 1] + generator.logistic(size=120) > 1).astype(int)
+    paths = [
+        fastlin.stability_selection(fastlin.LogisticRegression(), make(rows), y, n_pairs=25, random_state=0).path
+        for make in (np.asarray, np.float32, sparse.csr_matrix)
+    ]
+    np.testing.assert_array_equal(paths[1], paths[0])
+    np.testing.assert_array_equal(paths[2], paths[0])
+
+
+def test_sizes_within_the_accuracy_stay_in_order():
+    sizes = np.array([0.5, 1.0, 0.3, 1.0 + 1e-9, 0.5 + 2e-4])
+    np.testing.assert_array_equal(order_sizes(sizes, 1e-4), [1, 3, 4, 0, 2])
+    np.testing.assert_array_equal(order_sizes(sizes, 1e-3), [1, 3, 0, 4, 2])
+    np.testing.assert_array_equal(order_sizes(sizes[:0], 1e-3), [])
