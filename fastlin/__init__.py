@@ -7,9 +7,14 @@ networks. `fastlin.blocks` and `fastlin.dask` fit data larger than memory, on on
 data that they run on.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Before the modules that import the same libraries.
+from fastlin import dependencies as dependencies
+
+# isort: split
 from fastlin import blocks as blocks
 from fastlin import callbacks as callbacks
 from fastlin import exceptions as exceptions
@@ -69,6 +74,10 @@ if not TYPE_CHECKING:
             return getattr(import_module(_IMPORTED_LATER[name]), name)
         if name in _ROOMS_IMPORTED_LATER:
             return import_module(f"fastlin.{name}")
+        # Python sets a module as an attribute of its package when it imports the module. If a signal interrupts the
+        # import of fastlin, the next import finds some modules imported already, and does not set them.
+        if f"fastlin.{name}" in sys.modules:
+            return sys.modules[f"fastlin.{name}"]
         raise AttributeError(f"module 'fastlin' has no attribute {name!r}")
 
 

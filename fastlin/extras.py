@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
+from fastlin.interruption import import_uninterrupted
+
 # The names that they are installed by.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
@@ -20,9 +22,10 @@ IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Let imports in the ``with`` block say which extra of `EXTRAS` brings what is missing."""
+def needs(extra: str, *modules: str) -> Iterator[None]:
+    """Import modules uninterrupted, and say which extra of `EXTRAS` provides what they or the ``with`` block lack."""
     try:
+        import_uninterrupted(*modules)
         yield
     except ModuleNotFoundError as error:
         names = {module: package for package, module in IMPORTED.items()}

@@ -68,7 +68,7 @@ def lock(path: PathLike) -> Iterator[None]:
     The system releases it when a process ends. Nothing is held if the file system has no locks, or the file may not be
     opened.
     """
-    with needs("studies"):
+    with needs("studies", "filelock"):
         import filelock
 
     path, process = Path(os.path.realpath(path)), os.getpid()

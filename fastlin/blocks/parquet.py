@@ -81,7 +81,7 @@ def from_parquet(
     >>> LogisticRegression().fit(rows)  # doctest: +SKIP
     LogisticRegression()
     """
-    with needs("arrow"):
+    with needs("arrow", "pyarrow.parquet"):
         import pyarrow.parquet  # noqa: F401
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the text {columns!r}")

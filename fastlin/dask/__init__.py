@@ -4,10 +4,10 @@ The client has the optimiser (`classifiers`), the workers have the rows (`parts`
 """
 
 from fastlin.extras import needs
+from fastlin.interruption import import_uninterrupted
 
 with needs("dask"):
-    import dask.array  # noqa: F401
-    import distributed  # noqa: F401
+    import_uninterrupted("dask.array", "distributed")
 
 from fastlin.dask.classifiers import LogisticRegression, LogisticRegressionCV
 

@@ -353,7 +353,7 @@ def _split(estimator, X):
     if _is_frame(X):
         return keep_texts(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
     if _is_stream(X):
-        with needs("arrow"):
+        with needs("arrow", "pyarrow"):
             import pyarrow
         try:
             table = pyarrow.table(X)

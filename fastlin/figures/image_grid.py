@@ -152,7 +152,7 @@ def _draw_grid(pictures, labels, n_columns, figure, **style):
     n_columns = min(n_columns, len(pictures))
     n_rows = -(-len(pictures) // n_columns)
     if figure is None:
-        with needs("studies"):
+        with needs("studies", "matplotlib.pyplot"):
             import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(1 + 1.3 * n_columns, 1.6 * n_rows), layout="constrained")

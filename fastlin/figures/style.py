@@ -43,7 +43,7 @@ def open_figure(
 def make_figure(width: float, height: float) -> Figure:
     """Return a figure without axes, of a width and a height in inches."""
     # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
-    with needs("studies"):
+    with needs("studies", "matplotlib.figure", "matplotlib.layout_engine"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -54,7 +54,7 @@ def make_figure(width: float, height: float) -> Figure:
 
 def current_axes() -> Axes:
     """Return the current axes of pyplot; where there is no figure, those of a new one, which has room for names."""
-    with needs("studies"):
+    with needs("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
     if not plt.get_fignums():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fastlin.coefficient_names import MAX_SHOWN
+from fastlin.interruption import import_uninterrupted
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def find_columns(
 def index_frame(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
     """Return columns as a frame indexed by class, if wanted, and feature; or the columns where there is no pandas."""
     try:
-        import pandas
+        (pandas,) = import_uninterrupted("pandas")
     except ImportError:
         return dict(columns)
     frame = pandas.DataFrame(columns).set_index(["class", "feature"])

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import typeof
-from numba.core.registry import cpu_target
 
 from fastlin.kernels.linear import column_scaling, columnwise, dense_rows, penalties, quasi_newton
 from fastlin.kernels.machine import companion
+from fastlin.kernels.machine.libraries import numba, target_context
 
 
 def list_tasks() -> dict[str, Callable[[], Any]]:
@@ -35,8 +34,8 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
         (dense_rows.fill_scores, (matrix, matrix, vector, matrix, places[0])),
         (quasi_newton.judge, (descent, 1.0)),
     ]
-    codegen = cpu_target.target_context.codegen()
-    signatures = [(kernel, tuple(map(typeof, arguments))) for kernel, arguments in calls]
+    codegen = target_context.codegen()
+    signatures = [(kernel, tuple(map(numba.typeof, arguments))) for kernel, arguments in calls]
     return {kernel._cache.name(types, codegen): partial(kernel.compile, types) for kernel, types in signatures}
 
 

@@ -127,7 +127,7 @@ def _read_jpegs(path):
     The zip keeps only the order within a class. Rows are ordered by number first and class second, so that the first
     n rows hold all classes equally often.
     """
-    with needs("studies"):
+    with needs("studies", "PIL.Image"):
         from PIL import Image
     with naming_damage(path):
         archive = zipfile.ZipFile(path)

@@ -67,7 +67,7 @@ def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> Pa
     """
     reason = "Nothing is downloaded where a folder is given."
     if folder is None:
-        with needs("studies"):
+        with needs("studies", "pooch", "tqdm"):
             import pooch
             import tqdm  # noqa: F401
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)

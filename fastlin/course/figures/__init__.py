@@ -35,7 +35,7 @@ def draw(study: str, results: Any, folder: Path) -> list[Picture]:
     """
     if study not in DRAWINGS:
         return []
-    with needs("studies"):
+    with needs("studies", "matplotlib"):
         import matplotlib as mpl
 
     found = {**results.parameters, **results.merits}

@@ -16,12 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import llvmlite.binding
-import numba
-from numba.core.dispatcher import Dispatcher
-
 from fastlin.kernels.machine.cache_folder import hash_sources, log_once
+from fastlin.kernels.machine.libraries import binding, dispatcher, llvmlite, numba
 from fastlin.kernels.machine.saved_code import pack, unpack
 
 # Where the archives lie in an installed wheel; a source tree has none.
@@ -44,7 +40,7 @@ def make_stamp() -> dict[str, Any]:
 
 def name_platform():
     """Return LLVM's name of the platform without the version of macOS, of which compiled kernels know nothing."""
-    return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", llvmlite.binding.get_process_triple())
+    return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", binding.get_process_triple())
 
 
 class Archive:
@@ -101,7 +97,9 @@ def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
 def list_kernels() -> list[Any]:
     """Return the kernels of the modules that are imported, in the order of their names."""
     modules = [module for name, module in sys.modules.items() if name.startswith("fastlin.kernels.")]
-    kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
+    kernels = {
+        value for module in modules for value in vars(module).values() if isinstance(value, dispatcher.Dispatcher)
+    }
     return sorted(kernels, key=lambda kernel: (kernel.__module__, kernel.__name__))
 
 
@@ -115,7 +113,7 @@ def _calls(kernel):
     function = kernel.py_func
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
-        if isinstance(value, Dispatcher):
+        if isinstance(value, dispatcher.Dispatcher):
             yield value
 
 

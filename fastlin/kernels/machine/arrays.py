@@ -5,11 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed
-from numba.extending import lower_builtin, type_callable
-from numba.np.arrayobj import make_array, populate_array
 
+from fastlin.kernels.machine.libraries import arrayobj, cgutils, extending, imputils, types
 from fastlin.typing import Array, FloatType
 
 # Bytes of a cache line.
@@ -27,12 +24,12 @@ def zeros_aligned(shape, dtype):
 
 # In kernels the function is written as instructions: what Numba makes of NumPy's calls above takes a second and a half
 # to compile.
-@type_callable(zeros_aligned)
+@extending.type_callable(zeros_aligned)
 def _type_zeros_aligned(context):
     return lambda shape, dtype: types.Array(dtype.dtype, getattr(shape, "count", 1), "C")
 
 
-@lower_builtin(zeros_aligned, types.Any, types.DTypeSpec)
+@extending.lower_builtin(zeros_aligned, types.Any, types.DTypeSpec)
 def _emit_zeros_aligned(context, builder, signature, arguments):
     array_type, shape = signature.return_type, arguments[0]
     sizes = cgutils.unpack_tuple(builder, shape) if array_type.ndim == 2 else [shape]
@@ -44,9 +41,9 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
     owner = context.nrt.meminfo_alloc_aligned(builder, n_bytes, CACHE_LINE)
     data = context.nrt.meminfo_data(builder, owner)
     cgutils.memset(builder, data, n_bytes, 0)
-    array = make_array(array_type)(context, builder)
+    array = arrayobj.make_array(array_type)(context, builder)
     pointer = builder.bitcast(data, context.get_data_type(array_type.dtype).as_pointer())
-    populate_array(array, data=pointer, shape=sizes, strides=strides, itemsize=itemsize, meminfo=owner)
+    arrayobj.populate_array(array, data=pointer, shape=sizes, strides=strides, itemsize=itemsize, meminfo=owner)
     return array._getvalue()
 
 
@@ -55,20 +52,22 @@ def dense_row(X, i):
     return X[i]
 
 
-@type_callable(dense_row)
+@extending.type_callable(dense_row)
 def _type_dense_row(context):
     return lambda X, i: types.Array(X.dtype, 1, "C", readonly=not X.mutable)
 
 
-@lower_builtin(dense_row, types.Array, types.Integer)
+@extending.lower_builtin(dense_row, types.Array, types.Integer)
 def _emit_dense_row(context, builder, signature, arguments):
-    X = make_array(signature.args[0])(context, builder, arguments[0])
+    X = arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
     shape, strides = cgutils.unpack_tuple(builder, X.shape), cgutils.unpack_tuple(builder, X.strides)
     start = builder.gep(builder.bitcast(X.data, cgutils.voidptr_t), [builder.mul(arguments[1], strides[0])])
-    row = make_array(signature.return_type)(context, builder)
+    row = arrayobj.make_array(signature.return_type)(context, builder)
     data = builder.bitcast(start, X.data.type)
-    populate_array(row, data=data, shape=shape[1:], strides=strides[1:], itemsize=X.itemsize, meminfo=X.meminfo)
-    return impl_ret_borrowed(context, builder, signature.return_type, row._getvalue())
+    arrayobj.populate_array(
+        row, data=data, shape=shape[1:], strides=strides[1:], itemsize=X.itemsize, meminfo=X.meminfo
+    )
+    return imputils.impl_ret_borrowed(context, builder, signature.return_type, row._getvalue())
 
 
 def compute_type(X: Any) -> FloatType:

@@ -14,10 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import numba
-from numba import config
-
+from fastlin.kernels.machine.libraries import config, llvmlite, numba
 from fastlin.places import user_cache_folder
 
 LOGGER = logging.getLogger("fastlin")

@@ -20,9 +20,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from numba.core import config
-
+from fastlin.interruption import run_uninterrupted
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
+from fastlin.kernels.machine.libraries import config
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
@@ -52,13 +52,19 @@ def begin(module: str) -> None:
 
     The module has a function ``list_tasks``, and ``main``, which calls `work`.
     """
-    global _companion
     if TARGET.archive or config.DISABLE_JIT or not _is_welcome():
         return
     tasks = importlib.import_module(module).list_tasks()
-    missing = {name for name in tasks if not any((folder / name).exists() for folder in code_folders())}
-    with contextlib.suppress(OSError):
-        _companion = Companion(module, tasks) if missing else None
+    if not all(any((folder / name).exists() for folder in code_folders()) for name in tasks):
+        run_uninterrupted(_start, module, tasks)
+
+
+def _start(module, tasks):
+    global _companion
+    # If a signal interrupted an earlier `begin`, its process was started nevertheless.
+    if _companion is None:
+        with contextlib.suppress(OSError):
+            _companion = Companion(module, tasks)
 
 
 def has_compiled(name: str) -> bool:

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numba
-from numba.core import config
-from numba.core.registry import cpu_target
-from numba.core.runtime import rtsys
-
+from fastlin.interruption import run_uninterrupted
 from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.companion import has_compiled
+from fastlin.kernels.machine.libraries import config, numba, runtime, target_context
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 from fastlin.kernels.machine.waiting import CompilationTime
@@ -60,6 +57,8 @@ def kernel(
     if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
         compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
+        # This loads saved code too. Both change Numba's tables of types and LLVM's of symbols.
+        compiled.compile = partial(run_uninterrupted, compiled.compile)
     elif not config.DISABLE_JIT:
         # Its dispatcher, which is not public, is not the known one.
         log_once("Numba %s keeps compiled kernels in another way: each process compiles them.", numba.__version__)
@@ -75,7 +74,7 @@ def _undisturbed(compile_kernel):
 
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
-        enabled, codegen = gc.isenabled(), cpu_target.target_context.codegen()
+        enabled, codegen = gc.isenabled(), target_context.codegen()
         passes = getattr(codegen, PASSES, None)
         gc.disable()
         if passes is not None:
@@ -106,7 +105,7 @@ class _KernelCache:
     def load_overload(self, sig, target_context):
         # Numba would load its implementations of everything first, for a fifth of a second. Code that is compiled needs
         # its runtime alone, and a compilation loads them itself.
-        rtsys.initialize(target_context)
+        runtime.rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())
         kept = shipped or load_code(name, target_context)

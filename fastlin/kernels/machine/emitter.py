@@ -7,10 +7,7 @@ added, sums over lanes, prefetches.
 
 import inspect
 
-from llvmlite import ir
-from numba.core import cgutils, config, types
-from numba.extending import intrinsic
-
+from fastlin.kernels.machine.libraries import cgutils, config, extending, ir, types
 from fastlin.kernels.machine.target import TARGET
 
 VECTOR_BYTES = TARGET.vector_bytes
@@ -39,7 +36,7 @@ def emitted(emit, sign=types.void):
         named = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         vars(compiled)["__signature__"] = inspect.Signature([named, *own])
         compiled.__doc__ = uncompiled.__doc__
-        return intrinsic(compiled)
+        return extending.intrinsic(compiled)
 
     return choose
 

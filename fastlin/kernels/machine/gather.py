@@ -6,11 +6,11 @@ since the compiler left to itself stores the sums after every entry. Uncompiled,
 """
 
 import numpy as np
-from numba.core import cgutils, types
 
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, emitted
+from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
 # How many entries before its turn the row of the table is asked for: the processor cannot foresee which row comes next.

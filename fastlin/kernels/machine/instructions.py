@@ -3,10 +3,9 @@
 import ctypes
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
 
 from fastlin.kernels.machine.emitter import emitted
+from fastlin.kernels.machine.libraries import ir, types
 
 # Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
 # by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.

@@ -10,11 +10,6 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
-from numba.core import config
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
-
 from fastlin.kernels.machine.cache_folder import (
     cache_folder,
     code_folders,
@@ -23,6 +18,7 @@ from fastlin.kernels.machine.cache_folder import (
     read_file,
     write_file,
 )
+from fastlin.kernels.machine.libraries import binding, compiler, config, serialize
 
 ENDING = ".nbc"
 # Numba's settings, from the environment, that change the code.
@@ -37,8 +33,8 @@ def pack(result: Any, with_bitcode: bool = True) -> bytes:
     library, description, environment, signature, in_objects, lifted, _, *rest = result._reduce()
     if not with_bitcode:
         name, kind, (code, _) = library
-        library = name, kind, (code, llvmlite.binding.parse_assembly("").as_bitcode())
-    return dumps((library, description, environment, signature, in_objects, lifted, "", *rest))
+        library = name, kind, (code, binding.parse_assembly("").as_bitcode())
+    return serialize.dumps((library, description, environment, signature, in_objects, lifted, "", *rest))
 
 
 def unpack(content: bytes, target_context: Any) -> Any:
@@ -47,7 +43,7 @@ def unpack(content: bytes, target_context: Any) -> Any:
     # Numba takes the names that a library defines from its bitcode, which may be left out.
     names = {description.llvm_func_name, description.llvm_cpython_wrapper_name}
     target_context.codegen()._engine._defined_symbols.update(names)
-    return CompileResult._rebuild(target_context, library, description, *rest)
+    return compiler.CompileResult._rebuild(target_context, library, description, *rest)
 
 
 def name_file(function: Callable[..., Any], *key: Any) -> str:

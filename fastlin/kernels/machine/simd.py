@@ -6,10 +6,9 @@ compiles for decides how wide vectors are. Uncompiled, NumPy stands in.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
 
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
+from fastlin.kernels.machine.libraries import cgutils, ir, types
 
 # The sums of 4 rows (or vectors), a vector of each class and one of a row fill 26 of 32 registers, or all of 16.
 CLASSES_TOGETHER = 5 if VECTOR_BYTES == 64 else 3

@@ -11,12 +11,10 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from numba.core import config
-from numba.core.codegen import get_host_cpu_features
-
 from fastlin.kernels.machine.archives import DAMAGED, ENDING, FOLDER, Archive, make_stamp
 from fastlin.kernels.machine.cache_folder import log_once
 from fastlin.kernels.machine.levels import LEVELS, choose_level
+from fastlin.kernels.machine.libraries import codegen, config
 
 # The environment variable that turns the wheel's code on or off.
 SWITCH = "FASTLIN_COMPILED"
@@ -47,7 +45,7 @@ def read_features() -> set[str]:
     """Return the features for which Numba compiles, as a set of LLVM's names."""
     # These are not always the host's: NUMBA_CPU_FEATURES asks for others, and NUMBA_CPU_NAME=generic for none. LLVM
     # leaves out what the operating system does not save.
-    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
 

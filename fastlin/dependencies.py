@@ -1,0 +1,19 @@
+"""Imports the libraries that `import fastlin` needs, so that no signal handler can interrupt their import.
+
+An interrupted import of NumPy or SciPy can make every later one fail.
+"""
+
+from fastlin.interruption import import_uninterrupted
+
+import_uninterrupted(
+    "joblib",
+    "numpy.typing",
+    "platformdirs",
+    "scipy.sparse",
+    "scipy.special",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "sklearn.neural_network",
+    "threadpoolctl",
+)

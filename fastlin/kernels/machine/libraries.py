@@ -1,0 +1,14 @@
+"""The modules of Numba and llvmlite that kernels use. No signal handler can interrupt their import here."""
+
+from fastlin.interruption import import_uninterrupted, run_uninterrupted
+
+llvmlite, binding, ir = import_uninterrupted("llvmlite", "llvmlite.binding", "llvmlite.ir")
+numba, extending, arrayobj = import_uninterrupted("numba", "numba.extending", "numba.np.arrayobj")
+cgutils, codegen, compiler, config, dispatcher = import_uninterrupted(
+    "numba.core.cgutils", "numba.core.codegen", "numba.core.compiler", "numba.core.config", "numba.core.dispatcher"
+)
+imputils, registry, runtime, serialize, types = import_uninterrupted(
+    "numba.core.imputils", "numba.core.registry", "numba.core.runtime", "numba.core.serialize", "numba.core.types"
+)
+# Numba creates it, together with LLVM's execution engine, at the first access.
+target_context = run_uninterrupted(lambda: registry.cpu_target.target_context)

@@ -1,0 +1,251 @@
+"""An exception of a signal handler during an import, a first fit or a first prediction: the next call works."""
+
+import _thread
+import contextvars
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import COMPILED, KERNELS_ALONE, run_program
+
+from fastlin import interruption
+from fastlin.interruption import import_uninterrupted, run_uninterrupted
+from fastlin.kernels.machine.threads import count_threads, limit_threads
+
+with_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+compiled = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+# Seconds that a test waits for another thread.
+PATIENCE = 60
+
+# A first fit and a first prediction. Only fastlin's import of NumPy is uninterrupted.
+RUN = """
+import json, sys
+
+class Interrupted(BaseException):
+    pass
+
+def run():
+    import fastlin
+    import numpy as np
+    X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
+    model = fastlin.LogisticRegression().fit(X, y)
+    return model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
+"""
+# Prints the libraries that the main thread looks for, and the kernels whose code it loads or compiles.
+IN_MAIN_THREAD = f"""
+import threading
+{RUN}
+def is_main():
+    return threading.current_thread() is threading.main_thread()
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if is_main():
+            looked_for.add(name.split(".")[0])
+
+looked_for, loaded = set(), []
+sys.meta_path.insert(0, Finder)
+import fastlin
+from fastlin import FirthLogisticRegression, MLPClassifier, inference, patch, trainers
+from fastlin.kernels.machine.compilation import _KernelCache
+load = _KernelCache.load_overload
+_KernelCache.load_overload = lambda self, *arguments: (loaded.append(is_main()), load(self, *arguments))[1]
+run()
+print(json.dumps([sorted(looked_for - {{*sys.stdlib_module_names, "fastlin"}}), len(loaded), sum(loaded)]))
+"""
+# Prints what a child finds that is interrupted at one of some moments, spread evenly over the calls of the main thread,
+# and then runs again. Python looks for signals where a function begins, and after one in C has returned.
+AT_MOMENTS = f"""
+import os
+import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neural_network
+{RUN}
+def interrupt(moment):
+    n_calls = 0
+    def profile(frame, event, argument):
+        nonlocal n_calls
+        n_calls += event in ("call", "c_return")
+        if n_calls == moment:
+            sys.setprofile(None)
+            raise Interrupted
+    was_interrupted = False
+    sys.setprofile(profile)
+    try:
+        run()
+    except Interrupted:
+        was_interrupted = True
+    sys.setprofile(None)
+    return was_interrupted, n_calls, run()
+
+def interrupt_child(moment):
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.write(writing, json.dumps(interrupt(moment)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as file:
+        found = file.read()
+    os.wait()
+    return json.loads(found)
+
+n_moments = int(sys.argv[1])
+_, n_calls, _ = last = interrupt_child(-1)
+moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
+print(json.dumps([*map(interrupt_child, moments), last]))
+"""
+# Raises after some seconds, whatever the process is at, and runs again.
+AFTER_SECONDS = f"""
+import signal
+{RUN}
+def interrupt(number, frame):
+    raise Interrupted
+
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, float(sys.argv[1]))
+was_interrupted = False
+try:
+    run()
+except Interrupted:
+    was_interrupted = True
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(json.dumps([was_interrupted, run()]))
+"""
+# A fork, and the end of the program, wait for the work that an interruption has left.
+LEFT_WORK = f"""{KERNELS_ALONE}
+import _thread, os, time
+from fastlin.interruption import run_uninterrupted
+
+def work():
+    _thread.interrupt_main()
+    while not has_gone_on:
+        time.sleep(0.001)
+    time.sleep(0.2)
+    print("worked", flush=True)
+
+has_gone_on = False
+try:
+    run_uninterrupted(work)
+except KeyboardInterrupt:
+    has_gone_on = True
+if sys.argv[1] == "fork":
+    print("forks", flush=True)
+    if not os.fork():
+        print("child", flush=True)
+        run_uninterrupted(lambda: print("child works", flush=True))
+        os._exit(0)
+    os.wait()
+    run_uninterrupted(lambda: print("parent works", flush=True))
+print("ends", flush=True)
+"""
+
+
+def test_work_goes_on_after_an_interruption_and_the_next_work_follows_it():
+    order, may_end = [], threading.Event()
+
+    def work():
+        _thread.interrupt_main()
+        assert may_end.wait(PATIENCE)
+        order.append("first")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_uninterrupted(work)
+    assert order == []
+    # Whoever is interrupted while it waits for the first work leaves nothing to do.
+    threading.Timer(0.05, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_uninterrupted(order.append, "not begun")
+    threading.Timer(0.05, may_end.set).start()
+    run_uninterrupted(order.append, "second")
+    assert order == ["first", "second"]
+
+
+def test_work_runs_on_another_thread_than_the_main_one_in_the_context_of_the_caller():
+    variable = contextvars.ContextVar("variable", default=0)
+    variable.set(1)
+    with limit_threads(1):
+        found = run_uninterrupted(lambda: (threading.current_thread(), variable.get(), count_threads()))
+    assert found[0] is not threading.main_thread() and found[1:] == (1, 1)
+    # Work within work, and of another thread, runs where it is.
+    assert run_uninterrupted(lambda: run_uninterrupted(threading.get_ident) == threading.get_ident())
+
+
+def test_where_no_thread_can_be_started_the_caller_works(monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(interruption, "start_new_thread", refuse)
+    assert run_uninterrupted(threading.current_thread) is threading.main_thread()
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+def test_an_error_of_the_work_is_the_callers(error):
+    def fail(message):
+        raise error(message)
+
+    with pytest.raises(error, match="no way") as caught:
+        run_uninterrupted(fail, "no way")
+    assert caught.traceback[-1].name == "fail"
+
+
+def test_modules_are_returned_and_a_missing_one_is_named():
+    assert import_uninterrupted("numpy", "os.path") == [np, os.path]
+    assert import_uninterrupted() == []
+    with pytest.raises(ModuleNotFoundError, match="missing_library"):
+        import_uninterrupted("missing_library.part")
+
+
+@pytest.mark.parametrize(
+    ("case", "printed"),
+    [
+        ("end", "ends worked"),
+        pytest.param("fork", "forks worked child child works parent works ends", marks=with_forks),
+    ],
+)
+def test_a_fork_and_the_end_of_the_program_wait_for_work_that_was_left(case, printed):
+    assert run_program(LEFT_WORK, case).split() == printed.split()
+
+
+@compiled
+def test_the_main_thread_imports_no_library_and_compiles_nothing():
+    looked_for, n_loaded, n_loaded_by_main = json.loads(run_program(IN_MAIN_THREAD))
+    assert looked_for == []
+    assert n_loaded > 0 and n_loaded_by_main == 0
+
+
+@with_forks
+@compiled
+@pytest.mark.parametrize("n_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
+def test_after_an_interruption_at_any_call_the_next_run_finds_the_same_bits(n_moments):
+    *found, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
+    assert not was_interrupted
+    for moment, (was_interrupted, _, bits) in enumerate(found):
+        assert was_interrupted and bits == expected, f"moment {moment} of {n_moments}"
+
+
+@compiled
+@pytest.mark.slow  # Fresh processes import everything, and half of them compile what they need.
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")
+@pytest.mark.parametrize("cache", ["empty", "warm"])
+def test_after_an_alarm_within_three_seconds_the_next_run_finds_the_same_bits(cache, tmp_path):
+    def start(seconds, folder):
+        command = [sys.executable, "-c", AFTER_SECONDS, str(seconds)]
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "FASTLIN_COMPILERS": "2"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def finish(process):
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        return json.loads(printed)
+
+    _, expected = finish(start(1000, tmp_path / "warm"))
+    n_interrupted = 0
+    for number in range(20):
+        folder = tmp_path / ("warm" if cache == "warm" else str(number))
+        was_interrupted, bits = finish(start((number + 0.5) * 3 / 20, folder))
+        assert bits == expected
+        n_interrupted += was_interrupted
+    assert n_interrupted > 0
