@@ -27,7 +27,7 @@ ADDED = {
     **dict.fromkeys(("pytest -n 2", "pytest -n 2 --thorough", "pytest -n 2 --slow"), "--collect-only -q"),
     "python -m tests.other_processors": "--help",
     "ruff format .": "--check",
-    "pytest --benchmark-only": "-k digits",
+    "pytest --benchmark-only": "-k iris",
     "pytest --benchmark-only --full": "--collect-only -q",
     "asv run --quick --python=same": "--bench nothing",
     "python -m benchmarks.publish": "--help",
