@@ -1,10 +1,21 @@
 """The null model: the intercepts that minimize the mean loss without features, and a lower bound of that minimum.
 
-Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, damped
-Newton steps find them; each takes a pass over offsets and labels, and none over X. Along a step that changes the scores
-of any two classes by amounts that differ by at most r, the second derivative of the loss grows at most by the factor
-e^r. So log(1 + r) / r of the step lowers the loss, from any start (Sun and Tran-Dinh 2019). The bound is derived in
-docs/derivations.md, section 4.
+Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton
+steps find them; each takes a pass over offsets and labels, and none over X.
+
+Bound. With intercepts b, mean probabilities m of the classes and e = m less the class weights::
+
+    J(b) - inf J <= sum_k |e_k| (1 + r + |b_k + c_k| - log m_k)
+
+for any c, where r is the largest difference within a row o_i - c of the offsets. Proof: J(b) = E H(p) + E (p - t) . o +
+sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the distributions q have the class sums of the
+labels, and inf J >= E H(q) + E (q - t) . o. The entropy falls by at most the sum of e_k (1 - log m_k) over the classes
+that give, and the last term by at most the sum of e_k c_k and r times what is given. Rounded scores are those of other
+offsets, which change J by at most twice their error.
+
+Steps. Along a step that changes the scores of any two classes by amounts that differ by at most r, the second
+derivative of the loss grows at most by the factor e^r (section 9). So log(1 + r) / r of the step lowers the loss, from
+any start (Sun and Tran-Dinh 2019).
 """
 
 from __future__ import annotations
@@ -226,7 +237,7 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
         np.maximum(diagonal, SMALLEST_CURVATURE, out=diagonal)
         step = -find_newton_step(hessian.copy(), excess, np.float64)
         # How far scores of two classes move apart; one row of coefficients stands for two classes.
-        reach = float(np.ptp(np.append(step, 0.0)))
+        reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
         part = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
         trial = intercepts + part * step
         of_trial = differentiate(trial)
