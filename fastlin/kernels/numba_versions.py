@@ -7,7 +7,7 @@ not public either. So another version may fail, or end the process.
 import importlib.metadata
 import logging
 
-TESTED = ("0.65", "0.66", "0.67", "0.68")
+TESTED = ("0.63", "0.64", "0.65", "0.66", "0.67", "0.68")
 LOGGER = logging.getLogger("fastlin")
 
 

@@ -1,9 +1,12 @@
-"""What is said of a version of Numba that fastlin was not tested with."""
+"""The versions of Numba that are tested, and the warning about any other version."""
 
 import importlib.metadata
+import json
+import re
 from unittest.mock import Mock
 
 import pytest
+from repository import read, read_settings
 
 from fastlin.kernels.numba_versions import TESTED, check_numba
 
@@ -22,3 +25,12 @@ def test_a_warning_names_a_version_that_was_not_tested_and_those_that_were(versi
         assert record.levelname == "WARNING" and record.name == "fastlin"
         for text in ("Numba 0.99.1", TESTED[0], f"pip install 'numba=={TESTED[-1]}.*'"):
             assert text in record.getMessage()
+
+
+def test_the_installation_the_workflow_and_the_documents_name_the_versions_that_are_tested():
+    assert re.search(r"numba>=([\d.]+)", read_settings()["options"]["install_requires"])[1] == TESTED[0]
+    assert re.search(r"numba >=([\d.]+)", read(".ci/conda/recipe.yaml"))[1] == TESTED[0]
+    assert tuple(json.loads(re.search(r"numba: (\[.*\])", read(".github/workflows/ci.yml"))[1])) == TESTED
+    for name in ("docs/troubleshooting.md", "CHANGELOG.md"):
+        assert f"Numba {TESTED[0]} to {TESTED[-1]}" in read(name), name
+    assert f"numba=={TESTED[-1]}.*" in read("docs/troubleshooting.md")
