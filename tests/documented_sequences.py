@@ -70,7 +70,7 @@ def run_sequence(page, folder):
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # Without the programs of the environment that this module runs in.
     places = [place for place in environment["PATH"].split(os.pathsep) if not Path(place).is_relative_to(sys.prefix)]
-    environment["PATH"] = os.pathsep.join([str(clone / ".venv" / "bin"), *places])
+    environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *places]), "PIP_QUIET": "1"}
     for command, line in [(MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"), *read_sequence(PAGES[page])]:
         print(f"{page}: {line}", flush=True)
         if command == MAKES_THE_ENVIRONMENT:
