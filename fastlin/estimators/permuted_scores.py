@@ -142,7 +142,7 @@ def compare(scores: Scores, numbers: IntArray) -> tuple[float, FloatArray, float
     scores.sharpen(np.unique(numbers[is_equal]))
     means, is_equal = average()
     means[is_equal] = means[0]
-    n_as_good = np.count_nonzero(means[1:] >= means[0])
+    n_as_good = int(np.count_nonzero(means[1:] >= means[0]))
     return float(means[0]), means[1:], (n_as_good + 1) / len(means)
 
 
