@@ -33,6 +33,7 @@ IN_OTHER_WORDS = {
     "pip install '.[test]'": (".ci/run", 'bash -c "$test_line'),
     "pip install -e '.[test,bench]'": (".ci/nightly", "environment editable -e '.[test,bench]'"),
     "pip install '.[studies]'": (".ci/nightly", 'bash -c "$line"'),
+    "pip install '.[bench,tables]'": (".ci/run", "bench/bin/pip install"),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
     # The slow tests come on top of the thorough ones.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),

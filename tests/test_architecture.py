@@ -93,7 +93,8 @@ MOST_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
 GIVEN_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
 TESTS_OF_THE_HOUSE = """
-architecture build_backend code_blocks damage docs documented_commands interface portability tiers without_compilation
+architecture archive_cache build_backend code_blocks damage docs documented_commands interface portability tiers
+without_compilation
 """
 
 

@@ -14,32 +14,27 @@ import platform
 import re
 import runpy
 import shutil
-import stat
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
-from unittest.mock import Mock
 
 import llvmlite.binding
-import numba
-import numpy as np
 import pytest
 from conftest import COMPILED, assert_refused, run_program
 from repository import ROOT, read
 
 import fastlin
-from fastlin.kernels.machine import archives, cache_folder, levels
-from fastlin.kernels.machine.archives import make_stamp
+from fastlin.kernels.machine import levels
 from fastlin.solvers import quadratic
 
 # By their paths, as the backend's folder is on no search path outside of a build.
 sys.path.append(str(ROOT / "build_backend"))
-BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY, FIRST_FITS, CACHE = (
+BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY, FIRST_FITS = (
     runpy.run_path(str(ROOT / "build_backend" / f"{name}.py"))
-    for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy", "first_fits", "archive_cache")
+    for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy", "first_fits")
 )
 sys.path.pop()
 TABLE = vars(levels)
@@ -265,101 +260,6 @@ def test_a_second_build_without_a_setting_takes_what_the_first_one_has_compiled(
         started.clear()
 
 
-@pytest.fixture
-def archive(tmp_path, monkeypatch):
-    """Return the content of an archive that can be used here, with the user's cache in a folder of the test."""
-    place = tmp_path / "cache" / "kernels-1"
-    monkeypatch.setattr(cache_folder, "code_folders", lambda: (place,))
-    monkeypatch.setattr(cache_folder, "cache_folder", lambda: place)
-    (tmp_path / "work").mkdir()
-    path = tmp_path / "work" / "v3.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("stamp.json", json.dumps(make_stamp()))
-        archive.writestr("kernel", b"code" * 99)
-    return path
-
-
-def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_none(archive, tmp_path, capsys):
-    content = archive.read_bytes()
-    CACHE["fetch"]("v3", archive.parent)
-    assert capsys.readouterr().out == ""
-    CACHE["keep"]("v3", archive.parent)
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
-
-    def fetch():
-        archive.unlink(missing_ok=True)
-        CACHE["fetch"]("v3", archive.parent)
-        return archive.read_bytes() if archive.exists() else None
-
-    assert fetch() == content
-    assert str(kept) in capsys.readouterr().out
-    middle = content.index(b"codecode") + 9
-    other = content.replace(numba.__version__.encode(), numba.__version__[::-1].encode())
-    for damaged in (b"", content[:-50], content[:middle] + b"X" + content[middle + 1 :], other):
-        assert damaged != content
-        kept.write_bytes(damaged)
-        assert fetch() is None
-    archive.write_bytes(content)
-    CACHE["keep"]("v3", archive.parent)
-    assert fetch() == content
-    assert list((tmp_path / "cache").rglob("*.zip")) == [kept]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
-def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
-    CACHE["keep"]("v3", archive.parent)
-    archive.unlink()
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    kept.chmod(0o666)
-    CACHE["fetch"]("v3", archive.parent)
-    assert not archive.exists()
-
-
-def test_the_archives_that_were_used_last_are_kept(archive, tmp_path):
-    for number in range(10):
-        folder = tmp_path / "cache" / f"kernels-{number}"
-        folder.mkdir(parents=True)
-        (folder / "v3-old.zip").write_bytes(b"")
-        (folder / "code.nbc").write_bytes(b"")
-        os.utime(folder / "v3-old.zip", (number, number))
-    CACHE["keep"]("v3", archive.parent)
-    left = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
-    assert left == {f"kernels-{number}" for number in range(3, 10)}
-    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_KEPT"]
-    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 10
-
-
-def test_an_installation_succeeds_where_nothing_can_be_kept(archive, monkeypatch, capsys):
-    monkeypatch.setattr(cache_folder, "write_file", Mock(side_effect=OSError(28, "No space left on device")))
-    CACHE["keep"]("v3", archive.parent)
-    assert "not kept for later installations: [Errno 28] No space left" in capsys.readouterr().out
-    monkeypatch.setattr(cache_folder, "cache_folder", lambda: None)
-    CACHE["keep"]("v3", archive.parent)
-    assert capsys.readouterr().out == ""
-
-
-def test_the_name_of_an_archive_follows_from_all_that_decides_its_content(tmp_path, monkeypatch):
-    copy = tmp_path / "build_backend"
-    shutil.copytree(ROOT / "build_backend", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.syspath_prepend(ROOT / "build_backend")
-
-    def name(level="v3"):
-        return runpy.run_path(str(copy / "archive_cache.py"))["name_archive"](level)
-
-    found = [name(), name("v4")]
-    for place, changed in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):
-        with monkeypatch.context() as patch:
-            patch.setattr(place, changed, "0.0")
-            found.append(name())
-    monkeypatch.setattr(archives, "hash_sources", lambda: "other kernels")
-    found.append(name())
-    (copy / "first_fits.json").write_text("[]")
-    found.append(name())
-    assert len(set(found)) == len(found)
-    assert found[-1] == name()
-
-
 def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compiled(tmp_path, machine, capsys):
     machine("s390x")
     pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
@@ -380,14 +280,14 @@ def requirements():
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
-        ({}, ["numpy>=2.0", "numba>=0.65", "joblib>=1.4", "platformdirs>=4.14"]),
+        ({}, ["numpy>=2.0", "numba>=0.63", "joblib>=1.4", "platformdirs>=4.14"]),
         ({"numpy": "2.4.6", "numba": "0.66.0", "joblib": "1.10", "platformdirs": "4.14"}, []),
         # pip leaves Numba as it is, and replaces joblib.
         (
             {"numpy": "2.4.6", "numba": "0.66.0rc1", "joblib": "1.3.9"},
             ["numpy==2.4.6", "numba==0.66.0rc1", "joblib>=1.4", "platformdirs>=4.14"],
         ),
-        ({"numba": "0.9.1"}, ["numpy>=2.0", "numba>=0.65", "joblib>=1.4", "platformdirs>=4.14"]),
+        ({"numba": "0.9.1"}, ["numpy>=2.0", "numba>=0.63", "joblib>=1.4", "platformdirs>=4.14"]),
     ],
     ids=["an empty environment", "all is there", "a part is there", "an older one is there"],
 )
