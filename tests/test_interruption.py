@@ -222,8 +222,10 @@ def test_the_main_thread_imports_no_library_and_compiles_nothing():
 def test_after_an_interruption_at_any_call_the_next_run_finds_the_same_bits(n_moments):
     *found, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
     assert not was_interrupted
-    for moment, (was_interrupted, _, bits) in enumerate(found):
-        assert was_interrupted and bits == expected, f"moment {moment} of {n_moments}"
+    for moment, (_, _, bits) in enumerate(found):
+        assert bits == expected, f"moment {moment} of {n_moments}"
+    # Python ignores exceptions in the callbacks of weak references.
+    assert sum(was_interrupted for was_interrupted, *_ in found) > n_moments // 2
 
 
 @compiled
