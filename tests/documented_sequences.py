@@ -29,7 +29,7 @@ ADDED = {
     "ruff format .": "--check",
     "pytest --benchmark-only": "-k iris",
     "pytest --benchmark-only --full": "--collect-only -q",
-    "asv run --quick --python=same": "--bench nothing",
+    "asv run --quick --python=same": "--bench \"track_result.*'digits'\"",
     "python -m benchmarks.publish": "--help",
     "make -C docs html": "SPHINXOPTS='--fail-on-warning --quiet -D plot_gallery=0'",
     "fastlin reproduce": "--quick",
