@@ -94,10 +94,14 @@ def split_commands(text):
                 yield list(part)
 
 
+def drop_settings(words):
+    """Return the words of a command from its program on, without the settings of the environment before it."""
+    return list(dropwhile(re.compile(r"\w+=").match, words))
+
+
 def normalize(words):
     """Return a command with the plain name of its program, without what says where or how silently it runs."""
-    # Settings of the environment come before the program.
-    words = list(dropwhile(re.compile(r"\w+=").match, words))
+    words = drop_settings(words)
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
     # An environment's own program, and the module of that name.

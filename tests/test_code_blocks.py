@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import marked
-from documented_commands import BLOCK, read_blocks
+from documented_commands import BLOCK, drop_settings, read_blocks
 from repository import PUBLIC_MODULES, read, read_settings
 
 from fastlin import trainers
@@ -88,7 +88,7 @@ def test_python_runs(page, names):
 
 @pytest.mark.parametrize("words", COMMANDS, ids="_".join)
 def test_commands_exist(words, tmp_path):
-    program, *words = words
+    program, *words = drop_settings(words)
     name = Path(program).name
     if name in ("python", "python3"):
         assert words[0] == "-m"
