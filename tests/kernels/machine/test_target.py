@@ -10,7 +10,6 @@ import zipfile
 import llvmlite.binding
 import pytest
 from conftest import COMPILED
-from numba.core.dispatcher import Dispatcher
 
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
@@ -200,7 +199,8 @@ def test_every_kernel_that_python_calls_is_found_by_its_signature_and_those_of_t
         for module in pkgutil.iter_modules(room.__path__):
             importlib.import_module(f"{room.__name__}.{module.name}")
     kernels, compiled = archives._list_called(), []
-    monkeypatch.setattr(Dispatcher, "compile", lambda kernel, types: compiled.append((kernel, types)))
+    for kernel in kernels:
+        monkeypatch.setattr(kernel, "compile", lambda types, kernel=kernel: compiled.append((kernel, types)))
     archives.compile_signatures([(kernel.__module__, kernel.__name__, "types") for kernel in kernels])
     assert compiled == [(kernel, "types") for kernel in kernels]
     compiled.clear()
