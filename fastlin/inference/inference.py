@@ -406,7 +406,9 @@ class Inference(WaldTested):
     def _read_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
-        given = [R] if isinstance(R, str) or not isinstance(R, Iterable) else list(R)
+        # A DataFrame yields the names of its columns, but it holds numbers.
+        is_sequence = isinstance(R, Iterable) and not isinstance(R, str) and getattr(R, "ndim", 1) == 1
+        given = list(R) if is_sequence else [R]
         if given and all(map(is_asked_by_name, given)):
             indices = self._find("R", R, by_index=False)
             # Symmetric coefficients of all classes but the last fix the last one's.
