@@ -143,6 +143,15 @@ print("ends", flush=True)
 """
 
 
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C raise KeyboardInterrupt, which a process that a shell starts in the background ignores."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_work_goes_on_after_an_interruption_and_the_next_work_follows_it():
     order, may_end = [], threading.Event()
 
