@@ -71,7 +71,10 @@ def run_sequence(page, folder):
     # Without the programs of the environment that this module runs in.
     places = [place for place in environment["PATH"].split(os.pathsep) if not Path(place).is_relative_to(sys.prefix)]
     environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *places]), "PIP_QUIET": "1"}
-    for command, line in [(MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"), *read_sequence(PAGES[page])]:
+    commands = list(read_sequence(PAGES[page]))
+    if commands[0][0] != MAKES_THE_ENVIRONMENT:
+        commands.insert(0, (MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"))
+    for command, line in commands:
         print(f"{page}: {line}", flush=True)
         if command == MAKES_THE_ENVIRONMENT:
             shutil.rmtree(clone / ".venv", ignore_errors=True)
