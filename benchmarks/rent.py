@@ -21,7 +21,7 @@ from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
-from fastlin.solvers import choose, descent, preconditioners, quadratic, row_space_lbfgs
+from fastlin.solvers import choose, descent, preconditioners, proximal_newton, quadratic, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 KIND = "rent"
@@ -63,6 +63,7 @@ SWITCHES = {
     "settled intercepts": (Stopping, "is_worth_settling", _never),
     "rows read in place": (dense, "allows_folding", _never),
     "leaps over columns": (quadratic.ColumnModel, "_count_sweeps", _never),
+    "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _never),
 }
 
 

@@ -10,11 +10,23 @@ o_i are the offsets, and targets stand in the place of e. The terms before the c
 at Q = P, the probabilities, they are the mean loss less its slope. The conjugate of the quadratic penalty is
 sum_kj G_kj^2 / (2 curvature_j). At Q = P the right-hand side is J - ||dJ/dW||^2 / (2 l2). The derivation is in
 docs/derivations.md.
+
+With L1 alone, |G_kj| may not exceed the threshold t_j. Moving P towards the labels until it does not costs a part of
+the entropy as large as the largest excess. The probabilities Q_i = p_i + p_i (c_i - <p_i, c_i>), linearized along a
+step D with c_i = D x~_i, cost less: their gradient is G = g + H D, with the gradient g and the Hessian H of the loss
+at W. If D minimizes the quadratic model of J whose thresholds are (1 - m) t_j, then |G_kj| <= (1 - m) t_j, and
+<G, W + D> = -(1 - m) sum_kj t_j |W + D|_kj. So, where no entry of Q is negative::
+
+    J(W + D) - (1 / S) sum_i s_i H(Q_i) = (1 / S) sum_i s_i KL(Q_i, P_i(W + D)) + m sum_kj t_j |W + D|_kj
+
+The divergence is of second order in D. The margin m costs only a part of the penalty. In exchange G may be off by
+m t_j: by what a descent leaves undone, by negative entries, which become zero, and by rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
@@ -22,28 +34,31 @@ import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
 from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
-from fastlin.objective.rounding import UNIT_ROUNDOFF, bound_parameter_sums, gamma
+from fastlin.objective.rounding import UNIT_ROUNDOFF, RowErrors, bound_parameter_sums, gamma
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
+    from fastlin.typing import FloatArray
 
 # Steps towards the best point between the labels and the probabilities, and the part of its value that may be missed.
 MAX_DUAL_STEPS, CLOSE = 20, 1e-13
+# How far beyond a dual point the edge of the box is looked for; rounding may use up the distance.
+BEYOND = 2.0
 
 
-def find_dual_value(point: Point) -> tuple[float, float]:
+def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
     """Return the dual objective at a feasible point made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J: rigorous for a point in float64, otherwise an
     estimate; minus infinity if something is not penalised. If the intercept is not stationary, classes exchange
-    probability (docs/derivations.md, section 4).
+    probability (docs/derivations.md, section 4). ``errors`` are those of the point's sums over the rows.
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
     offsets, n_classes = objective.rows.offset_range, len(objective.class_weights)
     # Numbers, not arrays: of few classes NumPy's calls took a tenth of a small fit.
-    errors, excess, weights = point.row_errors, point.gradient[:, -1].tolist(), objective.class_weights.tolist()
+    excess, weights = point.gradient[:, -1].tolist(), objective.class_weights.tolist()
     # Two classes have one row of coefficients. The other class has its negative.
     excess = [-excess[0], excess[0]] if len(excess) == 1 else excess
     means = [weight + g for weight, g in zip(weights, excess, strict=True)]
@@ -75,12 +90,44 @@ def find_dual_value(point: Point) -> tuple[float, float]:
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
         of_gradient += min(by_mean, errors.exchange * max(1.0, largest))
     if objective.penalty.box is None:
-        value, size = _maximize(point, entropy, exchange), 0.0
+        (value, margin), size = _maximize(point, entropy, exchange), 0.0
     else:
         value, size, of_box = _maximize_in_box(point, entropy, exchange)
-        error += of_gradient * of_box
+        margin, error = 0.0, error + of_gradient * of_box
     error += bound_parameter_sums(point) * (point.slope_size + abs(before - value) + size)
-    return value, _add_gradient_rounding(point, value, entropy, error, of_gradient)
+    return value, _add_gradient_rounding(point, value, entropy, error, of_gradient, margin)
+
+
+def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, float]:
+    """Return the same as `find_dual_value` for the probabilities of a point linearized along a step (K, d + 1).
+
+    If the step minimizes the quadratic model around the point, the gap to the dual value is of second order in the
+    step (see above). It takes three passes.
+    """
+    rows, origin = point.objective.rows, np.zeros(point.parameters.shape)
+    probabilities = point.linearize_probabilities(step)
+    by_class = np.stack([1 - probabilities[0], probabilities[0]]) if len(probabilities) == 1 else probabilities
+    entropies = -np.sum(by_class * np.log(np.where(by_class > 0, by_class, 1.0)), axis=0)
+    entropy = float(np.sum(rows.weights_of(rows.numbers) * entropies)) / rows.total_weight
+    # With zero parameters two passes have the same probabilities, and their gradients differ by the targets alone.
+    moved = rows.with_targets(probabilities)
+    totals = np.empty((2, *origin.shape))
+    losses = rows.evaluate(origin, None, totals[0]), moved.evaluate(origin, None, totals[1])
+    size = entropy
+    if rows.offset_range is not None:
+        entropy, size = entropy + losses[0] - losses[1], entropy + sum(losses)
+    # The parameters have no part in this dual point, so a point at zero stands for it.
+    dual = replace(
+        point,
+        parameters=origin,
+        loss=entropy,
+        gradient=(totals[0] - totals[1]) / rows.total_weight,
+        size=0.0,
+        slope=0.0,
+        slope_size=0.0,
+        blur=0.0,
+    )
+    return find_dual_value(dual, RowErrors.of_difference(moved, size))
 
 
 def find_natural_gap(point: Point) -> float:
@@ -90,19 +137,23 @@ def find_natural_gap(point: Point) -> float:
         return np.inf
     if penalty.is_smooth:
         return 0.5 * point.dual_square
-    find = _maximize if penalty.box is None else lambda *given: _maximize_in_box(*given)[0]
-    return point.value - find(point, point.loss - point.slope, NO_EXCHANGE)
+    find = _maximize if penalty.box is None else _maximize_in_box
+    return point.value - find(point, point.loss - point.slope, NO_EXCHANGE)[0]
 
 
-def _add_gradient_rounding(point, value, entropy, error, of_gradient):
-    """Return the error of a dual value, with the effect of its gradient's error, which is relative to the blurs."""
+def _add_gradient_rounding(point, value, entropy, error, of_gradient, margin):
+    """Return the error of a dual value, with the effect of its gradient's error, which is relative to the blurs.
+
+    An error of the gradient up to ``margin``, as a part of the thresholds, has no effect.
+    """
     penalty = point.objective.penalty
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
     of_step = of_gradient * penalty.largest_blur
     if penalty.box is None:
-        return error + of_gradient * sqrt(len(point.parameters)) * point.blur + abs(entropy) * of_step
+        left = max(0.0, of_step - margin)
+        return error + of_gradient * sqrt(len(point.parameters)) * point.blur + abs(entropy) * left
     of_step += gamma(4)
     error += of_step * max(abs(entropy), value)
     # Where nothing is left, it is known that J is not below zero.
@@ -110,24 +161,26 @@ def _add_gradient_rounding(point, value, entropy, error, of_gradient):
 
 
 def _maximize(point, entropy, exchange):
-    """Return the best dual value between the labels and the probabilities after the exchange.
+    """Return the best dual value between the labels and the probabilities after the exchange, and its margin.
 
     At the part t of the way the gradient is t G, and the entropy at least t times the entropy of the probabilities.
+    Without a quadratic penalty the margin is the distance of the gradient from the edge of the box, as a part of it.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
         # The labels themselves are better.
-        return 0.0
+        return 0.0, 0.0
 
     def conjugate(step):
         return penalty.conjugate(point.parameters, point.gradient, exchange, step).tolist()
 
     if penalty.is_smooth:
         value = entropy - conjugate(1.0)[CONJUGATE]
-        return value if value == value else -np.inf
+        return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        return entropy * min(conjugate(1.0)[WITHIN], 1.0)
-    return climb(entropy, conjugate, 1.0)[1]
+        within = min(conjugate(BEYOND)[WITHIN], BEYOND)
+        return entropy * min(within, 1.0), 1 - 1 / within if within > 1 else 0.0
+    return climb(entropy, conjugate, 1.0)[1], 0.0
 
 
 def _maximize_in_box(point, entropy, exchange):

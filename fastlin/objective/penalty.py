@@ -6,7 +6,7 @@ threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import hypot, sqrt
 from typing import TYPE_CHECKING, Self
@@ -189,6 +189,11 @@ class Penalty:
                 # Without a threshold no step leads to one.
                 relative = relative[self.thresholds[:-1] > 0]
             return float(np.fmax.reduce(relative, initial=0.0))
+
+    def scale_thresholds(self, factor: float) -> Penalty:
+        """Return the penalty with its thresholds multiplied by a factor."""
+        thresholds = factor * self.thresholds
+        return replace(self, thresholds=thresholds, arrays=self.arrays._replace(thresholds=thresholds))
 
     def clip(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) within the box that are next to the given ones; without a box these."""

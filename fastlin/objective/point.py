@@ -108,7 +108,7 @@ class Point:
 
     @cached_property
     def _dual(self):
-        return duality.find_dual_value(self)
+        return duality.find_dual_value(self, self.row_errors)
 
     @property
     def dual_value(self) -> float:
@@ -139,6 +139,21 @@ class Point:
     def rounding(self) -> float:
         """By how much rounding can have moved the value, where the point is in float64."""
         return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
+
+    def linearize_probabilities(self, step: FloatArray) -> FloatArray:
+        """Return the probabilities (K, n_rows) plus their derivative along a step (K, d + 1), as distributions.
+
+        Negative entries become zero. It takes a pass. RuntimeError: another point has the room.
+        """
+        rows, probabilities = self.objective.rows, self.probabilities
+        scores = rows.passes.compute_scores(step).T
+        rows.count_pass()
+        if len(probabilities) == 1:
+            return np.clip(probabilities + probabilities * (1 - probabilities) * scores, 0, 1)
+        scores -= np.einsum("ki,ki->i", probabilities, scores)
+        moved = np.maximum(probabilities + probabilities * scores, 0)
+        moved /= moved.sum(axis=0)
+        return moved
 
     def settle_intercept(self) -> FloatArray | None:
         """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.

@@ -79,6 +79,18 @@ class RowErrors(NamedTuple):
             exchange=exchange,
         )
 
+    @classmethod
+    def of_difference(cls, rows: Rows, size: float) -> Self:
+        """Return the errors of the difference of passes at zero parameters: over rows with targets and their labels.
+
+        ``size`` is the sum of the magnitudes of what stands for the loss: the entropy, and with offsets both losses.
+        """
+        # Without parameters only offsets are rounded in a score. No probability misses its label by more than one.
+        of_pass = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
+        # Targets that do not quite sum to one are off by their roundings.
+        own = gamma(rows.n_rows_coef + 4)
+        return cls(3 * of_pass.loss, 2 * of_pass.gradient + own, 2 * of_pass.class_sums + own, inf)
+
 
 def find_row_errors(point: Point) -> RowErrors:
     """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""

@@ -276,6 +276,16 @@ class Rows:
         rows.tally, rows._n_all = self.tally, self._n_all
         return rows
 
+    def with_targets(self, targets: FloatArray) -> Rows:
+        """Return the same rows with targets (K, n_rows) as their labels; they count passes together with these."""
+        samples, places = self.passes.samples, self.numbers if len(self.numbers) else slice(None)
+        by_row = np.zeros((self.matrix.shape[0], self.n_rows_coef))
+        by_row[places] = targets.T
+        samples = samples._replace(targets=by_row)
+        rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
+        rows.tally, rows._n_all = self.tally, self._n_all
+        return rows
+
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows that have some weight, evenly spread."""
         numbers = self.numbers

@@ -15,10 +15,12 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
+    HESSIAN_WORK,
     INNER_ACCURACY,
     MIN_ACCURACY,
     PERSISTENCE,
@@ -63,37 +65,55 @@ def minimize(fit: Fit) -> Solution:
     is_tall = objective.n_rows >= objective.shape[1]
     by_hessian = point.parameters.size <= SMALL_HESSIAN or isinstance(model, HessianModel)
     by_hessian = by_hessian or (has_bounds_alone and is_tall and objective.affords_hessian)
+    may_take_over, is_whole = not by_hessian and objective.affords_hessian, False
     n_by_columns = work = 0
     # Within bounds, and with offsets, a fit may pass where rows have no curvature.
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
-    last_mixed, last_gain, promised = 1.0, 0.0, np.inf
+    last_mixed, last_gain, promised, attempted = 1.0, 0.0, np.inf, np.inf
+    gaps, asked = (np.inf, np.inf), stopping.asked(point)
+    may_linearize = stopping.rule == "excess" and _keeps_what_linearizing_needs(objective)
     while not ending:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
         little = INNER_ACCURACY * NEGLIGIBLE * min(max(point.value, ROUNDING[np.float64]), 1.0)
         more = min(1.0, mixed / NEGLIGIBLE) if mixed else min(last_mixed, little)
+        # The Hessian's models take steps among the active coordinates, of which text has many: 1,500 x 2,000 with
+        # C = 1e4 takes 0.3 s by columns alone, and 2.6 where the Hessian follows ten models in any case. Where models
+        # mislead, so that steps are cut short, the minimum of one is worth no more than a point near it. 5,000 x 3,000
+        # takes 1.3 s, and 2.1 if the Hessian comes a few steps before the end.
+        if may_take_over:
+            is_worth_it = n_by_columns >= ROUNDS and work >= _count_hessian_work(point.parameters)
+            by_hessian = is_whole and (by_hessian or (is_worth_it and _is_far(*gaps, asked, PERSISTENCE)))
         last = current = make_model(point, by_hessian, last, mixed)
         least = current.minimize(accuracy)
         if len(least) > 1:
             # Along equal changes of all intercepts only rounding tells a model where to go: to 1e13 and further.
             least[:, -1] -= least[:, -1].mean()
         direction = least - point.parameters
-        if isinstance(current, ColumnModel) and objective.affords_hessian:
-            # The Hessian's models take steps among the active coordinates, of which text has many: 1,500 x 2,000 with
-            # C = 1e4 takes 0.3 s by columns alone, and 2.6 where the Hessian follows ten models in any case.
+        if isinstance(current, ColumnModel):
             n_by_columns, work = n_by_columns + 1, work + current.work
-            by_hessian = n_by_columns >= ROUNDS and work >= least.size * int(np.count_nonzero(least)) ** 2
         slope = _measure_slope(point, direction)
         # A model that leads up does not know where to go, nor does one without curvature that leads nowhere.
         is_blind = mixed < 1 and not (slope < 0 if may_be_far else slope <= ROUNDING[np.float64] * point.value)
+        tries = False
         if mixed <= little and not is_blind:
             promised = max(0.0, -slope)
+            asked, gaps = stopping.asked(point), (gaps[1], point.natural_gap)
+            # An attempt costs as much as a step. It pays only if the next step does not close the gap, even if that
+            # falls by the square of its last ratio. Unless the model promises much less than at the last attempt, the
+            # next one fails too.
+            tries = may_linearize and _is_far(*gaps, asked, 2) and promised <= INNER_ACCURACY * min(asked, attempted)
+            if tries:
+                attempted = promised
+                # With its rounding, which the margin of a success takes up: what is left of it may not end a fit.
+                stopping.note_dual(_bound_by_model(point, current, asked), 0.0)
         # Steps that do not gain ever less are far from where the model is J, and more is left than it promises.
         is_slow, lately = promised > INNER_ACCURACY * last_gain, stopping.history[-PERSISTENCE:]
         slowly = lately[0].objective - point.value if is_slow and lately else 0.0
         # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
         estimate = np.inf if mixed else promised + slowly
-        ending = None if is_blind else stopping.why(point, bound, estimate)
-        end = None if ending or is_blind else _search(point, direction, slope, least)
+        # Where an attempt has succeeded, the step is known that leads from a violation of first order to one of second.
+        ending = None if is_blind or tries else stopping.why(point, bound, estimate)
+        end, length = (None, 0.0) if ending or is_blind else _search(point, direction, slope, least)
         if end is None and not ending and (current.is_borrowed or mixed < 1):
             if current.is_borrowed:
                 # The Hessian of this point takes the place of the borrowed one.
@@ -107,7 +127,8 @@ def minimize(fit: Fit) -> Solution:
             ending = ending or stopping.why_stalled(point, bound, promised)
             break
         last_mixed = mixed or last_mixed
-        promised, last_gain, unseen = np.inf, point.value - end.value, ROUNDING[np.float64] * point.value
+        promised, unseen = np.inf, ROUNDING[np.float64] * point.value
+        last_gain, is_whole = point.value - end.value, length == 1.0
         if may_be_far and mixed < 1 and unseen < last_gain < TRUSTED * -slope:
             mixed = more
         else:
@@ -134,6 +155,36 @@ def minimize(fit: Fit) -> Solution:
     return replace(stopping.solution(ending), model=last if isinstance(last, HessianModel) else None)
 
 
+def _is_far(last_gap, gap, asked, n_steps):
+    """Say whether a gap exceeds `asked` after so many steps with its last ratio. Without a bound it is infinite."""
+    return gap == np.inf or gap ** (n_steps + 1) > asked * last_gap**n_steps
+
+
+def _count_hessian_work(parameters):
+    """Return about how many multiply-adds a model by the Hessian takes: its matrix, its sweeps and one factor."""
+    return HESSIAN_WORK * parameters.size**2 + int(np.count_nonzero(parameters)) ** 3 // 40
+
+
+def _keeps_what_linearizing_needs(objective):
+    """Say whether linearized probabilities give a dual value: X and probabilities are here, L1 is the only penalty."""
+    penalty = objective.penalty
+    is_l1_alone = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
+    return is_l1_alone and objective.keeps_probabilities and objective.matrix.lies_in_memory
+
+
+def _bound_by_model(point, model, asked):
+    """Return the lower bound of J* by the probabilities linearized along the step to the minimum of a model.
+
+    The model has smaller thresholds than J. That costs the same fraction of the penalty, less than ``asked``, and
+    leaves the gradient a margin for what the descent leaves undone, for rounding, and for negative entries of the
+    linearized probabilities.
+    """
+    margin = TRUSTED if point.size == 0 else min(TRUSTED, TRUSTED * asked / point.size)
+    least = model.minimize(INNER_ACCURACY**2, point.objective.penalty.scale_thresholds(1 - margin))
+    value, rounding = find_linearized_dual_value(point, least - point.parameters)
+    return value - rounding
+
+
 def _measure_slope(point, direction):
     """Return the change of J by a whole step: first-order, but for the sizes of the penalty."""
     size, parameters = point.objective.penalty.size, point.parameters
@@ -141,7 +192,7 @@ def _measure_slope(point, direction):
 
 
 def _search(start, direction, slope, least):
-    """Return the Point along the direction, to `least`, that falls enough, by ever shorter steps, or None."""
+    """Return the Point along the direction, to `least`, that falls enough, or None, and the length of its step."""
     length, penalty, unseen = 1.0, start.objective.penalty, ROUNDING[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
@@ -156,9 +207,9 @@ def _search(start, direction, slope, least):
         back = start.parameters - parameters
         most = max(-length * slope, INNER_ACCURACY**2 * unseen)
         if falls and (start.value - end.value > unseen or -_measure_slope(end, back) <= most):
-            return end
+            return end, length
         length /= 2
-    return None
+    return None, length
 
 
 def make_model(

@@ -21,7 +21,7 @@ from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS, SLOW_WORK
+from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS, SLOW_WORK, VISIT_WORK
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class HessianModel:
             squares[-1] = objective.fit_intercept
             by_class = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
             np.einsum("kjlj->klj", by_class)[...] += mixed * equal[:, :, None] * squares
+        self._parameters, self._slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
         self.is_borrowed = borrowed is not None and not self.is_of(point)
         self.is_sampled: bool = borrowed.is_sampled if borrowed is not None else curved is not point
 
@@ -80,10 +81,13 @@ class HessianModel:
         """Say whether the Hessian was computed at this point."""
         return bool((self._home == point.parameters).all())
 
-    def minimize(self, accuracy: float) -> FloatArray:
-        """Return the point (K, d + 1) where the model is least, up to a part of its decrease."""
-        point, penalty = self._point, self._point.objective.penalty
-        parameters, slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
+    def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
+        """Return the point (K, d + 1) where the model is least, up to a part of its decrease.
+
+        The descent starts where the last one ended. A penalty with other thresholds may replace the objective's.
+        """
+        point, parameters, slopes = self._point, self._parameters, self._slopes
+        penalty = point.objective.penalty if penalty is None else penalty
         n_classes = len(point.parameters)
 
         def visit(only_active):
@@ -95,7 +99,7 @@ class HessianModel:
             return minimize_active(self._hessian, penalty, parameters, slopes, unseen)
 
         _descend(visit, MIN_ACCURACY**2 * accuracy, leap, 4 * ROUNDS)
-        return parameters.reshape(point.parameters.shape)
+        return parameters.reshape(point.parameters.shape).copy()
 
 
 class ColumnModel:
@@ -107,7 +111,7 @@ class ColumnModel:
 
     # Its columns stand for one point only.
     is_borrowed = False
-    work = 0  # the multiply-adds of its sweeps, about
+    work = 0  # the multiply-adds of its sweeps and products, about
 
     def __init__(
         self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
@@ -142,9 +146,14 @@ class ColumnModel:
         # For a row of two classes a sweep reads and writes two numbers then, not four.
         self._curvature = Curvature(row_weights, curved if len(curved) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
+        means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
+        origins = point.parameters[classes, features]
+        self._state = DescentState(origins, np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
         # Entries are gathered, whole columns are read in their order.
         lengths = np.where(transposed.places < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
-        self._works = lengths[features]
+        self._works = VISIT_WORK + lengths[features]
+        entries = 2 * point.objective.matrix.n_entries + SLOW_WORK * point.objective.n_rows
+        self._of_product = CALLS_WORK + len(probabilities) * entries
         self._n_sweeps = self._count_sweeps(mixed)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
@@ -155,19 +164,22 @@ class ColumnModel:
 
         0 means no leap: it would take longer than so many sweeps as are made, or the model is no plain one.
         """
-        objective, probabilities = self._point.objective, self._curvature.probabilities
+        objective = self._point.objective
         is_plain = not (mixed or objective.penalty.group_by_class or objective.penalty.box is not None)
         if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
             return 0
         is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
         of_sweep = int(self._works[is_active].sum())
-        of_product = len(probabilities) * (2 * objective.matrix.n_entries + SLOW_WORK * objective.n_rows)
-        n_sweeps = max(ROUNDS, MOST_PRODUCTS * of_product // max(1, of_sweep))
+        n_sweeps = max(ROUNDS, MOST_PRODUCTS * self._of_product // max(1, of_sweep))
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
-    def minimize(self, accuracy: float) -> FloatArray:
-        """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
-        point, (row_weights, probabilities) = self._point, self._curvature
+    def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
+        """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease.
+
+        The descent starts where the last one ended. A penalty with other thresholds may replace the objective's.
+        """
+        point, state = self._point, self._state
+        penalty = point.objective.penalty if penalty is None else penalty
         features, classes = self._columns.features, self._columns.classes
         intercept_gradient = point.gradient[:, -1].copy()
         gradient = point.gradient[classes, features]
@@ -175,14 +187,10 @@ class ColumnModel:
         origins = point.parameters[classes, features]
         model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._of_intercepts)
         of_sweep = int(self._works.sum())
-        means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
-        state = DescentState(origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
 
         def visit(only_active):
             self.work += of_sweep
-            return descend_by_columns(
-                self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
-            )
+            return descend_by_columns(self._columns, self._curvature, penalty.arrays, model, only_active, state)
 
         def find_end():
             end = point.parameters.copy()
@@ -192,7 +200,7 @@ class ColumnModel:
             return end
 
         def leap():
-            return self._leap(find_end(), state)
+            return self._leap(find_end(), state, penalty)
 
         # Far from the minimum the model misleads, and what sweeps leave undone does no harm.
         if self._n_sweeps and accuracy <= INNER_ACCURACY**2:
@@ -201,13 +209,13 @@ class ColumnModel:
             _descend(visit, accuracy)
         return find_end()
 
-    def _leap(self, start, state):
+    def _leap(self, start, state, penalty):
         """Move the active coordinates by Newton's step for their signs, as far as the model falls; return the decrease.
 
         Conjugate gradients find the step: of each of their points from zero on the curvature along it is minus its
         slope. What sweeps add up column by column, as of levels with an intercept, it finds at once.
         """
-        point, rows, penalty = self._point, self._point.objective.rows, self._point.objective.penalty
+        point, rows = self._point, self._point.objective.rows
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
         curvatures = np.zeros(start.shape)
         curvatures[classes, features] = self._curvatures + penalty.curvatures[features]
@@ -215,8 +223,13 @@ class ColumnModel:
         is_active = (curvatures > 0) & ((start != 0) | (penalty.thresholds == 0))
         slopes = point.gradient + point.hessian_product(start - point.parameters)
         pull = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
+
+        def multiply(direction):
+            self.work += self._of_product
+            return np.where(is_active, point.hessian_product(direction), 0.0)
+
         iterates = iterate(
-            lambda direction: np.where(is_active, point.hessian_product(direction), 0.0),
+            multiply,
             -pull,
             lambda residual: np.divide(residual, curvatures, out=np.zeros(start.shape), where=is_active),
         )

@@ -58,6 +58,10 @@ MIN_ACCURACY = 3e-3
 # they pay. Before a Newton step among the active coordinates there are up to four times as many sweeps: with ROUNDS of
 # them L1 and grouped fits of 300 to 5,000 rows took 1.15 times as long.
 ROUNDS = 10
+# What a descent takes to visit a coordinate of a column of X, besides its entries.
+VISIT_WORK = 250
+# What a model by the Hessian takes for each of its entries: the sum over the rows, and sweeps.
+HESSIAN_WORK = 150
 # The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps. Without them a path
 # over 17 rows whose weights span 250 powers of ten took 105 s, and 2.5 s with them.
 CALLS_WORK = 300_000

@@ -9,6 +9,9 @@ from conftest import COLUMNS, change_columns, make_offsets_and_targets, make_pro
 from objectives import data_of, evaluate, make_objective, make_sized, minimum_of, objective_over, offsets_of, penalty_of
 from scipy import sparse
 
+from fastlin.objective.duality import find_linearized_dual_value
+from fastlin.solvers.quadratic import HessianModel
+
 # l1 and l2 where the columns have a spread of order one.
 SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
 # l1, l2 and grouped, and the size of the offsets.
@@ -178,3 +181,67 @@ def test_a_class_of_no_weight_has_a_lower_bound():
         far = parameters.copy()
         far[1, -1] -= distance
         assert -np.inf < objective.at(far).lower_bound() <= minimum
+
+
+def exact_linearized_dual_value(objective, point, step):
+    """Return the dual objective of the linearized probabilities in extended precision, for L1 without an intercept."""
+    X, labels, weights = data_of(objective)
+    X = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
+    shares = weights / weights.sum(dtype=np.longdouble)
+    moved = point.linearize_probabilities(step).astype(np.longdouble).T
+    moved = np.hstack([1 - moved, moved]) if moved.shape[1] == 1 else moved / moved.sum(axis=1, keepdims=True)
+    offsets, targets = offsets_of(objective), labels
+    if labels.ndim == 1:
+        targets = np.eye(moved.shape[1])[labels]
+    change = moved - targets
+    entropy = shares @ -np.sum(moved * np.log(np.where(moved > 0, moved, 1)), axis=1)
+    entropy += shares @ np.sum(change[:, -offsets.shape[1] :] * offsets, axis=1)
+    slopes = np.einsum("i,ik,ij->kj", shares, change[:, -len(point.parameters) :], X)
+    thresholds = objective.penalty.l1 * objective.penalty.factors * objective.coordinates.scale
+    sizes = reference.sizes_of(slopes, objective.penalty.group_by_class)
+    sizes = sizes if objective.penalty.group_by_class else np.abs(slopes).max(axis=0)
+    return max(entropy, 0) * min(1, np.min(thresholds / np.maximum(sizes, 1e-300)))
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_rounding_of_a_linearized_dual_value_is_bounded(kind):
+    for (n_classes, grouped), size, columns in product([(2, False), (4, False), (4, True)], (0, 2), COLUMNS):
+        X, labels, weights, *_ = make_problem(60, 6, n_classes)
+        X = change_columns(X, columns)
+        X = (
+            sparse.csr_array(np.where(np.random.default_rng(0).uniform(size=X.shape) < 0.5, 0, X))
+            if kind == "sparse"
+            else X
+        )
+        options = {"l1": 1e-3, "group_by_class": grouped, "fit_intercept": False, "weights": weights}
+        if size:
+            offsets, _ = make_offsets_and_targets(labels, n_classes, size, 0)
+            options["offsets"] = offsets
+        objective = objective_over(X, labels, n_classes, **options)
+        generator = np.random.default_rng(1)
+        for distance in (0.0, 0.1, 3.0):
+            point = evaluate(objective, 0.3 * generator.normal(size=objective.shape))
+            step = distance * generator.normal(size=objective.shape)
+            step[:, -1] = 0
+            value, rounding = find_linearized_dual_value(point, step)
+            exact = exact_linearized_dual_value(objective, point, step)
+            assert abs(value - exact) <= rounding
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_along_the_step_to_the_minimum_of_the_model_the_gap_is_of_second_order(grouped):
+    for n_classes, fit_intercept in product((2, 4), (True, False)):
+        objective, parameters = make_sized(80, n_classes, l1=0.02, group_by_class=grouped, fit_intercept=fit_intercept)
+        minimum, coef, intercept = minimum_of(objective)
+        best = objective.coordinates.to_parameters(coef, intercept)
+        gaps, plain_gaps = [], []
+        for distance in (1e-1, 1e-2, 1e-3):
+            point = evaluate(objective, best + distance * np.where(best != 0, parameters, 0))
+            step = HessianModel(point, point).minimize(1e-12) - point.parameters
+            value, rounding = find_linearized_dual_value(point, step)
+            assert value - rounding <= minimum
+            gaps.append(float(minimum - value))
+            plain_gaps.append(float(minimum - point.dual_value))
+        # Ten times closer, a bound of first order is ten times closer too, one of second order a hundred times.
+        assert gaps[1] < 0.03 * gaps[0] and gaps[2] < 0.03 * gaps[1] + 1e-12
+        assert plain_gaps[2] > 1000 * gaps[2]
