@@ -82,18 +82,18 @@ def fit_null_model(
     samples: Samples, class_weights: FloatArray, offset_range: OffsetRange | None, fit_intercept: bool = True
 ) -> NullModel:
     """Return the null model of all rows of samples; class_weights (n_classes,) are the fractions of their weight."""
-    zeros = np.zeros(count_rows_coef(len(class_weights)))
     if offset_range is not None:
         rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
         return _fit(rows, class_weights, offset_range, fit_intercept)
-    equal = float(np.log(len(class_weights)))
+    if fit_intercept and np.minimum.reduce(class_weights) > 0:
+        logs = np.log(class_weights)
+        least = -float(np.add.reduce(class_weights * logs))
+        return NullModel(_to_intercepts(logs), least, least)
+    zeros, equal = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
     if not fit_intercept:
         return NullModel(zeros, equal, equal)
     shares = class_weights[class_weights > 0]
-    least = -float(np.add.reduce(shares * np.log(shares)))
-    if len(shares) < len(class_weights):
-        return NullModel(zeros, equal, least)
-    return NullModel(_to_intercepts(np.log(class_weights)), least, least)
+    return NullModel(zeros, equal, -float(np.add.reduce(shares * np.log(shares))))
 
 
 def _fit_by_passes(rows, parameters):

@@ -132,7 +132,11 @@ class Objective:
     def null_model(self) -> NullModel:
         """The best model whose coefficients are zero, or at the bound next to zero; its values include the penalty."""
         parameters = self.penalty.clip(np.zeros(self.shape))
-        found, size = find_null_model(self.rows, parameters), self.penalty.size(parameters)
+        found = find_null_model(self.rows, parameters)
+        if self.penalty.box is None:
+            # Zeros have no penalty.
+            return found
+        size = self.penalty.size(parameters)
         size += 0.5 * float(np.sum(self.penalty.curvatures * np.square(parameters)))
         return found._replace(value=found.value + size, lower_bound=found.lower_bound + size)
 
