@@ -116,8 +116,11 @@ print(json.dumps([was_interrupted, run()]))
 """
 # A fork, and the end of the program, wait for the work that an interruption has left.
 LEFT_WORK = f"""{KERNELS_ALONE}
-import _thread, os, time
+import _thread, os, signal, time
 from fastlin.interruption import run_uninterrupted
+
+# A process that a shell starts in the background ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work():
     _thread.interrupt_main()
