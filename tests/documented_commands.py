@@ -30,10 +30,11 @@ HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs it
 # Commands that a script runs in other words: the script, and these words.
 IN_OTHER_WORDS = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
-    "pip install '.[test]'": (".ci/run", 'bash -c "$test_line'),
-    "pip install -e '.[test,bench]'": (".ci/nightly", "environment editable -e '.[test,bench]'"),
+    "pip install uv": (".ci/run", 'bash -c "$test_line'),
+    "uv pip install --python .venv '.[test]'": (".ci/run", 'bash -c "$test_line'),
+    "pip install -e '.[test,bench]'": (".ci/nightly", "environment .venv/editable -e '.[test,bench]'"),
     "pip install '.[studies]'": (".ci/nightly", 'bash -c "$line"'),
-    "pip install '.[bench,tables]'": (".ci/run", "bench/bin/pip install"),
+    "pip install '.[bench,tables]'": (".ci/run", "environment .venv/bench '.[bench]'"),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
     # The slow tests come on top of the thorough ones.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),

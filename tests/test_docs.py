@@ -148,8 +148,8 @@ def test_the_readme_has_the_two_lines_that_the_scripts_run_and_absolute_links():
     lines = [line for line in read("README.md").splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert lines == [
         "python3 -m venv .venv && .venv/bin/pip install '.[studies]' && .venv/bin/fastlin reproduce",
-        "python3 -m venv .venv && FASTLIN_BUILD_KERNELS=0 .venv/bin/pip install '.[test]' && "
-        ".venv/bin/python -m pytest -n 2",
+        "python3 -m venv .venv && .venv/bin/pip install uv && FASTLIN_BUILD_KERNELS=0 .venv/bin/uv pip install "
+        "--python .venv '.[test]' && .venv/bin/python -m pytest -n 2",
     ]
     pattern = re.search(r"grep -E '([^']+)' README\.md", read(".ci/run")).group(1)
     assert len([line for line in read("README.md").splitlines() if re.search(pattern, line)]) == 1
