@@ -34,7 +34,9 @@ IN_OTHER_WORDS = {
     "uv pip install --python .venv '.[test]'": (".ci/run", 'bash -c "$test_line'),
     "pip install -e '.[test,bench]'": (".ci/nightly", "environment .venv/editable -e '.[test,bench]'"),
     "pip install '.[studies]'": (".ci/nightly", 'bash -c "$line"'),
+    "pip install '.[bench]'": (".ci/run", "environment .venv/bench '.[bench]'"),
     "pip install '.[bench,tables]'": (".ci/run", "environment .venv/bench '.[bench]'"),
+    "pip install '.[docs]'": (".ci/run", "environment .venv/docs '.[docs]'"),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
     # The slow tests come on top of the thorough ones.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),
