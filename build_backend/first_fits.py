@@ -27,7 +27,6 @@ def list_first_fits():
         "small, float32": partial(fit_first, "float32", 200, 8, 3),
         "many rows": partial(fit_first, "float64", 4_000, 40, 3),
         "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=1000),
-        "L1, float32": partial(fit_first, "float32", 40, 20, 2, l1_ratio=1, C=1000),
     }
 
 

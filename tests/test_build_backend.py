@@ -148,12 +148,11 @@ def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_o
     assert WORKER["read_signatures"](tmp_path) == noted
 
 
-@pytest.mark.parametrize("name", ["L1", "L1, float32"])
-def test_coefficients_become_zero_in_newtons_steps(name, monkeypatch):
+def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
     # A kernel of its own removes them, which a wheel has to hold.
     removed, remove = [], quadratic.remove_row
     monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
-    FIRST_FITS["list_first_fits"]()[name]()
+    FIRST_FITS["list_first_fits"]()["L1"]()
     assert removed
 
 
@@ -172,7 +171,7 @@ def test_the_listed_signatures_are_those_of_kernels_and_are_read_as_they_were_wr
             tuples += [field for field in numba_type.types if hasattr(field, "instance_class")]
 
 
-@pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels of six fits.
+@pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels of four fits.
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 def test_the_first_fits_call_no_kernel_that_is_not_listed():
     program = """

@@ -101,8 +101,8 @@ def test_commands_exist(words, tmp_path):
             found.make_context(words[0], words[1:])
         else:
             assert words in (["--help"], ["--version"])
-    elif name == "pip":
-        assert words[0] == "install"
+    elif name in ("pip", "uv"):
+        assert words[: 1 + (name == "uv")] == ["pip", "install"][-1 - (name == "uv") :]
         for extras in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
             assert set(extras.split(",")) <= set(read_settings()["options.extras_require"])
     else:

@@ -157,7 +157,11 @@ def minimize(fit: Fit) -> Solution:
 
 def _is_far(last_gap, gap, asked, n_steps):
     """Say whether a gap exceeds `asked` after so many steps with its last ratio. Without a bound it is infinite."""
-    return gap == np.inf or gap ** (n_steps + 1) > asked * last_gap**n_steps
+    if gap == np.inf:
+        return True
+    # Powers of the gaps themselves would leave the range of float64.
+    ratio = gap / last_gap if last_gap > 0 else 1.0
+    return gap * ratio**n_steps > asked
 
 
 def _count_hessian_work(parameters):

@@ -138,7 +138,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
             sizes = reference.sizes_of(slopes, grouped).max(axis=0)
             critical, first = (sizes / factors).max(), (sizes / factors).argmax()
             options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
-            for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
+            for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical, 1e200 * critical):
                 objective = objective_over(X, labels, n_classes, l1=l1, **options)
                 for start in (None, np.ones(objective.shape)):
                     solution = minimize(objective, start)
