@@ -1,15 +1,17 @@
 # Sourced by the scripts beside it: `part NAME` begins a part, and at the end they print how many seconds each one took.
-# `environment FOLDER PACKAGES…` makes an environment, unless it is there, without compiled kernels of fastlin.
+# `environment FOLDER PACKAGES…` makes an environment, unless it is there for this commit, without compiled kernels.
 
 # Python keeps the bytecode of what is imported: uv does not compile it in advance.
 unset PYTHONDONTWRITEBYTECODE
 
 environment() {
-    [ ! -e "$1/.installed" ] || return 0
+    local commit
+    commit=$(git rev-parse HEAD)
+    [ "$(cat "$1/.installed" 2> /dev/null)" != "$commit" ] || return 0
     [ -x .venv/uv/bin/uv ] || { python3 -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv; }
     python3 -m venv "$1"
     FASTLIN_BUILD_KERNELS=0 .venv/uv/bin/uv pip install --quiet --python "$1" "${@:2}"
-    touch "$1/.installed"
+    echo "$commit" > "$1/.installed"
 }
 
 took=''

@@ -13,6 +13,7 @@ from fastlin.cli.arguments import THOUSANDS_SIGNS
 
 # Values that are missing, apart from those that Arrow knows.
 ALSO_MISSING = ("?",)
+SIGNED_ZERO = r"^\s*-(0[.,]0*)\s*$"
 LOSES_DIGITS = r"^(?:-?0[0-9xX]|\+)"
 DATE_OR_TIME = (
     r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})\b"
@@ -176,7 +177,9 @@ def _find_loss(texts, trimmed, values, convert):
     numbers = np.sort(values.drop_null().to_numpy().astype(np.float64))
     n_distinct = 1 + np.count_nonzero(numbers[1:] != numbers[:-1])
     if n_distinct < len(numbers) and n_distinct < compute.count_distinct(texts).as_py():
-        spellings, seen = texts.unique().drop_null(), dict[float, str]()
+        # Rounding writes zeros with a sign: that is nobody's code.
+        unsigned = compute.replace_substring_regex(texts, SIGNED_ZERO, r"\1")
+        spellings, seen = unsigned.unique().drop_null(), dict[float, str]()
         numbers = convert(compute.utf8_trim_whitespace(spellings))
         for number, spelling in zip(map(float, numbers.to_pylist()), spellings.to_pylist(), strict=True):
             if seen.setdefault(number, spelling) != spelling:

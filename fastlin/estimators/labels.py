@@ -155,6 +155,7 @@ def read_labels(
             raise ValueError(explain_several(several, name))
         elif found is None:
             found = _read_column(y, name, warn=n_rows is not None)
+            check_label_type(found, name)
             assert_all_finite(found, input_name=name)
         y = found
     if n_rows is not None and y.shape[0] != n_rows:
@@ -306,22 +307,28 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
                 if len(found) < len(counts):
                     labels = ((counts > 0).cumsum() - 1).astype(np.int32)[labels]
                 return (found + smallest).astype(y.dtype), labels
-    try:
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-    except (TypeError, ValueError) as error:
-        if y.dtype.kind != "O":
-            raise
-        if any(map(is_missing, y)):
-            remedy = "Leave out the rows without a label."
-        else:
-            remedy = "Convert the labels, for instance by np.asarray(y).astype(str)."
-        # scikit-learn's checks look for the first words.
-        raise ValueError(
-            f"Unknown label type: y is an array of objects that holds {' and '.join(list_kinds(y))}. Accepted are "
-            f"strings, or an array of integers, booleans or NumPy's dates. {remedy}"
-        ) from error
+    check_label_type(y)
+    check_classification_targets(y)
+    classes, labels = np.unique(y, return_inverse=True)
     return classes, labels.astype(np.int32)
+
+
+def check_label_type(y: Array, name: str = "y") -> None:
+    """Raise a ValueError where labels (n,) without a type are not all strings, or a date is missing."""
+    if y.dtype.kind == "M" and np.isnat(y).any():
+        row = int(np.argmax(np.isnat(y)))
+        raise ValueError(f"{name} has no label in row {row}: it is NaT. Leave out the rows without a label.")
+    if y.dtype.kind != "O" or set(map(type, y)) <= {str, np.str_}:
+        return
+    if any(map(is_missing, y)):
+        remedy = "Leave out the rows without a label."
+    else:
+        remedy = "Convert the labels, for instance by np.asarray(y).astype(str)."
+    # scikit-learn's checks look for the first words.
+    raise ValueError(
+        f"Unknown label type: {name} is an array of objects that holds {' and '.join(list_kinds(y))}. Accepted are "
+        f"strings, or an array of integers, booleans or NumPy's dates. {remedy}"
+    )
 
 
 def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:

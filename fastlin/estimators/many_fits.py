@@ -393,9 +393,9 @@ def _warn_of_constants(constants):
     columns = np.flatnonzero(~np.isnan(constants))
     first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
     warnings.warn(
-        f"Label {first} is present in all training examples. {len(columns)} of {len(constants)} columns of y have one "
-        f"value in all rows that have a weight, and the model predicts it for every row: columns "
-        f"{columns.tolist()!r:.200}. Leave such columns out, or give rows with both values.",
+        f"Label {first} is present in all training examples. Columns of y with the same value in all rows "
+        f"that have a weight, {len(columns)} of {len(constants)}: {columns.tolist()!r:.200}. The model predicts that "
+        f"value for every row. Leave such columns out, or give rows with both values.",
         UserWarning,
         stacklevel=TO_THE_CALLER_OF_FIT,
     )

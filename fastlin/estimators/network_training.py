@@ -13,7 +13,16 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.endings import Tasks
-from fastlin.estimators.labels import ROWS, are_certain, encode_labels, explain_several, named, read_labels, weigh_rows
+from fastlin.estimators.labels import (
+    ROWS,
+    are_certain,
+    check_label_type,
+    encode_labels,
+    explain_several,
+    named,
+    read_labels,
+    weigh_rows,
+)
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
@@ -168,6 +177,8 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         """Check and set the classes of all calls, and what a call goes on from; return the random state of the call."""
         if continues:
             self._check_continuation()
+        if classes is not None:
+            check_label_type(np.asarray(classes), "classes")
         check_partial_fit_first_call(self, classes)
         if len(self.classes_) < 2:
             raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")

@@ -72,10 +72,11 @@ def permutation_test(
 
     A permutation that yields the same data as another one, in any order of the rows, has the same score. Scores also
     count as equal if the certificates of the fits cannot tell them apart, as those of the two mirror images of a 2 x 2
-    table. For that `LogisticRegression` is fitted with `tol` at most 1e-12, if its solver is "auto". A decision value
-    that its certificate cannot tell from zero counts as zero. Scores of other estimators, of other scorers and of more
-    than two classes (except for the likelihood ratio with an L2 penalty) count as equal within rounding errors only,
-    and so do scores of folds with more than 600 columns.
+    table. For that `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most 1e-12. A decision value
+    that its certificate cannot tell from zero counts as zero. Scores of fits that have not converged, of other
+    estimators, of other scorers and of more than two classes (except for the likelihood ratio with an L2 penalty) count
+    as equal within rounding errors of float64 only, and so do scores of folds with more than 600 columns. For such
+    scores `LogisticRegression` and `FirthLogisticRegression` read float32 data as float64.
 
     Parameters
     ----------
@@ -124,6 +125,7 @@ def permutation_test(
 
     n_permutations = read_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
+    classes, labels = encode_labels(y)
     seed = read_seed(random_state)
 
     @lru_cache(maxsize=1)
@@ -138,13 +140,12 @@ def permutation_test(
         cv = [(np.arange(len(y)), np.arange(len(y)))]
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     name = scoring or "accuracy"
-    classes, labels = encode_labels(y)
     distinct = find_distinct(X, labels, folds, draw, n_permutations + 1)
     estimator, is_own = clone(estimator), type(estimator) is LogisticRegression
     if is_own:
         check_parameters(estimator)
-        if estimator.solver == "auto":
-            estimator.tol = min(estimator.tol, TOL)
+        if estimator.solver != "liblinear" or len(classes) == 2:
+            estimator.set_params(solver="auto", tol=min(estimator.tol, TOL))
     are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
     if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
         scores = SideBySide(estimator, X, labels, folds, name, draw, distinct).score()

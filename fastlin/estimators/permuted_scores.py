@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.model_selection import cross_val_score
 
 from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import is_by_alpha, limit_jobs, read_penalty, read_penalty_factors
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
@@ -151,6 +152,8 @@ def score_alone(
 ) -> Scores:
     """Return the Scores of fits that are made one by one; bounds are of rounding unless a likelihood ratio has more."""
     values, errors = np.zeros((2, len(distinct.scores)))
+    if type(estimator) in (LogisticRegression, FirthLogisticRegression):
+        X = _widen(X)
     if scoring == LIKELIHOOD_RATIO:
 
         def scoring(model, X, y):
@@ -164,6 +167,14 @@ def score_alone(
         (values[number],) = cross_val_score(estimator, X, given, **options)
     errors += gamma(len(y) + LOSS_ROUNDINGS) * np.abs(values).max(initial=0.0)
     return Scores(values, errors)
+
+
+def _widen(X):
+    """Return X with float64 in the place of float32, an array, a sparse array or a DataFrame of pandas."""
+    dtypes = getattr(X, "dtypes", None)
+    if hasattr(dtypes, "items"):
+        return X.astype({name: np.float64 for name, dtype in dtypes.items() if dtype == np.float32})
+    return X.astype(np.float64) if getattr(X, "dtype", None) == np.float32 else X
 
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:

@@ -154,11 +154,14 @@ def find_curvatures(decisions: FloatArray) -> FloatArray:
 
 
 def bound_excess(certificate: float, objective: float, tol: float, has_converged: bool) -> float:
-    """Return a bound on J - J*, or without a certificate what the stopping criterion estimates."""
-    if certificate < np.inf:
-        return certificate
+    """Return a bound on J - J*, or without a certificate what the stopping criterion estimates.
+
+    It is zero for a fit that has not converged, whose score counts as it is: a bound would make all scores equal.
+    """
+    if not has_converged:
+        return 0.0
     # J* is not below zero.
-    return tol * objective if has_converged else objective
+    return certificate if certificate < np.inf else tol * objective
 
 
 def find_distance(excess: float, longest: float) -> float:

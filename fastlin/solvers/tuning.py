@@ -60,7 +60,7 @@ MIN_ACCURACY = 3e-3
 ROUNDS = 10
 # What a descent takes to visit a coordinate of a column of X, besides its entries.
 VISIT_WORK = 250
-# What a model by the Hessian takes for each of its entries: the sum over the rows, and sweeps. Some take 120, but with 150
+# What a model by the Hessian takes for each of its entries: the sum over the rows, and sweeps. Some take 120; with 150
 # the Hessian came too soon for 2,351 x 673 with three classes and C = 1e5: 3.0 s, and 0.8 s with 200.
 HESSIAN_WORK = 200
 # The calls of NumPy in a step over groups take as long as so many multiply-adds of compiled sweeps. Without them a path

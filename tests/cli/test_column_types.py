@@ -64,7 +64,7 @@ def read_number(text):
         (["1.5", "+2"], "a number loses the sign of '+2'"),
         (["1", "3", "1.0"], "'1' and '1.0' are the same number"),
         (["1e3", "5", "1000"], "'1e3' and '1000' are the same number"),
-        (["0.0", "-0.0"], "'0.0' and '-0.0' are the same number"),
+        (["0", "-0"], "'0' and '-0' are the same number"),
         ([" 1", "2", "1"], "' 1' and '1' are the same number"),
         (["9007199254740992", "9007199254740993"], "are the same number"),
         (["123456789012345678901", "123456789012345678902"], "are the same number"),
@@ -86,6 +86,8 @@ def test_a_column_that_would_lose_something_stays_text(texts, loss):
     [
         (["0", "-1", "10"], [0, -1, 10]),
         (["0.50", "-2.00", ".25", "1e-05"], [0.5, -2.0, 0.25, 1e-5]),
+        # Rounded numbers have both zeros.
+        (["0.00", "-0.00", "-1.25"], [0.0, 0.0, -1.25]),
         # The same spaces in all rows, and spaces that align, tell nothing apart.
         ([" 1", " 2", "10"], [1, 2, 10]),
         (["9007199254740993", "1"], [2**53 + 1, 1]),

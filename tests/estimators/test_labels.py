@@ -1,6 +1,7 @@
 """Dense data, labels and weights of every kind, and those that are refused."""
 
 import warnings
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -120,12 +121,37 @@ def test_labels_in_an_array_of_objects_are_named_with_what_is_accepted(name):
     labels, message = UNKNOWN[name]
     y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
     message = f"Unknown label type: y is an array of objects that holds {message}"
+    fitted = fastlin.LogisticRegression().fit(X, np.arange(20) % 2)
     for given in (y, pd.Series(y, dtype=object)):
         for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
             assert_refused(message, model.fit, X, given)
+        assert_refused(message, fitted.score, X, given)
+        assert_refused(message, fastlin.permutation_test, fitted, X, given)
+        by_validation = make_cv()
+        assert_refused(
+            message.replace("y is", "y_val is"), partial(by_validation.fit, X_val=X, y_val=given), X, np.arange(20) % 2
+        )
+    by_parts = fastlin.MiniBatchLogisticRegression()
+    assert_refused(message.replace("y is", "classes is"), by_parts.partial_fit, X, y, classes=y[: len(labels)])
     if name not in ("numbers and text", "text and numbers", "missing labels"):
         # What the message advises.
         assert len(fastlin.LogisticRegression().fit(X, np.asarray(y).astype(str)).classes_) == 2
+
+
+@pytest.mark.parametrize(
+    "y", [pd.Series(["a", None, "b"] * 8, dtype=kind) for kind in ("str", "string", "category", object)], ids=str
+)
+def test_a_missing_label_is_named_in_every_type_of_column(y):
+    X = np.random.default_rng(0).normal(size=(24, 2))
+    message = "y is an array of objects that holds text such as 'a' and missing values.*Leave out the rows"
+    assert_refused(message, fastlin.LogisticRegression().fit, X, y)
+
+
+def test_a_missing_date_is_no_label():
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.array(["2020-01-01", "2020-01-02"] * 10, "M8[D]")
+    assert len(fastlin.LogisticRegression().fit(X, y).classes_) == 2
+    y[3] = "NaT"
+    assert_refused("y has no label in row 3: it is NaT", fastlin.LogisticRegression().fit, X, y)
 
 
 def test_zeros_and_ones_in_columns_are_explained_where_one_label_a_row_is_accepted():

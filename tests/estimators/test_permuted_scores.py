@@ -5,6 +5,7 @@ from itertools import product
 from math import comb, log
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -113,6 +114,46 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
         # Five standard deviations of the estimate, and the permutation that the p-value counts in addition.
         deviation = 5 * np.sqrt(exact * (1 - exact) / N_PERMUTATIONS)
         np.testing.assert_allclose(found.p_value, exact, rtol=0, atol=deviation + 1 / N_PERMUTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("model", "table", "scoring"),
+    [
+        (fastlin.LogisticRegression(class_weight="balanced"), ((8, 11), (3, 11)), "neg_log_loss"),
+        (fastlin.LogisticRegression(class_weight={0: 1, 1: 2}), ((8, 11), (3, 11)), "likelihood_ratio"),
+        (fastlin.LogisticRegression(), ((8, 11), (3, 11)), "neg_brier_score"),
+        (fastlin.FirthLogisticRegression(), ((7, 10), (3, 10)), "neg_brier_score"),
+    ],
+)
+def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scoring):
+    X, y = make_rows(*table)
+    rows = np.arange(len(y))
+    cv = None if scoring == "likelihood_ratio" else [(rows, rows)]
+    options = {"scoring": scoring, "cv": cv, "n_permutations": 99, "random_state": 0}
+    narrow = X.astype(np.float32)
+    frame = pd.DataFrame({"a": narrow[:, 0]})
+    expected, *others = (
+        fastlin.permutation_test(model, each, y, **options) for each in (X, narrow, sparse.csr_array(narrow), frame)
+    )
+    assert (expected.permutation_scores == expected.score).any()
+    for found in others:
+        np.testing.assert_array_equal(
+            found.permutation_scores == found.score, expected.permutation_scores == expected.score
+        )
+        assert found.p_value == expected.p_value
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scores_of_different_data_tie_by_no_solver():
+    # Continuous columns have no ties. A certificate of 1e-2 could not tell the scores apart.
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 5))
+    y = (X[:, 0] + generator.logistic(size=200) > 0).astype(int)
+    for scoring in ("neg_log_loss", "likelihood_ratio"):
+        for given in ({}, {"solver": "lbfgs"}, {"solver": "saga", "tol": 1e-2}, {"max_iter": 1}):
+            model = fastlin.LogisticRegression(**given)
+            found = fastlin.permutation_test(model, X, y, scoring=scoring, n_permutations=20, random_state=0)
+            assert not (found.permutation_scores == found.score).any()
 
 
 @pytest.mark.parametrize("counts", [((8, 11), (3, 11)), ((2, 6), (3, 6), (5, 6))])

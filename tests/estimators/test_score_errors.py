@@ -71,7 +71,7 @@ def test_the_fall_of_a_curvature_is_what_the_distance_allows_for():
             assert abs(step) * np.sqrt(curvature) <= find_distance(excess, 1 / curvature)
 
 
-def test_without_a_certificate_the_stopping_criterion_or_zero_bounds_the_excess():
-    assert bound_excess(1e-9, 0.5, 1e-4, False) == 1e-9
+def test_the_certificate_or_the_stopping_criterion_bounds_the_excess_of_a_fit_that_has_converged():
+    assert bound_excess(1e-9, 0.5, 1e-4, True) == 1e-9
     assert bound_excess(np.inf, 0.5, 1e-4, True) == 5e-5
-    assert bound_excess(np.inf, 0.5, 1e-4, False) == 0.5
+    assert bound_excess(0.1, 0.5, 1e-4, False) == bound_excess(np.inf, 0.5, 1e-4, False) == 0

@@ -1,5 +1,6 @@
 """Checks of arguments that several parts of the course API share."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -72,7 +73,8 @@ def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
 
     An accuracy that is not one number stays as it is, since the training only records it.
     """
-    has_three = hasattr(values, "__len__") and len(values) == 3
+    shape = (len(values),) if isinstance(values, Sequence) else getattr(values, "shape", ())
+    has_three = tuple(shape[:1]) == (3,)
     loss = read_measure(values[0]) if has_three else None
     if loss is None:
         raise ValueError(

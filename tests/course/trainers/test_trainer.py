@@ -232,7 +232,8 @@ def test_a_step_whose_loss_is_no_number_is_named():
         message = r"^SoftmaxTrainer\.train_step must return the mean loss .*one number \(return loss\), got"
         assert_refused(message, made.train, 1)
     made.train_step = lambda X, Y: 0.5
-    for value in (*values, *((value, 0.5, 0.5) for value in values)):
+    no_sequences = np.array(0.5), {"loss": 0.5, "train": 0.5, "val": 0.5}, {0.5, 0.6, 0.7}
+    for value in (*values, *no_sequences, *((value, 0.5, 0.5) for value in values)):
         made.validation_step = lambda value=value: value
         message = r"^SoftmaxTrainer\.validation_step must return .*\(return loss, accuracy_train, accuracy_val\), got"
         assert_refused(message, made.train, 1)
