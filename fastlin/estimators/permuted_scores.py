@@ -171,9 +171,8 @@ def score_alone(
 
 def _widen(X):
     """Return X with float64 in the place of float32, an array, a sparse array or a DataFrame of pandas."""
-    dtypes = getattr(X, "dtypes", None)
-    if hasattr(dtypes, "items"):
-        return X.astype({name: np.float64 for name, dtype in dtypes.items() if dtype == np.float32})
+    if hasattr(X, "dtypes") and hasattr(X.dtypes, "items"):
+        return X.astype({name: np.float64 for name, dtype in X.dtypes.items() if dtype == np.float32})
     return X.astype(np.float64) if getattr(X, "dtype", None) == np.float32 else X
 
 
