@@ -18,7 +18,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
-from fastlin.estimators.table_columns import as_numbers, describe_values, is_categorical, read_levels
+from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, is_categorical, read_levels
 from fastlin.extras import needs
 from fastlin.fitted import expect, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
@@ -98,34 +98,59 @@ def read_matrix(
         return as_matrix(plain)
     # A frame of sparse columns becomes a sparse matrix here.
     given = {"dtype": DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
+    if _may_hold_others(X):
+        _refuse_columns(estimator, X, reset)
     try:
         return as_matrix(validate_data(estimator, widen(X), **given))
     except (TypeError, ValueError) as error:
-        _refuse_columns(estimator, X, error)
+        # What else is wrong scikit-learn names itself.
+        if "could not convert string" in str(error) or "float() argument" in str(error):
+            _refuse_columns(estimator, X, reset)
         raise
 
 
-def _refuse_columns(estimator, X, error):
-    """Raise a ValueError from scikit-learn's error that names the first column of X that holds no numbers, if any."""
+def _may_hold_others(X):
+    """Say whether X may hold anything but numbers, by its types, or by the first row of a list."""
+    if _is_frame(X):
+        types = X.dtypes.tolist()
+    elif _is_stream(X):
+        head = X[:0]
+        types = [np.asarray(column).dtype for column in getattr(head, "get_columns", lambda: head.columns)()]
+    else:
+        try:
+            rows = np.asarray(X[:1]) if isinstance(X, (list, tuple)) else X
+        except ValueError:
+            # A row of several lengths.
+            return False
+        types = [rows.dtype] if isinstance(rows, np.ndarray) and rows.ndim == 2 else []
+    return any(getattr(each, "kind", "O") not in "biufc" for each in types)
+
+
+def _refuse_columns(estimator, X, is_fit):
+    """Raise an error that names the first column of X that holds no numbers, if any."""
+    names, columns = _split(estimator, X)
     is_table = _is_frame(X) or _is_stream(X)
-    # What an array holds besides text scikit-learn names itself.
-    if is_table or "could not convert string" in str(error):
-        names, columns = _split(estimator, X)
-        for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
-            numbers = as_numbers(column)
-            if numbers.dtype.kind not in "biufc":
-                raise ValueError(_explain_numbers(estimator, label, numbers)) from error
+    for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
+        numbers = as_numbers(column)
+        # Other objects in an array scikit-learn names itself.
+        is_ours = is_table or are_times(numbers) or describe_values(numbers).startswith("text")
+        if numbers.dtype.kind not in "biufc" and is_ours:
+            raise ValueError(_explain_numbers(estimator, label, numbers, is_fit))
 
 
-def _explain_numbers(estimator, label, values):
+def _explain_numbers(estimator, label, values, is_fit):
     """Return the message for a column that holds no numbers, with what to do."""
     found = describe_values(values)
-    if not found.startswith("text"):
+    is_text, takes_levels = found.startswith("text"), hasattr(estimator, "categorical_features")
+    if not is_fit:
+        remedy = "The fit found numbers there."
+    elif are_times(values):
+        remedy = "Convert it to numbers, for instance days since a date"
+        remedy += ", or list it in categorical_features." if takes_levels else "."
+    elif not is_text:
         remedy = "Convert it to numbers or text."
-    elif not hasattr(estimator, "categorical_features"):
+    elif not takes_levels:
         remedy = "Encode it, for instance by scikit-learn's OneHotEncoder."
-    elif isinstance(estimator.categorical_features, str):
-        remedy = "The fit found numbers there, and no text."
     else:
         remedy = "Encode it, set categorical_features='from_dtype', or name the column in categorical_features."
     return f"Column {label!r} of X holds {found}; columns that are not categorical must hold numbers. {remedy}"
@@ -313,7 +338,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
         if not has_codes:
             numbers = as_numbers(column)
             if numbers.dtype.kind not in "biuf":
-                raise ValueError(_explain_numbers(estimator, label, numbers))
+                raise ValueError(_explain_numbers(estimator, label, numbers, is_fit))
             read.append(numbers)
         else:
             found, codes, is_missing = _read_known_levels(estimator, label, column)
@@ -359,7 +384,12 @@ def _split(estimator, X):
             table = pyarrow.table(X)
         except (pyarrow.ArrowInvalid, NotImplementedError) as error:
             raise TypeError(f"{type(X).__name__} has a column that Arrow cannot read: {error}") from error
-        return keep_texts(table.column_names), table.columns
+        columns = table.columns
+        for j, dtype in enumerate(getattr(X, "dtypes", ())):
+            if str(dtype) == "Object":
+                # Of polars, for whose Python objects Arrow gets addresses.
+                columns[j] = X[:, j].to_numpy()
+        return keep_texts(table.column_names), columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
         raise TypeError(f"{type(estimator).__name__} with categories takes {ACCEPTED}, got {type(X).__name__}")
     rows = np.asarray(X, None if hasattr(X, "__array__") else object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +15,11 @@ from fastlin.typing import Array, IntArray
 # The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
 CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
-# Arrow's types of text.
-ARROW_TEXTS = "string", "large_string", "string_view"
-# Values that NumPy sorts and of which none is missing, but for None and NaN among objects and floats.
-SORTED = "biufUSO"
+# The beginnings of Arrow's types of text and of bytes.
+ARROW_TEXTS = "string", "large_string", "binary", "large_binary", "fixed_size_binary"
+# Values that NumPy sorts and of which none is missing, but for None, NaN and NaT.
+SORTED = "biufUSOmM"
+TIMES = date, time, timedelta, np.datetime64, np.timedelta64
 
 
 def has_levels(column: Any) -> bool:
@@ -32,7 +34,7 @@ def _has_categories(column):
 
 def is_categorical(column: Any) -> bool:
     """Return whether a column has a type with levels, or holds text, which is all or some of a column of objects."""
-    if has_levels(column) or str(_get_arrow_type(column)) in ARROW_TEXTS:
+    if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_TEXTS):
         return True
     dtype: Any = getattr(column, "dtype", None)
     if getattr(dtype, "kind", "") == "O" and isinstance(dtype, np.dtype):
@@ -50,15 +52,15 @@ def _get_arrow_type(column):
 def as_numbers(column: Any) -> Array:
     """Return a column as an array, of real numbers if it holds some, in the same memory where it is one."""
     dtype: Any = getattr(column, "dtype", None)
-    are_dates = getattr(dtype, "kind", "f") in "mM"
+    have_type = getattr(dtype, "kind", "f") in "mM"
     if _is_arrow(column):
         column = _join(column).to_numpy(zero_copy_only=False)
-    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not are_dates:
+    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not have_type:
         # Of pandas' types that know missing values.
         with contextlib.suppress(TypeError, ValueError):
             column = column.to_numpy(np.float64, na_value=np.nan)
     numbers = np.asarray(column)
-    if numbers.dtype.kind == "O" and not are_dates:
+    if numbers.dtype.kind == "O" and not have_type and not are_times(numbers):
         with contextlib.suppress(TypeError, ValueError):
             return numbers.astype(np.float64)
     return numbers
@@ -105,12 +107,23 @@ def list_kinds(values: Iterable[object]) -> list[str]:
     for value in values:
         if is_missing(value):
             kind = "missing values"
-        elif isinstance(value, (int, float, Decimal, np.number)):
+        elif _is_number(value):
             kind = "numbers"
         else:
             kind = "text" if isinstance(value, str) else f"values of type {type(value).__name__}"
         kinds.setdefault(kind, value)
     return [f"{kind} such as {value!r:.50}" for kind, value in kinds.items()]
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, Decimal, np.number)) and not isinstance(value, np.timedelta64)
+
+
+def are_times(values: Array) -> bool:
+    """Say whether values are dates, times or durations, which is all or some of an array of objects."""
+    return values.dtype.kind in "mM" or (
+        values.dtype.kind == "O" and any(issubclass(kind, TIMES) for kind in set(map(type, values)))
+    )
 
 
 def _is_arrow(column):
@@ -131,7 +144,7 @@ def describe_values(values: Array) -> str:
     """Return what a column holds, for an error."""
     if values.dtype.kind not in "OUS":
         return f"values of type {values.dtype}"
-    wrong = next((value for value in values.tolist() if not isinstance(value, (int, float))), None)
+    wrong = next((value for value in values.tolist() if not (is_missing(value) or _is_number(value))), None)
     return f"{'text' if isinstance(wrong, (str, bytes)) else 'values'} such as {wrong!r:.50}"
 
 
@@ -152,7 +165,20 @@ def _find_levels(values):
     levels, codes = np.unique(values[~missing], return_inverse=True)
     found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
     found[~missing] = codes
-    return levels.tolist(), found
+    return _list_levels(levels), found
+
+
+def _list_levels(levels):
+    """Return an array of levels as Python's values, which other containers have too."""
+    if levels.dtype.kind not in "mM":
+        return levels.tolist()
+    # Python has no nanoseconds, for which NumPy would list whole numbers.
+    unit = np.datetime_data(levels.dtype)[0]
+    fine = levels.astype(f"{levels.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else levels
+    listed = fine.tolist()
+    if (fine != levels).any() or not all(isinstance(level, TIMES) for level in listed):
+        raise TypeError(f"{levels.dtype} is finer than Python's microseconds, or beyond its years")
+    return listed
 
 
 def _read_dictionary(label, column):

@@ -257,6 +257,7 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
 TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
+NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
 MIXED = np.array([["a"], [2]] * 250, object)
 REFUSED = {
     "a name": (["town"], FRAME, "names 'town', but X has the columns"),
@@ -276,7 +277,8 @@ REFUSED = {
     "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers"),
     "sparse rows": ([0], sparse.csr_array((N, 3)), "takes a table of pandas, polars or Arrow, or an array"),
     "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
-    "dates": ([0], DATES[:, None], "Column 0 of X has levels that cannot be sorted.*datetime64"),
+    "nanoseconds": ([0], NANOSECONDS, r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] is finer"),
+    "complex numbers": ([0], np.ones((N, 1), complex), "Column 0 of X has levels that cannot be sorted.*complex128"),
     "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
     "times": ([0], TIMES, "Column 't' of X holds values"),
 }

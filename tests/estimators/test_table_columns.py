@@ -1,0 +1,148 @@
+"""Columns of every container: the same values are read, or refused, in the same way."""
+
+import datetime
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import assert_refused
+
+import fastlin
+
+N = 40
+Y = np.arange(N) % 2
+NUMBERS = np.linspace(-1, 1, N)
+DAYS = np.arange(N) % 4
+FIRST = datetime.datetime(2020, 1, 1)
+# Values that are no numbers, with their types in NumPy and Arrow where these have one.
+TIMES = {
+    "dates": ([FIRST.date() + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[D]", "date32"),
+    "timestamps": ([FIRST + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[us]", "timestamp"),
+    "durations": ([datetime.timedelta(days=day) for day in DAYS.tolist()], "m8[us]", "duration"),
+    "times": ([datetime.time(day) for day in DAYS.tolist()], None, "time64"),
+}
+BYTES = [b"a", b"b", b"c", b"d"] * (N // 4)
+TEXTS = ["a", "b", "c", "d"] * (N // 4)
+
+
+def as_objects(values):
+    objects = np.empty(len(values), object)
+    objects[:] = values
+    return objects
+
+
+def as_arrow(values, kind):
+    pyarrow = pytest.importorskip("pyarrow")
+    make = getattr(pyarrow, kind)
+    return pyarrow.array(values, make("us") if kind in ("timestamp", "duration", "time64") else make())
+
+
+def as_polars(columns):
+    return pytest.importorskip("polars").DataFrame(columns)
+
+
+def as_pandas(values, kind):
+    array = as_arrow(values, kind)
+    return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
+
+
+# From values, their type in NumPy and their type in Arrow: X with a column of numbers and then the values, or alone.
+CONTAINERS = {
+    "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
+    "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
+    "array": lambda values, kind, _: np.array(values, kind)[:, None],
+    "lists of NumPy's values": lambda values, kind, _: [[value] for value in np.array(values, kind)],
+    "objects of NumPy's values": lambda values, kind, _: as_objects(list(np.array(values, kind)))[:, None],
+    "pandas alone": lambda values, kind, _: pd.DataFrame({"a": np.array(values, kind)}),
+    "pandas": lambda values, kind, _: pd.DataFrame({"b": NUMBERS, "a": np.array(values, kind)}),
+    "pandas of objects": lambda values, *_: pd.DataFrame({"b": NUMBERS, "a": pd.Series(values, dtype=object)}),
+    "pandas of Arrow alone": lambda values, _, kind: pd.DataFrame({"a": as_pandas(values, kind)}),
+    "pandas of Arrow": lambda values, _, kind: pd.DataFrame({"b": NUMBERS, "a": as_pandas(values, kind)}),
+    "Arrow alone": lambda values, _, kind: pytest.importorskip("pyarrow").table({"a": as_arrow(values, kind)}),
+    "Arrow": lambda values, _, kind: pytest.importorskip("pyarrow").table({"b": NUMBERS, "a": as_arrow(values, kind)}),
+    "polars alone": lambda values, *_: as_polars({"a": values}),
+    "polars": lambda values, *_: as_polars({"b": NUMBERS, "a": values}),
+}
+# Of values that have a type in NumPy.
+OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
+
+
+def name_last(X):
+    """Return the name or the number of the last column."""
+    return "a" if hasattr(X, "columns") else np.shape(X)[1] - 1
+
+
+PAIRS = [
+    (name, container) for name in TIMES for container in CONTAINERS if TIMES[name][1] or container not in OF_NUMPY
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "container"), PAIRS)
+def test_times_are_no_numbers_in_any_container(name, container):
+    values, of_numpy, of_arrow = TIMES[name]
+    X = CONTAINERS[container](values, of_numpy, of_arrow)
+    refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
+    remedy = "Convert it to numbers, for instance days since a date"
+    for chosen in (None, "from_dtype"):
+        model = fastlin.LogisticRegression(categorical_features=chosen)
+        assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
+    assert_refused(rf"{refusal} hold numbers. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
+    # The second remedy works: equal values have the same coefficient as texts in the same order.
+    found = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
+    texts = CONTAINERS["array of objects"](TEXTS)[:, -found.n_features_in_ :]
+    expected = fastlin.LogisticRegression(categorical_features=[found.n_features_in_ - 1], tol=1e-10).fit(texts, Y)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(texts))
+
+
+def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
+    values, of_numpy, of_arrow = TIMES["dates"]
+    refusal = "Column .* of X holds values .* must hold numbers. The fit found numbers there."
+    for container, make in CONTAINERS.items():
+        X = make(values, of_numpy, of_arrow)
+        rows = np.column_stack([NUMBERS] * (2 - ("alone" in container or container in OF_NUMPY[:3])))
+        fitted = X.to_pandas() if hasattr(X, "to_pandas") else pd.DataFrame(X)
+        data = rows if isinstance(X, (list, np.ndarray)) else pd.DataFrame(rows, columns=fitted.columns)
+        model = fastlin.LogisticRegression().fit(data, Y)
+        assert_refused(refusal, model.predict, X)
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
+def test_bytes_are_categorical_in_every_container(kind):
+    expected = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(
+        CONTAINERS["array of objects"](TEXTS), Y
+    )
+    for container in CONTAINERS:
+        is_alone = "alone" in container or container in OF_NUMPY[:3]
+        # pandas has no views.
+        if is_alone or (kind == "binary_view" and container == "pandas of Arrow"):
+            continue
+        X = CONTAINERS[container](BYTES, "S1", kind)
+        found = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(X, Y)
+        assert found.categories_[1].tolist() == [b"a", b"b", b"c", b"d"]
+        np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_python_objects_in_polars_are_read_as_in_arrays():
+    polars = pytest.importorskip("polars")
+    X = {}
+    for name, values in {"mixed": [1, "a"] * (N // 2), "text": TEXTS, "numbers": DAYS.tolist()}.items():
+        X[name] = polars.DataFrame({"b": NUMBERS, "a": polars.Series(values, dtype=polars.Object)})
+    mixed = "Column 'a' of X mixes numbers such as 1 and text such as 'a'"
+    for chosen in (["a"], "from_dtype"):
+        assert_refused(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
+        found = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
+        assert found.categories_[1].tolist() == ["a", "b", "c", "d"]
+    assert_refused("Column 'a' of X holds text such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
+    expected = fastlin.LogisticRegression().fit(np.column_stack([NUMBERS, DAYS]), Y)
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
+
+
+def test_decimals_of_every_table_are_numbers():
+    pyarrow = pytest.importorskip("pyarrow")
+    expected = fastlin.LogisticRegression().fit(DAYS[:, None].astype(float), Y)
+    table = pyarrow.table({"a": pyarrow.array([Decimal(day) for day in DAYS.tolist()], pyarrow.decimal128(5, 1))})
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for X in (table, frame, table.to_pandas(), pytest.importorskip("polars").from_arrow(table)):
+        np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X, Y).coef_, expected.coef_)
