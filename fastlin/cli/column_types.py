@@ -18,6 +18,8 @@ LOSES_DIGITS = r"^(?:-?0[0-9xX]|\+)"
 DATE_OR_TIME = (
     r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})\b"
 )
+# Below it float64 holds each whole number.
+EXACT = 2**53
 NAMES_OF_SIGNS = {",": "the comma", ".": "the point"}
 
 
@@ -180,12 +182,30 @@ def _find_loss(texts, trimmed, values, convert):
         # Rounding writes zeros with a sign: that is nobody's code.
         unsigned = compute.replace_substring_regex(texts, SIGNED_ZERO, r"\1")
         spellings, seen = unsigned.unique().drop_null(), dict[float, str]()
-        numbers = convert(compute.utf8_trim_whitespace(spellings))
-        for number, spelling in zip(map(float, numbers.to_pylist()), spellings.to_pylist(), strict=True):
+        converted = convert(compute.utf8_trim_whitespace(spellings)).to_pylist()
+        for number, spelling in zip(map(float, converted), spellings.to_pylist(), strict=True):
             if seen.setdefault(number, spelling) != spelling:
                 what = "boolean" if convert is _to_booleans else "number"
                 return f"{seen[number]!r} and {spelling!r} are the same {what}"
-    return ""
+    # An identifier that is rounded cannot be found again, whether or not the rows hold its neighbor.
+    is_large = len(numbers) and max(-numbers[0], numbers[-1]) >= EXACT
+    rounded = _find_rounded(trimmed.drop_null(), values.drop_null()) if is_large else None
+    return "" if rounded is None else f"a number rounds {rounded!r} to {float(rounded):.0f}"
+
+
+def _find_rounded(texts, values):
+    """Return the first text of a column of whole numbers that float64 rounds, None if there is none."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(values.type):
+        wholes = values.to_numpy()
+        floats = wholes.astype(np.float64)
+        is_rounded = floats >= 2.0**63
+        is_rounded[~is_rounded] = floats[~is_rounded].astype(np.int64) != wholes[~is_rounded]
+        return str(wholes[is_rounded.argmax()]) if is_rounded.any() else None
+    if not _all_match(texts, "^-?[0-9]+$"):
+        return None
+    return next((text for text in texts.to_pylist() if int(text) != int(float(text))), None)
 
 
 def _describe_doubt(trimmed, values, number_format):

@@ -30,6 +30,7 @@ SHOWN_NAMES = 10
 # 100 rows of 20,000 columns took seven times as long.
 BLOCK_BYTES = 1 << 25
 REMEDY = "fix it, or fit without it by --drop"
+LARGEST_LABEL = 2.0**63
 AS_NUMBERS = "; to fit it as numbers, write each value as a plain number"
 
 
@@ -135,7 +136,9 @@ def read_training(name: str, options: SimpleNamespace) -> tuple[Any, Collection[
 
     file = read_file(name, options)
     left_out = {file.find(column) for column in (options.target, *options.drop)}
-    labels = file.read_labels(file.find(options.target))
+    target = file.find(options.target)
+    labels = file.read_labels(target)
+    _check_classes(labels, target, name)
     index = [column for column in file.index if column not in left_out]
     file.notes += [f"column {column!r} is the index of a frame of pandas, and is left out" for column in index]
     for column in left_out.union(index):
@@ -149,6 +152,16 @@ def read_training(name: str, options: SimpleNamespace) -> tuple[Any, Collection[
         del file.columns[column]
     texts = {column: None for column, values in features.items() if _is_text(values.type)}
     return pa.table(features), texts.keys(), labels, file.notes
+
+
+def _check_classes(labels, column, name):
+    """Refuse labels with a fraction, or too large for int64, which no classifier takes."""
+    if labels.dtype.kind == "f":
+        is_label = (np.abs(labels) < LARGEST_LABEL) & (np.trunc(labels) == labels)
+        if not is_label.all():
+            wrong = f"the label {labels[~is_label][0]}, and labels must be text, booleans or whole numbers below 2**63"
+            remedy = "write classes as text, such as 'low' and 'high'; quantities need a regression instead"
+            raise CommandError(f"column {column!r} of {name} has {wrong}; {remedy}")
 
 
 def read_file(name: str, options: SimpleNamespace) -> TableFile:

@@ -68,6 +68,10 @@ def read_number(text):
         ([" 1", "2", "1"], "' 1' and '1' are the same number"),
         (["9007199254740992", "9007199254740993"], "are the same number"),
         (["123456789012345678901", "123456789012345678902"], "are the same number"),
+        (["9007199254740993", "1"], "a number rounds '9007199254740993' to 9007199254740992"),
+        (["1", "-9007199254740993"], "a number rounds '-9007199254740993' to -9007199254740992"),
+        (["9223372036854775807", "1"], "a number rounds '9223372036854775807' to 9223372036854775808"),
+        (["123456789012345678901", "1"], "a number rounds '123456789012345678901' to 123456789012345683968"),
         (["False", "TRUE", "True"], "'TRUE' and 'True' are the same boolean"),
         (["1", "True", "0"], "'1' and 'True' are the same boolean"),
         (["2026-01-02", "2026-01-03 10:00"], "'2026-01-02' is a date or a time"),
@@ -90,8 +94,10 @@ def test_a_column_that_would_lose_something_stays_text(texts, loss):
         (["0.00", "-0.00", "-1.25"], [0.0, 0.0, -1.25]),
         # The same spaces in all rows, and spaces that align, tell nothing apart.
         ([" 1", " 2", "10"], [1, 2, 10]),
-        (["9007199254740993", "1"], [2**53 + 1, 1]),
-        (["123456789012345678901", "1"], [123456789012345678901.0, 1.0]),
+        (["9007199254740992", "-9007199254740994"], [2**53, -(2**53) - 2]),
+        (["-9223372036854775808", "1"], [-(2**63), 1]),
+        (["100000000000000000000", "1"], [1e20, 1.0]),
+        (["9007199254740993", "0.5"], [2.0**53, 0.5]),
         (["TRUE", "FALSE", "TRUE"], [True, False, True]),
         (["true", "0", "true"], [True, False, True]),
         (["1", "", "NA"], [1, None, None]),
@@ -190,6 +196,13 @@ def test_decimals_that_could_be_thousands_get_a_note(texts, number_format, note)
     assert pa.types.is_integer(found.values.type) or pa.types.is_floating(found.values.type)
     assert note in found.note
     assert bool(found.note) == bool(note)
+
+
+@given(st.lists(st.integers(-(10**20), 10**20).map(str), min_size=1, max_size=4, unique=True))
+def test_columns_of_whole_numbers_stay_text_where_float64_would_change_one(texts):
+    is_exact = all(int(float(text)) == int(text) for text in texts)
+    assert read(*texts).values.to_pylist() == (list(map(int, texts)) if is_exact else texts)
+    assert list(map(float, read(*texts, as_numbers=True).values.to_pylist())) == list(map(float, texts))
 
 
 def test_missing_values_that_are_written_in_two_ways_get_a_note():

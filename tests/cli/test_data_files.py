@@ -27,6 +27,9 @@ BROKEN = {
     "unlabelled.csv": "a,end\n1,x\n2,\n",
     "nothing.csv": "a,end\n,x\n,y\n",
     "one.csv": "a,end\n1,x\n2,x\n",
+    "halves.csv": "a,end\n1,1\n2,0.50\n",
+    "endless.csv": "a,end\n1,1\n2,inf\n",
+    "huge.csv": "a,end\n1,1\n2,1e20\n",
     "commas.csv": "a;end\n1,5;x\n2,5;y\n;x\n",
     "tabs.csv": "a\tend\n1\tx\n2\ty\n",
     "marked.csv": "a,end\n1,x\n ?,y\n2.5,x\n",
@@ -376,6 +379,9 @@ def test_other_separators_and_encodings_are_read(files, table, run):
         ("unlabelled.csv", "column 'end' of unlabelled.csv has 1 missing values, which are no labels"),
         ("nothing.csv", "column 'a' of nothing.csv has no number in 2 of 2 rows; fix it"),
         ("one.csv", "cannot fit one.csv: "),
+        ("halves.csv", "column 'end' of halves.csv has the label 0.5, and labels must be text, booleans or whole"),
+        ("endless.csv", "column 'end' of endless.csv has the label inf, and labels must be text, booleans or whole"),
+        ("huge.csv", "column 'end' of huge.csv has the label 1e+20, and labels must be text, booleans or whole"),
         ("target.csv", "target.csv has no column but those of --target and --drop"),
         ("flights.csv --target x", "flights.csv has no column 'x'; there are 'carrier', 'delay', 'day', 'end'"),
         ("flights.csv --drop x", "flights.csv has no column 'x'"),
@@ -414,6 +420,18 @@ def test_rows_mean_the_same_whatever_else_their_file_holds(files, run):
         assert run(*PREDICT, "new.csv", "--target", "end").stdout.startswith("accuracy 1.0000")
         found.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of 1"][0])
     assert found[0] == found[1]
+
+
+def test_identifiers_that_float64_rounds_are_text_as_labels_and_as_features(files, run):
+    codes, labels = ["9007199254740993", "7"], ["123456789012345678901", "7"]
+    rows = [f"{code},{label}" for code, label in zip(codes, labels, strict=True)] * 20
+    (files / "long.csv").write_text("\n".join(["code,end", *rows]))
+    notes = run(*FIT, "long.csv").stdout
+    for column, rounded in (("code", "'9007199254740993' to 9007199254740992"), ("end", f"{labels[0]!r} to 1234567")):
+        assert f"column {column!r} of long.csv stays text: a number rounds {rounded}" in notes
+    assert run(*PREDICT, "long.csv", "--target", "end").stdout.startswith("accuracy 1.0000")
+    predicted = pyarrow.csv.read_csv(files / "predictions.csv", convert_options=AS_TEXT)["prediction"]
+    assert predicted.to_pylist() == labels * 20
 
 
 def test_texts_of_several_lines_stay_whole_in_large_files(files, run):

@@ -81,12 +81,14 @@ def test_what_cannot_be_raced_gets_one_line(refuse, tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     for name, arrays in (("other", {"Z": X}), ("short", {"X": X[:-1]}), ("nan", {"X": np.where(X > 3, np.nan, X)})):
         np.savez(tmp_path / f"{name}.npz", y=Y, **arrays)
+    np.savez(tmp_path / "regression.npz", y=Y + 0.5, X=X)
     for call, words in (
         ("good.csv --target z", "good.csv has no column 'z'; there are 'a', 'y'"),
         ("good.csv --quick", "--quick and --data are for MNIST"),
         ("one.csv", "cannot compare on one.csv: all labels are u, and two classes are the least"),
         ("rare.csv", "cannot compare on rare.csv: The least populated class"),
-        ("regression.csv", "cannot compare on regression.csv: 'y' holds numbers that are no labels of classes"),
+        ("regression.csv", "column 'y' of regression.csv has the label 0.5, and labels must be text, booleans or"),
+        ("regression.npz", "cannot compare on regression.npz: 'y' holds numbers that are no labels of classes"),
         ("text.svm", "cannot read text.svm: "),
         ("empty.npz", "cannot read empty.npz: "),
         ("other.npz", "cannot read other.npz: 'X is not a file in the archive'"),
