@@ -1,7 +1,8 @@
 """Rows and columns as kernels take them, with the names of columns and their levels.
 
 Levels of a categorical column of pandas, polars, Arrow or NumPy are those of its type, in their order, or else the
-sorted values of its rows. Columns of text are categorical where the types of columns decide.
+sorted values of its rows. Columns of text or bytes are categorical where the types of columns decide. Dates and times
+are numbers nowhere.
 """
 
 from __future__ import annotations

@@ -484,9 +484,9 @@ class LogisticRegression(PenalisedClassifier):
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as scikit-learn's
         `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and
-        Enum, Arrow dictionaries, and text: the string types of all three, and columns of objects that hold strings. An
-        array names columns, gives their numbers or is a mask. Each level has coefficients of its own, as after a
-        one-hot encoding, which is never made. None reads X as scikit-learn does.
+        Enum, Arrow dictionaries, and text: the types of strings and bytes of all three, and columns of objects that
+        hold some. An array names columns, gives their numbers or is a mask. Each level has coefficients of its own, as
+        after a one-hot encoding, which is never made. None reads X as scikit-learn does, but refuses dates and times.
     missing_level : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 

@@ -33,7 +33,7 @@ def _has_categories(column):
 
 
 def is_categorical(column: Any) -> bool:
-    """Return whether a column has a type with levels, or holds text, which is all or some of a column of objects."""
+    """Return whether a column has a type with levels, or holds text or bytes, also among objects."""
     if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_TEXTS):
         return True
     dtype: Any = getattr(column, "dtype", None)
