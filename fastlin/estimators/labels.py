@@ -435,6 +435,12 @@ def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> F
         is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == np.shape(labels)[:1]
         if is_plain and has_finite_sum(given) and (are_signed or given.min(initial=0.0) >= 0):
             return given
+        found = None if given is None else np.asarray(given).dtype
+        if found is not None and found.kind in "mM":
+            # scikit-learn would count their units.
+            raise ValueError(
+                f"sample_weight holds values of type {found}, but must hold numbers; convert it to numbers."
+            )
         return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=not are_signed)
 
 

@@ -108,6 +108,14 @@ def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
         assert_refused(refusal, model.predict, X)
 
 
+@pytest.mark.parametrize("kind", ["M8[D]", "m8[s]"])
+def test_times_are_no_weights(kind):
+    weights = DAYS.astype(kind)
+    for given in (weights, list(weights), pd.Series(weights)):
+        refusal = "sample_weight holds values of type (datetime|timedelta)64.*convert it to numbers"
+        assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, given)
+
+
 @pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_bytes_are_categorical_in_every_container(kind):
     expected = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(
