@@ -40,6 +40,7 @@ from fastlin.estimators.parameters import (
     parameter,
     read_bounds,
     read_penalty,
+    read_penalty_factors,
     read_seed,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
@@ -260,8 +261,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     ) -> Inference:
         """Return standard errors, tests and intervals of the coefficients.
 
-        Without a penalty the levels of a categorical column are compared with its first level that has rows with a
-        weight. Levels without such rows are left out, and `Inference.summary` lists them.
+        Levels of a categorical column without rows that have a weight are left out, and `Inference.summary` lists them.
+        Without a penalty the other levels are compared with the first of them.
 
         Parameters
         ----------
@@ -345,11 +346,17 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             # Nothing is penalised at any C.
             C = np.inf
         names, left_out = name_coefficients(model), NOTHING_LEFT_OUT
-        levels = find_left_out(data, model.fit_intercept) if C == np.inf else None
-        _drop_bounds(model, data, coef, names, [] if levels is None else levels.unused)
-        if levels is not None and hasattr(model, "categories_"):
+        levels = find_left_out(data, model.fit_intercept)
+        if C < np.inf:
+            # The penalty determines the coefficients of all levels that have rows.
+            levels = levels._replace(references=levels.references[:0])
+        _drop_bounds(model, data, coef, names, levels.unused)
+        if hasattr(model, "categories_"):
+            matrix = data.matrix
             data, coef, intercept, kept = take_differences(data, levels, coef, intercept)
-            names, left_out, model.penalty_factors = names[kept], levels.name(names), None
+            names, left_out = names[kept], levels.name(names)
+            if model.penalty_factors is not None:
+                model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[kept]
         question = ask(
             classes,
             reference,
