@@ -91,6 +91,12 @@ def find_indices(
     return np.array(found)
 
 
+def describe_each(names: Array, left_out: LeftOut = NOTHING_LEFT_OUT) -> Array:
+    """Return the names of coefficients (p,), in place of a shared one what tells the coefficients apart."""
+    lookup = _Lookup("", names, left_out, by_index=True)
+    return np.array([lookup.describe_uniquely(index) for index in range(len(names))], object)
+
+
 class _Lookup:
     """The coefficients that an argument may ask for, and levels without one, by their names and pairs."""
 
@@ -122,6 +128,11 @@ class _Lookup:
         if len(found) == 1 and found[0] < self._n_coefficients:
             return found[0]
         raise ValueError(self._explain(asked, found))
+
+    def describe_uniquely(self, index):
+        """Return the name of a coefficient, or what tells it apart from others of that name."""
+        name = str(self._names[index])
+        return name if len(self._indices[name]) == 1 else self._describe(index)
 
     def _explain(self, asked, found):
         """Return the message for what stands for no coefficient, or for several."""

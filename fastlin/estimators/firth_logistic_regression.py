@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.coefficient_names import append_intercept, describe_each
 from fastlin.estimators.columns import choose_dtype, name_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import TrainingData, read_training_data
@@ -264,9 +265,13 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
 
     def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
         """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
-        likelihood, state = self._evaluate(data, find_left_out(data, self.fit_intercept), found)
+        levels = find_left_out(data, self.fit_intercept)
+        likelihood, state = self._evaluate(data, levels, found)
         if state is None:
-            check_collinearity(likelihood.objective, name_coefficients(self), likelihood.free)
+            names, free = name_coefficients(self), likelihood.free
+            columns = append_intercept(names[free[:-1]], self.fit_intercept)
+            names[free[:-1]] = describe_each(columns, levels.name(names))[: np.count_nonzero(free[:-1])]
+            check_collinearity(likelihood.objective, names, free)
             raise ValueError(
                 "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
                 "size of the offset, by weights of far different sizes, or by the scale of X."

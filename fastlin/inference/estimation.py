@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlin.coefficient_names import LeftOut, append_intercept, find_indices
+from fastlin.coefficient_names import LeftOut, append_intercept, describe_each, find_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
@@ -67,6 +68,12 @@ class Question:
     def power(self) -> int:
         """The power of the weights in robust covariances."""
         return 1 if self.weights.are == "frequency" else 2
+
+    @cached_property
+    def shown_names(self) -> Array:
+        """The names of the columns (d,) as messages and the summary write them, each of which stands for one column."""
+        # The intercept comes last, and may share its name with a column.
+        return describe_each(append_intercept(self.names, True), self.left_out)[:-1]
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
@@ -134,7 +141,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
         n_clusters=n_clusters,
-        most_inflated=(names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
+        most_inflated=(question.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
     )
     found = Inference(
         **report(basis, point, objective.center(start), covariance, names, question.classes, total_weight),
@@ -153,7 +160,7 @@ def find_estimates(objective: Objective, start: FloatArray, question: Question, 
         point, kind = come_near(objective, [start], room), Curvature
         if not objective.penalty.is_bounded:
             # Newton's steps would come to no end.
-            check_separation(point, question.names, question.classes)
+            check_separation(point, question.shown_names, question.classes)
     else:
         point = objective.at(objective.center(start), out=room)
     optimum = find_optimum(point, kind, n_samples)
@@ -168,7 +175,7 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     standard errors would be rounding for another reason.
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
-    step, names, labels = curvature.direction.step, question.names, question.classes
+    step, names, labels = curvature.direction.step, question.shown_names, question.classes
     is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
     if not isinstance(curvature, Information) or curvature.resolves(is_sought):

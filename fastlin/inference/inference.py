@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.coefficient_names import NOTHING_LEFT_OUT, LeftOut, find_indices, is_asked_by_name
+from fastlin.coefficient_names import NOTHING_LEFT_OUT, LeftOut, describe_each, find_indices, is_asked_by_name
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts
 from fastlin.inference.hessian import Factor, find_parts
@@ -28,7 +28,7 @@ class Basis:
     `penalised` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
     `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `places` (p,) are the reported
     columns, and `left_out` the levels without a coefficient. `point` is the optimum with the rows, None after pickling.
-    `most_inflated` is a feature whose errors related columns inflate most, and by how much.
+    `most_inflated` is a feature, as the summary writes it, whose errors related columns inflate most, and by how much.
     """
 
     covariance: str
@@ -40,7 +40,7 @@ class Basis:
     is_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
-    most_inflated: tuple[object, float] | None = None
+    most_inflated: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,8 @@ class Inference(WaldTested):
         R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
             The coefficients of each hypothesis, over the estimates class by class. A name of a column, or several,
             stands for the hypothesis that all coefficients of these columns are zero in all classes. In a list a pair
-            (column, level) names a level of a categorical column.
+            (column, level) names a level of a categorical column. Numbers are never indices: for the coefficient of
+            index 1 among 4 give ``np.eye(4)[[1]]``.
         r : array-like of shape (q,) or None
             The values; None means zeros.
 
@@ -418,9 +419,23 @@ class Inference(WaldTested):
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
-                f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
+                f"R must be of shape (q, {size}), a column for each of the estimates class by class, or names of "
+                f"columns and pairs (column, level) in a list; got the shape {np.shape(R)}. "
+                f"{self._explain_rows(matrix)}"
             )
         return matrix, "R coef = r"
+
+    def _explain_rows(self, numbers):
+        """Return what numbers in R mean, and the rows for one column: that of an index, if it may be meant."""
+        p = len(self.names)
+        is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
+        index = int(numbers[0, 0]) if is_index else 0
+        rows = [a * p + index for a in range(self._basis.contrasts.n_free)]
+        name = describe_each(self.names, self._basis.left_out)[index]
+        return (
+            "Numbers are factors of the estimates, not indices: "
+            f"R=np.eye({self.coef.size})[{rows}] tests the coefficients of {name}."
+        )
 
 
 def report(

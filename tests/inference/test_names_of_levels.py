@@ -1,6 +1,7 @@
 """Inferences of tables with categorical columns: coefficients that are named alike, and levels without rows."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from conftest import assert_refused
 from linear_models import fit
 
 from fastlin import FirthLogisticRegression, LogisticRegression
-from fastlin.exceptions import CollinearityError
+from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError
 
 FROM_DTYPE = {"categorical_features": "from_dtype"}
 PARTS = ("a", "b", "a_b", "b_a")
@@ -79,6 +80,55 @@ def test_profiles_and_columns_of_one_name_are_found_by_index():
     for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
         message = "names 'p', but columns 0, 1 of X all have this name. Give (numbers from 0|an array)"
         assert_refused(message, LogisticRegression(**chosen).fit, X, y)
+
+
+def make_columns_of_one_name(generator, noise, n=300):
+    """Return a table of two levels and numbers whose names are all a_b_c: the numbers are the first level and noise."""
+    frame = pd.DataFrame(
+        {
+            "a": pd.Categorical(generator.choice(["x", "b_c"], n), categories=["x", "b_c"]),
+            "a_b": pd.Categorical(generator.choice(["y", "c"], n), categories=["y", "c"]),
+        }
+    )
+    frame["a_b_c"] = (frame["a"] == "b_c") + noise * generator.normal(size=n)
+    return frame, generator.integers(0, 2, n)
+
+
+def test_the_summary_and_errors_tell_columns_of_one_name_apart():
+    generator = np.random.default_rng(7)
+    frame, y = make_columns_of_one_name(generator, noise=0.1)
+    found = fit(frame, y, C=np.inf, **FROM_DTYPE).inference(frame, y)
+    # The level and the column inflate each other's errors equally, up to rounding.
+    (line,) = (line for line in found.summary().splitlines() if line.startswith("collinearity"))
+    assert any(f"those of {name} most" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
+    frame, y = make_columns_of_one_name(generator, noise=0.0)
+    message = r": column 'a_b_c', index 2 = \('a', 'b_c'\), index 0\."
+    for model in (LogisticRegression(C=np.inf, **FROM_DTYPE), FirthLogisticRegression(**FROM_DTYPE)):
+        # Firth's fit needs the inverse of the information from the start.
+        assert_refused(message, lambda model=model: model.fit(frame, y).inference(frame, y), error=CollinearityError)
+    y = (frame["a_b"] == "c").astype(int).to_numpy()
+    frame["a_b_c"] = generator.normal(size=len(frame))
+    model = LogisticRegression(C=np.inf, max_iter=20, **FROM_DTYPE)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(frame, y)
+    assert_refused(r"separation: \('a_b', 'c'\), index 1 <= 0", model.inference, frame, y, error=SeparationError)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_numbers_in_a_hypothesis_are_no_indices_and_the_error_says_which_rows_stand_for_one(n_classes):
+    generator = np.random.default_rng(8)
+    frame, _ = make_columns_of_one_name(generator, noise=1.0)
+    y = generator.integers(0, n_classes, len(frame))
+    found = fit(frame, y, C=np.inf, **FROM_DTYPE).inference(frame, y)
+    expected = found.wald_test([("a_b", "c")])
+    for asked in (1, [1], np.int64(1)):
+        with pytest.raises(ValueError, match=r"factors of the estimates, not indices") as caught:
+            found.wald_test(asked)
+        rows, name = re.search(r"R=(.*) tests the coefficients of (.*)\.$", str(caught.value)).groups()
+        assert name == "('a_b', 'c'), index 1"
+        assert found.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
+    for asked in ([1, 2], [99], -1, np.eye(2)):
+        assert_refused(r"names of columns and pairs \(column, level\) in a list; got the shape", found.wald_test, asked)
 
 
 def test_a_class_may_be_called_symmetric():
