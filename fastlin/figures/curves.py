@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, current_axes
+from fastlin.figures.style import COLORS, current_axes, list_names
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ def plot_history(
     color : str or None
         The colour of the curve. None: the next one of the axes.
 
+    Raises
+    ------
+    ValueError
+        A step has no value or several.
+    TypeError
+        `label` holds axes.
+
     Examples
     --------
     >>> import matplotlib.pyplot as plt
@@ -49,6 +56,7 @@ def plot_history(
     >>> len(axes.lines)
     1
     """
+    list_names("label", np.ravel([label]), "axes", accepted="a string")
     axes = axes or current_axes()
     steps, values = group_history(history, max(npoints_to_average, 1))
     middles, mean, spread = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
@@ -98,6 +106,8 @@ def plot_path(
     ------
     ValueError
         `path` has no finite C, or `feature_names` has another length than there are features.
+    TypeError
+        `feature_names` is no sequence, or holds axes.
 
     Examples
     --------
@@ -109,16 +119,20 @@ def plot_path(
     >>> axes.get_ylabel()
     'coefficient'
     """
-    axes = axes or current_axes()
     # A log axis has no place for C = inf.
     shown = np.isfinite(path.Cs)
     if not shown.any():
         raise ValueError("path has no finite C to draw")
     Cs, coefs, n_nonzeros = path.Cs[shown], path.coefs[shown], path.n_nonzeros[shown]
     _, n_rows, n_features = coefs.shape
-    names = [f"x{j}" for j in range(n_features)] if feature_names is None else list(feature_names)
+    names = (
+        [f"x{j}" for j in range(n_features)]
+        if feature_names is None
+        else list_names("feature_names", feature_names, "axes")
+    )
     if len(names) != n_features:
         raise ValueError(f"feature_names must be one name for each of {n_features} features, got {len(names)}")
+    axes = axes or current_axes()
     last = coefs[-1]
     largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]

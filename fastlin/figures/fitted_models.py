@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.coefficient_names import are_intercepts
 from fastlin.figures.curves import plot_scores
-from fastlin.figures.style import COLORS, current_axes, read_coef
+from fastlin.figures.style import COLORS, current_axes, list_names, read_coef
 from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
@@ -113,6 +113,8 @@ def plot_coefficients(
     ------
     ValueError
         The model has no `coef_`, or `feature_names` has another length than it has columns.
+    TypeError
+        `feature_names` is no sequence, or holds axes.
 
     Examples
     --------
@@ -129,7 +131,7 @@ def plot_coefficients(
     n_all = drawn.values.shape[1]
     if feature_names is None:
         feature_names = model.names[~are_intercepts(model.names)] if has_errors else model.get_feature_names_out()
-    names = list(feature_names)
+    names = list_names("feature_names", feature_names, "axes")
     if len(names) != n_all:
         raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")
     axes = axes or current_axes()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.extras import needs
-from fastlin.figures.style import read_coef
+from fastlin.figures.style import list_names, read_coef
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def show_images(
     ------
     ValueError
         The rows have no length that makes a square picture, or `labels` has another length than the images.
+    TypeError
+        `labels` is no sequence, or holds a figure.
 
     Examples
     --------
@@ -99,6 +101,8 @@ def plot_weights(
     ------
     ValueError
         The columns make no square or no picture of the shape, or `labels` and outputs differ in number.
+    TypeError
+        `labels` is no sequence, or holds a figure.
 
     Examples
     --------
@@ -146,7 +150,7 @@ def _to_pictures(name, rows, shape=None, has_bias=True):
 def _draw_grid(pictures, labels, n_columns, figure, **style):
     """Draw each picture on axes of its own; return the figure and the axes."""
     # The course's labels have shape (N, 1).
-    labels = None if labels is None else np.ravel(labels)
+    labels = None if labels is None else np.ravel(list_names("labels", labels, "figure"))
     if labels is not None and len(labels) != len(pictures):
         raise ValueError(f"labels must be one for each of {len(pictures)} pictures, got {len(labels)}")
     n_columns = min(n_columns, len(pictures))

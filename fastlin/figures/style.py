@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,19 @@ def read_coef(model: Any) -> Array:
     """Return the coefficients of a linear model, which `sparsify` may have made sparse, as an array (rows, columns)."""
     # A copy, since the model stays as it is. Estimators of fastlin check their coefficients then.
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
+
+
+def list_names(argument: str, given: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
+    """Return the names that an argument holds; TypeError: it is no sequence, or holds what the argument `keyword` takes."""
+    # Other libraries take axes by position.
+    is_sequence = isinstance(given, Iterable) and not isinstance(given, str)
+    names = list(given) if is_sequence else [given]
+    if not is_sequence or any(hasattr(name, "get_figure") for name in names):
+        raise TypeError(
+            f"{argument} must be {accepted} or None, got {type(names[0]).__name__}; give the {keyword} by name, as "
+            f"{keyword}=..."
+        )
+    return names
 
 
 def count_nouns(number: int, noun: str) -> str:

@@ -385,3 +385,24 @@ def test_rows_of_no_square_are_refused(figure, shape):
     with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
         figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
     assert not figure.axes
+
+
+def test_axes_and_figures_in_the_place_of_names_are_refused_with_their_keyword(figure, axes):
+    path, model = fastlin.logistic_path(X, Y, Cs=3), fastlin.LogisticRegression().fit(X, Y)
+    pictures = np.arange(8.0).reshape(2, 4)
+    for plot, given, argument, keyword in (
+        (figures.plot_history, {0: 1.0}, "label", "axes"),
+        (figures.plot_path, path, "feature_names", "axes"),
+        (figures.plot_coefficients, model, "feature_names", "axes"),
+        (figures.show_images, pictures, "labels", "figure"),
+        # One picture would have the figure as its title.
+        (figures.show_images, pictures[:1], "labels", "figure"),
+        (figures.plot_weights, pictures.T, "labels", "figure"),
+    ):
+        positional = axes if keyword == "axes" else figure
+        # Arrays of axes come from pyplot's subplots.
+        for wrong in (positional, np.array([positional])):
+            message = f"^{argument} must be a .* or None, got {type(positional).__name__}; give .* {keyword}=...$"
+            assert_refused(message, plot, given, wrong, error=TypeError)
+    assert_refused("^feature_names must be a sequence of names", figures.plot_path, path, "petal", error=TypeError)
+    assert figure.axes == [axes] and not axes.has_data()
