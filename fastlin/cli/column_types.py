@@ -90,6 +90,24 @@ def read_text(texts: Any) -> Any:
     return _mark_missing(texts)[0]
 
 
+def describe_spaces(values: Any) -> str:
+    """Return at which ends all values of a column of text have spaces, with an example; "" if at none."""
+    import pyarrow.compute as compute
+
+    if values.null_count == len(values):
+        return ""
+    first = _get_first(values)
+    found = []
+    for end, rest, trim in (
+        ("begin", first.lstrip(), compute.utf8_ltrim_whitespace),
+        ("end", first.rstrip(), compute.utf8_rtrim_whitespace),
+    ):
+        # The first value alone decides for most columns.
+        if rest != first and compute.all(compute.not_equal(trim(values), values)).as_py():
+            found.append(end)
+    return f"all values {' and '.join(found)} with spaces, such as {first!r}" if found else ""
+
+
 def describe_formats(texts: Any, number_format: NumberFormat) -> str:
     """Return which options would read a column of text, not all missing, as numbers, and as which; "" if none would."""
     import pyarrow.compute as compute

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse
-from fastlin.cli.column_types import NumberFormat, describe_formats, read_column, read_text
+from fastlin.cli.column_types import NumberFormat, describe_formats, describe_spaces, read_column, read_text
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
 
@@ -73,6 +73,8 @@ class TableFile:
         if not (_is_text(values.type) or _is_number(values.type)):
             wrong = f"values of the type {values.type}, and labels must be text, numbers or booleans"
             raise CommandError(f"column {column!r} of {self.name} has {wrong}")
+        if not are_text:
+            self._note_spaces(column, values)
         return np.asarray(values.to_pylist())
 
     def read_feature(self, column: str, is_text: bool | None = None) -> Any:
@@ -87,6 +89,8 @@ class TableFile:
         else:
             values = read_text(values) if is_text else self._convert(column, values, self.number_format, is_text)
         n_missing, n_rows = values.null_count, len(values)
+        if is_text is None:
+            self._note_spaces(column, values)
         is_text = _is_text(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
         problem = ""
         if n_missing < n_rows and not (_is_text if is_text else _is_number)(values.type):
@@ -128,6 +132,15 @@ class TableFile:
     def _note_text(self, column, loss, remedy=""):
         if loss:
             self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
+
+    def _note_spaces(self, column, values):
+        """Note spaces around all values, if a column is text, since values without them are other labels or levels."""
+        found = describe_spaces(values) if _is_text(values.type) else ""
+        if found:
+            remedy = (
+                "these stay part of the values, so remove them from the file, or values without them will not match"
+            )
+            self.notes.append(f"column {column!r} of {self.name}: {found}; {remedy}")
 
 
 def read_training(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:

@@ -203,11 +203,14 @@ def _match_labels(labels, classes, column, name):
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
         # Not all of them are plain numbers; the message names one that is not.
         known = {str(each): each for each in classes}
-    unknown = {label for label, key in zip(labels, keys, strict=True) if key not in known}
+    unknown = {label: key for label, key in zip(labels, keys, strict=True) if key not in known}
     if unknown:
+        label = min(unknown, key=str)
+        key, texts = unknown[label], {each.strip() for each in known if isinstance(each, str)}
+        spaces = "the spaces around them differ, so " if isinstance(key, str) and key.strip() in texts else ""
         raise CommandError(
-            f"column {column!r} of {name} holds {min(unknown, key=str)!r}, and the labels of the fit are "
-            f"{data_files.name_few(classes)}; write the labels as in the fit"
+            f"column {column!r} of {name} holds {label!r}, and the labels of the fit are "
+            f"{data_files.name_few(classes)}; {spaces}write the labels as in the fit"
         )
     return np.array([known[key] for key in keys])
 

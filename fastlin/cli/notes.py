@@ -48,10 +48,20 @@ def note_unseen_levels(rows: Any, known: Mapping[str, Array | None]) -> Iterator
         if levels is None:
             continue
         # A missing text is NaN among the levels, and a column without any value has no type.
-        texts = column.cast(pa.string())
-        seen = compute.is_in(texts, pa.array(levels, pa.string(), from_pandas=True))
-        unseen = texts.filter(compute.invert(seen))
-        if len(unseen):
-            n_levels, n_rows = count_nouns(len(unseen.unique()), "level"), count_nouns(len(unseen), "row")
-            example = f"such as {unseen[0].as_py()!r}, in {n_rows}; nothing is added to their scores"
-            yield f"column {name!r} has {n_levels} that the fit did not see, {example}"
+        texts, seen_levels = column.cast(pa.string()), pa.array(levels, pa.string(), from_pandas=True)
+        unseen = texts.filter(compute.invert(compute.is_in(texts, seen_levels)))
+        if not len(unseen):
+            continue
+        distinct = unseen.unique()
+        n_levels, n_rows = count_nouns(len(distinct), "level"), count_nouns(len(unseen), "row")
+        example = f"such as {unseen[0].as_py()!r}, in {n_rows}; nothing is added to their scores"
+        trimmed = compute.utf8_trim_whitespace(seen_levels)
+        position = compute.index_in(compute.utf8_trim_whitespace(distinct), trimmed)
+        alike = distinct.filter(compute.is_valid(position))
+        spaces = ""
+        if len(alike):
+            level = seen_levels[position.drop_null()[0].as_py()].as_py()
+            n_alike = count_nouns(len(alike), "level")
+            difference = f"the only difference from the fit, which has {level!r} for {alike[0].as_py()!r}"
+            spaces = f"; spaces around {n_alike} are {difference}"
+        yield f"column {name!r} has {n_levels} that the fit did not see, {example}{spaces}"

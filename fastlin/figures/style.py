@@ -77,7 +77,7 @@ def read_coef(model: Any) -> Array:
 
 
 def list_names(argument: str, given: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
-    """Return the names that an argument holds; TypeError: it is no sequence, or holds what the argument `keyword` takes."""
+    """Return the names in an argument; TypeError: it is no sequence, or holds what the argument `keyword` takes."""
     # Other libraries take axes by position.
     is_sequence = isinstance(given, Iterable) and not isinstance(given, str)
     names = list(given) if is_sequence else [given]

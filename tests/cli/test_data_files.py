@@ -260,6 +260,50 @@ def test_names_of_columns_match_without_the_spaces_around_them(files, run, refus
     run(*PREDICT, "twice.csv")
 
 
+def test_spaces_around_all_texts_of_a_column_are_noted_and_values_that_differ_by_them_alone_are_named(
+    files, run, refuse
+):
+    rows = [(0.5, "red", "yes"), (1.5, "blue", "no"), (2.5, "?", "yes"), (0.7, "blue", "no")]
+    for name, separator, end in (("plain.csv", ",", ""), ("spaced.csv", ", ", ""), ("padded.csv", ",", " ")):
+        lines = [separator.join([str(number), f"{color}{end}", label]) for number, color, label in rows]
+        write_rows(files / name, "size,color,end", *lines)
+    remedy = "these stay part of the values, so remove them from the file, or values without them will not match\n"
+    printed = run(*FIT, "spaced.csv").stdout
+    for column, value in (("end", " yes"), ("color", " red")):
+        note = f"Note: column '{column}' of spaced.csv: all values begin with spaces, such as '{value}'; {remedy}"
+        assert note in printed
+    finished = run(*PREDICT, "plain.csv")
+    assert finished.stdout.startswith(
+        "Note: column 'color' has 2 levels that the fit did not see, such as 'red', in 24 rows; nothing is added to "
+        "their scores; spaces around 2 levels are the only difference from the fit, which has ' red' for 'red'\n"
+    )
+    words = (
+        "holds 'no', and the labels of the fit are ' no', ' yes'; the spaces around them differ, so write the labels"
+    )
+    refuse(f"column 'end' of plain.csv {words} as in the fit", *PREDICT, "plain.csv", "--target", "end")
+    assert (
+        f"'color' of padded.csv: all values end with spaces, such as 'red '; {remedy}" in run(*FIT, "padded.csv").stdout
+    )
+    # Spaces in some rows may be meant, and what is trimmed to no level stays unknown.
+    write_rows(files / "some.csv", "size,color,end", "1, red,x", "2,blue,y")
+    assert "spaces" not in run(*FIT, "some.csv").stdout
+    write_rows(files / "new.csv", "size,color,end", "1,red,x", "2, green,z")
+    printed = run(*PREDICT, "new.csv").stdout
+    assert "2 levels" in printed and "spaces around 1 level are the only difference" in printed
+    assert "which has ' red' for 'red'" in printed
+    refuse(
+        "holds 'z', and the labels of the fit are 'x', 'y'; write the labels", *PREDICT, "new.csv", "--target", "end"
+    )
+    # The number 1 differs from the label '1' by its type.
+    pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": ["1", "2"]}), files / "texts.parquet")
+    pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": [1, 2]}), files / "numbers.parquet")
+    run(*FIT, "texts.parquet")
+    refuse("labels of the fit are '1', '2'; write the labels", *PREDICT, "numbers.parquet", "--target", "end")
+    # A column of Parquet is padded where a database has texts of one length.
+    pyarrow.parquet.write_table(pa.table({"color": ["red ", "blue "], "end": ["x", "y"]}), files / "padded.parquet")
+    assert "'color' of padded.parquet: all values end with spaces" in run(*FIT, "padded.parquet").stdout
+
+
 class Name(str):
     """A name that counts how often it is compared."""
 
