@@ -35,7 +35,6 @@ IN_OTHER_WORDS = {
     "pip install -e '.[test,bench]'": (".ci/nightly", "environment .venv/editable -e '.[test,bench]'"),
     "pip install '.[studies]'": (".ci/nightly", 'bash -c "$line"'),
     "pip install '.[bench]'": (".ci/run", "environment .venv/bench '.[bench]'"),
-    "pip install '.[bench,tables]'": (".ci/run", "environment .venv/bench '.[bench]'"),
     "pip install '.[docs]'": (".ci/run", "environment .venv/docs '.[docs]'"),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
     # The slow tests come on top of the thorough ones.
@@ -58,7 +57,6 @@ BY_A_TEST = {
     ),
     "fastlin predict": RUNS_THE_COMMANDS,
     "fastlin predict flights.skops new.csv --keep id --output predictions.csv": RUNS_THE_COMMANDS,
-    "fastlin compare data.csv --target y": "tests/cli/test_race.py::test_libraries_race_to_the_same_objective",
     "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output race": RUNS_THE_COMMANDS,
     "fastlin compare --peers": "tests/cli/test_commands.py::test_compare_with_peers",
     "fastlin reproduce --open": OPENS,

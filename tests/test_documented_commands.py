@@ -57,6 +57,12 @@ def test_every_command_of_a_block_is_run_in_a_new_environment_or_says_why_not():
     assert documented_sequences.IN_SCRIPTS | documented_sequences.ADDED.keys() <= documented
 
 
+def test_every_installation_of_extras_is_typed_in_a_new_environment_with_the_commands_after_it():
+    # A command within a line belongs to no sequence, so it must repeat one that a block has.
+    run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
+    assert {command for command in COMMANDS if "pip install" in command and ".[" in command} <= run | NOT_RUN.keys()
+
+
 def read_extra(name):
     """Return the names of the packages that an extra brings, with those of the extras that it names."""
     lines = read_settings()["options.extras_require"][name].split("\n")[1:]
