@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, join_column_statistics
 from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
@@ -72,6 +73,8 @@ MANY_CLASSES, BLOCK_ROWS = 32, 512
 MOST_TILE_ROWS = 2048
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
+# Columns in which at most one number out of so many is not zero are kept as entries where X is held by columns.
+SPARSITY = 8
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
 NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
 # A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MOST_COLUMNS.
@@ -162,21 +165,33 @@ class DenseMatrix(Matrix):
         return out
 
     def _transpose(self, precision):
-        """Return all columns whole: whole numbers of up to two bytes as they are, others scaled and centred."""
+        """Return columns of few numbers that are not zero as entries, and the others whole.
+
+        Whole numbers of up to two bytes stay as they are, others are scaled and centred.
+        """
         n, d = self.shape
+        scale, shift = self.measure().choose_coordinates()
+        n_entries = np.count_nonzero(self.X, axis=0)
+        has_few = (np.abs(shift) <= 1) & (SPARSITY * n_entries <= n)
+        X, whole, places = self.X, np.arange(d), np.arange(d)
+        # In the types of most sparse data, for which the kernels of a descent are then compiled too.
+        starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
+        if has_few.any():
+            whole, places = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
+            entries, X = sparse.csc_array(X[:, has_few]), X[:, whole]
+            starts[1:] = np.cumsum(np.where(has_few, n_entries, 0))
+            indices, values = entries.indices.astype(np.int32), entries.data.astype(np.float64)
+            scale, shift = np.where(has_few, 1.0, scale), np.where(has_few, 0.0, shift)
         if self.X.itemsize <= 2:
-            panel, scale, shift = np.array(self.X.T, order="C"), np.ones(d), np.zeros(d)
+            panel, scale, shift = np.array(X.T, order="C"), np.ones(d), np.zeros(d)
         else:
-            scale, shift = self.measure().choose_coordinates()
-            own = _cast(Scaling(scale, shift), self.dtype, precision)
-            panel = np.empty((d, n), precision)
+            own = _cast(Scaling(scale[whole], shift[whole]), self.dtype, precision)
+            panel = np.empty((len(whole), n), precision)
             n_together = max(MIN_ROWS_TURNED, NUMBERS_TURNED // max(1, d))
             for first in range(0, n, n_together):
                 part = slice(first, first + n_together)
-                panel[:, part] = (self.X[part] * own.scale + own.shift).T
-        # In the types of most sparse data, for which the kernels of a descent are then compiled too.
-        no_entries = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
-        return Transposed(panel, np.arange(d), *no_entries, scale, shift)
+                panel[:, part] = (X[part] * own.scale + own.shift).T
+        return Transposed(panel, places, starts, indices, values, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """See `Matrix.row_products`."""

@@ -50,6 +50,24 @@ def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     assert len(transposed.values) == 0
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_columns_of_few_numbers_are_kept_as_entries(dtype):
+    generator = np.random.default_rng(0)
+    X = generator.integers(1, 9, size=(40, 6)).astype(dtype)
+    # At most one of eight numbers is not zero; the columns between have more.
+    for j, n_entries in enumerate((40, 5, 6, 0, 40, 1)):
+        X[generator.permutation(40)[n_entries:], j] = 0
+    found = DenseMatrix(X).transposed(np.float64, None)
+    assert (found.places < 0).tolist() == [False, True, False, True, False, True]
+    for j in range(6):
+        if found.places[j] >= 0:
+            column = found.panel[found.places[j]].astype(float)
+        else:
+            own, column = slice(found.starts[j], found.starts[j + 1]), np.zeros(40)
+            column[found.indices[own]] = found.values[own]
+        np.testing.assert_allclose((column - found.shift[j]) / found.scale[j], X[:, j], rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, monkeypatch):
     generator = np.random.default_rng(0)

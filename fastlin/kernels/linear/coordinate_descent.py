@@ -20,6 +20,10 @@ from fastlin.kernels.machine.compilation import kernel
 
 # The most sweeps over all coordinates, and over the active ones between two of these.
 MOST_SWEEPS = 10
+# Coordinates of a column with more entries move one by one alone. Among many rows some tell its classes apart.
+MOST_ENTRIES = 32
+# A pivot that is smaller than this part of its diagonal entry is rounding.
+NO_PIVOT = 1e-12
 
 
 class WorkingColumns(NamedTuple):
@@ -237,10 +241,91 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                     _add_column(None, panel[place], scale, shift, *added)
                 else:
                     _add_column(indices[entries], values[entries], scale, shift, *added)
+        is_last = first + together == parameters.shape[0] or features[first + together] != j
+        has_few = place < 0 and entries.stop - entries.start <= MOST_ENTRIES
+        if is_last and has_few and n_visited > 1 and not (only_active or grouped or has_bounds):
+            own = first + 1 - n_visited, first + 1, of_penalty[j], thresholds[j], scale
+            decrease += _step_jointly(indices[entries], values[entries], own, curvature_of_rows, model, state, classes)
         if n_visited == n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             # The scores of all classes change alike, and with them their mean: slopes stay.
             shift_equally(parameters[first + together - n_classes : first + together], j, penalty)
     return decrease
+
+
+@kernel(inner=True)
+def _step_jointly(indices, values, own, curvature_of_rows, model, state, classes):
+    """Move the active coordinates of a column of entries by Newton's step for their signs; return the decrease.
+
+    The step ends where a coordinate becomes zero. If two classes share nearly all of the probability of a row, the
+    coordinates of each have the curvature p (1 - p), but together they have next to none, and hardly move one by one.
+    ``own`` holds the range of the coordinates, the penalty's curvature and threshold, and the scale of the column.
+    """
+    first, last, of_penalty, threshold, scale = own
+    row_weights, probabilities = curvature_of_rows
+    parameters, scores, means = state.parameters, state.scores, state.means
+    kind = scores.dtype.type
+    shift, n_active = kind(0), 0
+    for c in range(first, last):
+        n_active += parameters[c] != 0
+    if n_active < 2:
+        return 0.0
+    active, slopes, n_found = np.empty(n_active, np.int64), np.empty(n_active), 0
+    for c in range(first, last):
+        if parameters[c] != 0:
+            k = classes[c]
+            slope = _slope(indices, values, scale, shift, row_weights, probabilities[k], scores[k], means)
+            slope += model.gradient[c] + of_penalty * (parameters[c] - model.origins[c])
+            active[n_found], slopes[n_found] = c, slope + math.copysign(threshold, parameters[c])
+            n_found += 1
+    hessian = np.zeros((n_active, n_active))
+    for entry in range(values.shape[0]):
+        i = np.uint64(indices[entry])
+        x = np.float64(values[entry]) * scale
+        weight = row_weights[i] * x * x
+        for a in range(n_active):
+            p = np.float64(probabilities[classes[active[a]], i])
+            hessian[a, a] += weight * p
+            for b in range(a + 1):
+                hessian[a, b] -= weight * p * probabilities[classes[active[b]], i]
+    # Cholesky's factor in the lower triangle; a coordinate without a pivot stays.
+    step = -slopes
+    for a in range(n_active):
+        hessian[a, a] += of_penalty
+        whole = hessian[a, a]
+        for b in range(a):
+            total = hessian[a, b]
+            for c in range(b):
+                total -= hessian[a, c] * hessian[b, c]
+            hessian[a, b] = total / hessian[b, b] if hessian[b, b] > 0 else 0.0
+            hessian[a, a] -= hessian[a, b] * hessian[a, b]
+            step[a] -= hessian[a, b] * step[b]
+        if hessian[a, a] > NO_PIVOT * whole:
+            hessian[a, a] = math.sqrt(hessian[a, a])
+            step[a] /= hessian[a, a]
+        else:
+            hessian[a, a] = 0.0
+            step[a] = 0.0
+    for a in range(n_active - 1, -1, -1):
+        if hessian[a, a] > 0:
+            for b in range(a + 1, n_active):
+                step[a] -= hessian[b, a] * step[b]
+            step[a] /= hessian[a, a]
+    length, falls = 1.0, 0.0
+    for a in range(n_active):
+        falls -= step[a] * slopes[a]
+        if step[a] * parameters[active[a]] < 0:
+            length = min(length, -parameters[active[a]] / step[a])
+    if not falls > 0:
+        return 0.0
+    for a in range(n_active):
+        c = active[a]
+        k, least = classes[c], parameters[c] + length * step[a]
+        if least * parameters[c] <= 0 or -parameters[c] / step[a] == length:
+            least = 0.0
+        change = least - parameters[c]
+        parameters[c] = least
+        _add_column(indices, values, scale, shift, kind(change), probabilities[k], scores[k], means)
+    return length * (1 - 0.5 * length) * falls
 
 
 @kernel
