@@ -21,9 +21,9 @@ from fastlin.kernels.machine.compilation import kernel
 # The most sweeps over all coordinates, and over the active ones between two of these.
 MOST_SWEEPS = 10
 # Coordinates of a column with more entries move one by one alone. Among many rows some tell its classes apart.
-MOST_ENTRIES = 32
-# A pivot that is smaller than this part of its diagonal entry is rounding.
-NO_PIVOT = 1e-12
+MAX_ENTRIES = 32
+# A pivot that is smaller than this fraction of its diagonal entry may be rounding error, of float64 and of float32.
+MIN_PIVOT, MIN_PIVOT_FLOAT32 = 1e-12, 1e-5
 
 
 class WorkingColumns(NamedTuple):
@@ -242,7 +242,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                 else:
                     _add_column(indices[entries], values[entries], scale, shift, *added)
         is_last = first + together == parameters.shape[0] or features[first + together] != j
-        has_few = place < 0 and entries.stop - entries.start <= MOST_ENTRIES
+        has_few = place < 0 and entries.stop - entries.start <= MAX_ENTRIES
         if is_last and has_few and n_visited > 1 and not (only_active or grouped or has_bounds):
             own = first + 1 - n_visited, first + 1, of_penalty[j], thresholds[j], scale
             decrease += _step_jointly(indices[entries], values[entries], own, curvature_of_rows, model, state, classes)
@@ -265,6 +265,7 @@ def _step_jointly(indices, values, own, curvature_of_rows, model, state, classes
     parameters, scores, means = state.parameters, state.scores, state.means
     kind = scores.dtype.type
     shift, n_active = kind(0), 0
+    min_pivot = MIN_PIVOT if scores.itemsize == 8 else MIN_PIVOT_FLOAT32
     for c in range(first, last):
         n_active += parameters[c] != 0
     if n_active < 2:
@@ -299,7 +300,7 @@ def _step_jointly(indices, values, own, curvature_of_rows, model, state, classes
             hessian[a, b] = total / hessian[b, b] if hessian[b, b] > 0 else 0.0
             hessian[a, a] -= hessian[a, b] * hessian[a, b]
             step[a] -= hessian[a, b] * step[b]
-        if hessian[a, a] > NO_PIVOT * whole:
+        if hessian[a, a] > min_pivot * whole:
             hessian[a, a] = math.sqrt(hessian[a, a])
             step[a] /= hessian[a, a]
         else:
@@ -319,9 +320,10 @@ def _step_jointly(indices, values, own, curvature_of_rows, model, state, classes
         return 0.0
     for a in range(n_active):
         c = active[a]
-        k, least = classes[c], parameters[c] + length * step[a]
-        if least * parameters[c] <= 0 or -parameters[c] / step[a] == length:
-            least = 0.0
+        k, is_back = classes[c], step[a] * parameters[c] < 0
+        # The coordinate that ends the step is zero, not nearly.
+        ends = is_back and -parameters[c] / step[a] == length
+        least = 0.0 if ends else parameters[c] + length * step[a]
         change = least - parameters[c]
         parameters[c] = least
         _add_column(indices, values, scale, shift, kind(change), probabilities[k], scores[k], means)
