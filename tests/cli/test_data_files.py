@@ -84,27 +84,6 @@ def test_the_order_of_the_rows_changes_nothing(files, table, run):
     assert found == found[:1] * 4
 
 
-@pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
-def test_truth_values_are_predicted_as_written_and_labels_of_other_words_are_refused(files, run, refuse, words):
-    ends = [i % 4 > 1 for i in range(40)]
-    lines = [f"{words[end]},{i % 3},{words[not end]}" for i, end in enumerate(ends)]
-    text = "\n".join(["known,delay,end", *lines])
-    (files / "truth.csv").write_text(text)
-    (files / "title.csv").write_text(text.replace(words[0], "True").replace(words[1], "False"))
-    table = pa.table({"known": [not end for end in ends], "delay": [i % 3 for i in range(40)], "end": ends})
-    pyarrow.parquet.write_table(table, files / "truth.parquet")
-    # As a feature they are one column of numbers.
-    assert "coefficients  2 of 2 not zero" in run(*FIT, "truth.csv").stdout
-    for name in ("truth.csv", "title.csv", "truth.parquet"):
-        finished = run(*PREDICT, name, "--target", "end", "--output", "out.csv")
-        assert finished.stdout.startswith("accuracy 1.0000")
-    written = {line.partition(",")[0] for line in (files / "out.csv").read_text().splitlines()[1:]}
-    assert written == {f'"{word}"' for word in words}
-    (files / "letters.csv").write_text("known,delay,end\nTrue,1,T\nTrue,2,F\n")
-    message = f"column 'end' of letters.csv holds 'F', and the labels of the fit are {words[1]!r}, {words[0]!r};"
-    refuse(message, *PREDICT, "letters.csv", "--target", "end")
-
-
 def write_rows(path, header, *rows):
     path.write_text("\n".join([header, *rows * 8]))
 
