@@ -145,7 +145,8 @@ def permutation_test(
     if is_own:
         check_parameters(estimator)
         if estimator.solver != "liblinear" or len(classes) == 2:
-            estimator.set_params(solver="auto", tol=min(estimator.tol, TOL))
+            # liblinear's dual problem has the same minimum.
+            estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, TOL))
     are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
     if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
         scores = SideBySide(estimator, X, labels, folds, name, draw, distinct).score()
