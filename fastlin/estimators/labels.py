@@ -318,7 +318,7 @@ def check_label_type(y: Array, name: str = "y") -> None:
     if y.dtype.kind == "M" and np.isnat(y).any():
         row = int(np.argmax(np.isnat(y)))
         raise ValueError(f"{name} has no label in row {row}: it is NaT. Leave out the rows without a label.")
-    if y.dtype.kind != "O" or set(map(type, y)) <= {str, np.str_}:
+    if y.dtype.kind != "O" or all(issubclass(kind, str) for kind in set(map(type, y))):
         return
     if any(map(is_missing, y)):
         remedy = "Leave out the rows without a label."

@@ -1,6 +1,7 @@
 """Dense data, labels and weights of every kind, and those that are refused."""
 
 import warnings
+from enum import StrEnum
 from functools import partial
 from itertools import product
 
@@ -145,6 +146,14 @@ def test_a_missing_label_is_named_in_every_type_of_column(y):
     X = np.random.default_rng(0).normal(size=(24, 2))
     message = "y is an array of objects that holds text such as 'a' and missing values.*Leave out the rows"
     assert_refused(message, fastlin.LogisticRegression().fit, X, y)
+
+
+def test_members_of_an_enumeration_of_strings_are_labels():
+    members = StrEnum("Answer", ["no", "yes"])
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.array([*members] * 10, object)
+    model = fastlin.LogisticRegression().fit(X, y)
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert 0 <= model.score(X, y) <= 1
 
 
 def test_a_missing_date_is_no_label():
