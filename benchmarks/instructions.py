@@ -91,8 +91,9 @@ def make_requester():
 def run_cases():
     """Run all cases, as callgrind counts them."""
     cases, request = make_cases(), make_requester()
-    # Python's bytecode becomes faster with the first calls. A fit of digits takes valgrind 14 s.
-    runs = [name for name in cases for _ in range(1 if "digits" in name else 4)]
+    # Python's bytecode becomes faster with the first calls, some of it after the eighth. A fit of digits takes valgrind
+    # 14 s.
+    runs = [name for name in cases for _ in range(1 if "digits" in name else 12)]
     for name in runs:
         cases[name]()
     # A collection counts where it falls, which is no matter of the case.
