@@ -78,7 +78,7 @@ def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
     return X, np.argmax(X @ coef + generator.gumbel(size=(n, n_classes)), axis=1)
 
 
-def standardise(X, *others):
+def standardize(X, *others):
     """Return arrays with the columns of the first shifted and scaled to mean 0 and deviation 1, others likewise."""
     scaler = StandardScaler().fit(X)
     return [scaler.transform(each) for each in (X, *others)]

@@ -17,7 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.linear_model import LogisticRegression
 
 import fastlin
-from benchmarks.data import draw_frame, encode_before, standardise
+from benchmarks.data import draw_frame, encode_before, standardize
 from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn, load_one_hot, pose_letter, write_tol
 from benchmarks.many_fits import Grid, fit_skglm_path
 from benchmarks.problems import count_test_rows, pose, pose_first
@@ -38,7 +38,7 @@ GRID, REAL, FRAMES = "grid", "real tables", "frames"
 BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
 # The groups of a short measurement, and the most rows of its cases.
 SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
-# How drawn columns differ from standardised normal ones.
+# How drawn columns differ from standardized normal ones.
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
@@ -70,24 +70,24 @@ class Case:
 
 def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
     drawn = make_problem(n_rows, **{**BASE, "n": n, "d": d, "K": K, **numbers})
-    X, X_test = (drawn.X, drawn.X_test) if "spread" in numbers else standardise(drawn.X, drawn.X_test)
+    X, X_test = (drawn.X, drawn.X_test) if "spread" in numbers else standardize(drawn.X, drawn.X_test)
     return pose("drawn", X, drawn.y, C, (X_test, drawn.y_test), l1_ratio=l1_ratio)
 
 
-def _load_real(n_rows, load, is_standardised):
+def _load_real(n_rows, load, is_standardized):
     X, y = load(return_X_y=True)
     rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
-    (X,) = standardise(X[rows]) if is_standardised else (X[rows],)
+    (X,) = standardize(X[rows]) if is_standardized else (X[rows],)
     return pose("table", X, y[rows], C)
 
 
 def _list_cases():
     for K, n, d in product((2, 4, 10), (300, 1_000, 3_000, 10_000, 30_000, 100_000), (5, 20, 100)):
         yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
-    for (name, load), how in product(BUNDLED.items(), ("raw", "standardised")):
-        yield Case(REAL, f"{name}, {how}", partial(_load_real, load=load, is_standardised=how == "standardised"))
-    for how in ("raw", "standardised"):
-        yield Case("larger tables", f"Letter, {how}", partial(pose_letter, is_standardised=how == "standardised"))
+    for (name, load), how in product(BUNDLED.items(), ("raw", "standardized")):
+        yield Case(REAL, f"{name}, {how}", partial(_load_real, load=load, is_standardized=how == "standardized"))
+    for how in ("raw", "standardized"):
+        yield Case("larger tables", f"Letter, {how}", partial(pose_letter, is_standardized=how == "standardized"))
     for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", 32_561)):
         yield Case("larger tables", name, partial(load_one_hot, n_all=n))
     for (name, numbers), n, K in product(HARD.items(), (1_000, 10_000), (2, 4)):
@@ -178,7 +178,7 @@ def choose_peers(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     else:
         solvers = ["saga"]
         if problem.n_classes == 2 and problem.l1_ratio == 1 and not problem.fit_intercept:
-            # It would penalise an intercept.
+            # It would penalize an intercept.
             solvers.append("liblinear")
         # The default of 100 iterations ends far from the minimum.
         peers |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
-from benchmarks.data import draw_classes, load_letter, load_pixels, make_synthetic, standardise
+from benchmarks.data import draw_classes, load_letter, load_pixels, make_synthetic, standardize
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import PROVEN, THREADS, Race, Rule
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
@@ -61,12 +61,12 @@ def load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
     return pose_data("MNIST", load_pixels(n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters)
 
 
-def pose_letter(n_rows, is_standardised=False):
+def pose_letter(n_rows, is_standardized=False):
     """Return Letter Recognition."""
     data = load_letter()
     X, X_test = data.X_train[:n_rows], data.X_test
-    if is_standardised:
-        X, X_test = standardise(X, X_test)
+    if is_standardized:
+        X, X_test = standardize(X, X_test)
     return pose("Letter", X, data.y_train[:n_rows], C, (X_test, data.y_test))
 
 

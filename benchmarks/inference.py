@@ -1,4 +1,4 @@
-"""Tables of standard errors: an unpenalised fit with its summary, beside statsmodels and glum."""
+"""Tables of standard errors: an unpenalized fit with its summary, beside statsmodels and glum."""
 
 from functools import partial
 

@@ -143,7 +143,7 @@ def fit_celer_path(grid, tol):
 
 
 def fit_liblinear_path(grid, tol):
-    """Fit liblinear anew at each C on one thread; it would penalise an intercept."""
+    """Fit liblinear anew at each C on one thread; it would penalize an intercept."""
     parameters = {"l1_ratio": grid.l1_ratio, "tol": tol, "fit_intercept": grid.fit_intercept, "max_iter": 10_000}
     model = ScikitLearnLogisticRegression(solver="liblinear", random_state=0, **parameters)
     coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
@@ -412,7 +412,7 @@ RACES = {
     ),
     "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
     "many-labels": _race_labels("200 labels", LABELS),
-    # liblinear would penalise an intercept.
+    # liblinear would penalize an intercept.
     "many-labels-l1": _race_labels(
         "40 labels, L1, without intercept",
         (20_000, 64, 40),
@@ -421,7 +421,7 @@ RACES = {
         fit_intercept=False,
         l1_ratio=1.0,
     ),
-    # A step of newton-cholesky factorises a matrix of 3,000 × 3,000.
+    # A step of newton-cholesky factorizes a matrix of 3,000 × 3,000.
     "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
     # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
     "many-labels-embeddings": _race_labels(

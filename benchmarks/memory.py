@@ -128,7 +128,7 @@ CASES = {
     "memory-mnist-l1": _make_case("a fit of MNIST, L1", L1_MNIST, 300),
     "memory-text": _make_case("a fit of generated text", load_text),
     "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
-    "memory-unpenalised": _make_case("a fit of noise, unpenalised", _load_overlapping, 5_000),
+    "memory-unpenalized": _make_case("a fit of noise, unpenalized", _load_overlapping, 5_000),
     "memory-many-labels": _make_case(f"a fit of {LABELS[-1]} labels", MANY_LABELS, peer="", parameters={"C": 1.0}),
     "memory-cross-validation": _make_case(
         "cross-validation of MNIST", SMALL_MNIST, 300, "LogisticRegressionCV", "", n_fits=2, parameters=CV

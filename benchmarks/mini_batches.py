@@ -57,7 +57,7 @@ class Examples(Task):
 
 
 def load_images(n_rows, by_error):
-    """Return some rows of MNIST, or all, with grey values from 0 to 1."""
+    """Return some rows of MNIST, or all, with gray values from 0 to 1."""
     data = load_pixels(n_rows, "float64")
     y, y_test = data.y_train.astype(np.int64), data.y_test.astype(np.int64)
     return Examples(data.X_train, y, data.X_test, y_test, N_CLASSES, by_error)

@@ -160,7 +160,7 @@ def choose_races(machines):
     )
     counted, left_out = split_records(machine)
     rows = [
-        _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
+        _summarize_everyday(record) if name == EVERYDAY else _summarize_race(record)
         for name in CHOSEN
         if (record := counted.get(name))
     ]
@@ -190,7 +190,7 @@ def _list_lost(machine):
     return "\n".join(lines)
 
 
-def _summarise_race(record):
+def _summarize_race(record):
     seconds = f"{tables.say_seconds(record, FASTLIN)} for {tables.say_seconds(record, record['peer'])}"
     return (
         tables.describe_case(record),
@@ -208,7 +208,7 @@ def _describe_peer(record):
     return tables.name_peer(record) + (f", which stops at {theirs / ours:.1f} × fastlin's objective" if is_far else "")
 
 
-def _summarise_everyday(record):
+def _summarize_everyday(record):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID]
     ratios = [problem["ratio"] for problem in problems]
     mean, worst = _say_times({"ratio": geometric_mean(ratios)}), tables.format_ratio(min(ratios))

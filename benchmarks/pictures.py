@@ -15,12 +15,12 @@ from fastlin.course.figures.comparisons import label_powers
 from fastlin.course.studies.settings import Results
 from fastlin.figures.style import STYLE, make_figure, open_figure
 
-# The colours are Okabe and Ito's, which the colour-blind can tell apart.
+# The colors are Okabe and Ito's, which the color-blind can tell apart.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 MOST_LABELS = 5
-# The ratio of full colour in a map, and that from which on text is white.
+# The ratio of full color in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
 # The largest factor of a performance profile (Dolan and Moré 2002), the relative excess of objectives that failed, and
@@ -120,8 +120,8 @@ def draw_scaling(path, machine, record):
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]))
-        labelled = values[:: 1 + len(values) // MOST_LABELS]
-        panel.set_xticks(labelled, [format_value(value) for value in labelled])
+        labeled = values[:: 1 + len(values) // MOST_LABELS]
+        panel.set_xticks(labeled, [format_value(value) for value in labeled])
         panel.xaxis.set_minor_formatter("")
         label_powers(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
     for panel in list(panels.flat)[len(sweeps) :]:
@@ -220,7 +220,7 @@ def draw_profile(path, machine, record):
 
     found = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= LEAST_PROBLEMS}
     figure, axes = open_figure(1, 1, 9, 6.4)
-    # fastlin, which is tried on all problems, comes first and has a colour of its own.
+    # fastlin, which is tried on all problems, comes first and has a color of its own.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
     for (name, ratios), (color, line) in zip(found.items(), styles, strict=False):
         factors = np.concatenate([[1], ratios[ratios <= MOST_FACTOR], [MOST_FACTOR]])

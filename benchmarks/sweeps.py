@@ -38,7 +38,7 @@ TRIED_ITERATIONS = 20
 EQUAL_LOSS = 1e-2
 SMALL_ROWS, SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
 SMALL_TEST_ROWS = 2_000
-# liblinear penalises the intercept divided by this.
+# liblinear penalizes the intercept divided by this.
 INTERCEPT_SCALING = 10
 SHORT_CS = 5
 # Seconds after which a way begins no further fit.

@@ -22,7 +22,7 @@ import first_fits
 def share_tasks(tasks, level, folder, count, number):
     """Yield the tasks that no other process has taken, and print how many are taken at each tenth of them.
 
-    Each process begins at another place: neighbours need the same inner kernels, which one process then compiles once.
+    Each process begins at another place: neighbors need the same inner kernels, which one process then compiles once.
     """
     folder.mkdir(exist_ok=True)
     begin = len(tasks) * number // count

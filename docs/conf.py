@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fastlin
 
-# Bars of progress and colours of a terminal have no place in the output of an example.
+# Bars of progress and colors of a terminal have no place in the output of an example.
 os.environ["NO_COLOR"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 

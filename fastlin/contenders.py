@@ -3,9 +3,9 @@
 A function takes a `Problem` and an effort, which is a tolerance or a number of iterations. It returns coef (K, d) and
 intercept (K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
 
-    J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalised.
+    J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_contenders.py checks that each minimises this objective. Each imports its own library, if it is installed.
+tests/test_contenders.py checks that each minimizes this objective. Each imports its own library, if it is installed.
 """
 
 import importlib.util
@@ -26,13 +26,13 @@ from fastlin.typing import FloatArray
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
-# newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorisation
+# newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorization
 # takes longer than the whole fits of the other contenders.
 MOST_PARAMETERS_OF_A_HESSIAN = 2500
 
 
 class CannotSolveError(RuntimeError):
-    """A contender cannot minimise the common objective on this problem; the message says why."""
+    """A contender cannot minimize the common objective on this problem; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArra
 
 
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit Cyanure's Classifier, which minimises the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
+    """Fit Cyanure's Classifier, which minimizes the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
 
     For three classes and more, "logistic" would fit one class against the rest. Its tol bounds the duality gap.
     """
@@ -174,7 +174,7 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
 def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit Snap ML's LogisticRegression in float32: the sum of losses and regularizer / 2 ||w||^2, which is 1 / C."""
     _refuse_where(problem.n_classes > 2, "it fits one class against the rest, no softmax")
-    _refuse_where(problem.fit_intercept, "it penalises the intercept")
+    _refuse_where(problem.fit_intercept, "it penalizes the intercept")
     from snapml import LogisticRegression
 
     model = LogisticRegression(
@@ -190,7 +190,7 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
 
 def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Minimise skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
+    """Minimize skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
     _refuse_where(problem.n_classes > 2, "it has no softmax")
     _refuse_where(problem.fit_intercept, "its L-BFGS has no intercept")
     _refuse_where(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
@@ -282,7 +282,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe; errors of observe end the fit."""
+    """Minimize J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe; errors of observe end the fit."""
     _refuse_where(issparse(problem.X), "its loop here takes no sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy

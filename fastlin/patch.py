@@ -122,7 +122,7 @@ def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
 
 
 def _penalize_intercept(estimator, X, y):
-    """Return data of a fit whose last coefficient is liblinear's intercept, which is penalised."""
+    """Return data of a fit whose last coefficient is liblinear's intercept, which is penalized."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
     _refuse_if(len(np.unique(y)) > 2, "liblinear with three classes and more")
     if estimator.fit_intercept:

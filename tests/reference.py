@@ -112,7 +112,7 @@ def sparse_minimum(
         # Probabilities that miss one by rounding would leave a slope along equal changes of all classes.
         totals = labels.sum(axis=1, keepdims=True, dtype=np.longdouble)
         labels = labels / np.where(totals > 0, totals, 1)
-    rows, shares, mean, unit = _standardise(X, weights, l2 * factors, fit_intercept)
+    rows, shares, mean, unit = _standardize(X, weights, l2 * factors, fit_intercept)
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
     problem = rows, labels, offsets, shares, penalties, thresholds, group_by_class
     point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
@@ -137,7 +137,7 @@ def _shares(weights, n):
     return shares / shares.sum()
 
 
-def _standardise(X, weights, curvatures, fit_intercept):
+def _standardize(X, weights, curvatures, fit_intercept):
     """Return the rows [(x - mean) / unit, 1], their shares of the weight, mean and unit, in extended precision."""
     X = np.asarray(X, np.longdouble)
     shares = _shares(weights, len(X))
@@ -182,7 +182,7 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
         slopes = np.where(is_free, of_smooth + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
-        hessian = _penalised_hessian(rows, shares, probabilities, penalties)
+        hessian = _penalized_hessian(rows, shares, probabilities, penalties)
         if group_by_class:
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
                 direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
@@ -200,7 +200,7 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
     return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
 
 
-def _penalised_hessian(rows, shares, probabilities, penalties):
+def _penalized_hessian(rows, shares, probabilities, penalties):
     """Return the second derivatives of the mean loss and the penalty, (K, m, K, m) float64."""
     K, m = probabilities.shape[1], rows.shape[1]
     whole = hessian(rows, shares, probabilities) + np.diag(np.tile(penalties.astype(float), K))
@@ -213,7 +213,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     Newton's steps with a Hessian in float64 end where the gradient, in extended precision, leaves nothing to gain.
     """
     l2 = np.longdouble(l2)
-    rows, shares, mean, unit = _standardise(X, weights, l2, fit_intercept)
+    rows, shares, mean, unit = _standardize(X, weights, l2, fit_intercept)
     penalties = np.append(l2 / unit**2, 0)
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
@@ -227,7 +227,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     value, probabilities, residuals = evaluate(point)
     for _ in range(300):
         gradient = (residuals * shares[:, None]).T @ rows + penalties * point
-        hessian = _penalised_hessian(rows, shares, probabilities, penalties)
+        hessian = _penalized_hessian(rows, shares, probabilities, penalties)
         if not fit_intercept:
             hessian[:, -1, :, -1] += np.eye(K)
         # Softmax does not change along equal changes of all classes.

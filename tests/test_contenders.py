@@ -1,4 +1,4 @@
-"""Every contender minimises the same objective: the proof that has to stand before any of their times counts."""
+"""Every contender minimizes the same objective: the proof that has to stand before any of their times counts."""
 
 import warnings
 from dataclasses import replace
@@ -19,7 +19,7 @@ SAME_OPTIMUM = 1e-4
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
 REFUSALS = {
     ("snapml", "softmax"): "softmax",
-    ("snapml", "logistic"): "penalises the intercept",
+    ("snapml", "logistic"): "penalizes the intercept",
     ("skglm", "softmax"): "softmax",
     ("skglm", "logistic"): "no intercept",
     ("glum", "softmax"): "softmax",

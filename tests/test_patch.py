@@ -44,7 +44,7 @@ ROWS = GENERATOR.normal(size=(200, 5))
 LABELS = (ROWS @ GENERATOR.normal(size=(5, 6)) + GENERATOR.logistic(size=(200, 6)) > 0.5).astype(int)
 PROGRAM = """
 import sys
-from neighbour import FOUND
+from neighbor import FOUND
 from sklearn.linear_model import LogisticRegression
 model = LogisticRegression().fit([[0.0], [1.0], [2.0]], [0, 1, 1])
 print(__name__, hasattr(model, 'certificate_'), FOUND, sys.argv[1:])
@@ -318,7 +318,7 @@ def test_clones_pickles_and_warm_starts_are_scikit_learns():
     np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
 
 
-def test_names_of_a_newer_scikit_learn_are_honoured(count, monkeypatch):
+def test_names_of_a_newer_scikit_learn_are_honored(count, monkeypatch):
     for kind in (Newer, NewerCV):
         monkeypatch.setattr(f"sklearn.linear_model.{kind.__base__.__name__}", kind)
     with fastlin.patch_sklearn():
@@ -372,7 +372,7 @@ def test_processes_of_joblib_follow():
 def test_programs_run_patched(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
-    (tmp_path / "neighbour.py").write_text("FOUND = 'found'", encoding="utf-8")
+    (tmp_path / "neighbor.py").write_text("FOUND = 'found'", encoding="utf-8")
     for arguments in ([str(program)], ["-v", "-m", "program"]):
         command = [sys.executable, "-m", "fastlin.patch", *arguments, "-m", "--flag"]
         finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)

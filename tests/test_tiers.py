@@ -43,6 +43,6 @@ def test_a_tier_that_has_outgrown_its_numbers_says_so_and_the_longest_files_exis
     assert tiers.find_excess("slow", numbers["slow"], numbers) == []
     assert len(tiers.find_excess("default", numbers["slow"], numbers)) == 2
     assert list(numbers) == ["default", "thorough", "slow"]
-    for what in ("tests", "specialisations"):
+    for what in ("tests", "specializations"):
         assert numbers["default"][what] <= numbers["thorough"][what] <= numbers["slow"][what]
     assert set(tiers.LONGEST_FIRST) <= {path.name for path in Path(__file__).parent.rglob("test_*.py")}

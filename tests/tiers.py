@@ -6,7 +6,7 @@
 | `--thorough` | and those marked `thorough`: processes, types of data, more of scikit-learn's checks | workflow `ci` |
 | `--slow` | and those marked `slow`: every type and layout, studies on whole data, builds | `.ci/nightly` |
 
-`--hold-tier` fails where a run has more tests, or more specialisations compiled into an empty folder, than
+`--hold-tier` fails where a run has more tests, or more specializations compiled into an empty folder, than
 `tests/tiers.json` says. A number there may be raised where the change says what is worth it.
 """
 
@@ -87,8 +87,8 @@ def hold_tier(session, folder):
     tier = name_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
-    found = {"tests": n_run, "specialisations": len(list(folder.rglob("*.nbc")))}
-    reporter.write_line(f"\ntier {tier}: {found['tests']} tests, {found['specialisations']} compiled specialisations")
+    found = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}
+    reporter.write_line(f"\ntier {tier}: {found['tests']} tests, {found['specializations']} compiled specializations")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
     for sentence in find_excess(tier, found, limits):
         reporter.write_line(sentence, red=True)

@@ -1,6 +1,6 @@
 """fastlin as a solver of benchopt's benchmarks of regression with L2: copy this file into their folder "solvers".
 
-- benchmark_logreg_l2 has y in {-1, 1}. beta ends with the intercept, which is not penalised, where there is one.
+- benchmark_logreg_l2 has y in {-1, 1}. beta ends with the intercept, which is not penalized, where there is one.
 - benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes: it
   is scikit-learn's coef_ turned round.
 

@@ -29,17 +29,17 @@ train, rest = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0,
 validation, test = train_test_split(rest, test_size=0.5, random_state=0, stratify=y[rest])
 
 # %%
-# One probe for each layer, on few and on many labelled rows. One call fits each C to the labelled rows and chooses
+# One probe for each layer, on few and on many labeled rows. One call fits each C to the labeled rows and chooses
 # the best on the validation rows; with ``refit=False`` the probe is that fit. The scores are those of other rows.
 sizes = [60, 120, 240, 480, len(train)]
 
 
-def fit_probe(rows, labelled):
-    """Return the probe of a layer, fitted to labelled rows, whose C is the best on the validation rows."""
+def fit_probe(rows, labeled):
+    """Return the probe of a layer, fitted to labeled rows, whose C is the best on the validation rows."""
     probe = LogisticRegressionCV(
         Cs=np.logspace(-4, 4, 9), l1_ratios=(0,), scoring="accuracy", refit=False, use_legacy_attributes=False
     )
-    return probe.fit(rows[labelled], y[labelled], X_val=rows[validation], y_val=y[validation])
+    return probe.fit(rows[labeled], y[labeled], X_val=rows[validation], y_val=y[validation])
 
 
 probes = {name: [fit_probe(rows, train[:size]) for size in sizes] for name, rows in layers.items()}
@@ -51,7 +51,7 @@ scores = {name: [probe.score(layers[name][test], y[test]) for probe in probes[na
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
 for name, values in scores.items():
     axes.plot(sizes, values, "o-", label=name)
-axes.set(xscale="log", xlabel="labelled rows", ylabel="accuracy on new images", title="A probe of each layer")
+axes.set(xscale="log", xlabel="labeled rows", ylabel="accuracy on new images", title="A probe of each layer")
 axes.set_xticks(sizes, [str(size) for size in sizes])
 axes.minorticks_off()
 axes.legend()

@@ -7,7 +7,7 @@ of them so unsure? ``model.inference`` gives standard errors, tests and interval
 """
 
 # %%
-# The measurements are standardised, so that coefficients can be compared. ``C=np.inf`` means no penalty.
+# The measurements are standardized, so that coefficients can be compared. ``C=np.inf`` means no penalty.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer

@@ -28,7 +28,7 @@ X, y = make_spiral(1_500, seed=0)
 X_val, y_val = make_spiral(1_500, seed=1)
 
 # %%
-# Three hidden layers from He's initialisation, with batch normalisation, and a learning rate that falls by 5 %
+# Three hidden layers from He's initialization, with batch normalization, and a learning rate that falls by 5 %
 # after each epoch. The validation data are our own, and the network of the best epoch is kept.
 network = MLPClassifier(
     (32, 32, 32),

@@ -3,7 +3,7 @@ A table with categories
 =======================
 
 How much does a category of 200 levels tell, and what does its one-hot encoding cost? `fastlin.LogisticRegression` reads
-the codes of categorical columns, with a penalised coefficient for each level.
+the codes of categorical columns, with a penalized coefficient for each level.
 """
 
 # %%

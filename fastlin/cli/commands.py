@@ -108,7 +108,7 @@ def compare(options: SimpleNamespace) -> int:
     """Fit all installed libraries to DATA, or to MNIST where no DATA is given, with more and more effort.
 
     DATA is a table as `fastlin fit` reads it, a file of NumPy with arrays X and y (.npz), or one of libsvm (.svm,
-    .libsvm, .txt). Every library minimises the same objective. Printed are the seconds after which each is near the
+    .libsvm, .txt). Every library minimizes the same objective. Printed are the seconds after which each is near the
     minimum, and its accuracy on rows that were held out. A picture and race.json have every fit.
 
     Examples

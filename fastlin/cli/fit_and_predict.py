@@ -29,7 +29,7 @@ TRUSTED = (
 PENALTY = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
 VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
 DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
-INFERENCE = "Print a table of standard errors and tests; nothing is penalised."
+INFERENCE = "Print a table of standard errors and tests; nothing is penalized."
 PREDICTIONS = "File of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq."
 KEPT = "Column to write before the predictions, such as an id; give --keep again for each one."
 
@@ -140,9 +140,9 @@ def _check_penalty(options):
     """Refuse options of `fit` that exclude each other."""
     choosers = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
     named = [name for name, given in choosers.items() if given]
-    penalised = [*named, *["--l1-ratio"] * (options.l1_ratio > 0)]
-    if options.inference and penalised:
-        raise CommandError(f"--inference needs a fit without a penalty, so that {penalised[0]} cannot be given with it")
+    penalized = [*named, *["--l1-ratio"] * (options.l1_ratio > 0)]
+    if options.inference and penalized:
+        raise CommandError(f"--inference needs a fit without a penalty, so that {penalized[0]} cannot be given with it")
     if len(named) > 1:
         raise CommandError(f"{named[1]} chooses C, so that {named[0]} cannot be given with it")
 

@@ -26,7 +26,7 @@ COPIES = 4
 
 
 def pose(options: SimpleNamespace) -> tuple[Problem, Problem]:
-    """Return the Problems of the rows to fit and of those held out: numbers are standardised, texts one-hot coded."""
+    """Return the Problems of the rows to fit and of those held out: numbers are standardized, texts one-hot coded."""
     name, texts = options.table, np.empty((0, 0))
     # Windows does not tell its memory here.
     if hasattr(os, "sysconf"):

@@ -1,6 +1,6 @@
 """Fits over Dask's arrays and dataframes, on one machine or many: the same objective, minimum and certificate.
 
-The client has the optimiser (`classifiers`), the workers have the rows (`parts`, `shard`).
+The client has the optimizer (`classifiers`), the workers have the rows (`parts`, `shard`).
 """
 
 from fastlin.extras import needs

@@ -92,10 +92,10 @@ def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Arra
 
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
-    """Return a tuple of delayed blocks for each partition, one of each array, optimised together; None for no array."""
-    optimised = dask.optimize(*arrays)
-    none = [None] * optimised[0].numblocks[0]
+    """Return a tuple of delayed blocks for each partition, one of each array, optimized together; None for no array."""
+    optimized = dask.optimize(*arrays)
+    none = [None] * optimized[0].numblocks[0]
     delayed = [
-        none if array is None else array.to_delayed(optimize_graph=False).ravel().tolist() for array in optimised
+        none if array is None else array.to_delayed(optimize_graph=False).ravel().tolist() for array in optimized
     ]
     return list(zip(*delayed, strict=True))

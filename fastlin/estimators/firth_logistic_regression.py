@@ -26,7 +26,7 @@ from fastlin.inference.bootstrap import Refits, Resampled
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.firth_inference import FirthInference, infer
 from fastlin.inference.likelihood import Likelihood, State
-from fastlin.inference.profile import maximise
+from fastlin.inference.profile import maximize
 from fastlin.typing import FloatArray, MatrixLike
 
 # By how much of its standard error a coefficient of a resample would still move.
@@ -35,9 +35,9 @@ RESAMPLED_TOL = 1e-3
 
 @estimator
 class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
-    """Logistic and softmax regression by Firth's penalised likelihood, for few rows, rare classes and separated data.
+    """Logistic and softmax regression by Firth's penalized likelihood, for few rows, rare classes and separated data.
 
-    The fit maximises::
+    The fit maximizes::
 
         l(W, b) + (1/2) log det I(W, b)
 
@@ -55,10 +55,10 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     Parameters
     ----------
     tol : float, default=1e-6
-        The fit stops when the next step, I^-1 times the penalised score, would move neither a coefficient nor a linear
+        The fit stops when the next step, I^-1 times the penalized score, would move neither a coefficient nor a linear
         function of them by more than tol of its standard error.
     max_iter : int, default=200
-        Largest number of steps. A step is halved until the penalised likelihood does not fall.
+        Largest number of steps. A step is halved until the penalized likelihood does not fall.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     n_jobs : int or None, default=None
@@ -84,7 +84,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         Whether tol was reached, or the floor that rounding sets.
     distance_ : float
         By how many standard errors the next step would move what it moves most.
-    penalised_log_likelihood_ : float
+    penalized_log_likelihood_ : float
         The maximum, l + log det I / 2, with I by the coefficients of the columns as given.
     log_likelihood_ : float
         l at its maximum.
@@ -100,7 +100,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
 
     See Also
     --------
-    LogisticRegression : Penalises the size of coefficients.
+    LogisticRegression : Penalizes the size of coefficients.
 
     References
     ----------
@@ -124,7 +124,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     n_iter_: int = fitted()
     converged_: bool = fitted()
     distance_: float = fitted()
-    penalised_log_likelihood_: float = fitted()
+    penalized_log_likelihood_: float = fitted()
     log_likelihood_: float = fitted()
 
     def fit(
@@ -162,7 +162,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight, offset, classes)
-            found = maximise(self._begin(data), self.tol, self.max_iter)
+            found = maximize(self._begin(data), self.tol, self.max_iter)
             state, likelihood = found.state, found.state.likelihood
             coef, intercept = state.read_off(choose_dtype(data.matrix, "auto"))
             if not found.converged:
@@ -178,7 +178,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             self.coef_, self.intercept_ = coef, intercept
             self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
             self.log_likelihood_ = state.log_likelihood
-            self.penalised_log_likelihood_ = likelihood.restore_value(state)
+            self.penalized_log_likelihood_ = likelihood.restore_value(state)
         return self
 
     def inference(
@@ -192,7 +192,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     ) -> FirthInference:
         """Return standard errors, tests and intervals of the coefficients.
 
-        Standard errors come from the inverse information at the estimates, p-values and intervals from the penalised
+        Standard errors come from the inverse information at the estimates, p-values and intervals from the penalized
         likelihood and its profile.
 
         Parameters
@@ -224,7 +224,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         levels = find_left_out(data, self.fit_intercept)
 
         def finish(begin, tol):
-            end = maximise(begin, tol, self.max_iter)
+            end = maximize(begin, tol, self.max_iter)
             return Resampled(*end.state.read_off(np.float64), np.inf, end.converged)
 
         def refit(weights, check):
@@ -242,7 +242,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
     def _evaluate(
         self, data: TrainingData, levels: LevelsLeftOut, found: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
-        """Return the penalised likelihood of data, and its State at coefficients and intercepts, or at the start.
+        """Return the penalized likelihood of data, and its State at coefficients and intercepts, or at the start.
 
         The levels that are left out have no coefficients.
         """
@@ -282,7 +282,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         reached = "reached" if self.converged_ else "not reached"
         return {
             "data": describe_data(self),
-            "penalised log-likelihood": f"{self.penalised_log_likelihood_:.9g}",
+            "penalized log-likelihood": f"{self.penalized_log_likelihood_:.9g}",
             "tol": f"{self.tol:g}, {reached}; the next step moves by {self.distance_:.1e} standard errors",
             "iterations": f"{self.n_iter_:,}",
             "coefficients": describe_coef(self),

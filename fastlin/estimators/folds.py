@@ -34,7 +34,7 @@ Place: TypeAlias = tuple[int, int, int]
 DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
 RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
-# The tol of the model without penalised features, from which the grid begins.
+# The tol of the model without penalized features, from which the grid begins.
 NULL_TOL = 1e-10
 # By how much a grid begins below the C at which the first coefficient enters, so that no rounding lets it enter there.
 MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
@@ -256,7 +256,7 @@ def logistic_path(
     Cs : int or array-like of shape (n_Cs,), default=50
         The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
         scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
-        which every penalised coefficient is zero: the first model has only the intercept (and features with
+        which every penalized coefficient is zero: the first model has only the intercept (and features with
         factor 0), and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
@@ -329,12 +329,12 @@ def choose_grid(
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
-    # The largest penalty leaves no penalised coefficient.
+    # The largest penalty leaves no penalized coefficient.
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
         raise ValueError(
             "Cs must be a list of numbers where lower_bounds or upper_bounds exclude zero: the grid begins where all "
-            "penalised coefficients are zero."
+            "penalized coefficients are zero."
         )
     null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)
@@ -346,7 +346,7 @@ def choose_grid(
         thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
     largest = thresholds.max(initial=0)
     if not largest > 0:
-        # At every C the penalised coefficients are zero.
+        # At every C the penalized coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
     margin = MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
     least = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *RANGE)

@@ -102,7 +102,7 @@ class Resampling:
         one, within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs`
         allows, and the number of threads changes no bit. A resample that lacks a class is drawn again.
 
-        Fits by Firth's penalised likelihood have no certificate and end within a thousandth of a standard error. A
+        Fits by Firth's penalized likelihood have no certificate and end within a thousandth of a standard error. A
         resample whose columns depend on each other is drawn again too, and the acceleration of BCa intervals leaves
         out the penalty.
 
@@ -179,7 +179,7 @@ class Resampling:
 
 @estimator
 class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions):
-    """A linear classifier whose fits minimise a penalised mean loss."""
+    """A linear classifier whose fits minimize a penalized mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
     tol: float = parameter(default=1e-4, accepts=["at least 0"])
@@ -254,7 +254,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         covariance: Literal["model", "HC0", "HC1", "cluster"] = "model",
         clusters: ArrayLike | Sequence[ArrayLike] | None = None,
         reference: Any = None,
-        penalised: Literal["laplace", "sandwich"] | None = None,
+        penalized: Literal["laplace", "sandwich"] | None = None,
         use_t: bool = False,
         weights_are: Literal["frequency", "importance"] = "frequency",
         features: Sequence[str | tuple[str, Any] | int] | None = None,
@@ -285,10 +285,10 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         reference : object
             The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
             coefficients of all classes, which sum to zero, as `coef_` does.
-        penalised : {"laplace", "sandwich"} or None
-            What the errors of a penalised model mean. "laplace" takes the penalty as a normal
+        penalized : {"laplace", "sandwich"} or None
+            What the errors of a penalized model mean. "laplace" takes the penalty as a normal
             prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
-            how the penalised estimates vary over repeated samples, around their own mean: they are biased.
+            how the penalized estimates vary over repeated samples, around their own mean: they are biased.
         use_t : bool
             Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
             freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
@@ -309,7 +309,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         Raises
         ------
         ValueError
-            The rows do not fit the model, the model is penalised and `penalised` is None, or has an L1 penalty,
+            The rows do not fit the model, the model is penalized and `penalized` is None, or has an L1 penalty,
             weights do not fit the covariance, there are more than 4,096 parameters, or `features` names no column or
             several.
 
@@ -319,7 +319,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
-            choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "features": features}
+            choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
             return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
 
     def _set_end(self, fit):
@@ -343,7 +343,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
-            # Nothing is penalised at any C.
+            # Nothing is penalized at any C.
             C = np.inf
         names, left_out = name_coefficients(model), NOTHING_LEFT_OUT
         levels = find_left_out(data, model.fit_intercept)
@@ -366,7 +366,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
-            **{"covariance": "model", "penalised": None, "use_t": False, "features": None, **choices},
+            **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **choices},
         )
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
@@ -421,14 +421,14 @@ class LogisticRegression(PenalisedClassifier):
     Here s_i is the sample weight times the class weight of row i and S is their sum. An `offset` of `fit` is added to
     ``W x_i + b``, and soft labels y_i replace l by its mean over the classes, by their probabilities. l is the logistic
     loss for two classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and
-    ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalised.
+    ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalized.
 
     Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
     small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
     Tensors in the processor's memory are read as NumPy arrays; predictions are NumPy arrays. CSR with int32 or int64
     indices is read in place, with one transposed copy. If a third of X is filled, a dense copy of at most X or 64 MB
     replaces it. Other sparse containers are converted once.
-    Columns of any scale and offset converge without standardisation. The same data give the same bits for any number of
+    Columns of any scale and offset converge without standardization. The same data give the same bits for any number of
     threads.
 
     Parameters
@@ -455,7 +455,7 @@ class LogisticRegression(PenalisedClassifier):
         within tol. Thirty times tol, but no more than 3e-3, is enough if no entry exceeds tol for five iterations in a
         row and J is proven to lie within a third of its minimum.
     intercept_scaling : float, default=1
-        Accepted and without effect: no solver penalises the intercept.
+        Accepted and without effect: no solver penalizes the intercept.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, by which the sample weights of its rows are multiplied. "balanced" gives every class the
         same total weight. None gives every class the weight 1.
@@ -474,7 +474,7 @@ class LogisticRegression(PenalisedClassifier):
         Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         The f_j, at least 0, by which both penalties of a feature are multiplied; a feature of factor 0 is not
-        penalised. They are not rescaled. None means ones.
+        penalized. They are not rescaled. None means ones.
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
         factor of sqrt(K). A feature is then in or out for all classes at once.
@@ -512,7 +512,7 @@ class LogisticRegression(PenalisedClassifier):
     certificate_ : float, or ndarray of shape (n_labels,)
         Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
         factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
-        not penalised has both bounds.
+        not penalized has both bounds.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets, also by float32 coefficients; `summary` names it.
     n_passes_ : float

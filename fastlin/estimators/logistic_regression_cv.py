@@ -88,7 +88,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
         where each fold was best; with `X_val` it is the best of the fits.
     intercept_scaling : float, default=1.0
-        Accepted and without effect: no solver penalises the intercept.
+        Accepted and without effect: no solver penalizes the intercept.
     use_legacy_attributes : bool, default="warn"
         Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class. The shapes of
         1.10 are described below. "warn" means the shapes of the installed version, with its warning.

@@ -111,7 +111,7 @@ def fit_lots(
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
     pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
-    pose_alone returns the Problem of a number, which is minimised with the hints, from where it was left after some
+    pose_alone returns the Problem of a number, which is minimized with the hints, from where it was left after some
     iterations, or from its own start; without pose_alone its Fit is None. Cs and curvatures (B,) are the tasks' C and
     about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
     of `minimize_all`.

@@ -39,7 +39,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
     """Logistic regression of two or more classes by steps on mini-batches.
 
-    It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
+    It minimizes the mean cross-entropy of the softmax (of the logistic function for two classes) plus
     ``alpha / 2 ||coef||^2``, as `LogisticRegression` does with ``C = 1 / (alpha n)``. scikit-learn's SGDClassifier
     takes steps of one row and fits each class against the rest; it has no batches, no momentum, no validation data of
     the caller's and no log loss to stop by.

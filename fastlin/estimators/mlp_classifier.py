@@ -1,4 +1,4 @@
-"""MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
+"""MLPClassifier: scikit-learn's network of dense layers, with batch normalization and dropout."""
 
 import warnings
 from functools import partial
@@ -48,8 +48,8 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
     with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
-    normalisation, dropout, learning rates that decay, probabilities as targets, class weights, other
-    initialisations, and validation data that the caller gives. Dense float64, float32, uint8, int8, int16 and bool
+    normalization, dropout, learning rates that decay, probabilities as targets, class weights, other
+    initializations, and validation data that the caller gives. Dense float64, float32, uint8, int8, int16 and bool
     data, tensors in the processor's memory among them, and CSR matrices are read in place, a batch at a time. float16
     and bfloat16 are converted to float32 first, other types to float64, other sparse containers to CSR.
 
@@ -64,7 +64,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         Activation of the hidden layers.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
         "adam" takes steps by decaying means of the gradient and of its square (Kingma and Ba 2015), "sgd" steps with
-        momentum, and "lbfgs" steps on all rows at once, for small data; it has neither batch normalisation nor dropout.
+        momentum, and "lbfgs" steps on all rows at once, for small data; it has neither batch normalization nor dropout.
     batch_size : int or "auto", default="auto"
         Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
         rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
@@ -81,8 +81,8 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     epsilon : float, default=1e-8
         Added to the root of the mean square by which a step of "adam" is divided, above 0.
     batch_norm : {False, "input", "hidden", "both"}, default=False
-        Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
-        first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
+        Batch normalization (Ioffe and Szegedy 2015). "input" normalizes the rows; scale and shift are those of the
+        first layer. "hidden" normalizes before each activation, with a scale, and with the layer's intercept as the
         shift. "both" does both. Predictions take running statistics.
     dropout : float, default=0.0
         Part of the hidden units, from 0 to below 1, that are left out of each step (Srivastava et al. 2014).
@@ -141,9 +141,9 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     intercepts_ : list of ndarray of shape (fan out,)
         Intercepts of each layer. Two classes have one output, the score of the second class.
     batch_norm_scales_ : list of ndarray
-        Scales of the hidden layers where those are normalised, else empty.
+        Scales of the hidden layers where those are normalized, else empty.
     batch_norm_means_, batch_norm_variances_ : list of ndarray
-        Running statistics of the input, where that is normalised, then of the hidden layers, where those are.
+        Running statistics of the input, where that is normalized, then of the hidden layers, where those are.
     loss_curve_, accuracy_curve_ : list of float
         Mean loss, with the penalty, and accuracy on each epoch's batches before each step.
     validation_scores_, validation_loss_curve_ : list of float or None
@@ -239,7 +239,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             Their classes, or for each class a zero or one, of which a row may have several, or a probability; these sum
             to one in each row.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the loss; batch normalisation counts every row alike.
+            Weights of the rows in the loss; batch normalization counts every row alike.
         X_val, y_val : array-like of shapes (n_validation, n_features) and that of y, or None
             Validation data.
         save_checkpoint : path or None, default=None
@@ -454,7 +454,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         Returns
         -------
         model : sklearn.neural_network.MLPClassifier
-            Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
+            Batch normalization is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
         made = copy_model(self, ScikitLearnMLPClassifier, OF_NETWORKS)
         network = self._load_network().fold()

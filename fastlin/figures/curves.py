@@ -38,7 +38,7 @@ def plot_history(
     axes : matplotlib Axes or None
         Where it is drawn. None: on the current axes.
     color : str or None
-        The colour of the curve. None: the next one of the axes.
+        The color of the curve. None: the next one of the axes.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def plot_path(
 ) -> Axes:
     """Plot the coefficients of a path against C, and above them how many are not zero.
 
-    The largest coefficients at the largest C are named. With two classes each of them has a colour of its own; with
-    more, the coefficients of one class share a colour.
+    The largest coefficients at the largest C are named. With two classes each of them has a color of its own; with
+    more, the coefficients of one class share a color.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def plot_path(
     last = coefs[-1]
     largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
-    # With several classes each has a colour. With two, only the named features stand out.
+    # With several classes each has a color. With two, only the named features stand out.
     colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
     for k in range(n_rows):
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
@@ -213,7 +213,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
 def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
     """Plot how often each feature was selected against the number of features that each half selects.
 
-    Features that reach the threshold in the end have colours.
+    Features that reach the threshold in the end have colors.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0
 
 
 def _name_ends(axes, ends):
-    """Write (height, name, colour) at the right edge; where two names would overlap, the lower one is moved down."""
+    """Write (height, name, color) at the right edge; where two names would overlap, the lower one is moved down."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)

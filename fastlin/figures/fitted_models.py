@@ -88,7 +88,7 @@ def plot_coefficients(
     """Plot the largest coefficients of a linear model as bars, or of an inference with intervals.
 
     The largest stand at the top. With two classes a feature has one bar, which points to the right where the feature
-    speaks for the second class. With more it has one bar a class, in one of ten colours.
+    speaks for the second class. With more it has one bar a class, in one of ten colors.
     Features are compared by their largest coefficient.
 
     Coefficients of an `Inference` are points with 95 % intervals, without the intercept. Features are compared by the

@@ -24,7 +24,7 @@ def show_images(
     *,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Show images as a grid of pictures, in grey or, where a row has three planes, in colour.
+    """Show images as a grid of pictures, in gray or, where a row has three planes, in color.
 
     All pictures share one scale, from the least to the largest value of the images.
 
@@ -76,7 +76,7 @@ def plot_weights(
 ) -> list[Axes]:
     """Plot the weights of each output as a picture: red speaks for the output, blue against it.
 
-    All pictures share a scale, symmetric around 0. Weights of red, green and blue planes have these colours; 0 is grey.
+    All pictures share a scale, symmetric around 0. Weights of red, green and blue planes have these colors; 0 is gray.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def plot_weights(
     Returns
     -------
     list of matplotlib Axes
-        One axes for each output, all of one figure; for weights of one plane the figure has a colour bar too.
+        One axes for each output, all of one figure; for weights of one plane the figure has a color bar too.
 
     Raises
     ------

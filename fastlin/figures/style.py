@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, colours, names, and the functions that open and save them."""
+"""What all pictures share: sizes, colors, names, and the functions that open and save them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.6,
 }
-# Colours that the colour-blind tell apart (Okabe and Ito 2008), and five more (Tol's) where there are more classes.
+# Colors that the color-blind tell apart (Okabe and Ito 2008), and five more (Tol's) where there are more classes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99")
 
 

@@ -1,7 +1,7 @@
 """Collinear columns: those that are a sum of multiples of other columns and a constant, found and named.
 
 A matrix of products holds differences of columns with half of its digits only, so the columns themselves are
-factorised. Entries of X are known to half a unit in the last place: a pivot that these errors may leave is zero.
+factorized. Entries of X are known to half a unit in the last place: a pivot that these errors may leave is zero.
 """
 
 from __future__ import annotations
@@ -77,16 +77,16 @@ def find_dependences(
     A column depends on others if they leave no more than the part `nearly` of its spread. Entries of X are known to
     half a unit in the last place of dtype.
     """
-    coordinates, is_centred = objective.coordinates, objective.fit_intercept
+    coordinates, is_centered = objective.coordinates, objective.fit_intercept
     # With fewer rows than columns each part would take as long as all.
     together = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
     triangles = objective.rows.passes.sum_curvature(find_triangles, np.zeros(objective.shape), together)
     # The intercept first, whose row then has the means.
     features = np.flatnonzero(is_free[:-1])
-    columns = np.append([-1] * is_centred, features).astype(np.int64)
+    columns = np.append([-1] * is_centered, features).astype(np.int64)
     triangle = _triangulate(np.concatenate(triangles)[:, columns])
-    means, centred = triangle[:is_centred], triangle[is_centred:, is_centred:]
-    spreads = np.sqrt(np.einsum("ij,ij->j", centred, centred))
+    means, centered = triangle[:is_centered], triangle[is_centered:, is_centered:]
+    spreads = np.sqrt(np.einsum("ij,ij->j", centered, centered))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
     sizes *= np.sqrt(objective.rows.total_weight)
     errors, most = np.finfo(dtype).eps / 2 * sizes + nearly / MARGIN * spreads, MARGIN * np.sqrt(triangle.shape[1])
@@ -95,16 +95,16 @@ def find_dependences(
     is_varying = ~is_constant & (spreads > most * errors)
     constant, varying = features[is_constant], features[is_varying]
     least = max(SAME, nearly)
-    sums = _find_sums(centred[:, is_varying], spreads[is_varying], errors[is_varying], most, least)
+    sums = _find_sums(centered[:, is_varying], spreads[is_varying], errors[is_varying], most, least)
     differences = np.zeros((len(constant) + len(sums), objective.shape[1]))
     differences[np.arange(len(constant)), constant] = -1
     differences[len(constant) :, varying] = sums
-    if is_centred:
+    if is_centered:
         differences[:, -1] = -differences[:, features] @ means[0, 1:] / means[0, 0]
     return sorted((_restore(objective, each) for each in differences), key=lambda each: each.feature)
 
 
-def _find_sums(centred, spreads, errors, most, least):
+def _find_sums(centered, spreads, errors, most, least):
     """Return the differences (m, d) between columns and the sums of others that they are, times any number.
 
     Terms below the part `least` of the largest one are left out.
@@ -115,7 +115,7 @@ def _find_sums(centred, spreads, errors, most, least):
     if not len(spreads):
         return np.empty((0, 0))
     # In units of their errors all columns may be off by the same.
-    triangle, places = linalg.qr(centred / errors, mode="r", pivoting=True, check_finite=False)
+    triangle, places = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
     n_kept = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > most))
     kept, rest = places[:n_kept], places[n_kept:]
     sums = np.zeros((len(rest), len(places)))
@@ -138,7 +138,7 @@ def _find_sums(centred, spreads, errors, most, least):
 
 
 def find_triangles(passes: Passes, probabilities: FloatArray, together: int) -> list[FloatArray]:
-    """Return R (m, d + 1) of the QR factorisation of rows [x~, 1] times the roots of their weights, in a list.
+    """Return R (m, d + 1) of the QR factorization of rows [x~, 1] times the roots of their weights, in a list.
 
     As a term of `Passes.sum_curvature` it is joined with those of other rows. Some rows are taken in together.
     """

@@ -1,4 +1,4 @@
-"""Covariances of the parameters: of the model, robust ones, and for penalised models.
+"""Covariances of the parameters: of the model, robust ones, and for penalized models.
 
 With the Hessian H of J, the Hessian F of the mean loss, and M = sum_i c_i g_i g_i', g_i = x~_i (p_i - e_i)', all times
 S, the covariances are "model" and "laplace" H^-1, "sandwich" H^-1 F H^-1, and robust H^-1 M H^-1. c_i is s_i for rows
@@ -41,7 +41,7 @@ def find_covariance(
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
     rows, solved = point.objective.rows, curvature.solve_units(units)
     is_model, unit_power = question.covariance == "model", question.weights.unit ** (question.power - 1)
-    if is_model and question.penalised != "sandwich":
+    if is_model and question.penalized != "sandwich":
         found = units @ solved.T
     elif isinstance(curvature, Information):
         if is_model:
@@ -74,7 +74,7 @@ def _wrap(information, solved, middle, n_samples, question):
     lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
     lost = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, lost), solved**2))
     if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
-        kind = "penalised='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
+        kind = "penalized='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
         raise ValueError(
             f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
             "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "

@@ -25,7 +25,7 @@ from fastlin.typing import Array, FloatArray
 
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "covariance": ("model", "HC0", "HC1", "cluster"),
-    "penalised": ("laplace", "sandwich", None),
+    "penalized": ("laplace", "sandwich", None),
     "weights_are": ("frequency", "importance"),
 }
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
@@ -52,7 +52,7 @@ class Question:
     """
 
     covariance: str
-    penalised: str | None
+    penalized: str | None
     use_t: bool
     features: Sequence[Any] | None
     reference: int | None
@@ -95,7 +95,7 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
 def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
     """Return the Inference of a model with coef (K, d) and intercept (K,) over the rows of its objective.
 
-    ValueError: a penalised model without a meaning of its errors, weights of another kind than stated, or too many
+    ValueError: a penalized model without a meaning of its errors, weights of another kind than stated, or too many
     parameters. CollinearityError or SeparationError: the estimates do not exist.
     """
     check_penalty(objective, question)
@@ -132,7 +132,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     n_effective = float(n_parameters) if objective.penalty.is_none else optimum.curvature.n_effective
     basis = Basis(
         question.covariance,
-        question.penalised,
+        question.penalized,
         contrasts,
         places,
         # Rows on other machines are there as long as the method runs.
@@ -176,27 +176,27 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
     step, names, labels = curvature.direction.step, question.shown_names, question.classes
-    is_sought, is_penalised = objective.penalty.curvatures == 0, objective.penalty.is_bounded
+    is_sought, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
     if not isinstance(curvature, Information) or curvature.resolves(is_sought):
-        if not is_penalised and not proves_maximum(curvature):
+        if not is_penalized and not proves_maximum(curvature):
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
-    if not is_penalised:
+    if not is_penalized:
         # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
         # depend on each other far too long.
         check_collinearity(objective, names, is_sought)
         check_separation(point, names, labels, step)
     raise ValueError(
         "The information of the rows has no inverse in float64, so that there are no standard errors: "
-        f"{'the penalty is too weak for columns that depend on each other, ' if is_penalised else ''}classes are "
+        f"{'the penalty is too weak for columns that depend on each other, ' if is_penalized else ''}classes are "
         "nearly separated, columns nearly depend on each other, or weights or offsets are of far different sizes."
     )
 
 
 def check_penalty(objective: Objective, question: Question) -> None:
     """Raise a ValueError where the penalty has no standard errors, or not those that the question asks for."""
-    penalty, asked = objective.penalty, question.penalised
+    penalty, asked = objective.penalty, question.penalized
     if not penalty.is_smooth:
         raise ValueError(
             "The model has an L1 or a group penalty, which selects the features: errors that take the selection as "
@@ -205,20 +205,20 @@ def check_penalty(objective: Objective, question: Question) -> None:
     if penalty.is_none:
         if asked is not None:
             raise ValueError(
-                f"penalised={asked!r} is for penalised models, but no coefficient of this one is penalised."
+                f"penalized={asked!r} is for penalized models, but no coefficient of this one is penalized."
             )
         return
     if asked is None:
         raise ValueError(
-            "The model is penalised: its coefficients are biased towards zero, and the errors of maximum likelihood "
-            "are not theirs. Fit with C=inf, or choose what the errors mean: penalised='laplace' takes the penalty as "
-            "a normal prior, and gives the posterior's errors; penalised='sandwich' gives those of the penalised "
+            "The model is penalized: its coefficients are biased towards zero, and the errors of maximum likelihood "
+            "are not theirs. Fit with C=inf, or choose what the errors mean: penalized='laplace' takes the penalty as "
+            "a normal prior, and gives the posterior's errors; penalized='sandwich' gives those of the penalized "
             "estimates over repeated samples, around their own mean and not around the true values."
         )
     if asked == "laplace" and question.covariance != "model":
         raise ValueError(
-            f"penalised='laplace' is the covariance of a posterior, which is not covariance={question.covariance!r}; "
-            "use penalised='sandwich'."
+            f"penalized='laplace' is the covariance of a posterior, which is not covariance={question.covariance!r}; "
+            "use penalized='sandwich'."
         )
 
 

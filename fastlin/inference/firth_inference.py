@@ -1,4 +1,4 @@
-"""What is known of coefficients by Firth's penalised likelihood, with its tests and intervals."""
+"""What is known of coefficients by Firth's penalized likelihood, with its tests and intervals."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Basis, Inference, report
 from fastlin.inference.likelihood import State
-from fastlin.inference.profile import EXACT, MOST_STEPS, maximise
+from fastlin.inference.profile import EXACT, MOST_STEPS, maximize
 from fastlin.typing import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FirthInference(Inference):
-    """An `Inference` by Firth's penalised likelihood; `FirthLogisticRegression.inference` makes it.
+    """An `Inference` by Firth's penalized likelihood; `FirthLogisticRegression.inference` makes it.
 
     The covariance is the inverse of the expected information at the estimates. Tests and intervals come from the
-    penalised likelihood (Heinze and Schemper 2002); its penalty is by all columns, also if a coefficient is held. If
+    penalized likelihood (Heinze and Schemper 2002); its penalty is by all columns, also if a coefficient is held. If
     classes are separable a profile may have several maxima; the one on the way from the estimates counts.
 
     Attributes
     ----------
-    penalised_log_likelihood : float
-        The maximum of the penalised likelihood, l + log det I / 2, with I by the coefficients of the columns as they
+    penalized_log_likelihood : float
+        The maximum of the penalized likelihood, l + log det I / 2, with I by the coefficients of the columns as they
         are.
 
     Examples
@@ -43,11 +43,11 @@ class FirthInference(Inference):
     [[0.05, 0.099]]
     """
 
-    penalised_log_likelihood: float
+    penalized_log_likelihood: float
 
     @cached_property
     def p_values(self) -> FloatArray:
-        """The p-value of each estimate against zero, (K', p), by the ratio of penalised likelihoods."""
+        """The p-value of each estimate against zero, (K', p), by the ratio of penalized likelihoods."""
         return self._profile.find_p_values(self._basis.places)
 
     def conf_int(self, level: float = 0.95, method: Literal["profile", "wald"] = "profile") -> FloatArray:
@@ -58,7 +58,7 @@ class FirthInference(Inference):
         level : float, default=0.95
             How often an interval covers the true value, between 0 and 1.
         method : {"profile", "wald"}, default="profile"
-            By the profile of the penalised likelihood, or by standard errors.
+            By the profile of the penalized likelihood, or by standard errors.
 
         Returns
         -------
@@ -70,13 +70,13 @@ class FirthInference(Inference):
         return super().conf_int(level) if method == "wald" else self.profile_conf_int(level=level)
 
     def lr_test(self, smaller: str | int | Sequence[str | tuple[str, Any] | int] | Inference) -> TestResult:
-        """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
+        """Test whether all coefficients of some columns are zero, by the ratio of penalized likelihoods.
 
         Parameters
         ----------
         smaller : str, int or sequence
             The columns whose coefficients are zero in the smaller model: `names`, pairs (column, level) for levels of
-            categorical columns, or indices among `names`. It is penalised by all columns,
+            categorical columns, or indices among `names`. It is penalized by all columns,
             so that it is no model of its own, and an Inference of one is refused.
 
         Returns
@@ -93,7 +93,7 @@ class FirthInference(Inference):
         """
         if isinstance(smaller, Inference):
             raise TypeError(
-                "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
+                "smaller must be the names of the columns that are left out: penalized likelihoods of models with "
                 "other columns cannot be compared."
             )
         return self._profile.test_columns(self._basis.places[self._find("smaller", smaller)])
@@ -103,7 +103,7 @@ def infer(begin: State, classes: Array, names: Array, left_out: LeftOut, referen
     """Return the FirthInference of the maximum near the State of a fitted model, whose columns have names (d,)."""
     if begin.likelihood.objective.rows.has_targets:
         raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
-    found = maximise(begin, EXACT, MOST_STEPS)
+    found = maximize(begin, EXACT, MOST_STEPS)
     state, likelihood = found.state, found.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
@@ -119,5 +119,5 @@ def infer(begin: State, classes: Array, names: Array, left_out: LeftOut, referen
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - contrasts.n_intercepts),
         distance=found.distance,
-        penalised_log_likelihood=likelihood.restore_value(state),
+        penalized_log_likelihood=likelihood.restore_value(state),
     )

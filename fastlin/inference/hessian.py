@@ -28,7 +28,7 @@ from fastlin.typing import BoolArray, FloatArray
 # A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
 # tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.
 SMALLEST_PIVOT, MOST_ADDED = 1e-12, 1e-9
-# The relative error of a sum over rows, and of a factorisation.
+# The relative error of a sum over rows, and of a factorization.
 SUM_ERROR = 4e-15
 # What rounding may change of a variance, relative to it.
 LEAST_DIGITS = 0.1
@@ -143,13 +143,13 @@ class Curvature:
             if unit[:, ~self._is_curved].any():
                 raise CollinearityError(
                     "A column has one value in all rows, so that its coefficient has no standard error. Leave it out, "
-                    "or penalise it and take penalised='laplace'."
+                    "or penalize it and take penalized='laplace'."
                 )
             solution, is_solved = self.solve(unit, MOST_STEPS)
             if not is_solved:
                 raise CollinearityError(
                     f"Conjugate gradients did not find a standard error in {MOST_STEPS:,} steps: columns of X nearly "
-                    "depend on each other. Leave some of them out, or penalise them and take penalised='laplace'."
+                    "depend on each other. Leave some of them out, or penalize them and take penalized='laplace'."
                 )
             each[:] = solution.ravel()
         return solved
@@ -243,19 +243,19 @@ class Information(Curvature):
         """Say whether rounding leaves the diagonal of the inverse a digit or more.
 
         The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
-        14.1). Where columns were not centred before they were summed, their lengths count.
+        14.1). Where columns were not centered before they were summed, their lengths count.
         """
         if not (self.diagonal > 0)[:, is_sought].all():
             return False
-        factorised = self.factor.diagonal
-        is_changed = (self.factor.squares - factorised > MOST_ADDED * factorised).any()
-        roots = np.sqrt(factorised)
+        factorized = self.factor.diagonal
+        is_changed = (self.factor.squares - factorized > MOST_ADDED * factorized).any()
+        roots = np.sqrt(factorized)
         roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
         return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < LEAST_DIGITS)
 
     @cached_property
     def inverse(self) -> FloatArray:
-        """The inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
+        """The inverse of the factorized Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
         inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0

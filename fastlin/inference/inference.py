@@ -25,14 +25,14 @@ from fastlin.typing import Array, FloatArray, IntArray
 class Basis:
     """What an `Inference` rests on: the kind of `covariance`, and the `contrasts` that come from the parameters.
 
-    `penalised` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
+    `penalized` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
     `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `places` (p,) are the reported
     columns, and `left_out` the levels without a coefficient. `point` is the optimum with the rows, None after pickling.
     `most_inflated` is a feature, as the summary writes it, whose errors related columns inflate most, and by how much.
     """
 
     covariance: str
-    penalised: str | None
+    penalized: str | None
     contrasts: Contrasts
     places: IntArray
     point: Point | None
@@ -69,7 +69,7 @@ class Inference(WaldTested):
     n_samples : float
         The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
     df_model : float
-        The number of coefficients without the intercepts. For a penalised model the effective number, the trace of
+        The number of coefficients without the intercepts. For a penalized model the effective number, the trace of
         H^-1 F with the Hessians H with and F without the penalty, less the intercepts' part.
     model_distance : float
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
@@ -128,14 +128,14 @@ class Inference(WaldTested):
     def aic(self) -> float:
         """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN where there is no likelihood (importance weights).
 
-        The parameters of a penalised model are counted by their effective number.
+        The parameters of a penalized model are counted by their effective number.
         """
-        return self._penalise(2.0)
+        return self._penalize(2.0)
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, as `aic` with log(n_samples) in place of 2."""
-        return self._penalise(float(np.log(self.n_samples)))
+        return self._penalize(float(np.log(self.n_samples)))
 
     @property
     def pseudo_r2(self) -> float:
@@ -147,7 +147,7 @@ class Inference(WaldTested):
     ) -> FloatArray:
         """Return the confidence intervals of the estimates by the profile of the likelihood.
 
-        An interval holds the values of a coefficient at which the likelihood, maximised over all others, is not less
+        An interval holds the values of a coefficient at which the likelihood, maximized over all others, is not less
         than its maximum by more than half the quantile of chi-squared (Venzon and Moolgavkar 1988). It is better than
         Wald's where the likelihood is skew, with few rows or rare classes.
 
@@ -167,13 +167,13 @@ class Inference(WaldTested):
         Raises
         ------
         ValueError
-            The model is penalised, its covariance is robust, its labels are soft, or a name stands for no column or
+            The model is penalized, its covariance is robust, its labels are soft, or a name stands for no column or
             for several.
         RuntimeError
             The rows are not at hand any more, since the inference was pickled or they lie on other machines.
         """
-        basis, is_firth = self._basis, self._basis.penalised == "firth"
-        if not is_firth and (basis.penalised or basis.covariance != "model" or not basis.is_likelihood):
+        basis, is_firth = self._basis, self._basis.penalized == "firth"
+        if not is_firth and (basis.penalized or basis.covariance != "model" or not basis.is_likelihood):
             raise ValueError(
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
@@ -258,14 +258,14 @@ class Inference(WaldTested):
         TypeError
             It is no Inference.
         ValueError
-            One of the models is penalised or has importance weights, both have the same number of parameters, or they
+            One of the models is penalized or has importance weights, both have the same number of parameters, or they
             were fitted to different rows.
         """
         if not isinstance(smaller, Inference):
             raise TypeError(f"smaller must be the Inference of a model, got {type(smaller).__name__}.")
         for one in (self, smaller):
-            if one._basis.penalised:
-                raise ValueError("lr_test compares likelihoods at their maxima, which penalised models do not reach.")
+            if one._basis.penalized:
+                raise ValueError("lr_test compares likelihoods at their maxima, which penalized models do not reach.")
             if not one._basis.is_likelihood:
                 raise ValueError(
                     "lr_test needs likelihoods, which importance weights and soft labels do not have; use wald_test."
@@ -305,7 +305,7 @@ class Inference(WaldTested):
         """
         basis = self._basis
         contrasts, places = basis.contrasts, basis.places
-        if basis.penalised != "firth" and not np.array_equal(places, np.arange(contrasts.n_columns)):
+        if basis.penalized != "firth" and not np.array_equal(places, np.arange(contrasts.n_columns)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
         effects, errors = find_marginal_effects(self._point, self._covariance, contrasts, places, at)
         shown, reference, classes = places[: len(places) - contrasts.fit_intercept], contrasts.reference, self.classes
@@ -373,7 +373,7 @@ class Inference(WaldTested):
 
     @property
     def _profile(self):
-        basis, is_firth = self._basis, self._basis.penalised == "firth"
+        basis, is_firth = self._basis, self._basis.penalized == "firth"
         objective = self._point.objective
         # First levels of categorical columns have no coefficients in Firth's model.
         free = np.isin(np.arange(objective.shape[1]), basis.places) if is_firth else find_parts(objective)
@@ -395,7 +395,7 @@ class Inference(WaldTested):
         """Return how many parameters there are, with the intercepts."""
         return self.df_model + self._basis.contrasts.n_intercepts
 
-    def _penalise(self, each):
+    def _penalize(self, each):
         if not self._basis.is_likelihood:
             return np.nan
         return -2 * self.log_likelihood + each * self._count_parameters()

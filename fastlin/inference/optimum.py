@@ -32,7 +32,7 @@ MOST_ITERATIONS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the penalised likelihood is largest, as far as float64 tells, and the Hessian of J there.
+    """Where the penalized likelihood is largest, as far as float64 tells, and the Hessian of J there.
 
     distance bounds, or estimates unless proven, how far the true optimum may be, in standard errors.
     """

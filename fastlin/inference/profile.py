@@ -38,7 +38,7 @@ MOST_PARTS, NEAR = 200, 0.1
 EXACT, EXACT_ENOUGH, MOST_STEPS = 1e-7, 1e-5, 500
 # An end of an interval lies where the value is met within this part of what it falls by.
 CLOSE = 1e-9
-# Steps that maximise and approach an end at once, how often each is halved, and by which part of the fall it may miss.
+# Steps that maximize and approach an end at once, how often each is halved, and by which part of the fall it may miss.
 QUICK_STEPS, MOST_HALVINGS, OVERSHOOT = 15, 5, 0.1
 # Of more parameters each end takes seconds: with 1,200 eight ends take 7 s.
 MOST_PROFILED = 1500
@@ -49,7 +49,7 @@ MOST_TRIALS, FARTHER, MISSED = 100, 3.0, 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """Where a maximisation ended: the State, the steps it took, and how far the next step leads in standard errors."""
+    """Where a maximization ended: the State, the steps it took, and how far the next step leads in standard errors."""
 
     state: State
     n_iter: int
@@ -76,7 +76,7 @@ class Metric:
         return np.einsum("m,mi->i", np.einsum("mn,n->m", self._inverse, moves), self._solved)
 
 
-def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
+def maximize(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
     """Return the Maximum of the likelihood of a State, from there on, with the values of held directions (m, n).
 
     It converges once the root of score' I^-1 score is at most tol: no linear function moves by more of its error.
@@ -133,8 +133,8 @@ def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
             part *= 0.5
             continue
         if part == 1.0:
-            return maximise(found, EXACT_ENOUGH, MOST_STEPS, held)
-        state, part = maximise(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
+            return maximize(found, EXACT_ENOUGH, MOST_STEPS, held)
+        state, part = maximize(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
     return Maximum(state, MOST_PARTS, math.inf, False)
 
 
@@ -253,8 +253,8 @@ class Profile:
             statistic = max(0.0, 2 * (maximum.value - value))
         else:
             warnings.warn(
-                "A likelihood where coefficients are zero could not be maximised; the p-value is not a number.",
+                "A likelihood where coefficients are zero could not be maximized; the p-value is not a number.",
                 InferenceWarning,
                 stacklevel=2,
             )
-        return compare("penalised likelihood ratio", statistic, len(held))
+        return compare("penalized likelihood ratio", statistic, len(held))

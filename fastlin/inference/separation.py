@@ -4,7 +4,7 @@ A direction v separates the classes if no row has a larger score x v_k for anoth
 a smaller one (Albert and Anderson 1984); completely, if every row has a larger score for its own class.
 
 `proves_maximum` tells from standard errors that the maximum exists. Otherwise `find_separation` tries single columns,
-then the directions in which the fit moves, then a linear programme (Konis 2007, chapter 4), and checks all rows.
+then the directions in which the fit moves, then a linear program (Konis 2007, chapter 4), and checks all rows.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ZERO, CLEAR = 1e-9, 1e-7
 PROVEN = 0.5
 # The rows whose scores lead most that are looked at where the Hessian is known by its products alone.
 N_ROWS = 3
-# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have. With
+# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear program may have. With
 # 900 variables and 20,000 rows it took a minute.
 MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
-# Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
+# Of more coefficients than this the program is not solved for the sake of fewer columns: with 400 it took 8 seconds.
 MOST_NAMED_APART = 200
 # The strictest tolerance that HiGHS takes. A maximum below the other one is zero.
 TOLERANCE, NOTHING = 1e-10, 1e-9
-# The rows of the first programme, and how many times more each further one has.
+# The rows of the first program, and how many times more each further one has.
 FEWEST_ROWS, GROWTH = 500, 8
-# Iterations for each variable. Programmes of thousands of rows take up to 7; where columns nearly depend on each other
+# Iterations for each variable. Programs of thousands of rows take up to 7; where columns nearly depend on each other
 # HiGHS came to no end in six minutes.
 MOST_TURNS = 30
 # A message names no more columns than this.
@@ -96,7 +96,7 @@ def check_separation(
         raise SeparationError(
             f"{found.describe(names, labels)} The likelihood grows without end as coefficients do, so that these have "
             "no finite estimates and no standard errors. Leave the columns out, join classes or levels, fit "
-            "FirthLogisticRegression, or take a finite C and penalised='laplace'."
+            "FirthLogisticRegression, or take a finite C and penalized='laplace'."
         )
     if found is not None and stacklevel is not None:
         warnings.warn(
@@ -129,7 +129,7 @@ def proves_maximum(curvature: Curvature) -> bool:
     of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     away = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (of_scores + of_sums))
     # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
-    # if columns nearly depend on each other, where the linear programme may come to no end.
+    # if columns nearly depend on each other, where the linear program may come to no end.
     if float((errors * longest).sum(axis=1).max()) * away < PROVEN:
         return True
     return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * away < PROVEN
@@ -318,9 +318,9 @@ def _read(objective: Objective) -> Iterator[Passes]:
 
 
 def _search(objective, parameters):
-    """Return the Separation by a linear programme, None where there is none, or why that is undecided.
+    """Return the Separation by a linear program, None where there is none, or why that is undecided.
 
-    The programme begins with the rows that are least sure, and takes more where its direction violates others.
+    The program begins with the rows that are least sure, and takes more where its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MOST_VARIABLES:
@@ -332,22 +332,22 @@ def _search(objective, parameters):
     n_rows = max(FEWEST_ROWS, 2 * K * size)
     while True:
         read, own = find_violated(objective, parameters, min(n_rows, most))
-        direction = _solve_programme(gain, read, own)
+        direction = _solve_program(gain, read, own)
         if direction is None or isinstance(direction, str):
             return direction
         found = _judge(objective, direction)
         if found is not None:
             return found
         if n_rows >= most:
-            return f"a linear programme over {len(read):,} rows did not tell"
+            return f"a linear program over {len(read):,} rows did not tell"
         n_rows *= GROWTH
 
 
-def _solve_programme(gain, rows, own):
+def _solve_program(gain, rows, own):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
 
     The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes). A text
-    says that HiGHS has not solved the programme.
+    says that HiGHS has not solved the program.
     """
     from scipy import optimize, sparse
 
@@ -368,7 +368,7 @@ def _solve_programme(gain, rows, own):
         costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
     )
     if found.status != 0:
-        return f"HiGHS did not solve the linear programme ({found.message.strip()})"
+        return f"HiGHS did not solve the linear program ({found.message.strip()})"
     if not -found.fun > NOTHING:
         return None
     direction = found.x[: K * size] - found.x[K * size :]

@@ -24,8 +24,8 @@ KINDS = {
 }
 PENALTIES = {
     "laplace": "Bayesian: the penalty is the prior (Laplace's approximation)",
-    "firth": "Firth's penalised likelihood, whose profile gives p and intervals",
-    "sandwich": "of the penalised estimates, which are biased towards zero",
+    "firth": "Firth's penalized likelihood, whose profile gives p and intervals",
+    "sandwich": "of the penalized estimates, which are biased towards zero",
 }
 
 
@@ -121,8 +121,8 @@ def _list_facts(inference):
     errors = KINDS[basis.covariance]
     if basis.n_clusters:
         errors += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
-    if basis.penalised:
-        errors += f"; {PENALTIES[basis.penalised]}"
+    if basis.penalized:
+        errors += f"; {PENALTIES[basis.penalized]}"
     facts = {
         "rows": f"{inference.n_samples:,.10g}",
         "parameters": f"{_count(inference._count_parameters())}, degrees of freedom left {_count(inference.df_resid)}",

@@ -167,7 +167,7 @@ class DenseMatrix(Matrix):
     def _transpose(self, precision):
         """Return columns of few numbers that are not zero as entries, and the others whole.
 
-        Whole numbers of up to two bytes stay as they are, others are scaled and centred.
+        Whole numbers of up to two bytes stay as they are, others are scaled and centered.
         """
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -364,7 +364,7 @@ class DensePasses(Passes):
 
 def _cast(scaling, dtype, precision):
     """Return a Scaling for passes in a precision over data of a type."""
-    # Numbers that float32 cannot hold are centred before they are rounded to it.
+    # Numbers that float32 cannot hold are centered before they are rounded to it.
     kind = np.float64 if dtype == np.float64 else precision
     return Scaling(scaling.scale.astype(kind), scaling.shift.astype(kind))
 
@@ -394,7 +394,7 @@ class ColumnPasses(DensePasses):
         return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
-        """Return the columns, scaled, centred and followed by one of this number, with the samples; the copy is kept.
+        """Return the columns, scaled, centered and followed by one of this number, with the samples; the copy is kept.
 
         A pass at an intercept of zero is the same for each number, but for the derivative by the intercept.
         """

@@ -113,7 +113,7 @@ class Transposed:
 class Matrix:
     """X of shape (n, d) in one of its forms; a pass reads `n_entries` entries.
 
-    Passes over sparse X sum entries as they are and centre the sums; dense rows are centred one by one. A fit's budget
+    Passes over sparse X sum entries as they are and center the sums; dense rows are centered one by one. A fit's budget
     in addition to X follows from `budget_bytes`: the bytes of X, or a part of them if X need not lie in memory.
     """
 
@@ -145,7 +145,7 @@ class Matrix:
 
     @property
     def shift_roundings(self) -> float:
-        """`Passes.shift_roundings` of columns whose entries are not centred first: the shifts of all are one sum.
+        """`Passes.shift_roundings` of columns whose entries are not centered first: the shifts of all are one sum.
 
         They are two at least, as those of a slope are.
         """
@@ -231,8 +231,8 @@ class Passes:
     A row enters as x~ = x scale + shift, with a Scaling in float64. Parameters and sums have the shape (K, d + 1); K is
     1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
     cache of a core. `shift_roundings`, a number or (d,), counts the roundings of a column's shift relative to those of
-    a product, none where entries are centred first. `gram_lengths`, a number or (d,), are the lengths of columns as
-    they enter a Gram matrix, relative to centred ones.
+    a product, none where entries are centered first. `gram_lengths`, a number or (d,), are the lengths of columns as
+    they enter a Gram matrix, relative to centered ones.
     """
 
     _n_blocks: int  # Rows are cut into so many, each with a loss of its own.

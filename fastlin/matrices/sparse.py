@@ -47,11 +47,11 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Columns whose mean is FAR times their spread are centred entry by entry in Gram matrices, which would lose the square
+# Columns whose mean is FAR times their spread are centered entry by entry in Gram matrices, which would lose the square
 # of that ratio in digits.
 FAR = 8
-# Rows of a Gram matrix that are centred together: of 1,000 columns they stay in the second-level cache.
-ROWS_CENTRED = 64
+# Rows of a Gram matrix that are centered together: of 1,000 columns they stay in the second-level cache.
+ROWS_CENTERED = 64
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
 # The most bytes of residuals, or as many as the coefficients take, between the pass by rows and the pass by columns.
@@ -80,7 +80,7 @@ class SparseMatrix(Matrix):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
         super().__init__(csr.shape, csr.dtype, True, int(csr.indptr[-1]), n_bytes)
-        self._centred: tuple[Any, Any, Any] = (None, None, None)
+        self._centered: tuple[Any, Any, Any] = (None, None, None)
         self._X, self._csc = csr, csc if csc is not None and _is_ordered(csc) else None
 
     @cached_property
@@ -122,7 +122,7 @@ class SparseMatrix(Matrix):
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        # Sums of entries that are not centred round by as much as a mean does.
+        # Sums of entries that are not centered round by as much as a mean does.
         return Columns(mean, np.zeros(d), variance, smallest, largest)
 
     def _measure_by_rows(self, n_blocks):
@@ -177,7 +177,7 @@ class SparseMatrix(Matrix):
         return self.X[rows].astype(dtype, copy=False)
 
     def _transpose(self, precision):
-        """Return the entries as they are, and columns far from zero, most of them filled, whole and centred."""
+        """Return the entries as they are, and columns far from zero, most of them filled, whole and centered."""
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -186,7 +186,7 @@ class SparseMatrix(Matrix):
         places = np.full(d, -1)
         places[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
-            # Centred before float32 rounds it.
+            # Centered before float32 rounds it.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
@@ -228,7 +228,7 @@ class SparseMatrix(Matrix):
         far = np.abs(scaling.shift) > FAR
         if far.any():
             others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
-            return self._centre(far, scaling).gram(rows, row_weights, others)
+            return self._center(far, scaling).gram(rows, row_weights, others)
         d = self.shape[1]
         X = self.entries
         # For each entry the entries of its row.
@@ -237,18 +237,18 @@ class SparseMatrix(Matrix):
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
-        return centre_gram(halves, totals, row_weights.sum(), scaling)
+        return center_gram(halves, totals, row_weights.sum(), scaling)
 
-    def _centre(self, far, scaling):
-        """Return the columns; those far from zero are whole, scaled and centred. The last scaling's result is kept."""
+    def _center(self, far, scaling):
+        """Return the columns; those far from zero are whole, scaled and centered. The last scaling's result is kept."""
         own = Scaling(scaling.scale[far], scaling.shift[far])
-        kept, others, centred = self._centred
+        kept, others, centered = self._centered
         if not (np.array_equal(kept, far) and np.array_equal(others, own)):
             whole = sparse.csr_array(self.csr[:, far].toarray() * own.scale + own.shift)
             places = np.argsort(np.argsort(far, kind="stable"))
-            centred = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, places])
-            self._centred = far, own, centred
-        return centred
+            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, places])
+            self._centered = far, own, centered
+        return centered
 
 
 class SparsePasses(Passes):
@@ -368,7 +368,7 @@ class PassesByColumns(SparsePasses):
 
 
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:
-    """Return `Passes.gram_lengths` of columns with a shift (d,), of which those that are FAR from zero are centred."""
+    """Return `Passes.gram_lengths` of columns with a shift (d,), of which those that are FAR from zero are centered."""
     return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
 
 
@@ -444,14 +444,14 @@ def compressed(matrix: SparseContainer) -> Compressed:
     return Compressed(*arrays)
 
 
-def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
+def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
     total = np.add.reduce(totals) * scaling.scale
     d = len(total)
     gram = np.empty((d + 1, d + 1))
     # Each of two products has half of that of the shifts.
     mixed = total + 0.5 * total_weight * scaling.shift
-    run_blocks(_fill_centred_rows, -(-d // ROWS_CENTRED), halves, mixed, scaling, gram)
+    run_blocks(_fill_centered_rows, -(-d // ROWS_CENTERED), halves, mixed, scaling, gram)
     gram[-1, :-1] = gram[:-1, -1] = total + scaling.shift * total_weight
     gram[-1, -1] = total_weight
     return gram
@@ -459,9 +459,9 @@ def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
 
 # At extreme scales a product leaves the range of float64, and what takes the matrix sees that it is not finite.
 @np.errstate(over="ignore", invalid="ignore")
-def _fill_centred_rows(block, n_blocks, halves, mixed, scaling, gram):
+def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
     scale, shift = scaling.scale, scaling.shift
-    part = slice(block * ROWS_CENTRED, min((block + 1) * ROWS_CENTRED, len(mixed)))
+    part = slice(block * ROWS_CENTERED, min((block + 1) * ROWS_CENTERED, len(mixed)))
     rows = gram[part, :-1]
     np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
     rows *= scale[part, None] * scale

@@ -17,7 +17,7 @@ from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix, DensePasses
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
-from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, centre_gram
+from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, center_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
 # What a code costs in addition to its multiply-adds, in multiply-adds.
@@ -234,7 +234,7 @@ class TableMatrix(Matrix):
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """See `SparseMatrix.gram`; numbers are centred one by one, sums of levels afterwards."""
+        """See `SparseMatrix.gram`; numbers are centered one by one, sums of levels afterwards."""
         features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
         own, size, width = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded, len(features) + 1
         row_work = n_coded * width + CODE_WORK * n_coded**2 // 2
@@ -253,7 +253,7 @@ class TableMatrix(Matrix):
             totals[features], half[np.ix_(features, features)] = gram[:-1, -1], 0.5 * gram[:-1, :-1]
         scale, shift = scaling.scale.copy(), scaling.shift.copy()
         scale[features], shift[features] = 1, 0
-        return centre_gram(half[None], totals[None], row_weights.sum(), Scaling(scale, shift))
+        return center_gram(half[None], totals[None], row_weights.sum(), Scaling(scale, shift))
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> TablePasses:
         """See `Matrix.passes`."""
@@ -271,7 +271,7 @@ class TablePasses(Passes):
         self._n_blocks = len(self._levels.sums)
         own = Scaling(scaling.scale[features], scaling.shift[features])
         self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, self._levels)
-        # Numbers are centred one by one, the shifts of levels are summed by columns.
+        # Numbers are centered one by one, the shifts of levels are summed by columns.
         self.shift_roundings = np.zeros(self.shape[1] - 1)
         self.shift_roundings[levels] = matrix.shift_roundings
         self.gram_lengths = np.ones(self.shape[1] - 1)

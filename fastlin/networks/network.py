@@ -3,15 +3,15 @@
 The rows x_i of a batch, with label y_i and weight s_i >= 0 (S = sum s_i), go through L layers with coefficients W_l
 (fan in, fan out) and intercepts b_l::
 
-    a_0 = x                                     or, with "input" normalisation, N(x)
+    a_0 = x                                     or, with "input" normalization, N(x)
     z_l = a_(l-1) W_l                           l = 1 ... L
-    a_l = D(f(z_l + b_l))                       l < L; with "hidden" normalisation D(f(gamma_l N(z_l) + b_l))
+    a_l = D(f(z_l + b_l))                       l < L; with "hidden" normalization D(f(gamma_l N(z_l) + b_l))
     loss = (1 / S) sum_i s_i l(z_L + b_L, y_i)
 
 f is the activation, and l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
 (Srivastava et al. 2014): a unit becomes zero with probability `dropout`, else it is divided by 1 - dropout. N is batch
-normalisation (Ioffe and Szegedy 2015), in which every row counts alike, whatever its weight. The intercept of a
-normalised layer is its shift. The normalised input has neither scale nor shift, because the first layer has both.
+normalization (Ioffe and Szegedy 2015), in which every row counts alike, whatever its weight. The intercept of a
+normalized layer is its shift. The normalized input has neither scale nor shift, because the first layer has both.
 
 Predictions leave D out, and N takes running means and variances. `fold` puts these into coefficients and intercepts, so
 that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
@@ -58,7 +58,7 @@ class Normalization:
 
     def __init__(self, width: int) -> None:
         self.mean, self.variance = np.zeros(width), np.ones(width)
-        # Those of the batch that was normalised last.
+        # Those of the batch that was normalized last.
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray) -> None:
@@ -137,7 +137,7 @@ NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Labelled rows of a matrix (n, d), or `rows` of it, by classes (n,) or targets (n, K) from 0 to 1."""
+    """Labeled rows of a matrix (n, d), or `rows` of it, by classes (n,) or targets (n, K) from 0 to 1."""
 
     matrix: DenseMatrix | SparseMatrix
     labels: np.ndarray
@@ -167,14 +167,14 @@ class Network:
 
     NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
     layer_sizes count inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
-    logistic loss of two. `normalization` names the normalised units, "input" and "hidden", and `dropout` is the part of
+    logistic loss of two. `normalization` names the normalized units, "input" and "hidden", and `dropout` is the part of
     the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
     classes, and the examples have targets. Without has_intercepts the last layer's intercepts have no gradient.
 
     `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
     intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
     first scales are one, and all others zero. `normalizations` begins with the input's. `state` is all that a
-    training changes in place: the parameters, and mean and variance of each normalisation.
+    training changes in place: the parameters, and mean and variance of each normalization.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class Network:
         """Return slices of the rows that go through the network together."""
         width = max(layer_sizes or self.layer_sizes)
         most = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
-        # The rows of a normalised batch depend on one another, so they stay together.
+        # The rows of a normalized batch depend on one another, so they stay together.
         chunk = n_rows if self.normalizations else most
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 

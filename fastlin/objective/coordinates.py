@@ -6,7 +6,7 @@ stand for the coefficients W and the intercept b of the columns as they are::
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
-A power of two rounds nothing, so numbers next to their mean lose no digits. A pass scales and centres while it reads.
+A power of two rounds nothing, so numbers next to their mean lose no digits. A pass scales and centers while it reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Coordinates(NamedTuple):
     mean: np.ndarray  # (d,), weighted, of each scaled column: zero, or what rounding of the shift leaves
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and one for the intercept
     peaks: np.ndarray  # (d,), the largest square of each scaled column over the mean square; zero where that is zero
-    vanishing: np.ndarray  # the numbers of columns that are zero once centred, but for rounding
+    vanishing: np.ndarray  # the numbers of columns that are zero once centered, but for rounding
     allows_float32: bool  # whether the scaled columns lie within the range of float32
 
     @property
@@ -78,7 +78,7 @@ class Coordinates(NamedTuple):
 
 
 def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
-    """Return the Coordinates for penalty factors (d,); columns are centred only if there is an intercept."""
+    """Return the Coordinates for penalty factors (d,); columns are centered only if there is an intercept."""
     found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
     scale, shift, mean, peaks = found
     with np.errstate(over="ignore"):

@@ -50,7 +50,7 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
     """Return the dual objective at a feasible point made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J: rigorous for a point in float64, otherwise an
-    estimate; minus infinity if something is not penalised. If the intercept is not stationary, classes exchange
+    estimate; minus infinity if something is not penalized. If the intercept is not stationary, classes exchange
     probability (docs/derivations.md, section 4). ``errors`` are those of the point's sums over the rows.
     """
     objective = point.objective
@@ -198,7 +198,7 @@ def _maximize_in_box(point, entropy, exchange):
 
 
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
-    """Return the step from 0 to `high` that maximises step * entropy - conjugate, convex with derivatives."""
+    """Return the step from 0 to `high` that maximizes step * entropy - conjugate, convex with derivatives."""
     low, best = 0.0, high
     of_best = of_high = conjugate(high)
     if entropy < of_high[1]:

@@ -1,4 +1,4 @@
-"""The one statement of the objective: penalised logistic and softmax regression.
+"""The one statement of the objective: penalized logistic and softmax regression.
 
 For rows x_i with label y_i and weight s_i >= 0 (S = sum s_i), coefficients W (K, d), intercept b (K) and a factor
 f_j >= 0 for each feature::
@@ -7,14 +7,14 @@ f_j >= 0 for each feature::
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
 cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
-targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature
+targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalized, nor is a feature
 of factor zero. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in
 place of the last term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in
 docs/derivations.md, and the passes over X that compute them are in matrices/.
 
 Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters. Softmax does not change when a
 constant is added to all scores. `Objective.center` makes the solution unique: intercepts and coefficients that are not
-penalised by their size and have no bounds sum to zero over the classes. With l2 > 0 the minimum lies there.
+penalized by their size and have no bounds sum to zero over the classes. With l2 > 0 the minimum lies there.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Objective:
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
 
-        Coefficients that are penalised by their size or have bounds stay.
+        Coefficients that are penalized by their size or have bounds stay.
         """
         if self.n_rows_coef == 1:
             return parameters
@@ -166,27 +166,27 @@ class Objective:
         return parameters - means
 
     def read_off(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, d) and intercept (K,) of parameters (K, d + 1), centred and rounded to dtype."""
-        centred = self.center(parameters)
-        coef, intercept = self.coordinates.to_coefficients(centred)
+        """Return coef (K, d) and intercept (K,) of parameters (K, d + 1), centered and rounded to dtype."""
+        centered = self.center(parameters)
+        coef, intercept = self.coordinates.to_coefficients(centered)
         coef, box = coef.astype(dtype), self.penalty.box
-        return coef if box is None else box.round(coef, centred), intercept.astype(dtype)
+        return coef if box is None else box.round(coef, centered), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (K, d) and intercept (K,) of a Solution, centred and rounded to dtype, and J's largest rise.
+        """Return coef (K, d) and intercept (K,) of a Solution, centered and rounded to dtype, and J's largest rise.
 
         The second derivative of the loss of a row by its scores is at most 1/2, so a change of the parameters by e
         raises J by no more than <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. RangeError: the
         coefficients are outside the range of dtype.
         """
-        coordinates, centred = self.coordinates, self.center(solution.parameters)
+        coordinates, centered = self.coordinates, self.center(solution.parameters)
         mean_square = float(np.add.reduce(coordinates.mean_squares))
-        given = centred, solution.gradient, self.penalty.curvatures, mean_square, dtype
+        given = centered, solution.gradient, self.penalty.curvatures, mean_square, dtype
         coef, intercept, change, is_finite, rise = coordinates.round_off(*given)
         if not is_finite:
             raise RangeError("the coefficients are outside the range of their type")
         if self.penalty.box is not None:
-            within = self.penalty.box.round(coef, centred)
+            within = self.penalty.box.round(coef, centered)
             if (within != coef).any():
                 rise = self._move(solution.gradient, change, (within.astype(np.float64) - coef) / coordinates.scale)
                 coef = within

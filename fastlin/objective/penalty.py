@@ -125,9 +125,9 @@ class Penalty:
     gradient_blur: np.ndarray  # (d,), how much rounding can blur the slope of each column, as Rows have it
     box: Box | None  # the bounds of the coefficients; then l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
-    # Whether every coefficient is penalised or has both bounds: J has a minimum, and lower bounds of it exist.
+    # Whether every coefficient is penalized or has both bounds: J has a minimum, and lower bounds of it exist.
     is_bounded: bool
-    is_none: bool  # whether no coefficient is penalised
+    is_none: bool  # whether no coefficient is penalized
 
     @classmethod
     def of(
@@ -152,9 +152,9 @@ class Penalty:
         least, most = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.least, box.most)
         arrays = PenaltyArrays(curvatures, thresholds, roots, group_by_class, least, most, scale, shift, rows.blur)
         is_sized = bool(l1) and bool(thresholds.any())
-        is_penalised = (roots > 0) | (thresholds[:-1] > 0)
+        is_penalized = (roots > 0) | (thresholds[:-1] > 0)
         if box is not None:
-            is_penalised = is_penalised | (np.isfinite(box.lower) & np.isfinite(box.upper))
+            is_penalized = is_penalized | (np.isfinite(box.lower) & np.isfinite(box.upper))
         return cls(
             l2,
             l1,
@@ -166,7 +166,7 @@ class Penalty:
             rows.gradient_blur,
             box,
             is_smooth=box is None and not is_sized,
-            is_bounded=bool(is_penalised.all()),
+            is_bounded=bool(is_penalized.all()),
             is_none=not (is_sized or curvatures.any()),
         )
 

@@ -8,7 +8,7 @@ steps along gradients reach, are a sum of rows, with a number a_ik for each row 
 With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here.
 
 A vector of the space is an array (2, n + 1, columns of a table): a table of multipliers, with the intercepts of the
-centred columns in its last row, and a table of scores, which leave the intercepts out and have them again in the last
+centered columns in its last row, and a table of scores, which leave the intercepts out and have them again in the last
 row. The inner product of two vectors is the plain product of one's multipliers with the other's scores: the product of
 the intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product the gradient of J is the
 residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
@@ -40,7 +40,7 @@ NOT_KEPT = Kept.of(None)
 # Products by which parameters are expressed as sums of rows. Text takes 1 to 7: 2,000 x 50,000, ten classes, C = 1 to
 # 1,000, from the means of five folds or from the minimum at a third of C.
 MOST_PRODUCTS = 30
-# The inner products of the rows are centred after they are summed, which leaves twelve digits where the squares of the
+# The inner products of the rows are centered after they are summed, which leaves twelve digits where the squares of the
 # means exceed the variances by no more than this factor.
 MOST_CANCELLED = 1e4
 
@@ -191,12 +191,12 @@ class RowSpace:
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
         coef = parameters[:, :-1]
-        self._products.combine(self._centre(multipliers), coef)
+        self._products.combine(self._center(multipliers), coef)
         np.divide(coef, self._l2 * coordinates.scale, out=coef)
         parameters[:, coordinates.vanishing] = 0
         parameters[:, -1] = multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
-            # The mean of a centred column is zero, or what rounding of its shift leaves.
+            # The mean of a centered column is zero, or what rounding of its shift leaves.
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
@@ -209,24 +209,24 @@ class RowSpace:
 
     def _fill_scores(self, multipliers, scores):
         """Fill a table of zeros with the scores of multipliers."""
-        self._products.multiply(self._centre(multipliers), scores)
+        self._products.multiply(self._center(multipliers), scores)
         self.objective.rows.count_pass()
         scores /= self._l2
         if self.objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
         scores[-1] = multipliers[-1]
 
-    def _centre(self, multipliers):
-        """Return the multipliers (n, columns of a table) of the plain rows for multipliers of the centred rows."""
-        centred = zeros_table(len(self._weights), self._n_classes)
-        centred[:] = multipliers[:-1]
+    def _center(self, multipliers):
+        """Return the multipliers (n, columns of a table) of the plain rows for multipliers of the centered rows."""
+        centered = zeros_table(len(self._weights), self._n_classes)
+        centered[:] = multipliers[:-1]
         if self.objective.fit_intercept:
-            centred -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
-        return centred
+            centered -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
+        return centered
 
 
 def _keeps_digits(coordinates, factors):
-    """Say whether inner products of plain rows have enough digits for inner products of centred rows."""
+    """Say whether inner products of plain rows have enough digits for inner products of centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)

@@ -55,12 +55,12 @@ class OffsetRange(NamedTuple):
             part = offsets[first : first + together]
             own = weights[first : first + together] if len(weights) else np.ones(len(part))
             part, own = part[own > 0], own[own > 0]
-            centred = part - part.mean(axis=1, keepdims=True) if K > 1 else part
-            total += np.einsum("i,ik->k", own, centred)
+            centered = part - part.mean(axis=1, keepdims=True) if K > 1 else part
+            total += np.einsum("i,ik->k", own, centered)
             square += float(np.einsum("i,ik,ik->", own, part, part))
             magnitude = max(magnitude, float(np.abs(part).max(initial=0.0)))
-            smallest = np.minimum(smallest, centred.min(axis=0, initial=np.inf))
-            largest = np.maximum(largest, centred.max(axis=0, initial=-np.inf))
+            smallest = np.minimum(smallest, centered.min(axis=0, initial=np.inf))
+            largest = np.maximum(largest, centered.max(axis=0, initial=-np.inf))
         mean = total / total_weight
         farthest = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
         spread = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * magnitude

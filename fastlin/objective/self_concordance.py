@@ -1,4 +1,4 @@
-"""The lower bound of the minimum where something is not penalised, from a Newton step and the smallest curvature.
+"""The lower bound of the minimum where something is not penalized, from a Newton step and the smallest curvature.
 
 Without a penalty no dual point that is computed is feasible to the last digit. But the third derivative of the loss
 along any way is at most M times its second, M being by how much the scores of a row differ along it (self-concordance:
@@ -55,9 +55,9 @@ def bound_fall(
     longest = bound_rows(coordinates)
     # Columns without curvature have no part in J.
     is_curved = diagonal.ravel() > 0
-    factorised = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
-    trace = float(factorised.sum())
-    added = column_squares - factorised.ravel()
+    factorized = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
+    trace = float(factorized.sum())
+    added = column_squares - factorized.ravel()
     size = _find_norm_of_inverse(solve, is_curved)
     of_scores = bound_score_rounding(
         objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + blur))

@@ -1,4 +1,4 @@
-"""Which solver minimises an objective: a table from its traits to methods, each of which goes on where one gives up."""
+"""Which solver minimizes an objective: a table from its traits to methods, each of which goes on where one gives up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def minimize(
     is_compared: bool = False,
     nearby: Solution | None = None,
 ) -> Solution:
-    """Minimise an objective by the solver of a name: "auto", or a name of scikit-learn's.
+    """Minimize an objective by the solver of a name: "auto", or a name of scikit-learn's.
 
     The solver starts from the best of the starts (K, d + 1) and the model of the intercepts. See `Stopping` for the
     other names' tol, for max_iter and on_iteration. ``nearby`` is the solution over the same rows with another penalty.
@@ -125,7 +125,7 @@ Method: TypeAlias = Callable[[Fit], "Solution | None"]
 
 
 def list_methods(objective: Objective, solver: str) -> list[Method]:
-    """Return the methods that minimise an objective, in their order: each takes over where the one before gives up."""
+    """Return the methods that minimize an objective, in their order: each takes over where the one before gives up."""
     if not objective.penalty.is_smooth:
         return [proximal_newton.minimize]
     name, is_affordable = choose_solver(objective, solver), objective.affords_hessian
@@ -162,7 +162,7 @@ def choose_solver(objective: Objective, solver: str) -> str:
 
 
 def by_lbfgs(fit: Fit) -> Solution:
-    """Minimise by L-BFGS in the coefficients, with preconditioners."""
+    """Minimize by L-BFGS in the coefficients, with preconditioners."""
     objective = fit.objective
     sampled = _minimize_sample(objective, fit.stopping.tol) if fit.beginning.is_plain else None
     if sampled is not None:

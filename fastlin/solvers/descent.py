@@ -56,7 +56,7 @@ def _lies_in_cache(objective):
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimise an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
+    """Minimize an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
     objective, stopping, start = fit.objective, fit.stopping, fit.beginning.parameters
     n_work = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None = None) -> Solution:
-    """Minimise the objective, in its fast precision first and in float64 at the end.
+    """Minimize the objective, in its fast precision first and in float64 at the end.
 
     ``preconditions`` maps an iteration, 0 for the start, to a function from a Point to the Preconditioner from there
     on. After ``patience`` iterations without an end in sight another solver goes on.

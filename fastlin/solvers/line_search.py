@@ -84,7 +84,7 @@ def search(
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimiser of the cubic through both ends, kept off the ends; the middle if there is none."""
+    """Return the minimizer of the cubic through both ends, kept off the ends; the middle if there is none."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):

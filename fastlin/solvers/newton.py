@@ -30,7 +30,7 @@ LARGEST = 1e20
 
 
 def minimize_by_cholesky(fit: Fit) -> Solution:
-    """Minimise the objective by Newton's steps with the whole Hessian.
+    """Minimize the objective by Newton's steps with the whole Hessian.
 
     Flat directions of softmax and pivots that vanish get a curvature, so the step descends in any case.
     """
@@ -61,7 +61,7 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
 # At extreme scales a step may leave the range of float64; no search accepts its end.
 @np.errstate(over="ignore", invalid="ignore")
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
-    """Minimise the objective by truncated Newton steps.
+    """Minimize the objective by truncated Newton steps.
 
     A preconditioner serves until the products with the Hessian have taken as long. Where PATIENCE products have not
     solved the equations, blocks of classes come from twice the rows: 60,000 raw images of MNIST take half of the time.
@@ -118,7 +118,7 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
 
 
 def _minimize(fit, find_direction, is_exact=False):
-    """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there.
+    """Minimize the objective by the directions that find_direction makes of a Point and the bound on J - J* there.
 
     is_exact says that they solve Newton's equations.
     """

@@ -266,7 +266,7 @@ def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
 
 
 def affords_factors(objective: Objective) -> bool:
-    """Say whether to factorise a block takes no longer than blocks may cost, which it does for wide sparse data."""
+    """Say whether to factorize a block takes no longer than blocks may cost, which it does for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= PATIENCE * n_entries
 

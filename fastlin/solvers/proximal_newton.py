@@ -1,4 +1,4 @@
-"""Proximal Newton: each step minimises a quadratic model with the penalty as it is, over a working set.
+"""Proximal Newton: each step minimizes a quadratic model with the penalty as it is, over a working set.
 
 Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composite functions"; working sets as in
 Johnson and Guestrin 2015, Blitz.
@@ -44,7 +44,7 @@ NEGLIGIBLE = INNER_ACCURACY**2
 # At extreme scales a step may leave the range of float64; no search accepts its end.
 @np.errstate(over="ignore", invalid="ignore")
 def minimize(fit: Fit) -> Solution:
-    """Minimise the objective by models with the penalty as it is; a nearby solution has a first one."""
+    """Minimize the objective by models with the penalty as it is; a nearby solution has a first one."""
     objective, stopping = fit.objective, fit.stopping
     model = None if fit.nearby is None else fit.nearby.model
     point = fit.begin_in(np.float64)

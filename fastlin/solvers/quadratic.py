@@ -1,4 +1,4 @@
-"""Quadratic models of a penalised objective around a point, and where they are least by coordinate descent."""
+"""Quadratic models of a penalized objective around a point, and where they are least by coordinate descent."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class ColumnModel:
         transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
-        # Entries are not centred: what that leaves to the intercept comes back with its step.
+        # Entries are not centered: what that leaves to the intercept comes back with its step.
         self._left_out = np.where(transposed.places < 0, coordinates.shift, 0)
         shift = coordinates.shift - scale * transposed.shift - self._left_out
         self._columns = WorkingColumns(
@@ -295,7 +295,7 @@ def minimize_active(
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
-    """Minimise over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
+    """Minimize over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
 
     Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step passes changes of sign while the model
     falls; a parameter stays where it is zero, or at its bound, at the end of a step.
@@ -350,7 +350,7 @@ def _along_signs(bend, corners, rises, farthest):
     """Return the length to the least point along a Newton step, the decrease, and how many signs it changes.
 
     The slope along the step is -``bend`` at its start, grows by ``bend`` over its length, and rises at the corners.
-    What the factorisation has added to the block makes steps shorter, and the decrease no larger than it is.
+    What the factorization has added to the block makes steps shorter, and the decrease no larger than it is.
     """
     if not bend > 0:
         return 0.0, 0.0, 0
@@ -364,7 +364,7 @@ def _along_signs(bend, corners, rises, farthest):
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):
-    """Minimise over the groups that are not zero: Newton's steps with the curvature of the norms."""
+    """Minimize over the groups that are not zero: Newton's steps with the curvature of the norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
     total, n_left, is_last = 0.0, None, False

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit) -> Solution | None:
-    """Minimise an objective that `suits`, from the best intercept, given parameters or a nearby solution.
+    """Minimize an objective that `suits`, from the best intercept, given parameters or a nearby solution.
 
     None: J is not finite in the row space, or the start cannot be expressed there.
     """
@@ -81,7 +81,7 @@ def _search(space, point, direction):
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective can be minimised in the row space, in less time and with about as much memory."""
+    """Say whether an objective can be minimized in the row space, in less time and with about as much memory."""
     penalty, matrix = objective.penalty, objective.matrix
     n, d = matrix.shape
     if not (MIN_COLUMNS_A_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):

@@ -26,7 +26,7 @@ REACHED = Ending("tol is reached", converged=True)
 AT_FLOOR = Ending("the objective is at the floor that its precision sets", converged=True)
 LIMITED = Ending("max_iter is reached")
 STOPPED = Ending("a callback asked to stop")
-SEPARABLE = Ending("the classes are separable by what is not penalised")
+SEPARABLE = Ending("the classes are separable by what is not penalized")
 IMPATIENT = Ending("another solver may do better", is_final=False)
 STALLED = Ending("the objective no longer falls", is_final=False)
 

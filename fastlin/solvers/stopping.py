@@ -216,7 +216,7 @@ class Stopping:
         return AT_FLOOR if is_near and abs(decrement) <= unseen else STALLED
 
     def _is_separated(self, point):
-        """Say whether something is not penalised and every row is proven to be classified right: J has no minimum.
+        """Say whether something is not penalized and every row is proven to be classified right: J has no minimum.
 
         A loss below log(2) puts a label's probability above one half. Scores have to be right without the offsets.
         """

@@ -11,7 +11,7 @@ from fastlin.typing import FloatType
 
 # Two numbers this close, relative to the first, are equal up to rounding. Of two values the slope alone decides then
 # (Hager and Zhang 2005, approximate Wolfe conditions); an iteration that gains no more, and promises no more, makes no
-# progress; where no more can be gained a solver has arrived. So much is added to a diagonal before factorising, since
+# progress; where no more can be gained a solver has arrived. So much is added to a diagonal before factorizing, since
 # rounding makes a matrix indefinite by less.
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
 # An approximation inside of a solver may miss this part of the exact result; a negligible error is its square.

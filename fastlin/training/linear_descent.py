@@ -26,7 +26,7 @@ class LinearDescent(Descent):
     """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
 
     The mean (Polyak and Juditsky 1992) begins after first_row rows. One thread takes the steps. The network has one
-    layer, and neither normalisation nor dropout.
+    layer, and neither normalization nor dropout.
     """
 
     def __init__(self, network: Network, momentum: float = 0.0, first_row: float = np.inf) -> None:

@@ -62,8 +62,8 @@ class Descent:
         for array in self.carried:
             array[...] = 0
 
-    def _update(self, vectors, n_penalised, learning_rate, l2):
-        """Take the step of parameters, the first n_penalised of them coefficients; return their squares' sum."""
+    def _update(self, vectors, n_penalized, learning_rate, l2):
+        """Take the step of parameters, the first n_penalized of them coefficients; return their squares' sum."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
@@ -73,9 +73,9 @@ class Descent:
 
         def update(block, n_blocks):
             part = slice(n * block // n_blocks, n * (block + 1) // n_blocks)
-            n_penalised = min(max(n_coefficients - part.start, 0), part.stop - part.start)
+            n_penalized = min(max(n_coefficients - part.start, 0), part.stop - part.start)
             vectors = [vector[part] for vector in self._vectors]
-            squares[block] = self._update(vectors, n_penalised, learning_rate, l2)
+            squares[block] = self._update(vectors, n_penalized, learning_rate, l2)
 
         run_blocks(update, self._n_blocks)
         return float(squares.sum())
@@ -135,10 +135,10 @@ class Descent:
         return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
-        """Return the slices of an epoch's batches, of about equal size with batch normalisation."""
+        """Return the slices of an epoch's batches, of about equal size with batch normalization."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
-        # A normalised batch has at least two rows; one row would become zero.
+        # A normalized batch has at least two rows; one row would become zero.
         n_batches = max(1, min(-(-n_rows // batch_size), n_rows // 2))
         borders = [n_rows * batch // n_batches for batch in range(n_batches + 1)]
         return [slice(*pair) for pair in pairwise(borders)]
@@ -158,8 +158,8 @@ class MomentumDescent(Descent):
         super().__init__(network, (self.velocity,), random_state)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
 
-    def _update(self, vectors, n_penalised, learning_rate, l2):
-        return update_with_momentum(*vectors, n_penalised, l2, learning_rate, self._momentum, self._nesterov)
+    def _update(self, vectors, n_penalized, learning_rate, l2):
+        return update_with_momentum(*vectors, n_penalized, l2, learning_rate, self._momentum, self._nesterov)
 
 
 class AdamDescent(Descent):
@@ -182,8 +182,8 @@ class AdamDescent(Descent):
         self.carried += (self.n_steps,)
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
 
-    def _update(self, vectors, n_penalised, learning_rate, l2):
+    def _update(self, vectors, n_penalized, learning_rate, l2):
         n_steps = int(self.n_steps[0])
         correction = math.sqrt(1 - self._beta_2**n_steps) / (1 - self._beta_1**n_steps)
         rate = learning_rate * correction
-        return update_with_adam(*vectors, n_penalised, l2, rate, self._beta_1, self._beta_2, self._epsilon)
+        return update_with_adam(*vectors, n_penalized, l2, rate, self._beta_1, self._beta_2, self._epsilon)

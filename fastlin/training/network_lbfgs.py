@@ -23,7 +23,7 @@ OWN_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
 # The limits on threads that trainings hold, one for each.
 _HELD: list[Any] = []
 _LOCK = Lock()
-# How a training ended, by SciPy's status of its minimiser.
+# How a training ended, by SciPy's status of its minimizer.
 ENDINGS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
@@ -38,9 +38,9 @@ def train_by_lbfgs(
     tol: float,
     on_iteration: Callable[[Training], object] | None = None,
 ) -> Training:
-    """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
+    """Minimize the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
-    The network, without batch normalisation and dropout, ends with the parameters of the best iteration on the
+    The network, without batch normalization and dropout, ends with the parameters of the best iteration on the
     validation examples, or of the last one. The training ends where no entry of the gradient exceeds tol, where the
     loss no longer falls by 2e-9 of it, or where on_iteration returns something true. The records of the Training are
     Epochs.

@@ -1,4 +1,4 @@
-"""The solver for benchopt: it minimises each benchmark's objective, called as benchopt calls it."""
+"""The solver for benchopt: it minimizes each benchmark's objective, called as benchopt calls it."""
 
 import importlib.util
 import sys
@@ -46,7 +46,7 @@ def fit(X, y, fit_intercept):
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
-def test_the_solver_minimises_the_objective_of_each_benchmark(solver, make):
+def test_the_solver_minimizes_the_objective_of_each_benchmark(solver, make):
     X, y = draw(2)
     for fit_intercept in (False, True):
         expected = fit(X, y, fit_intercept)

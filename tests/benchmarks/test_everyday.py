@@ -10,7 +10,7 @@ from benchmark_records import make_machine, make_race
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import everyday
-from benchmarks.data import standardise
+from benchmarks.data import standardize
 from benchmarks.pages import BLOCKS
 from benchmarks.pictures import draw_pictures, read_source
 from benchmarks.problems import pose
@@ -41,7 +41,7 @@ def test_the_grid_is_whole_and_names_are_unique():
     "name",
     [
         "300 × 5, 4 classes",
-        "iris, standardised",
+        "iris, standardized",
         "correlated, 1,000 × 20, 2 classes",
         "unbalanced, 1,000 × 20, 2 classes",
         "raw scales, 1,000 × 20, 2 classes",
@@ -50,8 +50,8 @@ def test_the_grid_is_whole_and_names_are_unique():
 def test_columns_are_as_the_name_of_the_case_says(name):
     problem = find_case(name).load(None)
     X = problem.X
-    is_standardised = not name.startswith("raw")
-    assert np.allclose([X.mean(axis=0), X.std(axis=0)], [[0], [1]]) == is_standardised
+    is_standardized = not name.startswith("raw")
+    assert np.allclose([X.mean(axis=0), X.std(axis=0)], [[0], [1]]) == is_standardized
     off_diagonal = np.corrcoef(X.T)[0, 1:]
     assert (off_diagonal.min() > 0.9) == name.startswith("correlated")
     if name.startswith("unbalanced"):
@@ -82,7 +82,7 @@ def test_coefficients_are_compared_with_those_of_the_minimum_and_a_column_of_one
     reference = np.array([[1.0, 2.0], [-1.0, 0.0]])
     assert everyday.find_coef_error(reference + np.array([3.0, -2.0]), reference) == 0
     assert everyday.find_coef_error(reference * [[1.0], [1.5]], reference) == 0.25
-    X, X_test = standardise(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 6.0]]))
+    X, X_test = standardize(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 6.0]]))
     np.testing.assert_array_equal(X, [[-1, 0], [1, 0]])
     np.testing.assert_array_equal(X_test, [[0, 1]])
 

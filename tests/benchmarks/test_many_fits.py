@@ -106,7 +106,7 @@ def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
 
 
 @pytest.mark.thorough
-def test_the_peers_of_the_grids_minimise_their_objective():
+def test_the_peers_of_the_grids_minimize_their_objective():
     data = make_one_hot(300)
     arrays = data.X_train, data.y_train, data.X_test, data.y_test
     path = Grid("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)

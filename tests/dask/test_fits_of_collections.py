@@ -292,7 +292,7 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
         with pytest.raises(error, match="x3"):
             LogisticRegression(C=np.inf).fit(*cut(columns, y)).inference(*cut(columns, y))
     cv = LogisticRegressionCV(scoring="accuracy", tol=1e-9, **QUIET).fit(*rows)
-    found, expected = (cv.inference(*each, penalised="sandwich") for each in (rows, data))
+    found, expected = (cv.inference(*each, penalized="sandwich") for each in (rows, data))
     np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
     monkeypatch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
     np.testing.assert_allclose(model.inference(*rows, features=["x1"]).std_errors, errors[:, 1:2], rtol=1e-8)

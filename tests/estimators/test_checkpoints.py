@@ -28,7 +28,7 @@ TRAININGS = {
     "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5},
     "in the order of the rows": {"learning_rate_decay": 0.9, "shuffle": False},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 4, "learning_rate_init": 0.02},
-    "batch normalisation": {"batch_norm": "both", "early_stopping": True},
+    "batch normalization": {"batch_norm": "both", "early_stopping": True},
     "an exhausted patience": {"tol": 10.0, "n_iter_no_change": 4},
 }
 make_model = partial(MLPClassifier, (12,), random_state=3, max_iter=9, batch_size=50, n_iter_no_change=np.inf)

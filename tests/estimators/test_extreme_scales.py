@@ -107,8 +107,8 @@ def fit_linear(parameters, data):
     if parameters.get("l1_ratio"):
         # Its errors are refused.
         return
-    is_penalised = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
-    choices = {"penalised": "sandwich"} if is_penalised else {}
+    is_penalized = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
+    choices = {"penalized": "sandwich"} if is_penalized else {}
     found = model.inference(**data, covariance="HC0", weights_are="importance", **choices)
     assert not np.isinf(found.std_errors).any(), "std_errors are infinite"
     str(found.summary())

@@ -177,14 +177,14 @@ def test_certain_probabilities_are_probabilities_where_the_first_were():
     assert len(stopped.validation_scores_) == stopped.n_iter_
 
 
-def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
+def test_several_labels_a_row_by_lbfgs_and_with_normalization():
     labels = np.column_stack([Y == 0, X[:, 0] > 0]).astype(int)
     model = make((20,), solver="lbfgs", max_iter=500).fit(X, labels)
     np.testing.assert_array_equal(model.predict(X), labels, strict=True)
-    normalised = make((20,), batch_norm="both", dropout=0.1, max_iter=60).fit(X, sparse.csr_array(labels))
-    assert normalised.score(X, labels) > 0.8
+    normalized = make((20,), batch_norm="both", dropout=0.1, max_iter=60).fit(X, sparse.csr_array(labels))
+    assert normalized.score(X, labels) > 0.8
     # A batch's accuracy counts the rows all of whose labels are right.
-    assert normalised.accuracy_curve_[-1] > 0.6
+    assert normalized.accuracy_curve_[-1] > 0.6
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -187,7 +187,7 @@ def test_alpha_is_the_penalty_whatever_rows_weigh(parameters, total):
 
 def test_alpha_goes_wherever_the_penalty_does():
     by_alpha, by_C = (fit(ROWS, LABELS, WEIGHTS, **given) for given in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()}))
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalised="laplace").std_errors for each in (by_alpha, by_C)]
+    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in (by_alpha, by_C)]
     np.testing.assert_allclose(*errors, rtol=1e-6)
     assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
     several = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
@@ -222,7 +222,7 @@ def test_a_search_by_alphas_is_that_of_fits_by_alpha():
     np.testing.assert_allclose([model.C_, *model.Cs_], 1 / (alphas * WEIGHTS.sum()))
     assert_same_model(model, fit(ROWS, LABELS, WEIGHTS, alpha=model.alpha_))
     both = model, fit(ROWS, LABELS, WEIGHTS, C=model.C_)
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalised="laplace").std_errors for each in both]
+    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in both]
     np.testing.assert_allclose(*errors, rtol=1e-4)
 
 

@@ -188,7 +188,7 @@ def check_problem(seed):
     assert value_of(problem, cut) - least <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
     if parameters["solver"] == "auto":
         assert model.converged_, seed
-        # Where numbers far from zero cancel, since coefficients are float32, X is sparse or nothing centres it, the
+        # Where numbers far from zero cancel, since coefficients are float32, X is sparse or nothing centers it, the
         # certificate holds their rounding too.
         assert value - least <= (tol + ROUNDING) * value, seed
         if type(problem.rows) is np.ndarray and problem.rows.dtype == np.float64 and parameters["fit_intercept"]:

@@ -58,14 +58,14 @@ def test_the_grid_begins_where_the_first_coefficient_leaves_zero(n_classes, l1_r
     X, y, weights, *_ = make_problem(150, 6, n_classes)
     path = fastlin.logistic_path(X * 10.0 + 5, y, Cs=5, l1_ratio=l1_ratio, sample_weight=weights, **options)
     np.testing.assert_allclose(np.diff(np.log10(path.Cs)), 0.75)
-    penalised = np.array(options.get("penalty_factors", np.ones(6))) > 0
-    assert not path.coefs[0][:, penalised].any()
-    assert path.coefs[0][:, ~penalised].all()
+    penalized = np.array(options.get("penalty_factors", np.ones(6))) > 0
+    assert not path.coefs[0][:, penalized].any()
+    assert path.coefs[0][:, ~penalized].all()
     assert (np.diff(path.n_nonzeros) >= 0).all()
     assert path.n_nonzeros[-1] > 0.7 * path.coefs[0].size
     for factor in (0.99, 1.01):
         fit = fastlin.LogisticRegression(C=factor * path.Cs[0], l1_ratio=l1_ratio, tol=1e-6, **options)
-        coef = fit.fit(X * 10.0 + 5, y, weights).coef_[:, penalised]
+        coef = fit.fit(X * 10.0 + 5, y, weights).coef_[:, penalized]
         assert coef.any() == (factor > 1)
 
 

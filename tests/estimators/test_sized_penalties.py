@@ -63,8 +63,8 @@ def test_the_model_is_sagas(loader, parameters, weighted):
     weights = np.random.default_rng(0).integers(0, 3, len(y)) if weighted else None
     found, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
     np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
-    centre = expected.intercept_.mean() if len(found.classes_) > 2 else 0
-    np.testing.assert_allclose(found.intercept_, expected.intercept_ - centre, atol=1e-6)
+    center = expected.intercept_.mean() if len(found.classes_) > 2 else 0
+    np.testing.assert_allclose(found.intercept_, expected.intercept_ - center, atol=1e-6)
     np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
     assert (found.coef_ == 0).any() and (found.coef_ != 0).any()
     np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)

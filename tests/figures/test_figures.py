@@ -82,7 +82,7 @@ def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
     assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
 
 
-def test_a_path_of_more_classes_has_a_colour_for_each(axes):
+def test_a_path_of_more_classes_has_a_color_for_each(axes):
     path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[Y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
     figures.plot_path(path, axes=axes)
     assert legend(axes) == ["class a", "class b", "class c"]
@@ -309,7 +309,7 @@ def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_one
     assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
 
 
-def test_planes_become_colours_and_labels_stand_in_the_grid(figure):
+def test_planes_become_colors_and_labels_stand_in_the_grid(figure):
     X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
     figures.show_images(X, figure=figure)
     scaled = (X - float(X.min())) / (float(X.max()) - X.min())
@@ -349,7 +349,7 @@ def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows
     assert len(figure.axes) == 11
 
 
-def test_weights_of_planes_are_grey_where_they_are_zero(figure):
+def test_weights_of_planes_are_gray_where_they_are_zero(figure):
     w = np.zeros((3072, 2))
     w[5, 1], w[1024 + 40, 1] = -2.0, 1.0
     figures.plot_weights(w, ["a", "b"], figure=figure)

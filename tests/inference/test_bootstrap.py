@@ -207,7 +207,7 @@ def test_what_cannot_be_resampled_is_refused():
         next(Draws(0, Y, (Y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
-        unpenalised = LogisticRegression(C=np.inf).fit(X, separable)
+        unpenalized = LogisticRegression(C=np.inf).fit(X, separable)
     with pytest.warns(ConvergenceWarning, match="5 of 5 fits of resamples"):
-        found = unpenalised.bootstrap(X, separable, n_resamples=5, random_state=0)
+        found = unpenalized.bootstrap(X, separable, n_resamples=5, random_state=0)
     assert not found.converged.any()

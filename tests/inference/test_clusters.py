@@ -39,9 +39,9 @@ def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_c
     generator = np.random.default_rng(0)
     n = 240
     table = pandas.DataFrame(
-        {"size": generator.normal(size=n) + 3, "colour": pandas.Categorical(generator.choice(list("abc"), n))}
+        {"size": generator.normal(size=n) + 3, "color": pandas.Categorical(generator.choice(list("abc"), n))}
     )
-    wide = np.column_stack([table["size"], *((table["colour"] == level) for level in "abc")]).astype(float)
+    wide = np.column_stack([table["size"], *((table["color"] == level) for level in "abc")]).astype(float)
     X, y = wide[:, [0, 2, 3]], generator.integers(0, n_classes, n)
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
@@ -56,11 +56,11 @@ def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_c
             expected = find_covariance(kept, y, found, keys[:m], weights)
             np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-6, atol=1e-9)
     # A table has a column for each level, of which a penalty determines the coefficients.
-    parameters, options = {"C": 5, "tol": 1e-13}, {"penalised": "sandwich", **options}
-    found = infer(table, y, weights, parameters={"categorical_features": ["colour"], **parameters}, **options)
+    parameters, options = {"C": 5, "tol": 1e-13}, {"penalized": "sandwich", **options}
+    found = infer(table, y, weights, parameters={"categorical_features": ["color"], **parameters}, **options)
     expected = infer(wide, y, weights, parameters=parameters, **options).covariance_matrix()
     np.testing.assert_allclose(found.covariance_matrix(), expected, rtol=1e-7, atol=1e-12)
-    assert found.names.tolist() == ["size", "colour_a", "colour_b", "colour_c", "intercept"]
+    assert found.names.tolist() == ["size", "color_a", "color_b", "color_c", "intercept"]
 
 
 def test_clusters_may_be_named_by_anything_that_sorts():

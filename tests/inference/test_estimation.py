@@ -129,18 +129,18 @@ def test_importance_weights_have_the_sandwich_of_weighted_scores():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_penalised_models_have_the_covariances_that_their_hessians_say(n_classes):
+def test_penalized_models_have_the_covariances_that_their_hessians_say(n_classes):
     X, y = make_rows(n_classes, n=200)
     parameters = {"C": 0.5, "tol": 1e-13, "penalty_factors": [1.0, 0.0, 2.0]}
-    coef = infer(X, y, parameters=parameters, penalised="laplace").coef
+    coef = infer(X, y, parameters=parameters, penalized="laplace").coef
     of_loss = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
-    # Contrasts against class 0 are penalised as all classes together are, about their mean.
+    # Contrasts against class 0 are penalized as all classes together are, about their mean.
     shares = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
     inverse = np.linalg.inv(of_loss + np.kron(shares, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
-    for penalised, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
-        found = infer(X, y, parameters=parameters, penalised=penalised)
+    for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
+        found = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))
         assert np.abs((found.covariance_matrix() - expected) / np.outer(errors, errors)).max() < 1e-6
         assert found.df_model + n_classes - 1 == pytest.approx(np.trace(inverse @ of_loss), abs=1e-3)
-    robust = infer(X, y, parameters=parameters, penalised="sandwich", covariance="HC0")
+    robust = infer(X, y, parameters=parameters, penalized="sandwich", covariance="HC0")
     assert robust.coef == pytest.approx(coef)

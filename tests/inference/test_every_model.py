@@ -62,13 +62,13 @@ def test_columns_and_classes_keep_their_names():
     assert found.classes.tolist() == ["blue", "green"]
     assert found.reference == "red"
     assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
-    table = frame.assign(colour=pd.Categorical(labels))
+    table = frame.assign(color=pd.Categorical(labels))
     model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
     # Rows with some of the levels are those of the fit all the same.
-    few = table[table["colour"] != "blue"]
+    few = table[table["color"] != "blue"]
     with pytest.warns(InferenceWarning, match="not those of the fit"):
-        found = model.inference(few, np.arange(len(few)) % 2, penalised="laplace", features=["colour_green", "age"])
-    assert found.names.tolist() == ["colour_green", "age"]
+        found = model.inference(few, np.arange(len(few)) % 2, penalized="laplace", features=["color_green", "age"])
+    assert found.names.tolist() == ["color_green", "age"]
     assert found.coef.shape == (1, 2)
 
 
@@ -83,7 +83,7 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, Y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
         ((X, Y), {"covariance": "cluster"}, "and no clusters"),
         ((X, Y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
-        ((X, Y), {"penalised": "laplace"}, "no coefficient of this one is penalised"),
+        ((X, Y), {"penalized": "laplace"}, "no coefficient of this one is penalized"),
         ((X, Y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
         ((X, Y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
         ((X[:, :2], Y), {}, "features"),
@@ -113,21 +113,21 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
 def test_penalties_are_refused_unless_their_errors_are_named():
     X, y = make_rows(3)
     for parameters, text in (
-        ({"C": 1.0}, "The model is penalised.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
+        ({"C": 1.0}, "The model is penalized.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
         ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
         ({"C": 1.0, "l1_ratio": 0.5, "group_by_class": True}, "selects"),
     ):
         refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
     message = "covariance of a posterior, which is not covariance='HC0'"
-    refuse(message, X, y, parameters={"C": 1.0}, penalised="laplace", covariance="HC0")
+    refuse(message, X, y, parameters={"C": 1.0}, penalized="laplace", covariance="HC0")
     # Factors of zero leave nothing of a penalty.
     free = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
     assert_same(free, infer(X, y), rtol=1e-7)
     cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
-    expected = infer(X, y, parameters={"C": cv.C_[0]}, penalised="laplace")
-    assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
+    expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
+    assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
     cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
-    assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalised="laplace")
+    assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalized="laplace")
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
@@ -148,16 +148,16 @@ def test_bounds_are_refused_where_they_bind():
 def test_levels_are_compared_with_the_first_of_each_column():
     sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
-    colours, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
-    frame = pd.DataFrame({"size": generator.normal(size=n), "colour": colours, "shape": shapes})
+    colors, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
+    frame = pd.DataFrame({"size": generator.normal(size=n), "color": colors, "shape": shapes})
     dummies = pd.get_dummies(frame).astype(float)
     for n_classes, fit_intercept in itertools.product((2, 3), (True, False)):
         scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
         y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
         found = fit(frame, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(frame, y)
-        reference = [] if fit_intercept else ["colour_a"]
+        reference = [] if fit_intercept else ["color_a"]
         last = ["intercept"] if fit_intercept else []
-        columns = ["size", *reference, "colour_b", "colour_c", "shape_square", *last]
+        columns = ["size", *reference, "color_b", "color_c", "shape_square", *last]
         assert found.names.tolist() == columns
         rows = dummies.assign(intercept=1.0)[columns].to_numpy()
         expected = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
@@ -166,16 +166,16 @@ def test_levels_are_compared_with_the_first_of_each_column():
         np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
         assert found.model_distance < 1e-3
         assert "reference levels" in str(found.summary())
-    penalised = fit(frame, y, C=1.0, tol=1e-10, **FROM_DTYPE)
-    assert len(penalised.inference(frame, y, penalised="laplace").names) == 7
-    # Factors of zero penalise nothing at any C.
-    plain = penalised.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
+    penalized = fit(frame, y, C=1.0, tol=1e-10, **FROM_DTYPE)
+    assert len(penalized.inference(frame, y, penalized="laplace").names) == 7
+    # Factors of zero penalize nothing at any C.
+    plain = penalized.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
     assert len(plain.inference(frame, y).names) < 7
     # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
-    y[frame["colour"] == "b"] = 2
+    y[frame["color"] == "b"] = 2
     model = fit(frame, y, tol=1e-4, **FROM_DTYPE)
-    message = "colour_b <= 0 in all rows of the classes 0 and 1, and colour_b >= 0"
+    message = "color_b <= 0 in all rows of the classes 0 and 1, and color_b >= 0"
     assert_refused(message, model.inference, frame, y, error=SeparationError)
-    frame["colour"] = frame["colour"].astype(object)
-    frame.loc[3, "colour"] = "z"
+    frame["color"] = frame["color"].astype(object)
+    frame.loc[3, "color"] = "z"
     assert_refused("column 1 of X holds values that the fit has not seen", model.inference, frame, y)

@@ -1,4 +1,4 @@
-"""Whether estimates exist: separation against a linear programme over whole numbers, and columns that depend."""
+"""Whether estimates exist: separation against a linear program over whole numbers, and columns that depend."""
 
 import numpy as np
 import pandas
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 def decide_exactly(rows, labels):
-    """Return "none", "quasi" or "complete" for whole numbers, by one programme over all rows and classes."""
+    """Return "none", "quasi" or "complete" for whole numbers, by one program over all rows and classes."""
     classes = np.eye(labels.max() + 1)
     leads = classes[labels][:, None] - classes
     matrix = np.einsum("iok,ij->iokj", leads, rows)[leads.any(axis=2)].reshape(-1, len(classes) * rows.shape[1])
@@ -48,7 +48,7 @@ def decide_exactly(rows, labels):
 
 
 def find_condition(X, fit_intercept):
-    """Return the condition number of the columns, centred where there is an intercept, each of length one."""
+    """Return the condition number of the columns, centered where there is an intercept, each of length one."""
     X = X - X.mean(axis=0) if fit_intercept else X
     values = np.linalg.svd(X / np.sqrt((X**2).sum(axis=0)), compute_uv=False)
     return values[0] / values[-1]
@@ -196,13 +196,13 @@ def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
         assert not search(X, y).is_complete
         patch.setattr(module, "MOST_ENTRIES", 2 * 5 * 20)
         undecided = search(X, y)
-    assert undecided == "a linear programme over 20 rows did not tell"
+    assert undecided == "a linear program over 20 rows did not tell"
     # One row that lies on the wrong side leaves no separation.
     y[np.flatnonzero(direction == 1)[0]] = 0
     assert search(X, y) is None
 
 
-def test_rows_without_weight_and_penalised_columns_have_no_part():
+def test_rows_without_weight_and_penalized_columns_have_no_part():
     X, y = make_endometrial()
     weights, first = np.ones(len(X)), np.flatnonzero(X[:, 0])[0]
     y[first] = 0
@@ -211,9 +211,9 @@ def test_rows_without_weight_and_penalised_columns_have_no_part():
     refuse("x0 <= 0 in all rows of class 0", X, y, weights, error=SeparationError)
     y[first] = 1
     free, other, none = ({"C": 1.0, "penalty_factors": each} for each in ([0, 1, 1], [1, 0, 1], [1, 1, 1]))
-    refuse("x0 <= 0", X, y, parameters=free, penalised="laplace", error=SeparationError)
+    refuse("x0 <= 0", X, y, parameters=free, penalized="laplace", error=SeparationError)
     for parameters in (other, none):
-        assert np.isfinite(infer(X, y, parameters=parameters, penalised="laplace").std_errors).all()
+        assert np.isfinite(infer(X, y, parameters=parameters, penalized="laplace").std_errors).all()
 
 
 def test_what_is_too_large_to_search_is_told(monkeypatch):
@@ -278,7 +278,7 @@ def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
             np.testing.assert_allclose(errors, find_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
 
 
-def test_sparse_columns_that_are_summed_before_they_are_centred_hide_no_dependence():
+def test_sparse_columns_that_are_summed_before_they_are_centered_hide_no_dependence():
     for seed in (7, 19, 27):
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(400, 2)) + np.array([30, 7])
@@ -318,12 +318,12 @@ def test_many_classes_and_columns_are_refused_no_sooner(n_classes, d):
 def test_a_penalty_too_weak_for_dependent_columns_is_refused():
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(100, 2))[:, [0, 1, 0]], np.arange(100) % 2
-    found = infer(X, y, parameters={"C": 1e6, "tol": 1e-4}, penalised="laplace")
+    found = infer(X, y, parameters={"C": 1e6, "tol": 1e-4}, penalized="laplace")
     # The prior alone tells the columns apart: half of its variance is that of each.
     assert found.std_errors[0, 0] == pytest.approx(np.sqrt(1e6 / 2), rel=1e-4)
     message = r"no inverse in float64.* the penalty is too weak|would be rounding"
-    for C, penalised in ((1e15, "laplace"), (1e15, "sandwich"), (1e18, "sandwich"), (1e7, "sandwich")):
-        refuse(message, X, y, parameters={"C": C, "tol": 1e-4}, penalised=penalised)
+    for C, penalized in ((1e15, "laplace"), (1e15, "sandwich"), (1e18, "sandwich"), (1e7, "sandwich")):
+        refuse(message, X, y, parameters={"C": C, "tol": 1e-4}, penalized=penalized)
 
 
 def test_robust_errors_that_one_row_of_a_tiny_weight_allows_are_right_or_refused():
@@ -406,4 +406,4 @@ def test_separations_and_dependences_are_found_in_every_form_of_rows():
         refuse("x6 = 1 - x3 - x4 - x5", rows, labels, error=CollinearityError)
     refuse("x3 is constant", np.column_stack([COLUMNS, 0.1 * ONES]), y, error=CollinearityError)
     # A penalty determines the coefficients.
-    assert np.isfinite(infer(table, y, parameters={"C": 1.0}, penalised="laplace").std_errors).all()
+    assert np.isfinite(infer(table, y, parameters={"C": 1.0}, penalized="laplace").std_errors).all()

@@ -1,4 +1,4 @@
-"""Inference by Firth's penalised likelihood, against firthmodels, closed forms and itself."""
+"""Inference by Firth's penalized likelihood, against firthmodels, closed forms and itself."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def test_estimates_tests_and_intervals_are_those_of_firthmodels():
         found = model.inference(X, y, weights)
         errors = found.std_errors[0]
         assert (abs(found.coef[0] - np.append(theirs.coef_, theirs.intercept_)) < 1e-6 * errors).all()
-        assert model.penalised_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
+        assert model.penalized_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
         np.testing.assert_allclose(found.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
         ends = theirs.conf_int(method="pl", tol=1e-9, max_iter=200)
         assert (abs(found.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
@@ -57,7 +57,7 @@ def test_tables_of_counts_have_their_closed_form():
     model = FirthLogisticRegression(fit_intercept=False).fit(np.ones((18, 1)), y)
     np.testing.assert_allclose(model.predict_proba([[1.0]])[0], np.array([5.5, 2.5, 11.5]) / 19.5, rtol=1e-6)
     test = infer(np.random.default_rng(0).normal(size=(18, 1)), y).lr_test(["x0"])
-    assert (test.df, test.name) == (2, "penalised likelihood ratio")
+    assert (test.df, test.name) == (2, "penalized likelihood ratio")
 
 
 def test_other_reference_classes_and_columns_say_the_same():
@@ -77,14 +77,14 @@ def test_other_reference_classes_and_columns_say_the_same():
     turned = FirthLogisticRegression(tol=1e-9).fit(X @ turn + [5, 0, 1], y)
     np.testing.assert_allclose(turned.coef_ @ turn.T, model.coef_, atol=1e-6)
     assert turned.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-9)
-    difference = model.penalised_log_likelihood_ - turned.penalised_log_likelihood_
+    difference = model.penalized_log_likelihood_ - turned.penalized_log_likelihood_
     assert difference == pytest.approx(-2 * np.log(np.linalg.det(turn)), rel=1e-6)
 
 
 def test_it_is_described_pickled_and_refused():
     X, y = make_rows(2, n=60)
     found = infer(X, y)
-    assert "Firth's penalised likelihood" in str(found.summary())
+    assert "Firth's penalized likelihood" in str(found.summary())
     np.testing.assert_array_equal(found.table()["lower"], found.conf_int()[0, :, 0])
     kept = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(kept.coef, found.coef)

@@ -91,7 +91,7 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
     for one, other, message in (
         (smaller, larger, "must have fewer parameters than 4, got 4 more"),
         (larger, infer(X[1:, :1], Y[1:]), "other rows"),
-        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalised="laplace"), "penalised models do not reach"),
+        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "penalized models do not reach"),
         (larger, infer(X[:, :1], Y, covariance="HC0", weights_are="importance"), "use wald_test"),
     ):
         assert_refused(message, one.lr_test, other)
@@ -147,7 +147,7 @@ def test_tables_hold_what_arrays_hold(monkeypatch):
     robust = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
     for shown in ("robust, by clusters: 40", "Student's t with 39 degrees", "against the mean of all classes"):
         assert shown in robust.summary()
-    laplace = infer(X, Y, parameters={"C": 1.0}, penalised="laplace")
+    laplace = infer(X, Y, parameters={"C": 1.0}, penalized="laplace")
     assert "the penalty is the prior" in laplace.summary()
     monkeypatch.setitem(sys.modules, "pandas", None)
     columns = found.table()
@@ -223,7 +223,7 @@ def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_erro
     X, weights = stats.zscore(X), np.where(y == 1, weight, 1.0)
     model = LogisticRegression().fit(X, y, weights)
     try:
-        found = model.inference(X, y, weights, penalised="laplace")
+        found = model.inference(X, y, weights, penalized="laplace")
     except ValueError as error:
         assert "weights" in str(error) or "sample_weight" in str(error)
     else:
@@ -236,11 +236,11 @@ def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none_and_
     for max_iter in (0, 100):
         model = LogisticRegression(fit_intercept=False, max_iter=max_iter)
         with warnings.catch_warnings(action="ignore"):
-            found = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalised="laplace")
+            found = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalized="laplace")
         values.append(found.log_likelihood_null)
     assert values[0] == pytest.approx(values[1], rel=1e-10)
     X, y = make_rows(3, n=60)
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
-    options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalised": "sandwich", "covariance": "HC0"}
+    options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalized": "sandwich", "covariance": "HC0"}
     refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
     assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))

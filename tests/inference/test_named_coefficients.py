@@ -27,9 +27,9 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
         (np.inf, weights + 0.5, {"covariance": "HC0", "weights_are": "importance"}),
         (np.inf, None, {"reference": "symmetric"}),
         (np.inf, None, {"reference": n_classes - 1}),
-        (1.0, None, {"penalised": "laplace"}),
-        (1.0, weights, {"penalised": "sandwich"}),
-        (1.0, None, {"penalised": "sandwich", "covariance": "HC0"}),
+        (1.0, None, {"penalized": "laplace"}),
+        (1.0, weights, {"penalized": "sandwich"}),
+        (1.0, None, {"penalized": "sandwich", "covariance": "HC0"}),
     ):
         model = LogisticRegression(C=C, tol=1e-10).fit(X, y, sample_weight)
         whole = model.inference(X, y, sample_weight, **options)
@@ -61,8 +61,8 @@ def test_a_few_words_of_many_have_errors():
     X.data[:] = 1
     y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)
-    assert_refused(r"4,201 parameters; .* Name the columns .* by features", model.inference, X, y, penalised="laplace")
-    found = model.inference(X, y, penalised="laplace", features=["x7", "x4000", "intercept"])
+    assert_refused(r"4,201 parameters; .* Name the columns .* by features", model.inference, X, y, penalized="laplace")
+    found = model.inference(X, y, penalized="laplace", features=["x7", "x4000", "intercept"])
     # By the inner products of the rows (Woodbury): H = (X' D X + I) for C = 1, with the intercept free.
     p = model.predict_proba(X)[:, 1]
     curvature = np.sqrt(p * (1 - p))
@@ -116,6 +116,6 @@ def test_a_column_of_one_value_has_an_error_from_its_penalty_alone(monkeypatch):
     X[:, 1] = 7.0
     monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
     model = LogisticRegression(C=100.0).fit(X, y)
-    assert model.inference(X, y, penalised="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
+    assert model.inference(X, y, penalized="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
     model = LogisticRegression(C=np.inf).fit(X, y)
     assert_refused("one value in all rows", model.inference, X, y, features=["x1"], error=CollinearityError)

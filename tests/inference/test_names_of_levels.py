@@ -222,8 +222,8 @@ def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
     assert_same_inference(firth.inference(frame, y, weights), expected)
 
 
-@pytest.mark.parametrize("penalised", ["laplace", "sandwich"])
-def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(penalised):
+@pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
+def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(penalized):
     generator = np.random.default_rng(6)
     frame, filtered = (each.drop(columns="only") for each in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(frame)), generator.integers(1, 4, len(frame)).astype(float)
@@ -237,20 +237,20 @@ def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(p
         of_used = {name: factors[used] for name in options if name == "penalty_factors"}
         model = fit(frame, y, weights, **FROM_DTYPE, **options)
         plain = fit(filtered, y[kept], weights[kept], **FROM_DTYPE, **of_used)
-        found = model.inference(frame, y, weights, penalised=penalised)
-        expected = plain.inference(filtered, y[kept], weights[kept], penalised=penalised)
+        found = model.inference(frame, y, weights, penalized=penalized)
+        expected = plain.inference(filtered, y[kept], weights[kept], penalized=penalized)
         assert_same_inference(found, expected)
         assert found.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
         # An independent oracle: the dense rows of the levels that are used.
         rows = pd.get_dummies(filtered).astype(float)
         dense = fit(rows, y[kept], weights[kept], **of_used).inference(
-            rows, y[kept], weights[kept], penalised=penalised
+            rows, y[kept], weights[kept], penalized=penalized
         )
         assert_same_inference(found, dense)
         assert np.isfinite(found.p_values).all()
     assert "left out        color_a, color_b, color_c, color_f, shape_none: levels without rows" in found.summary()
     assert "reference levels" not in found.summary()
-    asked = {"penalised": penalised, "features": ["color_a"]}
+    asked = {"penalized": penalized, "features": ["color_a"]}
     assert_refused("features asks for 'color_a', a level without rows", model.inference, frame, y, weights, **asked)
 
 

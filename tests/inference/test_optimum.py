@@ -56,7 +56,7 @@ def test_distances_bound_how_far_points_are(n_classes):
         information = Information(point)
         optimum = end_at(point, information, information.direction, 600)
         errors = np.sqrt(information.variances / 600)
-        # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
+        # Of centered parameters, whose errors are no larger than those of the factorized Hessian.
         assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
         assert optimum.is_proven
 

@@ -1,4 +1,4 @@
-"""Profiles of likelihoods: intervals and tests, against maximisation by SciPy and root finders."""
+"""Profiles of likelihoods: intervals and tests, against maximization by SciPy and root finders."""
 
 import pickle
 
@@ -24,7 +24,7 @@ def make_rows(n_classes, n=70, seed=0, size=1):
     return X, (X @ random.normal(size=(2, n_classes)) * size + random.gumbel(size=(n, n_classes))).argmax(axis=1)
 
 
-def maximise_held(data, place, value, start, gtol=1e-7):
+def maximize_held(data, place, value, start, gtol=1e-7):
     """Return the maximum of the likelihood and where it lies, by SciPy; one of the coefficients is held, or none."""
     (X, labels, is_firth), coef = data, start.copy()
     design, free = np.column_stack([X, np.ones(len(X))]), np.arange(len(coef)) != place
@@ -45,7 +45,7 @@ def maximise_held(data, place, value, start, gtol=1e-7):
 def test_intervals_and_tests_are_those_of_a_root_finder(n_classes, is_firth):
     (X, labels), size = make_rows(n_classes), 3 * (n_classes - 1)
     data, zeros = (X, labels, is_firth), np.zeros(size)
-    largest, coef = maximise_held(data, None, None, zeros)
+    largest, coef = maximize_held(data, None, None, zeros)
     least = largest - chi2.ppf(0.9, 1) / 2
     made = FirthLogisticRegression() if is_firth else LogisticRegression(C=np.inf, tol=1e-12)
     found = made.fit(X, labels).inference(X, labels)
@@ -54,14 +54,14 @@ def test_intervals_and_tests_are_those_of_a_root_finder(n_classes, is_firth):
     for place in (0, size - 1):
 
         def miss(value, place=place):
-            return maximise_held(data, place, value, zeros)[0] - least
+            return maximize_held(data, place, value, zeros)[0] - least
 
         for side, end in zip((-5, 5), ends.reshape(-1, 2)[place], strict=True):
             root = brentq(miss, coef[place], coef[place] + side * errors[place], xtol=1e-7)
             assert abs(end - root) < 1e-4 * errors[place]
     np.testing.assert_array_equal(found.profile_conf_int("x1", level=0.9), ends[:, 1:2])
     if is_firth:
-        held, _ = maximise_held(data, 0, 0.0, zeros)
+        held, _ = maximize_held(data, 0, 0.0, zeros)
         assert found.p_values[0, 0] == pytest.approx(chi2.sf(2 * (largest - held), 1), rel=1e-5)
     else:
         some = made.inference(X, labels, features=["intercept", "x1"])
@@ -92,7 +92,7 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     largest = log_likelihood(found.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
     # Other maxima of the profile lie apart from this way.
     for value in np.linspace(coef[3], end, 60):
-        held, coef = maximise_held((X, y, True), 3, value, coef, gtol=1e-6)
+        held, coef = maximize_held((X, y, True), 3, value, coef, gtol=1e-6)
     assert held == pytest.approx(largest - chi2.ppf(0.95, 1) / 2, abs=1e-6)
     # The likelihood of separable classes rises without end on one side.
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
@@ -106,7 +106,7 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
 def test_what_has_no_profile_is_refused(monkeypatch):
     X, y = make_rows(2)
     found = infer(X, y)
-    for other in (infer(X, y, parameters={"C": 1.0}, penalised="laplace"), infer(X, y, covariance="HC0")):
+    for other in (infer(X, y, parameters={"C": 1.0}, penalized="laplace"), infer(X, y, covariance="HC0")):
         assert_refused("needs covariance='model'", other.profile_conf_int)
     assert_refused("rows are not at hand", pickle.loads(pickle.dumps(found)).profile_conf_int, error=RuntimeError)
     for given, message in (

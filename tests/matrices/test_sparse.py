@@ -85,19 +85,19 @@ def test_passes_are_those_of_dense_data_on_any_number_of_threads(monkeypatch, cu
 @pytest.mark.parametrize("rows", ROWS)
 def test_gram_matrices_of_columns_far_from_zero_keep_their_digits(rows):
     X, generator = make_csr().toarray(), np.random.default_rng(3)
-    # Whole numbers are centred without rounding.
+    # Whole numbers are centered without rounding.
     spread = generator.integers(-9, 10, (N, 3)).astype(float)
     scale, shift, far = 2.0 ** generator.integers(-4, 1, D), np.zeros(D), [0, 5, 12]
     shift[far] = -scale[far] * 1e7
     X[:, far] = spread + 1e7
-    centred = X.copy()
-    centred[:, far] = spread
+    centered = X.copy()
+    centered[:, far] = spread
     samples, weights = Samples(ROWS[rows], np.zeros(N, np.int32), np.empty(0)), np.ones((1, len(ROWS[rows]) or N))
     matrix = as_matrix(sparse.csr_array(X))
     for factor in (1, 2):
         scaling = Scaling(factor * scale, factor * shift)
         (found,) = matrix.passes(samples, scaling, 1).gram(samples.rows, weights, np.float64)
-        x = np.column_stack([centred * scaling.scale, np.ones(N)])[ROWS[rows] if len(ROWS[rows]) else slice(None)]
+        x = np.column_stack([centered * scaling.scale, np.ones(N)])[ROWS[rows] if len(ROWS[rows]) else slice(None)]
         np.testing.assert_allclose(found, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
 
 

@@ -125,7 +125,7 @@ def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
     (found,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
     X = np.column_stack([spread([codes, numbers]) * scale + shift, np.ones(700)])
-    # A product of numbers that are not centred has 1e18, of which float64 keeps whole hundreds.
+    # A product of numbers that are not centered has 1e18, of which float64 keeps whole hundreds.
     np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_sums_of_several_blocks_have_the_same_bits_on_any_number_of_threads(monk
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_columns_are_centred_or_kept_as_entries(table, precision):
+def test_columns_are_centered_or_kept_as_entries(table, precision):
     table, X = table
     found = table.transposed(precision, None)
     for j in range(X.shape[1]):
@@ -159,7 +159,7 @@ def test_columns_are_centred_or_kept_as_entries(table, precision):
         column = np.zeros(len(X))
         if found.places[j] >= 0:
             column = found.panel[found.places[j]]
-            # It is centred, and its spread is near one.
+            # It is centered, and its spread is near one.
             assert abs(column.mean()) < 1e-6
             assert column.std() < 2
         else:

@@ -1,4 +1,4 @@
-"""Networks and normalisation against the naive oracle and finite differences, in whole batches and in pieces."""
+"""Networks and normalization against the naive oracle and finite differences, in whole batches and in pieces."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
 N, D, SEED = 9, 6, 2**32 - 3
-# Every activation with every normalisation, and among these nearly every pair of the other options.
+# Every activation with every normalization, and among these nearly every pair of the other options.
 COMBINATIONS = pytest.mark.parametrize(
     ("activation", "normalization", "hidden", "dropout", "n_outputs"),
     [
@@ -121,7 +121,7 @@ def test_pieces_of_a_batch_add_up_to_it(small_pieces, rows, n_outputs, dropout):
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_blocks_add_up_to_the_batch_and_normalised_rows_stay_together(monkeypatch, small_pieces, normalization):
+def test_blocks_add_up_to_the_batch_and_normalized_rows_stay_together(monkeypatch, small_pieces, normalization):
     monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
     # Among the batches one of fewer rows than blocks.
     for n in (3, 19):

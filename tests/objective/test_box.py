@@ -110,7 +110,7 @@ def test_coefficients_are_rounded_to_the_inside():
         np.testing.assert_array_equal(box.round(lower.copy(), box.least), lower)
 
 
-def test_features_with_bounds_are_not_centred():
+def test_features_with_bounds_are_not_centered():
     lower = np.full((3, 4), -np.inf)
     lower[1, 2] = 0.0
     objective, parameters = make_objective(30, 4, 3, l2=0.1, bounds=(lower, np.full((3, 4), np.inf)))

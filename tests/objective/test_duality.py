@@ -55,7 +55,7 @@ def size_of_terms(objective, parameters):
     """Return the mean over the rows of the magnitudes of the terms of all scores."""
     X, _, weights = data_of(objective)
     scaled, shift = X * objective.coordinates.scale, objective.coordinates.shift
-    # Entries of sparse data are not centred.
+    # Entries of sparse data are not centered.
     terms = np.abs(scaled) + np.abs(shift) if sparse.issparse(objective.matrix.X) else np.abs(scaled + shift)
     return (
         np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0)

@@ -160,22 +160,22 @@ def test_the_unit_of_the_data_does_not_matter(factor, n_classes):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("kind", ["smooth", "grouped", "by class"])
-def test_centring_keeps_the_loss_and_what_is_penalised_by_its_size(kind, fit_intercept):
+def test_centering_keeps_the_loss_and_what_is_penalized_by_its_size(kind, fit_intercept):
     factors, l1 = np.array([1.0, 0.0, 2.0, 1.0, 0.0, 1.0]), 0.1 * (kind != "smooth")
     columns, rounding = ("plain", 1e-13) if kind == "smooth" else ("shifted", 1e-10)
     for l2 in (0.0, 0.2):
         options = {"l1": l1, "l2": l2, "group_by_class": kind == "grouped", "fit_intercept": fit_intercept}
         objective, parameters = make_sized(20, 4, columns, factors, **options)
         parameters[:, 3] = 0
-        centred = objective.center(parameters)
-        before, after = objective.at(parameters), objective.at(centred)
+        centered = objective.center(parameters)
+        before, after = objective.at(parameters), objective.at(centered)
         assert after.loss == pytest.approx(before.loss, rel=10 * rounding)
-        coef, intercept = objective.coordinates.to_coefficients(centred)
-        is_centred = (factors == 0) | (kind != "by class")
-        np.testing.assert_allclose(coef[:, is_centred].sum(axis=0), 0, atol=1e-13)
-        np.testing.assert_array_equal(centred[:, :-1][:, ~is_centred], parameters[:, :-1][:, ~is_centred])
+        coef, intercept = objective.coordinates.to_coefficients(centered)
+        is_centered = (factors == 0) | (kind != "by class")
+        np.testing.assert_allclose(coef[:, is_centered].sum(axis=0), 0, atol=1e-13)
+        np.testing.assert_array_equal(centered[:, :-1][:, ~is_centered], parameters[:, :-1][:, ~is_centered])
         assert abs(intercept.sum()) < 10 * rounding
-        assert not centred[:, 3].any()
+        assert not centered[:, 3].any()
         if kind == "by class" or not (l1 or l2):
             assert after.value == pytest.approx(before.value, rel=10 * rounding)
         else:

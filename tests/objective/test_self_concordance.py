@@ -79,7 +79,7 @@ def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_inte
         assert point.value - minimum <= fall_from(point)[0] + point.rounding
 
 
-def test_a_constant_column_and_one_that_is_penalised_keep_the_bound_and_dependent_ones_do_not():
+def test_a_constant_column_and_one_that_is_penalized_keep_the_bound_and_dependent_ones_do_not():
     X = np.random.default_rng(0).normal(size=(100, 3))
     X[:, 1] = 3.0
     labels = np.arange(100) % 3

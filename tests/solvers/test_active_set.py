@@ -1,4 +1,4 @@
-"""Newton's steps among the active parameters of a penalised quadratic model."""
+"""Newton's steps among the active parameters of a penalized quadratic model."""
 
 from types import SimpleNamespace
 

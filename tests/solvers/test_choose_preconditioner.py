@@ -12,7 +12,7 @@ from fastlin.solvers.stopping import Stopping
 
 @pytest.fixture
 def fit(monkeypatch):
-    """A function that minimises, and returns the solution and the names of the preconditioners it has built."""
+    """A function that minimizes, and returns the solution and the names of the preconditioners it has built."""
     built = []
     for name in ("diagonal", "shared_block", "class_blocks"):
         build = getattr(preconditioners, name)

@@ -28,7 +28,7 @@ from fastlin.solvers.stopping import Stopping
 
 @pytest.fixture(params=["by hessian", "by columns"])
 def model(request, monkeypatch):
-    """Which quadratic model the steps minimise, whatever the number of parameters."""
+    """Which quadratic model the steps minimize, whatever the number of parameters."""
     monkeypatch.setattr(proximal_newton, "SMALL_HESSIAN", 10**9 if request.param == "by hessian" else 0)
     return request.param
 

@@ -41,7 +41,7 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random vector with the scores that belong to it; J is that of centred parameters."""
+    """Return a random vector with the scores that belong to it; J is that of centered parameters."""
     numbers, K = space.zeros()[0], space.objective.n_rows_coef
     numbers[:-1, :K] = np.random.default_rng(0).normal(size=(len(numbers) - 1, K)) / len(numbers)
     numbers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
@@ -71,7 +71,7 @@ def test_a_point_is_that_of_its_parameters(objective):
     assert point.value == pytest.approx(whole.value, rel=1e-12)
     expected = value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))
     assert point.value == pytest.approx(float(expected), rel=1e-12)
-    # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
+    # The norm of the gradient in the inner product is that of the certificate, whose columns are centered to float32.
     square = multiply_coefficients(point.gradient, point.gradient)
     assert square == pytest.approx(whole.dual_square, rel=1e-7)
     np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13)

@@ -64,7 +64,7 @@ def test_a_descent_comes_back_to_where_it_was_saved(rule):
     assert not any(array.any() for array in descent.carried)
 
 
-# Normalised batches are of about equal size, and none of one row.
+# Normalized batches are of about equal size, and none of one row.
 @pytest.mark.parametrize(
     ("normalization", "batch_size", "ordered", "some", "sizes"),
     [

@@ -1,4 +1,4 @@
-"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from its published batches or from a copy in JPEG."""
+"""CIFAR-10, Krizhevsky's 60,000 color images of ten classes, from its published batches or from a copy in JPEG."""
 
 import io
 import pickle
@@ -141,7 +141,7 @@ def _read_jpegs(path):
                     pixels = np.asarray(Image.open(io.BytesIO(archive.read(member)), formats=["JPEG"]))
                     if pixels.shape != (SIDE, SIDE, 3):
                         raise ValueError(f"its pixels have shape {pixels.shape}, not {(SIDE, SIDE, 3)}")
-                    # The colours stand one after another, as in the published batches.
+                    # The colors stand one after another, as in the published batches.
                     images[i, k] = pixels.transpose(2, 0, 1)
             arrays += [images.reshape(n * len(CLASS_NAMES), -1), np.tile(np.arange(len(CLASS_NAMES)), n)]
     return arrays

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
-# Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
+# Color and marker of each contender. The color-blind can tell these colors apart (Okabe and Ito 2008, and Tol's
 # wine and teal); the solvers of one library share a hue.
 CONTENDERS = {
     "fastlin": ("#D55E00", "o"),

@@ -99,12 +99,12 @@ def draw_l2_weights(results: Any) -> Any:
     """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
-    # Each row has a colour scale of its own, because the penalised weights are much smaller.
+    # Each row has a color scale of its own, because the penalized weights are much smaller.
     parts: Any = figure.subfigures(2, 1)
     for part, name in zip(parts, ("0", "1"), strict=True):
         plot_weights(weights[name], figure=part)
         largest = np.abs(weights[name][:-1]).max()
-        part.suptitle(f"λ = {name}: colours from −{largest:.2g} to {largest:.2g}", fontsize=13)
+        part.suptitle(f"λ = {name}: colors from −{largest:.2g} to {largest:.2g}", fontsize=13)
     return figure
 
 

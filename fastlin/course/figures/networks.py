@@ -7,7 +7,7 @@ import numpy as np
 from fastlin.figures.style import COLORS, open_figure
 
 # What the parameters of the search are called where their names alone do not say it.
-PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularisation"}
+PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularization"}
 MARKERS = "osD^vPX"
 # A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
 HIGHEST_LOSS = 10

@@ -1,6 +1,6 @@
 """Deeper networks on CIFAR-10: how they fail from small normal weights, and what helps.
 
-The report states no initialisation, optimiser or rate: claims are measured with ours and the homework's template.
+The report states no initialization, optimizer or rate: claims are measured with ours and the homework's template.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ N_DRAWS = 3
 UNITS = 20, 100
 N_TEMPLATE_VALIDATION = 1_000
 # What networks are given.
-COMPONENTS, CENTRED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centred pixels", "pixels", "pixels from −1 to 1"
+COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered pixels", "pixels", "pixels from −1 to 1"
 PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
 # The report says that networks of more hidden layers than this do no better than a guess. A guess among ten classes has
 # an accuracy of .10, and the best epoch of a network that guesses has up to .02 more; one that learns has .3.
@@ -102,7 +102,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
             ),
             "points_gained_by_batch_norm_of_the_input": {
                 PIXELS: gain(PIXELS, INPUT),
-                CENTRED_PIXELS: gain(CENTRED_PIXELS, INPUT),
+                CENTERED_PIXELS: gain(CENTERED_PIXELS, INPUT),
                 COMPONENTS: gain("normal", INPUT),
                 "template": gain("template", INPUT),
             },
@@ -121,7 +121,7 @@ def take_images(settings: Settings, given: str) -> Images:
     if given == TEMPLATE_PIXELS:
         return prepare_template(settings.data, settings.quick)
     if given == PIXELS:
-        return networks.prepare(settings.data, None, settings.quick, centred=False).scale(255)
+        return networks.prepare(settings.data, None, settings.quick, centered=False).scale(255)
     images = networks.prepare(settings.data, N_COMPONENTS if given == COMPONENTS else None, settings.quick)
     return images.scale(images.pixel_deviation)
 
@@ -133,7 +133,7 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
     n_val = min(N_TEMPLATE_VALIDATION, round(networks.VALIDATION_PART * len(X)))
     split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
-    images = networks.prepare(split, None, quick, centred=False)
+    images = networks.prepare(split, None, quick, centered=False)
     half = np.float32(float(X.max()) / 2)
     scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in networks.INPUTS}
     return replace(images, **scaled, pixel_deviation=float(np.sqrt(scaled["X_train"].var(axis=0).mean())))

@@ -1,7 +1,7 @@
 """Random search over the report's ranges for its two-layer network, and its optimum among the draws.
 
 The report does not state the steps of its discrete distributions, so the learning rate is drawn from its whole range,
-and the regularisation on a log scale. Draws are trained in parallel and kept, so that a stopped search can go on.
+and the regularization on a log scale. Draws are trained in parallel and kept, so that a stopped search can go on.
 """
 
 import contextlib

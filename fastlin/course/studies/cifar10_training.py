@@ -35,7 +35,7 @@ INPUTS = "X_train", "X_val", "X_test"
 class Images(Dataset):
     """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
 
-    `scale` changes the unit. The data are pixels, centred by the training means or not, or principal components.
+    `scale` changes the unit. The data are pixels, centered by the training means or not, or principal components.
     """
 
     pixel_deviation: float = 1.0  # root of the mean variance of a training pixel
@@ -54,8 +54,8 @@ class Images(Dataset):
 
 
 @lru_cache(maxsize=2)
-def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool = True) -> Images:
-    """Return the Images of a Dataset: PCA components of centred pixels, or with n_components=None the pixels.
+def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
+    """Return the Images of a Dataset: PCA components of centered pixels, or with n_components=None the pixels.
 
     Without validation images the last training images validate. A quick study takes QUICK_ROWS images of each part.
     """
@@ -71,7 +71,7 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool 
         components = min(n_components, X.shape[1], len(X))
         pca = PCA(components, svd_solver="covariance_eigh").fit(X)
         parts = [pca.transform(part) for part in parts]
-    elif centred:
+    elif centered:
         mean = X.mean(axis=0)
         parts = [part - mean for part in parts]
     X, X_val, X_test = parts
@@ -135,7 +135,7 @@ def _run_recipe(key, images, recipe, seed):
 
 
 def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:
-    """Train a network; the seed draws initialisation, batches and dropout. Ctrl-C raises KeyboardInterrupt."""
+    """Train a network; the seed draws initialization, batches and dropout. Ctrl-C raises KeyboardInterrupt."""
     random_state = np.random.RandomState(seed)
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)

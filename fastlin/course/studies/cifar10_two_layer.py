@@ -131,7 +131,7 @@ def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict
     cases = {
         "the report's settings": (images, recipe),
         "without momentum": (images, replace(recipe, momentum=0.0)),
-        "centred pixels": (prepare(settings.data, None, settings.quick), recipe),
+        "centered pixels": (prepare(settings.data, None, settings.quick), recipe),
     }
     rows = {}
     for name, case in cases.items():

@@ -11,7 +11,7 @@ WIDTHS = 0.5, 1.5
 
 
 def study_images(settings: Settings) -> Results:
-    """Find the width at which vertical neighbours are most alike; return the first images."""
+    """Find the width at which vertical neighbors are most alike; return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
     pixels = X[:1000].astype(np.float64)

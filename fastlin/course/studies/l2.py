@@ -147,7 +147,7 @@ def _relate_spikes(trained, losses):
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     """Return width, slant and offset, as parts of the side, of the upright line that positive weights draw.
 
-    They are the deviation of columns, the deviation of row centres in the middle half, and the distance of the centre.
+    They are the deviation of columns, the deviation of row centers in the middle half, and the distance of the center.
     Weights count from the mean of the frame, whose pixels hardly vary.
     """
     side = round(len(weights) ** 0.5)
@@ -156,22 +156,22 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     positive = np.maximum(picture - frame.mean(), 0)
     columns = np.arange(side)
     mass = positive.sum(axis=0)
-    centre = mass @ columns / mass.sum()
+    center = mass @ columns / mass.sum()
     rows = positive[side // 4 : side - side // 4]
     rows = rows[rows.sum(axis=1) > 0]
     means = rows @ columns / rows.sum(axis=1)
-    width = np.sqrt(mass @ (columns - centre) ** 2 / mass.sum())
-    return float(width / side), float(means.std() / side), float(abs(centre - columns.mean()) / side)
+    width = np.sqrt(mass @ (columns - center) ** 2 / mass.sum())
+    return float(width / side), float(means.std() / side), float(abs(center - columns.mean()) / side)
 
 
-def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
+def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
     """Compare the gradient of the penalty with the gradient of the loss, and the errors of both models."""
-    model = penalised.model
+    model = penalized.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
     # The weights are zero at the start, and all classes equally probable.
     first = X.T @ (1 / Y.shape[1] - Y) / len(X)
-    right = [np.mean(one.model.forward(X).argmax(axis=1) == Y.argmax(axis=1)) for one in (penalised, plain)]
+    right = [np.mean(one.model.forward(X).argmax(axis=1) == Y.argmax(axis=1)) for one in (penalized, plain)]
     return {
         "gradient_of_the_penalty_over_that_of_the_loss": float(np.linalg.norm(penalty) / np.linalg.norm(loss)),
         "gradient_at_the_end_over_that_at_the_start": float(np.linalg.norm(loss + penalty) / np.linalg.norm(first)),
@@ -182,7 +182,7 @@ def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array,
 
 
 def relative_roughness(w: FloatArray) -> float:
-    """Return the RMS difference of neighbours by the deviation of pixels, averaged over outputs, without the biases."""
+    """Return the RMS difference of neighbors by the deviation of pixels, averaged over outputs, without the biases."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     pictures = w[:-1].T.reshape(n_outputs, side, side)

@@ -144,7 +144,7 @@ def find_missing() -> list[str]:
 def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem]]:
     """Return all classes with an intercept, and even against odd labels without one, of training and of test rows.
 
-    Several libraries know only two classes, and one of them penalises the intercept.
+    Several libraries know only two classes, and one of them penalizes the intercept.
     """
     X, y, X_test, y_test = fair_threads.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)

@@ -8,7 +8,7 @@ from fastlin.exceptions import CourseWarning
 _given: set[str] = set()
 MESSAGES = {
     # A model without `half`: which of the two penalties it uses.
-    "half": "{name} penalises l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w; where backward of the "
+    "half": "{name} penalizes l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w; where backward of the "
     "course adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, half=True) "
     "for that one, or half=False to keep this one without this warning.",
     # A training whose `early_stopping` was not given.

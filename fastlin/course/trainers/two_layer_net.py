@@ -77,7 +77,7 @@ class TwoLayerNet:
         """Return the probabilities of rows or, where labels are given, their loss and its gradients.
 
         The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
-        are not penalised.
+        are not penalized.
 
         Parameters
         ----------

@@ -138,12 +138,12 @@ def join_column_statistics(statistics, origins, total, share, columns):
 
 
 @kernel(reassociate=False)
-def fill_coordinates(mean, remainder, spread, farthest, largest, is_centred, bits, found, mean_squares):
+def fill_coordinates(mean, remainder, spread, farthest, largest, is_centered, bits, found, mean_squares):
     """Fill found (4, d) with scale, shift, mean and peaks, and mean_squares (d + 1,) except its last, of `Coordinates`.
 
     found[0] comes with the numbers whose reciprocals, rounded to powers of two, are the scales; bits (d,), int64, is
-    its memory. The other arrays (d,) are those of `Columns`; is_centred says whether columns are shifted. Return the
-    number of columns that are zero once centred, and whether the scaled columns lie within the range of float32.
+    its memory. The other arrays (d,) are those of `Columns`; is_centered says whether columns are shifted. Return the
+    number of columns that are zero once centered, and whether the scaled columns lie within the range of float32.
     """
     scale, shift, means, peaks = found[0], found[1], found[2], found[3]
     n_vanishing, allows_float32 = 0, True
@@ -155,7 +155,7 @@ def fill_coordinates(mean, remainder, spread, farthest, largest, is_centred, bit
             exponent -= 1 if bits[j] & FRACTION > ROOT_OF_2 else 0
             exponent = max(-LARGEST_EXPONENT, min(exponent, LARGEST_EXPONENT))
         bits[j] = (exponent + ONE) << FRACTION_BITS
-        exact = -mean[j] * scale[j] if is_centred else 0.0
+        exact = -mean[j] * scale[j] if is_centered else 0.0
         # A float32 number, so that both precisions share one system of coordinates.
         rounded = float(np.float32(exact)) if abs(exact) <= LARGEST_FLOAT32 else np.inf
         is_near = abs(rounded - exact) <= MOST_MOVED
@@ -166,10 +166,10 @@ def fill_coordinates(mean, remainder, spread, farthest, largest, is_centred, bit
         means[j] = (mean[j] * scale[j] + shift[j]) + remainder[j] * scale[j]
         deviation = scale[j] * spread[j]
         mean_squares[j] = means[j] * means[j] + deviation * deviation
-        if is_centred and spread[j] == 0:
+        if is_centered and spread[j] == 0:
             n_vanishing += 1
             mean_squares[j] = 0.0
-        reach = (farthest[j] if is_centred else largest[j]) * scale[j]
+        reach = (farthest[j] if is_centered else largest[j]) * scale[j]
         peaks[j] = reach * reach / mean_squares[j] if mean_squares[j] > 0 else 0.0
     return n_vanishing, allows_float32
 

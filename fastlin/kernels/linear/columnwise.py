@@ -1,6 +1,6 @@
-"""Kernels over an X of few columns that was copied column by column, scaled and centred: passes, Gram matrices.
+"""Kernels over an X of few columns that was copied column by column, scaled and centered: passes, Gram matrices.
 
-A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are.
+A column is a vector of rows, so that each product is a plain loop that LLVM vectorizes, however few the columns are.
 The last column is the intercept's: ones, or zeros where there is none. The rows lie in tiles, each of which stays in
 the first-level cache from the scores to the gradient, or with many columns in the second-level cache.
 """
@@ -36,7 +36,7 @@ ROOM_ROWS = 4
 class TiledRows(NamedTuple):
     """The rows of a fit in T tiles of m rows; behind the n rows stand zeros."""
 
-    values: np.ndarray  # (T, d + 1, m), X, scaled and centred, and the column of the intercept
+    values: np.ndarray  # (T, d + 1, m), X, scaled and centered, and the column of the intercept
     labels: np.ndarray  # (T, m) int64
     weights: np.ndarray  # (T, m)
     offsets: np.ndarray  # (T, K, m), added to the scores; (T, 0, m) for none

@@ -1,4 +1,4 @@
-"""Coordinate descent on quadratic models of a penalised objective: by the whole Hessian, or column by column of X.
+"""Coordinate descent on quadratic models of a penalized objective: by the whole Hessian, or column by column of X.
 
 A model of J around parameters V, for a step D to Z = V + D::
 
@@ -179,7 +179,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
 
     The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian of
     the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 it is sum_i x_ij scores_i: the
-    Curvature has s_i p_i (1 - p_i) in the place of p_i. Grouped, a feature's K coordinates are neighbours.
+    Curvature has s_i p_i (1 - p_i) in the place of p_i. Grouped, a feature's K coordinates are neighbors.
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows

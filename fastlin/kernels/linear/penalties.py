@@ -53,7 +53,7 @@ def shrink(value, threshold):
 def best_shift(values, threshold, curvature, grouped):
     """Return the number that, added to all of values (K,), makes their penalty least; the loss of K >= 3 stays.
 
-    Without it a feature that is hardly penalised creeps along a valley, one class at a time.
+    Without it a feature that is hardly penalized creeps along a valley, one class at a time.
     """
     n_classes = values.shape[0]
     total, signs, zeros = 0.0, 0.0, 0
@@ -126,7 +126,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
                 dual_length[j] += g[j] * g[j]
-                # By the coefficient of the column as it is, not as it is centred.
+                # By the coefficient of the column as it is, not as it is centered.
                 plain = g[j] - shifts[j] * of_intercept
                 length[j] += plain * plain
                 sign = threshold[j] if v[j] > 0 else -threshold[j]

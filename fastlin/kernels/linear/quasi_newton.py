@@ -5,9 +5,9 @@ taken in coordinates in which B is the identity: with a factor U' U = B, a gradi
 s^ is s = U^-1 s^, so an iteration solves with either triangle once. In Python an iteration would take several times as
 long as its passes.
 
-Large functions, slices and tuples take long to compile: pass, judgement, direction and matrices are functions of their
+Large functions, slices and tuples take long to compile: pass, judgment, direction and matrices are functions of their
 own, and vectors are rows of one array, read number by number. Loops that begin at a variable count in unsigned
-numbers: Numba counts a negative number from the end, so a loop over signed ones is not vectorised.
+numbers: Numba counts a negative number from the end, so a loop over signed ones is not vectorized.
 """
 
 from typing import NamedTuple, Self

@@ -1,6 +1,6 @@
 """From the scores of a tile to losses, probabilities and residuals, or to a Hessian's slopes, for rows of any kind.
 
-Scores stand class by class, so that every loop runs over rows and is vectorised.
+Scores stand class by class, so that every loop runs over rows and is vectorized.
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product
 
-# Rows that are factorised together, whole groups of the products' classes; the products subtract what the rows before
+# Rows that are factorized together, whole groups of the products' classes; the products subtract what the rows before
 # them contribute.
 ROWS_TOGETHER = 30
 # Rows whose products are summed at a time. They go one after the other into one number, whose rounding has to stay
@@ -33,7 +33,7 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
     rows of U one after the other, each from the diagonal on. Where A is not positive definite by more than rounding, a
     pivot is raised to the diagonal entry it came from, or so far that no entry of its row of U exceeds the root of the
     diagonal entry of the column, as in a positive matrix. U' U then adds the lacking part to A (a modified Cholesky
-    factorisation, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal in a piece are never read.
+    factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal in a piece are never read.
     """
     compile_small()
     matrix = matrices[block]

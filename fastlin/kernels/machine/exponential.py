@@ -1,4 +1,4 @@
-"""Exponential and logarithm in a form that the compiler can vectorise; Numba's own are a call per element."""
+"""Exponential and logarithm in a form that the compiler can vectorize; Numba's own are a call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two

@@ -22,10 +22,10 @@ def _attributes(*attributes):
     return emitted(add)(lambda: None)
 
 
-# Compiled for size, without loops of its own vectorised or unrolled: for kernels that spend their time in the loops of
+# Compiled for size, without loops of its own vectorized or unrolled: for kernels that spend their time in the loops of
 # simd.py and in kernels compiled apart. A first fit takes a second less.
 compile_small = _attributes("optsize", "minsize")
-# Never made part of the caller: what is written to be vectorised stays so, and has the same bits for every layout of X.
+# Never made part of the caller: what is written to be vectorized stays so, and has the same bits for every layout of X.
 compile_apart = _attributes("noinline")
 
 

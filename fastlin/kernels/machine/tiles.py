@@ -25,7 +25,7 @@ CACHE_SETS_BYTES = 512
 class Scaling(NamedTuple):
     """The columns of X enter as scale[j] x_j + shift[j]; scale and shift (d,) are of one type.
 
-    That type computes product and sum: float64 centres numbers that a float32 tile cannot hold before it rounds them.
+    That type computes product and sum: float64 centers numbers that a float32 tile cannot hold before it rounds them.
     """
 
     scale: np.ndarray

@@ -223,10 +223,10 @@ def _add_intercept(scores, intercept):
 
 
 @kernel
-def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learning_rate, momentum, nesterov):
-    """Take a step v = momentum v - learning_rate g, w += v; return the sum of the squares of the penalised w before it.
+def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learning_rate, momentum, nesterov):
+    """Take a step v = momentum v - learning_rate g, w += v; return the sum of the squares of the penalized w before it.
 
-    g is the gradient, plus l2 w for the first n_penalised parameters. Nesterov's form is w += momentum
+    g is the gradient, plus l2 w for the first n_penalized parameters. Nesterov's form is w += momentum
     v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays are (p,);
     gradient stays.
     """
@@ -235,36 +235,36 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
     # Not a branch in the loop, which would then take one number at a time: 415,000 parameters take 0.06 ms, not 0.45.
     of_velocity, of_step = (part, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
-    for penalised in (True, False):
-        own = slice(0, n_penalised) if penalised else slice(n_penalised, parameters.shape[0])
+    for penalized in (True, False):
+        own = slice(0, n_penalized) if penalized else slice(n_penalized, parameters.shape[0])
         w, g, v = parameters[own], gradient[own], velocity[own]
-        shrink, total = kind(l2) if penalised else kind(0), 0.0
+        shrink, total = kind(l2) if penalized else kind(0), 0.0
         for j in range(w.shape[0]):
             total += np.float64(w[j]) * np.float64(w[j])
             step = rate * (g[j] + shrink * w[j])
             v[j] = part * v[j] - step
             w[j] += of_velocity * v[j] - of_step * step
-        squares += total if penalised else 0.0
+        squares += total if penalized else 0.0
     return squares
 
 
 @kernel
-def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, learning_rate, beta_1, beta_2, epsilon):
-    """Take a step of Adam; return the sum of the squares of the penalised parameters w before it.
+def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, learning_rate, beta_1, beta_2, epsilon):
+    """Take a step of Adam; return the sum of the squares of the penalized parameters w before it.
 
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v)
     + epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
-    corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it.
+    corrections are part of learning_rate). g is the gradient. The first n_penalized parameters have l2 w added to it.
     All arrays are (p,); gradient stays.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)
     of_mean, of_square, one = kind(beta_1), kind(beta_2), kind(1)
     total_squares = 0.0
-    for penalised in (True, False):
-        own = slice(0, n_penalised) if penalised else slice(n_penalised, parameters.shape[0])
+    for penalized in (True, False):
+        own = slice(0, n_penalized) if penalized else slice(n_penalized, parameters.shape[0])
         w, g, m, v = parameters[own], gradient[own], means[own], squares[own]
-        shrink = kind(l2) if penalised else kind(0)
+        shrink = kind(l2) if penalized else kind(0)
         total = 0.0
         for j in range(w.shape[0]):
             total += np.float64(w[j]) * np.float64(w[j])
@@ -272,5 +272,5 @@ def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, lear
             m[j] = of_mean * m[j] + (one - of_mean) * slope
             v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
             w[j] -= rate * m[j] / (np.sqrt(v[j]) + small)
-        total_squares += total if penalised else 0.0
+        total_squares += total if penalized else 0.0
     return total_squares

@@ -203,7 +203,7 @@ def test_published_batches_go_before_the_copy_and_a_missing_pillow_is_no_damage(
         (DAMAGED, to_jpeg(np.zeros((32, 32, 3), np.uint8), "L"), DAMAGED),
         ("test/ship/0000.jpg", None, "test/ship/0000.jpg is"),
     ],
-    ids=["empty", "foreign", "truncated", "narrow", "grey", "missing"],
+    ids=["empty", "foreign", "truncated", "narrow", "gray", "missing"],
 )
 def test_a_bad_or_missing_image_is_named(members, tmp_path, name, data, message):
     members[name] = data

@@ -1,4 +1,4 @@
-"""The page in a browser: nothing is wider than the window, pictures load, and colours can be read, light and dark."""
+"""The page in a browser: nothing is wider than the window, pictures load, and colors can be read, light and dark."""
 
 import copy
 import html
@@ -129,7 +129,7 @@ def test_light_and_dark_differ(measured):
 
 
 def luminance(color):
-    """Return the relative luminance of a colour as browsers write it, "rgb(r, g, b)"."""
+    """Return the relative luminance of a color as browsers write it, "rgb(r, g, b)"."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

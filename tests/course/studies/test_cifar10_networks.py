@@ -105,7 +105,7 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         given, lowest = "components", images.X_train.min()
         # The first pixel of the digits is always 0.
         if (images.X_train[:, 0] == images.X_train[0, 0]).all():
-            given = {0: "pixels", -1: "pixels from −1 to 1"}.get(lowest, "centred pixels")
+            given = {0: "pixels", -1: "pixels from −1 to 1"}.get(lowest, "centered pixels")
         if given.startswith("pixels"):
             assert images.X_train.max() == 1
         else:

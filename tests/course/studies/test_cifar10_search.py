@@ -86,7 +86,7 @@ def test_draws_lie_in_the_ranges_of_the_report():
     assert set(values["decay"]) == {0.98, 0.99}
     assert set(values["hidden"]) == set(range(90, 151))
     assert all(type(value) in (int, float) for one in draws for value in one.values())
-    # As many regularisations in each factor of ten.
+    # As many regularizations in each factor of ten.
     assert 0.35 < np.mean(np.array(values["reg"]) < 1e-4) < 0.52
     assert draw(10, 0) == draws[:10] != draw(10, 4)
 

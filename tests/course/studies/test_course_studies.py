@@ -291,7 +291,7 @@ def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
 
 
 def test_relative_roughness_crosses_no_ends_of_rows():
-    # Each row of pixels rises by 1 from left to right, so that neighbours differ by 1 in a row and by 0 in a column.
+    # Each row of pixels rises by 1 from left to right, so that neighbors differ by 1 in a row and by 0 in a column.
     w = np.concatenate([np.tile(np.arange(4.0), 4), [100.0]])[:, np.newaxis]
     assert relative_roughness(w) == pytest.approx(np.sqrt(0.5) / np.arange(4.0).std())
     assert relative_roughness(3 * w) == pytest.approx(relative_roughness(w))

@@ -128,7 +128,7 @@ def test_the_sample_that_admits_has_every_class():
             assert set(peers.take_sample(problem).y) == set(problem.y)
 
 
-def test_every_contender_has_a_colour_and_marker_of_its_own():
+def test_every_contender_has_a_color_and_marker_of_its_own():
     assert set(figures.CONTENDERS) == set(CONTENDERS)
     assert len(set(figures.CONTENDERS.values())) == len(CONTENDERS)
 

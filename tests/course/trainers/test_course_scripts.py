@@ -143,7 +143,7 @@ result = scores, loss, *parts, *stats.values(), *again.values()
 # And how the warnings of each begin.
 SCRIPTS = {
     "TASK_2": (TASK_2, [EARLY]),
-    "TASK_3": (TASK_3, ["SoftmaxModel penalises l2_reg_lambda"]),
+    "TASK_3": (TASK_3, ["SoftmaxModel penalizes l2_reg_lambda"]),
     "TWO_LAYER_NET": (TWO_LAYER_NET, []),
 }
 

@@ -52,7 +52,7 @@ def test_binary_forward_does_not_overflow():
 
 @pytest.mark.parametrize("kind", [trainers.BinaryModel, trainers.SoftmaxModel])
 def test_a_penalty_without_its_convention_is_warned_of_once(kind):
-    words = rf"^{kind.__name__} penalises .* half=True\) .* half=False to keep"
+    words = rf"^{kind.__name__} penalizes .* half=True\) .* half=False to keep"
     with pytest.warns(CourseWarning, match=words) as warned:
         assert kind(l2_reg_lambda=0.5).l2 == 1.0
     assert warned[0].filename == __file__

@@ -86,31 +86,31 @@ def make_columns(generator, exponents):
     return mean, 1e-17 * mean, spread, farthest, np.abs(mean) + farthest, lengths
 
 
-@pytest.mark.parametrize("is_centred", [True, False])
+@pytest.mark.parametrize("is_centered", [True, False])
 @pytest.mark.parametrize("exponents", [2, 150])
-def test_coordinates_are_those_of_numpy(exponents, is_centred):
+def test_coordinates_are_those_of_numpy(exponents, is_centered):
     for seed in range(20):
         mean, remainder, spread, farthest, largest, lengths = make_columns(np.random.default_rng(seed), exponents)
         found, mean_squares = np.empty((4, D)), np.ones(D + 1)
         found[0] = lengths
         columns = mean, remainder, spread, farthest, largest
-        counted = column_scaling.fill_coordinates(*columns, is_centred, found[0].view(np.int64), found, mean_squares)
+        counted = column_scaling.fill_coordinates(*columns, is_centered, found[0].view(np.int64), found, mean_squares)
         with np.errstate(all="ignore"):
             powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
             scale = 2.0**powers
-            exact = -mean * scale if is_centred else np.zeros(D)
+            exact = -mean * scale if is_centered else np.zeros(D)
             rounded = exact.astype(np.float32).astype(np.float64)
             is_near = np.abs(rounded - exact) <= 0.1
             shift = np.where(is_near, rounded, exact)
             expected = (mean * scale + shift) + remainder * scale
             squares = expected**2 + (scale * spread) ** 2
-            squares[is_centred & (spread == 0)] = 0
-            peaks = ((farthest if is_centred else largest) * scale) ** 2 / squares
+            squares[is_centered & (spread == 0)] = 0
+            peaks = ((farthest if is_centered else largest) * scale) ** 2 / squares
             is_small = is_near & (np.abs(powers) < 60) & (largest * scale < 2.0**60)
         np.testing.assert_array_equal(found[:3], [scale, shift, expected])
         np.testing.assert_allclose(mean_squares, np.append(squares, 1), rtol=1e-15)
         np.testing.assert_allclose(found[3], np.where(squares > 0, peaks, 0), rtol=1e-14)
-        assert counted == (3 * is_centred, is_small.all())
+        assert counted == (3 * is_centered, is_small.all())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

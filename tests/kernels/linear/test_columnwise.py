@@ -19,7 +19,7 @@ ALL = np.empty(0, np.int64)
 
 
 def make_passes(X, labels, weights, n_classes, rows=ALL):
-    """Return ColumnPasses over X, scaled and centred, and the scale and shift of its columns."""
+    """Return ColumnPasses over X, scaled and centered, and the scale and shift of its columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
     samples = Samples(rows, labels.astype(np.int32), weights)
     passes = as_matrix(X).passes(samples, Scaling(scale, shift), 1 if n_classes == 2 else n_classes)

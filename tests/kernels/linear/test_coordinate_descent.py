@@ -22,14 +22,14 @@ BY = pytest.mark.parametrize("by", ["hessian", "columns"])
 
 
 class Model:
-    """A penalised quadratic model around random coefficients, with everything that a kernel takes, and its oracle."""
+    """A penalized quadratic model around random coefficients, with everything that a kernel takes, and its oracle."""
 
     def __init__(self, n_classes, grouped, storage="float64", fit_intercept=True):
         self.generator = generator = np.random.default_rng(0)
         self.K, self.grouped, self.bounds = n_classes, grouped, ()
         self.work = np.float32 if storage in ("uint8", "float32") else np.float64
         self._keep_columns(storage)
-        # The fourth feature has a factor of zero; the second is penalised by its size alone, the third left out.
+        # The fourth feature has a factor of zero; the second is penalized by its size alone, the third left out.
         self.thresholds = np.array([0.06, 0.05, 5.0, 0.0, 0.02, 0.0])
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
@@ -189,8 +189,8 @@ def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
         else:
             np.testing.assert_allclose(descent.slopes, model.slopes(point), atol=1e-12)
         assert model.violation(point) < tolerance + rounding
-        penalised = point[:, model.thresholds > 0]
-        assert (penalised == 0).any() and (penalised != 0).any()
+        penalized = point[:, model.thresholds > 0]
+        assert (penalized == 0).any() and (penalized != 0).any()
         assert fit_intercept or (point[:, -1] == model.origin[:, -1]).all()
 
 
@@ -214,7 +214,7 @@ def test_sweeps_keep_to_bounds(n_classes, storage):
 
 @pytest.mark.parametrize("storage", STORAGES)
 @GROUPED
-def test_a_working_set_is_minimised_alone(grouped, storage):
+def test_a_working_set_is_minimized_alone(grouped, storage):
     for n_classes in CLASSES:
         model, working_set = Model(n_classes, grouped, storage), np.ones((n_classes, D), bool)
         working_set[:, 1] = False
@@ -238,7 +238,7 @@ def test_visits_of_the_active_leave_features_at_zero_there(grouped, by):
         descent = DESCENTS[by](model)
         assert descent.sweep(1, only_active)[0] > 0
         assert (descent.point[:, 0] != model.origin[:, 0]).any()
-        # The fourth feature is not penalised and leaves zero where it may.
+        # The fourth feature is not penalized and leaves zero where it may.
         assert descent.point[:, 1:4].any() == (not only_active)
 
 

@@ -8,7 +8,7 @@ from fastlin.kernels.machine import cholesky
 from fastlin.kernels.machine.cholesky import ROWS_TOGETHER
 from fastlin.kernels.machine.threads import run_blocks
 
-# Around the rows that are factorised together, those that are multiplied together, and a cache line.
+# Around the rows that are factorized together, those that are multiplied together, and a cache line.
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_TOGETHER - 1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 2 * ROWS_TOGETHER, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_TOGETHER + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}

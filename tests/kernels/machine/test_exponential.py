@@ -1,4 +1,4 @@
-"""The vectorised exponential against the mathematical one."""
+"""The vectorized exponential against the mathematical one."""
 
 import math
 

@@ -340,7 +340,7 @@ def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, all
     with limit_threads(n_threads):
         assert list(run_side_by_side(task, n_tasks, allowed)) == list(range(n_tasks))
     assert within.most == at_once
-    # Of two at a time a task may overtake its neighbour alone.
+    # Of two at a time a task may overtake its neighbor alone.
     assert all(abs(place - number) <= 1 for place, (number, _) in enumerate(seen))
     # The last one has all threads as soon as it is alone.
     assert {share for number, share in seen if number < n_tasks - 1} <= shares

@@ -20,7 +20,7 @@ SOME = np.random.default_rng(0).permutation(13)[2:12]
 SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
 SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
 # The types of X, of the scaling and of the tile that occur together: numbers that are read as they are and widened,
-# and what float32 is centred for. Each takes half a second of the compiler.
+# and what float32 is centered for. Each takes half a second of the compiler.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
 TYPES += marked(pytest.mark.thorough, ("float32", np.float32, np.float32))
 TYPES += marked(

@@ -94,7 +94,7 @@ def test_activations_of_extreme_values(dtype):
 @DTYPES
 @EACH_ACTIVATION
 def test_what_is_no_number_stays_so(activation, dtype):
-    # More than a vector register holds, so that the vectorised loop is met too.
+    # More than a vector register holds, so that the vectorized loop is met too.
     Z = np.full((1, 37), np.nan, dtype)
     assert np.isnan(activate(Z, activation)).all()
     slopes, sums, products, normalized = Z.copy(), np.empty((1, 37)), np.empty((1, 0)), np.empty((0, 0), dtype)
@@ -260,24 +260,24 @@ def test_probabilities_sum_to_one_and_are_the_formulas(dtype, K, n_blocks):
 
 
 @DTYPES
-@pytest.mark.parametrize("n_penalised", [0, 4, 9])
+@pytest.mark.parametrize("n_penalized", [0, 4, 9])
 @pytest.mark.parametrize(("rule", "option"), [("momentum", False), ("momentum", True), ("adam", None)])
-def test_a_step_is_its_formula(dtype, n_penalised, rule, option):
+def test_a_step_is_its_formula(dtype, n_penalized, rule, option):
     parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
-    penalised, before = np.where(np.arange(9) < n_penalised, w, 0), gradient.copy()
-    slopes = g + 0.3 * penalised
+    penalized, before = np.where(np.arange(9) < n_penalized, w, 0), gradient.copy()
+    slopes = g + 0.3 * penalized
     if rule == "adam":
         m, v = 0.9 * m + 0.1 * slopes, 0.99 * v + 0.01 * slopes**2
         w = w - 0.05 * m / (np.sqrt(v) + 0.2)
         strengths = 0.3, 0.05, 0.9, 0.99, 0.2
-        found = layers.update_with_adam(parameters, gradient, means, squares, n_penalised, *strengths)
+        found = layers.update_with_adam(parameters, gradient, means, squares, n_penalized, *strengths)
     else:
         m = 0.9 * m - 0.05 * slopes
         w = w + (0.9 * m - 0.05 * slopes if option else m)
-        found = layers.update_with_momentum(parameters, gradient, means, n_penalised, 0.3, 0.05, 0.9, option)
-    assert found == pytest.approx(np.sum(penalised**2), rel=1e-13)
+        found = layers.update_with_momentum(parameters, gradient, means, n_penalized, 0.3, 0.05, 0.9, option)
+    assert found == pytest.approx(np.sum(penalized**2), rel=1e-13)
     for value, right in ((means, m), (squares, v), (parameters, w)):
         assert_close(value, right, dtype)
     np.testing.assert_array_equal(gradient, before)
