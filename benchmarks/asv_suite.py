@@ -5,13 +5,13 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
+from benchmarks.comparisons import FASTLIN, load_problem
 from benchmarks.limits import LIMITS
 from benchmarks.passes import FACTORS, SMALL_BASE
 from benchmarks.processes import TITLES
-from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import FIRST_USE, RACES, measure
+from benchmarks.suite import COMPARISONS, FIRST_USE, measure
 
-# One race of each kind: all of them would take a commit over 15 minutes.
+# One comparison of each kind: all of them would take a commit over 15 minutes.
 CHOSEN = (
     "mnist-float64",
     "mnist-uint8",
@@ -31,20 +31,20 @@ CHOSEN = (
 )
 PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
-# What a race comes to, side by side in one table of asv: the side, and what its record has of it.
-PEER = "the peer"
+# What a comparison comes to, side by side in one table of asv: the side, and what its record has of it.
+BASELINE = "the baseline"
 RESULTS = {
     f"{side}'s {name.replace('_', ' ')}": (side, name)
     for name in ("seconds", "accuracy", "log_loss", "objective")
-    for side in (FASTLIN, PEER)
+    for side in (FASTLIN, BASELINE)
 }
-RATIO, GAP = "time over the peer's", "objective above the peer's"
+RATIO, GAP = "time over the baseline's", "objective above the baseline's"
 # The other numbers: the case, the name of its record, and where the number stands there.
 MEMORY = {"bytes beside X": "fit_bytes", "bytes of scikit-learn": "peer_bytes"}
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
     **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMITS},
-    **{f"{case}, seconds": (FIRST_USE, case, "contenders", FASTLIN, "seconds") for case in TITLES},
+    **{f"{case}, seconds": (FIRST_USE, case, "libraries", FASTLIN, "seconds") for case in TITLES},
     **{
         f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, place)
         for size in SMALL_BASE
@@ -53,18 +53,18 @@ OTHERS = {
 }
 
 
-class Races:
-    """fastlin beside the peer of each race, in turn, on rows that were not trained on."""
+class Comparisons:
+    """fastlin beside the baseline of each comparison, in turn, on rows that were not trained on."""
 
     params = (list(CHOSEN), [RATIO, GAP, *RESULTS])
-    param_names = ("race", "what")
+    param_names = ("comparison", "what")
     timeout = 600
 
     def setup_cache(self):
         """Let asv make a folder for all of the class, where the first that asks for a case leaves its records."""
 
-    def setup(self, race, what):
-        record = find_records(race)[race]
+    def setup(self, comparison, what):
+        record = find_records(comparison)[comparison]
         if what == RATIO:
             # asv takes less for better.
             self.number = _shorten(1 / record["ratio"])
@@ -73,27 +73,27 @@ class Races:
             self.number = _shorten(max(record["gap"], 0.0))
         else:
             side, name = RESULTS[what]
-            value = record["contenders"][FASTLIN if side == FASTLIN else record["peer"]][name]
+            value = record["libraries"][FASTLIN if side == FASTLIN else record["baseline"]][name]
             self.number = _shorten(value, digits=9 if name == "objective" else 4)
 
-    def track_result(self, race, what):
+    def track_result(self, comparison, what):
         return self.number
 
 
 class PeakMemory:
-    """The peak of a whole process that fits the rows of a race of README: fastlin's, and those of scikit-learn."""
+    """The peak of a whole process that fits the rows of a comparison of README: fastlin's, and those of scikit-learn."""
 
     params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
-    param_names = ("race", "side")
+    param_names = ("comparison", "side")
     timeout = 300
 
-    def setup(self, race, side):
-        self.race = RACES[race]
-        self.problem = load_problem(self.race)
-        peers = [solve for name, solve in self.race.peers.items() if name.startswith("scikit-learn")]
-        self.solve = self.race.solve if side == FASTLIN else peers[0]
+    def setup(self, comparison, side):
+        self.comparison = COMPARISONS[comparison]
+        self.problem = load_problem(self.comparison)
+        baselines = [solve for name, solve in self.comparison.baselines.items() if name.startswith("scikit-learn")]
+        self.solve = self.comparison.solve if side == FASTLIN else baselines[0]
 
-    def peakmem_fit(self, race, side):
+    def peakmem_fit(self, comparison, side):
         self.solve(self.problem)
 
 
@@ -105,7 +105,7 @@ class Others:
     timeout = 600
 
     def setup_cache(self):
-        """Let asv make a folder, as for races."""
+        """Let asv make a folder, as for comparisons."""
 
     def setup(self, what):
         self.number = _shorten(reduce(getitem, OTHERS[what][1:], find_records(OTHERS[what][0])))
@@ -127,14 +127,14 @@ def find_records(case, folder="."):
         except NotImplementedError as error:
             found = {"missing": str(error)}
         except Exception as error:
-            found = {case: {"fault": repr(error)}}
+            found = {case: {"failure": repr(error)}}
         path.write_text(json.dumps(found), "utf-8")
     records = json.loads(path.read_text("utf-8"))
     if "missing" in records:
         raise NotImplementedError(records["missing"])
-    faults = [record["fault"] for record in records.values() if record.get("fault")]
-    if faults:
-        raise RuntimeError("; ".join(faults))
+    failures = [record["failure"] for record in records.values() if record.get("failure")]
+    if failures:
+        raise RuntimeError("; ".join(failures))
     return records
 
 

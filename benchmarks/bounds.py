@@ -7,34 +7,34 @@ class is "any" or a level of instructions, such as "x86-64-v4", whose bound goes
 import json
 from pathlib import Path
 
+from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import STATSMODELS
 from benchmarks.probes import TO_ITS_OBJECTIVE, TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS
-from benchmarks.races import FASTLIN
-from benchmarks.suite import RACE_RECORDS
+from benchmarks.suite import COMPARISON_RECORDS
 from benchmarks.tables import describe_case
 
 FILE = Path(__file__).with_name("bounds.json")
 ANY = "any"
 
 
-def _seconds(record, contender):
-    return record["contenders"][contender]["seconds"]
+def _seconds(record, library):
+    return record["libraries"][library]["seconds"]
 
 
-def _times_as_fast_as(contender):
-    return lambda record: _seconds(record, contender) / _seconds(record, FASTLIN)
+def _times_as_fast_as(library):
+    return lambda record: _seconds(record, library) / _seconds(record, FASTLIN)
 
 
 # What a bound may be of: a function from a record to a number, and what is said of the number.
 MEASURES = {
-    "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its peer"),
+    "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its baseline"),
     "ratio to NumPy": (_times_as_fast_as("NumPy"), "{:.3g} times as fast as NumPy"),
     # Newton's method is its default.
     "ratio to statsmodels": (
         _times_as_fast_as(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
     ),
-    "MB beside X": (lambda record: record["contenders"][FASTLIN]["bytes_beside_X"] / 1e6, "{:.3g} MB beside X"),
+    "MB beside X": (lambda record: record["libraries"][FASTLIN]["bytes_beside_X"] / 1e6, "{:.3g} MB beside X"),
     "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),
     "seconds beyond scikit-learn's": (
@@ -59,8 +59,8 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds of a case on a level of instructions; a race on one thread has those of the race."""
-    case = RACE_RECORDS.get(case, case)
+    """Return the bounds of a case on a level of instructions; a comparison on one thread has those of the comparison."""
+    case = COMPARISON_RECORDS.get(case, case)
     of_case = [bound for bound in bounds if bound["case"] == case]
     return [bound for bound in of_case if bound["machine"] == level] or [
         bound for bound in of_case if bound["machine"] == ANY
@@ -74,7 +74,7 @@ def find_broken_bounds(bounds, records, level):
         for bound in find_bounds(bounds, case, level):
             measure, words = MEASURES[bound["measure"]]
             value = measure(record)
-            # The ratio to a peer that was cut off may be larger than it is known to be.
+            # The ratio to a baseline that was cut off may be larger than it is known to be.
             is_low = "at least" in bound and value < bound["at least"] and not record.get("is_bound")
             if is_low or ("at most" in bound and value > bound["at most"]):
                 side = "at least" if is_low else "at most"

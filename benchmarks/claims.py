@@ -1,7 +1,7 @@
 """The published verdicts on the claims of the reports: ``python -m benchmarks.claims RESULTS`` records a run.
 
 RESULTS is a folder that `fastlin reproduce` wrote, with MNIST and, named, with the studies of CIFAR-10. docs/studies
-keeps rows, merits and pictures.
+keeps rows, metrics and pictures.
 """
 
 import json
@@ -14,7 +14,7 @@ from benchmarks.published import FOLDER
 from benchmarks.tables import make_table, write_markdown
 from fastlin.cli.results import choose_entries, read_results
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.course.studies.claims import NOT_RUN, judge_claims
+from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 
 RECORD = FOLDER.parent / "studies" / "claims.json"
 # The parts of a study's results that are shown as tables, each with the heading of its first column.
@@ -33,30 +33,30 @@ LEFT_OUT = ("images.png",)
 
 
 def record_claims(results, path=RECORD):
-    """Judge the claims by the results.json of a folder; keep rows and merits in a file, and pictures in its folder."""
+    """Judge the claims by the results.json of a folder; keep rows and metrics in a file, and pictures in its folder."""
     content = read_results(results / "results.json")
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     entries = choose_entries(content, [title for title in titles if title in content])
-    rows = judge_claims(entries)
+    rows = evaluate_claims(entries)
     missing = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
     if missing:
         raise SystemExit(f"{results / 'results.json'} lacks what these studies measure: {', '.join(missing)}")
-    pictures = {study: {} for study in entries}
+    plots = {study: {} for study in entries}
     for study, entry in entries.items():
-        for picture in entry["pictures"]:
-            name = Path(picture["file"]).name
+        for plot in entry["plots"]:
+            name = Path(plot["file"]).name
             if name in LEFT_OUT:
                 continue
-            pictures[study][name] = picture["alt"]
-            shutil.copyfile(results / picture["file"], path.parent / name)
+            plots[study][name] = plot["alt"]
+            shutil.copyfile(results / plot["file"], path.parent / name)
     record = {
         # Folders and the system's name belong to whoever ran this.
         "environment": {
             name: value for name, value in content["environment"].items() if name not in ("cache", "platform")
         },
         "claims": rows,
-        "merits": {study: entry["merits"] for study, entry in entries.items()},
-        "pictures": pictures,
+        "metrics": {study: entry["metrics"] for study, entry in entries.items()},
+        "plots": plots,
     }
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -79,9 +79,9 @@ def list_claims():
 def show_study(study):
     """Return the pictures of a study, each with the text that says what it shows, and its tables."""
     record = read_record()
-    parts = [f"![{alt}](studies/{file})" for file, alt in record["pictures"][study].items()]
-    for merit, heading in SHOWN.get(study, {}).items():
-        parts.append(write_markdown(_tabulate(record["merits"][study][merit], heading)))
+    parts = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
+    for metric, heading in SHOWN.get(study, {}).items():
+        parts.append(write_markdown(_tabulate(record["metrics"][study][metric], heading)))
     return "\n\n".join(parts)
 
 

@@ -14,7 +14,7 @@ from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
 
 # The levels of the columns of categories of a frame, and its columns of numbers.
-FRAME_LEVELS, FRAME_NUMBERS = (3, 7, 12, 40), 4
+DATAFRAME_LEVELS, DATAFRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES = 20_000, 16
 LETTER_TRAIN = 16_000
@@ -84,7 +84,7 @@ def standardize(X, *others):
     return [scaler.transform(each) for each in (X, *others)]
 
 
-def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS):
+def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFRAME_NUMBERS):
     """Return a TriedProblem of two classes, given as a frame: columns of so many levels, then normal ones."""
     try:
         import pandas as pd
@@ -104,11 +104,11 @@ def draw_frame(n_rows, n_all=None, levels=FRAME_LEVELS, n_numbers=FRAME_NUMBERS)
     starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
     X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
     y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
-    frame = pd.DataFrame(
+    dataframe = pd.DataFrame(
         {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
         | {f"number_{place}": column for place, column in enumerate(numbers.T)}
     )
-    return replace(pose_first("frame", X, y, 1.0, n_rows), given=frame[:n_rows])
+    return replace(pose_first("dataframe", X, y, 1.0, n_rows), given=dataframe[:n_rows])
 
 
 def encode_before(model):

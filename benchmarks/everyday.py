@@ -17,27 +17,27 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.linear_model import LogisticRegression
 
 import fastlin
-from benchmarks.data import draw_frame, encode_before, standardize
+from benchmarks.comparisons import EQUAL, FASTLIN, REPETITIONS, Comparison, Rule, run, run_comparison
+from benchmarks.data import draw_dataframe, encode_before, standardize
 from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn, load_one_hot, pose_letter, write_tol
 from benchmarks.many_fits import Grid, fit_skglm_path
 from benchmarks.problems import count_test_rows, pose, pose_first
-from benchmarks.races import EQUAL, FASTLIN, TURNS, Race, Rule, run, run_race
 from benchmarks.scaling import BASE, make_problem
 from benchmarks.tables import PROBLEMS, print_tables, tabulate
-from fastlin.contenders import MOST_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.other_libraries import MAX_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
-# Coefficients further from the minimum than this part of the largest, and further than the peer's, are clearly worse.
+# Coefficients further from the minimum than this part of the largest, and further than the baseline's, are clearly worse.
 WORSE = 1e-3
 REFERENCE_TOL = 1e-13
-# newton-cholesky is no peer where its Hessian takes more multiply-adds than this, which is seconds.
-MOST_HESSIAN_WORK = 100_000_000_000
+# newton-cholesky is no baseline where its Hessian takes more multiply-adds than this, which is seconds.
+MAX_HESSIAN_WORK = 100_000_000_000
 WITHIN = 1e-3
-GRID, REAL, FRAMES = "grid", "real tables", "frames"
+GRID, REAL, DATAFRAMES = "grid", "real tables", "dataframes"
 BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
 # The groups of a short measurement, and the most rows of its cases.
-SHORT_GROUPS, MOST_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
+SHORT_GROUPS, MAX_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
 # How drawn columns differ from standardized normal ones.
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
@@ -55,17 +55,17 @@ class Case:
     load: Callable
     # Rows, columns and classes where it is one of a grid.
     shape: tuple = ()
-    # The tol of all contenders, and the most iterations of scikit-learn's solvers of L2.
+    # The tol of all libraries, and the most iterations of scikit-learn's solvers of L2.
     tol: float = TOL
     max_iter: int = DEFAULT_ITERATIONS
-    # What the names of its peers begin with.
+    # What the names of its baselines begin with.
     among: str = ""
-    # On all rows only the default and the peer that is the fastest on so many are raced.
+    # On all rows only the default and the baseline that is the fastest on so many are compared.
     tried_rows: int | None = None
 
     @property
     def is_short(self):
-        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MOST_SHORT_ROWS)
+        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MAX_SHORT_ROWS)
 
 
 def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
@@ -98,7 +98,7 @@ def _list_cases():
         load = partial(_load_drawn, n=n, d=d, K=K, l1_ratio=penalties[name])
         yield Case("L1 and elastic net", f"{name}, {n:,} × {d}, {K} classes", load)
     for n in (1_000, 10_000, 100_000):
-        yield Case(FRAMES, f"frame with categories, {n:,} rows", partial(draw_frame, n_all=n))
+        yield Case(DATAFRAMES, f"frame with categories, {n:,} rows", partial(draw_dataframe, n_all=n))
 
 
 def _load_bench(n_rows, d, K):
@@ -121,7 +121,7 @@ def _load_l1(n_rows, K, fit_intercept):
 
 
 def _list_scikit_learn_cases():
-    # The peers are scikit-learn's solvers alone.
+    # The baselines are scikit-learn's solvers alone.
     def make(group, n, d, K, load, what="", **options):
         name = f"{group}, {n:,} × {d}, {K} classes{what}"
         return Case(group, name, partial(load, K=K), (n, d, K), among="scikit-learn", **options)
@@ -163,54 +163,66 @@ def fit_skglm(problem, tol):
     return coef[0], intercept[0]
 
 
-def choose_peers(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
-    """Return the peers of a problem by name, scikit-learn's default the first of them."""
+def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
+    """Return the baselines of a problem by name, scikit-learn's default the first of them."""
     if problem.given is not None:
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
-    peers, n, d = {}, *problem.X.shape
+    baselines, n, d = {}, *problem.X.shape
     if problem.l1_ratio == 0:
         n_parameters = problem.n_rows_coef * (d + 1)
-        fits_hessian = n_parameters <= MOST_PARAMETERS_OF_A_HESSIAN and n * n_parameters**2 <= MOST_HESSIAN_WORK
+        fits_hessian = n_parameters <= MAX_PARAMETERS_OF_A_HESSIAN and n * n_parameters**2 <= MAX_HESSIAN_WORK
         solvers = [solver for solver in SOLVERS if solver != "newton-cholesky" or fits_hessian]
-        peers |= by_scikit_learn(*solvers, tol=tol, max_iter=max_iter)
+        baselines |= by_scikit_learn(*solvers, tol=tol, max_iter=max_iter)
         if find_spec("cyanure"):
-            peers |= by_cyanure(tol)
+            baselines |= by_cyanure(tol)
     else:
         solvers = ["saga"]
         if problem.n_classes == 2 and problem.l1_ratio == 1 and not problem.fit_intercept:
             # It would penalize an intercept.
             solvers.append("liblinear")
         # The default of 100 iterations ends far from the minimum.
-        peers |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)
+        baselines |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)
         if problem.n_classes == 2 and problem.l1_ratio == 1 and find_spec("skglm"):
-            peers[f"skglm, tol {write_tol(tol)}"] = partial(fit_skglm, tol=tol)
+            baselines[f"skglm, tol {write_tol(tol)}"] = partial(fit_skglm, tol=tol)
     if problem.n_classes == 2 and find_spec("glum"):
-        peers["glum"] = partial(fit_glum, max_iter=DEFAULT_ITERATIONS, tol=tol)
-    return peers
+        baselines["glum"] = partial(fit_glum, max_iter=DEFAULT_ITERATIONS, tol=tol)
+    return baselines
 
 
 def measure_case(case, whole=True):
-    """Return the record of a Case, as plain values: the race and the distances of the coefficients from the minimum."""
+    """Return the record of a Case, as plain values: the comparison and the distances of the coefficients from the minimum."""
     problem = case.load(None)
-    peers = choose_peers(problem, case.tol, case.max_iter)
-    peers = {name: peer for name, peer in peers.items() if name.startswith(case.among)}
-    fit, default = partial(fit_by_default, tol=case.tol), next(iter(peers))
-    race = Race(case.name, case.load, fit, peers, within=WITHIN, rule=Rule(excess=TOL), rounds=TURNS if whole else 1)
+    baselines = choose_baselines(problem, case.tol, case.max_iter)
+    baselines = {name: baseline for name, baseline in baselines.items() if name.startswith(case.among)}
+    fit, default = partial(fit_by_default, tol=case.tol), next(iter(baselines))
+    comparison = Comparison(
+        case.name,
+        case.load,
+        fit,
+        baselines,
+        within=WITHIN,
+        rule=Rule(suboptimality=TOL),
+        rounds=REPETITIONS if whole else 1,
+    )
     if case.tried_rows:
-        tried = run_race(replace(race, rounds=1), case.load(case.tried_rows))
-        threads = "one" if tried.best_threads[tried.peer] == 1 else "all"
-        race = replace(race, peers={name: peers[name] for name in (default, tried.peer)}, peer_threads=(threads,))
-    outcome = run_race(race, problem)
+        tried = run_comparison(replace(comparison, rounds=1), case.load(case.tried_rows))
+        threads = "one" if tried.best_threads[tried.baseline] == 1 else "all"
+        comparison = replace(
+            comparison,
+            baselines={name: baselines[name] for name in (default, tried.baseline)},
+            baseline_threads=(threads,),
+        )
+    outcome = run_comparison(comparison, problem)
     reference, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
-    names = dict.fromkeys((FASTLIN, default, outcome.peer))
-    contenders = {name: outcome.describe_contender(name) for name in names}
-    for name, contender in contenders.items():
-        contender["coef_error"] = find_coef_error(outcome.runs[name][-1].solution[0], reference)
-    seconds, by_default = outcome.seconds, contenders[default]["seconds"]
+    names = dict.fromkeys((FASTLIN, default, outcome.baseline))
+    libraries = {name: outcome.describe_library(name) for name in names}
+    for name, library in libraries.items():
+        library["coef_error"] = find_coef_error(outcome.runs[name][-1].solution[0], reference)
+    seconds, by_default = outcome.seconds, libraries[default]["seconds"]
     by_scikit_learn = [seconds[name] for name in seconds if name.startswith("scikit-learn")] or [by_default]
-    ours, theirs = (contenders[name]["coef_error"] for name in (FASTLIN, outcome.peer))
+    ours, theirs = (libraries[name]["coef_error"] for name in (FASTLIN, outcome.baseline))
     return outcome.describe() | {
-        "contenders": contenders,
+        "libraries": libraries,
         "group": case.group,
         "shape": list(case.shape),
         "default": default,

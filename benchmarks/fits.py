@@ -1,4 +1,4 @@
-"""The races of whole fits: fastlin's LogisticRegression beside the fastest peer of each problem."""
+"""The comparisons of whole fits: fastlin's LogisticRegression beside the fastest baseline of each problem."""
 
 from functools import partial
 
@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
+from benchmarks.comparisons import CERTIFIED, THREADS, Comparison, Rule
 from benchmarks.data import draw_classes, load_letter, load_pixels, make_synthetic, standardize
 from benchmarks.problems import count_test_rows, pose, pose_first
-from benchmarks.races import PROVEN, THREADS, Race, Rule
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
-from fastlin.contenders import fit_cyanure, fit_fastlin, fit_scikit_learn
+from fastlin.other_libraries import fit_cyanure, fit_fastlin, fit_scikit_learn
 
 C = 1.0
 TOL = 1e-4
@@ -28,7 +28,7 @@ def fit_scikit_learn_to_pixels(problem):
 
 
 def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
-    """Return the peers of a race: solvers of scikit-learn, by their names."""
+    """Return the baselines of a comparison: solvers of scikit-learn, by their names."""
     suffix = "" if tol == TOL else f", tol {write_tol(tol)}"
     return {
         f"scikit-learn {solver}{suffix}": partial(fit_scikit_learn, max_iter=max_iter, solver=solver, tol=tol)
@@ -37,7 +37,7 @@ def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
 
 
 def by_cyanure(tol):
-    """Return the peers of a race: Cyanure alone."""
+    """Return the baselines of a comparison: Cyanure alone."""
     return {f"Cyanure, tol {write_tol(tol)}": partial(fit_cyanure, max_iter=MAX_ITER, tol=tol)}
 
 
@@ -111,40 +111,43 @@ def _load_expression(n_rows, n_all, n_genes):
     return pose_first("expression", X, y, C, n_rows, fit_intercept=False)
 
 
-def _race(title, load, peers, rows=None, rule=PROVEN, solver="auto", **options):
-    """Return a Race; its title says which tol fastlin proves where that is not the default."""
-    title += ", tol 1e-6" if rule is PROVEN else ""
+def _compare(title, load, baselines, rows=None, rule=CERTIFIED, solver="auto", **options):
+    """Return a Comparison; its title says which tol fastlin proves where that is not the default."""
+    title += ", tol 1e-6" if rule is CERTIFIED else ""
     fit = fit_fastlin if solver == "auto" else partial(fit_fastlin, solver=solver)
-    return Race(title, load, fit, peers, rows=rows, rule=rule, **options)
+    return Comparison(title, load, fit, baselines, rows=rows, rule=rule, **options)
 
 
 # On MNIST lbfgs stops 1.4e-3 above the minimum, or more.
-BY_DEFAULT = Rule(tol=TOL, peers_above=1e-3)
+BY_DEFAULT = Rule(tol=TOL, baselines_above=1e-3)
 # On the probes of more classes lbfgs stops 4.6e-4 and more above the minimum, on that of ten it reaches it.
-PROBE_RULE = Rule(tol=TOL, peers_above=TOL)
+PROBE_RULE = Rule(tol=TOL, baselines_above=TOL)
 LBFGS = by_scikit_learn("lbfgs")
 PROBES = {
     "probe-1000": (20_000, 512, 1_000, PROBE_RULE),
     "probe-600": (15_000, 384, 600, PROBE_RULE),
     "probe-100": (50_000, 768, 100, PROBE_RULE),
-    "probe-10": (100_000, 1_024, 10, PROVEN),
+    "probe-10": (100_000, 1_024, 10, CERTIFIED),
 }
 
 
 def _list_probes():
-    """Yield the races of each probe by name: to the proof, and by lbfgs, which proves nothing."""
+    """Yield the comparisons of each probe by name: to the proof, and by lbfgs, which proves nothing."""
     for name, (n, d, n_classes, rule) in PROBES.items():
         load, title = partial(load_probe, n_all=n, n_features=d, n_classes=n_classes), "generated linear probe"
-        yield name, _race(title, load, LBFGS, 2_000, rule)
-        by_name = {"rule": Rule(tol=TOL, excess=TOL), "solver": "lbfgs"}
-        yield f"{name}-lbfgs", _race(f'{title}, solver="lbfgs"', load, LBFGS, 2_000, **by_name)
+        yield name, _compare(title, load, LBFGS, 2_000, rule)
+        by_name = {"rule": Rule(tol=TOL, suboptimality=TOL), "solver": "lbfgs"}
+        yield f"{name}-lbfgs", _compare(f'{title}, solver="lbfgs"', load, LBFGS, 2_000, **by_name)
 
 
 def _list_expressions():
-    peers = {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)}
+    baselines = {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)}
     for n, n_genes in ((500, 5_000), (2_000, 20_000)):
         load = partial(_load_expression, n_all=n, n_genes=n_genes)
-        yield f"expression-{n}", _race("generated gene expression", load, peers, 100, within=1e-5, package="cyanure")
+        yield (
+            f"expression-{n}",
+            _compare("generated gene expression", load, baselines, 100, within=1e-5, package="cyanure"),
+        )
 
 
 TWO_CLASSES = partial(_load_synthetic, n_all=1_000_000, n_features=30, n_classes=2)
@@ -154,23 +157,25 @@ PIXELS = {"scikit-learn lbfgs on X / 255.0": fit_scikit_learn_to_pixels}
 SAGA = {"scikit-learn saga to within 1e-4": partial(fit_scikit_learn, max_iter=SAGA_ITERATIONS, solver="saga", tol=0)}
 NEWTON = by_scikit_learn("newton-cholesky")
 ALL_SOLVERS = "lbfgs", "newton-cholesky", "newton-cg"
-TEXT_PEERS = {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)}
-NEWS_PEERS = {**by_scikit_learn("liblinear"), **by_scikit_learn("lbfgs", tol=1e-6), **by_cyanure(1e-6)}
+TEXT_BASELINES = {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)}
+NEWS_BASELINES = {**by_scikit_learn("liblinear"), **by_scikit_learn("lbfgs", tol=1e-6), **by_cyanure(1e-6)}
 CYANURE = {"package": "cyanure", "threads": THREADS}
 
-RACES = {
+COMPARISONS = {
     **{
-        f"mnist-{dtype}": _race("MNIST", partial(load_mnist, dtype=dtype), LBFGS, 10_000, BY_DEFAULT, threads=THREADS)
+        f"mnist-{dtype}": _compare(
+            "MNIST", partial(load_mnist, dtype=dtype), LBFGS, 10_000, BY_DEFAULT, threads=THREADS
+        )
         for dtype in ("float64", "float32")
     },
-    "mnist-uint8": _race(
+    "mnist-uint8": _compare(
         "MNIST, C / 255²", partial(load_mnist, dtype="uint8"), PIXELS, 5_000, BY_DEFAULT, threads=THREADS
     ),
-    "mnist-cyanure": _race("MNIST", load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
-    "digits": _race("digits", _load_digits, by_scikit_learn(*ALL_SOLVERS), within=TOL, threads=THREADS),
-    "letter": _race("Letter", pose_letter, NEWTON, 4_000, threads=THREADS),
-    "letter-cyanure": _race("Letter", pose_letter, by_cyanure(1e-6), 4_000, **CYANURE),
-    "two-classes": _race(
+    "mnist-cyanure": _compare("MNIST", load_mnist, by_cyanure(1e-5), 10_000, **CYANURE),
+    "digits": _compare("digits", _load_digits, by_scikit_learn(*ALL_SOLVERS), within=TOL, threads=THREADS),
+    "letter": _compare("Letter", pose_letter, NEWTON, 4_000, threads=THREADS),
+    "letter-cyanure": _compare("Letter", pose_letter, by_cyanure(1e-6), 4_000, **CYANURE),
+    "two-classes": _compare(
         "generated rows, two classes",
         TWO_CLASSES,
         by_scikit_learn(*ALL_SOLVERS, tol=1e-6),
@@ -178,12 +183,12 @@ RACES = {
         within=1e-6,
         threads=THREADS,
     ),
-    "thousand-classes": _race("generated rows, 1,000 classes", MANY_CLASSES, LBFGS, 2_000, threads=THREADS),
+    "thousand-classes": _compare("generated rows, 1,000 classes", MANY_CLASSES, LBFGS, 2_000, threads=THREADS),
     **dict(_list_probes()),
-    "text": _race("generated text", load_text, TEXT_PEERS, 1_000, within=1e-5),
-    "news": _race("generated news", _load_news, NEWS_PEERS, 10_000, within=1e-6, package="cyanure"),
+    "text": _compare("generated text", load_text, TEXT_BASELINES, 1_000, within=1e-5),
+    "news": _compare("generated news", _load_news, NEWS_BASELINES, 10_000, within=1e-6, package="cyanure"),
     **dict(_list_expressions()),
-    "text-l1": _race("generated text, L1", partial(load_text, l1_ratio=1.0), by_scikit_learn("saga"), 200),
-    "one-hot": _race("one-hot", load_one_hot, by_scikit_learn("newton-cholesky", tol=1e-6)),
-    "mnist-l1": _race("MNIST, L1, C = 0.1", L1_MNIST, SAGA, 500),
+    "text-l1": _compare("generated text, L1", partial(load_text, l1_ratio=1.0), by_scikit_learn("saga"), 200),
+    "one-hot": _compare("one-hot", load_one_hot, by_scikit_learn("newton-cholesky", tol=1e-6)),
+    "mnist-l1": _compare("MNIST, L1, C = 0.1", L1_MNIST, SAGA, 500),
 }

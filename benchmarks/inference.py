@@ -5,21 +5,21 @@ from functools import partial
 import numpy as np
 
 import fastlin
+from benchmarks.comparisons import FASTLIN, Case, Comparison, Rule, require, run_comparison, shorten
 from benchmarks.data import draw_classes
 from benchmarks.problems import TriedProblem, count_test_rows
 from benchmarks.processes import call_elsewhere, measure_rise
-from benchmarks.races import FASTLIN, Case, Race, Rule, require, run_race, shorten
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
 EQUAL_LIKELIHOOD = 1e-8
-# The part of a standard error by which those of fastlin and the peer that counts may differ.
+# The part of a standard error by which those of fastlin and the baseline that counts may differ.
 EQUAL_ERRORS = 1e-3
-# The peak beside X is measured for fastlin and the fastest peer of this case, each in a process of its own.
+# The peak beside X is measured for fastlin and the fastest baseline of this case, each in a process of its own.
 WITH_MEMORY = "inference-mnlogit-400000"
 # The few rows of a short case have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
-MOST_ITERATIONS = 1_000
+MAX_ITERATIONS = 1_000
 
 
 def fit_fastlin(problem):
@@ -35,7 +35,7 @@ def fit_statsmodels(problem, method):
     import statsmodels.api
 
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
-    found = model_class(problem.y, problem.given).fit(method=method, maxiter=MOST_ITERATIONS, disp=0)
+    found = model_class(problem.y, problem.given).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
     found.summary()
     params, errors = (np.reshape(each, (problem.X.shape[1] + 1, -1)).T for each in (found.params, found.bse))
     return _name_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
@@ -74,22 +74,22 @@ def draw_table(n_rows, n_all, d, n_classes):
 
 
 def measure_inference(problem, whole, name):
-    """Return the record of the race of a name, with how far the estimates of both sides are apart."""
+    """Return the record of the comparison of a name, with how far the estimates of both sides are apart."""
     for package in (STATSMODELS, "glum"):
         require(package)
-    race = RACES[name] if whole else shorten(RACES[name])
-    outcome = run_race(race, problem)
+    comparison = COMPARISONS[name] if whole else shorten(COMPARISONS[name])
+    outcome = run_comparison(comparison, problem)
     record = outcome.describe() | {"kind": KIND}
     ours = _list_estimates(outcome.runs[FASTLIN][-1].solution)
-    for contender, values in record["contenders"].items():
-        coef, errors = _list_estimates(outcome.runs[contender][-1].solution)
+    for library, values in record["libraries"].items():
+        coef, errors = _list_estimates(outcome.runs[library][-1].solution)
         values["coef_apart"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
         values["errors_apart"] = float(np.max(np.abs(errors / ours[1] - 1)))
-        if name == WITH_MEMORY and contender in (FASTLIN, record["peer"]):
-            values["bytes_beside_X"] = call_elsewhere(measure_memory, problem.X, problem.y, name, contender)
-    apart = record["contenders"][record["peer"]]["errors_apart"]
-    if not record["fault"] and not apart <= EQUAL_ERRORS:
-        record["fault"] = f"the standard errors of {record['peer']} differ from fastlin's by {apart:.1e} of them"
+        if name == WITH_MEMORY and library in (FASTLIN, record["baseline"]):
+            values["bytes_beside_X"] = call_elsewhere(measure_memory, problem.X, problem.y, name, library)
+    apart = record["libraries"][record["baseline"]]["errors_apart"]
+    if not record["failure"] and not apart <= EQUAL_ERRORS:
+        record["failure"] = f"the standard errors of {record['baseline']} differ from fastlin's by {apart:.1e} of them"
     return record
 
 
@@ -99,12 +99,12 @@ def _list_estimates(solution):
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
 
 
-def measure_memory(X, y, case, contender):
-    """Return the bytes by which a contender of a case raises the peak of this process with its fit of X and y."""
-    race, problem = RACES[case], pose_table(X, y)
-    solve = race.solve if contender == FASTLIN else race.peers[contender]
-    # The first call loads the compiled kernels. Peers are loaded by few rows.
-    solve(problem if contender == FASTLIN else race.load(race.warm_up_rows))
+def measure_memory(X, y, case, library):
+    """Return the bytes by which a library of a case raises the peak of this process with its fit of X and y."""
+    comparison, problem = COMPARISONS[case], pose_table(X, y)
+    solve = comparison.solve if library == FASTLIN else comparison.baselines[library]
+    # The first call loads the compiled kernels. Baselines are loaded by few rows.
+    solve(problem if library == FASTLIN else comparison.load(comparison.warm_up_rows))
     return measure_rise(partial(solve, problem))
 
 
@@ -114,16 +114,18 @@ def _list_tables():
         (WITH_MEMORY, "standard errors of softmax", (400_000, 30, 5), 1),
         ("inference-wide-30000", "standard errors, wide", (30_000, 2_048, 2), 1),
     ):
-        peers = {f"{STATSMODELS} {method}": partial(fit_statsmodels, method=method) for method in ("newton", "lbfgs")}
+        baselines = {
+            f"{STATSMODELS} {method}": partial(fit_statsmodels, method=method) for method in ("newton", "lbfgs")
+        }
         if n_classes == 2:
-            peers["glum"] = fit_glum
+            baselines["glum"] = fit_glum
         load = partial(draw_table, n_all=n, d=d, n_classes=n_classes)
-        rule = {"within": EQUAL_LIKELIHOOD, "rule": Rule(excess=EQUAL_LIKELIHOOD)}
-        yield name, Race(title, load, fit_fastlin, peers, 4_000, **rule, rounds=rounds, warm_up_rows=400)
+        rule = {"within": EQUAL_LIKELIHOOD, "rule": Rule(suboptimality=EQUAL_LIKELIHOOD)}
+        yield name, Comparison(title, load, fit_fastlin, baselines, 4_000, **rule, rounds=rounds, warm_up_rows=400)
 
 
-RACES = dict(_list_tables())
+COMPARISONS = dict(_list_tables())
 CASES = {
-    name: Case(KIND, race.title, race.load, partial(measure_inference, name=name), race.rows)
-    for name, race in RACES.items()
+    name: Case(KIND, comparison.title, comparison.load, partial(measure_inference, name=name), comparison.rows)
+    for name, comparison in COMPARISONS.items()
 }

@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.races import measure_in_turn
+from benchmarks.comparisons import measure_interleaved
 from benchmarks.tables import make_table, write_markdown
 from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
@@ -29,12 +29,12 @@ KEEP_MEMORY = {
 }
 # Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
 SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
-N_TURNS = 3
+N_REPETITIONS = 3
 PIECE_BYTES = 64 << 20
 N_PARTS = 16
 MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
 WORKERS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
-CONTENDERS = (MEMORY, MAPPED, PARQUET, *WORKERS)
+LIBRARIES = (MEMORY, MAPPED, PARQUET, *WORKERS)
 
 
 def write_rows(folder, n_rows, n_features, n_classes):
@@ -97,11 +97,11 @@ def open_workers(stack, n_workers):
     return stack.enter_context(Client(stack.enter_context(cluster)))
 
 
-def prepare(contenders, paths, folder, stack):
-    """Return a function for each contender that fits a model, and the seconds of decoding Parquet files if any."""
+def prepare(libraries, paths, folder, stack):
+    """Return a function for each library that fits a model, and the seconds of decoding Parquet files if any."""
     calls, seconds = {}, None
     mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
-    for name in contenders:
+    for name in libraries:
         if name == MEMORY:
             calls[name] = partial(LogisticRegression().fit, np.array(mapped), y)
         elif name == MAPPED:
@@ -121,23 +121,23 @@ def prepare(contenders, paths, folder, stack):
     return calls, seconds
 
 
-def measure(contenders, sizes, n_turns):
-    """Return the records of fits in turn by contender, and the seconds of decoding Parquet files if any."""
+def measure(libraries, sizes, n_repetitions):
+    """Return the records of fits in turn by library, and the seconds of decoding Parquet files if any."""
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         paths = write_rows(folder, *sizes)
-        calls, decoding = prepare(contenders, paths, folder, stack)
-        seconds = measure_in_turn(calls, n_turns, first=int(n_turns > 1))
-    models = {contender: fit.func.__self__ for contender, fit in calls.items()}
+        calls, decoding = prepare(libraries, paths, folder, stack)
+        seconds = measure_interleaved(calls, n_repetitions, first=int(n_repetitions > 1))
+    models = {library: fit.func.__self__ for library, fit in calls.items()}
     records = {
-        contender: {
-            "seconds": median(seconds[contender]),
+        library: {
+            "seconds": median(seconds[library]),
             "passes": model.n_passes_,
             "objective": model.history_[-1].objective,
             "gap": model.certificate_,
         }
-        for contender, model in models.items()
+        for library, model in models.items()
     }
     return records, decoding
 
@@ -147,10 +147,12 @@ def main(arguments=None):
     parser = ArgumentParser(prog="python -m benchmarks.larger_than_memory", description=__doc__.splitlines()[0])
     parser.add_argument("--whole", action="store_true", help="a file of 20 GB, by blocks alone")
     options = parser.parse_args(arguments)
-    sizes, n_turns, contenders = (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_TURNS, CONTENDERS)
+    sizes, n_repetitions, libraries = (
+        (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_REPETITIONS, LIBRARIES)
+    )
     n, d, K = sizes
-    records, decoding = measure(contenders, sizes, n_turns)
-    fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
+    records, decoding = measure(libraries, sizes, n_repetitions)
+    fits = "one fit each" if n_repetitions == 1 else f"medians of {n_repetitions} fits in turn"
     print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {count_threads()} threads\n")
     lowest = min(record["objective"] for record in records.values())
     rows = [

@@ -14,8 +14,8 @@ import numba
 import numpy as np
 
 from benchmarks import networks
+from benchmarks.comparisons import FASTLIN, REPETITIONS, Case, describe_repetitions, measure_interleaved
 from benchmarks.passes import N_CLASSES, make_pass
-from benchmarks.races import FASTLIN, TURNS, Case, describe_turns, measure_in_turn
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import run_blocks
@@ -87,14 +87,16 @@ def make_arithmetic(n_operations, precision):
 def measure_limit(loaded, whole):
     """Return what fastlin takes and what limits it, from the shape in words and the timed functions by name."""
     data, calls = loaded
-    turns = measure_in_turn(calls, TURNS, N_CALLS)
-    seconds = {name: median(times) for name, times in turns.items()}
+    repetitions = measure_interleaved(calls, REPETITIONS, N_CALLS)
+    seconds = {name: median(times) for name, times in repetitions.items()}
     longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
-    parts = describe_turns([limit / own for limit, own in zip(turns[longest], turns[FASTLIN], strict=True)])
+    parts = describe_repetitions(
+        [limit / own for limit, own in zip(repetitions[longest], repetitions[FASTLIN], strict=True)]
+    )
     return {
         "data": data,
         "limit": longest,
-        "contenders": {name: {"seconds": value} for name, value in seconds.items()},
+        "libraries": {name: {"seconds": value} for name, value in seconds.items()},
         "part": parts["ratio"],
         "part_interval": parts["interval"],
     }

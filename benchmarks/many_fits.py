@@ -1,4 +1,4 @@
-"""The races of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
+"""The comparisons of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
 fastlin makes all fits by one call, or a tool of scikit-learn's runs under the patch. scikit-learn's fits run in turn,
 in processes and in threads, of which the fastest counts.
@@ -21,9 +21,9 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 import fastlin
+from benchmarks.comparisons import CERTIFIED, EQUAL, Comparison, Rule
 from benchmarks.data import load_pixels
 from benchmarks.problems import ManyProblems, Scores, TriedProblem, count_test_rows, pose, take_mean
-from benchmarks.races import EQUAL, PROVEN, Race, Rule
 from benchmarks.sparse_data import make_one_hot
 from benchmarks.sweeps import CV_CS, draw_embeddings
 from fastlin.kernels.machine.threads import count_threads
@@ -32,7 +32,7 @@ N_CS = 50
 # The largest C of a path over the smallest.
 SPAN = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
-# Short races have this part of the fits.
+# Short comparisons have this part of the fits.
 PART = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
@@ -41,7 +41,7 @@ LABELS = 20_000, 64, 200
 # Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
 SAME_SCORES = Rule(same_steps=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
-IN_TURN, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
+INTERLEAVED, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Grid(ManyProblems):
 
     def test(self, *solution):
         """Return the Scores of the C of least log loss on the rows to test on, as means over the folds."""
-        scores = self._judge_each(TriedProblem.test, *solution)
+        scores = self._score_each(TriedProblem.test, *solution)
         by_C = [take_mean(scores[place :: len(self.Cs)]) for place in range(len(self.Cs))]
         return min(by_C, key=lambda scores: scores.log_loss)
 
@@ -89,7 +89,7 @@ class Labels(Grid):
 
     def test(self, coef, intercept, places):
         """Return the Scores of the fits at the places (n_labels,) of Cs that were chosen."""
-        scores = self._judge_each(TriedProblem.test, coef, intercept)
+        scores = self._score_each(TriedProblem.test, coef, intercept)
         return take_mean([scores[k * len(self.Cs) + place] for k, place in enumerate(places)])
 
 
@@ -143,7 +143,7 @@ def fit_celer_path(grid, tol):
 
 
 def fit_liblinear_path(grid, tol):
-    """Fit liblinear anew at each C on one thread; it would penalize an intercept."""
+    """Fit liblinear again at each C on one thread; it would penalize an intercept."""
     parameters = {"l1_ratio": grid.l1_ratio, "tol": tol, "fit_intercept": grid.fit_intercept, "max_iter": 10_000}
     model = ScikitLearnLogisticRegression(solver="liblinear", random_state=0, **parameters)
     coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
@@ -177,14 +177,14 @@ def _load_mnist(n_rows):
     return Grid("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
 
 
-def _race_on_one_hot(peer, solve, fit_intercept=False, package=""):
-    return Race(
+def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
+    return Comparison(
         f"path of {N_CS} C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
         partial(_load_one_hot, fit_intercept=fit_intercept),
         fit_path,
-        {f"{peer}, tol 1e-4": partial(solve, tol=1e-4)},
+        {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
-        rule=PROVEN,
+        rule=CERTIFIED,
         # A few rows do not lead skglm and celer through everything that they compile.
         warm_up_rows=4_000,
         package=package,
@@ -305,7 +305,7 @@ def run_patched(problem, run, way):
 def run_in(way, run, problem, model):
     """Run a tool in one of WAYS. BLAS has one thread, which is as fast as more for tables of this size."""
     with threadpool_limits(1):
-        if way == IN_TURN:
+        if way == INTERLEAVED:
             return run(problem, model)
         backend, inner = ("loky", {"inner_max_num_threads": 1}) if way == PROCESSES else ("threading", {})
         with joblib.parallel_config(backend, n_jobs=count_threads(), **inner):
@@ -374,46 +374,48 @@ def _run_theirs(way, run, solver="lbfgs"):
     return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
 
 
-def _race(title, load, ours, theirs=None, rule=PROVEN, solvers=SOLVERS, way=IN_TURN):
-    """Return the Race of functions of a problem and a model; where fastlin is asked for no tol, one is patched."""
+def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=INTERLEAVED):
+    """Return the Comparison of functions of a problem and a model; where fastlin is asked for no tol, one is patched."""
     run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
-    peers = {f"scikit-learn {each}, {way}": _run_theirs(way, theirs or ours, each) for each in solvers for way in WAYS}
+    baselines = {
+        f"scikit-learn {each}, {way}": _run_theirs(way, theirs or ours, each) for each in solvers for way in WAYS
+    }
     # They are the processes or threads of the way, and BLAS has one all the same.
-    return Race(title, load, run, peers, 400, rule=rule, peer_threads=("all",))
+    return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
 
 
-def _race_labels(title, size, solvers=SOLVERS, **options):
+def _compare_labels(title, size, solvers=SOLVERS, **options):
     load = partial(load_labels, size=size, **options)
-    return _race(title, load, fit_labels, fit_label_by_label, solvers=solvers)
+    return _compare(title, load, fit_labels, fit_label_by_label, solvers=solvers)
 
 
-RACES = {
-    "path-liblinear": _race_on_one_hot("scikit-learn liblinear", fit_liblinear_path),
-    "path-skglm": _race_on_one_hot("skglm", fit_skglm_path, True, "skglm"),
-    "path-skglm-without-intercept": _race_on_one_hot("skglm", fit_skglm_path, package="skglm"),
-    "path-celer": _race_on_one_hot("celer", fit_celer_path, package="celer"),
-    "cross-validation": Race(
+COMPARISONS = {
+    "path-liblinear": _compare_on_one_hot("scikit-learn liblinear", fit_liblinear_path),
+    "path-skglm": _compare_on_one_hot("skglm", fit_skglm_path, True, "skglm"),
+    "path-skglm-without-intercept": _compare_on_one_hot("skglm", fit_skglm_path, package="skglm"),
+    "path-celer": _compare_on_one_hot("celer", fit_celer_path, package="celer"),
+    "cross-validation": Comparison(
         f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
         {"scikit-learn LogisticRegressionCV, max_iter 100": _run_theirs(PROCESSES, fit_cross_validation)},
         rows=1_000,
-        rule=PROVEN,
+        rule=CERTIFIED,
         warm_up_rows=150,
     ),
-    "many-bootstrap": _race("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
-    "many-permutations": _race(
+    "many-bootstrap": _compare("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
+    "many-permutations": _compare(
         f"1,000 permutations × {N_FOLDS} folds",
         partial(_load_held_out, n_all=500, n_fits=1_000),
         score_permutations,
         # The libraries draw other permutations.
         rule=Rule(tol=EQUAL, same_steps=2e-2),
     ),
-    "many-bagging": _race("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
-    "many-labels": _race_labels("200 labels", LABELS),
+    "many-bagging": _compare("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
+    "many-labels": _compare_labels("200 labels", LABELS),
     # liblinear would penalize an intercept.
-    "many-labels-l1": _race_labels(
+    "many-labels-l1": _compare_labels(
         "40 labels, L1, without intercept",
         (20_000, 64, 40),
         ("liblinear",),
@@ -422,22 +424,22 @@ RACES = {
         l1_ratio=1.0,
     ),
     # A step of newton-cholesky factorizes a matrix of 3,000 × 3,000.
-    "many-labels-sparse": _race_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
+    "many-labels-sparse": _compare_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
     # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
-    "many-labels-embeddings": _race_labels(
+    "many-labels-embeddings": _compare_labels(
         f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
     ),
-    "many-folds": _race(
+    "many-folds": _compare(
         "cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES, way=PROCESSES
     ),
-    "many-grid": _race(
+    "many-grid": _compare(
         f"GridSearchCV, {len(CS)} C × {N_FOLDS} folds, patched",
         partial(_load_held_out, n_features=30),
         score_grid,
         rule=SAME_SCORES,
         way=PROCESSES,
     ),
-    "many-cross-validation": _race(
+    "many-cross-validation": _compare(
         f"LogisticRegressionCV, {len(CS)} C × {N_FOLDS} folds", _load_folds, fit_cross_validation
     ),
 }

@@ -9,26 +9,26 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from benchmarks.comparisons import Case
 from benchmarks.data import draw_classes
 from benchmarks.fits import L1_MNIST, load_mnist, load_text
 from benchmarks.many_fits import LABELS, load_labels
 from benchmarks.problems import pose
 from benchmarks.processes import call_elsewhere, measure_rise
-from benchmarks.races import Case
 from fastlin.budget import Budget
 from fastlin.course.studies.fair_threads import fit_up_to_limit
-from fastlin.objective.lot import LOT_BYTES
+from fastlin.objective.problem_batch import BATCH_BYTES
 
 CV_ROWS = 4_000
 SHARE_OF_X = 0.2
-MOST_SCORES = 64 << 20
+MAX_SCORES = 64 << 20
 # What a fit may take beside a small X: the preconditioner, matrices that it is made from, and the sums of a pass.
-SMALLEST_SHARE = 32 << 20
+SMALLEST_FRACTION = 32 << 20
 # Vectors of the size of the coefficients in float64.
 N_VECTORS = 16
 # For each entry of a whole Hessian: the Hessian, a copy and the half of it that is its factor, in float64.
 HESSIAN_BYTES = 20
-SCIKIT_LEARN, PEER_ITERATIONS = "scikit-learn", 20
+SCIKIT_LEARN, BASELINE_ITERATIONS = "scikit-learn", 20
 
 
 def _load_overlapping(n_rows):
@@ -38,7 +38,7 @@ def _load_overlapping(n_rows):
 
 def _fit_scikit_learn(X, y, parameters):
     solver = "saga" if parameters.get("l1_ratio") else "lbfgs"
-    model = ScikitLearnLogisticRegression(solver=solver, max_iter=PEER_ITERATIONS, **parameters)
+    model = ScikitLearnLogisticRegression(solver=solver, max_iter=BASELINE_ITERATIONS, **parameters)
     fit_up_to_limit(model, X, y)
 
 
@@ -79,8 +79,8 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
     has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
     of_each = (
-        max(SHARE_OF_X * size, SMALLEST_SHARE)
-        + (scores if scores <= max(MOST_SCORES, size) else 0)
+        max(SHARE_OF_X * size, SMALLEST_FRACTION)
+        + (scores if scores <= max(MAX_SCORES, size) else 0)
         + vectors
         + has_blocks * blocks
         + has_hessian * HESSIAN_BYTES * n_parameters**2
@@ -97,22 +97,22 @@ def measure(X, y, parameters, fit="LogisticRegression"):
     return measure_rise(call)
 
 
-def measure_case(problem, whole, fit, peer, n_fits, parameters):
-    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the peer's takes."""
+def measure_case(problem, whole, fit, baseline, n_fits, parameters):
+    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the baseline's takes."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
-    # A lot of labels has no array of scores.
-    of_lot, of_fit = LOT_BYTES + SMALLEST_SHARE, count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits)
+    # A batch of labels has no array of scores.
+    of_batch, of_fit = BATCH_BYTES + SMALLEST_FRACTION, count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits)
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
         "fit_bytes": call_elsewhere(measure, X, y, parameters, fit),
-        "allowed_bytes": of_lot if y.ndim > 1 else of_fit,
-        "peer_bytes": call_elsewhere(measure, X, y, parameters, peer) if peer else None,
+        "allowed_bytes": of_batch if y.ndim > 1 else of_fit,
+        "peer_bytes": call_elsewhere(measure, X, y, parameters, baseline) if baseline else None,
     }
 
 
-def _make_case(title, load, rows=1_000, fit="LogisticRegression", peer=SCIKIT_LEARN, n_fits=1, parameters=None):
-    measure = partial(measure_case, fit=fit, peer=peer, n_fits=n_fits, parameters=parameters)
+def _make_case(title, load, rows=1_000, fit="LogisticRegression", baseline=SCIKIT_LEARN, n_fits=1, parameters=None):
+    measure = partial(measure_case, fit=fit, baseline=baseline, n_fits=n_fits, parameters=parameters)
     return Case("memory", title, load, measure, rows)
 
 
@@ -129,7 +129,7 @@ CASES = {
     "memory-text": _make_case("a fit of generated text", load_text),
     "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
     "memory-unpenalized": _make_case("a fit of noise, unpenalized", _load_overlapping, 5_000),
-    "memory-many-labels": _make_case(f"a fit of {LABELS[-1]} labels", MANY_LABELS, peer="", parameters={"C": 1.0}),
+    "memory-many-labels": _make_case(f"a fit of {LABELS[-1]} labels", MANY_LABELS, baseline="", parameters={"C": 1.0}),
     "memory-cross-validation": _make_case(
         "cross-validation of MNIST", SMALL_MNIST, 300, "LogisticRegressionCV", "", n_fits=2, parameters=CV
     ),

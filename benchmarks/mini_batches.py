@@ -1,6 +1,6 @@
-"""The races of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
+"""The comparisons of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
 
-``python -m benchmarks.mini_batches`` prints races with SGDClassifier on sparse rows of two classes.
+``python -m benchmarks.mini_batches`` prints comparisons with SGDClassifier on sparse rows of two classes.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.utils import check_random_state
 
 import fastlin
+from benchmarks.comparisons import Comparison, Rule, load_problem, run_comparison
 from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
-from benchmarks.races import Race, Rule, load_problem, run_race
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
 from fastlin.course.studies.fair_threads import fit_up_to_limit
@@ -188,9 +188,9 @@ def load_sparse(n_rows, n_columns):
 
 SGD = {"scikit-learn SGDClassifier, log_loss": train_by_sgd}
 TITLE = f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs"
-RACES = {
-    "mini-batches-sgd": Race(TITLE, partial(load_images, by_error=True), train, SGD, 10_000),
-    "mini-batches-numpy": Race(
+COMPARISONS = {
+    "mini-batches-sgd": Comparison(TITLE, partial(load_images, by_error=True), train, SGD, 10_000),
+    "mini-batches-numpy": Comparison(
         TITLE,
         partial(load_images, by_error=False),
         train,
@@ -199,7 +199,7 @@ RACES = {
         rule=Rule(same_steps=ALLOWED),
     ),
     **{
-        f"course-{dtype}": Race(
+        f"course-{dtype}": Comparison(
             f"the course's softmax training, {COURSE_EPOCHS} epochs with validations",
             partial(load_course, dtype=dtype),
             lambda examples: train_course(examples)[:2],
@@ -213,11 +213,13 @@ RACES = {
 }
 
 
-def race_on_sparse_rows(n_columns, n_rows=None):
-    """Return the record of a race on sparse rows, whose errors on rows not trained on may differ."""
-    race = Race(f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows)
-    return run_race(race, load_problem(race)).describe() | {"fault": ""}
+def compare_on_sparse_rows(n_columns, n_rows=None):
+    """Return the record of a comparison on sparse rows, whose errors on rows not trained on may differ."""
+    comparison = Comparison(
+        f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows
+    )
+    return run_comparison(comparison, load_problem(comparison)).describe() | {"failure": ""}
 
 
 if __name__ == "__main__":
-    print_tables(tabulate({n_columns: race_on_sparse_rows(n_columns) for n_columns in COLUMNS}))
+    print_tables(tabulate({n_columns: compare_on_sparse_rows(n_columns) for n_columns in COLUMNS}))

@@ -1,4 +1,4 @@
-"""The races of networks of two layers: an epoch of small batches beside its peers.
+"""The comparisons of networks of two layers: an epoch of small batches beside its baselines.
 
 All begin with the same coefficients, take the same batches by Nesterov's momentum, and end with the same network.
 """
@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
+from benchmarks.comparisons import Comparison, Rule
 from benchmarks.data import draw_classes
 from benchmarks.problems import Task, count_test_rows, find_raw_scores
-from benchmarks.races import Race, Rule
 from fastlin.course.studies.fair_threads import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
@@ -152,12 +152,12 @@ class LargeProducts:
         np.matmul(self._X.T, self.slopes, out=self.gradients[0])
 
 
-def _race(peer, solve, package=""):
-    return Race(
+def _compare(baseline, solve, package=""):
+    return Comparison(
         f"an epoch of a network with {N_HIDDEN} hidden units, batches of {BATCH_SIZE}",
         load_epoch,
         partial(train_by_estimator, estimator=fastlin.MLPClassifier),
-        {peer: solve},
+        {baseline: solve},
         rows=20_000,
         rule=Rule(same_steps=ALLOWED),
         warm_up_rows=2 * BATCH_SIZE,
@@ -165,7 +165,7 @@ def _race(peer, solve, package=""):
     )
 
 
-RACES = {
-    "epoch-scikit-learn": _race("scikit-learn", partial(train_by_estimator, estimator=ScikitLearnMLPClassifier)),
-    "epoch-torch": _race("PyTorch", train_torch, "torch"),
+COMPARISONS = {
+    "epoch-scikit-learn": _compare("scikit-learn", partial(train_by_estimator, estimator=ScikitLearnMLPClassifier)),
+    "epoch-torch": _compare("PyTorch", train_torch, "torch"),
 }

@@ -1,4 +1,4 @@
-"""Passes over dense rows, for loss and gradient: races beside NumPy and BLAS, and how they grow with a size."""
+"""Passes over dense rows, for loss and gradient: comparisons beside NumPy and BLAS, and how they grow with a size."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,9 +6,9 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.comparisons import FASTLIN, REPETITIONS, Comparison, Rule, measure_interleaved
 from benchmarks.data import load_pixels
 from benchmarks.problems import Scores
-from benchmarks.races import FASTLIN, TURNS, Race, Rule, measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import choose_coordinates
@@ -50,7 +50,7 @@ class FusedPass:
         matrix, factors = as_matrix(X), np.ones(X.shape[1])
         coordinates = choose_coordinates(matrix.measure(), L2, factors, fit_intercept=True)
         rows = Rows(matrix, make_samples(labels), n_classes, coordinates, fit_intercept=True)
-        self.objective = Objective(rows, Penalty.of(rows, L2, 0.0, factors, group_by_class=False))
+        self.objective = Objective(rows, Penalty.of(rows, L2, 0.0, factors, group_lasso=False))
         self.parameters = self.objective.coordinates.to_parameters(
             coef.astype(np.float64), intercept.astype(np.float64)
         )
@@ -92,7 +92,7 @@ def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point, solved by its value and gradients, by a pass of each contender; it predicts nothing."""
+    """An objective at a point, solved by its value and gradients, by a pass of each library; it predicts nothing."""
 
     X: np.ndarray
     n_classes: int
@@ -120,7 +120,7 @@ def load_point(n_rows, dtype):
 
 
 def evaluate(point, name):
-    """Make the passes of a contender, one after the other as a solver does."""
+    """Make the passes of a library, one after the other as a solver does."""
     for _ in range(N_PASSES):
         solution = point.passes[name]()
     return solution
@@ -140,13 +140,13 @@ def measure_pass_scaling(whole=False):
             factor: make_pass(np.random.default_rng(0).standard_normal((shape["n"], shape["d"])), shape["K"])
             for factor, shape in shapes.items()
         }
-        seconds[size] = [median(times) for times in measure_in_turn(passes, TURNS).values()]
+        seconds[size] = [median(times) for times in measure_interleaved(passes, REPETITIONS).values()]
     of_what = {"base": dict(base), "factors": list(FACTORS), "threads": count_threads()}
     return {"kind": "passes", **of_what, "seconds": seconds}
 
 
-RACES = {
-    f"pass-{dtype}": Race(
+COMPARISONS = {
+    f"pass-{dtype}": Comparison(
         f"{N_PASSES} passes for loss and gradient",
         partial(load_point, dtype=dtype),
         partial(evaluate, name=FASTLIN),

@@ -1,4 +1,4 @@
-"""The races of predictions: of one row, of a million rows and of frames, by models with the same coefficients."""
+"""The comparisons of predictions: of one row, of a million rows and of frames, by models with the same coefficients."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.data import draw_frame, encode_before
+from benchmarks.comparisons import FASTLIN, Comparison, Rule
+from benchmarks.data import draw_dataframe, encode_before
 from benchmarks.problems import Task
-from benchmarks.races import FASTLIN, Race, Rule
 from benchmarks.scaling import BASE, make_problem
 
-N_FITTED, N_ROWS, N_FRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
+N_FITTED, N_ROWS, N_DATAFRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
 ALLOWED = 1e-10
-PEER = "scikit-learn"
+BASELINE = "scikit-learn"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Prediction(Task):
 
 
 def predict(prediction, name):
-    """Return the probabilities by the model of a contender."""
+    """Return the probabilities by the model of a library."""
     return (prediction.models[name].predict_proba(prediction.rows),)
 
 
@@ -42,30 +42,32 @@ def _load(n_rows, n_all, n_classes, as_frame=False):
 
         rows, X_train = (pd.DataFrame(each).add_prefix("column_") for each in (X, X_train))
     model = fastlin.LogisticRegression().fit(X_train, drawn.y[n_rows:])
-    return Prediction(X, y, X, y, n_classes, rows, {FASTLIN: model, PEER: model.to_sklearn()})
+    return Prediction(X, y, X, y, n_classes, rows, {FASTLIN: model, BASELINE: model.to_sklearn()})
 
 
-def _load_frame(n_rows, n_all):
-    fitted, predicted = draw_frame(N_FITTED), draw_frame(n_rows, n_all)
+def _load_dataframe(n_rows, n_all):
+    fitted, predicted = draw_dataframe(N_FITTED), draw_dataframe(n_rows, n_all)
     ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.given, fitted.y)
     theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
     # Fitting the pipeline would fit the model again.
     theirs[0].fit(fitted.given)
     theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
     X, y = predicted.X, predicted.y
-    return Prediction(X, y, X, y, 2, predicted.given, {FASTLIN: ours, PEER: theirs})
+    return Prediction(X, y, X, y, 2, predicted.given, {FASTLIN: ours, BASELINE: theirs})
 
 
-def _race(title, load, rows=None, package=""):
-    ours, theirs = (partial(predict, name=name) for name in (FASTLIN, PEER))
+def _compare(title, load, rows=None, package=""):
+    ours, theirs = (partial(predict, name=name) for name in (FASTLIN, BASELINE))
     rule = Rule(same_steps=ALLOWED)
-    return Race(f"probabilities of {title}", load, ours, {PEER: theirs}, rows, rule=rule, package=package)
+    return Comparison(f"probabilities of {title}", load, ours, {BASELINE: theirs}, rows, rule=rule, package=package)
 
 
-LOAD_FRAME = partial(_load, n_all=N_FRAME_ROWS, n_classes=2, as_frame=True)
-RACES = {
-    "predict-row": _race("one row", partial(_load, n_all=1, n_classes=2)),
-    "predict-rows": _race("many rows", partial(_load, n_all=N_ROWS, n_classes=3), 100_000),
-    "predict-frame": _race("a frame", LOAD_FRAME, 10_000, "pandas"),
-    "predict-categories": _race("a frame with categories", partial(_load_frame, n_all=N_FRAME_ROWS), 10_000, "pandas"),
+LOAD_DATAFRAME = partial(_load, n_all=N_DATAFRAME_ROWS, n_classes=2, as_frame=True)
+COMPARISONS = {
+    "predict-row": _compare("one row", partial(_load, n_all=1, n_classes=2)),
+    "predict-rows": _compare("many rows", partial(_load, n_all=N_ROWS, n_classes=3), 100_000),
+    "predict-frame": _compare("a frame", LOAD_DATAFRAME, 10_000, "pandas"),
+    "predict-categories": _compare(
+        "a frame with categories", partial(_load_dataframe, n_all=N_DATAFRAME_ROWS), 10_000, "pandas"
+    ),
 }

@@ -14,18 +14,18 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from benchmarks import races
-from benchmarks.fits import MAX_ITER, RACES, TOL
-from benchmarks.races import FASTLIN, Case, Rule, require, run_race, shorten
-from fastlin.contenders import fit_torch
+from benchmarks import comparisons
+from benchmarks.comparisons import FASTLIN, Case, Rule, require, run_comparison, shorten
+from benchmarks.fits import COMPARISONS, MAX_ITER, TOL
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.other_libraries import fit_torch
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 KIND = "probe"
 # The ratios of seconds, as bounds.json names them.
 TO_ITS_OBJECTIVE = "to its objective"
 TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS = "PyTorch to its objective", "PyTorch to fastlin's"
-TIME_LIMIT, MOST_ITERATIONS = 120.0, 2 * MAX_ITER
+TIME_LIMIT, MAX_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
 class _EndOfFitError(Exception):
@@ -58,7 +58,7 @@ def list_points(model, seconds):
     return [(outside + iteration.seconds, iteration.objective) for iteration in model.history_]
 
 
-def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MOST_ITERATIONS):
+def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
     """Fit by PyTorch until an evaluation has the target as its objective, or the time or the iterations are used up."""
     points, best = [], (np.inf, None)
 
@@ -77,24 +77,26 @@ def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MOST_ITERATIONS):
     return Tried(points, seconds, problem.objective(*best[1]))
 
 
-def make_probe(race):
-    """Return the Race of the defaults of both libraries on the data of another."""
+def make_probe(comparison):
+    """Return the Comparison of the defaults of both libraries on the data of another."""
     classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
     ours, theirs = (partial(fit_by_default, model_class=model_class) for model_class in classes)
-    return replace(race, fastlin=ours, peers={SCIKIT_LEARN: theirs}, rule=Rule(excess=TOL, same_accuracy=False))
+    return replace(
+        comparison, fastlin=ours, baselines={SCIKIT_LEARN: theirs}, rule=Rule(suboptimality=TOL, same_accuracy=False)
+    )
 
 
-def measure_probe(problem, whole, race):
-    """Return what a probe comes to; after the race PyTorch fits in as many turns."""
+def measure_probe(problem, whole, comparison):
+    """Return what a probe comes to; after the comparison PyTorch fits in as many turns."""
     require("torch")
-    outcome = run_race(race if whole else shorten(race), problem)
+    outcome = run_comparison(comparison if whole else shorten(comparison), problem)
     ended = outcome.objectives
     sought = {FASTLIN: ended[FASTLIN] * (1 + TOL), SCIKIT_LEARN: ended[SCIKIT_LEARN]}
-    fit_torch(race.load(race.warm_up_rows), 1)
+    fit_torch(comparison.load(comparison.warm_up_rows), 1)
     tried, left = [], sought
-    for _ in outcome.turns:
+    for _ in outcome.repetitions:
         if left:
-            sleep(races.PAUSE)
+            sleep(comparisons.PAUSE)
             tried.append(try_torch(problem, min(left.values())))
             left = {name: value for name, value in left.items() if find_first(tried[-1].points, value) is not None}
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
@@ -108,10 +110,10 @@ def measure_probe(problem, whole, race):
         TORCH_TO_OURS: (torch_to[FASTLIN] or longest, outcome.seconds[FASTLIN]),
     }
     record = outcome.describe()
-    ours = record["contenders"][FASTLIN]
-    ours["proven_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / ended[FASTLIN])
+    ours = record["libraries"][FASTLIN]
+    ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / ended[FASTLIN])
     ours["seconds_to_scikit_learn"] = to_theirs
-    record["contenders"][TORCH] = {
+    record["libraries"][TORCH] = {
         "seconds": longest,
         "threads": count_threads(),
         "objective": tried[0].lowest,
@@ -128,8 +130,14 @@ def _find_median(fits, objective):
     return median(found) if found else None
 
 
-PROBES = {f"probe-times-{n_classes}": RACES[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
+PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
 CASES = {
-    name: Case(KIND, race.title, race.load, partial(measure_probe, race=make_probe(race)), race.rows)
-    for name, race in PROBES.items()
+    name: Case(
+        KIND,
+        comparison.title,
+        comparison.load,
+        partial(measure_probe, comparison=make_probe(comparison)),
+        comparison.rows,
+    )
+    for name, comparison in PROBES.items()
 }

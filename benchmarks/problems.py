@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from fastlin.contenders import Problem
+from fastlin.other_libraries import Problem
 
 # Where all rows are fitted, the scores are those of solutions of the others: every fifth row is kept to test on.
 KEPT = 5
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class TriedProblem(Problem):
-    """A Problem with rows to test on, if there are any, and what some contenders are given in the place of X."""
+    """A Problem with rows to test on, if there are any, and what some libraries are given in the place of X."""
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None
@@ -84,16 +84,16 @@ class ManyProblems:
     """Many fits in one run, solved by coef (n_fits, K, d) and intercept (n_fits, K); `problems` yields each problem."""
 
     def objective(self, *solution):
-        return np.array(self._judge_each(TriedProblem.objective, *solution))
+        return np.array(self._score_each(TriedProblem.objective, *solution))
 
     def accuracy(self, *solution):
-        return float(np.mean(self._judge_each(TriedProblem.accuracy, *solution)))
+        return float(np.mean(self._score_each(TriedProblem.accuracy, *solution)))
 
     def test(self, *solution):
-        return take_mean(self._judge_each(TriedProblem.test, *solution))
+        return take_mean(self._score_each(TriedProblem.test, *solution))
 
-    def _judge_each(self, judge, coef, intercept, *_):
-        return [judge(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
+    def _score_each(self, score, coef, intercept, *_):
+        return [score(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
 
 
 def take_mean(scores):

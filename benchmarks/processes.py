@@ -14,7 +14,7 @@ from statistics import median
 from unittest.mock import patch
 
 import fastlin
-from benchmarks.races import FASTLIN
+from benchmarks.comparisons import FASTLIN
 from fastlin.course.own_process import OwnProcess
 
 # Where the packages benchmarks and fastlin lie; asv installs the latter.
@@ -23,7 +23,7 @@ FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
-N_TURNS = 5
+N_REPETITIONS = 5
 PROGRAM = """
 from time import perf_counter
 begin = perf_counter()
@@ -99,12 +99,13 @@ def measure_first_use(whole=False):
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]
-        turns = [
-            {name: run_first(module, cache) for name, module in MODULES.items()} for _ in range(N_TURNS if whole else 1)
+        repetitions = [
+            {name: run_first(module, cache) for name, module in MODULES.items()}
+            for _ in range(N_REPETITIONS if whole else 1)
         ]
     seconds = {}
     for place, case in enumerate(("import", "first-fit")):
-        seconds[case] = {name: median(turn[name][place] for turn in turns) for name in MODULES}
+        seconds[case] = {name: median(repetition[name][place] for repetition in repetitions) for name in MODULES}
     if whole:
         # scikit-learn compiles nothing: its first fit is like every other.
         seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
@@ -113,7 +114,7 @@ def measure_first_use(whole=False):
             "kind": "first use",
             "title": TITLES[case],
             "data": "digits, 1,797 × 64" if "fit" in case else "",
-            "contenders": {name: {"seconds": value} for name, value in of_case.items()},
+            "libraries": {name: {"seconds": value} for name, value in of_case.items()},
         }
         for case, of_case in seconds.items()
     }

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from benchmarks.pages import list_missed_bounds, write_pages
-from benchmarks.pictures import draw_pictures
+from benchmarks.plots import draw_plots
 from benchmarks.published import FOLDER, add_records, describe_machine, describe_run, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import print_tables, tabulate
@@ -17,9 +17,9 @@ def publish(cases, folder=FOLDER):
     for case in cases:
         try:
             records = measure(case, whole=True)
-            faults = [f"{name}: {record['fault']}" for name, record in records.items() if record.get("fault")]
-            if faults:
-                raise RuntimeError("; ".join(faults))
+            failures = [f"{name}: {record['failure']}" for name, record in records.items() if record.get("failure")]
+            if failures:
+                raise RuntimeError("; ".join(failures))
         except NotImplementedError as error:
             print(f"{case}: left out. {error}")
         except Exception as error:
@@ -35,7 +35,7 @@ def main(arguments=None):
     """Measure what the arguments name, and write the documents."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; default: all")
-    parser.add_argument("--pages", action="store_true", help="measure nothing, write the documents anew")
+    parser.add_argument("--pages", action="store_true", help="measure nothing, write the documents again")
     options = parser.parse_args(arguments)
     unknown = [case for case in options.cases if case not in CASES]
     if unknown:
@@ -46,7 +46,7 @@ def main(arguments=None):
         parser.error(str(error))
     failed = [] if options.pages else publish(options.cases or CASES)
     machines = read_machines()
-    draw_pictures(machines, FOLDER)
+    draw_plots(machines, FOLDER)
     write_pages(machines)
     own = describe_machine()["name"]
     print(list_missed_bounds({name: found for name, found in machines.items() if options.pages or name == own}))

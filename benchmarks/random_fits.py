@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 # After so many seconds the fits of a commit are stopped.
 LONGEST = 3_600
 # A fit takes far longer by this factor and by so many seconds.
-FACTOR, LEAST_SECONDS = 3.0, 0.03
+FACTOR, MIN_SECONDS = 3.0, 0.03
 # What rounding may change of J, by the type of X.
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 KINDS = {
@@ -49,7 +49,7 @@ PENALTIES = {
     "no penalty": {"C": inf},
     "L1": {"l1_ratio": 1.0},
     "elastic net": {"l1_ratio": 0.5},
-    "groups": {"l1_ratio": 1.0, "group_by_class": True},
+    "groups": {"l1_ratio": 1.0, "group_lasso": True},
     "bounds": {"lower_bounds": 0.0},
 }
 
@@ -146,9 +146,9 @@ def contradicts(before, now):
     """Say whether one fit has found an objective that the certificate of the other one excludes."""
     if None in (before.get("objective"), now.get("objective")):
         return False
-    excess = now["objective"] - before["objective"]
+    suboptimality = now["objective"] - before["objective"]
     rounding = now["rounding"] * abs(before["objective"])
-    return excess > now["certificate"] + rounding or -excess > before["certificate"] + rounding
+    return suboptimality > now["certificate"] + rounding or -suboptimality > before["certificate"] + rounding
 
 
 def compare(pairs):
@@ -164,7 +164,7 @@ def compare(pairs):
         if before["converged"] and not now["converged"]:
             n_lost += 1
             lines.append(f"{name}: ended before, and now {now.get('error', 'stops early')}")
-        if now["seconds"] > max(FACTOR * before["seconds"], LEAST_SECONDS):
+        if now["seconds"] > max(FACTOR * before["seconds"], MIN_SECONDS):
             lines.append(f"{name}: {before['seconds']:.3f} s before, {now['seconds']:.3f} s now")
     both = [(before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]]
     ratio = np.exp(np.mean(np.log([now / before for before, now in both]))) if both else inf

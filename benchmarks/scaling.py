@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 
 import fastlin
+from benchmarks.comparisons import FASTLIN, REPETITIONS, Comparison, Rule, describe_repetitions, run_comparison
 from benchmarks.fits import TOL, by_scikit_learn
 from benchmarks.problems import count_test_rows, pose_first
-from benchmarks.races import FASTLIN, TURNS, Race, Rule, describe_turns, run_race
-from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.other_libraries import fit_fastlin
 
-# newton-cholesky is one of the peers up to so many parameters, and so many multiply-adds of its Hessian.
-MOST_PARAMETERS, MOST_HESSIAN_WORK = 600, 50_000_000_000
-# Where an iteration takes more multiply-adds, a fit takes seconds: there is one turn, and no peer that takes minutes.
+# newton-cholesky is one of the baselines up to so many parameters, and so many multiply-adds of its Hessian.
+MAX_PARAMETERS, MAX_HESSIAN_WORK = 600, 50_000_000_000
+# Where an iteration takes more multiply-adds, a fit takes seconds: there is one turn, and no baseline that takes minutes.
 LARGE = 30_000_000
 BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
@@ -50,7 +50,7 @@ SWEEPS = (
 
 
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
-    """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
+    """Return the problem of a point, or with fewer rows the same for a baseline to warm up; threads do not change it.
 
     With an imbalance rows of the first class are exp(imbalance) times as likely. With a spread columns have deviations
     from 1 to it, and means of three deviations.
@@ -94,27 +94,29 @@ def measure_scaling(whole=False):
 def measure_point(numbers, changed):
     """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective.
 
-    Its peers are scikit-learn's default, and the fastest that comes within TOL of the lowest objective, or None.
+    Its baselines are scikit-learn's default, and the fastest that comes within TOL of the lowest objective, or None.
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
     n, d = problem.X.shape
     is_large = n * d * numbers["density"] * problem.n_rows_coef > LARGE
-    race = Race("scaling", load, fit_fastlin, by_scikit_learn("lbfgs"), rule=Rule(tol=TOL, excess=TOL))
-    race = replace(race, rounds=1 if is_large else TURNS)
-    by_default = run_race(race, problem, n_threads)
+    comparison = Comparison(
+        "scaling", load, fit_fastlin, by_scikit_learn("lbfgs"), rule=Rule(tol=TOL, suboptimality=TOL)
+    )
+    comparison = replace(comparison, rounds=1 if is_large else REPETITIONS)
+    by_default = run_comparison(comparison, problem, n_threads)
     # Where the default stops far above, its accuracy is another one: the objective alone is compared.
     if not by_default.has_converged or by_default.gap > TOL:
-        raise RuntimeError(by_default.find_fault())
+        raise RuntimeError(by_default.find_failure())
     outcomes = [by_default] if -by_default.gap <= TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)
-    fits_hessian = n_parameters <= MOST_PARAMETERS and n * n_parameters**2 <= MOST_HESSIAN_WORK
-    peers = by_scikit_learn("newton-cholesky") if fits_hessian else {}
+    fits_hessian = n_parameters <= MAX_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_WORK
+    baselines = by_scikit_learn("newton-cholesky") if fits_hessian else {}
     if not is_large:
-        peers |= by_scikit_learn("lbfgs", tol=TOL / 100) | by_scikit_learn("newton-cg")
-    if peers:
+        baselines |= by_scikit_learn("lbfgs", tol=TOL / 100) | by_scikit_learn("newton-cg")
+    if baselines:
         with contextlib.suppress(RuntimeError):
-            outcomes.append(run_race(replace(race, peers=peers, within=TOL), problem, n_threads))
+            outcomes.append(run_comparison(replace(comparison, baselines=baselines, within=TOL), problem, n_threads))
     with limit_threads(n_threads):
         model = fastlin.LogisticRegression(C=problem.C, max_iter=10_000).fit(problem.X, problem.y)
     best = min(outcomes, key=lambda outcome: outcome.ratio, default=None)
@@ -123,16 +125,16 @@ def measure_point(numbers, changed):
         "seconds": by_default.seconds[FASTLIN],
         **by_default.test(FASTLIN)._asdict(),
         "n_passes": float(model.n_passes_),
-        "default": _describe_peer(by_default),
-        "peer": best and _describe_peer(best),
+        "default": _describe_baseline(by_default),
+        "baseline": best and _describe_baseline(best),
     }
 
 
-def _describe_peer(outcome):
+def _describe_baseline(outcome):
     return {
-        "name": outcome.peer,
-        "seconds": outcome.seconds[outcome.peer],
-        **describe_turns(outcome.turns),
-        "excess": -outcome.gap,
-        **outcome.test(outcome.peer)._asdict(),
+        "name": outcome.baseline,
+        "seconds": outcome.seconds[outcome.baseline],
+        **describe_repetitions(outcome.repetitions),
+        "suboptimality": -outcome.gap,
+        **outcome.test(outcome.baseline)._asdict(),
     }

@@ -58,11 +58,11 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
     n_rows = n_posts + n_test
     y = np.concatenate([generator.permutation(np.arange(n) % n_topics) for n in (n_posts, n_test)])
     n_rare, n_authors = RARE_PER_POST * n_rows, max(int(n_rows / POSTS_PER_AUTHOR), n_topics)
-    n_places = max(n_authors // AUTHORS_PER_PLACE, 1)
-    starts = np.cumsum([N_COMMON, n_rare, n_authors * OWN_SIGNATURE, n_places * PLACE_SIGNATURE])
+    n_slots = max(n_authors // AUTHORS_PER_PLACE, 1)
+    starts = np.cumsum([N_COMMON, n_rare, n_authors * OWN_SIGNATURE, n_slots * PLACE_SIGNATURE])
     vocabulary = Vocabulary(*starts.tolist())
     written = _write_posts(generator, y, n_topics, vocabulary)
-    signed = _sign_posts(generator, y, n_topics, n_authors, n_places, vocabulary)
+    signed = _sign_posts(generator, y, n_topics, n_authors, n_slots, vocabulary)
     rows, words = (np.concatenate(parts) for parts in zip(written, signed, strict=True))
     X = csr_matrix((np.ones(len(rows)), (rows, words)), shape=(n_rows, vocabulary.end))
     X.sum_duplicates()
@@ -121,10 +121,10 @@ def _choose_thread_words(generator, topics, n_topics, topical, of_topics, vocabu
     return threads, np.where(generator.random(shape) < RARE_IN_THREAD, rare, words)
 
 
-def _sign_posts(generator, topics, n_topics, n_authors, n_places, vocabulary):
+def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
     """Return post and word of each word of a header or signature."""
     authors = _assign(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
-    places = _draw(generator, 1 / (np.arange(n_places) + 3), n_authors)[authors]
+    places = _draw(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
     words = np.concatenate(
         [
             vocabulary.authors + authors[:, None] * OWN_SIGNATURE + np.arange(OWN_SIGNATURE),
@@ -177,9 +177,9 @@ def make_news(n_rows, seed=0):
     ]
     X.data /= np.sqrt(np.add.reduceat(X.data**2, X.indptr[:-1])).repeat(np.diff(X.indptr))
     in_category = np.zeros(N_SUBJECTS, np.int64)
-    shares = np.bincount(subjects, minlength=N_SUBJECTS) / n_rows
+    fractions = np.bincount(subjects, minlength=N_SUBJECTS) / n_rows
     order = generator.permutation(N_SUBJECTS)
-    in_category[order[np.cumsum(shares[order]) <= IN_CATEGORY]] = 1
+    in_category[order[np.cumsum(fractions[order]) <= IN_CATEGORY]] = 1
     return X, in_category[subjects]
 
 

@@ -1,6 +1,7 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
 from benchmarks import (
+    ablation,
     everyday,
     fits,
     inference,
@@ -12,37 +13,36 @@ from benchmarks import (
     passes,
     predictions,
     probes,
-    rent,
     sweeps,
 )
+from benchmarks.comparisons import THREADS, count_comparison_threads, load_problem, run_comparison, shorten
 from benchmarks.data import load_mnist
 from benchmarks.processes import measure_first_use
-from benchmarks.races import THREADS, count_race_threads, load_problem, run_race, shorten
 from benchmarks.scaling import measure_scaling
-from fastlin.course.studies import peers
+from fastlin.course.studies import baselines
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 
-RACES = {
-    **fits.RACES,
-    **many_fits.RACES,
-    **networks.RACES,
-    **mini_batches.RACES,
-    **passes.RACES,
-    **predictions.RACES,
+COMPARISONS = {
+    **fits.COMPARISONS,
+    **many_fits.COMPARISONS,
+    **networks.COMPARISONS,
+    **mini_batches.COMPARISONS,
+    **passes.COMPARISONS,
+    **predictions.COMPARISONS,
 }
-EVERYDAY, FIRST_USE, PEERS = "everyday", "first-use", "peers"
+EVERYDAY, FIRST_USE, BASELINES = "everyday", "first-use", "baselines"
 COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
 
 
-def measure_peers(whole=False):
-    """Return the record of the curves of `fastlin compare --peers` on MNIST."""
-    seconds = peers.MANY_SECONDS if whole else peers.SECONDS
-    results = peers.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
-    return {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}
+def measure_libraries(whole=False):
+    """Return the record of the curves of `fastlin compare --baselines` on MNIST."""
+    seconds = baselines.MANY_SECONDS if whole else baselines.SECONDS
+    results = baselines.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
+    return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-# The cases that are no races: functions from whether they are measured whole to a record, or to several.
+# The cases that are no comparisons: functions from whether they are measured whole to a record, or to several.
 QUICK = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
@@ -54,12 +54,12 @@ OTHERS = {
     **QUICK,
     **limits.LIMITS,
     **memory.CASES,
-    **rent.CASES,
+    **ablation.CASES,
     "pass-scaling": passes.measure_pass_scaling,
     "scaling": measure_scaling,
-    PEERS: measure_peers,
+    BASELINES: measure_libraries,
 }
-CASES = (*RACES, *OTHERS)
+CASES = (*COMPARISONS, *OTHERS)
 
 
 def measure(case, whole=False):
@@ -67,18 +67,18 @@ def measure(case, whole=False):
     if case in OTHERS:
         found = OTHERS[case](whole)
         return found if case == FIRST_USE else {case: found}
-    race, problem = RACES[case], load_problem(RACES[case], whole)
-    race = race if whole else shorten(race)
+    comparison, problem = COMPARISONS[case], load_problem(COMPARISONS[case], whole)
+    comparison = comparison if whole else shorten(comparison)
     return {
-        name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
-        for threads in (race.threads if whole and count_threads() > 1 else race.threads[:1])
+        name_record(case, threads): run_comparison(comparison, problem, count_comparison_threads(threads)).describe()
+        for threads in (comparison.threads if whole and count_threads() > 1 else comparison.threads[:1])
     }
 
 
-def name_record(race, threads):
-    """Return the name of the record of a race on "all" threads or "one"."""
-    return race if threads == "all" else f"{race}-{threads}-thread"
+def name_record(comparison, threads):
+    """Return the name of the record of a comparison on "all" threads or "one"."""
+    return comparison if threads == "all" else f"{comparison}-{threads}-thread"
 
 
-# The names of the races' records, in the order in which tables and pictures show them.
-RACE_RECORDS = {name_record(race, threads): race for race in RACES for threads in THREADS}
+# The names of the comparisons' records, in the order in which tables and pictures show them.
+COMPARISON_RECORDS = {name_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREADS}

@@ -1,6 +1,6 @@
 """Sweeps over C: the protocol by which evaluations of embeddings choose C, and many small cross-validations.
 
-The protocol fits each C anew, takes the one of the best accuracy on validation rows, and fits all rows at that C.
+The protocol fits each C again, takes the one of the best accuracy on validation rows, and fits all rows at that C.
 scikit-learn runs it as published. fastlin runs the same lines, its defaults fit by fit, and one call for the whole
 sweep. A way that takes longer than a limit begins no further fit: its seconds are then a lower bound.
 """
@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegr
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import fastlin
-from benchmarks import races
+from benchmarks import comparisons
+from benchmarks.comparisons import FASTLIN
 from benchmarks.problems import Scores, Task, count_test_rows
-from benchmarks.races import FASTLIN
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # Those of DINOv2 and DINOv3.
@@ -30,7 +30,7 @@ CS = np.logspace(-6, 5, 45)
 CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, fit by fit"
-PEER = "scikit-learn lbfgs, tol 1e-12, fit by fit"
+BASELINE = "scikit-learn lbfgs, tol 1e-12, fit by fit"
 # Embeddings: each class is a mixture of so many kinds, and the noise is so many times as long as a kind's mean.
 KINDS, NOISE = 3, 4.5
 # They tell on how many threads scikit-learn is faster.
@@ -97,37 +97,39 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, most = ThreadpoolController(), count_threads()
     at_once = partial(sweep_at_once, Cs=Cs)
-    runs = {FASTLIN: [races.run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
+    runs = {FASTLIN: [comparisons.run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
     few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-    tried = {n: races.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, most)}
+    tried = {n: comparisons.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, most)}
     n_threads = min(tried, key=lambda n: tried[n].seconds)
-    threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, PEER: n_threads}
+    threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, BASELINE: n_threads}
     for name, rows, make_model in (
         (BY_DEFAULT, problem, fastlin.LogisticRegression),
         (BY_IMPORT, doubled, partial(fastlin.LogisticRegression, **PROTOCOL)),
-        (PEER, doubled, partial(ScikitLearnLogisticRegression, **PROTOCOL)),
+        (BASELINE, doubled, partial(ScikitLearnLogisticRegression, **PROTOCOL)),
     ):
-        if name != PEER:
+        if name != BASELINE:
             make_model(C=1.0).fit(rows.X, rows.y)
         fit_by_fit = partial(sweep_fit_by_fit, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [races.run_on(controller, threads[name], fit_by_fit, rows)]
-    return PEER, runs, threads
+        runs[name] = [comparisons.run_on(controller, threads[name], fit_by_fit, rows)]
+    return BASELINE, runs, threads
 
 
 def measure_folds(problem, Cs, whole, l1_ratio, solvers):
-    """Race LogisticRegressionCV of both libraries; the peer is the fastest solver that reaches the best score."""
+    """Comparison LogisticRegressionCV of both libraries; the baseline is the fastest solver that reaches the best score."""
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
     ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
     parameters |= {"max_iter": 1000 if whole else 100, "random_state": 0}
-    peers = {}
+    baselines = {}
     for solver in solvers:
         scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
         model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
-        peers[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
-    race = races.Race("folds", lambda n_rows: problem, ours, peers, within=EQUAL_LOSS, rounds=3 if whole else 1)
-    outcome = races.run_race(race, problem)
-    return outcome.peer, {name: outcome.runs[name] for name in (FASTLIN, outcome.peer)}, outcome.best_threads
+        baselines[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
+    comparison = comparisons.Comparison(
+        "folds", lambda n_rows: problem, ours, baselines, within=EQUAL_LOSS, rounds=3 if whole else 1
+    )
+    outcome = comparisons.run_comparison(comparison, problem)
+    return outcome.baseline, {name: outcome.runs[name] for name in (FASTLIN, outcome.baseline)}, outcome.best_threads
 
 
 def cross_validate(problem, model):
@@ -144,19 +146,19 @@ def cross_validate_in_processes(problem, model):
 
 
 def measure_sweep(problem, whole, measure, Cs):
-    """Return what a function from problem, Cs and whether all is measured finds: peer, runs and threads by name."""
+    """Return what a function from problem, Cs and whether all is measured finds: baseline, runs and threads by name."""
     Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol asks for more than floating point has.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        peer, runs, threads = measure(problem, Cs, whole)
-    seconds = {name: races.take_median(each) for name, each in runs.items()}
+        baseline, runs, threads = measure(problem, Cs, whole)
+    seconds = {name: comparisons.take_median(each) for name, each in runs.items()}
     found = {name: each[-1].solution for name, each in runs.items()}
     return {
-        "data": races.describe_data(problem),
-        "peer": peer,
+        "data": comparisons.describe_data(problem),
+        "baseline": baseline,
         "n_Cs": len(Cs),
-        "contenders": {
+        "libraries": {
             name: {
                 "seconds": seconds[name],
                 "threads": threads[name],
@@ -168,18 +170,18 @@ def measure_sweep(problem, whole, measure, Cs):
             }
             for name, each in found.items()
         },
-        "ratio": seconds[peer] / seconds[FASTLIN],
-        "is_bound": found[peer].solution is None,
-        "fault": find_fault(problem, found[FASTLIN].score, found[peer].score),
+        "ratio": seconds[baseline] / seconds[FASTLIN],
+        "is_bound": found[baseline].solution is None,
+        "failure": find_failure(problem, found[FASTLIN].score, found[baseline].score),
     }
 
 
-def find_fault(problem, ours, theirs):
+def find_failure(problem, ours, theirs):
     """Return why a sweep does not count, or "" where it does: fastlin's best score may not be clearly lower."""
     allowed = EQUAL_LOSS * abs(theirs)
     if problem.X_val is not None:
-        allowed = max(races.EQUAL_ACCURACY, races.EQUAL_ROWS / len(problem.X_val))
-    return f"fastlin's best score is {ours:.4f}, and the peer's {theirs:.4f}" if ours < theirs - allowed else ""
+        allowed = max(comparisons.EQUAL_ACCURACY, comparisons.EQUAL_ROWS / len(problem.X_val))
+    return f"fastlin's best score is {ours:.4f}, and the baseline's {theirs:.4f}" if ours < theirs - allowed else ""
 
 
 def draw_embeddings(n_rows, d, n_classes, n_more):
@@ -229,12 +231,12 @@ def _load_small(n_rows):
 def _make_folds(penalty, l1_ratio, *solvers):
     title = f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, {penalty}"
     measure = partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers)
-    return races.Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
+    return comparisons.Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
 
 
 def _make_protocol(data, load, rows, **options):
     measure = partial(measure_sweep, measure=partial(measure_protocol, **options), Cs=CS)
-    return races.Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
+    return comparisons.Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
 
 
 EMBEDDINGS = partial(_load_embeddings, d=384)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 
 from benchmarks import probes
+from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import KIND as INFERENCE
-from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
 # Of the data of a record in words.
 N_CLASSES = re.compile(r"([\d,]+) classes")
 BAD = "bold red"
-LEAST_WIDTH = 120
+MIN_WIDTH = 120
 SCORES = {"accuracy": "accuracy", "log loss": "log_loss"}
 
 
@@ -59,7 +59,7 @@ def print_tables(tables, file=None):
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    width = max(LEAST_WIDTH, Console(file=file).width)
+    width = max(MIN_WIDTH, Console(file=file).width)
     console = Console(file=file, width=width, markup=False, highlight=False)
     for table in tables:
         console.print(f"\n{table.title}")
@@ -108,19 +108,19 @@ def is_slower(record):
 
 
 def is_even(record):
-    """Return whether the interval of a record's ratio holds 1, so that no contender is faster."""
+    """Return whether the interval of a record's ratio holds 1, so that no library is faster."""
     interval = record.get("interval")
     return interval is not None and interval[0] <= 1 <= interval[1]
 
 
 def is_worse_than_a_guess(record):
-    """Return whether the log losses of fastlin and of the peer on held-out rows exceed that of a uniform guess.
+    """Return whether the log losses of fastlin and of the baseline on held-out rows exceed that of a uniform guess.
 
     Nobody would use such models, so the seconds of their fits say little. Records without an accuracy do not count:
     they are of passes, of permuted labels, or of folds.
     """
     classes = N_CLASSES.search(record.get("data", ""))
-    if classes is None or "peer" not in record:
+    if classes is None or "baseline" not in record:
         return False
     sides = list_sides(record)
     if any(side.get("accuracy") is None for side in sides):
@@ -142,53 +142,53 @@ def describe_case(record):
 
 
 def summarize(record):
-    """Return a record in a line: fastlin's seconds or memory, and the ratio to the peer, if it has them."""
+    """Return a record in a line: fastlin's seconds or memory, and the ratio to the baseline, if it has them."""
     parts = []
-    if FASTLIN in record.get("contenders", {}):
+    if FASTLIN in record.get("libraries", {}):
         parts.append(say_seconds(record, FASTLIN))
     if "fit_bytes" in record:
         parts.append(f"{record['fit_bytes'] / 1e6:.1f} MB beside X")
     if "part" in record:
         parts.append(f"{record['part']:.0%} of the speed of {record['limit']}")
-    if "ratio" in record and "peer" in record:
-        parts.append(f"{format_interval(record)} times as fast as {name_peer(record)}")
+    if "ratio" in record and "baseline" in record:
+        parts.append(f"{format_interval(record)} times as fast as {name_baseline(record)}")
     name = describe_case(record) if "title" in record else record["kind"]
     return f"{name}: {', '.join(parts) or 'measured'}"
 
 
 def list_sides(record):
-    """Return what a record has of fastlin and of the peer."""
-    return [record["contenders"][name] for name in (FASTLIN, record["peer"])]
+    """Return what a record has of fastlin and of the baseline."""
+    return [record["libraries"][name] for name in (FASTLIN, record["baseline"])]
 
 
-def name_contender(record, name, text=None):
-    """Return the name of a contender or another text, with its threads where they are not those of the record."""
-    n_threads = record["contenders"][name].get("threads", record["threads"])
+def name_library(record, name, text=None):
+    """Return the name of a library or another text, with its threads where they are not those of the record."""
+    n_threads = record["libraries"][name].get("threads", record["threads"])
     return f"{text or name}{', 1 thread' * (n_threads != record['threads'])}"
 
 
-def name_peer(record):
-    """Return the name of a record's peer, with its number of threads."""
-    return name_contender(record, record["peer"])
+def name_baseline(record):
+    """Return the name of a record's baseline, with its number of threads."""
+    return name_library(record, record["baseline"])
 
 
 def compare_scores(record, score="accuracy"):
-    """Return the accuracies or the log losses of fastlin and its peer, empty where nothing is predicted."""
+    """Return the accuracies or the log losses of fastlin and its baseline, empty where nothing is predicted."""
     sides = list_sides(record)
     # Tools that are asked for losses know no accuracy.
     return " / ".join(format(side[score], ".4f") for side in sides if side[score] is not None)
 
 
 def average_accuracies(records):
-    """Return the mean accuracies of fastlin and of the peer of each record, as text."""
+    """Return the mean accuracies of fastlin and of the baseline of each record, as text."""
     pairs = [[side["accuracy"] for side in list_sides(record)] for record in records]
     return " / ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
 
 
 def say_seconds(record, name):
-    """Return the seconds of a contender, with a sign where it was cut off."""
-    contender = record["contenders"][name]
-    return "> " * contender.get("is_cut_off", False) + format_seconds(contender["seconds"])
+    """Return the seconds of a library, with a sign where it was cut off."""
+    library = record["libraries"][name]
+    return "> " * library.get("is_cut_off", False) + format_seconds(library["seconds"])
 
 
 def _show_ratio(record):
@@ -199,17 +199,17 @@ def _show_ratio(record):
     }
 
 
-def show_race(record):
-    """Yield the row of a race."""
+def show_comparison(record):
+    """Yield the row of a comparison."""
     row = {
         "case": describe_case(record),
         **_show_ratio(record),
         "fastlin": say_seconds(record, FASTLIN),
-        "peer's time": say_seconds(record, record["peer"]),
-        "peer": name_peer(record),
+        "baseline's time": say_seconds(record, record["baseline"]),
+        "baseline": name_baseline(record),
         "objective gap": f"{record['gap']:+.0e}",
     }
-    yield row, is_slower(record) or record["fault"]
+    yield row, is_slower(record) or record["failure"]
 
 
 def show_limit(record):
@@ -235,7 +235,7 @@ def show_memory(record):
 
 def show_first_use(record):
     """Yield the row of a first use."""
-    ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
+    ours, theirs = (record["libraries"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
     row = {
         "what": describe_case(record),
         FASTLIN: f"{ours:.2f} s",
@@ -281,8 +281,8 @@ def show_problems(record):
             **_show_ratio(problem),
             "than the default": format_ratio(problem["default_ratio"]),
             "fastlin": say_seconds(problem, FASTLIN),
-            "peer's time": say_seconds(problem, problem["peer"]),
-            "fastest peer": name_peer(problem),
+            "baseline's time": say_seconds(problem, problem["baseline"]),
+            "fastest baseline": name_baseline(problem),
             "objective gap": f"{problem['gap']:+.0e}",
             "coefficients off": " / ".join(f"{side['coef_error']:.0e}" for side in list_sides(problem)),
         }
@@ -290,22 +290,22 @@ def show_problems(record):
 
 
 def show_sweep(record):
-    """Yield a row for each way of a sweep, bold where a way of fastlin's is slower than the peer."""
-    theirs = record["contenders"][record["peer"]]["seconds"]
-    for name, way in record["contenders"].items():
-        ratio, is_peer = theirs / way["seconds"], name == record["peer"]
+    """Yield a row for each way of a sweep, bold where a way of fastlin's is slower than the baseline."""
+    theirs = record["libraries"][record["baseline"]]["seconds"]
+    for name, way in record["libraries"].items():
+        ratio, is_baseline = theirs / way["seconds"], name == record["baseline"]
         shown = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
         row = {
             "sweep": describe_case(record),
-            "way": name_contender(record, name),
+            "way": name_library(record, name),
             "C measured": f"{way['n_measured']} of {record['n_Cs']}",
             "seconds": say_seconds(record, name),
-            "times faster": "" if is_peer or way.get("is_cut_off") else format_interval(shown),
+            "times faster": "" if is_baseline or way.get("is_cut_off") else format_interval(shown),
             "chosen C": f"{way['C']:.2g}",
             "its score": f"{way['validation']:.4f}",
             **{what: "" if way[key] is None else f"{way[key]:.4f}" for what, key in SCORES.items()},
         }
-        yield row, record["fault"] or (ratio < 1 and not is_peer)
+        yield row, record["failure"] or (ratio < 1 and not is_baseline)
 
 
 def show_short_sweep(record):
@@ -315,39 +315,39 @@ def show_short_sweep(record):
         "one call": say_seconds(record, FASTLIN),
         "fit by fit": say_seconds(record, BY_DEFAULT),
         "the import alone": say_seconds(record, BY_IMPORT),
-        "scikit-learn": say_seconds(record, record["peer"]),
+        "scikit-learn": say_seconds(record, record["baseline"]),
         "times faster": format_interval(record),
         "best scores": " / ".join(f"{side['validation']:.4f}" for side in list_sides(record)),
     }
-    yield row, is_slower(record) or record["fault"]
+    yield row, is_slower(record) or record["failure"]
 
 
 def show_probe_fits(pair):
-    """Yield the row of a single probe, of two races: to the proof, and with solver="lbfgs"."""
-    proven, by_lbfgs = pair
+    """Yield the row of a single probe, of two comparisons: to the proof, and with solver="lbfgs"."""
+    certified, by_lbfgs = pair
     row = {
-        "fit": describe_case(proven).partition(", ")[2],
-        "to the proof": say_seconds(proven, FASTLIN),
+        "fit": describe_case(certified).partition(", ")[2],
+        "to the proof": say_seconds(certified, FASTLIN),
         "by lbfgs": say_seconds(by_lbfgs, FASTLIN),
-        "scikit-learn": say_seconds(proven, proven["peer"]),
-        "objective gap": f"{proven['gap']:+.0e}",
+        "scikit-learn": say_seconds(certified, certified["baseline"]),
+        "objective gap": f"{certified['gap']:+.0e}",
         "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
-        "accuracies": compare_scores(proven),
+        "accuracies": compare_scores(certified),
     }
-    yield row, is_slower(proven)
+    yield row, is_slower(certified)
 
 
 def show_probe(record):
     """Yield the row of a single probe by the defaults of both libraries, bold where fastlin's whole fit is slower."""
-    ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
+    ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
     to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
     by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
     by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
     row = {
         "probe": record["data"],
         "fastlin": say_seconds(record, FASTLIN),
-        "proven gap": f"{ours['proven_gap']:.0e}",
-        "scikit-learn": name_contender(record, probes.SCIKIT_LEARN, say_seconds(record, probes.SCIKIT_LEARN)),
+        "proven gap": f"{ours['certified_gap']:.0e}",
+        "scikit-learn": name_library(record, probes.SCIKIT_LEARN, say_seconds(record, probes.SCIKIT_LEARN)),
         "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
         "times faster": format_interval(record),
         "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
@@ -367,18 +367,18 @@ def _say_reached(torch, what, ratio):
 
 
 def show_inference(record):
-    """Yield a row for each peer of a fit with standard errors, bold where fastlin is slower."""
-    peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
-    del peers[FASTLIN]
-    best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
+    """Yield a row for each baseline of a fit with standard errors, bold where fastlin is slower."""
+    baselines, ours = dict(record["libraries"]), record["libraries"][FASTLIN]
+    del baselines[FASTLIN]
+    best = {name.partition(", ")[0]: name for name in sorted(baselines, key=lambda name: -baselines[name]["seconds"])}
     for name in best.values():
-        theirs = peers[name]
+        theirs = baselines[name]
         ratio = theirs["seconds"] / ours["seconds"]
         sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
         row = {
             "fit and table": describe_case(record),
             "fastlin": format_seconds(ours["seconds"]),
-            "peer": name_contender(record, name),
+            "baseline": name_library(record, name),
             "its time": format_seconds(theirs["seconds"]),
             "times faster": format_ratio(ratio),
             "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
@@ -386,10 +386,10 @@ def show_inference(record):
             "coefficients apart, in standard errors": f"{theirs['coef_apart']:.0e}",
             "in addition to X": " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
         }
-        yield row, record["fault"] or ratio < 1
+        yield row, record["failure"] or ratio < 1
 
 
-def show_rent(record):
+def show_ablations(record):
     """Yield the row of a special path of the solvers."""
     gains = list(record["gains"].values())
     row = {
@@ -407,15 +407,15 @@ PROBLEMS = Layout("Everyday problems", show_problems)
 SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
 PROBE_FITS = Layout("Single probes", show_probe_fits)
 KINDS = {
-    "race": Layout(
-        "fastlin and its peers, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on",
-        show_race,
+    "comparison": Layout(
+        "fastlin and its baselines, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on",
+        show_comparison,
     ),
     "limit": Layout("fastlin and the limit of the machine", show_limit),
     "memory": Layout("What a fit takes in addition to X at its peak", show_memory),
     "first use": Layout("The first use", show_first_use),
     "everyday": Layout(
-        "Everyday fits: how many times as fast as peers, by the defaults of all; means are geometric", show_groups
+        "Everyday fits: how many times as fast as baselines, by the defaults of all; means are geometric", show_groups
     ),
     "scikit-learn's cases": PROBLEMS,
     "sweep": Layout(
@@ -424,6 +424,6 @@ KINDS = {
     probes.KIND: Layout(
         "Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe
     ),
-    "rent": Layout("What special paths of the solvers gain over the problems that they change", show_rent),
-    INFERENCE: Layout("Fits with standard errors, and their peers", show_inference),
+    "ablation": Layout("What special paths of the solvers gain over the problems that they change", show_ablations),
+    INFERENCE: Layout("Fits with standard errors, and their baselines", show_inference),
 }

@@ -58,18 +58,18 @@ def main(action, level, folder, count, number):
         import_kernels_alone()
     from fastlin.kernels.machine import archives
 
-    folder, share = Path(folder), (int(count), int(number))
+    folder, fraction = Path(folder), (int(count), int(number))
     if action == "warm":
         from fastlin.warmup import STEPS
 
-        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *share):
+        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *fraction):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:
         # All processes begin with the kernels of first fits that take longest, so that they end at the same time.
         core = action == "core"
-        signatures, share = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), share)
-        for signature in share_tasks(signatures, level, folder / level, *share):
+        signatures, fraction = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), fraction)
+        for signature in share_tasks(signatures, level, folder / level, *fraction):
             archives.compile_signatures([signature])
     archives.write_archive(folder / f"{level}-{number}.zip")
 

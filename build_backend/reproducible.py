@@ -1,4 +1,4 @@
-"""Packs archives anew so that the same sources give the same bytes, on every machine and on every day.
+"""Packs archives again so that the same sources give the same bytes, on every machine and on every day.
 
 Setuptools takes times and rights of files as they lie on the disk, and writes the time of the build into the sdist.
 """
@@ -21,7 +21,7 @@ def read_epoch():
 
 
 def normalize_sdist(path, epoch):
-    """Pack a gzipped tar archive anew: members in order, of one time, of no owner, with rights that say executable."""
+    """Pack a gzipped tar archive again: members in order, of one time, of no owner, with rights that say executable."""
     packed = io.BytesIO()
     with tarfile.open(path) as old, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new:
         for member in sorted(old.getmembers(), key=lambda member: member.name):
@@ -35,7 +35,7 @@ def normalize_sdist(path, epoch):
 
 
 def normalize_wheel(path, epoch):
-    """Pack a wheel anew: members as they follow each other, of one time, with rights that say executable."""
+    """Pack a wheel again: members as they follow each other, of one time, with rights that say executable."""
     with zipfile.ZipFile(path) as old:
         members = [(member, old.read(member)) for member in old.infolist()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:

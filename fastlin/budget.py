@@ -22,7 +22,7 @@ SMALLEST_PRECONDITIONER = 14 * MEGABYTE
 SAMPLE = 32 * MEGABYTE
 # Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST_PAIRS in float64 are kept in float32 instead,
 # and so are pairs beyond the caches: a step reads all of them four times and more, from memory at half the time.
-MOST_PAIRS = 40
+MAX_PAIRS = 40
 FEWEST_PAIRS = 20
 CACHED_PAIRS = 16 * MEGABYTE
 # A whole Hessian of so few parameters takes next to no time. As a preconditioner it takes Letter (16,000 x 16, 26
@@ -31,9 +31,9 @@ SMALL_HESSIAN = 600
 # The most parameters of a larger one, and the most multiply-adds of its sums over the rows: some ten seconds of one
 # processor.
 LARGEST_HESSIAN = 4096
-MOST_HESSIAN_WORK = 400_000_000_000
+MAX_HESSIAN_WORK = 400_000_000_000
 # Fits that run at once hold together no more than one of them may for a large X, or than this for a small one.
-TOGETHER = 1024 * MEGABYTE
+BATCH_SIZE = 1024 * MEGABYTE
 # Vectors of all parameters that a solver holds in addition to its pairs.
 OWN_VECTORS = 10
 
@@ -64,7 +64,7 @@ class Budget:
     def holds_hessian(self, n_parameters: int, work: int) -> bool:
         """Say whether a Hessian may be built, by its number of parameters and the work of its sums over the rows."""
         is_small = n_parameters <= LARGEST_HESSIAN and 8 * n_parameters**2 <= self.bytes
-        return is_small and work <= MOST_HESSIAN_WORK
+        return is_small and work <= MAX_HESSIAN_WORK
 
     def count_sampled_rows(self, bytes_a_row: int, copied_bytes: int = 0) -> int:
         """Return how many rows a sample has, by the bytes of a row's probabilities and of its copy."""
@@ -75,9 +75,9 @@ class Budget:
         """Return how many pairs of vectors of n_parameters L-BFGS keeps, and their type: float32 takes half."""
         bytes_a_pair = 2 * 8 * n_parameters
         in_float64 = self.bytes // bytes_a_pair
-        if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
-            return min(in_float64, MOST_PAIRS), np.float64
-        return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32
+        if in_float64 >= FEWEST_PAIRS and MAX_PAIRS * bytes_a_pair <= CACHED_PAIRS:
+            return min(in_float64, MAX_PAIRS), np.float64
+        return int(np.clip(2 * in_float64, 4, MAX_PAIRS)), np.float32
 
     def count_at_once(self, n_rows: int, shape: tuple[int, int], is_smooth: bool) -> int:
         """Return how many fits with n_rows rows and parameters of a shape (K, d + 1) may run at once, at least one.
@@ -94,8 +94,8 @@ class Budget:
         of_curvature = min(4 * K * size**2, self.bytes // 4)
         if not is_smooth and n_parameters <= LARGEST_HESSIAN:
             of_curvature = 16 * n_parameters**2
-        return int(max(1, max(TOGETHER, self.bytes) // min(of_rows + of_vectors + of_curvature, self.bytes)))
+        return int(max(1, max(BATCH_SIZE, self.bytes) // min(of_rows + of_vectors + of_curvature, self.bytes)))
 
     def count_row_pairs(self, n_numbers: int) -> int:
         """Return how many pairs L-BFGS keeps in the row space, by the multipliers and scores of a pair."""
-        return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))
+        return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MAX_PAIRS))

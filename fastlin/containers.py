@@ -51,14 +51,14 @@ def _check(X):
         X = sparse.dia_array((X.data, X.offsets), shape=X.shape).tocoo()
     elif X.format == "dok":
         X = X.tocoo()
-    places = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
-    if any(array.dtype.kind not in "iu" for array in places):
+    positions = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
+    if any(array.dtype.kind not in "iu" for array in positions):
         # SciPy would round.
-        raise ValueError(f"its indices are of {places[0].dtype} and {places[1].dtype}, not whole numbers")
+        raise ValueError(f"its indices are of {positions[0].dtype} and {positions[1].dtype}, not whole numbers")
     make = getattr(sparse, f"{X.format}_array")
     if X.format == "coo":
         X = make((X.data, (X.row, X.col)), shape=X.shape)
-    elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in places} not in INDEX_TYPES:
+    elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in positions} not in INDEX_TYPES:
         # A subclass may have a constructor of its own, which SciPy's methods would call.
         X = make((X.data, X.indices, X.indptr), shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:

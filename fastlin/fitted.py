@@ -64,7 +64,7 @@ def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> li
     is_right = isinstance(values, (list, tuple)) and len(values) == len(shapes)
     expect(is_right, name, f"be a list of {len(shapes)} arrays", values)
     pairs = zip(values, shapes, strict=True)
-    return [read_array(f"{name}[{place}]", each, shape) for place, (each, shape) in enumerate(pairs)]
+    return [read_array(f"{name}[{position}]", each, shape) for position, (each, shape) in enumerate(pairs)]
 
 
 def read_count(name: str, value: Any, least: int = 0) -> int:
@@ -95,8 +95,8 @@ def check_like(name: str, found: Any, like: Any) -> None:
     elif isinstance(like, (list, tuple)):
         is_right = isinstance(found, (list, tuple)) and len(found) == len(like)
         expect(is_right, name, f"be {len(like)} values", found)
-        for place, pair in enumerate(zip(found, like, strict=True)):
-            check_like(f"{name}[{place}]", *pair)
+        for position, pair in enumerate(zip(found, like, strict=True)):
+            check_like(f"{name}[{position}]", *pair)
     else:
         read_count(name, found)
 

@@ -49,10 +49,10 @@ DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
 # These are run as they are named, and their tol bounds the gradient as scikit-learn's does.
 BY_NEWTON = "newton-cg", "newton-cholesky"
 # scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
-LEAST_FALL = 64 * float(np.finfo(np.float64).eps)
+MIN_FALL = 64 * float(np.finfo(np.float64).eps)
 # Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
 SMALL_TABLE = 100_000
-MOST_REASONS = 100
+MAX_REASONS = 100
 # What fits leave that scikit-learn's do not.
 OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
 
@@ -73,13 +73,13 @@ def _choose_parameters(estimator, X):
     is_by_newton = estimator.solver in BY_NEWTON
     # Versions in which alpha replaces C may have a word for its default, or None.
     replaced = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if is_by_newton else max(estimator.tol**2, LEAST_FALL)
+    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_FALL)
     return {
         # Two steps of Newton's method are the same as one and, from a warm start, one more.
         "solver": estimator.solver if is_by_newton else "auto",
         # Warnings speak of this one.
         "asked_solver": estimator.solver,
-        "tol": LEAST_FALL if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
+        "tol": MIN_FALL if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
         "dual": estimator.dual and estimator.solver != "liblinear",
@@ -367,7 +367,7 @@ def _count(name, reason=None):
     with _lock:
         (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
         if reason:
-            _reasons[reason if reason in _reasons or len(_reasons) < MOST_REASONS else "other reasons"] += 1
+            _reasons[reason if reason in _reasons or len(_reasons) < MAX_REASONS else "other reasons"] += 1
 
 
 def _is_of_scikit_learn(function):

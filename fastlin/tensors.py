@@ -41,8 +41,8 @@ def read_in_place(data: Any, name: str = "X") -> Any:
             return read_in_place(read(data))
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
             reason = error
-    place, dtype = getattr(data, "device", "another device"), getattr(data, "dtype", "a type")
-    wrong = f"on {place}, but must lie in the processor's memory: give {name}.cpu(), or with CuPy {name}.get()."
+    position, dtype = getattr(data, "device", "another device"), getattr(data, "dtype", "a type")
+    wrong = f"on {position}, but must lie in the processor's memory: give {name}.cpu(), or with CuPy {name}.get()."
     if is_readable:
         wrong = f"of {dtype} that NumPy cannot read ({reason}); convert it, for instance to float32."
     raise TypeError(f"{name} is a {type(data).__module__.partition('.')[0]}.{type(data).__name__} {wrong}") from reason

@@ -7,13 +7,21 @@ def make_machine(name="a"):
     return {"name": name, "processor": name.upper(), "processors": 2, "cores": None, "level": "x86-64-v3"}
 
 
-def make_race(ours=1.0, theirs=4.0, peer="scikit-learn", **values):
-    """Return the record of a race by the seconds of both sides, with other values in the place of its own."""
-    scores = {"fastlin": {"accuracy": 0.9, "log_loss": 0.25}, peer: {"accuracy": 0.8, "log_loss": 0.5}}
-    seconds = {"fastlin": ours, peer: theirs}
-    contenders = {
+def make_comparison(ours=1.0, theirs=4.0, baseline="scikit-learn", **values):
+    """Return the record of a comparison by the seconds of both sides, with other values in the place of its own."""
+    scores = {"fastlin": {"accuracy": 0.9, "log_loss": 0.25}, baseline: {"accuracy": 0.8, "log_loss": 0.5}}
+    seconds = {"fastlin": ours, baseline: theirs}
+    libraries = {
         name: {"seconds": seconds[name], "threads": values.get("threads", 2), "objective": 0.5, **scores[name]}
         for name in seconds
     }
-    record = {"kind": "race", "title": "digits", "data": "10 × 2", "threads": 2, "peer": peer, "gap": 0.0, "fault": ""}
-    return {**record, "contenders": contenders, "ratio": theirs / ours, **values}
+    record = {
+        "kind": "comparison",
+        "title": "digits",
+        "data": "10 × 2",
+        "threads": 2,
+        "baseline": baseline,
+        "gap": 0.0,
+        "failure": "",
+    }
+    return {**record, "libraries": libraries, "ratio": theirs / ours, **values}

@@ -18,11 +18,11 @@ import tiers
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from fastlin import datasets, places
-from fastlin.contenders import CONTENDERS
+from fastlin import datasets, file_system
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
+from fastlin.other_libraries import LIBRARIES
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -31,7 +31,7 @@ COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 KERNELS_ALONE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
-sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
+sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
 """
 COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
 # The layouts of an array that kernels tell apart.
@@ -209,13 +209,13 @@ def change_columns(X, name):
     return X
 
 
-def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, spread=2.0):
+def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_deviation=2.0):
     """Return offsets (n, K) of a size, which differ by a spread, and targets (n, K) most probable at the labels."""
     generator = np.random.default_rng(seed + 7)
     n_rows_coef = 1 if n_classes == 2 else n_classes
     targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
     targets /= targets.sum(axis=1, keepdims=True)
-    of_rows = min(size, spread) * generator.normal(size=(len(labels), n_rows_coef))
+    of_rows = min(size, standard_deviation) * generator.normal(size=(len(labels), n_rows_coef))
     offsets = of_rows + size * generator.normal(size=n_rows_coef)
     return offsets, targets[:, -n_rows_coef:].copy()
 
@@ -248,14 +248,14 @@ def sparse_passes():
 
 
 @pytest.fixture
-def contenders(monkeypatch):
-    """The contenders of a comparison with peers, by their names: two, to which a test may add others."""
-    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    monkeypatch.setattr("fastlin.course.studies.peers.CONTENDERS", few)
+def libraries(monkeypatch):
+    """The libraries of a comparison with baselines, by their names: two, to which a test may add others."""
+    few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
+    monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
     # The rest between fits steadies times, which no test looks at.
-    monkeypatch.setattr("fastlin.course.studies.peers.PAUSE", 0.0)
+    monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
     # A busy machine takes long to start processes.
-    monkeypatch.setattr("fastlin.course.studies.peers.LOADED", 600.0)
+    monkeypatch.setattr("fastlin.course.studies.baselines.LOADED", 600.0)
     return few
 
 
@@ -272,7 +272,7 @@ def cut_into_blocks(monkeypatch):
 
 
 @pytest.fixture
-def empty_places(monkeypatch, tmp_path):
+def empty_slots(monkeypatch, tmp_path):
     """No folder of data but an empty cache folder of the test's own."""
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -283,14 +283,14 @@ def run_until_line(run, files, last_line=np.inf):
     """Return what a function returns, None after Ctrl-C before a line of some files, and the number of lines."""
     n_lines, before, result = 0, sys.gettrace(), None
 
-    def count_line(frame, event, argument):
+    def count_line(dataframe, event, argument):
         nonlocal n_lines
         n_lines += event == "line"
         if n_lines >= last_line:
             raise KeyboardInterrupt
         return count_line
 
-    sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
+    sys.settrace(lambda dataframe, *_: count_line if dataframe.f_code.co_filename in files else None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             result = run()

@@ -68,8 +68,8 @@ def loss_and_gradient(
         a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
     scores = a[-1] @ coefs[-1] + intercepts[-1]
     losses, _, residuals = reference.losses_of(scores, labels)
-    shares = np.asarray(weights, float) / np.sum(weights)
-    loss, slopes = shares @ losses, shares[:, np.newaxis] * residuals
+    fractions = np.asarray(weights, float) / np.sum(weights)
+    loss, slopes = fractions @ losses, fractions[:, np.newaxis] * residuals
     coef_gradients, intercept_gradients, scale_gradients = [a[-1].T @ slopes], [slopes.sum(axis=0)], []
     for layer in reversed(range(len(inner))):
         slopes = slopes @ coefs[layer + 1].T * masks[layer] * SLOPES[activation](inner[layer])

@@ -27,7 +27,7 @@ def objective_over(
     l2=0.0,
     l1=0.0,
     penalty_factors=None,
-    group_by_class=False,
+    group_lasso=False,
     fit_intercept=True,
     numbers=None,
     bounds=None,
@@ -39,7 +39,7 @@ def objective_over(
     factors = fill_factors(penalty_factors, matrix.shape[1])
     coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
     rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
-    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_by_class, Box.of(bounds, coordinates.scale)))
+    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_lasso, Box.of(bounds, coordinates.scale)))
 
 
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
@@ -64,18 +64,20 @@ def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objectiv
 def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
     """Return an objective of six features whose penalty weighs all columns alike, and parameters."""
     X, *_ = make_problem(n, 6, n_classes, seed=seed)
-    spread = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
-    return make_objective(n, 6, n_classes, columns=columns, penalty_factors=factors * spread, seed=seed, **options)
+    standard_deviation = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
+    return make_objective(
+        n, 6, n_classes, columns=columns, penalty_factors=factors * standard_deviation, seed=seed, **options
+    )
 
 
 def evaluate(objective, parameters, precision=np.float64):
     """Return the point at parameters with a room of its own, where the budget has one."""
-    return objective.at(parameters, precision, out=objective.make_room())
+    return objective.at(parameters, precision, out=objective.make_buffer())
 
 
 def begin(objective, stopping, start=None, nearby=None):
     """Return the fit that a solver gets which begins at a start, parameters or a Point, or at the objective's own."""
-    fit = Fit(objective, stopping, objective.make_room(), "auto", nearby, ())
+    fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby, ())
     is_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_point else start
     fit.beginning = Beginning(parameters, start if is_point else None, is_plain=start is None)
@@ -108,7 +110,7 @@ def offsets_of(objective):
 
 def penalty_of(objective):
     """Return the penalty of an objective as the reference takes it."""
-    return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_by_class")}
+    return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_lasso")}
 
 
 def value_of(objective, coef, intercept):

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import llvmlite.binding
 import numpy as np
 
+from fastlin.file_system import user_cache_folder
 from fastlin.kernels.machine.levels import LEVELS
-from fastlin.places import user_cache_folder
 
 # NumPy's names of what its loops may use at each level: those up to version 2.3, and the one of later versions.
 NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}

@@ -12,19 +12,17 @@ def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
     return np.average(losses_of(scores + offsets, labels)[0], weights=weights)
 
 
-def objective(
-    X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_by_class=False, offsets=0.0
-):
+def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_lasso=False, offsets=0.0):
     """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
-    penalty += np.longdouble(l1) * np.sum(factors * sizes_of(coef, group_by_class))
+    penalty += np.longdouble(l1) * np.sum(factors * sizes_of(coef, group_lasso))
     return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the derivatives (K, d) and (K,) of the mean loss by coef and intercept, in extended precision."""
-    return loss_and_gradient(X, labels, _shares(weights, len(X)), coef, intercept, offsets)[1:]
+    return loss_and_gradient(X, labels, _fractions(weights, len(X)), coef, intercept, offsets)[1:]
 
 
 def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
@@ -82,7 +80,7 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
     slopes, thresholds = by_coef + l2 * factors * coef, penalty.get("l1", 0.0) * factors
-    found = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_by_class", False))
+    found = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_lasso", False))
     return float(max(found.max(), np.abs(by_intercept).max() * fit_intercept))
 
 
@@ -99,7 +97,7 @@ def smallest_subgradient(slopes, parameters, thresholds, grouped):
 
 
 def sparse_minimum(
-    X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_by_class=False, offsets=0.0
+    X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_lasso=False, offsets=0.0
 ):
     """Return the least J, in extended precision, and the coef and intercept where it lies.
 
@@ -112,9 +110,9 @@ def sparse_minimum(
         # Probabilities that miss one by rounding would leave a slope along equal changes of all classes.
         totals = labels.sum(axis=1, keepdims=True, dtype=np.longdouble)
         labels = labels / np.where(totals > 0, totals, 1)
-    rows, shares, mean, unit = _standardize(X, weights, l2 * factors, fit_intercept)
+    rows, fractions, mean, unit = _standardize(X, weights, l2 * factors, fit_intercept)
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
-    problem = rows, labels, offsets, shares, penalties, thresholds, group_by_class
+    problem = rows, labels, offsets, fractions, penalties, thresholds, group_lasso
     point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
     # Where the zeros are right long before, the conditions say so.
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
@@ -124,40 +122,42 @@ def sparse_minimum(
             break
     else:
         raise RuntimeError("the reference has not converged")
-    value = shares @ losses_of(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
-    value += np.sum(thresholds * sizes_of(polished, group_by_class))
+    value = fractions @ losses_of(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
+    value += np.sum(thresholds * sizes_of(polished, group_lasso))
     coef, intercept = polished[:, :-1] / unit, polished[:, -1]
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
     return value, coef.astype(float), intercept.astype(float)
 
 
-def _shares(weights, n):
+def _fractions(weights, n):
     """Return the shares (n,) of rows in the weight of all, in extended precision."""
-    shares = np.ones(n, np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    return shares / shares.sum()
+    fractions = np.ones(n, np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
+    return fractions / fractions.sum()
 
 
 def _standardize(X, weights, curvatures, fit_intercept):
     """Return the rows [(x - mean) / unit, 1], their shares of the weight, mean and unit, in extended precision."""
     X = np.asarray(X, np.longdouble)
-    shares = _shares(weights, len(X))
-    mean = shares @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
-    unit = np.sqrt(shares @ (X - mean) ** 2 + curvatures)
+    fractions = _fractions(weights, len(X))
+    mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
+    unit = np.sqrt(fractions @ (X - mean) ** 2 + curvatures)
     unit[unit <= 1e-15 * np.abs(mean)] = 1
-    return np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))]), shares, mean, unit
+    return np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))]), fractions, mean, unit
 
 
-def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class, tolerance):
+def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
     """Return the parameters, in float64, after proximal gradient steps until they are shorter than the tolerance."""
-    rows, shares, penalties, thresholds = (array.astype(np.float64) for array in (rows, shares, penalties, thresholds))
+    rows, fractions, penalties, thresholds = (
+        array.astype(np.float64) for array in (rows, fractions, penalties, thresholds)
+    )
     # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
     bend = 0.25 if len(point) == 1 else 0.5
-    steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
+    steepness = bend * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
     for _ in range(100_000):
-        residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * shares[:, None]
+        residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * fractions[:, None]
         moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
-        sizes = sizes_of(moved, group_by_class)
+        sizes = sizes_of(moved, group_lasso)
         last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
         if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
@@ -169,21 +169,21 @@ def _follow_gradient(point, rows, labels, offsets, shares, penalties, thresholds
     return point
 
 
-def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_by_class):
+def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
     """Return the minimum with the zeros of a point, in extended precision, or None where it has others."""
     point = point.astype(np.longdouble)
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
     for _ in range(30):
         _, probabilities, residuals = losses_of(rows @ point.T + offsets, labels)
-        of_smooth = (residuals * shares[:, None]).T @ rows + penalties * point
-        sizes = sizes_of(point, group_by_class)
+        of_smooth = (residuals * fractions[:, None]).T @ rows + penalties * point
+        sizes = sizes_of(point, group_lasso)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
         slopes = np.where(is_free, of_smooth + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
-        hessian = _penalized_hessian(rows, shares, probabilities, penalties)
-        if group_by_class:
+        hessian = _penalized_hessian(rows, fractions, probabilities, penalties)
+        if group_lasso:
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
                 direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
                 hessian[:, j, :, j] += bend * (np.eye(len(point)) - np.outer(direction, direction))
@@ -193,17 +193,17 @@ def _polish(point, rows, labels, offsets, shares, penalties, thresholds, group_b
         point = point + step.reshape(point.shape)
     else:
         return None
-    if group_by_class:
+    if group_lasso:
         beyond = sizes_of(of_smooth, True) > thresholds
         return None if (beyond & ~is_free.all(axis=0)).any() else point
     has_turned = (thresholds > 0) & is_free & (point * along < 0)
     return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
 
 
-def _penalized_hessian(rows, shares, probabilities, penalties):
+def _penalized_hessian(rows, fractions, probabilities, penalties):
     """Return the second derivatives of the mean loss and the penalty, (K, m, K, m) float64."""
     K, m = probabilities.shape[1], rows.shape[1]
-    whole = hessian(rows, shares, probabilities) + np.diag(np.tile(penalties.astype(float), K))
+    whole = hessian(rows, fractions, probabilities) + np.diag(np.tile(penalties.astype(float), K))
     return whole.reshape(K, m, K, m)
 
 
@@ -213,21 +213,21 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     Newton's steps with a Hessian in float64 end where the gradient, in extended precision, leaves nothing to gain.
     """
     l2 = np.longdouble(l2)
-    rows, shares, mean, unit = _standardize(X, weights, l2, fit_intercept)
+    rows, fractions, mean, unit = _standardize(X, weights, l2, fit_intercept)
     penalties = np.append(l2 / unit**2, 0)
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
         losses, *of_rows = losses_of(rows @ point.T + offsets, labels)
-        return shares @ losses + np.sum(penalties * point**2) / 2, *of_rows
+        return fractions @ losses + np.sum(penalties * point**2) / 2, *of_rows
 
     point = np.zeros((K, m), np.longdouble)
     point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
     point -= point.mean(axis=0) * (K > 1)
     value, probabilities, residuals = evaluate(point)
     for _ in range(300):
-        gradient = (residuals * shares[:, None]).T @ rows + penalties * point
-        hessian = _penalized_hessian(rows, shares, probabilities, penalties)
+        gradient = (residuals * fractions[:, None]).T @ rows + penalties * point
+        hessian = _penalized_hessian(rows, fractions, probabilities, penalties)
         if not fit_intercept:
             hessian[:, -1, :, -1] += np.eye(K)
         # Softmax does not change along equal changes of all classes.
@@ -261,22 +261,22 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     are those of coef, two arrays (K, d).
     """
     X = np.asarray(X, np.longdouble)
-    shares = _shares(weights, len(X))
+    fractions = _fractions(weights, len(X))
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
     q = losses_of(scores + offsets, labels)[1]
     if len(coef) == 1:
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
     targets = _targets(labels, q.shape[1])
     if fit_intercept:
-        excess = shares @ (q - targets)
-        given = np.maximum(excess, 0)
-        parts = given / np.where(given > 0, shares @ q, 1)
-        received = np.maximum(-excess, 0)
+        suboptimality = fractions @ (q - targets)
+        given = np.maximum(suboptimality, 0)
+        parts = given / np.where(given > 0, fractions @ q, 1)
+        received = np.maximum(-suboptimality, 0)
         if received.any():
             q = q * (1 - parts) + (q @ parts)[:, None] * (received / received.sum())
-    entropy = -(shares @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
-    entropy += shares @ np.sum((q - targets) * offsets, axis=1)
-    slopes = (((q - targets) * shares[:, None]).T @ X)[-len(coef) :]
+    entropy = -(fractions @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
+    entropy += fractions @ np.sum((q - targets) * offsets, axis=1)
+    slopes = (((q - targets) * fractions[:, None]).T @ X)[-len(coef) :]
     sizes = sizes_of(slopes, grouped)
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 

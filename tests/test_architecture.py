@@ -10,26 +10,26 @@ from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
 
-# Each room, in order from the floor up, and the rooms that it may import besides its own files. "kernels" stands for
-# all three rooms of that package, and "fastlin" for fastlin/__init__.py.
-ROOMS = """
+# Each layer, from the lowest up, and the layers that it may import besides its own files. "kernels" stands for
+# all three layers of that package, and "fastlin" for fastlin/__init__.py.
+LAYERS = """
 typing:
 exceptions:
 interruption:
 dependencies: interruption
 extras:
-places: extras
+file_system: extras
 terminal: extras
 tensors:
 coefficient_names:
 fitted: tensors
 kernels:
-kernels.machine: places
+kernels.machine: file_system
 kernels.linear: kernels.machine
 kernels.networks: kernels.machine kernels.linear
 budget:
 containers:
-blocks: extras places containers tensors
+blocks: extras file_system containers tensors
 callbacks:
 matrices: kernels containers tensors
 objective: matrices kernels budget
@@ -37,58 +37,58 @@ networks: matrices kernels
 solvers: objective budget kernels
 inference: solvers objective matrices kernels budget tensors coefficient_names
 training: networks matrices kernels terminal
-figures: extras places terminal coefficient_names
+figures: extras file_system terminal coefficient_names
 estimators: inference solvers training networks objective matrices kernels budget blocks containers tensors figures
-    extras places terminal fitted coefficient_names
+    extras file_system terminal fitted coefficient_names
 dask: estimators inference objective matrices kernels blocks containers extras tensors fastlin
-contenders: estimators kernels fastlin
+other_libraries: estimators kernels fastlin
 course:
-course.report: course places
-course.datasets: places extras
-course.figures: course figures extras places
+course.report: course file_system
+course.datasets: file_system extras
+course.figures: course figures extras file_system
 course.trainers: training networks matrices kernels course.datasets course.figures fitted tensors
-course.studies: course course.trainers course.datasets contenders estimators training networks objective matrices
-    kernels places fastlin
+course.studies: course course.trainers course.datasets other_libraries estimators training networks objective matrices
+    kernels file_system fastlin
 patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
-cli: contenders course.figures course.studies course.report warmup figures datasets estimators blocks kernels places
+cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels file_system
     extras terminal fastlin
 __main__: cli
 __init__: dependencies estimators trainers blocks callbacks dask datasets figures inference patch
 """
-MAY_USE = {room: set(used.split()) for room, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", ROOMS, re.MULTILINE)}
+MAY_USE = {layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)}
 
-FOR_EVERY_ROOM = {"typing", "exceptions", "interruption"}
-# Libraries, and the only rooms that may import them; the arrays of some come from programs that have imported them.
-OF_ROOMS = """
+FOR_EVERY_LAYER = {"typing", "exceptions", "interruption"}
+# Libraries, and the only layers that may import them; the arrays of some come from programs that have imported them.
+LAYERS_OF_LIBRARIES = """
 numba: kernels
 llvmlite: kernels cli
-sklearn: dependencies estimators exceptions dask patch contenders course cli
+sklearn: dependencies estimators exceptions dask patch other_libraries course cli
 matplotlib: figures course.figures
-platformdirs filelock: places dependencies
+platformdirs filelock: file_system dependencies
 click skops: cli
 rich: terminal cli
 pyarrow: blocks estimators cli
 dask distributed: dask
 PIL pooch tqdm: course.datasets
 jinja2 markupsafe latex2mathml: course.report
-cyanure glum sklearnex skglm snapml statsmodels torch: contenders
+cyanure glum sklearnex skglm snapml statsmodels torch: other_libraries
 cupy jax ml_dtypes:
 """
 LIBRARIES = {
-    library: set(rooms.split())
-    for libraries, rooms in re.findall("^(.+):(.*)$", OF_ROOMS, re.MULTILINE)
+    library: set(layers.split())
+    for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_OF_LIBRARIES, re.MULTILINE)
     for library in libraries.split()
 }
 # These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
-# asks for it imports the room of Dask.
+# asks for it imports the layer of Dask.
 NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
-MOST_LINES = 400
-MOST_ARGUMENTS = 12
-MOST_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
+MAX_LINES = 400
+MAX_ARGUMENTS = 12
+MAX_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
 # Functions whose signatures the course gives.
 GIVEN_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
@@ -98,8 +98,8 @@ without_compilation
 """
 
 
-def rooms():
-    """Yield each file of the package and the name of its room."""
+def layers():
+    """Yield each file of the package and the name of its layer."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         yield path, ".".join(parts[:2]) if parts[0] in ("kernels", "course") and len(parts) > 2 else parts[0]
@@ -119,26 +119,26 @@ def imports_of(path):
 
 
 def test_imports_point_downwards_and_libraries_stay_in_their_rooms():
-    for path, room in rooms():
+    for path, layer in layers():
         for name, at_top in imports_of(path):
             package, first, *rest = f"{name}.fastlin".split(".")
-            # What is no room is a name of fastlin/__init__.py.
-            is_room = first in {each.split(".")[0] for each in MAY_USE}
-            used = {first, ".".join([first, *rest[:1]])} if is_room else {"fastlin"}
-            is_allowed = used & ({room} | MAY_USE[room] | FOR_EVERY_ROOM)
-            assert package != "fastlin" or is_allowed, f"{path.name} of {room} imports {name}"
-            if package in ("numba", "llvmlite") and room != "cli":
+            # What is no layer is a name of fastlin/__init__.py.
+            is_buffer = first in {each.split(".")[0] for each in MAY_USE}
+            used = {first, ".".join([first, *rest[:1]])} if is_buffer else {"fastlin"}
+            is_allowed = used & ({layer} | MAY_USE[layer] | FOR_EVERY_LAYER)
+            assert package != "fastlin" or is_allowed, f"{path.name} of {layer} imports {name}"
+            if package in ("numba", "llvmlite") and layer != "cli":
                 assert path == PACKAGE / "kernels" / "machine" / "libraries.py", f"{path} imports {name}"
             if package in LIBRARIES:
-                assert {room, room.split(".")[0]} & LIBRARIES[package], f"{path} imports {name}"
+                assert {layer, layer.split(".")[0]} & LIBRARIES[package], f"{path} imports {name}"
             assert not (package in NOT_AT_THE_TOP and at_top), f"{path} imports {package} at the top"
 
 
 def test_no_room_uses_one_that_uses_it():
     order = list(MAY_USE)
-    for room, used in MAY_USE.items():
+    for layer, used in MAY_USE.items():
         # Everything may be used by those above it; the package itself is what a user imports.
-        assert all(order.index(name) < order.index(room) for name in used - {"fastlin"}), room
+        assert all(order.index(name) < order.index(layer) for name in used - {"fastlin"}), layer
 
 
 def test_private_names_and_attributes_of_scikit_learn_stand_in_one_file():
@@ -201,7 +201,7 @@ def test_files_are_short():
         lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         # Docstrings, comments and blank lines do not count.
         code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*texts)
-        assert len(code) <= MOST_LINES, path
+        assert len(code) <= MAX_LINES, path
 
 
 def signatures(path):
@@ -222,13 +222,13 @@ def test_functions_take_few_arguments():
         f"{path.relative_to(ROOT).as_posix()}::{name}"
         for path in files("fastlin", "benchmarks")
         for name, n_arguments in signatures(path)
-        if n_arguments > MOST_ARGUMENTS
+        if n_arguments > MAX_ARGUMENTS
     }
     assert many == GIVEN_SIGNATURES
 
 
 def test_the_formatter_is_skipped_rarely():
-    for folder, limit in MOST_FORMAT_SKIPS.items():
+    for folder, limit in MAX_FORMAT_SKIPS.items():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
 
 

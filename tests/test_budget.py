@@ -22,8 +22,8 @@ LARGE = Budget(1 << 40)
         pytest.param(LARGE.holds, LARGE.bytes // 4, id="a quarter of a large budget"),
         pytest.param(LARGE.holds_preconditioner, LARGE.bytes // 20, id="preconditioner"),
         pytest.param(Budget(0).holds_preconditioner, budget.SMALLEST_PRECONDITIONER, id="the smallest preconditioner"),
-        pytest.param(lambda n: LARGE.holds_hessian(n, budget.MOST_HESSIAN_WORK), budget.LARGEST_HESSIAN, id="Hessian"),
-        pytest.param(lambda work: LARGE.holds_hessian(10, work), budget.MOST_HESSIAN_WORK, id="work"),
+        pytest.param(lambda n: LARGE.holds_hessian(n, budget.MAX_HESSIAN_WORK), budget.LARGEST_HESSIAN, id="Hessian"),
+        pytest.param(lambda work: LARGE.holds_hessian(10, work), budget.MAX_HESSIAN_WORK, id="work"),
         pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
     ],
 )
@@ -41,16 +41,16 @@ def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_an
 
 
 def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
-    assert Budget.beside(0).choose_pairs(1000) == (budget.MOST_PAIRS, np.float64)
+    assert Budget.beside(0).choose_pairs(1000) == (budget.MAX_PAIRS, np.float64)
     assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
     half = Budget(2 * 8 * 1000 * budget.FEWEST_PAIRS)
     assert half.choose_pairs(1000) == (budget.FEWEST_PAIRS, np.float64)
     assert half.choose_pairs(1001) == (2 * (budget.FEWEST_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
     # However much memory there is, what the caches do not hold is kept in float32.
-    largest = budget.CACHED_PAIRS // (2 * 8 * budget.MOST_PAIRS)
-    assert LARGE.choose_pairs(largest) == (budget.MOST_PAIRS, np.float64)
-    assert LARGE.choose_pairs(largest + 1) == (budget.MOST_PAIRS, np.float32)
+    largest = budget.CACHED_PAIRS // (2 * 8 * budget.MAX_PAIRS)
+    assert LARGE.choose_pairs(largest) == (budget.MAX_PAIRS, np.float64)
+    assert LARGE.choose_pairs(largest + 1) == (budget.MAX_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
         n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.SMALLEST

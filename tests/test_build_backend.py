@@ -142,7 +142,7 @@ def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_o
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "compiling kernels for v4: 95 of 95"
-    noted = [("room", "dot", "f8"), ("room", "dot", "f4")]
+    noted = [("buffer", "dot", "f8"), ("buffer", "dot", "f4")]
     for n_noted in (2, 1):
         (tmp_path / f"signatures-{n_noted}").write_bytes(pickle.dumps(noted[:n_noted]))
     assert WORKER["read_signatures"](tmp_path) == noted

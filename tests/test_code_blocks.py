@@ -111,8 +111,8 @@ def test_commands_exist(words, tmp_path):
 
 def find_object(name):
     """Return what a name of the page of the API stands for."""
-    room, _, last = f"fastlin.{name}".rpartition(".")
-    return getattr(importlib.import_module(room), last)
+    buffer, _, last = f"fastlin.{name}".rpartition(".")
+    return getattr(importlib.import_module(buffer), last)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,10 +127,10 @@ def test_examples_of_docstrings_run(name):
 
 
 def test_the_page_of_the_api_has_every_public_name():
-    rooms = ("", *(f".{room}" for room in PUBLIC_MODULES if room != "typing"), ".estimators")
+    buffers = ("", *(f".{buffer}" for buffer in PUBLIC_MODULES if buffer != "typing"), ".estimators")
     public = {
         getattr(module, name)
-        for module in (importlib.import_module(f"fastlin{room}") for room in rooms)
+        for module in (importlib.import_module(f"fastlin{buffer}") for buffer in buffers)
         for name in getattr(module, "__all__", ["TimeLimit"])
         # Constants have no page of their own; `draw` makes the pictures of the report.
         if not name.isupper() and not name.startswith("__") and name != "draw"

@@ -32,8 +32,8 @@ import fastlin
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
 SEED = 34
-# Of calls; and a child that ends is begun anew behind the call that ended it.
-FEWEST, MOST_ENDS = 685, 5
+# Of calls; and a child that ends is begun again behind the call that ended it.
+FEWEST, MAX_ENDS = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
@@ -256,7 +256,7 @@ def list_calls():
     yield from list_containers(np.random.default_rng(SEED + 2))
 
 
-def find_fault(pattern, call, untouched=NOTHING):
+def find_failure(pattern, call, untouched=NOTHING):
     """Return what is wrong with how a damaged call ends, which has to be an error that names the damage, or None."""
     before = dict(vars(untouched))
     try:
@@ -276,13 +276,13 @@ def run_calls(first):
     with contextlib.redirect_stdout(io.StringIO()):
         for name, *call in islice(list_calls(), first, None):
             print(json.dumps(name), file=lines)
-            print(json.dumps(find_fault(*call)), file=lines)
+            print(json.dumps(find_failure(*call)), file=lines)
 
 
 @pytest.mark.skipif(not COMPILED, reason="uncompiled kernels read nothing out of bounds")
 def test_damaged_input_ends_in_an_error_that_names_it():
-    names, faults, n_ends, status = [], [], 0, None
-    while status != 0 and n_ends < MOST_ENDS:
+    names, failures, n_ends, status = [], [], 0, None
+    while status != 0 and n_ends < MAX_ENDS:
         command = [sys.executable, "-X", "faulthandler", __file__, str(len(names))]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
         lines, status = [json.loads(line) for line in finished.stdout.splitlines()], finished.returncode
@@ -290,9 +290,9 @@ def test_damaged_input_ends_in_an_error_that_names_it():
         names += lines[::2]
         # Of the call that ended the child there is no second line.
         ends = lines[1::2] + [f"the process ended with status {status}"] * (len(lines) % 2)
-        faults += [f"{name}: {end}" for name, end in zip(lines[::2], ends, strict=True) if end is not None]
+        failures += [f"{name}: {end}" for name, end in zip(lines[::2], ends, strict=True) if end is not None]
         n_ends += 1
-    assert not faults, "\n".join([f"{len(faults)} of {len(names)} damages:", *faults])
+    assert not failures, "\n".join([f"{len(failures)} of {len(names)} damages:", *failures])
     assert status == 0
     assert len(names) >= FEWEST
 

@@ -23,9 +23,9 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
-MOST_LINES_OF_README = 110
+MAX_LINES_OF_README = 110
 # Of docs/ without generated figures.
-MOST_WORDS = 17_000
+MAX_WORDS = 17_000
 GENERATED = re.compile(r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->", re.DOTALL)
 # The README's links are absolute, so that a package index can show them.
 OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
@@ -89,8 +89,8 @@ def test_every_page_stands_in_the_contents_of_the_site_and_included_ones_are_tho
 
 def test_the_documents_are_no_longer_than_anybody_reads():
     words = {page: len(GENERATED.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
-    assert sum(words.values()) <= MOST_WORDS, words
-    assert len(read("README.md").splitlines()) <= MOST_LINES_OF_README
+    assert sum(words.values()) <= MAX_WORDS, words
+    assert len(read("README.md").splitlines()) <= MAX_LINES_OF_README
 
 
 def read_parameters(title):

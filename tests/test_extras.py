@@ -29,7 +29,7 @@ NEEDS = {
     "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})": "studies",
     "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))": "studies",
     "from fastlin.course.datasets.files import download; download('http://127.0.0.1:9/', '', None, 'MNIST')": "studies",
-    "from fastlin.places import lock; lock('results.json').__enter__()": "studies",
+    "from fastlin.file_system import lock; lock('results.json').__enter__()": "studies",
     "from fastlin import blocks; blocks.from_parquet('x.parquet', label='y')": "arrow",
     "import fastlin.dask": "dask",
 }

@@ -1,6 +1,6 @@
 """The public interface is the one in interface.txt: what changes it is a decision, and has a line in the changelog.
 
-``python tests/test_interface.py`` writes the file anew.
+``python tests/test_interface.py`` writes the file again.
 """
 
 import difflib
@@ -11,7 +11,7 @@ from pathlib import Path
 from repository import PUBLIC_MODULES, described
 
 FILE = Path(__file__).parent / "interface.txt"
-PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{room}" for room in PUBLIC_MODULES))
+PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{buffer}" for buffer in PUBLIC_MODULES))
 HELP = (
     "The public interface has changed. If it is to, run `python tests/test_interface.py` and write a line in "
     "CHANGELOG.md; docs/deprecations.md says what may change when."

@@ -195,7 +195,7 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(count):
     assert count() == [len(cases), 0]
 
 
-@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.LEAST_FALL), (5_100, 1e-8)], ids=["small", "larger"])
+@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_FALL), (5_100, 1e-8)], ids=["small", "larger"])
 def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n_rows, tol):
     X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
     assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
@@ -308,7 +308,7 @@ def test_a_method_that_calls_none_of_scikit_learns_is_named():
 def test_clones_pickles_and_warm_starts_are_scikit_learns():
     with fastlin.patch_sklearn():
         model = clone(LogisticRegression(C=2)).fit(X, Y)
-        assert model.get_params()["C"] == 2 and "group_by_class" not in model.get_params()
+        assert model.get_params()["C"] == 2 and "group_lasso" not in model.get_params()
         kept = pickle.dumps(model)
         again = LogisticRegression(C=2, warm_start=True).fit(X, Y).fit(X, Y)
         assert again.n_iter_[0] <= 1

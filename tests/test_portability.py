@@ -104,7 +104,7 @@ def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
 
 
 def test_what_users_keep_is_written_whole_or_not_at_all():
-    # tests/test_places.py has what `write_whole` does. Kernels have a folder of their own rights.
+    # tests/test_file_system.py has what `write_whole` does. Kernels have a folder of their own rights.
     calls = [
         (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
         for path, node in find_nodes(ast.Call, files("fastlin"))

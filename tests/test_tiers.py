@@ -40,8 +40,8 @@ def test_a_tier_runs_its_tests_and_those_below(pytester, options, names):
 
 def test_a_tier_that_has_outgrown_its_numbers_says_so_and_the_longest_files_exist():
     numbers = json.loads(tiers.LIMITS.read_text(encoding="utf-8"))
-    assert tiers.find_excess("slow", numbers["slow"], numbers) == []
-    assert len(tiers.find_excess("default", numbers["slow"], numbers)) == 2
+    assert tiers.find_suboptimality("slow", numbers["slow"], numbers) == []
+    assert len(tiers.find_suboptimality("default", numbers["slow"], numbers)) == 2
     assert list(numbers) == ["default", "thorough", "slow"]
     for what in ("tests", "specializations"):
         assert numbers["default"][what] <= numbers["thorough"][what] <= numbers["slow"][what]

@@ -11,7 +11,7 @@ from repository import ESTIMATORS, PACKAGE, described, files, parse
 import fastlin
 from fastlin import typing
 
-# Of kernels the docstring is the contract: the compiler finds the types, and any change of a file compiles it anew.
+# Of kernels the docstring is the contract: the compiler finds the types, and any change of a file compiles it again.
 WITHOUT_ANNOTATIONS = "kernels"
 
 

@@ -73,7 +73,7 @@ def choose_items(config, items):
     items[:] = chosen
 
 
-def find_excess(tier, found, limits):
+def find_suboptimality(tier, found, limits):
     """Return a sentence for each number of a tier that is above its limit."""
     return [
         f"The tier {tier} has {number} {what}, and tests/tiers.json allows {limits[tier][what]}."
@@ -90,6 +90,6 @@ def hold_tier(session, folder):
     found = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}
     reporter.write_line(f"\ntier {tier}: {found['tests']} tests, {found['specializations']} compiled specializations")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
-    for sentence in find_excess(tier, found, limits):
+    for sentence in find_suboptimality(tier, found, limits):
         reporter.write_line(sentence, red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

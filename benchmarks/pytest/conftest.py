@@ -10,7 +10,7 @@ import pytest
 from benchmarks import HELD_BACK_BY
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
-from benchmarks.suite import COLLECTIONS, OTHERS, QUICK, RACES
+from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
 from benchmarks.tables import print_tables, summarize, tabulate
 
 # The records of the whole run, and of one benchmark.
@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Start anew without what holds back the peers' BLAS: tests/conftest.py has loaded NumPy by now."""
+    """Start again without what holds back the baselines' BLAS: tests/conftest.py has loaded NumPy by now."""
     if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in HELD_BACK_BY):
         environment = {name: value for name, value in os.environ.items() if name not in HELD_BACK_BY}
         os.execve(sys.executable, sys.orig_argv, environment)
@@ -57,10 +57,10 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: races, everyday problems, and what is quick, or with --full what else there is."""
+    """Give the tests their cases: comparisons, everyday problems, and what is quick, or with --full what else there is."""
     whole = _is_whole(metafunc.config)
-    if "race" in metafunc.fixturenames:
-        metafunc.parametrize("race", RACES)
+    if "comparison" in metafunc.fixturenames:
+        metafunc.parametrize("comparison", COMPARISONS)
     if "case" in metafunc.fixturenames:
         metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK) if case not in COLLECTIONS])
     if "problem" in metafunc.fixturenames:
@@ -89,8 +89,8 @@ def keep(request, benchmark):
             # The tests of a collection have a problem each.
             former = kept.get(name, {}).get("problems", []) if name in COLLECTIONS else []
             kept[name] = {**record, "problems": former + record["problems"]} if former else record
-            faults = [each["fault"] for each in record.get("problems", [record]) if each.get("fault")]
-            assert not faults, f"{name}: {'; '.join(faults)}"
+            failures = [each["failure"] for each in record.get("problems", [record]) if each.get("failure")]
+            assert not failures, f"{name}: {'; '.join(failures)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
             broken = find_broken_bounds(read_bounds(), records, find_level())

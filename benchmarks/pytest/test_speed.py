@@ -1,14 +1,16 @@
 """Every case of the suite: equal results are asserted, and times are kept for the table at the end."""
 
-from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import RACES, measure
+from benchmarks.comparisons import FASTLIN, load_problem
+from benchmarks.suite import COMPARISONS, measure
 
 
-def test_race(benchmark, whole, keep, race):
-    records = measure(race, whole)
+def test_race(benchmark, whole, keep, comparison):
+    records = measure(comparison, whole)
     keep(records)
-    seconds = records[race]["contenders"][FASTLIN]["seconds"]
-    benchmark.pedantic(RACES[race].solve, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
+    seconds = records[comparison]["libraries"][FASTLIN]["seconds"]
+    benchmark.pedantic(
+        COMPARISONS[comparison].solve, (load_problem(COMPARISONS[comparison], whole),), rounds=1 if seconds > 1 else 3
+    )
 
 
 def test_everyday(benchmark, whole, keep, collection, problem):

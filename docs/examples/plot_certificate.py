@@ -45,20 +45,20 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 
 best = exact.predict_proba(X)
-proven, true, changed = [], [], []
+certified, true, changed = [], [], []
 limits = range(1, len(model.history_), 2)
 for limit in limits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         early = LogisticRegression(C=1.0, tol=1e-8, solver="lbfgs", max_iter=limit).fit(X, y)
     probabilities = early.predict_proba(X)
-    proven.append(np.sqrt(early.certificate_ / 2))
+    certified.append(np.sqrt(early.certificate_ / 2))
     true.append(np.abs(probabilities - best).sum(axis=1).mean() / 2)
     changed.append(np.mean(probabilities.argmax(axis=1) != best.argmax(axis=1)))
-assert np.all(np.array(true) <= proven)
+assert np.all(np.array(true) <= certified)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-axes.plot(limits, proven, "o-", color="#D55E00", label="proven: root of half of the certificate")
+axes.plot(limits, certified, "o-", color="#D55E00", label="proven: root of half of the certificate")
 axes.plot(limits, true, "s-", color="#0072B2", label="true: mean difference of the probabilities")
 axes.plot(limits, np.maximum(changed, 1e-9), "^-", color="#009E73", label="share of rows whose label changes")
 axes.set(yscale="log", ylim=(1e-6, 2), xlabel="iterations", ylabel="distance from the exact model")

@@ -46,7 +46,7 @@ figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
 figures.plot_coefficients(narrow, axes=axes)
 
 # %%
-# These errors hold for many rows. The bootstrap shows what 569 are: it draws the rows anew, fits each drawing, and
+# These errors hold for many rows. The bootstrap shows what 569 are: it draws the rows again, fits each drawing, and
 # looks how far the coefficients spread.
 resampled = smaller.bootstrap(fewer, is_malignant, n_resamples=1000, random_state=0)
 errors = narrow.table()[["std_error"]].assign(bootstrap=resampled.std_errors[0])

@@ -342,7 +342,9 @@ def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
                 raise DataChangedError(f"{filename} cannot be read any more: {error}") from error
             if now != before:
                 sizes = f"had {before[0]} bytes, and has {now[0]} now" if now[0] != before[0] else "was written to"
-                raise DataChangedError(f"{filename} has changed while it was in use: it {sizes}. Make the blocks anew.")
+                raise DataChangedError(
+                    f"{filename} has changed while it was in use: it {sizes}. Make the blocks again."
+                )
 
     return check
 
@@ -414,7 +416,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     if not callable(make_batches):
         raise TypeError(
             f"make_batches must be a function that returns the batches, got {type(make_batches).__name__}: each pass "
-            "over the data asks for them anew."
+            "over the data asks for them again."
         )
     pieces: list[Description] = []
     labels: list[Array | None] = []

@@ -20,7 +20,7 @@ import numpy as np
 
 from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, cut_sources
 from fastlin.extras import needs
-from fastlin.places import check_writable, write_whole
+from fastlin.file_system import check_writable, write_whole
 from fastlin.tensors import choose_type
 from fastlin.typing import PathLike
 
@@ -141,7 +141,7 @@ def _digest(value):
 
 
 def _load(path, shape, dtype):
-    """Return a decoded array, mapped; it is mapped anew for each block, since few files can be open at once."""
+    """Return a decoded array, mapped; it is mapped again for each block, since few files can be open at once."""
     try:
         X = np.load(path, mmap_mode="r", allow_pickle=False)
         if X.shape != shape or X.dtype != dtype:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 for success, 1 where a study or a check of `doctor` failed or the reader of the output has
         gone, 2 for a bad call or file, 130 after Ctrl-C.
     """
-    # The processes that a race starts import this module too, and run no command.
+    # The processes that a comparison starts import this module too, and run no command.
     from fastlin.cli.commands import program
 
     for stream in (sys.stdout, sys.stderr):

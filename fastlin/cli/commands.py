@@ -26,12 +26,12 @@ from fastlin.cli.arguments import (
     require,
     table_options,
 )
+from fastlin.cli.comparison import pose
 from fastlin.cli.doctor import describe_environment, doctor, lay_out_environment
 from fastlin.cli.fit_and_predict import fit, predict
-from fastlin.cli.race import pose
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import make_folder, report_claims, run_studies
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, baselines
 from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings
 from fastlin.extras import tell_install
@@ -41,9 +41,9 @@ from fastlin.terminal import make_printable, show_bar
 QUICK = "Use few epochs, rows and seeds, to see that all works; claims get no verdict."
 DRAWS = "Networks that cifar10_search draws and trains; more take longer."
 SEEDED = "Seed of splits, orders, networks and draws; learning stays."
-QUICK_RACE = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
-PEERS = "Give all libraries a quarter of an hour: --seconds 900."
-SECONDS = "About how long the whole race takes; a fit that takes longer than the share of its library is stopped."
+QUICK_COMPARISON = "Train on 1,000 rows of MNIST, to see that all works; its seconds say little."
+BASELINES = "Give all libraries a quarter of an hour: --seconds 900."
+SECONDS = "About how long the whole comparison takes; a fit that takes longer than the share of its library is stopped."
 DTYPE = "Type of the data. float32 takes half the memory and less time, and keeps 7 digits of each value, not 16."
 
 
@@ -96,9 +96,9 @@ OF_A_TABLE = ("target", "drop", "C", "separator", "decimal", "thousands", "encod
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH, default=1.0, help="Inverse strength of the penalty on DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=peers.SECONDS, help=SECONDS),
-    option("--quick", is_flag=True, help=QUICK_RACE),
-    option("--peers", "seconds", flag_value=peers.MANY_SECONDS, help=PEERS),
+    option("--seconds", type=FloatRange(1, 86_400), default=baselines.SECONDS, help=SECONDS),
+    option("--quick", is_flag=True, help=QUICK_COMPARISON),
+    option("--baselines", "seconds", flag_value=baselines.MANY_SECONDS, help=BASELINES),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE),
     data_option,
     output_option,
@@ -109,13 +109,13 @@ def compare(options: SimpleNamespace) -> int:
 
     DATA is a table as `fastlin fit` reads it, a file of NumPy with arrays X and y (.npz), or one of libsvm (.svm,
     .libsvm, .txt). Every library minimizes the same objective. Printed are the seconds after which each is near the
-    minimum, and its accuracy on rows that were held out. A picture and race.json have every fit.
+    minimum, and its accuracy on rows that were held out. A picture and comparison.json have every fit.
 
     Examples
     --------
       fastlin compare flights.csv --target delayed --seconds 30
       fastlin compare --quick
-      fastlin compare --peers --output peers
+      fastlin compare --baselines --output baselines
     """
     require("studies")
     if options.table is not None and (options.quick or options.data):
@@ -125,10 +125,10 @@ def compare(options: SimpleNamespace) -> int:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise CommandError(f"--{name} is for a table, and no DATA is given")
     make_folder(options.output)
-    missing = peers.find_missing()
+    missing = baselines.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
-        print(f"{tell_install('peers')} installs them, and '.[peers-torch]' PyTorch.")
+        print(f"{tell_install('baselines')} installs them, and '.[baselines-torch]' PyTorch.")
         # adelie asks for NumPy 1, and works with NumPy 2.
         print("'pip install --no-deps adelie ipython' installs adelie.")
     if options.table is None:
@@ -138,13 +138,13 @@ def compare(options: SimpleNamespace) -> int:
         with refuse(f"cannot compare on {options.table}", ValueError, MemoryError):
             posed = [pose(options)]
 
-    def race(settings):
-        results = peers.run(settings, options.dtype, posed, options.seconds)
+    def comparison(settings):
+        results = baselines.run(settings, options.dtype, posed, options.seconds)
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
-        write_results(options.output / "race.json", {**report, "environment": describe_environment()})
+        write_results(options.output / "comparison.json", {**report, "environment": describe_environment()})
         return results
 
-    _, failed = run_studies({"peers": (race, Settings(data, options.quick))}, options.output)
+    _, failed = run_studies({"baselines": (comparison, Settings(data, options.quick))}, options.output)
     return 1 if failed else 0
 
 

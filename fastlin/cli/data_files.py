@@ -19,7 +19,7 @@ import numpy as np
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, refuse
 from fastlin.cli.column_types import NumberFormat, describe_formats, describe_spaces, read_column, read_text
-from fastlin.places import check_writable, write_whole
+from fastlin.file_system import check_writable, write_whole
 from fastlin.typing import Array
 
 PARQUET = (".parquet", ".pq")

@@ -22,7 +22,7 @@ from fastlin.cli.arguments import command
 from fastlin.estimators.summary import lay_out
 from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
-from fastlin.kernels.machine.saved_code import ENDING
+from fastlin.kernels.machine.saved_code import SUFFIX
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.terminal import make_printable
@@ -88,7 +88,7 @@ def _find_version(package):
 def describe_code() -> str:
     """Return which code of the kernels this process uses: how many the wheel carries, and how many the cache keeps."""
     # Kernels of other processors and settings of Numba may lie there too.
-    kept = f"{sum(len(list(folder.glob(f'*{ENDING}'))) for folder in code_folders())} in the cache"
+    kept = f"{sum(len(list(folder.glob(f'*{SUFFIX}'))) for folder in code_folders())} in the cache"
     if TARGET.archive is None:
         return f"this processor's own, {kept}"
     return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {kept}"

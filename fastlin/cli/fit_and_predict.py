@@ -17,7 +17,7 @@ from fastlin.cli.notes import note_columns_like_names, note_unseen_levels, print
 from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.places import write_whole
+from fastlin.file_system import write_whole
 from fastlin.terminal import make_printable
 
 # Types of fastlin in a file of a model. What holds another one was not written by `fit`.
@@ -85,7 +85,7 @@ def fit(options: SimpleNamespace) -> int:
         right = _fit_without_validation(model).predict(validation["X_val"]) == validation["y_val"]
         lines["held out"] = f"accuracy {right.mean():.4f} on {len(right):,} rows, by the same C fitted without them"
     if found is not None and "objective" in lines:
-        distance = found.distance + found.model_distance
+        distance = found.distance + found.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
@@ -173,7 +173,7 @@ def _read_like(name, options, known, classes, kept=()):
 def _make_model(options, texts):
     given: dict[str, Any] = {
         "categorical_features": list(texts) or None,
-        "missing_level": bool(texts),
+        "missing_as_category": bool(texts),
         # The coefficients of an inference must agree with its table.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
         "verbose": 1,

@@ -17,9 +17,9 @@ from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.course import figures
 from fastlin.course.report import tabulate, write_page
-from fastlin.course.studies.claims import NOT_RUN, judge_claims
+from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 from fastlin.course.studies.comparators import CONTRADICTED
-from fastlin.places import check_writable
+from fastlin.file_system import check_writable
 from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
                 found[title] = entry
                 # The file is written after each study, since studies take up to hours and may be stopped.
                 add_results(path, {title: entry})
-                console.print(*make_tables(title, entry["merits"], [picture["file"] for picture in entry["pictures"]]))
+                console.print(*make_tables(title, entry["metrics"], [plot["file"] for plot in entry["plots"]]))
         bar.update(task, description="done", completed=len(studies))
     add_results(path, {"environment": describe_environment()})
-    n_pictures = sum(len(entry["pictures"]) for entry in found.values())
+    n_pictures = sum(len(entry["plots"]) for entry in found.values())
     print(make_printable(f"Wrote {path} and {n_pictures} pictures."))
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
@@ -102,13 +102,13 @@ def _run_study(name, study, settings, output):
     begin = perf_counter()
     results = study(settings)
     settings.notify("drawing")
-    pictures = figures.draw(name, results, folder)
+    plots = figures.draw(name, results, folder)
     return {
         "version": __version__,
         "parameters": {**results.parameters, "seed": settings.seed, "quick": settings.quick},
-        "merits": results.merits,
+        "metrics": results.metrics,
         "seconds": perf_counter() - begin,
-        "pictures": [{**picture._asdict(), "file": f"{settings.data.name}/{picture.file}"} for picture in pictures],
+        "plots": [{**plot._asdict(), "file": f"{settings.data.name}/{plot.file}"} for plot in plots],
     }
 
 
@@ -119,7 +119,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     """
     results = read_results(output / "results.json")
     entries = {study: entry for study, entry in choose_entries(results, found).items() if study not in failed}
-    claims = judge_claims(entries, failed)
+    claims = evaluate_claims(entries, failed)
     add_results(output / "results.json", {"claims": claims})
     page = output / "report.html"
     write_page(page, entries, claims, results["environment"], failed)
@@ -138,10 +138,10 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     return page
 
 
-def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> list[Table | str]:
+def make_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> list[Table | str]:
     """Return a title and the tables of a study for the console, first that of single values and names of pictures."""
-    shown = {"pictures": ", ".join(pictures)} if pictures else {}
-    return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(merits | shown))]
+    shown = {"plots": ", ".join(plots)} if plots else {}
+    return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | shown))]
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:

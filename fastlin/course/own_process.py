@@ -30,7 +30,7 @@ class OwnProcess:
         theirs.close()
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
-        """Return what a function makes of arguments, or raise its exception; a process that has ended starts anew.
+        """Return what a function makes of arguments, or raise its exception; a process that has ended starts again.
 
         A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died, or was closed.
         """

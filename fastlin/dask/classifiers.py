@@ -253,7 +253,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
 
     Parameters and attributes mean the same as in `fastlin.LogisticRegression`. `n_jobs` counts the threads of
     the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
-    computes them anew.
+    computes them again.
 
     Examples
     --------

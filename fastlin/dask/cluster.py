@@ -1,6 +1,6 @@
 """The workers of a cluster as one: each partition on one of them, and calls that survive the loss of some.
 
-Parts are Dask futures, which the scheduler computes again, and Shards are actors, which are made anew.
+Parts are Dask futures, which the scheduler computes again, and Shards are actors, which are made again.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from fastlin.typing import Array, IntArray
 # Other versions of these give other bits, or none.
 PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between two looks at what may never come.
-PATIENCE = 2.0
+TIMEOUT = 2.0
 # Seconds after which parts whose worker was lost are looked for again.
 PAUSE = 0.2
 # Workers that a call may lose before it gives up.
-MOST_LOSSES = 20
+MAX_LOSSES = 20
 # A future that is lost is computed again, and to ask for its result would be to wait without end.
 FAILED = ("error", "cancelled")
 # What an actor whose worker is lost raises. The errors of a Shard are answers.
@@ -70,7 +70,7 @@ class Placed:
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
         try:
             coming = asyncio.ensure_future(self.actor.run(method, *given))
-            while not (await asyncio.wait([coming], timeout=PATIENCE))[0]:
+            while not (await asyncio.wait([coming], timeout=TIMEOUT))[0]:
                 if self.address not in await client.nthreads():
                     return TimeoutError(f"{self.address} has left the cluster.")
             return coming.result()
@@ -152,7 +152,7 @@ class Cluster:
         keys, arrays = self._register(samples)
         answers, missing, n_lost = [], set(range(len(self._parts))), 0
         while missing:
-            if n_lost > MOST_LOSSES:
+            if n_lost > MAX_LOSSES:
                 raise WorkersLostError(
                     f"{n_lost} workers were lost during one pass over the data. {ADVICE}"
                 ) from self._last_loss
@@ -245,7 +245,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
         try:
             # It waits with the current client, which need not be the one that is given.
             with client.as_current():
-                distributed.wait(futures, timeout=PATIENCE)
+                distributed.wait(futures, timeout=TIMEOUT)
         except TimeoutError:
             if not any(future.status in FAILED for future in futures):
                 seen = monotonic() if _is_at_work(futures, client) else seen
@@ -313,7 +313,7 @@ def explain_losses() -> Iterator[None]:
         raise WorkersLostError(f"Workers died one after another while they computed for the fit. {ADVICE}") from error
     except (CancelledError, asyncio.CancelledError) as error:
         raise WorkersLostError(
-            "Tasks of the fit were cancelled, or the client or the scheduler was started anew. Fit again, to data that "
+            "Tasks of the fit were cancelled, or the client or the scheduler was started again. Fit again, to data that "
             "Dask can still compute."
         ) from error
 

@@ -16,7 +16,7 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix, as_matrix
 from fastlin.matrices.matrix import Columns, Sum, add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
-from fastlin.objective.rows import split_places
+from fastlin.objective.rows import split_positions
 from fastlin.typing import FloatArray
 
 NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
@@ -45,8 +45,8 @@ class ClusterMatrix(PiecewiseMatrix):
         taken = self._taken
         if not (hasattr(taken, "rows") and np.array_equal(taken.rows, rows)):
             vars(taken).clear()
-            places = dict(enumerate(split_places(rows, [n for n, _ in self.pieces])))
-            X = [*self.cluster.ask(NO_SAMPLES, "take", places).values()]
+            positions = dict(enumerate(split_positions(rows, [n for n, _ in self.pieces])))
+            X = [*self.cluster.ask(NO_SAMPLES, "take", positions).values()]
             taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
             taken.rows = rows
         return taken.matrix

@@ -25,16 +25,16 @@ def is_collection(data: object) -> bool:
     return isinstance(data, dask.array.Array) or hasattr(data, "to_dask_array")
 
 
-def read_frame(frame: Any) -> Array:
+def read_dataframe(dataframe: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
     dtypes = []
-    for name, dtype in frame.dtypes.items():
+    for name, dtype in dataframe.dtypes.items():
         own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
         if not (isinstance(own, np.dtype) and own.kind in "biuf"):
             raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
         dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
     common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
+    return dataframe.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
@@ -60,7 +60,7 @@ def _to_array(values):
     array = values
     if not isinstance(values, dask.array.Array):
         # Each partition may have columns of several types, and of pandas' own.
-        read = read_frame if values.ndim == 2 else np.asarray
+        read = read_dataframe if values.ndim == 2 else np.asarray
         array = values.map_partitions(read, meta=read(values._meta))
     return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 

@@ -20,8 +20,8 @@ from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, encode, name_partition, tell
 from fastlin.estimators.columns import refuse_categories, remember_features
-from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import TrainingData, are_certain, explain_several, make_training_data
+from fastlin.estimators.stop_reasons import restored_on_error
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -66,7 +66,7 @@ def leave_task() -> Iterator[None]:
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
     """Yield `read_partitions` for a fit, then release the rows; an error leaves the estimator as it was."""
-    with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(estimator):
+    with leave_task(), explain_losses(), contextlib.ExitStack() as held, restored_on_error(estimator):
 
         def read(*given):
             with explain_lost_data([*given[1:], options["offset"]], options["client"]):

@@ -29,7 +29,7 @@ Told: TypeAlias = Mapping[int, Samples]
 # Arrays by their keys, each cut into the partitions.
 Arrays: TypeAlias = Mapping[int, Mapping[int, Array]]
 # The most arrays of labels, weights, offsets or targets that are kept: eight folds may be fitted side by side.
-MOST_TOLD = 12
+MAX_TOLD = 12
 
 
 class Shard:
@@ -72,9 +72,9 @@ class Shard:
 
         return {node: add_up(node, find, join) for node in self._nodes}
 
-    def take(self, told: Told, places: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
+    def take(self, told: Told, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
         """Return X of the rows at some places, by partitions."""
-        return {number: part.X[places[number]] for number, part in self._parts.items()}
+        return {number: part.X[positions[number]] for number, part in self._parts.items()}
 
     def score(self, told: Told, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
         """Return, by partitions, what `sum_scores` does for the rows that have some weight.
@@ -92,11 +92,11 @@ class Shard:
 
 
 def remember(known: dict[int, Any], used: Mapping[int, Any]) -> None:
-    """Take in what a call uses, by keys, as the newest, and forget the oldest of more than MOST_TOLD."""
+    """Take in what a call uses, by keys, as the newest, and forget the oldest of more than MAX_TOLD."""
     for key in used:
         known.pop(key, None)
     known.update(used)
-    for key in list(known)[:-MOST_TOLD]:
+    for key in list(known)[:-MAX_TOLD]:
         del known[key]
 
 

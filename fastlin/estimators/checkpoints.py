@@ -21,9 +21,9 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
+from fastlin.file_system import write_whole
 from fastlin.fitted import check_generator_state, check_like
 from fastlin.networks import Examples
-from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch, EpochState
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, PathLike
@@ -79,7 +79,7 @@ class Checkpoints:
         records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
         arrays = {"records": np.array(records, np.float64), "order": state.order}
         for name, saved in (("last", state.last), ("best", state.best)):
-            arrays.update({f"{name}_{place}": array for place, array in enumerate(saved)})
+            arrays.update({f"{name}_{position}": array for position, array in enumerate(saved)})
         content = {"format": FORMAT, "n_rows": state.n_rows, "generator": state.generator, **about}
         text = np.array(json.dumps(content, default=np.ndarray.tolist))
         try:
@@ -147,7 +147,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 def _unpack_state(content, arrays, descent, examples, is_validated):
     """Return the state in a checkpoint, with which a descent can go on over these examples."""
     like, records, order = descent.save(), arrays["records"], arrays["order"]
-    last, best = ([arrays[f"{name}_{place}"] for place in range(len(like))] for name in ("last", "best"))
+    last, best = ([arrays[f"{name}_{position}"] for position in range(len(like))] for name in ("last", "best"))
     check_like("records", records, np.empty((len(records), 4 if is_validated else 2)))
     check_like("n_rows", content["n_rows"], 0)
     check_like("last", last, like)

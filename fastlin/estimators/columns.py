@@ -112,7 +112,7 @@ def read_matrix(
 
 def _may_hold_others(X):
     """Say whether X may hold anything but numbers, by its types, or by the first row of a list."""
-    if _is_frame(X):
+    if _is_dataframe(X):
         types = X.dtypes.tolist()
     elif _is_stream(X):
         head = X[:0]
@@ -130,7 +130,7 @@ def _may_hold_others(X):
 def _refuse_columns(estimator, X, is_fit):
     """Raise an error that names the first column of X that holds no numbers, if any."""
     names, columns = _split(estimator, X)
-    is_table = _is_frame(X) or _is_stream(X)
+    is_table = _is_dataframe(X) or _is_stream(X)
     for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
         numbers = as_numbers(column)
         # Other objects in an array scikit-learn names itself.
@@ -236,9 +236,9 @@ def read_categories(model: Any) -> list[Array | None]:
     categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
     is_right = isinstance(categories, (list, tuple)) and len(categories) == n_columns
     expect(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
-    for place, levels in enumerate(categories):
+    for position, levels in enumerate(categories):
         is_right = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
-        expect(is_right, f"categories_[{place}]", "be None or an array of levels in one dimension", levels)
+        expect(is_right, f"categories_[{position}]", "be None or an array of levels in one dimension", levels)
     return list(categories)
 
 
@@ -303,7 +303,7 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 def _may_hold_text(X):
     """Return whether X is a table, or an array or a list of objects; ValueError: all of an array is text."""
-    if _is_frame(X) or _is_stream(X):
+    if _is_dataframe(X) or _is_stream(X):
         return True
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
         raise ValueError(
@@ -335,7 +335,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
     categories: list[Array | None] = []
     for label, column, has_codes in zip(labels, columns, are_categorical, strict=True):
         levels: Any = None
-        has_missing_level = False
+        has_missing_category = False
         if not has_codes:
             numbers = as_numbers(column)
             if numbers.dtype.kind not in "biuf":
@@ -344,14 +344,14 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
         else:
             found, codes, is_missing = _read_known_levels(estimator, label, column)
             if known is None:
-                has_missing_level = is_missing
+                has_missing_category = is_missing
                 # Tuples among the levels stay what they are.
                 levels = np.empty(len(found) + is_missing, object)
                 levels[:] = [*found, np.nan] if is_missing else found
             else:
                 levels = known[len(categories)]
                 codes = _renumber(label, codes, found, levels)
-            read.append(Codes(codes, len(levels), has_missing_level))
+            read.append(Codes(codes, len(levels), has_missing_category))
         categories.append(levels)
     matrix = TableMatrix(read, labels)
     if known is None:
@@ -365,18 +365,18 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
 
 def _renumber(label, codes, found, levels):
     """Return codes of levels that were found as the numbers of the known ones, -1 where there is none."""
-    has_missing_level = levels[-1] != levels[-1]
-    if not has_missing_level and found == levels.tolist():
+    has_missing_category = levels[-1] != levels[-1]
+    if not has_missing_category and found == levels.tolist():
         return codes
-    places = _number_levels(label, levels)
+    positions = _number_levels(label, levels)
     # The last entry belongs to the code -1.
-    of_missing = len(levels) - 1 if has_missing_level else -1
-    return np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
+    of_missing = len(levels) - 1 if has_missing_category else -1
+    return np.array([*(positions.get(level, -1) for level in found), of_missing], np.int32)[codes]
 
 
 def _split(estimator, X):
     """Return the names of the columns of X, or None, and the columns, each of its own kind."""
-    if _is_frame(X):
+    if _is_dataframe(X):
         return keep_texts(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
     if _is_stream(X):
         with needs("arrow", "pyarrow"):
@@ -399,7 +399,7 @@ def _split(estimator, X):
     return None, list(rows.T)
 
 
-def _is_frame(X):
+def _is_dataframe(X):
     """Say whether X is a table of pandas, or has the methods of one."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
@@ -450,10 +450,10 @@ def _read_known_levels(estimator, label, column):
     """Return what `read_levels` does, and whether values are missing, which is an error where they are no level."""
     levels, codes = read_levels(label, column)
     is_missing = bool(codes.min() < 0)
-    if is_missing and not estimator.missing_level:
+    if is_missing and not estimator.missing_as_category:
         raise ValueError(
             f"Column {label!r} of X has missing values: {type(estimator).__name__} takes them as a level of their own "
-            "with missing_level=True."
+            "with missing_as_category=True."
         )
     return levels, codes, is_missing
 
@@ -461,9 +461,9 @@ def _read_known_levels(estimator, label, column):
 def _number_levels(label, levels):
     """Return the number of each level by its value."""
     try:
-        places = {level: place for place, level in enumerate(levels)}
+        positions = {level: position for position, level in enumerate(levels)}
     except TypeError as error:
         raise ValueError(f"categories_ of column {label!r} must hold single values: {error}") from error
-    if len(places) != len(levels):
+    if len(positions) != len(levels):
         raise ValueError(f"categories_ of column {label!r} must hold each level once, got {levels.tolist()!r:.100}")
-    return places
+    return positions

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import append_intercept, describe_each
 from fastlin.estimators.columns import choose_dtype, name_coefficients
-from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.problem import LevelsLeftOut, Problem, count_fits_at_once, find_left_out
 from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.stop_reasons import restored_on_error
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Refits, Resampled
@@ -66,7 +66,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
-    missing_level : bool, default=False
+    missing_as_category : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
     Attributes
@@ -160,7 +160,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             others, an information matrix that is too large, and parameters out of range.
         """
         check_parameters(self)
-        with kept_on_error(self), limit_jobs(self.n_jobs):
+        with restored_on_error(self), limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight, offset, classes)
             found = maximize(self._begin(data), self.tol, self.max_iter)
             state, likelihood = found.state, found.state.likelihood
@@ -235,7 +235,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         best, objective = finish(whole, self.tol), whole.likelihood.objective
         found, point = list(best[:2]), None
         if objective.keeps_probabilities:
-            point = objective.at(objective.coordinates.to_parameters(*found), out=objective.make_room())
+            point = objective.at(objective.coordinates.to_parameters(*found), out=objective.make_buffer())
         at_once = count_fits_at_once(data.matrix, objective.shape, True)
         return Refits(refit, best, point, whole.likelihood.free, at_once)
 

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
-from fastlin.estimators.endings import IterationTasks, Listener, count_fits, tell_all, warn_of_limits
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import WIDE, limit_jobs, read_Cs
 from fastlin.estimators.scikit_learn import check_parameters, select_metadata
+from fastlin.estimators.stop_reasons import IterationTasks, Listener, count_fits, tell_all, warn_of_limits
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -57,11 +57,15 @@ class Fits:
         self.n_iter = np.zeros(shape, np.int32)
         self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
 
-    def record(self, place: int | Place, fit: Fit) -> None:
+    def record(self, position: int | Place, fit: Fit) -> None:
         """Write down the Fit of a place."""
-        self.coef[place], self.intercept[place] = fit.coef, fit.intercept
-        self.objectives[place], self.certificates[place] = fit.solution.value, fit.certificate
-        self.n_iter[place], self.converged[place], self.finished[place] = fit.n_iter, fit.solution.converged, True
+        self.coef[position], self.intercept[position] = fit.coef, fit.intercept
+        self.objectives[position], self.certificates[position] = fit.solution.value, fit.certificate
+        self.n_iter[position], self.converged[position], self.finished[position] = (
+            fit.n_iter,
+            fit.solution.converged,
+            True,
+        )
 
 
 class FoldFits(Fits):
@@ -74,12 +78,12 @@ class FoldFits(Fits):
         self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
         self.scores = np.full(self.finished.shape, np.nan)
 
-    def model(self, place: Place) -> LogisticRegression:
+    def model(self, position: Place) -> LogisticRegression:
         """Return the fit of a place as the estimator that scorers take."""
-        _, r, c = place
+        _, r, c = position
         model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
         model.classes_ = self.classes
-        model.coef_, model.intercept_ = self.coef[place], self.intercept[place]
+        model.coef_, model.intercept_ = self.coef[position], self.intercept[position]
         model.n_features_in_ = model.coef_.shape[1]
         return model
 
@@ -324,7 +328,7 @@ def choose_grid(
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
-    Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_by_class ||g_.j|| <= l1 f_j, where g is the gradient of
+    Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_lasso ||g_.j|| <= l1 f_j, where g is the gradient of
     the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality, but for a margin of rounding.
     """
     if l1_ratio == 0:
@@ -340,7 +344,7 @@ def choose_grid(
     slopes = problem.slopes(*null.start)
     if bounds is not None:
         slopes = np.where(((slopes < 0) & (bounds[1] > 0)) | ((slopes > 0) & (bounds[0] < 0)), slopes, 0.0)
-    sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_by_class else np.abs(slopes).max(axis=0)
+    sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_lasso else np.abs(slopes).max(axis=0)
     factors = problem.penalty_factors
     with np.errstate(over="ignore"):
         thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]

@@ -34,7 +34,7 @@ ROWS = "X_val must be rows of finite numbers with the columns of X"
 SUM_TOLERANCE = 1e-5
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
-LABELS_TOGETHER = 1_000_000
+LABELS_PER_BATCH = 1_000_000
 # Scores in float32 hold sums of such offsets.
 LARGEST_OFFSET = 1e30
 
@@ -297,8 +297,8 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
             # Counting takes a tenth of sorting: 6 against 60 ms for a million labels.
             labels, counts = np.empty(len(y), np.int32), np.zeros(largest - smallest + 1, np.int64)
             # Some rows at a time: of data that do not fit into memory the labels alone are large.
-            for first in range(0, len(y), LABELS_TOGETHER):
-                part = slice(first, first + LABELS_TOGETHER)
+            for first in range(0, len(y), LABELS_PER_BATCH):
+                part = slice(first, first + LABELS_PER_BATCH)
                 codes = np.subtract(y[part], smallest, dtype=np.int64)
                 counts += np.bincount(codes, minlength=len(counts))
                 labels[part] = codes
@@ -410,8 +410,8 @@ def weigh_rows(
     weights = np.array(read_weights(sample_weight, labels))
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.
-        shares = weights / choose_unit(weights.max(initial=0.0))
-        totals: Any = np.bincount(labels, shares, len(classes)) if soft is None else shares @ soft
+        fractions = weights / choose_unit(weights.max(initial=0.0))
+        totals: Any = np.bincount(labels, fractions, len(classes)) if soft is None else fractions @ soft
         class_weights = weigh_classes(class_weight, classes, totals)
         if soft is None:
             factors = class_weights[labels]
@@ -451,12 +451,12 @@ def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArr
     """
     # Relative to the largest, since sums may overflow.
     largest = class_weights.max() or 1.0
-    shares = soft @ (class_weights / largest)
+    fractions = soft @ (class_weights / largest)
     with np.errstate(divide="ignore", invalid="ignore"):
-        targets = soft * (class_weights / largest) / shares[:, None]
-    targets[shares == 0] = soft[shares == 0]
+        targets = soft * (class_weights / largest) / fractions[:, None]
+    targets[fractions == 0] = soft[fractions == 0]
     with np.errstate(over="ignore"):
-        return shares * largest, targets
+        return fractions * largest, targets
 
 
 def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
@@ -495,10 +495,10 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
         raise ValueError(f"{name} must hold numbers: {error}") from error
     fits = np.abs(offsets) <= LARGEST_OFFSET
     if not fits.all():
-        place = np.unravel_index(np.argmin(fits), offsets.shape)
+        position = np.unravel_index(np.argmin(fits), offsets.shape)
         raise ValueError(
             f"{name} must hold finite numbers of a magnitude up to {LARGEST_OFFSET:g}, but row "
-            f"{place[0] if place else 0} has {offsets[place]}."
+            f"{position[0] if position else 0} has {offsets[position]}."
         )
     return offsets
 

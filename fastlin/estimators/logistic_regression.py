@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import NOTHING_LEFT_OUT
 from fastlin.estimators.columns import name_coefficients
-from fastlin.estimators.endings import Tasks, kept_on_error, show_iterations, tell_all, warn_of_end
 from fastlin.estimators.labels import choose_labels, make_training_data, read_columns, read_rows, read_training_data
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
@@ -44,6 +43,7 @@ from fastlin.estimators.parameters import (
     read_seed,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
+from fastlin.estimators.stop_reasons import Tasks, restored_on_error, show_iterations, tell_all, warn_of_end
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data, describe_end
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
@@ -79,7 +79,7 @@ class Resampling:
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
         default=None, accepts=["from_dtype", "array-like", None]
     )
-    missing_level: bool = parameter(default=False, accepts=["boolean"])
+    missing_as_category: bool = parameter(default=False, accepts=["boolean"])
 
     n_samples_fit_: int = fitted()
     categories_: list[Array | None] = fitted()
@@ -114,7 +114,7 @@ class Resampling:
             Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
-            ``class_weight="balanced"`` is found anew in each resample.
+            ``class_weight="balanced"`` is found again in each resample.
         offset : array-like or None
             The offsets of the fit.
         n_resamples : int, default=1000
@@ -190,7 +190,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     max_iter: int = parameter(default=1000, accepts=["count or 0"])
     verbose: int = parameter(default=0, accepts=["verbose"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
-    group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    group_lasso: bool = parameter(default=False, accepts=["boolean"])
     lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
     upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
 
@@ -256,7 +256,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         reference: Any = None,
         penalized: Literal["laplace", "sandwich"] | None = None,
         use_t: bool = False,
-        weights_are: Literal["frequency", "importance"] = "frequency",
+        weight_type: Literal["frequency", "importance"] = "frequency",
         features: Sequence[str | tuple[str, Any] | int] | None = None,
     ) -> Inference:
         """Return standard errors, tests and intervals of the coefficients.
@@ -292,7 +292,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         use_t : bool
             Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
             freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
-        weights_are : {"frequency", "importance"}
+        weight_type : {"frequency", "importance"}
             What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
             sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
         features : sequence or None
@@ -320,7 +320,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         """
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
-            return self._infer(data, clusters=clusters, reference=reference, weights_are=weights_are, **choices)
+            return self._infer(data, clusters=clusters, reference=reference, weight_type=weight_type, **choices)
 
     def _set_end(self, fit):
         """Set the attributes that say how the Fit of the model ended."""
@@ -332,7 +332,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
 
         return prepare_refits(self, data, *self._read_strength())
 
-    def _infer(self, data, *, clusters=None, reference=None, weights_are="frequency", **choices):
+    def _infer(self, data, *, clusters=None, reference=None, weight_type="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem, find_left_out, take_differences
         from fastlin.inference.covariances import read_clusters
@@ -360,7 +360,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         question = ask(
             classes,
             reference,
-            weights=Meaning(weights_are, data.weight_unit, model.class_weight is not None),
+            weights=Meaning(weight_type, data.weight_unit, model.class_weight is not None),
             names=names,
             left_out=left_out,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
@@ -475,14 +475,14 @@ class LogisticRegression(PenalisedClassifier):
     penalty_factors : array-like of shape (n_features,) or None, default=None
         The f_j, at least 0, by which both penalties of a feature are multiplied; a feature of factor 0 is not
         penalized. They are not rescaled. None means ones.
-    group_by_class : bool, default=False
+    group_lasso : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
         factor of sqrt(K). A feature is then in or out for all classes at once.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds of the coefficients of the columns as given; a lower bound of 0 forbids negative ones. An array of one
         dimension holds for all classes, and a dict has a number for each feature that it names. None means no bounds,
         and infinity no bound for a feature. With bounds every solver is proximal Newton. Coefficients at a bound are
-        exactly there; float32 ones are rounded to the inside. Not with `group_by_class`.
+        exactly there; float32 ones are rounded to the inside. Not with `group_lasso`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     n_jobs : int or None, default=None
@@ -494,7 +494,7 @@ class LogisticRegression(PenalisedClassifier):
         Enum, Arrow dictionaries, and text: the types of strings and bytes of all three, and columns of objects that
         hold some. An array names columns, gives their numbers or is a mask. Each level has coefficients of its own, as
         after a one-hot encoding, which is never made. None reads X as scikit-learn does, but refuses dates and times.
-    missing_level : bool, default=False
+    missing_as_category : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
     Attributes
@@ -594,7 +594,7 @@ class LogisticRegression(PenalisedClassifier):
             Weights of the rows, at least 0 and not all 0; None means ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Finite numbers that are added to the scores of the rows: one for each row with two classes, else one for
-            each row and class. Predictions take them anew. For Blocks it is an array of all rows.
+            each row and class. Predictions take them again. For Blocks it is an array of all rows.
         classes : array-like of shape (n_classes,) or None
             The classes of the columns of soft labels, sorted, which may then be zeros and ones; None means numbers from
             0 on. For other labels, those that y has: where it has others, or lacks one, that is an error.
@@ -625,7 +625,7 @@ class LogisticRegression(PenalisedClassifier):
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
-        with kept_on_error(self):
+        with restored_on_error(self):
             several, _ = read_columns(choose_labels(X, y, None)[0] if isinstance(X, Blocks) else y)
             if several is not None and classes is None:
                 from fastlin.estimators.many_fits import fit_labels

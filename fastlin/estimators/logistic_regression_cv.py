@@ -16,7 +16,6 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import check_parts, read_matrix
-from fastlin.estimators.endings import count_fits, end_after, kept_on_error, warn_of_limits
 from fastlin.estimators.folds import FoldFits, fit_along, take_test_rows
 from fastlin.estimators.labels import (
     ROWS,
@@ -46,6 +45,7 @@ from fastlin.estimators.parameters import (
     warn_of_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
+from fastlin.estimators.stop_reasons import count_fits, end_after, restored_on_error, warn_of_limits
 from fastlin.estimators.summary import describe_coef, describe_data, describe_end
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
@@ -112,7 +112,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors on both penalties of each feature, as in `LogisticRegression`.
-    group_by_class : bool, default=False
+    group_lasso : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty, as in `LogisticRegression`.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds of the coefficients in all fits, as in `LogisticRegression`.
@@ -123,7 +123,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         processors that the process may use.
     categorical_features : "from_dtype", array-like or None, default=None
         The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
-    missing_level : bool, default=False
+    missing_as_category : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
     Attributes
@@ -285,7 +285,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given_val = X_val, y_val, sample_weight_val, offset_val
-        with kept_on_error(self):
+        with restored_on_error(self):
             return self._fit(X, y, sample_weight, params, read, given_val)
 
     def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
@@ -352,8 +352,10 @@ class LogisticRegressionCV(PenalisedClassifier):
             lines["choice"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
             lines["score"] = f"{means[best]:.6g} at best, on the validation rows"
             if len(scores) > 1:
-                spread = np.std([each[best] for each in scores])
-                lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
+                standard_deviation = np.std([each[best] for each in scores])
+                lines["score"] = (
+                    f"{means[best]:.6g} ± {standard_deviation:.2g} at best, mean and deviation of {len(scores)} folds"
+                )
             n_fits = np.count_nonzero(np.isfinite(self.objectives_))
             limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
             lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"

@@ -1,4 +1,4 @@
-"""Fits of one X that differ in rows, labels, weights and C: side by side on threads, or in lots where these are faster.
+"""Fits of one X that differ in rows, labels, weights and C: side by side on threads, or in batches where these are faster.
 
 The folds of a search are such fits, and so are the labels of rows that have several, and resamples.
 """
@@ -18,7 +18,6 @@ import numpy as np
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.columns import choose_dtype, choose_form, read_matrix
-from fastlin.estimators.endings import Tasks, count_fits, tell_all, warn_of_limits
 from fastlin.estimators.folds import Fits, FoldFits, fit_along
 from fastlin.estimators.labels import (
     TrainingData,
@@ -33,6 +32,7 @@ from fastlin.estimators.linear_predictions import read_coefficients
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
 from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
+from fastlin.estimators.stop_reasons import Tasks, count_fits, tell_all, warn_of_limits
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective.coordinates import choose_coordinates
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 # With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and
 # single fits take 0.8 times as long. With more classes their pairs take the time: 40 take as long, 60 1.6 times.
-ROWS_PER_PARAMETER, MOST_CLASSES = 4, 20
+ROWS_PER_PARAMETER, MAX_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
 # coef (K, d) and intercept (K,).
@@ -63,7 +63,7 @@ class Task(NamedTuple):
 
 
 def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
-    """Say whether fits to the rows of a problem, with its classes each, may be made in lots."""
+    """Say whether fits to the rows of a problem, with its classes each, may be made in batches."""
     data, factors = problem.data, problem.penalty_factors
     return (
         data.matrix.lies_in_memory
@@ -77,13 +77,13 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
         and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
         # They differ from task to task.
         and getattr(problem.estimator, "class_weight", None) is None
-        # Wide rows are fitted in their own space, 2 to 57 times as fast as in lots.
+        # Wide rows are fitted in their own space, 2 to 57 times as fast as in batches.
         and not (l1_ratio == 0 and row_space_lbfgs.suits(problem.objective(C, l1_ratio)))
     )
 
 
 def suits_parts(problem: Problem, C: float, l1_ratio: float) -> bool:
-    """Say whether fits to many parts of the rows of a problem, at many C, are faster in lots than alone."""
+    """Say whether fits to many parts of the rows of a problem, at many C, are faster in batches than alone."""
     # With L1 and fewer rows for each column single fits take 0.25 to 0.9 of the time.
     n_rows, n_columns = problem.data.matrix.shape
     return n_rows >= ROWS_PER_PARAMETER * n_columns and suits(problem, C, l1_ratio)
@@ -92,11 +92,11 @@ def suits_parts(problem: Problem, C: float, l1_ratio: float) -> bool:
 def _suits_softmax(data):
     """Say whether the Hessian of the rows, with three or more classes, tells enough of those of resamples."""
     (n_rows, n_columns), K = data.matrix.shape, len(data.classes)
-    is_told = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MOST_CLASSES
+    is_told = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_CLASSES
     return is_told and data.offsets is None and not isinstance(data.matrix, SparseMatrix)
 
 
-def fit_lots(
+def fit_problem_batches(
     problem: Problem,
     pose: Callable[[int], Task],
     Cs: FloatArray,
@@ -110,7 +110,7 @@ def fit_lots(
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
-    pose returns the task of a number. What has not converged in lots, or does not suit them, comes last, side by side:
+    pose returns the task of a number. What has not converged in batches, or does not suit them, comes last, side by side:
     pose_alone returns the Problem of a number, which is minimized with the hints, from where it was left after some
     iterations, or from its own start; without pose_alone its Fit is None. Cs and curvatures (B,) are the tasks' C and
     about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
@@ -120,7 +120,7 @@ def fit_lots(
     left: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Overflow at extreme scales is left to single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for number, fit, rise in _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+        for number, fit, rise in _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
             # It may be NaN.
             if not rise <= max(fit.solution.value, LOST):
                 continue
@@ -134,8 +134,8 @@ def fit_lots(
         yield from ((number, None) for number in numbers)
     elif numbers:
 
-        def fit_alone(place, check):
-            number = numbers[place]
+        def fit_alone(position, check):
+            number = numbers[position]
             near, n_before = left[number]
             start = near or pose(number).start
             starts = [start] if start else []
@@ -147,10 +147,10 @@ def fit_lots(
         yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), at_once), strict=True)
 
 
-def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task that suits lots, its Fit, and by how much the type of coefficients raised J."""
-    from fastlin.objective import lot
-    from fastlin.solvers.lots import minimize_all
+def _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+    """Yield the number of each task that suits batches, its Fit, and by how much the type of coefficients raised J."""
+    from fastlin.objective import problem_batch
+    from fastlin.solvers.batched_lbfgs import minimize_all
 
     estimator, data = problem.estimator, problem.data
     is_finite = Cs < np.inf
@@ -158,7 +158,7 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         return
     if curvatures is None:
         curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
-    # A class without a row of weight has no best intercept, from which a lot starts.
+    # A class without a row of weight has no best intercept, from which a batch starts.
     numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
@@ -167,7 +167,9 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
     coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
     K, fit_intercept = count_rows_coef(len(data.classes)), estimator.fit_intercept
-    rows = lot.SharedRows(data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K)
+    rows = problem_batch.SharedRows(
+        data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K
+    )
     dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures[numbers]
     units = rows.thresholds if l1_ratio else rows.units
     penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
@@ -176,28 +178,28 @@ def _try_in_lots(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         return
     posed: dict[int, tuple[float, float]] = {}
 
-    def pose_problem(place):
-        labels, weights, start = pose(int(numbers[place]))
-        strength = strengths[place] * (1.0 if weights is None or has_strength else total / weights.sum())
-        posed[place] = l2, l1 = of_l2 * strength, l1_ratio * strength
+    def pose_problem(position):
+        labels, weights, start = pose(int(numbers[position]))
+        strength = strengths[position] * (1.0 if weights is None or has_strength else total / weights.sum())
+        posed[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
-        return lot.Variant(labels, l2, weights, parameters, l1)
+        return problem_batch.Variant(labels, l2, weights, parameters, l1)
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol
-    for place, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
-        number = int(numbers[place])
-        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(place), dtype)
+    for position, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
+        number = int(numbers[position])
+        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(position), dtype)
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found), rise
 
 
 def _find_curvature(task):
     """Return the mean p (1 - p) of the rows of a task of two classes at the best intercept; NaN without weight."""
     if task.weights is None:
-        share = np.mean(task.labels)
+        fraction = np.mean(task.labels)
     else:
-        share = np.multiply(task.labels, task.weights).sum() / task.weights.sum()
-    return share * (1 - share)
+        fraction = np.multiply(task.labels, task.weights).sum() / task.weights.sum()
+    return fraction * (1 - fraction)
 
 
 def fit_folds(
@@ -218,9 +220,9 @@ def fit_folds(
     finite = fits.Cs[fits.Cs < np.inf]
     if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
         whole = Problem(estimator, data)
-        # Lots take half of the time in the mean, with L1.
+        # Batches take half of the time in the mean, with L1.
         if suits_parts(whole, finite[-1], fits.l1_ratios[0]):
-            _fit_in_lots(whole, training_rows, fits, on_fit)
+            _fit_batched(whole, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
@@ -253,7 +255,7 @@ def fit_folds(
         pass
 
 
-def _fit_in_lots(whole, training_rows, fits, on_fit):
+def _fit_batched(whole, training_rows, fits, on_fit):
     """Fill the fits of all folds, those with one l1_ratio at once."""
     data, n_Cs = whole.data, len(fits.Cs)
     Cs = np.tile(fits.Cs, len(training_rows))
@@ -266,7 +268,7 @@ def _fit_in_lots(whole, training_rows, fits, on_fit):
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
         given = whole, pose, Cs, l1_ratio, pose_alone
-        for number, fit in fit_lots(*given, reference=data.weights, is_compared=True):
+        for number, fit in fit_problem_batches(*given, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 
@@ -290,8 +292,8 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
         fitted = np.flatnonzero(np.isnan(constants))
         starts = estimator._starts((n_labels, matrix.shape[1]))
 
-        def take(place):
-            k = fitted[place]
+        def take(position):
+            k = fitted[position]
             own = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
             return Task(take_label(several, k), weights, *own)
 
@@ -375,7 +377,7 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     fits = Fits((n_fits,), shared.data, estimator)
     given = shared, pose, np.full(n_fits, C), l1_ratio, pose_alone
     with count_fits(estimator, n_fits) as on_fit:
-        for k, fit in fit_lots(*given, reference=shared.data.weights):
+        for k, fit in fit_problem_batches(*given, reference=shared.data.weights):
             fits.record(k, fit)
             on_fit(fit)
     return fits
@@ -429,10 +431,10 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
     best, solution = find(whole, (first.coef, first.intercept), tol)
     origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
     point: Any = None
-    if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_by_class:
-        point = objective.at(solution.parameters, out=objective.make_room())
+    if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_lasso:
+        point = objective.at(solution.parameters, out=objective.make_buffer())
 
-    def fit_in_lots(draws, n_resamples):
+    def fit_batched(draws, n_resamples):
         total = whole.data.weigh()
         if len(point.parameters) == 1:
             (reference,) = point.curvatures()
@@ -443,7 +445,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
             reference = point.hessian_of_loss() / curvature
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
         given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
-        for number, fit in fit_lots(*given, curvatures=curvatures, reference=reference, tol=tol):
+        for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
 
     return Refits(
@@ -452,5 +454,5 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         point,
         np.append(np.ones(n_features, bool), model.fit_intercept),
         count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
-        fit_in_lots if point is not None and suits(whole, C, l1_ratio) else None,
+        fit_batched if point is not None and suits(whole, C, l1_ratio) else None,
     )

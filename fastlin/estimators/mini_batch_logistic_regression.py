@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import check_classes, named, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
 from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -29,7 +29,7 @@ from fastlin.training.step_bar import show_steps
 from fastlin.typing import MatrixLike
 
 # More rows than there are make one batch.
-MOST_ROWS = 2**31
+MAX_ROWS = 2**31
 
 # Parts of the rows, each a tuple of X and y, or of X, y and weights.
 Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
@@ -190,7 +190,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             it raises, and the model is as it was.
         """
         check_parameters(self)
-        with kept_on_error(self), limit_jobs(self.n_jobs):
+        with restored_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
             given = X, y, sample_weight, X_val, y_val, continues
@@ -337,7 +337,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
 
     def _go_on(self, read, classes, n_epochs, X_val=None, y_val=None):
         """Train for some epochs, from the last training on, on the parts that read() yields."""
-        with kept_on_error(self), limit_jobs(self.n_jobs):
+        with restored_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
             random_state = self._begin_partial_fit(classes, continues)
             before = self._optimizer if continues else None
@@ -382,7 +382,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
 
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
         """Train, from the _Optimizer `before` on, keep the model and its curves, and return the Training."""
-        batch_size = int(min(self.batch_size, MOST_ROWS))
+        batch_size = int(min(self.batch_size, MAX_ROWS))
         schedule = self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True)
         given = descent, rows, validation, schedule, random_state, on_epoch
         n_epochs = 0 if before is None else len(self.loss_curve_)

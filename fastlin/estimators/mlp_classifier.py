@@ -17,11 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.labels import read_ratios
 from fastlin.estimators.network_training import EpochTrained, check_finite
 from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
+from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
 from fastlin.estimators.summary import OF_NETWORKS, copy_model
 from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
@@ -277,7 +277,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         UserWarning
             `batch_size` exceeds the number of rows, which then make one batch.
         """
-        with kept_on_error(self):
+        with restored_on_error(self):
             self._check_training()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
@@ -333,7 +333,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         UserWarning
             Ctrl-C came after the epoch, which is kept. Before that it raises, and the model is as it was.
         """
-        with kept_on_error(self):
+        with restored_on_error(self):
             self._check_training()
             self._check_partial_fit()
             continues = hasattr(self, "coefs_")

@@ -12,7 +12,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.endings import Tasks
 from fastlin.estimators.labels import (
     ROWS,
     are_certain,
@@ -25,6 +24,7 @@ from fastlin.estimators.labels import (
 )
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
+from fastlin.estimators.stop_reasons import Tasks
 from fastlin.estimators.summary import FitSummary
 from fastlin.fitted import as_array, check_generator_state, expect, read_count
 from fastlin.networks import Examples, Network

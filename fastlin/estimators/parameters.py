@@ -149,9 +149,9 @@ def read_penalty(estimator: LogisticRegression) -> tuple[float, float]:
         l1_ratio = 0
     if penalty is None and C != 1.0:
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
-    share = SHARES.get(penalty, l1_ratio)
+    fraction = SHARES.get(penalty, l1_ratio)
     # Before 1.8 penalty="l1" needed no l1_ratio.
-    if l1_ratio != share and scikit_learn.VERSION >= (1, 8):
+    if l1_ratio != fraction and scikit_learn.VERSION >= (1, 8):
         warnings.warn(
             f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio alone.",
             stacklevel=TO_THE_CALLER_OF_FIT,
@@ -160,7 +160,7 @@ def read_penalty(estimator: LogisticRegression) -> tuple[float, float]:
         warnings.warn(UNUSED.format("l1_ratio", penalty), stacklevel=TO_THE_CALLER_OF_FIT)
     if penalty is None or (penalty == "deprecated" and C == np.inf):
         return np.inf, 0
-    return C, share
+    return C, fraction
 
 
 def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
@@ -278,8 +278,8 @@ def read_bounds(estimator: LinearEstimator, matrix: Matrix, n_rows_coef: int) ->
         )
     if np.isinf(lower).all() and np.isinf(upper).all():
         return None
-    if estimator.group_by_class:
-        raise ValueError("group_by_class must be False where lower_bounds or upper_bounds are given, got True")
+    if estimator.group_lasso:
+        raise ValueError("group_lasso must be False where lower_bounds or upper_bounds are given, got True")
     return lower, upper
 
 

@@ -21,7 +21,14 @@ from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import is_by_alpha, limit_jobs, read_penalty, read_penalty_factors
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
-from fastlin.estimators.score_errors import LOSS_ROUNDINGS, BinaryFit, FittedRows, HeldOut, bound_excess, bound_loss
+from fastlin.estimators.score_errors import (
+    LOSS_ROUNDINGS,
+    BinaryFit,
+    FittedRows,
+    HeldOut,
+    bound_loss,
+    bound_suboptimality,
+)
 from fastlin.objective.objective import fill_factors
 from fastlin.objective.rounding import gamma
 from fastlin.typing import FloatArray, IntArray, MatrixLike
@@ -82,13 +89,13 @@ def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: 
     for order in range(n_orders):
         codes = first_rows[draw(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            place, key = Place(order, fold), _digest(codes[train])
+            position, key = Place(order, fold), _digest(codes[train])
             fit = fits.setdefault(key, len(fits))
             if fit == len(found.fits):
-                found.fits.append(place)
+                found.fits.append(position)
             score = scores.setdefault((key, _digest(codes[test])), len(scores))
             if score == len(found.scores):
-                found.scores.append((fit, place))
+                found.scores.append((fit, position))
             found.numbers[order, fold] = score
     return found
 
@@ -191,15 +198,15 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
             l2 = 1 / C / (1.0 if is_by_alpha(model) else len(labels))
             penalty = 0.5 * l2 * float(np.square(model.coef_).sum())
             J = float(losses.mean()) + penalty
-            error += bound_loss(bound_excess(model.certificate_, J, model.tol, model.converged_), penalty)
+            error += bound_loss(bound_suboptimality(model.certificate_, J, model.tol, model.converged_), penalty)
     return compute_ratio(-float(losses.mean()), error, labels)
 
 
 def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
     """Return the ratio to the best intercept alone of a mean log-likelihood of rows, and a bound on its error."""
-    shares = np.bincount(labels) / len(labels)
-    shares = shares[shares > 0]
-    null = float(shares @ np.log(shares))
+    fractions = np.bincount(labels) / len(labels)
+    fractions = fractions[fractions > 0]
+    null = float(fractions @ np.log(fractions))
     n_doubled = 2 * len(labels)
     return n_doubled * (likelihood - null), n_doubled * (error + gamma(4) * (abs(likelihood) + abs(null)))
 
@@ -232,7 +239,9 @@ class SideBySide:
         fits = fit_tasks(model, X, pose, len(distinct.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
         ends = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
-        self.excesses = [float(bound_excess(end, J, model.tol, is_met)) for end, J, is_met in ends]
+        self.excesses = [
+            float(bound_suboptimality(end, J, model.tol, is_criterion_met)) for end, J, is_criterion_met in ends
+        ]
         self.matrix = read_matrix(model, X, reset=False)
         self.C, self.l1_ratio = read_penalty(model)
         given = model.penalty_factors

@@ -23,13 +23,13 @@ from fastlin.objective.objective import Objective, RangeError, fill_factors
 from fastlin.objective.penalty import LARGEST_PENALTY, Box, Penalty
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
 from fastlin.solvers import choose
-from fastlin.solvers.solution import Ending
+from fastlin.solvers.solution import StopReason
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.endings import Listener
+    from fastlin.estimators.stop_reasons import Listener
 
 # A penalty below this part of J is rounding.
 NOTHING = 1e-12
@@ -69,7 +69,7 @@ class Problem:
         self.estimator = estimator
         self.data = data
         self.rows = rows
-        self.group_by_class = estimator.group_by_class
+        self.group_lasso = estimator.group_lasso
         given = estimator.penalty_factors
         self.penalty_factors = None if given is None else read_penalty_factors(given, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
@@ -108,7 +108,7 @@ class Problem:
         samples = make_samples(data.labels, data.weights, self.rows, data.offsets, data.targets)
         rows = Rows(data.matrix, samples, len(data.classes), coordinates, fit_intercept)
         box = Box.of(self.bounds, coordinates.scale)
-        self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_by_class, box))
+        self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_lasso, box))
         return self._objective
 
     def _is_cut_off(self, C):
@@ -174,7 +174,9 @@ class Problem:
             ) from error
         if rise > max(solution.value, LOST):
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
-            solution = replace(solution, ending=Ending(f"the coefficients are too large for {np.dtype(dtype)}"))
+            solution = replace(
+                solution, stop_reason=StopReason(f"the coefficients are too large for {np.dtype(dtype)}")
+            )
         return Fit(C, coef, intercept, solution.certificate + rise, solution, n_before)
 
 

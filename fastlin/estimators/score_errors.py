@@ -38,13 +38,13 @@ from fastlin.budget import SMALL_HESSIAN
 from fastlin.inference.hessian import Factor
 from fastlin.matrices import Matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.lot import SharedRows
+from fastlin.objective.problem_batch import SharedRows
 from fastlin.objective.rounding import gamma
 from fastlin.typing import FloatArray, IntArray
 
 # If decision values differ by at most one, the Hessian falls by at most a factor of e on the way to the minimum, and a
 # squared distance in its norm is at most the certificate over this number.
-LEAST_FALL = 1 - 2 * exp(-1)
+MIN_FALL = 1 - 2 * exp(-1)
 # Relative rounding errors of a logistic loss and of the sums and products that make a score of it.
 LOSS_ROUNDINGS = 32
 
@@ -54,7 +54,7 @@ class BinaryFit:
     """A fit to two classes: its coef (d,), and the J of which it is near the minimum."""
 
     coef: np.ndarray
-    excess: float  # an upper bound on J - J*
+    suboptimality: float  # an upper bound on J - J*
     l2: float
     weights: np.ndarray  # (n,), of the rows, zero for those that had no part in the fit
 
@@ -78,7 +78,7 @@ class FittedRows:
     def bound_decisions(self, fit: BinaryFit, decisions: FloatArray) -> float:
         """Return a bound on the error of each decision value by the L2 penalty alone, or infinity."""
         square = self._bound_rows(fit, decisions)
-        return sqrt(square) * find_distance(fit.excess, square)
+        return sqrt(square) * find_distance(fit.suboptimality, square)
 
     def _bound_rows(self, fit, decisions):
         """Return a bound on x' H^-1 x of all rows by the L2 penalty and the curvature of the intercept, or infinity."""
@@ -90,7 +90,7 @@ class FittedRows:
 
     def bound_own_loss(self, fit: BinaryFit) -> float:
         """Return a bound on the error of the mean loss of the rows of a fit without an L1 penalty."""
-        return bound_loss(fit.excess, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
+        return bound_loss(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
 
     @cached_property
     def _shared(self):
@@ -119,9 +119,9 @@ class FittedRows:
         if factor.first_dependent is not None:
             return None
         longest = self._bound_rows(fit, decisions)
-        if not find_distance(fit.excess, longest) < np.inf:
+        if not find_distance(fit.suboptimality, longest) < np.inf:
             longest = find_squares(factor, self._read(fit.weights.nonzero()[0])).max()
-        distance = find_distance(fit.excess, longest)
+        distance = find_distance(fit.suboptimality, longest)
         return Metric(self._read(numbers), factor, distance) if distance < np.inf else None
 
 
@@ -153,7 +153,7 @@ def find_curvatures(decisions: FloatArray) -> FloatArray:
     return probabilities * (1 - probabilities)
 
 
-def bound_excess(certificate: float, objective: float, tol: float, has_converged: bool) -> float:
+def bound_suboptimality(certificate: float, objective: float, tol: float, has_converged: bool) -> float:
     """Return a bound on J - J*, or without a certificate what the stopping criterion estimates.
 
     It is zero for a fit that has not converged, whose score counts as it is: a bound would make all scores equal.
@@ -164,21 +164,21 @@ def bound_excess(certificate: float, objective: float, tol: float, has_converged
     return certificate if certificate < np.inf else tol * objective
 
 
-def find_distance(excess: float, longest: float) -> float:
+def find_distance(suboptimality: float, longest: float) -> float:
     """Return a bound on the distance from the minimum in the norm of the Hessian, or infinity.
 
     longest is the largest x' H^-1 x of the rows of the fit. A matrix that is nowhere above H may stand for it.
     """
-    return sqrt(excess / LEAST_FALL) if excess * longest <= LEAST_FALL else np.inf
+    return sqrt(suboptimality / MIN_FALL) if suboptimality * longest <= MIN_FALL else np.inf
 
 
-def bound_loss(excess: float, penalty: float) -> float:
+def bound_loss(suboptimality: float, penalty: float) -> float:
     """Return a bound on the error of the mean loss of the rows of a fit.
 
     penalty is (l2 / 2) ||W||^2 at the fit, and the only penalty of J.
     """
     # J - J* bounds (l2 / 2) ||W - W*||^2, and the loss is J without the penalty.
-    return 2 * sqrt(penalty * excess) + 2 * excess
+    return 2 * sqrt(penalty * suboptimality) + 2 * suboptimality
 
 
 class HeldOut(NamedTuple):

@@ -13,12 +13,12 @@ from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.columns import name_features
-from fastlin.estimators.endings import count_fits, warn_of_limits
 from fastlin.estimators.folds import choose_grid, fit_along
 from fastlin.estimators.labels import read_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.stop_reasons import count_fits, warn_of_limits
 from fastlin.fitted import expect, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
@@ -102,15 +102,15 @@ class StabilitySelection:
         reached = np.arange(n_pairs + 1, 2 * n_pairs + 1) / (2 * n_pairs)
         threshold = float(reached[np.searchsorted(reached, _read_threshold(threshold))])
         n_selected = len(self.path)
-        share = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
+        fraction = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
-        if assumption == "unimodal" and share <= LARGEST_SHARE:
+        if assumption == "unimodal" and fraction <= LARGEST_SHARE:
             if threshold > 0.75:
                 factor = min(factor, 4 * (1 - threshold + half_step) / (1 + 2 * half_step))
-            elif threshold > 0.5 + min(share**2, half_step + 0.75 * share**2):
+            elif threshold > 0.5 + min(fraction**2, half_step + 0.75 * fraction**2):
                 factor = min(factor, 0.5 / (2 * threshold - 1 - half_step))
-        return factor * share * n_selected
+        return factor * fraction * n_selected
 
     def __repr__(self) -> str:
         """Return the numbers of pairs and of features."""
@@ -195,24 +195,24 @@ def stability_selection(
         range_of_numbers = f"be from 1 to {n_candidates}, the number of features with a penalty"
         expect(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
         rows_of_classes = _find_rows(data)
-        entered, endings = np.zeros((n_selected, len(names))), []
+        entered, stop_reasons = np.zeros((n_selected, len(names))), []
         with count_fits(model, 2 * n_pairs) as on_fit:
 
             def begin(number):
-                problem = Problem(model, data, _draw_halves(rows_of_classes, (seed, number // 2))[number % 2])
+                problem = Problem(model, data, _draw_half_samples(rows_of_classes, (seed, number // 2))[number % 2])
                 return problem, _Entries(problem, Cs, n_selected, is_free, sqrt(model.tol))
 
             if suits_parts(whole, 1.0, 1.0):
-                halves: Iterable[_Entries] = _select_in_lots(whole, begin, 2 * n_pairs, on_fit)
+                half_samples: Iterable[_Entries] = _select_batched(whole, begin, 2 * n_pairs, on_fit)
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
                 at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
-                halves = run_side_by_side(lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, at_once)
-            for half in halves:
+                half_samples = run_side_by_side(lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, at_once)
+            for half in half_samples:
                 first = half.order[:n_selected]
                 entered[np.arange(len(first)), first] += 1
-                endings.extend(half.endings)
-    converged, n_iter = np.array(endings).T
+                stop_reasons.extend(half.stop_reasons)
+    converged, n_iter = np.array(stop_reasons).T
     warn_of_limits(converged.astype(bool), n_iter, model, stacklevel=3)
     path = entered.cumsum(axis=0) / (2 * n_pairs)
     path[:, is_free] = np.nan
@@ -239,7 +239,7 @@ def _find_rows(data):
     return rows_of_classes
 
 
-def _draw_halves(rows_of_classes, seed):
+def _draw_half_samples(rows_of_classes, seed):
     """Return the numbers of the rows of two halves; of an odd number of rows of a class one is in neither."""
     generator = np.random.default_rng(seed)
     drawn = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
@@ -252,19 +252,19 @@ class _Entries:
     def __init__(self, problem, Cs, n_selected, is_free, accuracy):
         chosen: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
         self.Cs, self.start = chosen
-        self.order, self.endings = [], []
+        self.order, self.stop_reasons = [], []
         self._is_known, self._n_selected, self._accuracy = is_free.copy(), n_selected, accuracy
 
     def take(self, fit):
         """Take the fit at the next of the Cs; say whether another one is needed."""
         self.start = fit.start
-        self.endings.append((fit.solution.converged, fit.n_iter))
+        self.stop_reasons.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
         # A smaller coefficient may be zero at the minimum.
         entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._is_known)
         self._is_known[entering] = True
         self.order.extend(entering[order_sizes(sizes[entering], self._accuracy)])
-        return len(self.order) < self._n_selected and len(self.endings) < len(self.Cs)
+        return len(self.order) < self._n_selected and len(self.stop_reasons) < len(self.Cs)
 
 
 def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
@@ -289,22 +289,25 @@ def _select(begin, on_fit, number, check):
     return entries
 
 
-def _select_in_lots(whole, begin, n_halves, on_fit):
-    """Return the entries of all halves after their fits; those at one place of the Cs are made in lots."""
-    from fastlin.estimators.many_fits import Task, fit_lots
+def _select_batched(whole, begin, n_half_samples, on_fit):
+    """Return the entries of all halves after their fits; those at one place of the Cs are made in batches."""
+    from fastlin.estimators.many_fits import Task, fit_problem_batches
     from fastlin.estimators.problem import Problem
 
-    data, halves = whole.data, []
-    for number in range(n_halves):
+    data, half_samples = whole.data, []
+    for number in range(n_half_samples):
         problem, entries = begin(number)
         is_in = np.zeros(len(data.labels), bool)
         is_in[problem.rows] = True
         # A bit a row, since there are many halves.
-        halves.append((np.packbits(is_in), entries))
-    share, left = np.average(data.labels, weights=data.weights), halves
+        half_samples.append((np.packbits(is_in), entries))
+    fraction, left = np.average(data.labels, weights=data.weights), half_samples
     while left:
-        place, going = len(left[0][1].endings), []
-        Cs, curvatures = np.array([half.Cs[place] for _, half in left]), np.full(len(left), share * (1 - share))
+        position, going = len(left[0][1].stop_reasons), []
+        Cs, curvatures = (
+            np.array([half.Cs[position] for _, half in left]),
+            np.full(len(left), fraction * (1 - fraction)),
+        )
 
         def find_rows(number, left=left):
             return np.unpackbits(left[number][0], count=len(data.labels))
@@ -318,10 +321,10 @@ def _select_in_lots(whole, begin, n_halves, on_fit):
             return Problem(whole.estimator, data, np.flatnonzero(find_rows(number)))
 
         given = whole, pose, Cs, 1.0, pose_alone
-        for number, fit in fit_lots(*given, curvatures=curvatures, reference=data.weights):
+        for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])
             else:
                 on_fit(fit)
         left = going
-    return [entries for _, entries in halves]
+    return [entries for _, entries in half_samples]

@@ -143,10 +143,10 @@ def describe_end(estimator: Any, n_iter: int) -> dict[str, str]:
     if history:
         objective = history[-1].objective
         gap = estimator.certificate_ / objective if objective > 0 else np.inf
-        proven = "without a bound on the distance from its minimum"
+        certified = "without a bound on the distance from its minimum"
         if gap < np.inf:
-            proven = f"proven within {gap:.1e} of its minimum, relative to it"
-        lines["objective"] = f"{objective:.9g}, {proven}"
+            certified = f"proven within {gap:.1e} of its minimum, relative to it"
+        lines["objective"] = f"{objective:.9g}, {certified}"
     # Other solvers ask for a small gradient, whatever the gap.
     is_floor = estimator.solver == "auto" and estimator.tol < gap < np.inf
     floor = f" as far as {estimator.coef_.dtype} allows" if is_floor else ""

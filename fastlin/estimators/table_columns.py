@@ -196,8 +196,8 @@ def _read_dictionary(label, column):
     if is_plain or len(known) < len(levels):
         # A dictionary may hold values twice, and missing ones.
         distinct = sorted(known) if is_plain else list(known)
-        places = {level: place for place, level in enumerate(distinct)}
-        codes = np.array([places.get(level, -1) for level in levels], np.int32)[codes]
+        positions = {level: position for position, level in enumerate(distinct)}
+        codes = np.array([positions.get(level, -1) for level in levels], np.int32)[codes]
         levels = distinct
     return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
 

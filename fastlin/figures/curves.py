@@ -59,10 +59,17 @@ def plot_history(
     list_names("label", np.ravel([label]), "axes", accepted="a string")
     axes = axes or current_axes()
     steps, values = group_history(history, max(npoints_to_average, 1))
-    middles, mean, spread = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
+    middles, mean, standard_deviation = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
     (line,) = axes.plot(middles, mean, label=label, color=color)
     if plot_variance and npoints_to_average > 1:
-        axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+        axes.fill_between(
+            middles,
+            mean - standard_deviation,
+            mean + standard_deviation,
+            alpha=0.3,
+            color=line.get_color(),
+            linewidth=0,
+        )
 
 
 def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
@@ -191,7 +198,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
         raise ValueError("model must be fitted with use_legacy_attributes=False, whose scores_ are one array")
     n_folds, n_l1_ratios, _ = model.scores_.shape
     for r in range(n_l1_ratios):
-        mean, spread = model.scores_[:, r].mean(axis=0), model.scores_[:, r].std(axis=0)
+        mean, standard_deviation = model.scores_[:, r].mean(axis=0), model.scores_[:, r].std(axis=0)
         label = "validation rows" if n_folds == 1 else f"mean of {n_folds} folds"
         label = label if n_l1_ratios == 1 else f"l1_ratio = {model.l1_ratios_[r]:g}"
         (line,) = axes.plot(model.Cs_, mean, "o-", color=COLORS[r % len(COLORS)], label=label)
@@ -199,7 +206,13 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
             continue
         label = "± one standard deviation of the folds" if r == 0 else None
         axes.fill_between(
-            model.Cs_, mean - spread, mean + spread, alpha=0.2, color=line.get_color(), linewidth=0, label=label
+            model.Cs_,
+            mean - standard_deviation,
+            mean + standard_deviation,
+            alpha=0.2,
+            color=line.get_color(),
+            linewidth=0,
+            label=label,
         )
     chosen = f"chosen: C = {model.C_:.3g}" + (f", l1_ratio = {model.l1_ratio_:g}" if n_l1_ratios > 1 else "")
     axes.axvline(model.C_, color="black", linestyle="--", label=chosen)

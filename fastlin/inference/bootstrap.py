@@ -35,7 +35,7 @@ INFLUENCE_BYTES = 32 << 20
 # A fit of a resample is asked to lie within this part of a standard error from its minimum.
 PART_OF_ERROR = 0.01
 # How often a resample without a row of some class is drawn again at most.
-MOST_DRAWS = 1000
+MAX_DRAWS = 1000
 
 
 class Resampled(NamedTuple):
@@ -48,7 +48,7 @@ class Resampled(NamedTuple):
 
 
 class Refits(NamedTuple):
-    """What a bootstrap fits, of which most_at_once may run at once.
+    """What a bootstrap fits, of which max_at_once may run at once.
 
     fit takes the weights of the rows and a function to call in each iteration, and returns a Resampled, or None. best
     is the fit of all rows, and point the objective there; None if the budget has no Hessian. free (d + 1,) says which
@@ -59,10 +59,10 @@ class Refits(NamedTuple):
     best: Resampled
     point: Point | None
     free: BoolArray
-    most_at_once: int
+    max_at_once: int
     # Yields the number of each of some resamples and its Resampled, in any order, from the Draws and their number, all
     # side by side. None where the objective does not allow it.
-    fit_lots: Callable[[Draws, int], Iterator[tuple[int, Resampled | None]]] | None = None
+    fit_problem_batches: Callable[[Draws, int], Iterator[tuple[int, Resampled | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +170,10 @@ class Bootstrap:
         below = ((differences < 0) & ~is_equal).sum(axis=0) + 0.5 * is_equal.sum(axis=0)
         bias = ndtri(np.clip(below, 0.5, n - 0.5) / n)[..., None]
         moved = bias + ndtri(tails)
-        places = ndtr(bias + moved / (1 - self.acceleration[..., None] * moved))
-        ends = np.empty(places.shape)
+        positions = ndtr(bias + moved / (1 - self.acceleration[..., None] * moved))
+        ends = np.empty(positions.shape)
         for row, column in np.ndindex(ends.shape[:2]):
-            ends[row, column] = np.quantile(self.estimates[:, row, column], places[row, column])
+            ends[row, column] = np.quantile(self.estimates[:, row, column], positions[row, column])
         return ends
 
     def __repr__(self) -> str:
@@ -208,7 +208,7 @@ class Draws(NamedTuple):
         random = np.random.default_rng((self.seed, number))
         n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
         n_classes = int(self.labels.max()) + 1
-        for _ in range(MOST_DRAWS):
+        for _ in range(MAX_DRAWS):
             counts = np.bincount(random.integers(n_drawn, size=n_drawn), minlength=n_drawn)
             drawn = (counts if self.clusters is None else counts[self.clusters]).astype(np.float64)
             if self.weights is not None:
@@ -221,7 +221,7 @@ class Draws(NamedTuple):
                 yield drawn
         what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
-            f"None of {MOST_DRAWS:,} resamples of the {n_drawn} {what} has each of the {n_classes} classes "
+            f"None of {MAX_DRAWS:,} resamples of the {n_drawn} {what} has each of the {n_classes} classes "
             "with a weight above zero, and a fit; some class or level has too few of them for a bootstrap."
         )
 
@@ -233,11 +233,11 @@ def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[i
         found = (refits.fit(weights, check) for weights in draws.draw(number))
         return next(each for each in found if each is not None)
 
-    if refits.fit_lots is not None:
-        for number, found in refits.fit_lots(draws, n_resamples):
+    if refits.fit_problem_batches is not None:
+        for number, found in refits.fit_problem_batches(draws, n_resamples):
             yield number, fit_one(number) if found is None else found
     else:
-        yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.most_at_once))
+        yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.max_at_once))
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:

@@ -24,7 +24,7 @@ NEARLY = 1e-6
 # The part of the largest term of a sum below which another one is rounding.
 SAME = 1e-7
 # A sum with more terms is not written out, and no more sums are.
-MOST_TERMS, MOST_NAMED = 4, 5
+MAX_TERMS, MAX_NAMED = 4, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,9 @@ class Dependence:
         own = str(names[self.feature])
         if not len(used):
             return f"{own} is constant"
-        if len(used) > MOST_TERMS:
-            shown = ", ".join(str(names[j]) for j in used[:MOST_TERMS])
-            return f"{own} depends on {shown} and {len(used) - MOST_TERMS} more"
+        if len(used) > MAX_TERMS:
+            shown = ", ".join(str(names[j]) for j in used[:MAX_TERMS])
+            return f"{own} depends on {shown} and {len(used) - MAX_TERMS} more"
         terms = [f"{self.constant:.6g}"] if self.constant else []
         for j in used:
             factor = f"{self.factors[j]:.6g}"
@@ -59,8 +59,8 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -
         found = find_dependences(objective, is_free, nearly, dtype)
         if not found:
             continue
-        named = "; ".join(each.describe(names, nearly > 0) for each in found[:MOST_NAMED])
-        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        named = "; ".join(each.describe(names, nearly > 0) for each in found[:MAX_NAMED])
+        more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
         kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
         raise CollinearityError(
             f"Columns of X {kind} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
@@ -115,10 +115,10 @@ def _find_sums(centered, spreads, errors, most, least):
     if not len(spreads):
         return np.empty((0, 0))
     # In units of their errors all columns may be off by the same.
-    triangle, places = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
+    triangle, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
     n_kept = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > most))
-    kept, rest = places[:n_kept], places[n_kept:]
-    sums = np.zeros((len(rest), len(places)))
+    kept, rest = positions[:n_kept], positions[n_kept:]
+    sums = np.zeros((len(rest), len(positions)))
     sums[:, kept] = linalg.solve_triangular(triangle[:n_kept, :n_kept], triangle[:n_kept, n_kept:]).T
     sums[np.arange(len(rest)), rest] = -1
     # In units of spreads, so that terms which are rounding can be told. The last column of each sum is the one that is

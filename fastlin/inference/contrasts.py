@@ -64,13 +64,13 @@ class Contrasts:
         """The number of intercepts among the parameters of the model."""
         return self.n_free * self.fit_intercept
 
-    def list_units(self, places: IntArray) -> sparse.csr_array:
+    def list_units(self, positions: IntArray) -> sparse.csr_array:
         """Return the map (K' q, K (d + 1)) from parameters to the coefficients of some columns, class by class."""
         scale, shift = self.coordinates.scale, self.coordinates.shift
         # Of one class: shifts of columns go into the intercept.
         units = sparse.diags_array(np.append(scale, 1.0), format="lil")
         units[-1, :-1] = shift
-        return sparse.csr_array(sparse.kron(self.matrix, units.tocsr()[places]))
+        return sparse.csr_array(sparse.kron(self.matrix, units.tocsr()[positions]))
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) of parameters (K, d + 1)."""
@@ -85,9 +85,11 @@ def find_reference(reference: Any, classes: Array) -> int | None:
         return 0
     if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():
         return None
-    places = [place for place, label in enumerate(classes.tolist()) if np.ndim(reference) == 0 and label == reference]
-    if not places:
+    positions = [
+        position for position, label in enumerate(classes.tolist()) if np.ndim(reference) == 0 and label == reference
+    ]
+    if not positions:
         raise ValueError(
             f"reference must be one of the classes {classes.tolist()}, 'symmetric' or None, got {reference!r}."
         )
-    return places[0]
+    return positions[0]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.inference.hessian import LEAST_DIGITS, SUM_ERROR, Information, multiply
+from fastlin.inference.hessian import MIN_DIGITS, SUM_ERROR, Information, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
@@ -73,7 +73,7 @@ def _wrap(information, solved, middle, n_samples, question):
     # cancel; the inverses multiply both, in any direction.
     lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
     lost = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, lost), solved**2))
-    if (lost > LEAST_DIGITS * np.abs(np.diagonal(found))).any():
+    if (lost > MIN_DIGITS * np.abs(np.diagonal(found))).any():
         kind = "penalized='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
         raise ValueError(
             f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
@@ -183,13 +183,13 @@ def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
     """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
     rows: Any = point.objective.rows
     K, size = point.parameters.shape
-    clusters_together, rows_together = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))
+    clusters_per_batch, rows_per_batch = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))
     n_clusters, total = int(numbers.max()) + 1, np.zeros((K * size, K * size))
-    for first in range(0, n_clusters, clusters_together):
-        sums = np.zeros((min(clusters_together, n_clusters - first), K, size))
-        places = np.flatnonzero((numbers >= first) & (numbers < first + len(sums)))
-        for start in range(0, len(places), rows_together):
-            chunk = places[start : start + rows_together]
+    for first in range(0, n_clusters, clusters_per_batch):
+        sums = np.zeros((min(clusters_per_batch, n_clusters - first), K, size))
+        positions = np.flatnonzero((numbers >= first) & (numbers < first + len(sums)))
+        for start in range(0, len(positions), rows_per_batch):
+            chunk = positions[start : start + rows_per_batch]
             passes, probabilities = rows.take(chunk).passes, np.empty((K, len(chunk)))
             passes.evaluate(point.parameters, probabilities, np.empty((K, size)))
             x, at = passes.read_rows(), (numbers[chunk] - first, np.arange(len(chunk)))

@@ -18,18 +18,18 @@ from fastlin.inference.covariances import count_weights, find_covariance
 from fastlin.inference.hessian import Curvature, Information
 from fastlin.inference.inference import Basis, Inference, report
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_room
-from fastlin.inference.separation import check_separation, proves_maximum
+from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_buffer
+from fastlin.inference.separation import certifies_maximum, check_separation
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray
 
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "covariance": ("model", "HC0", "HC1", "cluster"),
     "penalized": ("laplace", "sandwich", None),
-    "weights_are": ("frequency", "importance"),
+    "weight_type": ("frequency", "importance"),
 }
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
-MOST_PARAMETERS = 4096
+MAX_PARAMETERS = 4096
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -79,7 +79,7 @@ class Question:
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     """Return the Question for the label of a reference and its other fields; ValueError: there is no such choice."""
     for name, accepted in ACCEPTED.items():
-        given = choices["weights"].are if name == "weights_are" else choices[name]
+        given = choices["weights"].are if name == "weight_type" else choices[name]
         if not (given is None or isinstance(given, str)) or given not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -117,10 +117,10 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"{n_parameters} parameters."
         )
     names = append_intercept(question.names, objective.fit_intercept)
-    places = find_indices("features", question.features, names, question.left_out)
+    positions = find_indices("features", question.features, names, question.left_out)
     optimum = find_estimates(objective, start, question, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
-    covariance, n_clusters = find_covariance(optimum, contrasts.list_units(places), question, n_samples)
+    covariance, n_clusters = find_covariance(optimum, contrasts.list_units(positions), question, n_samples)
     covariance /= total_weight
     if question.covariance in ("HC1", "cluster"):
         covariance *= (n_samples - (question.covariance == "cluster")) / df_resid
@@ -134,14 +134,14 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         question.covariance,
         question.penalized,
         contrasts,
-        places,
+        positions,
         # Rows on other machines are there as long as the method runs.
         point if objective.rows.has_labels else None,
         question.left_out,
         is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
         n_clusters=n_clusters,
-        most_inflated=(question.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
+        max_inflated=(question.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
     )
     found = Inference(
         **report(basis, point, objective.center(start), covariance, names, question.classes, total_weight),
@@ -149,20 +149,20 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         df_model=n_effective - contrasts.n_intercepts,
         distance=optimum.distance,
     )
-    warn_of_distances(found, optimum.is_proven, question, n_samples * point.loss)
+    warn_of_distances(found, optimum.is_certified, question, n_samples * point.loss)
     return found
 
 
 def find_estimates(objective: Objective, start: FloatArray, question: Question, n_samples: float) -> Optimum:
     """Return the optimum near a model's parameters (K, d + 1); CollinearityError, SeparationError: there is none."""
-    room, kind = make_room(objective), Information
+    buffer, kind = make_buffer(objective), Information
     if is_large(objective):
-        point, kind = come_near(objective, [start], room), Curvature
+        point, kind = come_near(objective, [start], buffer), Curvature
         if not objective.penalty.is_bounded:
             # Newton's steps would come to no end.
             check_separation(point, question.shown_names, question.classes)
     else:
-        point = objective.at(objective.center(start), out=room)
+        point = objective.at(objective.center(start), out=buffer)
     optimum = find_optimum(point, kind, n_samples)
     check_existence(optimum, question)
     return optimum
@@ -179,7 +179,7 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     is_sought, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_sought[-1] = objective.fit_intercept
     if not isinstance(curvature, Information) or curvature.resolves(is_sought):
-        if not is_penalized and not proves_maximum(curvature):
+        if not is_penalized and not certifies_maximum(curvature):
             check_separation(point, names, labels, step, question.stacklevel + 1)
         return
     if not is_penalized:
@@ -200,7 +200,7 @@ def check_penalty(objective: Objective, question: Question) -> None:
     if not penalty.is_smooth:
         raise ValueError(
             "The model has an L1 or a group penalty, which selects the features: errors that take the selection as "
-            "given are too small. Fit the selected features anew, on other rows, with C=inf."
+            "given are too small. Fit the selected features again, on other rows, with C=inf."
         )
     if penalty.is_none:
         if asked is not None:
@@ -224,7 +224,7 @@ def check_penalty(objective: Objective, question: Question) -> None:
 
 def is_large(objective: Objective) -> bool:
     """Say whether the covariance of all parameters would be too large."""
-    return objective.shape[0] * objective.shape[1] > MOST_PARAMETERS
+    return objective.shape[0] * objective.shape[1] > MAX_PARAMETERS
 
 
 def check_size(objective: Objective, question: Question) -> None:
@@ -232,12 +232,12 @@ def check_size(objective: Objective, question: Question) -> None:
     K, m = objective.shape
     if is_large(objective) and question.features is None:
         raise ValueError(
-            f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MOST_PARAMETERS:,}. "
+            f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MAX_PARAMETERS:,}. "
             "Name the columns whose errors are wanted by features=[...]."
         )
     if is_large(objective) and question.clusters:
         raise ValueError(
-            f"covariance='cluster' is for models of up to {MOST_PARAMETERS:,} parameters, and this one has {K * m:,}; "
+            f"covariance='cluster' is for models of up to {MAX_PARAMETERS:,} parameters, and this one has {K * m:,}; "
             "with features=[...] there are 'model', 'HC0' and 'HC1'."
         )
 
@@ -265,18 +265,18 @@ def count_samples(objective: Objective, question: Question) -> float:
         return float(n_rows)
     if question.weights.by_class:
         raise ValueError(
-            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
+            "With class_weight the weights of the rows are no frequencies: use weight_type='importance', and repeat "
             "rows that stand for several."
         )
     if n_broken:
         raise ValueError(
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
-            "weights_are='importance' with a robust covariance."
+            "weight_type='importance' with a robust covariance."
         )
     return float(round(objective.rows.total_weight * question.weights.unit))
 
 
-def warn_of_distances(found: Inference, is_proven: bool, question: Question, loss: float) -> None:
+def warn_of_distances(found: Inference, is_certified: bool, question: Question, loss: float) -> None:
     """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
     if len(question.clusters) > 1 and (np.diagonal(found._covariance) < 0).any():
         text = (
@@ -284,12 +284,12 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question, los
             "the keys have in common is subtracted, and there are too few clusters for that."
         )
     elif not found.distance <= CLOSE:
-        known = "may be" if is_proven else "seems to be"
+        known = "may be" if is_certified else "seems to be"
         text = (
             f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "
             "comes to it: columns nearly depend on each other, or lie far from zero."
         )
-    elif not found.model_distance <= CLOSE:
+    elif not found.coef_error <= CLOSE:
         tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(loss, 1.0)))
         why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
         if question.tol <= tol:
@@ -298,7 +298,7 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question, los
                 "those of the fit, or it did not converge."
             )
         text = (
-            f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "
+            f"coef_ and intercept_ of the model are up to {found.coef_error:.2g} standard errors from the optimum, "
             f"which the inference is about. {why}"
         )
     else:

@@ -14,7 +14,7 @@ from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Basis, Inference, report
 from fastlin.inference.likelihood import State
-from fastlin.inference.profile import EXACT, MOST_STEPS, maximize
+from fastlin.inference.profile import EXACT, MAX_STEPS, maximize
 from fastlin.typing import Array, FloatArray
 
 
@@ -48,7 +48,7 @@ class FirthInference(Inference):
     @cached_property
     def p_values(self) -> FloatArray:
         """The p-value of each estimate against zero, (K', p), by the ratio of penalized likelihoods."""
-        return self._profile.find_p_values(self._basis.places)
+        return self._profile.find_p_values(self._basis.positions)
 
     def conf_int(self, level: float = 0.95, method: Literal["profile", "wald"] = "profile") -> FloatArray:
         """Return the confidence intervals of the estimates.
@@ -96,28 +96,28 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns that are left out: penalized likelihoods of models with "
                 "other columns cannot be compared."
             )
-        return self._profile.test_columns(self._basis.places[self._find("smaller", smaller)])
+        return self._profile.test_columns(self._basis.positions[self._find("smaller", smaller)])
 
 
 def infer(begin: State, classes: Array, names: Array, left_out: LeftOut, reference: Any) -> FirthInference:
     """Return the FirthInference of the maximum near the State of a fitted model, whose columns have names (d,)."""
     if begin.likelihood.objective.rows.has_targets:
         raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
-    found = maximize(begin, EXACT, MOST_STEPS)
+    found = maximize(begin, EXACT, MAX_STEPS)
     state, likelihood = found.state, found.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
     # Levels that are left out have no coefficients.
-    places = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    units = contrasts.list_units(places)[:, likelihood.places]
+    positions = np.flatnonzero(likelihood.free[: contrasts.n_columns])
+    units = contrasts.list_units(positions)[:, likelihood.positions]
     covariance = units @ (units @ state.factor.invert()).T
     columns = append_intercept(names, objective.fit_intercept)
     point = objective.at(objective.center(state.parameters))
-    basis = Basis("model", "firth", contrasts, places, point, left_out)
+    basis = Basis("model", "firth", contrasts, positions, point, left_out)
     return FirthInference(
         **report(basis, point, begin.parameters, covariance, columns, classes, likelihood.total_weight),
         n_samples=likelihood.total_weight,
-        df_model=float(likelihood.places.size - contrasts.n_intercepts),
+        df_model=float(likelihood.positions.size - contrasts.n_intercepts),
         distance=found.distance,
         penalized_log_likelihood=likelihood.restore_value(state),
     )

@@ -27,17 +27,17 @@ from fastlin.typing import BoolArray, FloatArray
 
 # A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
 # tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.
-SMALLEST_PIVOT, MOST_ADDED = 1e-12, 1e-9
+SMALLEST_PIVOT, MAX_ADDED = 1e-12, 1e-9
 # The relative error of a sum over rows, and of a factorization.
 SUM_ERROR = 4e-15
 # What rounding may change of a variance, relative to it.
-LEAST_DIGITS = 0.1
+MIN_DIGITS = 0.1
 # Conjugate gradients: what may be left of right' H^-1 right, relative to it, how many steps may gain less before it is
 # believed, and the most steps. The square of a residual, relative to the first one, that is all rounding.
-LEFT, N_WATCHED, MOST_STEPS = 1e-9, 10, 5_000
+LEFT, N_WATCHED, MAX_STEPS = 1e-9, 10, 5_000
 ROUNDED = 1e-26
 # Newton's step need not be exact.
-MOST_STEPS_OF_A_STEP = 500
+MAX_STEPS_OF_A_STEP = 500
 
 
 class Factor(Preconditioner):
@@ -52,7 +52,7 @@ class Factor(Preconditioner):
         self.factorize(0, matrix[None], 0.0)
         self.diagonal, self.squares = np.diagonal(matrix).copy(), self.square_columns()
         sizes = np.where(self.diagonal > 0, self.diagonal, 1.0)
-        is_definite = self.squares - self.diagonal <= MOST_ADDED * sizes
+        is_definite = self.squares - self.diagonal <= MAX_ADDED * sizes
         is_definite &= self._find_pivots() ** 2 > SMALLEST_PIVOT * sizes
         self.first_dependent = None if is_definite.all() else int(np.argmin(is_definite))
 
@@ -118,7 +118,7 @@ class Curvature:
         """Return the Hessian of J times a direction (K, d + 1)."""
         return self.multiply_by_loss(direction) + self.point.objective.penalty.curvatures * direction
 
-    def solve(self, right: FloatArray, most_steps: int) -> tuple[FloatArray, bool]:
+    def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
         """Return z with H z = right, (K, d + 1), and whether it was found to the last digits that matter.
 
         The last steps tell the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
@@ -127,11 +127,11 @@ class Curvature:
         found, total = next(iterates), 0.0
         first_square = found.square
         gains: deque[float] = deque(maxlen=N_WATCHED)
-        for found in islice(iterates, most_steps):
+        for found in islice(iterates, max_steps):
             total += found.gain
             gains.append(found.gain)
-            is_settled = len(gains) == N_WATCHED and sum(gains) <= LEFT * total
-            if is_settled or not found.square > ROUNDED * first_square:
+            is_optimized = len(gains) == N_WATCHED and sum(gains) <= LEFT * total
+            if is_optimized or not found.square > ROUNDED * first_square:
                 return found.solution, True
         return found.solution, not first_square > 0
 
@@ -145,10 +145,10 @@ class Curvature:
                     "A column has one value in all rows, so that its coefficient has no standard error. Leave it out, "
                     "or penalize it and take penalized='laplace'."
                 )
-            solution, is_solved = self.solve(unit, MOST_STEPS)
+            solution, is_solved = self.solve(unit, MAX_STEPS)
             if not is_solved:
                 raise CollinearityError(
-                    f"Conjugate gradients did not find a standard error in {MOST_STEPS:,} steps: columns of X nearly "
+                    f"Conjugate gradients did not find a standard error in {MAX_STEPS:,} steps: columns of X nearly "
                     "depend on each other. Leave some of them out, or penalize them and take penalized='laplace'."
                 )
             each[:] = solution.ravel()
@@ -156,7 +156,7 @@ class Curvature:
 
     def find_step(self, point: Point) -> Direction:
         """Return the step to the optimum from a point near this one."""
-        step, _ = self.solve(-point.gradient, MOST_STEPS_OF_A_STEP)
+        step, _ = self.solve(-point.gradient, MAX_STEPS_OF_A_STEP)
         return Direction(step, self.multiply(step) + point.gradient)
 
     @cached_property
@@ -222,7 +222,7 @@ class Information(Curvature):
         """See `Curvature`; it takes no pass."""
         return np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
 
-    def solve(self, right: FloatArray, most_steps: int) -> tuple[FloatArray, bool]:
+    def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
         """See `Curvature`; it takes no pass."""
         return self.factor.solve(right) * self.is_part, True
 
@@ -248,10 +248,10 @@ class Information(Curvature):
         if not (self.diagonal > 0)[:, is_sought].all():
             return False
         factorized = self.factor.diagonal
-        is_changed = (self.factor.squares - factorized > MOST_ADDED * factorized).any()
+        is_changed = (self.factor.squares - factorized > MAX_ADDED * factorized).any()
         roots = np.sqrt(factorized)
         roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
-        return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < LEAST_DIGITS)
+        return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MIN_DIGITS)
 
     @cached_property
     def inverse(self) -> FloatArray:

@@ -26,21 +26,21 @@ class Basis:
     """What an `Inference` rests on: the kind of `covariance`, and the `contrasts` that come from the parameters.
 
     `penalized` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
-    `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `places` (p,) are the reported
+    `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `positions` (p,) are the reported
     columns, and `left_out` the levels without a coefficient. `point` is the optimum with the rows, None after pickling.
-    `most_inflated` is a feature, as the summary writes it, whose errors related columns inflate most, and by how much.
+    `max_inflated` is a feature, as the summary writes it, whose errors related columns inflate most, and by how much.
     """
 
     covariance: str
     penalized: str | None
     contrasts: Contrasts
-    places: IntArray
+    positions: IntArray
     point: Point | None
     left_out: LeftOut = NOTHING_LEFT_OUT
     is_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
-    most_inflated: tuple[str, float] | None = None
+    max_inflated: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Inference(WaldTested):
     where coefficients are symmetric), and p columns: the features, and last the intercept, if there is one.
 
     The estimates are those at the optimum, which is where the covariance holds, and not the `coef_` of the model, which
-    lie within its tol. `model_distance` says how far these are away.
+    lie within its tol. `coef_error` says how far these are away.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Inference(WaldTested):
     df_model : float
         The number of coefficients without the intercepts. For a penalized model the effective number, the trace of
         H^-1 F with the Hessians H with and F without the penalty, less the intercepts' part.
-    model_distance : float
+    coef_error : float
         How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
         errors.
     distance : float
@@ -99,7 +99,7 @@ class Inference(WaldTested):
     log_likelihood_null: float
     n_samples: float
     df_model: float
-    model_distance: float
+    coef_error: float
     distance: float
     _covariance: FloatArray
     _basis: Basis
@@ -178,7 +178,7 @@ class Inference(WaldTested):
                 "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
                 "and labels that are draws."
             )
-        return self._profile.find_ends(basis.places[self._find("features", features)], check_level(level))
+        return self._profile.find_ends(basis.positions[self._find("features", features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -284,7 +284,7 @@ class Inference(WaldTested):
         """Return by how much the probability of each class rises with each feature.
 
         The effects are derivatives, also of features that are 0 or 1. Their standard errors come from the delta
-        method. The rows are read anew.
+        method. The rows are read again.
 
         Parameters
         ----------
@@ -304,11 +304,15 @@ class Inference(WaldTested):
             The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
         """
         basis = self._basis
-        contrasts, places = basis.contrasts, basis.places
-        if basis.penalized != "firth" and not np.array_equal(places, np.arange(contrasts.n_columns)):
+        contrasts, positions = basis.contrasts, basis.positions
+        if basis.penalized != "firth" and not np.array_equal(positions, np.arange(contrasts.n_columns)):
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        effects, errors = find_marginal_effects(self._point, self._covariance, contrasts, places, at)
-        shown, reference, classes = places[: len(places) - contrasts.fit_intercept], contrasts.reference, self.classes
+        effects, errors = find_marginal_effects(self._point, self._covariance, contrasts, positions, at)
+        shown, reference, classes = (
+            positions[: len(positions) - contrasts.fit_intercept],
+            contrasts.reference,
+            self.classes,
+        )
         if reference is not None:
             classes = np.concatenate([classes[:reference], np.array([self.reference]), classes[reference:]])
         names = self.names[: len(shown)]
@@ -328,7 +332,7 @@ class Inference(WaldTested):
             The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
             indexed by class and feature, or by feature for two classes.
         """
-        return tables.index_frame(tables.find_columns(self, "coef", self.coef, level), len(self.coef) > 1)
+        return tables.index_dataframe(tables.find_columns(self, "coef", self.coef, level), len(self.coef) > 1)
 
     def summary(self, level: float = 0.95) -> tables.Text:
         """Return a report: what was fitted, the likelihoods, and the table.
@@ -376,9 +380,9 @@ class Inference(WaldTested):
         basis, is_firth = self._basis, self._basis.penalized == "firth"
         objective = self._point.objective
         # First levels of categorical columns have no coefficients in Firth's model.
-        free = np.isin(np.arange(objective.shape[1]), basis.places) if is_firth else find_parts(objective)
+        free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_parts(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
-        n_parameters, most = likelihood.places.size, profile.MOST_PROFILED
+        n_parameters, most = likelihood.positions.size, profile.MAX_PROFILED
         if n_parameters > most and not is_firth:
             raise ValueError(
                 f"The model has {n_parameters:,} parameters, and profiles are made for up to {most:,}; use conf_int."
@@ -445,17 +449,17 @@ def report(
 
     given are the parameters (K, d + 1) of the model.
     """
-    contrasts, places, objective = basis.contrasts, basis.places, point.objective
-    coef, reference = contrasts.of(point.parameters)[:, places], contrasts.reference
-    away = np.abs(contrasts.of(given)[:, places] - coef).ravel() / np.sqrt(np.diagonal(covariance))
+    contrasts, positions, objective = basis.contrasts, basis.positions, point.objective
+    coef, reference = contrasts.of(point.parameters)[:, positions], contrasts.reference
+    away = np.abs(contrasts.of(given)[:, positions] - coef).ravel() / np.sqrt(np.diagonal(covariance))
     return {
         "coef": coef,
-        "names": names[places],
+        "names": names[positions],
         "classes": classes if reference is None else np.delete(classes, reference),
         "reference": SYMMETRIC if reference is None else classes[reference],
         "log_likelihood": -weight * point.loss,
         "log_likelihood_null": find_null_likelihood(objective, weight),
-        "model_distance": float(np.fmax.reduce(away, initial=0.0)),
+        "coef_error": float(np.fmax.reduce(away, initial=0.0)),
         "_covariance": covariance,
         "_basis": basis,
     }

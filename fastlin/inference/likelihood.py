@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.inference.hessian import Factor, find_hessian_of_loss
-from fastlin.inference.optimum import make_room
+from fastlin.inference.optimum import make_buffer
 from fastlin.matrices.matrix import Passes
 from fastlin.objective.null_model import fit_null_model
 from fastlin.objective.objective import Objective
@@ -70,33 +70,33 @@ class Likelihood:
     def to_parameters(self, theta: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of the objective at theta; for softmax the first class has zeros."""
         parameters = np.zeros(self.objective.shape)
-        parameters.ravel()[self.places] = theta
+        parameters.ravel()[self.positions] = theta
         return parameters
 
     def to_theta(self, parameters: FloatArray) -> FloatArray:
         """Return theta of parameters (K, d + 1) of the objective."""
         if len(parameters) > 1:
             parameters = parameters - parameters[0]
-        return parameters.ravel()[self.places]
+        return parameters.ravel()[self.positions]
 
     def at(self, theta: FloatArray) -> State | None:
         """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
-        objective, total, places = self.objective, self.total_weight, self.places
-        point = objective.at(self.to_parameters(theta), out=self._room)
+        objective, total, positions = self.objective, self.total_weight, self.positions
+        point = objective.at(self.to_parameters(theta), out=self._buffer)
         if not point.is_finite:
             return None
-        information = total * find_hessian_of_loss(point)[np.ix_(places, places)]
+        information = total * find_hessian_of_loss(point)[np.ix_(positions, positions)]
         if not np.isfinite(information).all():
             return None
         factor = Factor(information)
         if factor.first_dependent is not None:
             return None
-        score = -total * point.gradient.ravel()[places]
+        score = -total * point.gradient.ravel()[positions]
         return State(self, theta, -total * point.loss, score, information, factor)
 
     @cached_property
-    def _room(self):
-        return make_room(self.objective)
+    def _buffer(self):
+        return make_buffer(self.objective)
 
     def restore_value(self, state: State) -> float:
         """Return the value at a State with the information of the columns as they are, not of the coordinates."""
@@ -104,7 +104,7 @@ class Likelihood:
         return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
 
     @cached_property
-    def places(self) -> IntArray:
+    def positions(self) -> IntArray:
         """Where the entries of theta stand among the raveled parameters of the objective."""
         may_move = np.tile(self.free, (self.objective.n_rows_coef, 1))
         may_move[: -self.n_rows_theta] = False

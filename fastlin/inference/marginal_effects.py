@@ -22,9 +22,9 @@ from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
 # Bytes of the dense rows, and of the derivatives, that are held together.
-BYTES_TOGETHER = 16 << 20
+BYTES_PER_BATCH = 16 << 20
 # Bytes that the means of all products of three probabilities may take.
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class MarginalEffects(WaldTested):
             The columns class, feature, effect, std_error, z, p_value, lower and upper; a frame where pandas is
             installed, indexed by class and feature.
         """
-        return tables.index_frame(tables.find_columns(self, "effect", self.effects, level))
+        return tables.index_dataframe(tables.find_columns(self, "effect", self.effects, level))
 
     def __repr__(self) -> str:
         """Return the effects with their errors, tests and intervals of 95 %, as a table."""
@@ -95,7 +95,7 @@ class MarginalEffects(WaldTested):
 
 
 def find_marginal_effects(
-    point: Point, covariance: FloatArray, contrasts: Contrasts, places: IntArray, at: Literal["overall", "mean"]
+    point: Point, covariance: FloatArray, contrasts: Contrasts, positions: IntArray, at: Literal["overall", "mean"]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
@@ -107,7 +107,7 @@ def find_marginal_effects(
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
     rows, coordinates = point.objective.rows, point.objective.coordinates
     parameters, (K, size), n_classes = point.parameters, point.parameters.shape, rows.n_classes
-    if 8 * size * n_classes**3 > MOST_BYTES:
+    if 8 * size * n_classes**3 > MAX_BYTES:
         raise ValueError(
             f"The errors of the effects of {size - 1:,} features on {n_classes:,} classes take the means of all "
             "products of three probabilities, which need more than 1 GB of memory."
@@ -139,28 +139,28 @@ def find_marginal_effects(
     own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
         # Symmetric coefficients of two classes are halves.
-        covariance = covariance[: len(places), : len(places)] / contrasts.matrix[0, 0] ** 2
-    variances, n_together = np.empty(effects.shape), max(1, BYTES_TOGETHER // (8 * n_classes * len(own) * size))
-    for first in range(0, size - 1, n_together):
-        features = np.arange(first, min(first + n_together, size - 1))
+        covariance = covariance[: len(positions), : len(positions)] / contrasts.matrix[0, 0] ** 2
+    variances, batch_size = np.empty(effects.shape), max(1, BYTES_PER_BATCH // (8 * n_classes * len(own) * size))
+    for first in range(0, size - 1, batch_size):
+        features = np.arange(first, min(first + batch_size, size - 1))
         derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, own], differences[..., features])
         derivatives[:, np.arange(len(features)), :, features] += by_scores[:, own]
         # By the coefficients of the columns as they were given: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
         of_intercept = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= of_intercept * coordinates.shift
         derivatives[..., :-1] /= coordinates.scale
-        by_rows = derivatives[..., places].reshape(n_classes * len(features), -1)
-        spread = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
-        variances[:, features] = spread * coordinates.scale[features] * coordinates.scale[features]
+        by_rows = derivatives[..., positions].reshape(n_classes * len(features), -1)
+        standard_deviation = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
+        variances[:, features] = standard_deviation * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
 def sum_products(passes: Passes, probabilities: FloatArray, numbers: IntArray) -> FloatArray:
     """Return sum_i s_i p_k p_l p_m [x~_i, 1] for numbers (3, n) of classes, as a term of `Passes.sum_curvature`."""
     size, n_products = passes.shape[1], numbers.shape[1]
-    most_rows = max(1, BYTES_TOGETHER // (8 * (2 * size + 2 * n_products)))
+    max_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0
-    for part in passes.split(most_rows):
+    for part in passes.split(max_rows):
         weights = part.samples.weigh()
         products = _multiply_probabilities(probabilities[:, first : first + len(weights)], numbers)
         total += multiply(products * weights, part.read_rows())

@@ -11,7 +11,7 @@ import numpy as np
 from fastlin.inference.hessian import Curvature, measure_step
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.objective.objective import Objective
-from fastlin.objective.point import Point, Room
+from fastlin.objective.point import Point, ProbabilityBuffer
 from fastlin.objective.self_concordance import Direction, bound_rows
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray
@@ -20,14 +20,14 @@ from fastlin.typing import FloatArray
 NEAR_ENOUGH = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
 SHRINKS = 0.3
-MOST_STEPS = 30
+MAX_STEPS = 30
 # By how much the scores of a row may differ from those at the optimum where the Hessian is made: its entries change by
 # as much at most, relative to them, and standard errors by half of it.
-MOST_MOVED = 1e-6
+MAX_MOVED = 1e-6
 # From further away the solvers, whose steps are searched along, lead near the optimum: of half the square of the Newton
 # decrement, relative to J. They end at the relative excess NEAR.
 FAR, NEAR = 1e-2, 1e-10
-MOST_ITERATIONS = 1000
+MAX_ITERATIONS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Optimum:
     point: Point
     curvature: Curvature
     distance: float
-    is_proven: bool
+    is_certified: bool
 
 
 def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optimum:
@@ -48,24 +48,24 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
     objective, guide = point.objective, kind(point)
     # By how much rows have moved since the guide was made, and the length of the last step in standard errors.
     moved, last, is_sought = 0.0, np.inf, False
-    for n_steps in range(MOST_STEPS + 1):
+    for n_steps in range(MAX_STEPS + 1):
         direction = guide.direction if point is guide.point else guide.find_step(point)
         decrement, move = measure_step(point, direction), find_move(point, direction.step)
         size = decrement * sqrt(n_samples)
-        if move <= MOST_MOVED or size <= NEAR_ENOUGH or n_steps == MOST_STEPS:
+        if move <= MAX_MOVED or size <= NEAR_ENOUGH or n_steps == MAX_STEPS:
             break
         if not is_sought and not 0.5 * decrement**2 <= FAR * point.value:
             # Steps of these may be too long.
-            point, is_sought = come_near(objective, [point.parameters], point.room), True
+            point, is_sought = come_near(objective, [point.parameters], point.buffer), True
             guide, moved, last = kind(point), 0.0, np.inf
         elif size > SHRINKS * last and guide.point is not point:
             guide, moved, last = kind(point), 0.0, np.inf
         else:
-            point, last = objective.at(objective.center(point.parameters + direction.step), out=point.room), size
+            point, last = objective.at(objective.center(point.parameters + direction.step), out=point.buffer), size
             moved += move
             if not guide.serves_nearby:
                 guide, moved = kind(point), 0.0
-    if moved > MOST_MOVED:
+    if moved > MAX_MOVED:
         guide = kind(point)
         direction = guide.direction
     return end_at(point, guide, direction, n_samples)
@@ -76,23 +76,23 @@ def end_at(point: Point, curvature: Curvature, direction: Direction, n_samples: 
     fall, decrement = curvature.bound_fall(point, direction), measure_step(point, direction)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(n) r errors. The end
     # is no further from the optimum than the point was, and the step itself.
-    is_proven = fall < np.inf
-    distance = ((sqrt(2 * fall) if is_proven else decrement) + decrement) * sqrt(n_samples)
+    is_certified = fall < np.inf
+    distance = ((sqrt(2 * fall) if is_certified else decrement) + decrement) * sqrt(n_samples)
     end = point.objective.at(point.objective.center(point.parameters + direction.step))
-    return Optimum(end, curvature, distance, is_proven)
+    return Optimum(end, curvature, distance, is_certified)
 
 
-def come_near(objective: Objective, starts: Sequence[FloatArray], room: Room | None = None) -> Point:
+def come_near(objective: Objective, starts: Sequence[FloatArray], buffer: ProbabilityBuffer | None = None) -> Point:
     """Return a point near the optimum, by a solver from the best of starts (K, d + 1), if there are any."""
-    solution = choose.minimize(objective, starts, solver="auto", tol=NEAR, max_iter=MOST_ITERATIONS)
-    return objective.at(objective.center(solution.parameters), out=room)
+    solution = choose.minimize(objective, starts, solver="auto", tol=NEAR, max_iter=MAX_ITERATIONS)
+    return objective.at(objective.center(solution.parameters), out=buffer)
 
 
-def make_room(objective: Objective) -> Room | None:
+def make_buffer(objective: Objective) -> ProbabilityBuffer | None:
     """Return a Room for the probabilities of all rows, if they take no more than a pass holds anyway."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
     is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
-    return Room((K, n_rows), np.float64) if is_small else None
+    return ProbabilityBuffer((K, n_rows), np.float64) if is_small else None
 
 
 def find_move(point: Point, step: FloatArray) -> float:

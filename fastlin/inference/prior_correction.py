@@ -16,7 +16,7 @@ Model = TypeVar("Model")
 ROUNDED = 1e-6
 
 
-def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: ArrayLike) -> Model | Any:
+def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fraction: ArrayLike) -> Model | Any:
     """Return an intercept, or a model with it, for a population whose classes have other shares than in the sample.
 
     Where rows were drawn by their class alone, as in case-control studies or when a rare class was oversampled, the
@@ -32,9 +32,9 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
     ----------
     intercept : float, array-like of shape (1,) or (n_classes,), or fitted model
         The intercept of the second of two classes, or the intercepts of more classes; or a model with `intercept_`.
-    population_share : float or array-like of shape (n_classes,)
+    population_fraction : float or array-like of shape (n_classes,)
         The part of the population that each class has; for two classes a number may stand for the second.
-    sample_share : float or array-like of shape (n_classes,)
+    sample_fraction : float or array-like of shape (n_classes,)
         The part of the rows of the fit, or of their weights with class weights, that each class has, likewise.
 
     Returns
@@ -55,14 +55,14 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
     Examples
     --------
     >>> from fastlin.inference import correct_prior
-    >>> round(correct_prior(0.3, population_share=0.01, sample_share=0.5), 3)
+    >>> round(correct_prior(0.3, population_fraction=0.01, sample_fraction=0.5), 3)
     -4.295
     """
     if getattr(intercept, "multilabel_", False):
         raise ValueError("A model of several labels a row has no shares of classes: correct each intercept alone.")
     if hasattr(intercept, "intercept_"):
         model: Any = copy(intercept)
-        model.intercept_ = correct_prior(np.asarray(model.intercept_), population_share, sample_share)
+        model.intercept_ = correct_prior(np.asarray(model.intercept_), population_fraction, sample_fraction)
         return model
     given = np.asarray(read_in_place(intercept, "intercept"))
     is_shaped = given.dtype.kind in "fiu" and given.ndim < 2 and given.size not in (0, 2)
@@ -72,8 +72,8 @@ def correct_prior(intercept: Model, population_share: ArrayLike, sample_share: A
             f"or a fitted model, got {intercept!r}"
         )
     n_classes = max(2, given.size)
-    population = _read_shares("population_share", population_share, n_classes)
-    sample = _read_shares("sample_share", sample_share, n_classes)
+    population = _read_shares("population_fraction", population_fraction, n_classes)
+    sample = _read_shares("sample_fraction", sample_fraction, n_classes)
     moves = np.log(population) - np.log(sample)
     moves = moves[1:] - moves[:1] if n_classes == 2 else moves - moves.mean()
     dtype = given.dtype if given.dtype.kind == "f" else np.float64
@@ -85,16 +85,16 @@ def _read_shares(name: str, given: ArrayLike, n_classes: int) -> FloatArray:
     """Return the share of each class, (n_classes,)."""
     given = read_in_place(given, name)
     try:
-        shares = np.asarray(given, np.float64)
+        fractions = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers, got {given!r}") from error
-    if shares.ndim == 0 and n_classes == 2:
-        shares = np.array([1 - shares, shares])
-    if shares.shape != (n_classes,):
+    if fractions.ndim == 0 and n_classes == 2:
+        fractions = np.array([1 - fractions, fractions])
+    if fractions.shape != (n_classes,):
         number = ", or one number for the second class" if n_classes == 2 else ""
         raise ValueError(f"{name} must hold the share of each of {n_classes} classes{number}, got {given!r}")
-    if not ((shares > 0) & (shares < 1)).all():
+    if not ((fractions > 0) & (fractions < 1)).all():
         raise ValueError(f"{name} must be between 0 and 1 for each class, got {given!r}")
-    if not abs(shares.sum() - 1) <= ROUNDED:
-        raise ValueError(f"{name} must sum to one over the classes, got {shares.sum():.6g}")
-    return shares
+    if not abs(fractions.sum() - 1) <= ROUNDED:
+        raise ValueError(f"{name} must sum to one over the classes, got {fractions.sum():.6g}")
+    return fractions

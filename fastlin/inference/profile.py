@@ -33,18 +33,18 @@ SHRINKS, PATIENCE, BLURRED = 0.9, 15, 1e-3
 # digits of the log-determinant, which ended every second Firth fit at 1e-8 to 1e-6 standard errors in place of 1e-9.
 VALUE_ROUNDING = 1e-11
 # How many parts the way to values that are held may have, and how far from the maxima, in standard errors, they end.
-MOST_PARTS, NEAR = 200, 0.1
+MAX_PARTS, NEAR = 200, 0.1
 # The distances, in standard errors, to which maxima of all coefficients and of profiles are found, and the most steps.
-EXACT, EXACT_ENOUGH, MOST_STEPS = 1e-7, 1e-5, 500
+EXACT, EXACT_ENOUGH, MAX_STEPS = 1e-7, 1e-5, 500
 # An end of an interval lies where the value is met within this part of what it falls by.
 CLOSE = 1e-9
 # Steps that maximize and approach an end at once, how often each is halved, and by which part of the fall it may miss.
-QUICK_STEPS, MOST_HALVINGS, OVERSHOOT = 15, 5, 0.1
+QUICK_STEPS, MAX_HALVINGS, OVERSHOOT = 15, 5, 0.1
 # Of more parameters each end takes seconds: with 1,200 eight ends take 7 s.
-MOST_PROFILED = 1500
+MAX_PROFILED = 1500
 # Values that are tried until one lies beyond an end, and how much farther each is than the last. At an end no more than
 # the part MISSED of the fall is missing.
-MOST_TRIALS, FARTHER, MISSED = 100, 3.0, 1e-6
+MAX_TRIALS, FARTHER, MISSED = 100, 3.0, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def _search(state, step):
 def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
     """Return the Maximum where the linear functions of directions (m, n) have values (m,), from a State on."""
     state, part = maximum, 1.0
-    for _ in range(MOST_PARTS):
+    for _ in range(MAX_PARTS):
         left = values - np.einsum("mi,i->m", held, state.theta)
         found = state.likelihood.at(state.theta + Metric(state, held).lead(part * left))
         if found is None:
@@ -133,9 +133,9 @@ def hold(maximum: State, held: FloatArray, values: FloatArray) -> Maximum:
             part *= 0.5
             continue
         if part == 1.0:
-            return maximize(found, EXACT_ENOUGH, MOST_STEPS, held)
-        state, part = maximize(found, NEAR, MOST_STEPS, held).state, min(1.0, 2 * part)
-    return Maximum(state, MOST_PARTS, math.inf, False)
+            return maximize(found, EXACT_ENOUGH, MAX_STEPS, held)
+        state, part = maximize(found, NEAR, MAX_STEPS, held).state, min(1.0, 2 * part)
+    return Maximum(state, MAX_PARTS, math.inf, False)
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
@@ -160,7 +160,7 @@ def _step_to_end(maximum, direction, fall, side):
             return dot(direction, state.theta)
         pull = side * math.sqrt(max(0.0, 2 * (state.value - target) + free) / curvature)
         step = state.step + pull * solved
-        for halvings in range(MOST_HALVINGS):
+        for halvings in range(MAX_HALVINGS):
             found = state.likelihood.at(state.theta + 0.5**halvings * step)
             if found is not None and found.value >= target - OVERSHOOT * fall:
                 break
@@ -195,7 +195,7 @@ def _search_end(maximum, direction, fall, side):
         return root
 
     low, high = 0.0, wanted * math.sqrt(dot(direction, maximum.factor.solve(direction)))
-    for _ in range(MOST_TRIALS):
+    for _ in range(MAX_TRIALS):
         if exceed(high) >= 0:
             break
         low, high = high, FARTHER * high
@@ -203,8 +203,8 @@ def _search_end(maximum, direction, fall, side):
         return side * math.inf
     distance = optimize.brentq(exceed, low, high, xtol=0.01 * CLOSE * high)
     # A jump is where the information is no longer definite. Rounding of the values may hide that they meet.
-    is_met = has_maximum or maximum.value - state.value >= (1 - MISSED) * fall
-    return middle + side * distance if is_met else side * math.inf
+    is_criterion_met = has_maximum or maximum.value - state.value >= (1 - MISSED) * fall
+    return middle + side * distance if is_criterion_met else side * math.inf
 
 
 def _read_value(found):
@@ -218,33 +218,33 @@ class Profile:
     def __init__(self, maximum: State, contrasts: Contrasts) -> None:
         self._maximum, self._contrasts = maximum, contrasts
 
-    def find_ends(self, places: Sequence[int], level: float) -> FloatArray:
+    def find_ends(self, positions: Sequence[int], level: float) -> FloatArray:
         """Return the intervals of the free columns at places, (K', len(places), 2)."""
         from scipy.special import chdtri
 
-        fall, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(places)
+        fall, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(positions)
         ends = np.empty((*directions.shape[:2], 2))
         for a, j, side in np.ndindex(ends.shape):
             ends[a, j, side] = find_end(self._maximum, directions[a, j], fall, 2 * side - 1)
         return ends
 
-    def find_p_values(self, places: Sequence[int]) -> FloatArray:
+    def find_p_values(self, positions: Sequence[int]) -> FloatArray:
         """Return the p-values of likelihood-ratio tests of single coefficients against zero, (K', len(places))."""
-        directions = self._list_directions(places)
+        directions = self._list_directions(positions)
         p_values = np.empty(directions.shape[:2])
         for a, j in np.ndindex(p_values.shape):
             p_values[a, j] = self._compare(directions[a, j][None]).p_value
         return p_values
 
-    def test_columns(self, places: Sequence[int]) -> TestResult:
+    def test_columns(self, positions: Sequence[int]) -> TestResult:
         """Return the test that all coefficients of columns are zero."""
         # Symmetric coefficients of all classes but the last fix the last one's.
-        return self._compare(np.concatenate(self._list_directions(places)[: self._contrasts.n_free]))
+        return self._compare(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free]))
 
-    def _list_directions(self, places):
+    def _list_directions(self, positions):
         """Return the directions of the coefficients of columns, (K', len(places), n)."""
-        units = self._contrasts.list_units(places).toarray()[:, self._maximum.likelihood.places]
-        return units.reshape(len(self._contrasts.matrix), len(places), -1)
+        units = self._contrasts.list_units(positions).toarray()[:, self._maximum.likelihood.positions]
+        return units.reshape(len(self._contrasts.matrix), len(positions), -1)
 
     def _compare(self, held):
         maximum, statistic = self._maximum, math.nan

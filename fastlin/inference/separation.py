@@ -3,7 +3,7 @@
 A direction v separates the classes if no row has a larger score x v_k for another class than for its own, and some row
 a smaller one (Albert and Anderson 1984); completely, if every row has a larger score for its own class.
 
-`proves_maximum` tells from standard errors that the maximum exists. Otherwise `find_separation` tries single columns,
+`certifies_maximum` tells from standard errors that the maximum exists. Otherwise `find_separation` tries single columns,
 then the directions in which the fit moves, then a linear program (Konis 2007, chapter 4), and checks all rows.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.hessian import MOST_STEPS, SUM_ERROR, Curvature, Information, find_parts
+from fastlin.inference.hessian import MAX_STEPS, SUM_ERROR, Curvature, Information, find_parts
 from fastlin.inference.optimum import NEAR_ENOUGH, come_near
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
@@ -28,23 +28,23 @@ from fastlin.typing import Array, BoolArray, FloatArray
 # Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
 ZERO, CLEAR = 1e-9, 1e-7
 # The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
-PROVEN = 0.5
+CERTIFIED = 0.5
 # The rows whose scores lead most that are looked at where the Hessian is known by its products alone.
 N_ROWS = 3
 # The largest number K (d + 1) of variables, and of entries of the constraints, that a linear program may have. With
 # 900 variables and 20,000 rows it took a minute.
-MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
+MAX_VARIABLES, MAX_ENTRIES = 1_000, 8_000_000
 # Of more coefficients than this the program is not solved for the sake of fewer columns: with 400 it took 8 seconds.
-MOST_NAMED_APART = 200
+MAX_NAMED_APART = 200
 # The strictest tolerance that HiGHS takes. A maximum below the other one is zero.
 TOLERANCE, NOTHING = 1e-10, 1e-9
 # The rows of the first program, and how many times more each further one has.
 FEWEST_ROWS, GROWTH = 500, 8
 # Iterations for each variable. Programs of thousands of rows take up to 7; where columns nearly depend on each other
 # HiGHS came to no end in six minutes.
-MOST_TURNS = 30
+MAX_ITERATIONS_PER_VARIABLE = 30
 # A message names no more columns than this.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +71,13 @@ class Separation:
                 f"{names[j]!s} >= {smallest:.6g} in all rows of {_list(labels, above)}"
                 for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
             ]
-            found, n_more = found[:MOST_NAMED], len(found) - MOST_NAMED
+            found, n_more = found[:MAX_NAMED], len(found) - MAX_NAMED
             more = f"; and so for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
             if self.is_complete and all(smallest <= largest for _, _, largest, smallest in self.sides):
                 kind = "All columns together separate the classes completely. Quasi-complete"
             return f"{kind} separation: {'; '.join(found)}{more}."
-        n_more = len(self.features) - MOST_NAMED
-        columns = ", ".join(str(names[j]) for j in self.features[:MOST_NAMED])
+        n_more = len(self.features) - MAX_NAMED
+        columns = ", ".join(str(names[j]) for j in self.features[:MAX_NAMED])
         columns += f" and {n_more} more" if n_more > 0 else ""
         who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
         rest = "." if self.is_complete else ", and the remaining rows lie on the border."
@@ -107,7 +107,7 @@ def check_separation(
         )
 
 
-def proves_maximum(curvature: Curvature) -> bool:
+def certifies_maximum(curvature: Curvature) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Let e be the largest standard error of a difference of two scores of a row. The third derivative of the loss is at
@@ -130,9 +130,9 @@ def proves_maximum(curvature: Curvature) -> bool:
     away = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (of_scores + of_sums))
     # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
     # if columns nearly depend on each other, where the linear program may come to no end.
-    if float((errors * longest).sum(axis=1).max()) * away < PROVEN:
+    if float((errors * longest).sum(axis=1).max()) * away < CERTIFIED:
         return True
-    return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * away < PROVEN
+    return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * away < CERTIFIED
 
 
 def _expects_maximum(curvature):
@@ -143,8 +143,8 @@ def _expects_maximum(curvature):
         return decrement * np.sqrt(objective.rows.total_weight) <= NEAR_ENOUGH
     for row, classes in zip(*find_violated(objective, -point.parameters, N_ROWS), strict=True):
         unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
-        solution, is_solved = curvature.solve(unit, MOST_STEPS)
-        if not (is_solved and decrement * np.sqrt(float(np.sum(unit * solution))) < PROVEN):
+        solution, is_solved = curvature.solve(unit, MAX_STEPS)
+        if not (is_solved and decrement * np.sqrt(float(np.sum(unit * solution))) < CERTIFIED):
             return False
     return True
 
@@ -175,11 +175,11 @@ def find_separation(
     A text says why neither a separation nor the maximum of the likelihood was proven.
     """
     directions = [parameters] if step is None else [parameters, step]
-    judged = [_judge(objective, each) for each in directions]
+    judged = [_accepts(objective, each) for each in directions]
     if step is not None and not any(judged):
         # Steps without a line search may have led astray.
         parameters = come_near(objective, []).parameters
-        judged = [_judge(objective, parameters)]
+        judged = [_accepts(objective, parameters)]
     fitted = max(filter(None, judged), key=lambda each: each.is_complete, default=None)
     if not objective.rows.has_labels:
         return fitted or "the rows lie on other machines, where only the directions of the fit are tried"
@@ -187,7 +187,7 @@ def find_separation(
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
         return alone
-    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_NAMED_APART:
         return fitted
     found = _search(objective, parameters)
     if isinstance(found, Separation):
@@ -200,7 +200,7 @@ def is_free(objective: Objective) -> BoolArray:
     return find_parts(objective) & (objective.penalty.curvatures == 0)
 
 
-def _judge(objective, direction):
+def _accepts(objective, direction):
     """Return the Separation along a direction (K, d + 1) of columns without a penalty, or None where it is none."""
     if not np.isfinite(direction).all():
         return None
@@ -303,9 +303,9 @@ def _find_ranges(objective):
     for part in _read(objective):
         own = find_own_classes(part, n_classes)
         for k in range(n_classes):
-            places = np.flatnonzero(own[:, k])
-            if len(places):
-                smallest, largest = part.take(places).find_ranges()
+            positions = np.flatnonzero(own[:, k])
+            if len(positions):
+                smallest, largest = part.take(positions).find_ranges()
                 np.minimum(lows[k], smallest, out=lows[k])
                 np.maximum(highs[k], largest, out=highs[k])
     return lows, highs
@@ -323,19 +323,19 @@ def _search(objective, parameters):
     The program begins with the rows that are least sure, and takes more where its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
-    if K * size > MOST_VARIABLES:
-        return f"{K * size:,} coefficients are more than the {MOST_VARIABLES:,} that are searched through"
+    if K * size > MAX_VARIABLES:
+        return f"{K * size:,} coefficients are more than the {MAX_VARIABLES:,} that are searched through"
     features = rows.class_features()
     sums = np.column_stack([features, rows.class_weights])
     gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
-    most = min(MOST_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
+    most = min(MAX_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
     n_rows = max(FEWEST_ROWS, 2 * K * size)
     while True:
         read, own = find_violated(objective, parameters, min(n_rows, most))
         direction = _solve_program(gain, read, own)
         if direction is None or isinstance(direction, str):
             return direction
-        found = _judge(objective, direction)
+        found = _accepts(objective, direction)
         if found is not None:
             return found
         if n_rows >= most:
@@ -365,7 +365,11 @@ def _solve_program(gain, rows, own):
     limits = np.append(np.zeros(len(leads)), 1.0)
     options = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), TOLERANCE)
     found = optimize.linprog(
-        costs, constraints, limits, method="highs", options={**options, "maxiter": MOST_TURNS * len(costs)}
+        costs,
+        constraints,
+        limits,
+        method="highs",
+        options={**options, "maxiter": MAX_ITERATIONS_PER_VARIABLE * len(costs)},
     )
     if found.status != 0:
         return f"HiGHS did not solve the linear program ({found.message.strip()})"
@@ -383,9 +387,9 @@ def find_violated(objective: Objective, direction: FloatArray, n_wanted: int) ->
         owns.append(find_own_classes(part, objective.rows.n_classes))
         leads.append(compare_scores(part, direction, owns[-1])[1])
     own, lead = np.concatenate(owns), np.concatenate(leads)
-    places = np.flatnonzero(own.any(axis=1))
-    places = np.sort(places[np.argsort(lead[places], kind="stable")[:n_wanted]])
-    return objective.rows.take(places).passes.read_rows() * is_free(objective), own[places]
+    positions = np.flatnonzero(own.any(axis=1))
+    positions = np.sort(positions[np.argsort(lead[positions], kind="stable")[:n_wanted]])
+    return objective.rows.take(positions).passes.read_rows() * is_free(objective), own[positions]
 
 
 def _list(labels, numbers):

@@ -67,14 +67,14 @@ def find_columns(
     }
 
 
-def index_frame(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
+def index_dataframe(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
     """Return columns as a frame indexed by class, if wanted, and feature; or the columns where there is no pandas."""
     try:
         (pandas,) = import_uninterrupted("pandas")
     except ImportError:
         return dict(columns)
-    frame = pandas.DataFrame(columns).set_index(["class", "feature"])
-    return frame if has_classes else frame.droplevel("class")
+    dataframe = pandas.DataFrame(columns).set_index(["class", "feature"])
+    return dataframe if has_classes else dataframe.droplevel("class")
 
 
 def lay_out_columns(columns: Mapping[str, Array], most: int = 20) -> str:
@@ -97,7 +97,7 @@ def write_summary(inference: Inference, level: float) -> Text:
     """Return the summary: lines on the fit, and a table with a part for each class."""
     facts, columns = _list_facts(inference), find_columns(inference, "coef", inference.coef, level)
     tails = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
-    heads = ["coef", "std error", "z" if inference._basis.df_t is None else "t", "p", *tails]
+    headers = ["coef", "std error", "z" if inference._basis.df_t is None else "t", "p", *tails]
     names, p = [str(name) for name in inference.names], len(inference.names)
     width, first = max(map(len, facts)), max(12, *map(len, names))
     text = [f"{name:<{width}}  {value}" for name, value in facts.items()]
@@ -105,11 +105,11 @@ def write_summary(inference: Inference, level: float) -> Text:
     html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
     for a, label in enumerate(inference.classes):
         title = _name_contrast(inference, label)
-        text += ["", title, " " * first + "".join(f"{head:>12}" for head in heads)]
-        html.append(_write_row(title, [f"<b>{head}</b>" for head in heads], "right"))
+        text += ["", title, " " * first + "".join(f"{head:>12}" for head in headers)]
+        html.append(_write_row(title, [f"<b>{head}</b>" for head in headers], "right"))
         for j, name in enumerate(names):
             entries = [columns[key][a * p + j] for key in ("coef", "std_error", "z", "p_value", "lower", "upper")]
-            shown = [_show_p(entry) if place == 3 else _show(entry) for place, entry in enumerate(entries)]
+            shown = [_show_p(entry) if position == 3 else _show(entry) for position, entry in enumerate(entries)]
             text.append(f"{name:<{first}}" + "".join(f"{entry:>12}" for entry in shown))
             html.append(_write_row(name, map(escape, shown), "right", "normal"))
     return Text("\n".join(text), "<div>" + "".join(html) + "</table></div>")
@@ -132,8 +132,8 @@ def _list_facts(inference):
     if np.isfinite(inference.aic):
         facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
     facts["std errors"] = errors
-    if basis.most_inflated is not None:
-        name, inflation = basis.most_inflated
+    if basis.max_inflated is not None:
+        name, inflation = basis.max_inflated
         facts["collinearity"] = f"inflates errors up to {inflation:.3g} times, those of {name} most"
     if basis.left_out.references:
         facts["reference levels"] = ", ".join(basis.left_out.references)
@@ -145,7 +145,7 @@ def _list_facts(inference):
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     facts["optimum"] = (
         f"reached within {inference.distance:.1e} standard errors; coef_ of the model lies "
-        f"{inference.model_distance:.1e} standard errors from it"
+        f"{inference.coef_error:.1e} standard errors from it"
     )
     return facts
 

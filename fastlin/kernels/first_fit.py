@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from fastlin.kernels.linear import column_scaling, columnwise, dense_rows, penalties, quasi_newton
-from fastlin.kernels.machine import companion
+from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.libraries import numba, target_context
 
 
 def list_tasks() -> dict[str, Callable[[], Any]]:
     """Return what compiles each of the kernels, by the names of the files that keep their code, the longest first."""
-    vector, matrix, tiles, places = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
-    rows = columnwise.TiledRows(tiles, places, matrix, tiles, tiles, 1, False)
+    vector, matrix, tiles, positions = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
+    rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
-    penalty = penalties.PenaltyArrays(vector, vector, vector, False, scale=vector, shift=vector, blur=vector)
+    penalty = penalties.PenaltyArrays(vector, vector, vector, False, scale=vector, shift=vector, error_weight=vector)
     exchange = penalties.Exchange(matrix, vector, vector)
     scratch = quasi_newton.Scratch.of(1, 1, 1, 1)
     calls: list[tuple[Any, tuple[Any, ...]]] = [
@@ -31,8 +31,8 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
             column_scaling.fill_coefficients,
             (matrix, matrix, vector, vector, vector, 1.0, matrix, vector, matrix),
         ),
-        (dense_rows.fill_scores, (matrix, matrix, vector, matrix, places[0])),
-        (quasi_newton.judge, (descent, 1.0)),
+        (dense_rows.fill_scores, (matrix, matrix, vector, matrix, positions[0])),
+        (quasi_newton.check_step, (descent, 1.0)),
     ]
     codegen = target_context.codegen()
     signatures = [(kernel, tuple(map(numba.typeof, arguments))) for kernel, arguments in calls]
@@ -41,4 +41,4 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 def main(folder: str) -> None:
     """Compile at the same time as another process, which has taken tasks in a folder too."""
-    companion.work(folder, list_tasks())
+    background_compilation.work(folder, list_tasks())

@@ -33,7 +33,7 @@ from fastlin.kernels.linear.logistic_rows import (
 )
 from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
-from fastlin.kernels.machine import companion
+from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
@@ -70,17 +70,17 @@ FEW_SCORE_PRODUCTS = 1 << 21
 MANY_CLASSES, BLOCK_ROWS = 32, 512
 # Each column of a tile beside levels is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms
 # with tiles of 2,048 rows, 57 with 512 and 73 with 128.
-MOST_TILE_ROWS = 2048
+MAX_TILE_ROWS = 2048
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 # Columns in which at most one number out of so many is not zero are kept as entries where X is held by columns.
 SPARSITY = 8
 # Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
 NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
-# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MOST_COLUMNS.
+# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MAX_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
-MOST_COLUMNS = 256
+MAX_COLUMNS = 256
 # G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
 # takes at most twice as long as with the better of both.
 ROWS_A_PRODUCT = 24
@@ -108,7 +108,7 @@ class DenseMatrix(Matrix):
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= FEW_NUMBERS:
-            companion.begin("fastlin.kernels.first_fit")
+            background_compilation.begin("fastlin.kernels.first_fit")
         # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
@@ -173,11 +173,11 @@ class DenseMatrix(Matrix):
         scale, shift = self.measure().choose_coordinates()
         n_entries = np.count_nonzero(self.X, axis=0)
         has_few = (np.abs(shift) <= 1) & (SPARSITY * n_entries <= n)
-        X, whole, places = self.X, np.arange(d), np.arange(d)
+        X, whole, positions = self.X, np.arange(d), np.arange(d)
         # In the types of most sparse data, for which the kernels of a descent are then compiled too.
         starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
         if has_few.any():
-            whole, places = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
+            whole, positions = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
             entries, X = sparse.csc_array(X[:, has_few]), X[:, whole]
             starts[1:] = np.cumsum(np.where(has_few, n_entries, 0))
             indices, values = entries.indices.astype(np.int32), entries.data.astype(np.float64)
@@ -187,11 +187,11 @@ class DenseMatrix(Matrix):
         else:
             own = _cast(Scaling(scale[whole], shift[whole]), self.dtype, precision)
             panel = np.empty((len(whole), n), precision)
-            n_together = max(MIN_ROWS_TURNED, NUMBERS_TURNED // max(1, d))
-            for first in range(0, n, n_together):
-                part = slice(first, first + n_together)
+            batch_size = max(MIN_ROWS_TURNED, NUMBERS_TURNED // max(1, d))
+            for first in range(0, n, batch_size):
+                part = slice(first, first + batch_size)
                 panel[:, part] = (X[part] * own.scale + own.shift).T
-        return Transposed(panel, places, starts, indices, values, scale, shift)
+        return Transposed(panel, positions, starts, indices, values, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """See `Matrix.row_products`."""
@@ -232,7 +232,7 @@ def count_tile_rows_beside(levels: Levels, n_features: int, n_rows_coef: int) ->
     """Return the rows of a tile of a pass over levels beside dense columns."""
     (n_coded, _), (_, width) = levels.columns.shape, levels.table.shape
     row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_coded
-    return max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+    return max(1, min(TILE_BYTES // row_bytes, MAX_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
 
 
 class Plan(NamedTuple):
@@ -273,7 +273,7 @@ class DensePasses(Passes):
         tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
         return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
 
-    def _run(self, parameters, total, losses, curvature, lot=None):
+    def _run(self, parameters, total, losses, curvature, batch=None):
         precision, sums = parameters.dtype.type, self._sums
         if len(parameters) < len(sums.intercept[0]):
             sums = BlockSums(*(np.empty((len(each), len(parameters), *each.shape[2:])) for each in sums))
@@ -284,9 +284,9 @@ class DensePasses(Passes):
         else:
             # The last arguments of the kernel, if there are any.
             others = () if self._levels is None else (self._levels,)
-            others = others if lot is None else (*(others or (None,)), lot)
+            others = others if batch is None else (*(others or (None,)), batch)
             run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *others)
-        if lot is not None:
+        if batch is not None:
             total[:, :-1], total[:, -1] = add_blocks(sums.coef), add_blocks(sums.intercept)
             return total
         # In small passes sum() takes a microsecond more each time.
@@ -430,7 +430,7 @@ class DenseRowProducts:
         _, n, d = layers.shape
         self._layers, self._n_rows_coef = layers, n_rows_coef
         self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
-        self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MOST_COLUMNS)
+        self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MAX_COLUMNS)
         n_panels = -(-d // self._width)
         n_blocks = cut_work(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
         self._coef = np.empty((n_rows_coef, d))

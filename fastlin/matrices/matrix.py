@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, Lot, Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, ProblemBatch, Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
@@ -41,15 +41,19 @@ class Columns(NamedTuple):
     largest: np.ndarray
 
     @property
-    def spread(self) -> FloatArray:
+    def standard_deviation(self) -> FloatArray:
         """The weighted standard deviations; zero where a column is constant."""
         with np.errstate(over="ignore", invalid="ignore"):
-            spread = np.sqrt(self.variance)
+            standard_deviation = np.sqrt(self.variance)
             # Squares of numbers beyond 1e+-150 leave the range of float64.
-            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
+            if not (standard_deviation.min(initial=np.inf) > 1e-150 and standard_deviation.max(initial=0.0) < np.inf):
                 half = 0.5 * self.largest - 0.5 * self.smallest
-                spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
-        return spread
+                standard_deviation = np.where(
+                    ~np.isfinite(standard_deviation) | ((standard_deviation <= 1e-150) & (half < 1e-140)),
+                    half,
+                    standard_deviation,
+                )
+        return standard_deviation
 
     @property
     def magnitude(self) -> FloatArray:
@@ -69,8 +73,8 @@ class Columns(NamedTuple):
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
         """Return scale, a power of two, and shift (d,): x scale + shift has mean zero and a spread near one."""
-        spread = self.spread
-        exponents = -np.log2(spread, where=spread > 0, out=np.zeros_like(spread))
+        standard_deviation = self.standard_deviation
+        exponents = -np.log2(standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
         return scale, -self.mean * scale
 
@@ -78,15 +82,15 @@ class Columns(NamedTuple):
 def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
     """Return the Columns of several blocks of rows from their weights (B,), some above zero, and their Columns."""
     mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
-    shares = (totals / totals.sum())[:, None]
+    fractions = (totals / totals.sum())[:, None]
     counts = totals > 0
     with np.errstate(over="ignore", invalid="ignore"):
         # From the mean of the heaviest block, so that blocks of one number leave exactly this and no variance.
         origin = mean[np.argmax(totals)]
-        distances, shares = (mean - origin + remainder)[counts], shares[counts]
-        shift = np.add.reduce(shares * distances)
+        distances, fractions = (mean - origin + remainder)[counts], fractions[counts]
+        shift = np.add.reduce(fractions * distances)
         # Chan, Golub and LeVeque 1979: the variances within, and the variance of the means.
-        variance = np.add.reduce(shares * (variance[counts] + (distances - shift) ** 2))
+        variance = np.add.reduce(fractions * (variance[counts] + (distances - shift) ** 2))
         return Columns(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
 
@@ -102,7 +106,7 @@ class Transposed:
     """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries."""
 
     panel: np.ndarray  # (m, n), the columns that are kept whole
-    places: np.ndarray  # (d,) int64, the place of column j in panel; -1 where it is kept as entries
+    positions: np.ndarray  # (d,) int64, the place of column j in panel; -1 where it is kept as entries
     starts: np.ndarray  # The entries of column j are those from starts[j] to starts[j + 1].
     indices: np.ndarray  # the row of each entry
     values: np.ndarray
@@ -117,7 +121,7 @@ class Matrix:
     in addition to X follows from `budget_bytes`: the bytes of X, or a part of them if X need not lie in memory.
     """
 
-    # Some of the rows, and all columns, may be had without reading X anew.
+    # Some of the rows, and all columns, may be had without reading X again.
     lies_in_memory = True
     # Passes can fill the probabilities of the rows.
     keeps_probabilities = True
@@ -259,8 +263,8 @@ class Passes:
         """The most additions that a term of a sum over the rows goes through, in any order."""
         return self._n_rows + MAX_BLOCKS
 
-    def measure_blurs(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return how much a unit of each column's parameter blurs a score, and one of the residuals a slope, (d,) each.
+    def measure_error_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how much a unit of each column's parameter perturbs a score, and one of the residuals a slope, (d,) each.
 
         sizes (d,) are those of the columns as they enter. Where shifts are added later, the entries of a slope may be
         larger by the shift, and the shift times the sum of the residuals is added: two shifts, and no more.
@@ -278,7 +282,7 @@ class Passes:
         self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(losses.values))
 
-    def evaluate_lot(
+    def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
         """Return sum s_i l_i and sum s_i p_ik p_il of pairs of classes, of B problems over all rows, (1 + pairs, B).
@@ -287,9 +291,9 @@ class Passes:
         one for sparse rows. labels (B, n) are uint8; weights (B, n) without entries are ones. The bits of a problem
         depend neither on the others nor on B.
         """
-        lot = Lot.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
-        self._run(parameters, gradients, None, None, lot)
-        return add_blocks(lot.values.swapaxes(0, 1))
+        batch = ProblemBatch.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
+        self._run(parameters, gradients, None, None, batch)
+        return add_blocks(batch.values.swapaxes(0, 1))
 
     def without_offsets(self) -> Passes:
         """Return the passes over the same rows as if they had no offsets."""
@@ -303,8 +307,8 @@ class Passes:
         curvature = Curvature(self._read.weigh().astype(precision, copy=False), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
-    def _run(self, parameters, total, losses, curvature, lot=None):
-        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Lot."""
+    def _run(self, parameters, total, losses, curvature, batch=None):
+        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Batch."""
         raise NotImplementedError
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
@@ -341,7 +345,7 @@ class Passes:
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
 
-        The probabilities (K, m) at parameters (K, d + 1) are computed anew, which takes one more pass.
+        The probabilities (K, m) at parameters (K, d + 1) are computed again, which takes one more pass.
         """
 
         def find(part):
@@ -349,8 +353,8 @@ class Passes:
             part.evaluate(parameters, probabilities, np.empty(parameters.shape))
             return term(part, probabilities, *arguments)
 
-        most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
-        return add(find(part) for part in self.split(most_rows))
+        max_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
+        return add(find(part) for part in self.split(max_rows))
 
     def read_rows(self) -> FloatArray:
         """Return the rows [x~, 1], dense, (m, d + 1), float64."""
@@ -367,10 +371,10 @@ class Passes:
         columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
         return columns.smallest, columns.largest
 
-    def take(self, places: IntArray) -> Passes:
+    def take(self, positions: IntArray) -> Passes:
         """Return passes over some of the rows, by their places among these, ascending."""
         rows = self.samples.rows
-        samples = self.samples._replace(rows=rows[places] if len(rows) else places)
+        samples = self.samples._replace(rows=rows[positions] if len(rows) else positions)
         return self._matrix.passes(samples, self._scaling, self.shape[0])
 
     def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
@@ -383,15 +387,15 @@ class Passes:
             part = slice(first, min(first + together, self._n_rows))
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
-    def split(self, most_rows: int) -> Iterator[Passes]:
-        """Yield passes over the rows one after the other, no more than most_rows of them at a time."""
-        if self._n_rows <= most_rows:
+    def split(self, max_rows: int) -> Iterator[Passes]:
+        """Yield passes over the rows one after the other, no more than max_rows of them at a time."""
+        if self._n_rows <= max_rows:
             # Without numbers a pass reads all rows, and those in their order faster.
             yield self
             return
         rows = self.samples.rows
-        for first in range(0, self._n_rows, most_rows):
-            last = min(first + most_rows, self._n_rows)
+        for first in range(0, self._n_rows, max_rows):
+            last = min(first + max_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
             yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self.shape[0])
 

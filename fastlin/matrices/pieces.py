@@ -27,7 +27,7 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
 PART_IN_MEMORY = 32
 # The budget does not grow with data on disk or on other machines.
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 
 # The total weight of some rows, and the moments of their columns.
 Measured: TypeAlias = tuple[float, Columns]
@@ -50,7 +50,7 @@ class PiecewiseMatrix(Matrix):
         pieces: Sequence[tuple[int, np.dtype[Any]]],
     ) -> None:
         n_bytes = n_entries * (dtype.itemsize + (4 if is_sparse else 0))
-        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MOST_BYTES))
+        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MAX_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
 
@@ -190,19 +190,19 @@ class BlockMatrix(PiecewiseMatrix):
         """See `Matrix.take`; the rows are copied into memory."""
         rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
         if self.is_sparse:
-            found = [(places, block.X[own]) for places, own, block in self._find(rows)]
-            order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
+            found = [(positions, block.X[own]) for positions, own, block in self._find(rows)]
+            order = np.argsort(np.concatenate([positions for positions, _ in found]), kind="stable")
             return SparseMatrix(sparse.vstack([piece for _, piece in found], format="csr")[order])
         taken = np.empty((len(rows), self.shape[1]), self.dtype)
-        for places, own, block in self._find(rows):
-            taken[places] = block.X[own]
+        for positions, own, block in self._find(rows):
+            taken[positions] = block.X[own]
         return DenseMatrix(taken)
 
     def _find(self, rows):
         """Yield for each block the places of the row numbers that lie in it, their numbers in it, and its matrix."""
         for first, last, block in self.read():
-            places = np.flatnonzero((rows >= first) & (rows < last))
-            yield places, rows[places] - first, block
+            positions = np.flatnonzero((rows >= first) & (rows < last))
+            yield positions, rows[positions] - first, block
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
         """See `Matrix.transposed`; one pass reads the columns that will be used, and they are not kept."""
@@ -226,12 +226,12 @@ class BlockPasses(PiecewisePasses):
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""
 
-        def evaluate_block(places, passes):
+        def evaluate_block(positions, passes):
             if probabilities is None:
                 return evaluate(passes, parameters)
-            kept = np.empty(probabilities[:, places].shape, probabilities.dtype)
+            kept = np.empty(probabilities[:, positions].shape, probabilities.dtype)
             found = evaluate(passes, parameters, kept)
-            probabilities[:, places] = kept
+            probabilities[:, positions] = kept
             return found
 
         loss, gradient[:] = add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
@@ -244,15 +244,16 @@ class BlockPasses(PiecewisePasses):
         """See `Passes.gram`; the rows are sorted."""
         return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
 
-    def split(self, most_rows: int) -> Iterator[Passes]:
+    def split(self, max_rows: int) -> Iterator[Passes]:
         """See `Passes.split`; the blocks are read once."""
         for _, passes in self._cut(self.samples.rows):
-            yield from passes.split(most_rows)
+            yield from passes.split(max_rows)
 
     def _add_over(self, rows, term, by_rows, *arguments):
         """Return the sum of ``term(passes, own, *arguments)`` over sorted rows, own being by_rows of a block's rows."""
         return add(
-            term(passes, np.ascontiguousarray(by_rows[:, places]), *arguments) for places, passes in self._cut(rows)
+            term(passes, np.ascontiguousarray(by_rows[:, positions]), *arguments)
+            for positions, passes in self._cut(rows)
         )
 
     def _cut(self, rows):
@@ -260,17 +261,17 @@ class BlockPasses(PiecewisePasses):
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
         for first, last, block in self._matrix.read():
-            places, own = slice(first, last), rows
+            positions, own = slice(first, last), rows
             if len(rows):
-                places = slice(*np.searchsorted(rows, (first, last)))
-                own = rows[places] - first
+                positions = slice(*np.searchsorted(rows, (first, last)))
+                own = rows[positions] - first
                 if not len(own):
                     continue
                 if len(own) == last - first and (np.diff(own) == 1).all():
                     # A pass over all rows reads them faster without their numbers.
                     own = own[:0]
             samples = self.samples.take(slice(first, last))._replace(rows=own)
-            yield places, block.passes(samples, self._scaling, self.shape[0])
+            yield positions, block.passes(samples, self._scaling, self.shape[0])
 
 
 def _find_gram(passes, row_weights, precision):
@@ -279,8 +280,8 @@ def _find_gram(passes, row_weights, precision):
 
 def _spread(found, features, d):
     """Return the Transposed of some columns as one of d columns, of which the others are empty."""
-    places, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
-    places[features], lengths[features] = found.places, np.diff(found.starts)
+    positions, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
+    positions[features], lengths[features] = found.positions, np.diff(found.starts)
     scale[features], shift[features] = found.scale, found.shift
     starts = np.append(0, np.cumsum(lengths))
-    return Transposed(found.panel, places, starts, found.indices, found.values, scale, shift)
+    return Transposed(found.panel, positions, starts, found.indices, found.values, scale, shift)

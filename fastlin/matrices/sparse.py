@@ -15,8 +15,8 @@ from fastlin.kernels.linear.operands import (
     NO_ROWS,
     Chunk,
     Compressed,
-    Lot,
     Parameters,
+    ProblemBatch,
     Samples,
 )
 from fastlin.kernels.linear.row_multipliers import fill_block_lines
@@ -26,10 +26,10 @@ from fastlin.kernels.linear.sparse_columns import (
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
-    TOGETHER,
+    CLASSES_PER_CACHE_LINE,
+    fill_block_batch_pass,
     fill_block_chunk,
     fill_block_logistic_pass,
-    fill_block_lot_pass,
     fill_block_row_squares,
     fill_block_row_sums,
     fill_block_sparse_rows,
@@ -149,8 +149,8 @@ class SparseMatrix(Matrix):
         X = compressed(self.X)
         if FEW_ENTRIES * self.n_entries <= coef.shape[1]:
             # Of a text and 50,000 words, 20 classes, to lay out all coefficients takes most of the time.
-            columns, places = np.unique(X.indices[: self.n_entries], return_inverse=True)
-            coef, X = coef[:, columns], X._replace(indices=places.astype(X.indices.dtype))
+            columns, positions = np.unique(X.indices[: self.n_entries], return_inverse=True)
+            coef, X = coef[:, columns], X._replace(indices=positions.astype(X.indices.dtype))
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
@@ -183,8 +183,8 @@ class SparseMatrix(Matrix):
         scale, shift = self.measure().choose_coordinates()
         far = np.flatnonzero(np.abs(shift) > 1)
         panel = np.empty((len(far), n), precision)
-        places = np.full(d, -1)
-        places[far] = np.arange(len(far))
+        positions = np.full(d, -1)
+        positions[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
             # Centered before float32 rounds it.
             whole = np.zeros(n)
@@ -192,7 +192,7 @@ class SparseMatrix(Matrix):
             row[:] = whole * scale[j] + shift[j]
         stored_scale, stored_shift = np.ones(d), np.zeros(d)
         stored_scale[far], stored_shift[far] = scale[far], shift[far]
-        return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)
+        return Transposed(panel, positions, starts, indices, values, stored_scale, stored_shift)
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
         """See `Matrix.passes`."""
@@ -245,8 +245,8 @@ class SparseMatrix(Matrix):
         kept, others, centered = self._centered
         if not (np.array_equal(kept, far) and np.array_equal(others, own)):
             whole = sparse.csr_array(self.csr[:, far].toarray() * own.scale + own.shift)
-            places = np.argsort(np.argsort(far, kind="stable"))
-            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, places])
+            positions = np.argsort(np.argsort(far, kind="stable"))
+            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, positions])
             self._centered = far, own, centered
         return centered
 
@@ -260,29 +260,39 @@ class SparsePasses(Passes):
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
-    def evaluate_lot(
+    def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """See `Passes.evaluate_lot`; each part of the rows has sums of its own for each group of problems."""
+        """See `Passes.evaluate_batch`; each part of the rows has sums of its own for each group of problems."""
         matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
         n_problems = len(parameters)
-        n_groups = -(-n_problems // TOGETHER)
+        n_groups = -(-n_problems // CLASSES_PER_CACHE_LINE)
         n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
         borders = cut_lines(matrix.entries.indptr, n_parts)
-        padded = np.zeros((n_groups * TOGETHER, d + 1))
+        padded = np.zeros((n_groups * CLASSES_PER_CACHE_LINE, d + 1))
         padded[:n_problems] = parameters
         intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
-        tables = zeros_aligned((n_groups * d, TOGETHER), np.float64).reshape(n_groups, d, TOGETHER)
-        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, TOGETHER, d).transpose(0, 2, 1)
-        sums = zeros_aligned((n_parts * n_groups * (d + 1), TOGETHER), np.float64)
-        sums = sums.reshape(n_parts, n_groups, d + 1, TOGETHER)
-        lot = Lot.over(labels, weights, self.samples.offsets, 1, n_parts)
-        given = matrix.entries, borders, tables, intercepts.reshape(n_groups, TOGETHER), TILE_ROWS, sums, lot
-        run_blocks(fill_block_lot_pass, n_parts * n_groups, *given)
+        tables = zeros_aligned((n_groups * d, CLASSES_PER_CACHE_LINE), np.float64).reshape(
+            n_groups, d, CLASSES_PER_CACHE_LINE
+        )
+        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, CLASSES_PER_CACHE_LINE, d).transpose(0, 2, 1)
+        sums = zeros_aligned((n_parts * n_groups * (d + 1), CLASSES_PER_CACHE_LINE), np.float64)
+        sums = sums.reshape(n_parts, n_groups, d + 1, CLASSES_PER_CACHE_LINE)
+        batch = ProblemBatch.over(labels, weights, self.samples.offsets, 1, n_parts)
+        given = (
+            matrix.entries,
+            borders,
+            tables,
+            intercepts.reshape(n_groups, CLASSES_PER_CACHE_LINE),
+            TILE_ROWS,
+            sums,
+            batch,
+        )
+        run_blocks(fill_block_batch_pass, n_parts * n_groups, *given)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]
         gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
-        return add_blocks(lot.values.swapaxes(0, 1))
+        return add_blocks(batch.values.swapaxes(0, 1))
 
 
 class PassesByRows(SparsePasses):
@@ -294,7 +304,7 @@ class PassesByRows(SparsePasses):
         self._borders = cut_lines(count_starts(matrix.entries.indptr, samples.rows), self._n_blocks)
         self._sums = np.empty((self._n_blocks, self.shape[1]))
 
-    def _run(self, parameters, total, losses, curvature, lot=None):
+    def _run(self, parameters, total, losses, curvature, batch=None):
         (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
         given = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
         run_blocks(fill_block_logistic_pass, self._n_blocks, *given, self._sums, losses, curvature)
@@ -329,15 +339,15 @@ class PassesByColumns(SparsePasses):
         """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
         indptr, rows = self._by_rows.indptr, self._read.rows
         if not len(rows):
-            starts, place = indptr[first : last + 1], first
+            starts, position = indptr[first : last + 1], first
         else:
-            place, end = np.searchsorted(rows, (first, last))
-            rows = rows[place:end]
+            position, end = np.searchsorted(rows, (first, last))
+            rows = rows[position:end]
             starts = count_starts(indptr, rows)
         n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self.shape[0])
-        return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
+        return Chunk(first, self._residuals[: last - first]), position + cut_lines(starts, n_blocks)
 
-    def _run(self, parameters, total, losses, curvature, lot=None):
+    def _run(self, parameters, total, losses, curvature, batch=None):
         by_table = Parameters(self._table, fill_table(parameters, self._scaling, self._table))
         totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:

@@ -34,11 +34,11 @@ class Codes:
 
     codes: np.ndarray  # (n,) int8, int16 or int32: each row's level, or -1 where its value is missing or unknown
     n_levels: int  # each level is a column of the matrix
-    has_missing_level: bool = False  # Whether rows with -1 have the last level; otherwise they have none.
+    has_missing_category: bool = False  # Whether rows with -1 have the last level; otherwise they have none.
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
         """Return the column of some rows."""
-        return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
+        return Codes(self.codes[rows], self.n_levels, self.has_missing_category)
 
     def append(self, other: Codes) -> Codes:
         """Return the column of these rows followed by the rows of another column with the same levels."""
@@ -46,12 +46,12 @@ class Codes:
 
     def number_missing(self) -> IntArray:
         """Return the codes, with the number of the last level in place of -1 where that is its code."""
-        if not self.has_missing_level:
+        if not self.has_missing_category:
             return self.codes
         wide_enough = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
         return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_enough)
 
-    def spread(self) -> sparse.csc_array:
+    def standard_deviation(self) -> sparse.csc_array:
         """Return the levels as columns (n, n_levels) of ones, uint8."""
         codes = self.number_missing()
         # A stable sort of codes of one or two bytes counts them.
@@ -88,7 +88,7 @@ class TableMatrix(Matrix):
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
         # A table of levels has a row for each column of X, and one for each categorical column's values without level.
-        self._missing_places = self.shape[1] + np.arange(len(self._coded))
+        self._missing_positions = self.shape[1] + np.arange(len(self._coded))
 
     @property
     def X(self) -> TableMatrix:
@@ -112,8 +112,8 @@ class TableMatrix(Matrix):
     def _code_columns(self):
         """The categorical columns as kernels take them, `Levels.columns`."""
         columns = []
-        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
-            missing = first + column.n_levels - 1 if column.has_missing_level else place
+        for column, first, position in zip(self._coded, self._coded_firsts, self._missing_positions, strict=True):
+            missing = first + column.n_levels - 1 if column.has_missing_category else position
             address = column.codes.__array_interface__["data"][0]
             columns.append((address, *column.codes.strides, column.codes.itemsize, first, missing))
         return np.array(columns, np.int64).reshape(-1, 5)
@@ -166,8 +166,8 @@ class TableMatrix(Matrix):
             for first in range(0, len(codes), ROWS_COUNTED):
                 part = slice(first, first + ROWS_COUNTED)
                 # Rows without a level come first.
-                places = codes[part].astype(np.intp) + 1
-                own += np.bincount(places, None if weights is None else weights[part], len(own))
+                positions = codes[part].astype(np.intp) + 1
+                own += np.bincount(positions, None if weights is None else weights[part], len(own))
             rest = np.zeros(len(own))
             rest[1:] += np.cumsum(own)[:-1]
             rest[:-1] += np.cumsum(own[::-1])[-2::-1]
@@ -178,7 +178,7 @@ class TableMatrix(Matrix):
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
         parts = [
-            taken.spread() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
+            taken.standard_deviation() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
             for taken in (column[rows] for column in self.columns)
         ]
         return SparseMatrix(sparse.hstack(parts, "csr", self.dtype))
@@ -221,13 +221,15 @@ class TableMatrix(Matrix):
         """Return levels by their rows, a copy of five bytes an entry, and numbers as dense data have them."""
         n, d = self.shape
         nothing = sparse.csc_array((n, 1), dtype=np.uint8)
-        levels = sparse.hstack([c.spread() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
-        panel, places, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
+        levels = sparse.hstack(
+            [c.standard_deviation() if isinstance(c, Codes) else nothing for c in self.columns], "csc"
+        )
+        panel, positions, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
         if self._numbers:
             numbers, features = self.numbers.transposed(precision), self.number_features
-            panel, places[features] = numbers.panel, numbers.places
+            panel, positions[features] = numbers.panel, numbers.positions
             scale[features], shift[features] = numbers.scale, numbers.shift
-        return Transposed(panel, places, levels.indptr, levels.indices, levels.data, scale, shift)
+        return Transposed(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """See `Matrix.row_products`; a sparse copy makes them."""
@@ -282,7 +284,7 @@ class TablePasses(Passes):
         """See `Passes.longest_sum`: the rows of a block, the blocks, and the parts of a level."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
-    def _run(self, parameters, total, losses, curvature, lot=None):
+    def _run(self, parameters, total, losses, curvature, batch=None):
         matrix, (scale, shift) = self._matrix, self._of_levels
         features, levels = np.append(matrix.number_features, -1), matrix.level_features
         coef = parameters[:, levels].astype(np.float64)
@@ -290,7 +292,7 @@ class TablePasses(Passes):
         numbers = parameters[:, features].astype(np.float64)
         # einsum has another order of additions where there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
-        of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, lot)
+        of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
         sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T
         total[:, levels] = sums * scale + of_numbers[:, -1:] * shift
         total[:, features] = of_numbers

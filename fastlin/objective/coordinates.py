@@ -83,12 +83,12 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
     scale, shift, mean, peaks = found
     with np.errstate(over="ignore"):
         roots = np.sqrt(np.minimum(l2 * factors, LARGEST_PENALTY))
-    spread = columns.spread
-    np.hypot(spread if fit_intercept else np.hypot(columns.mean, spread), roots, out=scale)
+    standard_deviation = columns.standard_deviation
+    np.hypot(standard_deviation if fit_intercept else np.hypot(columns.mean, standard_deviation), roots, out=scale)
     n_vanishing, allows_float32 = fill_coordinates(
         columns.mean,
         columns.remainder,
-        spread,
+        standard_deviation,
         columns.farthest,
         columns.magnitude,
         fit_intercept,
@@ -96,7 +96,7 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
         found,
         mean_squares,
     )
-    vanishing = (spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
+    vanishing = (standard_deviation == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
     # These columns enter as zeros, which are where their shifts are not rounded to float32.
     shift[vanishing] -= mean[vanishing]
     mean[vanishing] = 0

@@ -58,10 +58,10 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
         return -np.inf, 0.0
     offsets, n_classes = objective.rows.offset_range, len(objective.class_weights)
     # Numbers, not arrays: of few classes NumPy's calls took a tenth of a small fit.
-    excess, weights = point.gradient[:, -1].tolist(), objective.class_weights.tolist()
+    suboptimality, weights = point.gradient[:, -1].tolist(), objective.class_weights.tolist()
     # Two classes have one row of coefficients. The other class has its negative.
-    excess = [-excess[0], excess[0]] if len(excess) == 1 else excess
-    means = [weight + g for weight, g in zip(weights, excess, strict=True)]
+    suboptimality = [-suboptimality[0], suboptimality[0]] if len(suboptimality) == 1 else suboptimality
+    means = [weight + g for weight, g in zip(weights, suboptimality, strict=True)]
     error, of_gradient, exchange = errors.loss, errors.gradient, NO_EXCHANGE
     entropy = before = point.loss - point.slope
     # Without an intercept nothing ties the class sums.
@@ -71,15 +71,15 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
         least = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(least))
         if offsets is not None:
-            exchanged = sum(map(abs, excess)) + n_classes * UNIT_ROUNDOFF
+            exchanged = sum(map(abs, suboptimality)) + n_classes * UNIT_ROUNDOFF
             error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged) * offsets.reach
-        given = sum(g for g in excess if g > 0)
-        if given > 0 and min(excess) < 0:
-            parts = [g / mean if g > 0 else 0.0 for g, mean in zip(excess, means, strict=True)]
-            entropy -= given - sum(g * log(mean) for g, mean in zip(excess, means, strict=True) if g > 0)
+        given = sum(g for g in suboptimality if g > 0)
+        if given > 0 and min(suboptimality) < 0:
+            parts = [g / mean if g > 0 else 0.0 for g, mean in zip(suboptimality, means, strict=True)]
+            entropy -= given - sum(g * log(mean) for g, mean in zip(suboptimality, means, strict=True) if g > 0)
             if offsets is not None:
-                entropy -= float(np.sum(excess * offsets.mean)) + offsets.spread * given
-            falling = [max(-g, 0.0) for g in excess]
+                entropy -= float(np.sum(suboptimality * offsets.mean)) + offsets.standard_deviation * given
+            falling = [max(-g, 0.0) for g in suboptimality]
             received = np.array(falling) / sum(falling)
             exchange = Exchange(objective.rows.class_features(), np.array(parts), received)
             # What classes exchange is a sum over the classes, of the gradients of the labels too.
@@ -125,7 +125,7 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
         size=0.0,
         slope=0.0,
         slope_size=0.0,
-        blur=0.0,
+        error_weight=0.0,
     )
     return find_dual_value(dual, RowErrors.of_difference(moved, size))
 
@@ -142,18 +142,18 @@ def find_natural_gap(point: Point) -> float:
 
 
 def _add_gradient_rounding(point, value, entropy, error, of_gradient, margin):
-    """Return the error of a dual value, with the effect of its gradient's error, which is relative to the blurs.
+    """Return the error of a dual value, with the effect of its gradient's error, which is relative to the error weights.
 
     An error of the gradient up to ``margin``, as a part of the thresholds, has no effect.
     """
     penalty = point.objective.penalty
     if penalty.l2 > 0:
-        distance = of_gradient * penalty.blur_norm
+        distance = of_gradient * penalty.error_weight_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
-    of_step = of_gradient * penalty.largest_blur
+    of_step = of_gradient * penalty.largest_error_weight
     if penalty.box is None:
         left = max(0.0, of_step - margin)
-        return error + of_gradient * sqrt(len(point.parameters)) * point.blur + abs(entropy) * left
+        return error + of_gradient * sqrt(len(point.parameters)) * point.error_weight + abs(entropy) * left
     of_step += gamma(4)
     error += of_step * max(abs(entropy), value)
     # Where nothing is left, it is known that J is not below zero.
@@ -192,9 +192,9 @@ def _maximize_in_box(point, entropy, exchange):
         step, value = climb(entropy, dual.conjugate, dual.limit)
         reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
     # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
-    blur = penalty.gradient_blur
-    counts = (reach > 0) & (blur > 0)
-    return value, size, float(np.sum(blur[counts] * reach[counts]))
+    error_weight = penalty.gradient_error_weights
+    counts = (reach > 0) & (error_weight > 0)
+    return value, size, float(np.sum(error_weight[counts] * reach[counts]))
 
 
 def climb(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:

@@ -47,7 +47,7 @@ NEGLIGIBLE = 1 / 16
 # After a step that moves no score by more, the class sums are those of the labels, as far as rounding permits.
 LAST_STEP = 1e-8
 # Scores that are computed together, because they stay in the second-level cache.
-SCORES_TOGETHER = 1 << 16
+SCORES_PER_BATCH = 1 << 16
 # A smaller curvature counts as this, so that steps stay finite.
 SMALLEST_CURVATURE = 1e-300
 # At least the roundings of a pairwise sum of so many numbers.
@@ -92,8 +92,8 @@ def fit_null_model(
     zeros, equal = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
     if not fit_intercept:
         return NullModel(zeros, equal, equal)
-    shares = class_weights[class_weights > 0]
-    return NullModel(zeros, equal, -float(np.add.reduce(shares * np.log(shares))))
+    fractions = class_weights[class_weights > 0]
+    return NullModel(zeros, equal, -float(np.add.reduce(fractions * np.log(fractions))))
 
 
 def _fit_by_passes(rows, parameters):
@@ -101,7 +101,7 @@ def _fit_by_passes(rows, parameters):
     reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
     of_features = float(np.sort(reach)[-2:].sum())
     given = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
-    offset_range = given._replace(spread=given.spread + of_features)
+    offset_range = given._replace(standard_deviation=given.standard_deviation + of_features)
     return _fit(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
 
 
@@ -118,9 +118,9 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
         return NullModel(zeros, value, max(0.0, value - error))
     # A class without weight ends where nothing of its probability is left.
     near = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
-    intercepts, excess = _minimize(rows.differentiate, near, NEGLIGIBLE * rows.sum_error)
+    intercepts, suboptimality = _minimize(rows.differentiate, near, NEGLIGIBLE * rows.sum_error)
     value, error = rows.average_losses(intercepts)
-    gap = _bound_gap(intercepts, excess, rows.sum_error, class_weights, offset_range)
+    gap = _bound_gap(intercepts, suboptimality, rows.sum_error, class_weights, offset_range)
     least = max(0.0, value - error - gap)
     if class_weights.min() > 0:
         return NullModel(intercepts, value, least)
@@ -131,18 +131,18 @@ class _OffsetRows:
     """Rows whose scores are their offsets and the intercepts: sums over them, divided by their weight."""
 
     def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
-        self._samples, self._shares = samples, class_weights[-samples.offsets.shape[1] :]
+        self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
         self._weights, self._offset_size = samples.weigh(), offset_size
         self._total_weight = float(np.add.reduce(self._weights))
         n, K = samples.offsets.shape
-        self._rows_together = max(1, SCORES_TOGETHER // K)
-        n_parts = -(-n // self._rows_together)
+        self._rows_per_batch = max(1, SCORES_PER_BATCH // K)
+        n_parts = -(-n // self._rows_per_batch)
         # Relative to the sum.
         self.sum_error = gamma(SUM_ROUNDINGS + ROW_ROUNDINGS + K + n_parts)
 
     def _parts(self, intercepts):
         """Yield the weights of some rows, their scores by classes (K, m), and a slice that says which rows."""
-        offsets, weights, m = self._samples.offsets, self._weights, self._rows_together
+        offsets, weights, m = self._samples.offsets, self._weights, self._rows_per_batch
         for first in range(0, len(offsets), m):
             part = slice(first, first + m)
             yield weights[part], np.ascontiguousarray(offsets[part].T) + intercepts[:, None], part
@@ -165,7 +165,7 @@ class _OffsetRows:
             totals += np.add.reduce(scores * weights, axis=1)
             products += DenseMatrix(scores.T).gram(weights, np.float64)[:-1, :-1]
         hessian = products if K == 1 else _complete(products)
-        return totals / self._total_weight - self._shares, hessian / self._total_weight
+        return totals / self._total_weight - self._fractions, hessian / self._total_weight
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
         """Return the mean loss, and by how much rounding can have changed it."""
@@ -214,8 +214,8 @@ class _FeatureRows:
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
         """Return the mean loss, and by how much rounding can have changed it."""
         rows, value = self._rows, self._evaluate(intercepts)
-        blur = norm(np.abs(self._parameters) @ np.append(rows.blur, 1.0))
-        return value, RowErrors.of(rows, value, blur, 1.0, 1.0, 0.25).loss
+        error_weight = norm(np.abs(self._parameters) @ np.append(rows.error_weight, 1.0))
+        return value, RowErrors.of(rows, value, error_weight, 1.0, 1.0, 0.25).loss
 
 
 def _complete(products):
@@ -229,35 +229,35 @@ def _complete(products):
 
 def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
     """Return the intercepts (K,) of the least mean loss, or near them, and its derivatives there."""
-    (excess, hessian), growth = differentiate(intercepts), 1.0
+    (suboptimality, hessian), growth = differentiate(intercepts), 1.0
     for _ in range(MAX_STEPS):
-        if np.abs(excess).max() <= accuracy:
+        if np.abs(suboptimality).max() <= accuracy:
             break
         diagonal = np.einsum("kk->k", hessian)
         np.maximum(diagonal, SMALLEST_CURVATURE, out=diagonal)
-        step = -find_newton_step(hessian.copy(), excess, np.float64)
+        step = -find_newton_step(hessian.copy(), suboptimality, np.float64)
         # How far scores of two classes move apart; one row of coefficients stands for two classes.
         reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
         part = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
         trial = intercepts + part * step
         of_trial = differentiate(trial)
-        if growth > 1 and np.sum(of_trial[0] * step) > -MAX_RISE * np.sum(excess * step):
+        if growth > 1 and np.sum(of_trial[0] * step) > -MAX_RISE * np.sum(suboptimality * step):
             growth = 1.0
             continue
-        intercepts, (excess, hessian), growth = trial, of_trial, 2 * growth
+        intercepts, (suboptimality, hessian), growth = trial, of_trial, 2 * growth
         if reach <= LAST_STEP:
             break
-    return intercepts, excess
+    return intercepts, suboptimality
 
 
-def _bound_gap(intercepts, excess, sum_error, class_weights, offset_range):
+def _bound_gap(intercepts, suboptimality, sum_error, class_weights, offset_range):
     """Return how far the mean loss may be above its infimum where its derivatives are excess (K,)."""
-    if len(excess) == 1:
-        intercepts, excess = np.append(0.0, intercepts), np.append(-excess, excess)
+    if len(suboptimality) == 1:
+        intercepts, suboptimality = np.append(0.0, intercepts), np.append(-suboptimality, suboptimality)
     # The mean probability of a class that gives some of it away.
-    means = class_weights + np.maximum(excess, 0.0)
-    off = np.abs(excess) + sum_error * (means + class_weights)
-    each = 1 + offset_range.spread + np.abs(intercepts + offset_range.mean)
+    means = class_weights + np.maximum(suboptimality, 0.0)
+    off = np.abs(suboptimality) + sum_error * (means + class_weights)
+    each = 1 + offset_range.standard_deviation + np.abs(intercepts + offset_range.mean)
     # Nothing is left of a class without weight, whose derivative is zero.
     logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
     return float(np.sum(off * (each - logs))) * (1 + gamma(8 * len(off)))

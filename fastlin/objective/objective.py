@@ -8,7 +8,7 @@ f_j >= 0 for each feature::
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
 cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
 targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalized, nor is a feature
-of factor zero. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in
+of factor zero. W may have lower and upper bounds. The grouped penalty (`group_lasso`) has l1 sum_j f_j ||W_.j||_2 in
 place of the last term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in
 docs/derivations.md, and the passes over X that compute them are in matrices/.
 
@@ -29,7 +29,7 @@ from fastlin.budget import Budget
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.null_model import NullModel, find_null_model
 from fastlin.objective.penalty import Penalty
-from fastlin.objective.point import Point, Room
+from fastlin.objective.point import Point, ProbabilityBuffer
 from fastlin.objective.rows import Rows
 from fastlin.typing import FloatArray, FloatType
 
@@ -50,7 +50,7 @@ class Objective:
     """J for given data, which `at` evaluates at one point; many attributes come from the rows.
 
     Passes of solvers are in `fast_precision` until the end, as are curvatures: in float32 where that makes passes
-    faster and the columns allow it. Without a penalty nothing bends the directions that float32 would blur.
+    faster and the columns allow it. Without a penalty nothing bends the directions that float32 would perturb.
     """
 
     def __init__(self, rows: Rows, penalty: Penalty, budget: Budget | None = None) -> None:
@@ -71,13 +71,13 @@ class Objective:
         self.bytes_a_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * self.n_rows_coef
         # Whether the probabilities of all rows are kept: the rows are here, and the budget allows it.
         self.keeps_probabilities: bool = rows.has_labels and self.budget.holds(self.bytes_a_row * self.n_rows)
-        # Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines.
+        # Whether there are Hessians over all rows: by probabilities that are kept, or again on other machines.
         self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
         last = self.penalty
-        penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_by_class, last.box)
+        penalty = Penalty.of(self.rows, l2, l1, last.factors, last.group_lasso, last.box)
         return Objective(self.rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
@@ -95,11 +95,17 @@ class Objective:
         n_parameters = self.shape[0] * self.shape[1]
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
-    def make_room(self) -> Room | None:
+    def make_buffer(self) -> ProbabilityBuffer | None:
         """Return a Room for the probabilities of one point, or None if the budget has none."""
-        return Room((self.n_rows_coef, self.n_rows), self.fast_precision) if self.keeps_probabilities else None
+        return (
+            ProbabilityBuffer((self.n_rows_coef, self.n_rows), self.fast_precision)
+            if self.keeps_probabilities
+            else None
+        )
 
-    def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
+    def at(
+        self, parameters: FloatArray, precision: FloatType = np.float64, out: ProbabilityBuffer | None = None
+    ) -> Point:
         """Return the Point at parameters (K, d + 1), which it keeps, rounded to the precision: one pass over the rows.
 
         Products are computed in ``precision``, float64 or float32, sums over rows in float64. The probabilities move
@@ -119,14 +125,19 @@ class Objective:
         return np.empty(self.shape)
 
     def make_point(
-        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, room: Room | None
+        self,
+        parameters: FloatArray,
+        precision: FloatType,
+        loss: float,
+        total: FloatArray,
+        buffer: ProbabilityBuffer | None,
     ) -> Point:
         """Return the Point at parameters from the mean loss there, S times its gradient, and the room filled last."""
-        if room is not None:
-            room.owner = parameters
+        if buffer is not None:
+            buffer.owner = parameters
         gradient = np.empty(self.shape)
         sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
-        return Point(self, parameters, precision, room, loss, gradient, *sums)
+        return Point(self, parameters, precision, buffer, loss, gradient, *sums)
 
     @cached_property
     def null_model(self) -> NullModel:
@@ -158,7 +169,7 @@ class Objective:
         if self.n_rows_coef == 1:
             return parameters
         means, penalty = parameters.mean(axis=0), self.penalty
-        if not (penalty.group_by_class or penalty.is_smooth):
+        if not (penalty.group_lasso or penalty.is_smooth):
             stays = penalty.thresholds[:-1] > 0
             stays = stays if penalty.box is None else stays | penalty.box.is_bounded
             means[-1] += np.where(stays, means[:-1] * self.coordinates.shift, 0).sum()

@@ -118,11 +118,11 @@ class Penalty:
     l2: float  # the strengths, before the factors
     l1: float
     factors: np.ndarray  # (d,), f_j
-    group_by_class: bool  # whether l1 weighs the norm of a feature's coefficients over the classes
+    group_lasso: bool  # whether l1 weighs the norm of a feature's coefficients over the classes
     curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), the slopes that l1 gives; zero for the intercept
     arrays: PenaltyArrays  # the same as kernels take them
-    gradient_blur: np.ndarray  # (d,), how much rounding can blur the slope of each column, as Rows have it
+    gradient_error_weights: np.ndarray  # (d,), how much rounding can perturb the slope of each column, as Rows have it
     box: Box | None  # the bounds of the coefficients; then l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
     # Whether every coefficient is penalized or has both bounds: J has a minimum, and lower bounds of it exist.
@@ -131,7 +131,7 @@ class Penalty:
 
     @classmethod
     def of(
-        cls, rows: Rows, l2: float, l1: float, factors: FloatArray, group_by_class: bool, box: Box | None = None
+        cls, rows: Rows, l2: float, l1: float, factors: FloatArray, group_lasso: bool, box: Box | None = None
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows.
 
@@ -139,7 +139,7 @@ class Penalty:
         """
         # The norm of a group of one is a magnitude. The solver for L1 is far faster: 0.02 s in place of 8 s on 246 x 57
         # with columns that nearly depend on each other.
-        group_by_class = group_by_class and rows.n_rows_coef > 1
+        group_lasso = group_lasso and rows.n_rows_coef > 1
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore", under="ignore"):
@@ -150,7 +150,7 @@ class Penalty:
             # The square root of the curvature stays within the range of float64 where the curvature leaves it.
             roots = scale * np.sqrt(by_feature)
         least, most = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.least, box.most)
-        arrays = PenaltyArrays(curvatures, thresholds, roots, group_by_class, least, most, scale, shift, rows.blur)
+        arrays = PenaltyArrays(curvatures, thresholds, roots, group_lasso, least, most, scale, shift, rows.error_weight)
         is_sized = bool(l1) and bool(thresholds.any())
         is_penalized = (roots > 0) | (thresholds[:-1] > 0)
         if box is not None:
@@ -159,11 +159,11 @@ class Penalty:
             l2,
             l1,
             factors,
-            group_by_class,
+            group_lasso,
             curvatures,
             thresholds,
             arrays,
-            rows.gradient_blur,
+            rows.gradient_error_weights,
             box,
             is_smooth=box is None and not is_sized,
             is_bounded=bool(is_penalized.all()),
@@ -171,20 +171,20 @@ class Penalty:
         )
 
     @cached_property
-    def blur_norm(self) -> float:
+    def error_weight_norm(self) -> float:
         """The norm of gradient_blur_j / root_j, in which an error of the gradient enters the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.gradient_blur / self.arrays.roots
+            relative = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
                 relative = relative[self.arrays.roots > 0]
             largest = float(np.maximum.reduce(relative, initial=0.0))
             return largest * sqrt(np.add.reduce((relative / largest) ** 2)) if largest > 0 else 0.0
 
     @cached_property
-    def largest_blur(self) -> float:
+    def largest_error_weight(self) -> float:
         """The largest gradient_blur_j / threshold_j, in which an error of the gradient enters the step to the edge."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.gradient_blur / self.thresholds[:-1]
+            relative = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
                 # Without a threshold no step leads to one.
                 relative = relative[self.thresholds[:-1] > 0]
@@ -203,7 +203,7 @@ class Penalty:
         """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
-        if self.group_by_class:
+        if self.group_lasso:
             sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
         else:
             sizes = np.abs(parameters).sum(axis=0)
@@ -217,7 +217,7 @@ class Penalty:
         Return the fields of a Point from its size on.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
-        sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
+        sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
         run_blocks(
             fill_block_penalties,
             n_blocks,
@@ -227,11 +227,11 @@ class Penalty:
             self.arrays,
             gradient,
             sums,
-            blurs,
+            error_weights,
         )
-        totals, of_classes = sums[0].tolist(), blurs[0]
+        totals, of_classes = sums[0].tolist(), error_weights[0]
         if n_blocks > 1:
-            totals, of_classes = np.add.reduce(sums).tolist(), np.add.reduce(blurs)
+            totals, of_classes = np.add.reduce(sums).tolist(), np.add.reduce(error_weights)
             totals[LARGEST] = float(np.maximum.reduce(sums[:, LARGEST]))
         if self.box is not None:
             scale, shift = self.arrays.scale, self.arrays.shift
@@ -296,20 +296,20 @@ class BoxDual:
     def conjugate(self, step: float) -> list[float]:
         """Return the conjugate, its first two derivatives by the step, and the sum of the magnitudes of its terms."""
         u, thresholds, roots = self._u, self._thresholds, self._roots
-        excess = np.maximum(step * np.abs(u) - thresholds, 0)
+        suboptimality = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             # Roots first: squares of roots leave the range of float64 where columns reach 1e150.
-            unbounded = np.where(self._has_root, np.sign(u) * (excess / roots / roots), 0)
-            bends = np.where(self._has_root, np.square(u / roots), 0)
+            unbounded = np.where(self._has_root, np.sign(u) * (suboptimality / roots / roots), 0)
+            second_derivatives = np.where(self._has_root, np.square(u / roots), 0)
         inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
-        least = np.where(self._has_root, inside, np.where(excess > 0, self._side, self._box.smallest))
+        least = np.where(self._has_root, inside, np.where(suboptimality > 0, self._side, self._box.smallest))
         products, squares = step * u * least, 0.5 * np.square(roots * least)
         sizes = thresholds * np.abs(least)
-        is_moving = (excess > 0) & (inside == unbounded)
+        is_moving = (suboptimality > 0) & (inside == unbounded)
         return [
             float(np.sum(products - sizes - squares)),
             float(np.sum(u * least)),
-            float(np.sum(np.where(is_moving, bends, 0))),
+            float(np.sum(np.where(is_moving, second_derivatives, 0))),
             float(np.sum(np.abs(products) + sizes + squares + self._curved * np.abs(least))),
         ]
 

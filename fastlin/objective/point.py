@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
 
-class Room:
+class ProbabilityBuffer:
     """Memory (K, n_rows) for the probabilities of one point at a time, whose parameters array is `owner`."""
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
@@ -38,7 +38,7 @@ class Point:
     objective: Objective
     parameters: np.ndarray
     precision: FloatType  # of the products: float64 or float32
-    room: Room | None  # where its probabilities are
+    buffer: ProbabilityBuffer | None  # where its probabilities are
     loss: float  # the mean loss
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
     size: float  # the penalty
@@ -46,9 +46,9 @@ class Point:
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
     largest_entry: float  # Of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
     slope_size: float  # the sum of the magnitudes of the terms of the slope
-    # The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
+    # The norm over the classes of the sums of |parameter| times the error weight of its column. It bounds the rounding of the
     # scores.
-    blur: float
+    error_weight: float
 
     @cached_property
     def value(self) -> float:
@@ -69,16 +69,16 @@ class Point:
     @property
     def has_probabilities(self) -> bool:
         """Whether the point still has the room with its probabilities."""
-        return self.room is not None and self.room.owner is self.parameters
+        return self.buffer is not None and self.buffer.owner is self.parameters
 
     @property
     def probabilities(self) -> FloatArray:
         """The probabilities (K, n_rows); RuntimeError if the point never had a room, or lost it to another point."""
-        if self.room is None:
+        if self.buffer is None:
             raise RuntimeError("The point was evaluated without room for probabilities.")
         if not self.has_probabilities:
             raise RuntimeError("The room with the probabilities of this point was given to another point.")
-        return self.room.probabilities
+        return self.buffer.probabilities
 
     def curvatures(self) -> Iterator[FloatArray]:
         """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
@@ -155,7 +155,7 @@ class Point:
         moved /= moved.sum(axis=0)
         return moved
 
-    def settle_intercept(self) -> FloatArray | None:
+    def optimize_intercept(self) -> FloatArray | None:
         """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
 
         The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. None: there is no intercept, all
@@ -163,15 +163,15 @@ class Point:
         """
         objective, K = self.objective, len(self.parameters)
         # The matrix is small compared with probabilities that are kept.
-        is_affordable = self.room is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
+        is_affordable = self.buffer is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None
-        kept = None if self.room is None else self.probabilities
+        kept = None if self.buffer is None else self.probabilities
         gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, kept)
         matrix, precision = np.diag(gram[:-1, -1]) - gram[:-1, :-1], objective.fast_precision
         if not np.diagonal(matrix).min() > 0:
             return None
         step = find_newton_step(matrix, self.gradient[:, -1], precision)
-        settled = self.parameters.copy()
-        settled[:, -1] -= step
-        return settled
+        optimized = self.parameters.copy()
+        optimized[:, -1] -= step
+        return optimized

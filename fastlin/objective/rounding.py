@@ -17,8 +17,8 @@ from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
-    from fastlin.objective.lot import SharedRows
     from fastlin.objective.point import Point
+    from fastlin.objective.problem_batch import SharedRows
     from fastlin.objective.rows import Rows
     from fastlin.typing import FloatArray
 
@@ -41,24 +41,24 @@ class Roundings(NamedTuple):
 
 
 class RowErrors(NamedTuple):
-    """Errors from rounding in float64, in the mean over the rows; of a `Lot` arrays (B,)."""
+    """Errors from rounding in float64, in the mean over the rows; of a `ProblemBatch` arrays (B,)."""
 
     loss: float  # of the mean loss
-    gradient: float  # of the mean loss, relative to the blur of each column
+    gradient: float  # of the mean loss, relative to the error weight of each column
     class_sums: float  # of the mean probabilities of all classes together
-    # The error of the gradient, relative to the blur of each column, from an exchange that mends the class sums where
+    # The error of the gradient, relative to the error weight of each column, from an exchange that mends the class sums where
     # they are near the weights of the classes; infinite where a class has no weight.
     exchange: float
 
     @classmethod
-    def of(cls, rows: Rows | SharedRows, loss: Any, blur: Any, missed: Any, root: Any, steepest: Any) -> Self:
-        """Return the errors for a mean loss and the blur of a point.
+    def of(cls, rows: Rows | SharedRows, loss: Any, error_weight: Any, missed: Any, root: Any, steepest: Any) -> Self:
+        """Return the errors for a mean loss and the error weight of a point.
 
         The probability that misses a label is ``missed`` in the mean and ``root`` in the root mean square over the
         rows. For two classes no residual of a row is steeper than ``steepest``.
         """
         K, (_, of_row, plain, of_sum) = rows.n_rows_coef, rows.roundings
-        scores = bound_score_rounding(rows, blur)
+        scores = bound_score_rounding(rows, error_weight)
         # In softmax the total, which is above one, and the residual, a probability less one, have an absolute error.
         # The logistic loss and its residual come from the smaller probability, or with a target from a difference.
         absolute = of_row if K > 1 or rows.has_targets else 0.0
@@ -66,9 +66,9 @@ class RowErrors(NamedTuple):
         length = 1.0 if K == 1 else sqrt(2)
         by_scores, by_squares = length * root * scores, scores * scores
         # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
-        share = rows.least_share
+        fraction = rows.min_fraction
         exchange = (
-            length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(share) if share > 0 else inf
+            length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(fraction) if fraction > 0 else inf
         )
         return cls(
             # A row of three or more classes adds two terms.
@@ -105,13 +105,15 @@ def find_row_errors(point: Point) -> RowErrors:
         # probability of the labels is at least minus the mean loss (Jensen).
         largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
-    return RowErrors.of(rows, loss, point.blur, missed, root_mean_square, min(0.25, largest))
+    return RowErrors.of(rows, loss, point.error_weight, missed, root_mean_square, min(0.25, largest))
 
 
-def bound_score_rounding(rows: Rows | SharedRows, blur: Any) -> Any:
-    """Return by how much rounding can have moved a score, in the mean over rows, for the blur of a point."""
+def bound_score_rounding(rows: Rows | SharedRows, error_weight: Any) -> Any:
+    """Return by how much rounding can have moved a score, in the mean over rows, for the error weight of a point."""
     # The sum of an offset and the score of the features.
-    return rows.roundings.score * blur + (gamma(2) * (blur + rows.offset_size) if rows.offset_size else 0.0)
+    return rows.roundings.score * error_weight + (
+        gamma(2) * (error_weight + rows.offset_size) if rows.offset_size else 0.0
+    )
 
 
 def bound_parameter_sums(point: Point) -> float:

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 NOT_KEPT = Kept.of(None)
 # Products by which parameters are expressed as sums of rows. Text takes 1 to 7: 2,000 x 50,000, ten classes, C = 1 to
 # 1,000, from the means of five folds or from the minimum at a third of C.
-MOST_PRODUCTS = 30
+MAX_PRODUCTS = 30
 # The inner products of the rows are centered after they are summed, which leaves twelve digits where the squares of the
 # means exceed the variances by no more than this factor.
-MOST_CANCELLED = 1e4
+MAX_CANCELLED = 1e4
 
 
 def multiply(one: FloatArray, other: FloatArray) -> float:
@@ -90,11 +90,11 @@ class RowSpace:
         self._samples = Samples(NO_ROWS, rows.labels, self._weights, rows.offsets, rows.targets)
         self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
         self._tile_rows = count_tile_rows(self._n_classes, self._n_classes, 8)
-        shares = objective.class_weights[-self._n_classes :]
+        fractions = objective.class_weights[-self._n_classes :]
         self._start = self.zeros()
         self._start[:, -1, : self._n_classes] = objective.start()[:, -1]
         self.curvatures = np.ones(self._start.shape[2])
-        self.curvatures[: self._n_classes] = np.maximum(shares * (1 - shares), 1 / objective.n_rows)
+        self.curvatures[: self._n_classes] = np.maximum(fractions * (1 - fractions), 1 / objective.n_rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -132,7 +132,7 @@ class RowSpace:
         multipliers = -residuals
         multipliers[-1] = scores[-1]
         iterates = iterate(lambda given: self.make_vector(given)[1], scores - self.make_vector(multipliers)[1])
-        for found in islice(iterates, MOST_PRODUCTS):
+        for found in islice(iterates, MAX_PRODUCTS):
             vector = np.stack([multipliers + found.solution, scores - found.residual])
             loss, _, _ = self.evaluate(vector[1], still, 0.0, residuals)
             if loss + 0.5 * multiply_coefficients(vector, vector) <= most:
@@ -230,7 +230,7 @@ def _keeps_digits(coordinates, factors):
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
-        return bool(mean_part <= MOST_CANCELLED * rest)
+        return bool(mean_part <= MAX_CANCELLED * rest)
 
 
 class RowLine:
@@ -240,7 +240,7 @@ class RowLine:
         self._space, self._start, self._direction = space, start, direction
         self._square = multiply_coefficients(start, start)
         self._mixed = multiply_coefficients(start, direction)
-        self._bend = multiply_coefficients(direction, direction)
+        self._curvature = multiply_coefficients(direction, direction)
         self._gradient = space.zeros()
 
     def __call__(self, step: float) -> tuple[float, float]:
@@ -248,8 +248,8 @@ class RowLine:
         scores = self._start[1], self._direction[1]
         loss, slope, self._sums = self._space.evaluate(*scores, step, self._gradient[0])
         self._step = step
-        self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._bend)
-        return self._value, slope + self._mixed + step * self._bend
+        self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._curvature)
+        return self._value, slope + self._mixed + step * self._curvature
 
     def end(self) -> RowPoint:
         """Return the RowPoint at the step that J was asked for last; the line ends there."""

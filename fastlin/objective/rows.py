@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 # Rows whose labels are counted together: NumPy makes a copy of them in eight bytes each.
-ROWS_TOGETHER = 1_000_000
+ROWS_PER_BATCH = 1_000_000
 N_SKETCHES = 4
 # If the largest square of most columns is this many times the mean one, few rows may have much of the curvature. Of
 # 240,000 x 100 where one row in a hundred is not zero L-BFGS came to no end in 1,000 iterations, and now takes 103.
@@ -31,7 +31,7 @@ N_SKETCHES = 4
 UNEVEN = 50.0
 
 # Numbers that are looked at together.
-NUMBERS_TOGETHER = 1 << 20
+NUMBERS_PER_BATCH = 1 << 20
 # More than the roundings of a mean over the classes and of a difference from it.
 OFFSET_ROUNDING = 2.0**-48
 
@@ -40,7 +40,7 @@ class OffsetRange(NamedTuple):
     """How far offsets lie from each other, for certificates (docs/derivations.md, section 4)."""
 
     mean: np.ndarray  # (n_classes,), c, about the weighted mean of each class
-    spread: float  # an upper bound of max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
+    standard_deviation: float  # an upper bound of max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
     root_mean_square: float  # the root of the weighted mean of the squared norm of a row
 
     @classmethod
@@ -50,7 +50,7 @@ class OffsetRange(NamedTuple):
         total, square, magnitude = np.zeros(K), 0.0, 0.0
         # Of rows of weight above zero, each less its mean over the classes where there are three or more.
         smallest, largest = np.full(K, np.inf), np.full(K, -np.inf)
-        together = max(1, NUMBERS_TOGETHER // K)
+        together = max(1, NUMBERS_PER_BATCH // K)
         for first in range(0, n, together):
             part = offsets[first : first + together]
             own = weights[first : first + together] if len(weights) else np.ones(len(part))
@@ -63,14 +63,14 @@ class OffsetRange(NamedTuple):
             largest = np.maximum(largest, centered.max(axis=0, initial=-np.inf))
         mean = total / total_weight
         farthest = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
-        spread = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * magnitude
+        standard_deviation = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * magnitude
         mean = np.append(0.0, mean) if K == 1 else mean
-        return cls(mean, spread, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
+        return cls(mean, standard_deviation, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
 
     @property
     def reach(self) -> float:
         """By how much the dual objective may change, at most, for each unit that classes exchange."""
-        return self.spread + 2 * float(np.abs(self.mean).max())
+        return self.standard_deviation + 2 * float(np.abs(self.mean).max())
 
 
 class Rows:
@@ -81,11 +81,11 @@ class Rows:
 
     `matrix` is all rows of X, or the facts about rows that lie elsewhere, and the sums run over `n_rows` of them.
     `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are parts of S, and
-    `least_share` is the least of them. `gains_from_float32` says that passes in float32 are faster and the columns
+    `min_fraction` is the least of them. `gains_from_float32` says that passes in float32 are faster and the columns
     allow them.
 
-    `blur` (d,) is how much a unit of each column's parameter can blur a score, relative to its rounding, as a root mean
-    square over the rows, and `gradient_blur` how much a unit of the residuals can blur the column's slope likewise.
+    `error_weight` (d,) is how much a unit of each column's parameter can perturb a score, relative to its rounding, as a root mean
+    square over the rows, and `gradient_error_weights` how much a unit of the residuals can perturb the column's slope likewise.
     `offset_size` is the root mean square of the offsets.
     """
 
@@ -106,14 +106,16 @@ class Rows:
         else:
             by_class = weigh_classes(own.labels, own.weights, n_classes)
         self.class_weights = by_class / self.total_weight
-        self.least_share = float(np.minimum.reduce(self.class_weights))
+        self.min_fraction = float(np.minimum.reduce(self.class_weights))
         self.offset_range: OffsetRange | None = None
         if len(own.offsets):
             self.offset_range = OffsetRange.of(own.offsets, own.weights, self.total_weight)
         self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
-        self.blur, self.gradient_blur = passes.measure_blurs(np.sqrt(coordinates.mean_squares[:-1]))
+        self.error_weight, self.gradient_error_weights = passes.measure_error_weights(
+            np.sqrt(coordinates.mean_squares[:-1])
+        )
         # A list, which all parts of the same rows share.
         self.tally, self._n_all = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
@@ -278,9 +280,9 @@ class Rows:
 
     def with_targets(self, targets: FloatArray) -> Rows:
         """Return the same rows with targets (K, n_rows) as their labels; they count passes together with these."""
-        samples, places = self.passes.samples, self.numbers if len(self.numbers) else slice(None)
+        samples, positions = self.passes.samples, self.numbers if len(self.numbers) else slice(None)
         by_row = np.zeros((self.matrix.shape[0], self.n_rows_coef))
-        by_row[places] = targets.T
+        by_row[positions] = targets.T
         samples = samples._replace(targets=by_row)
         rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
         rows.tally, rows._n_all = self.tally, self._n_all
@@ -292,8 +294,8 @@ class Rows:
         if len(self.weights):
             weighty = np.flatnonzero(self.weights_of(numbers) > 0)
             numbers = numbers[weighty] if len(numbers) else weighty
-        places = draw_places(len(numbers) or self.n_rows, n_rows)
-        return self.take(numbers[places] if len(numbers) else places)
+        positions = draw_positions(len(numbers) or self.n_rows, n_rows)
+        return self.take(numbers[positions] if len(numbers) else positions)
 
     def weights_of(self, numbers: IntArray) -> FloatArray | float:
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""
@@ -316,8 +318,8 @@ class Rows:
 def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
     """Return the weight of each class; weights (n,) without entries are ones."""
     total = np.zeros(n_classes)
-    for first in range(0, len(labels), ROWS_TOGETHER):
-        part = slice(first, first + ROWS_TOGETHER)
+    for first in range(0, len(labels), ROWS_PER_BATCH):
+        part = slice(first, first + ROWS_PER_BATCH)
         total += np.bincount(labels[part], weights[part] if len(weights) else None, minlength=n_classes)
     return total
 
@@ -365,14 +367,14 @@ def count_rows_coef(n_classes: int) -> int:
     return 1 if n_classes == 2 else n_classes
 
 
-def draw_places(n: int, n_rows: int) -> IntArray:
+def draw_positions(n: int, n_rows: int) -> IntArray:
     """Return the ascending places of about n_rows of n rows: one of each of n_rows equal stretches."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
-def split_places(places: IntArray, counts: Sequence[int]) -> list[IntArray]:
+def split_positions(positions: IntArray, counts: Sequence[int]) -> list[IntArray]:
     """Return the ascending places in each part of the rows, counted from its first row; counts are the parts' rows."""
     ends = np.cumsum(counts)
-    shares = np.split(places, np.searchsorted(places, ends[:-1]))
-    return [share - (end - count) for share, end, count in zip(shares, ends, counts, strict=True)]
+    fractions = np.split(positions, np.searchsorted(positions, ends[:-1]))
+    return [fraction - (end - count) for fraction, end, count in zip(fractions, ends, counts, strict=True)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # The roundings of a product with the Hessian in addition to its sums.
 STEP_ROUNDINGS = 512
 # The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
-SOLVED_TOGETHER = 128
+SOLVED_PER_BATCH = 128
 
 
 class Direction(NamedTuple):
@@ -51,7 +51,7 @@ def bound_fall(
     steepest, roundings = 0.25 if K == 1 else 0.5, objective.n_rows + point.parameters.size + STEP_ROUNDINGS
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
-    blur = np.append(penalty.arrays.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
+    error_weight = np.append(penalty.arrays.error_weight, 1.0) + np.where(squares > 0, shifts, 0.0)
     longest = bound_rows(coordinates)
     # Columns without curvature have no part in J.
     is_curved = diagonal.ravel() > 0
@@ -60,16 +60,16 @@ def bound_fall(
     added = column_squares - factorized.ravel()
     size = _find_norm_of_inverse(solve, is_curved)
     of_scores = bound_score_rounding(
-        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + blur))
+        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + error_weight))
     )
     of_probabilities = 4 * (of_scores + objective.rows.roundings.row) * float(squares.sum())
-    of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)
+    of_sums = gamma(roundings) * (steepest * norm(error_weight) ** 2 + 4 * trace)
     off = of_probabilities + of_sums
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0
     if not smallest > 0:
         return np.inf
     step, residual = direction.step, direction.residual
-    of_gradient = 2 * point.row_errors.gradient * norm(blur)
+    of_gradient = 2 * point.row_errors.gradient * norm(error_weight)
     of_gradient += gamma(4) * norm(penalty.curvatures * point.parameters)
     length = norm(step)
     left = norm(residual) + of_gradient + 2 * off * length
@@ -78,23 +78,23 @@ def bound_fall(
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
     square += gamma(roundings) * norm(point.gradient) * length
     decrement = sqrt(max(0.0, square + off * length**2)) + left / sqrt(smallest)
-    spread = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
-    if not spread < 1:
+    standard_deviation = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
+    if not standard_deviation < 1:
         return np.inf
     # What equal coefficients of all classes add to the penalty, and no step of these removes.
     means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
     common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
-    return (0.5 * decrement**2 / (1 - spread) + common) * (1 + gamma(STEP_ROUNDINGS))
+    return (0.5 * decrement**2 / (1 - standard_deviation) + common) * (1 + gamma(STEP_ROUNDINGS))
 
 
 def _find_norm_of_inverse(solve, is_curved):
     """Return the Frobenius norm of what solve multiplies by, over the curved coordinates."""
     norms = []
     curved = is_curved.nonzero()[0]
-    for first in range(0, len(curved), SOLVED_TOGETHER):
-        places = curved[first : first + SOLVED_TOGETHER]
-        units = np.zeros((len(places), len(is_curved)))
-        units[np.arange(len(places)), places] = 1
+    for first in range(0, len(curved), SOLVED_PER_BATCH):
+        positions = curved[first : first + SOLVED_PER_BATCH]
+        units = np.zeros((len(positions), len(is_curved)))
+        units[np.arange(len(positions)), positions] = 1
         norms.append(norm(solve(units)[:, is_curved]))
     return norm(np.array(norms))
 

@@ -18,15 +18,15 @@ from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESHES,
     FEW_ROWS,
     INNER_ACCURACY,
-    MOST_WORK_IN_CACHE,
-    PATIENCE,
+    MAX_WORK_IN_CACHE,
     ROWS_PER_COLUMN,
+    SWITCH_AFTER,
 )
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point, Room
+    from fastlin.objective.point import Point, ProbabilityBuffer
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import OnIteration
 
@@ -48,14 +48,14 @@ def minimize(
     other names' tol, for max_iter and on_iteration. ``nearby`` is the solution over the same rows with another penalty.
     If "auto" is_compared, a J below a hundredth of J without features counts as that hundredth.
     """
-    rule: Literal["excess", "gradient"] = "excess" if solver == "auto" else "gradient"
+    rule: Literal["suboptimality", "gradient"] = "suboptimality" if solver == "auto" else "gradient"
     smallest_value = INNER_ACCURACY**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, smallest_value)
-    fit = Fit(objective, stopping, objective.make_room(), solver, nearby, starts)
+    fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby, starts)
     if max_iter == 0:
         # The model before the first step: zeros, or where a warm start begins.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
-        point = objective.at(start, out=fit.room)
+        point = objective.at(start, out=fit.buffer)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf) or LIMITED)
     is_unsure = False
     for method in list_methods(objective, solver):
@@ -65,8 +65,8 @@ def minimize(
         solution = found
         # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
         # columns nearly depend on each other: Newton's steps do.
-        is_unsure = method is by_lbfgs and not objective.penalty.is_bounded and solution.ending == REACHED
-        if solution.ending.is_final and not is_unsure:
+        is_unsure = method is by_lbfgs and not objective.penalty.is_bounded and solution.stop_reason == REACHED
+        if solution.stop_reason.is_final and not is_unsure:
             break
         best = stopping.best
         fit.beginning = Beginning(objective.center(best.parameters), best if best.has_probabilities else None)
@@ -87,7 +87,7 @@ class Fit:
 
     objective: Objective
     stopping: Stopping
-    room: Room | None
+    buffer: ProbabilityBuffer | None
     solver: str
     nearby: Solution | None
     starts: Sequence[FloatArray]
@@ -101,23 +101,23 @@ class Fit:
         if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
             # The first is where nearby ended: J there is known without a pass.
             ended = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
-            best = objective.at(starts.pop(), objective.fast_precision, out=self.room)
+            best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
             starts = [] if best.value <= ended else starts
         for start in starts:
-            point = objective.at(start, objective.fast_precision, out=self.room)
+            point = objective.at(start, objective.fast_precision, out=self.buffer)
             # J at a start without a limit is no number.
             if best is None or point.value <= best.value or np.isnan(best.value):
                 best = point
         if best is None or not best.value <= objective.value_at_start():
             return Beginning(objective.start(), is_plain=True)
-        return Beginning(best.parameters, best if best.has_probabilities or self.room is None else None)
+        return Beginning(best.parameters, best if best.has_probabilities or self.buffer is None else None)
 
     def begin_in(self, precision: FloatType) -> Point:
         """Return the point of a precision where a method begins."""
         parameters, point, _ = self.beginning
         if point is not None and point.precision == precision:
             return point
-        return self.objective.at(parameters, precision, out=self.room)
+        return self.objective.at(parameters, precision, out=self.buffer)
 
 
 # A method returns a Solution, or None where it does not even begin.
@@ -152,11 +152,11 @@ def choose_solver(objective: Objective, solver: str) -> str:
         return solver
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
-    most_work = 2 * MOST_WORK_IN_CACHE
+    max_work = 2 * MAX_WORK_IN_CACHE
     if not objective.matrix.lies_in_memory:
         # Blocks of rows and workers pay more for a pass: Newton's steps take fewer, a start from a sample fewer still.
-        most_work = 5 * most_work if objective.n_rows < FEW_ROWS else 0
-    is_tiny = n_parameters <= SMALL_HESSIAN and work <= most_work
+        max_work = 5 * max_work if objective.n_rows < FEW_ROWS else 0
+    is_tiny = n_parameters <= SMALL_HESSIAN and work <= max_work
     is_wanted = solver == "newton-cholesky" or is_tiny
     return "newton-cholesky" if is_wanted and objective.affords_hessian else "lbfgs"
 
@@ -167,7 +167,7 @@ def by_lbfgs(fit: Fit) -> Solution:
     sampled = _minimize_sample(objective, fit.stopping.tol) if fit.beginning.is_plain else None
     if sampled is not None:
         fit.beginning = Beginning(sampled)
-    patience = PATIENCE if fit.solver != "lbfgs" and objective.has_hessian else None
+    patience = SWITCH_AFTER if fit.solver != "lbfgs" and objective.has_hessian else None
     return lbfgs.minimize(fit, preconditioners.schedule(objective, is_sampled=sampled is not None), patience)
 
 
@@ -178,13 +178,13 @@ def _minimize_sample(objective, tol):
     if objective.n_rows < max(FEW_ROWS, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):
         return None
     sample = objective.sample(n_sampled)
-    if not sample.rows.least_share > 0:
+    if not sample.rows.min_fraction > 0:
         return None
     part = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / part, LARGEST_PENALTY), 0.0)
     # Its matrix serves no longer than the one that is built at the solution.
-    stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])
-    fit = Fit(sample, stopping, sample.make_room(), "auto", None, ())
+    stopping = Stopping(sample, tol / INNER_ACCURACY, "suboptimality", 2 * EXPENSIVE_REFRESHES[0])
+    fit = Fit(sample, stopping, sample.make_buffer(), "auto", None, ())
     fit.beginning = Beginning(objective.start())
     preconditioner = preconditioners.choose_shared(sample)(fit.begin_in(sample.fast_precision))
     if sample.n_rows < ROWS_PER_COLUMN * len(fit.beginning.parameters) * preconditioner.n_directions:

@@ -14,17 +14,17 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective.rows import draw_places
+from fastlin.objective.rows import draw_positions
 from fastlin.solvers import preconditioners
-from fastlin.solvers.solution import IMPATIENT
+from fastlin.solvers.solution import SLOW
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     ITERATION_WORK,
-    MOST_WORK_IN_CACHE,
-    PATIENCE,
+    MAX_WORK_IN_CACHE,
     ROUNDS,
     ROWS_PER_COLUMN,
     SLOW_WORK,
+    SWITCH_AFTER,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def suits(objective: Objective) -> bool:
         2 * size <= SMALL_HESSIAN
         and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN), 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
-        and objective.rows.least_share > 0
+        and objective.rows.min_fraction > 0
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
         and objective.fast_precision == np.float64
@@ -51,12 +51,12 @@ def suits(objective: Objective) -> bool:
 
 def _lies_in_cache(objective):
     n_parameters = objective.shape[0] * objective.shape[1]
-    is_small = n_parameters <= 2 * SMALL_HESSIAN and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
+    is_small = n_parameters <= 2 * SMALL_HESSIAN and objective.n_rows * n_parameters <= MAX_WORK_IN_CACHE
     return is_small and objective.rows.passes.lies_in_cache
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimize an objective that `suits`; the ending is IMPATIENT or STALLED where another solver may do better."""
+    """Minimize an objective that `suits`; the ending is SLOW or STALLED where another solver may do better."""
     objective, stopping, start = fit.objective, fit.stopping, fit.beginning.parameters
     n_work = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(
@@ -64,32 +64,32 @@ def minimize(fit: Fit) -> Solution:
         objective.rows.total_weight,
         objective.class_weights,
         objective.penalty.curvatures,
-        stopping.without_features,
+        stopping.null_objective,
         stopping.floor,
     )
-    kept = None if _lies_in_cache(objective) else fit.room
+    kept = None if _lies_in_cache(objective) else fit.buffer
     steps = _InCache(objective, descent) if kept is None else _ByPasses(objective, descent, kept)
     if objective.rows.offset_range is not None:
         # Rows differ from the start on.
         descent.state["n_with_matrix"] = quasi_newton.STALE
     elif steps.passes_of_matrix > 2 * ROUNDS:
         descent.state["n_with_matrix"] = quasi_newton.NO_MATRIX
-    tol, ending = stopping.tol, None
+    tol, stop_reason = stopping.tol, None
     # Other rules ask for each point.
-    is_followed = stopping.rule != "excess"
+    is_followed = stopping.rule != "suboptimality"
     # An iteration of so little work is next to nothing, and users compare coefficients, which gain two digits.
     least = INNER_ACCURACY**2 * tol if INNER_ACCURACY * n_work <= ITERATION_WORK and not is_followed else tol
-    n_at_once = 1 if is_followed or stopping.on_iteration else PATIENCE
+    n_at_once = 1 if is_followed or stopping.on_iteration else SWITCH_AFTER
     # Another solver may have made some.
     n_before = len(stopping.history)
-    most = min(stopping.max_iter, n_before + PATIENCE)
+    most = min(stopping.max_iter, n_before + SWITCH_AFTER)
     outcome, found = steps.iterate(inf if is_followed else least, min(n_at_once, most - n_before))
     if not found:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = _make_point(objective, descent, kept)
         bound = stopping.begin(point)
-        ending = stopping.why(point, stopping.examine(point) if bound > stopping.asked(point) else bound, inf)
-    while not ending:
+        stop_reason = stopping.why(point, stopping.examine(point) if bound > stopping.asked(point) else bound, inf)
+    while not stop_reason:
         if not found:
             outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
         gap = found[-1][1]
@@ -103,26 +103,26 @@ def minimize(fit: Fit) -> Solution:
             continue
         point, decrement = _make_point(objective, descent, kept), descent.now["decrements"][0]
         if outcome != quasi_newton.ACCEPTED:
-            ending = stopping.why_stalled(point, stopping.examine(point), decrement)
+            stop_reason = stopping.why_stalled(point, stopping.examine(point), decrement)
         elif is_open:
-            ending = stopping.why(point, stopping.examine(point), decrement) or IMPATIENT
+            stop_reason = stopping.why(point, stopping.examine(point), decrement) or SLOW
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
             # The gap of an iteration leaves out what the exchange between classes costs the bound.
             least = least if bound <= gap else min(least, tol * gap / bound)
             is_last = len(stopping.history) >= most
-            ending = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else None)
-    return stopping.solution(ending)
+            stop_reason = stopping.why(point, bound, decrement) or (SLOW if is_last else None)
+    return stopping.solution(stop_reason)
 
 
-def _make_point(objective, descent, room):
-    """Return the last Point, evaluated anew where the last trial is another one."""
+def _make_point(objective, descent, buffer):
+    """Return the last Point, evaluated again where the last trial is another one."""
     parameters = descent.row(quasi_newton.PARAMETERS).copy()
     if not (parameters == descent.row(quasi_newton.TRIAL)).all():
-        return objective.at(parameters, out=room)
+        return objective.at(parameters, out=buffer)
     loss = float(descent.now["loss"]) / objective.rows.total_weight
-    return objective.make_point(parameters, np.float64, loss, descent.row(quasi_newton.TOTAL), room)
+    return objective.make_point(parameters, np.float64, loss, descent.row(quasi_newton.TOTAL), buffer)
 
 
 class _InCache:
@@ -159,21 +159,21 @@ class _InCache:
 class _ByPasses:
     """Iterations of passes over an X of any kind."""
 
-    def __init__(self, objective, descent, room):
-        self._objective, self._descent, self._room = objective, descent, room
+    def __init__(self, objective, descent, buffer):
+        self._objective, self._descent, self._buffer = objective, descent, buffer
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
         # As many as two passes take.
         n_drawn = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
-        self._drawn = draw_places(n, n_drawn)
+        self._drawn = draw_positions(n, n_drawn)
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
         n_sampled = ROWS_PER_COLUMN * K * size
         n_summed = min(n, n_sampled) if self._has_hessian else len(self._drawn)
         work, of_pass = _count_work(objective, n_summed, self._has_hessian)
-        passes = (work + PATIENCE * ITERATION_WORK) / of_pass
+        passes = (work + SWITCH_AFTER * ITERATION_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -182,7 +182,7 @@ class _ByPasses:
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
         descent, now = self._descent, self._descent.now
         if descent.now["n_trials"] == quasi_newton.BEGINNING:
-            outcome = quasi_newton.judge(descent, self._evaluate())
+            outcome = quasi_newton.check_step(descent, self._evaluate())
             if tol == inf or not descent.ask(tol) < now["natural"] < inf:
                 return outcome, []
         target = descent.ask(tol)
@@ -191,28 +191,28 @@ class _ByPasses:
             quasi_newton.turn(descent, target, inf)
         outcome = quasi_newton.SEARCHING
         while outcome == quasi_newton.SEARCHING:
-            outcome = quasi_newton.judge(descent, self._evaluate())
+            outcome = quasi_newton.check_step(descent, self._evaluate())
         return outcome, [now[["value", "gap", "largest"]].item()]
 
     def _evaluate(self):
         rows, descent = self._objective.rows, self._descent
         trial, total = descent.row(quasi_newton.TRIAL), descent.row(quasi_newton.TOTAL)
-        return rows.evaluate(trial, self._room.give(), total) * rows.total_weight
+        return rows.evaluate(trial, self._buffer.give(), total) * rows.total_weight
 
     def _renew(self):
         descent, drawn = self._descent, self._drawn
         if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
             # All rows have the probabilities of the class weights, as in `renew_in_cache`.
-            K, shares = self._objective.n_rows_coef, self._objective.class_weights
-            share = 1 / K if K > 1 else shares[0] * shares[1]
-            quasi_newton.renew(descent, share * self._sum_products(self._weigh()[None]))
+            K, fractions = self._objective.n_rows_coef, self._objective.class_weights
+            fraction = 1 / K if K > 1 else fractions[0] * fractions[1]
+            quasi_newton.renew(descent, fraction * self._sum_products(self._weigh()[None]))
             return
         if self._has_hessian:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
-            point = _make_point(self._objective, descent, self._room)
+            point = _make_point(self._objective, descent, self._buffer)
             quasi_newton.renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
-        p = np.ascontiguousarray(self._room.probabilities[:, drawn])
+        p = np.ascontiguousarray(self._buffer.probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
         quasi_newton.renew(descent, grams)
 

@@ -23,7 +23,7 @@ from fastlin.kernels.machine.vectors import (
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers import line_search
-from fastlin.solvers.solution import IMPATIENT, LIMITED, REACHED
+from fastlin.solvers.solution import LIMITED, REACHED, SLOW
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray, FloatType
@@ -43,27 +43,27 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
     """
     objective, stopping = fit.objective, fit.stopping
     point = fit.begin_in(objective.fast_precision)
-    bound = least_bound = stopping.begin(point)
+    bound = min_bound = stopping.begin(point)
     preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, None if fit.nearby is None else fit.nearby.pairs)
-    restarted, ending = False, None
+    restarted, stop_reason = False, None
     decrements: list[float] = []
     postponed: set[int] = set()
     preconditions = dict(preconditions)
     while True:
         direction, decrement = pairs.direction(point.gradient, preconditioner)
-        if point.precision != np.float64 and stopping.is_met(point, bound, decrement):
-            if stopping.has_arrived():
-                ending = REACHED
+        if point.precision != np.float64 and stopping.is_criterion_met(point, bound, decrement):
+            if stopping.has_converged():
+                stop_reason = REACHED
                 break
-            point = objective.at(point.parameters, out=point.room)
-            bound = least_bound = stopping.examine(point)
-        ending = stopping.why(point, bound, decrement)
+            point = objective.at(point.parameters, out=point.buffer)
+            bound = min_bound = stopping.examine(point)
+        stop_reason = stopping.why(point, bound, decrement)
         decrements.append(decrement)
-        if not ending and patience is not None:
-            ending = IMPATIENT if is_slow(decrements, stopping.asked(point), patience) else None
-        if ending:
+        if not stop_reason and patience is not None:
+            stop_reason = SLOW if is_slow(decrements, stopping.asked(point), patience) else None
+        if stop_reason:
             break
         end = line_search.along(point, direction)
         stalled = True
@@ -74,8 +74,8 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
             bound = stopping.examine(point)
             # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls
             # below all before: steps that undid each other took it up and down by turns.
-            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * least_bound
-            least_bound = min(least_bound, bound)
+            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * min_bound
+            min_bound = min(min_bound, bound)
             stopping.record(point, bound)
             n_iter = len(stopping.history)
             build = preconditions.pop(n_iter, None)
@@ -88,21 +88,21 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         if not stalled:
             restarted = False
         elif point.precision != np.float64:
-            point = objective.at(point.parameters, out=point.room)
-            bound = least_bound = stopping.observe(point)
+            point = objective.at(point.parameters, out=point.buffer)
+            bound = min_bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
             # Rounding may have spoilt the pairs: once more without them.
             pairs, restarted = Pairs(objective), True
         else:
-            ending = stopping.why_stalled(point, bound, decrement)
+            stop_reason = stopping.why_stalled(point, bound, decrement)
             break
-    if point.precision != np.float64 and ending != REACHED:
-        point = objective.at(point.parameters, out=point.room)
+    if point.precision != np.float64 and stop_reason != REACHED:
+        point = objective.at(point.parameters, out=point.buffer)
         bound = stopping.observe(point)
-        if ending == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
-            ending = REACHED
+        if stop_reason == LIMITED and bound < np.inf and stopping.is_criterion_met(point, bound, decrement):
+            stop_reason = REACHED
     return replace(
-        stopping.solution(ending),
+        stopping.solution(stop_reason),
         preconditioner=preconditioner.divided(pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )
@@ -134,31 +134,31 @@ class Recursion:
 
     def add(self, before: tuple[FloatArray, FloatArray], after: tuple[FloatArray, FloatArray]) -> None:
         """Take in the step from a point with its gradient, in all forms, to another, unless rounding has spoilt it."""
-        place = (self._newest + 1) % self.size
-        for kept, start, end in zip((self._steps[:, place], self._changes[:, place]), before, after, strict=True):
+        position = (self._newest + 1) % self.size
+        for kept, start, end in zip((self._steps[:, position], self._changes[:, position]), before, after, strict=True):
             # Where it stays: new memory for a million parameters takes longer than the subtraction.
             np.subtract(end.reshape(kept.shape), start.reshape(kept.shape), out=kept, casting="same_kind")
-        self._accept(place)
+        self._accept(position)
 
     def take_in(self, step: FloatArray, change: FloatArray) -> None:
         """Take in a pair, both raveled, of one form."""
-        place = (self._newest + 1) % self.size
-        self._steps[0, place], self._changes[0, place] = step, change
-        self._accept(place)
+        position = (self._newest + 1) % self.size
+        self._steps[0, position], self._changes[0, position] = step, change
+        self._accept(position)
 
-    def _accept(self, place):
+    def _accept(self, position):
         """Take in the pair that was written to a place, unless rounding has spoilt it."""
-        change, image = self._changes[0, place], self._changes[-1, place]
+        change, image = self._changes[0, position], self._changes[-1, position]
         n_pairs = min(self.n_pairs + 1, self.size)
         products = self.multiply(self._steps[-1], change, n_pairs)
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not products[place] > 2 * UNIT_ROUNDOFF * dot(change, image):
+        if not products[position] > 2 * UNIT_ROUNDOFF * dot(change, image):
             if self.n_pairs == self.size:
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
                 self._newest, self.n_pairs = -1, 0
             return
-        self._newest, self.n_pairs = place, n_pairs
-        self._crossed[:n_pairs, place] = products
+        self._newest, self.n_pairs = position, n_pairs
+        self._crossed[:n_pairs, position] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
         """Return the forms of the inverse Hessian times a vector; its raveled forms are overwritten."""
@@ -208,9 +208,9 @@ class Pairs(Recursion):
         """Take in all pairs of others, the oldest first, with the changes that the penalty makes here."""
         more = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
-            place = (others._newest - age) % others.size
-            step = others._steps[0, place]
-            self.take_in(step, others._changes[0, place] + more * step)
+            position = (others._newest - age) % others.size
+            step = others._steps[0, position]
+            self.take_in(step, others._changes[0, position] + more * step)
 
     def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""

@@ -28,7 +28,7 @@ def along(start: Point, direction: FloatArray) -> Point | None:
         nonlocal last
         end = step * direction
         end += start.parameters
-        last = start.objective.at(end, start.precision, out=start.room)
+        last = start.objective.at(end, start.precision, out=start.buffer)
         return last.value, dot(last.gradient.ravel(), direction.ravel())
 
     slope = dot(start.gradient.ravel(), direction.ravel())

@@ -16,7 +16,7 @@ from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.self_concordance import Direction, bound_fall
 from fastlin.solvers import line_search, preconditioners
 from fastlin.solvers.solution import REACHED
-from fastlin.solvers.tuning import INNER_ACCURACY, PATIENCE, ROUNDING
+from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING, SWITCH_AFTER
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimize the objective by truncated Newton steps.
 
-    A preconditioner serves until the products with the Hessian have taken as long. Where PATIENCE products have not
+    A preconditioner serves until the products with the Hessian have taken as long. Where SWITCH_AFTER products have not
     solved the equations, blocks of classes come from twice the rows: 60,000 raw images of MNIST take half of the time.
     """
     objective = fit.objective
@@ -77,7 +77,7 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     def find_direction(point, bound):
         nonlocal start_norm, preconditioner, n_products, n_passes, n_more, n_times
         if n_products > n_passes:
-            if n_more >= PATIENCE and preconditioners.affords_class_blocks(objective, 2 * n_times):
+            if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * n_times):
                 n_times *= 2
             precondition = next(coming)
             # Two of them would take twice the budget.
@@ -106,7 +106,7 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     iterates = iterate(point.hessian_product, -gradient, precondition)
     found, n_products = next(iterates), 0
     first_square = found.square
-    for found in islice(iterates, PATIENCE):
+    for found in islice(iterates, SWITCH_AFTER):
         n_products += 1
         # Where curvature has underflowed, residuals of 1e48 led to steps that float64 does not hold.
         if not forcing**2 * first_square < found.square <= LARGEST * first_square:
@@ -125,31 +125,31 @@ def _minimize(fit, find_direction, is_exact=False):
     objective, stopping, point = fit.objective, fit.stopping, fit.begin_in(np.float64)
     bound = stopping.begin(point)
     # Of all points so far: steps that undid each other at the floor of rounding took both up and down by turns.
-    lowest, least_gap = point.value, point.natural_gap
-    ending = stopping.why(point, bound, np.inf)
-    while not ending:
+    lowest, min_gap = point.value, point.natural_gap
+    stop_reason = stopping.why(point, bound, np.inf)
+    while not stop_reason:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
         # A step that leaves the slopes as they are meets none of their curvature, as where it has underflowed.
         left, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
         if left > (1 - INNER_ACCURACY) * before > ROUNDING[np.float64]:
             decrement = np.inf
-        ending = stopping.why(point, bound, decrement)
+        stop_reason = stopping.why(point, bound, decrement)
         # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows:
         # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
-        if ending and (ending != REACHED or objective.penalty.is_bounded):
+        if stop_reason and (stop_reason != REACHED or objective.penalty.is_bounded):
             break
         end = line_search.along(point, direction.step)
-        if end is None or not (end.value < lowest or end.natural_gap < 0.5 * least_gap):
+        if end is None or not (end.value < lowest or end.natural_gap < 0.5 * min_gap):
             # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
             known = np.inf if is_exact and bound > point.value else bound
-            ending = ending or stopping.why_stalled(point, known, decrement)
+            stop_reason = stop_reason or stopping.why_stalled(point, known, decrement)
             break
-        point, lowest, least_gap = end, min(lowest, end.value), min(least_gap, end.natural_gap)
+        point, lowest, min_gap = end, min(lowest, end.value), min(min_gap, end.natural_gap)
         bound = stopping.examine(point)
         stopping.record(point, bound)
-        ending = ending or stopping.why(point, bound, np.inf)
-    return stopping.solution(ending)
+        stop_reason = stop_reason or stopping.why(point, bound, np.inf)
+    return stopping.solution(stop_reason)
 
 
 def _inner(a, b):

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.cholesky import (
-    count_solved_together,
+    count_solved_per_batch,
     factorize_block,
     fill_mirrored_block,
     solve_block,
@@ -28,12 +28,12 @@ from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
     HELD,
-    PATIENCE,
     REFRESHES,
     ROUNDING,
     ROUNDS,
     ROWS_PER_COLUMN,
     SLOW_WORK,
+    SWITCH_AFTER,
 )
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -48,12 +48,12 @@ class Preconditioner:
     """M, to solve with, by its Cholesky factors.
 
     Gradients are cut into rows of `size` entries. Each is solved with its own matrix, or all with the only one times
-    their `shares` (K, 1). `n_directions` measures over how many directions the first matrix spreads its curvature.
+    their `fractions` (K, 1). `n_directions` measures over how many directions the first matrix spreads its curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
         self._size = size
-        self.shares: Any = 1.0
+        self.fractions: Any = 1.0
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
@@ -89,7 +89,7 @@ class Preconditioner:
     def divided(self, number: float) -> Preconditioner:
         """Return M divided by a number, with the same factors."""
         other = copy(self)
-        other.shares = self.shares / number
+        other.fractions = self.fractions / number
         return other
 
     def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
@@ -99,15 +99,15 @@ class Preconditioner:
         if not largest > 0:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
-        n_rows, n_together = len(solution), count_solved_together(self._factors.itemsize)
-        if len(self._factors) == 1 and max(n_rows, n_like) > n_together // 4 and self._size > FEW_SOLVED:
-            run_blocks(solve_group, -(-n_rows // n_together), self._mirrored, solution)
+        n_rows, batch_size = len(solution), count_solved_per_batch(self._factors.itemsize)
+        if len(self._factors) == 1 and max(n_rows, n_like) > batch_size // 4 and self._size > FEW_SOLVED:
+            run_blocks(solve_group, -(-n_rows // batch_size), self._mirrored, solution)
         else:
             # Each factor is read twice, forwards and backwards.
             n_blocks = cut_work(READ_WORK * solution.size * self._size, n_rows)
             run_blocks(solve_block, n_blocks, self._factors, solution)
         with np.errstate(over="ignore"):
-            return largest * (solution / self.shares).reshape(gradient.shape)
+            return largest * (solution / self.fractions).reshape(gradient.shape)
 
 
 class Diagonal:
@@ -196,8 +196,8 @@ def _is_cheap(objective, build):
 def diagonal(point: Point) -> Diagonal:
     """Return the diagonal by the variances of the columns and the mean of p (1 - p) of each class."""
     objective = point.objective
-    share = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
-    of_loss = np.outer(share * (1 - share), objective.coordinates.mean_squares)
+    fraction = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
+    of_loss = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
     return Diagonal(_positive(of_loss + objective.penalty.curvatures))
 
 
@@ -209,14 +209,14 @@ def shared_block(point: Point) -> Preconditioner:
     point = with_probabilities(point)
     objective = point.objective
     curvature = np.zeros(objective.n_rows)
-    shares = np.empty((objective.n_rows_coef, 1))
+    fractions = np.empty((objective.n_rows_coef, 1))
     for k, class_curvature in enumerate(point.curvatures()):
         curvature += class_curvature
-        shares[k] = class_curvature.sum()
-    shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
+        fractions[k] = class_curvature.sum()
+    fractions = np.sqrt(_positive(fractions / max(fractions.mean(), np.finfo(np.float64).tiny)))
     n_drawn = _count_shared_rows(objective)
-    block = _blocks(objective, 1, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
-    block.shares = shares
+    block = _blocks(objective, 1, [_draw(objective, curvature / len(fractions), n_drawn, np.random.default_rng(0))])
+    block.fractions = fractions
     return block
 
 
@@ -268,7 +268,7 @@ def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
 def affords_factors(objective: Objective) -> bool:
     """Say whether to factorize a block takes no longer than blocks may cost, which it does for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
-    return objective.shape[1] ** 3 / 6 <= PATIENCE * n_entries
+    return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
 
 def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
@@ -287,9 +287,9 @@ def _count_class_rows(objective):
 
 
 def _count_affordable_rows(objective):
-    """Return how many rows of blocks take no longer than blocks may cost: PATIENCE / 2 passes."""
+    """Return how many rows of blocks take no longer than blocks may cost: SWITCH_AFTER / 2 passes."""
     K, size = objective.shape
-    return 2 * PATIENCE * objective.n_rows * K // size
+    return 2 * SWITCH_AFTER * objective.n_rows * K // size
 
 
 def _count_shared_rows(objective):
@@ -314,7 +314,7 @@ def evaluate_sample(point: Point) -> Point:
     objective = point.objective
     copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
     sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_a_row, copied))
-    return sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
+    return sample.at(point.parameters, objective.fast_precision, out=sample.make_buffer())
 
 
 class Drawn(NamedTuple):
@@ -355,7 +355,7 @@ def sample_for_hessian(objective: Objective) -> Objective:
 def hessian_of(sample: Objective, point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes of what `sample_for_hessian` has returned, at a point."""
     if sample is not point.objective:
-        point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_room())
+        point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_buffer())
     return factorize_hessian(point.objective, point.hessian())
 
 
@@ -364,14 +364,14 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
     K, m = objective.shape
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
-    bend_equal_changes(matrix, K)
+    regularize_equal_changes(matrix, K)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
     diagonals[...] = before
     return preconditioner
 
 
-def bend_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
+def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
     """Add a curvature to a Hessian of all pairs of classes, by classes, along equal changes of all classes.
 
     Softmax is flat along them, where the penalty does not bend that direction. The gradient has no part in it.
@@ -414,9 +414,9 @@ def _blocks(objective, n_blocks, samples):
             rows = rows.take(drawn)
             samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
     part = rows.total_weight / objective.rows.total_weight
-    n_together = max(1, min(n_blocks, MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
-    matrices, samples = np.empty((n_together, size, size), precision), iter(samples)
-    for first in range(0, n_blocks, n_together):
+    batch_size = max(1, min(n_blocks, MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
+    matrices, samples = np.empty((batch_size, size, size), precision), iter(samples)
+    for first in range(0, n_blocks, batch_size):
         together = matrices[: n_blocks - first]
         for matrix, sample in zip(together, samples, strict=False):
             matrix[:] = rows.gram(sample.numbers, sample.weights * part, precision)[0]

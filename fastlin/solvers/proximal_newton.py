@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
+from fastlin.kernels.linear.quasi_newton import MAX_FLAT, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
@@ -51,9 +51,9 @@ def minimize(fit: Fit) -> Solution:
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
     parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, point.parameters, 0.0))
     if not (parameters == point.parameters).all():
-        point = objective.at(parameters, out=point.room)
+        point = objective.at(parameters, out=point.buffer)
     bound = stopping.begin(point)
-    ending = stopping.why(point, bound, np.inf)
+    stop_reason = stopping.why(point, bound, np.inf)
     # After a step that gained less of J only an exact one still lowers the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixed = INNER_ACCURACY, 0.0
@@ -71,8 +71,8 @@ def minimize(fit: Fit) -> Solution:
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
     last_mixed, last_gain, promised, attempted = 1.0, 0.0, np.inf, np.inf
     gaps, asked = (np.inf, np.inf), stopping.asked(point)
-    may_linearize = stopping.rule == "excess" and _keeps_what_linearizing_needs(objective)
-    while not ending:
+    may_linearize = stopping.rule == "suboptimality" and _keeps_what_linearizing_needs(objective)
+    while not stop_reason:
         # The curvature of the loss falls with J, and with it the part that does not swamp it.
         little = INNER_ACCURACY * NEGLIGIBLE * min(max(point.value, ROUNDING[np.float64]), 1.0)
         more = min(1.0, mixed / NEGLIGIBLE) if mixed else min(last_mixed, little)
@@ -112,19 +112,19 @@ def minimize(fit: Fit) -> Solution:
         # Where there is no bound this stands in: the model falls by at least half of it. A mixed one promises less.
         estimate = np.inf if mixed else promised + slowly
         # Where an attempt has succeeded, the step is known that leads from a violation of first order to one of second.
-        ending = None if is_blind or tries else stopping.why(point, bound, estimate)
-        end, length = (None, 0.0) if ending or is_blind else _search(point, direction, slope, least)
-        if end is None and not ending and (current.is_borrowed or mixed < 1):
+        stop_reason = None if is_blind or tries else stopping.why(point, bound, estimate)
+        end, length = (None, 0.0) if stop_reason or is_blind else _search(point, direction, slope, least)
+        if end is None and not stop_reason and (current.is_borrowed or mixed < 1):
             if current.is_borrowed:
                 # The Hessian of this point takes the place of the borrowed one.
                 last = None
             else:
                 mixed = more
-            if point.room is not None:
-                point = objective.at(point.parameters, out=point.room)
+            if point.buffer is not None:
+                point = objective.at(point.parameters, out=point.buffer)
             continue
         if end is None:
-            ending = ending or stopping.why_stalled(point, bound, promised)
+            stop_reason = stop_reason or stopping.why_stalled(point, bound, promised)
             break
         last_mixed = mixed or last_mixed
         promised, unseen = np.inf, ROUNDING[np.float64] * point.value
@@ -137,7 +137,7 @@ def minimize(fit: Fit) -> Solution:
         last_bound, point = bound, end
         bound = stopping.examine(point)
         stopping.record(point, bound)
-        ending = stopping.why(point, bound, np.inf)
+        stop_reason = stopping.why(point, bound, np.inf)
         # Without a bound nothing tells whether the last Hessian still does.
         if bound == np.inf or bound > INNER_ACCURACY * last_bound:
             last = None
@@ -146,13 +146,13 @@ def minimize(fit: Fit) -> Solution:
         # values. A gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
         # Steps by the curvature of a sample are many, and each adds little to the digits.
-        most, falls = (ROUNDS, 1 - INNER_ACCURACY) if current.is_sampled else (MOST_FLAT, 0.5)
+        most, falls = (ROUNDS, 1 - INNER_ACCURACY) if current.is_sampled else (MAX_FLAT, 0.5)
         if seen > ROUNDING[np.float64] or bound < falls * idle_bound:
             n_idle, idle_bound = 0, bound
         n_idle += 1
-        if not ending and n_idle > most:
-            ending = stopping.why_stalled(point, bound, max(0.0, -slope))
-    return replace(stopping.solution(ending), model=last if isinstance(last, HessianModel) else None)
+        if not stop_reason and n_idle > most:
+            stop_reason = stopping.why_stalled(point, bound, max(0.0, -slope))
+    return replace(stopping.solution(stop_reason), model=last if isinstance(last, HessianModel) else None)
 
 
 def _is_far(last_gap, gap, asked, n_steps):
@@ -202,7 +202,7 @@ def _search(start, direction, slope, least):
         parameters = start.parameters + length * direction
         if penalty.box is not None:
             parameters = least if length == 1 else penalty.clip(parameters)
-        end = start.objective.at(parameters, out=start.room)
+        end = start.objective.at(parameters, out=start.buffer)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + unseen
         # Beyond that all digits of the scores are lost, and J is a number without a meaning.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
@@ -247,7 +247,7 @@ def choose_working_set(point: Point) -> BoolArray:
     thresholds = point.objective.penalty.thresholds[:-1]
     sizes = np.abs(gradient)
     active = parameters != 0
-    if point.objective.penalty.group_by_class:
+    if point.objective.penalty.group_lasso:
         sizes = np.broadcast_to(np.sqrt(np.einsum("kj,kj->j", gradient, gradient)), gradient.shape)
         active = np.broadcast_to(active.any(axis=0), gradient.shape)
     chosen = active | (sizes >= (1 - 2 * INNER_ACCURACY) * thresholds)

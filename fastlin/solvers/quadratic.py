@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 # Products with the Hessian that a leap among coordinates by columns takes at most: levels take 18 on average.
-MOST_PRODUCTS = 30
+MAX_PRODUCTS = 30
 
 
 def _descend(visit, accuracy, leap=None, n_sweeps=ROUNDS):
@@ -118,18 +118,18 @@ class ColumnModel:
     ) -> None:
         self._point, self.is_sampled = point, curved is not point
         # By features, so that a column stays in the cache for all its classes. NumPy's arrays have gaps unless there is
-        # a single coordinate, for which Numba would compile anew.
+        # a single coordinate, for which Numba would compile again.
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
         # Entries are not centered: what that leaves to the intercept comes back with its step.
-        self._left_out = np.where(transposed.places < 0, coordinates.shift, 0)
+        self._left_out = np.where(transposed.positions < 0, coordinates.shift, 0)
         shift = coordinates.shift - scale * transposed.shift - self._left_out
         self._columns = WorkingColumns(
             transposed.panel,
-            transposed.places,
+            transposed.positions,
             transposed.starts,
             transposed.indices,
             transposed.values,
@@ -150,7 +150,7 @@ class ColumnModel:
         origins = point.parameters[classes, features]
         self._state = DescentState(origins, np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
         # Entries are gathered, whole columns are read in their order.
-        lengths = np.where(transposed.places < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
+        lengths = np.where(transposed.positions < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
         self._works = VISIT_WORK + lengths[features]
         entries = 2 * point.objective.matrix.n_entries + SLOW_WORK * point.objective.n_rows
         self._of_product = CALLS_WORK + len(probabilities) * entries
@@ -165,12 +165,12 @@ class ColumnModel:
         0 means no leap: it would take longer than so many sweeps as are made, or the model is no plain one.
         """
         objective = self._point.objective
-        is_plain = not (mixed or objective.penalty.group_by_class or objective.penalty.box is not None)
+        is_plain = not (mixed or objective.penalty.group_lasso or objective.penalty.box is not None)
         if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
             return 0
         is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
         of_sweep = int(self._works[is_active].sum())
-        n_sweeps = max(ROUNDS, MOST_PRODUCTS * self._of_product // max(1, of_sweep))
+        n_sweeps = max(ROUNDS, MAX_PRODUCTS * self._of_product // max(1, of_sweep))
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
@@ -235,13 +235,13 @@ class ColumnModel:
         )
         found = next(iterates)
         least_square = INNER_ACCURACY**6 * found.square
-        for found in islice(iterates, MOST_PRODUCTS):
+        for found in islice(iterates, MAX_PRODUCTS):
             if not found.square > least_square:
                 break
         step = found.solution
         corners = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
-        bend, rises = -float(np.sum(pull * step)), 2 * penalty.thresholds * np.abs(step)
-        length, decrease, _ = _along_signs(bend, corners.ravel(), rises.ravel(), 1.0)
+        curvature, rises = -float(np.sum(pull * step)), 2 * penalty.thresholds * np.abs(step)
+        length, decrease, _ = _along_signs(curvature, corners.ravel(), rises.ravel(), 1.0)
         if not decrease > 0:
             return 0.0
         change = np.where(corners == length, 0.0, start + length * step) - start
@@ -289,7 +289,7 @@ def minimize_active(
     the last.
     """
     is_curved = np.diagonal(hessian) > 0
-    if penalty.group_by_class:
+    if penalty.group_lasso:
         return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, unseen)
     return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
 
@@ -320,8 +320,8 @@ def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
             ends = bounds[(step > 0).astype(int), active[left]]
             to_bound = _measure_lengths(now[left], step, ends, np.isfinite(ends) & (step != 0))
             farthest = min(to_bound.min(), 1.0)
-        bend, rises = -float(np.sum(pull * step)), 2 * sizes * np.abs(step)
-        length, decrease, n_passed = _along_signs(bend, to_zero, rises, farthest)
+        curvature, rises = -float(np.sum(pull * step)), 2 * sizes * np.abs(step)
+        length, decrease, n_passed = _along_signs(curvature, to_zero, rises, farthest)
         if not decrease > 0:
             break
         total += decrease
@@ -331,8 +331,8 @@ def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
         if bounds is not None:
             now[left] = np.where(to_bound == length, ends, now[left])
             is_held |= to_bound == length
-        for n_gone, place in enumerate(np.flatnonzero(is_held)[::-1]):
-            remove_row(factor, len(left) - n_gone, place)
+        for n_gone, position in enumerate(np.flatnonzero(is_held)[::-1]):
+            remove_row(factor, len(left) - n_gone, position)
         left = left[~is_held]
         if not (n_passed or is_held.any()) or not len(left):
             break
@@ -346,21 +346,21 @@ def _measure_lengths(start, step, ends, is_ahead):
     return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
 
 
-def _along_signs(bend, corners, rises, farthest):
+def _along_signs(curvature, corners, rises, farthest):
     """Return the length to the least point along a Newton step, the decrease, and how many signs it changes.
 
-    The slope along the step is -``bend`` at its start, grows by ``bend`` over its length, and rises at the corners.
+    The slope along the step is -``curvature`` at its start, grows by ``curvature`` over its length, and rises at the corners.
     What the factorization has added to the block makes steps shorter, and the decrease no larger than it is.
     """
-    if not bend > 0:
+    if not curvature > 0:
         return 0.0, 0.0, 0
     order = np.flatnonzero(corners <= farthest)
     order = order[np.argsort(corners[order], kind="stable")]
-    corners, risen = corners[order], np.append(0.0, np.cumsum(rises[order])) - bend
-    n_passed = int(np.argmax(np.append(risen[1:] + bend * corners >= 0, True)))
-    length = min(-risen[n_passed] / bend, np.append(corners, farthest)[n_passed])
+    corners, risen = corners[order], np.append(0.0, np.cumsum(rises[order])) - curvature
+    n_passed = int(np.argmax(np.append(risen[1:] + curvature * corners >= 0, True)))
+    length = min(-risen[n_passed] / curvature, np.append(corners, farthest)[n_passed])
     passed = float(np.sum(rises[order[:n_passed]] * (length - corners[:n_passed])))
-    return length, bend * length * (1 - 0.5 * length) - passed, n_passed
+    return length, curvature * length * (1 - 0.5 * length) - passed, n_passed
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):
@@ -410,13 +410,13 @@ def _along_groups(block, slopes, start, thresholds):
     factor = _factorize(curved.reshape(block.shape))
     step = _solve(factor, len(block), (slopes + of_norms).ravel()).reshape(start.shape)
     promised = -0.5 * float(np.sum((slopes + of_norms) * step))
-    slope, bend = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
+    slope, curvature = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
 
     def rise(length):
         end = start + length * step
         ends = _norms(end)
         rises = np.divide(np.einsum("kj,kj->j", end, step), ends, out=np.zeros_like(ends), where=ends > 0)
-        return slope + bend * length + float(np.sum(thresholds * rises))
+        return slope + curvature * length + float(np.sum(thresholds * rises))
 
     def change_to(end):
         change, sums = end - start, norms + _norms(end)

@@ -18,9 +18,9 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
-from fastlin.solvers.solution import IMPATIENT, LIMITED, STALLED
+from fastlin.solvers.solution import LIMITED, SLOW, STALLED
 from fastlin.solvers.stopping import is_slow
-from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, TRUSTED
+from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, SWITCH_AFTER, TRUSTED
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -49,20 +49,20 @@ def minimize(fit: Fit) -> Solution | None:
         # The bound must fall so far before it is tried out.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
-            ending = LIMITED if stopping.is_over() else None
-            if len(bounds) > PATIENCE and is_slow(bounds, stopping.asked(point), PATIENCE):
-                ending = IMPATIENT
+            stop_reason = LIMITED if stopping.is_over() else None
+            if len(bounds) > SWITCH_AFTER and is_slow(bounds, stopping.asked(point), SWITCH_AFTER):
+                stop_reason = SLOW
             is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point), limit)
-            line = None if ending or is_near else _search(space, point, pairs.direction(point))
+            line = None if stop_reason or is_near else _search(space, point, pairs.direction(point))
             if line is None:
                 limit = TRUSTED * point.bound
-                whole = objective.at(space.to_parameters(point.vector), out=fit.room)
+                whole = objective.at(space.to_parameters(point.vector), out=fit.buffer)
                 if not whole.is_finite:
                     return None
-                ending = stopping.why(whole, stopping.examine(whole), point.bound) or ending
-                line = _search(space, point, pairs.direction(point)) if is_near and not ending else None
+                stop_reason = stopping.why(whole, stopping.examine(whole), point.bound) or stop_reason
+                line = _search(space, point, pairs.direction(point)) if is_near and not stop_reason else None
                 if line is None:
-                    return replace(stopping.solution(ending or STALLED), row_point=point)
+                    return replace(stopping.solution(stop_reason or STALLED), row_point=point)
             end = line.end()
             pairs.add((point.vector, point.gradient), (end.vector, end.gradient))
             point = end
@@ -86,7 +86,7 @@ def suits(objective: Objective) -> bool:
     n, d = matrix.shape
     if not (MIN_COLUMNS_A_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):
         return False
-    is_sound = penalty.is_smooth and penalty.is_bounded and objective.rows.least_share > 0
+    is_sound = penalty.is_smooth and penalty.is_bounded and objective.rows.min_fraction > 0
     # Two pairs are enough: with them 6,000 posts take 0.4 s and at C = 100 1.0, by the coefficients 0.6 and 6.3.
     return is_sound and objective.budget.count_row_pairs((n + 1) * count_columns(objective.n_rows_coef)) > 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.quadratic import HessianModel
 
 
-class Ending(NamedTuple):
+class StopReason(NamedTuple):
     """Why a solver ended."""
 
     message: str
@@ -22,13 +22,13 @@ class Ending(NamedTuple):
     is_final: bool = True  # whether nothing is left to do for another method
 
 
-REACHED = Ending("tol is reached", converged=True)
-AT_FLOOR = Ending("the objective is at the floor that its precision sets", converged=True)
-LIMITED = Ending("max_iter is reached")
-STOPPED = Ending("a callback asked to stop")
-SEPARABLE = Ending("the classes are separable by what is not penalized")
-IMPATIENT = Ending("another solver may do better", is_final=False)
-STALLED = Ending("the objective no longer falls", is_final=False)
+REACHED = StopReason("tol is reached", converged=True)
+AT_FLOOR = StopReason("the objective is at the floor that its precision sets", converged=True)
+LIMITED = StopReason("max_iter is reached")
+STOPPED = StopReason("a callback asked to stop")
+SEPARABLE = StopReason("the classes are separable by what is not penalized")
+SLOW = StopReason("another solver may do better", is_final=False)
+STALLED = StopReason("the objective no longer falls", is_final=False)
 
 
 class Iteration(NamedTuple):
@@ -52,7 +52,7 @@ class Solution:
     loss: float  # the mean loss
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
     certificate: float  # an upper bound on J - J*; infinite where none is known
-    ending: Ending
+    stop_reason: StopReason
     history: list[Iteration]
     n_passes: float  # over X, of the whole fit
     preconditioner: AnyPreconditioner | None = None  # the last one of L-BFGS, times the factor that steps had
@@ -63,7 +63,7 @@ class Solution:
     @property
     def converged(self) -> bool:
         """Whether tol was reached, or the floor that the precision of the data sets."""
-        return self.ending.converged
+        return self.stop_reason.converged
 
     @property
     def n_iter(self) -> int:

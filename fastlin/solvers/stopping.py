@@ -19,9 +19,9 @@ from fastlin.solvers.solution import (
     SEPARABLE,
     STALLED,
     STOPPED,
-    Ending,
     Iteration,
     Solution,
+    StopReason,
 )
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
@@ -47,7 +47,7 @@ OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], ob
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
-    The rule "excess" bounds J - J* by `asked`: by the gap to the best dual value, rounding included, or by the solver's
+    The rule "suboptimality" bounds J - J* by `asked`: by the gap to the best dual value, rounding included, or by the solver's
     estimate where there is none. If the bound on rounding alone exceeds `asked`, the gap as it was computed decides.
 
     The rule "gradient" wants no entry of the gradient above tol, and the smaller one of gap and estimate within
@@ -55,13 +55,13 @@ class Stopping:
     a row, J fell by no more than `asked` in them, and J is not far above the minimum.
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each one with its number, the
-    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `without_features`
+    Iteration, and a function that returns its parameters (K, d + 1); a true result ends the fit. `null_objective`
     is a lower bound of J of the null model, and rounding may be the part `floor` of the gap.
     """
 
     objective: Objective
     tol: float
-    rule: Literal["excess", "gradient"]
+    rule: Literal["suboptimality", "gradient"]
     max_iter: int
     on_iteration: OnIteration | None = None
     smallest_value: float = 0.0
@@ -77,9 +77,9 @@ class Stopping:
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
         self.smallest_value = equal if is_single else self.smallest_value
-        self.without_features = np.inf if is_single else objective.null_model.lower_bound
+        self.null_objective = np.inf if is_single else objective.null_model.lower_bound
         # Where the penalty is not smooth, gaps are differences of values.
-        self.floor, penalty = 2 * SUM_ROUNDING * self.without_features, objective.penalty
+        self.floor, penalty = 2 * SUM_ROUNDING * self.null_objective, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:
             entry = SUM_ROUNDING / float(np.minimum.reduce(penalty.arrays.roots, initial=1.0))
             self.floor = min(self.floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
@@ -101,10 +101,10 @@ class Stopping:
                 self._best = point
         return _measure_gap(point, dual_value)
 
-    def has_arrived(self) -> bool:
+    def has_converged(self) -> bool:
         """Say whether the best point that was seen in float64 has arrived: with its intercept settled it may have."""
         best = self._best
-        return best is not None and self.is_met(best, self.observe(best), np.inf)
+        return best is not None and self.is_criterion_met(best, self.observe(best), np.inf)
 
     def note_dual(self, value: float, rounding: float) -> None:
         """Take note of a dual value that was computed in float64, and of what rounding can have raised it by."""
@@ -139,7 +139,7 @@ class Stopping:
             point.value,
             point.value if point.value > self.smallest_value else self.smallest_value,
             point.squares,
-            self.without_features,
+            self.null_objective,
             ROUNDING[point.precision],
             self.floor,
         )
@@ -148,24 +148,24 @@ class Stopping:
         """Take note of a point, and of one with its intercept settled by a Newton step; return the first bound."""
         bound = self.observe(point)
         # With 300 classes one step took the bound from 18 times what was asked for to within it.
-        settled = point.settle_intercept() if self.is_worth_settling(point, bound) else None
-        if settled is None:
+        optimized = point.optimize_intercept() if self.is_worth_settling(point, bound) else None
+        if optimized is None:
             return bound
         # In float32 first, where a pass in float64 takes twice as long.
-        settling = self.objective.at(settled, point.precision)
-        has_arrived = self.observe(settling) <= self.asked(settling)
-        if has_arrived and settling.precision != np.float64:
-            settling = self.objective.at(settled)
+        settling = self.objective.at(optimized, point.precision)
+        has_converged = self.observe(settling) <= self.asked(settling)
+        if has_converged and settling.precision != np.float64:
+            settling = self.objective.at(optimized)
             self.observe(settling)
         return min(bound, _measure_gap(point, max(settling.dual_value, self._dual_value)))
 
     def is_worth_settling(self, point: Point, bound: float) -> bool:
         """Say whether only the intercept keeps the bound at a point above the asked one."""
-        if self.rule != "excess" or bound == np.inf:
+        if self.rule != "suboptimality" or bound == np.inf:
             return False
         return point.natural_gap <= self.asked(point) < bound
 
-    def is_met(self, point: Point, bound: float, decrement: float) -> bool:
+    def is_criterion_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived; decrement is half the squared Newton decrement."""
         asked = self.asked(point)
         # J is not below zero, and has no digits left so far below the J of equal probabilities.
@@ -190,13 +190,13 @@ class Stopping:
             bound = bound if is_left_out else certificate
         return bound <= asked
 
-    def why(self, point: Point, bound: float, decrement: float) -> Ending | None:
+    def why(self, point: Point, bound: float, decrement: float) -> StopReason | None:
         """Return why the fit ends at a point, or None. Only a point in float64 can have arrived."""
-        is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
+        is_criterion_met = point.precision == np.float64 and self.is_criterion_met(point, bound, decrement)
         is_free = self.objective.penalty.is_none
-        if ((is_met and is_free) or point.value < self._separable_loss) and self._is_separated(point):
+        if ((is_criterion_met and is_free) or point.value < self._separable_loss) and self._is_separated(point):
             return SEPARABLE
-        if is_met:
+        if is_criterion_met:
             return REACHED
         return LIMITED if self.is_over() else None
 
@@ -204,7 +204,7 @@ class Stopping:
         """Say whether `max_iter` is reached, or the caller has asked for the end."""
         return self._is_stopped or len(self.history) >= self.max_iter
 
-    def why_stalled(self, point: Point, bound: float, decrement: float) -> Ending:
+    def why_stalled(self, point: Point, bound: float, decrement: float) -> StopReason:
         """Return why no step leads on from a point: within tol, at the floor of its precision, or stalled."""
         if self.rule != "gradient" and bound <= self.asked(point):
             return REACHED
@@ -235,17 +235,17 @@ class Stopping:
         assert self._best is not None
         return self._best
 
-    def solution(self, ending: Ending) -> Solution:
+    def solution(self, stop_reason: StopReason) -> Solution:
         """Return the best point seen in float64."""
         best = self.best
-        ending = STOPPED if self._is_stopped and ending == LIMITED else ending
+        stop_reason = STOPPED if self._is_stopped and stop_reason == LIMITED else stop_reason
         return Solution(
             best.parameters,
             best.value,
             best.loss,
             best.gradient,
             self.certify(best),
-            ending,
+            stop_reason,
             self.history,
             self.n_passes,
         )

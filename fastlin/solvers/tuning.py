@@ -1,6 +1,6 @@
 """The numbers that solvers are tuned by; other numbers follow from these.
 
-`python -m benchmarks.rent` switches off the paths that they steer. Numbers that are shared with compiled code stand in
+`python -m benchmarks.ablation` switches off the paths that they steer. Numbers that are shared with compiled code stand in
 fastlin/kernels/linear/quasi_newton.py.
 """
 
@@ -21,7 +21,7 @@ INNER_ACCURACY = 0.1
 TRUSTED = 0.25
 # Iterations, or products with a Hessian, without an end in sight after which another solver takes over. Blocks for each
 # class may cost half as many passes, and one block for all a quarter of that.
-PATIENCE = 100
+SWITCH_AFTER = 100
 
 # What tol is where nothing is said. Without a penalty J has no minimum where every row is classified right: it is
 # followed down to this part of the loss of equal probabilities.
@@ -37,7 +37,7 @@ ROWS_PER_COLUMN = 4
 # Where these are too many, blocks for each class come from the rows that hold this part of its curvature: ten C and
 # five folds of 10,000 images of MNIST take 8.2 s so, with 0.9 9.5 and with 0.99 8.4.
 HELD = 0.97
-# The iterations after which the preconditioner is built anew, fewer of them if that takes more than CHEAP_WORK
+# The iterations after which the preconditioner is built again, fewer of them if that takes more than CHEAP_WORK
 # multiply-adds.
 REFRESHES, EXPENSIVE_REFRESHES, CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
 # From FEW_ROWS on a fit begins at the solution of a sample: a tenth of the rows, or as many as one block takes.
@@ -48,7 +48,7 @@ MIN_COLUMNS_A_ROW = 3
 # The cost model, in multiply-adds of a pass (a quarter of a nanosecond on AMD EPYC, znver4): up to how many a pass runs
 # in a core's cache, and up to twice how many a Hessian with its factor takes less than iterations; what an iteration
 # takes besides; what an exponential takes, and half of what it takes to read a number of X.
-MOST_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
+MAX_WORK_IN_CACHE, ITERATION_WORK, SLOW_WORK = 1_500_000, 4_000, 8
 
 # The part of a model's decrease that a sweep must gain to go on, at the least; its square where the whole Hessian is at
 # hand. What a step for groups gains may differ by as much from what it promised.

@@ -6,10 +6,10 @@ with one of them, at the `LearningRate` of each epoch, and `train_by_lbfgs` take
 """
 
 from fastlin.training.epochs import EpochSchedule, train_by_epochs
-from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.linear_descent import LinearDescent
 from fastlin.training.loop import DivergedError, Training, train
+from fastlin.training.monitors import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.network_descent import AdamDescent, MomentumDescent
 from fastlin.training.network_lbfgs import train_by_lbfgs
 

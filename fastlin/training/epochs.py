@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlin.networks import Examples
-from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Training, train
+from fastlin.training.monitors import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
@@ -79,7 +79,7 @@ def train_by_epochs(
     Training after each epoch; something true ends it. save is called with the EpochState, and resumed is one of these.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
-    best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)
+    best = BestCheckpoint(_negative_loss, validates_at_start=True) if validation is None else BestCheckpoint(validated)
     watched = validated if schedule.early_stopping else _negative_loss
     left = Patience(watched, schedule.patience, schedule.tol, n_renewals=schedule.learning_rate.n_renewals)
     # What another measure was worth says nothing of this one.
@@ -93,8 +93,8 @@ def train_by_epochs(
         # The limits may be others now.
         for number, record in enumerate(records):
             left = left.after(record)
-            places = Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best)
-            best = best.after(record, *places)
+            positions = Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best)
+            best = best.after(record, *positions)
     learner.n_renewed = left.n_renewed
     # What has come to its end stays there.
     has_ended = resumed is not None and left.is_exhausted
@@ -171,9 +171,9 @@ class _Learner:
         schedule, n = self._schedule, len(self._order)
         if schedule.shuffle:
             # The same state draws the same orders as scikit-learn's shuffle.
-            places = np.arange(n)
-            self._random_state.shuffle(places)
-            self._order = self._order[places]
+            positions = np.arange(n)
+            self._random_state.shuffle(positions)
+            self._order = self._order[positions]
         n_taken = n - n % schedule.batch_size if schedule.whole_batches else n
         return self._order[:n_taken] if schedule.shuffle or n_taken < n else None
 

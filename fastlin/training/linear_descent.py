@@ -55,7 +55,7 @@ class LinearDescent(Descent):
         self.velocity[:] = 0
 
     def forget_mean(self) -> None:
-        """Let the mean begin anew."""
+        """Let the mean begin again."""
         self.mean[:], self.counts[1] = 0, 0
 
     def run_epoch(
@@ -65,12 +65,12 @@ class LinearDescent(Descent):
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
-        n_together = max(1, RUN_WORK // self._count_work(examples.matrix, batch_size))
+        steps_per_run = max(1, RUN_WORK // self._count_work(examples.matrix, batch_size))
         rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), self.network.has_intercepts)
         loss = n_correct = total = 0.0
         first = 0
         while first < n_steps and math.isfinite(loss):
-            last = min(first + n_together, n_steps)
+            last = min(first + steps_per_run, n_steps)
             n_rows_left = self.first_row - self.n_rows
             if n_rows_left > 0:
                 last = int(min(last, first + -(-n_rows_left // batch_size)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.monitors import BestCheckpoint, Checkpoint, Patience
 
 
 class DivergedError(ArithmeticError):
@@ -96,7 +96,7 @@ def train(
 def _choose(training):
     """Return the checkpoint to keep of a training that has ended."""
     best, last = training.best, training.last
-    if best is None or (best.judges_start and training.ended != "diverged"):
+    if best is None or (best.validates_at_start and training.ended != "diverged"):
         return last
     if training.ended == "interrupted" and not training.is_exhausted:
         return last

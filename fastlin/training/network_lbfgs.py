@@ -13,8 +13,8 @@ from threadpoolctl import ThreadpoolController
 
 from fastlin.networks.network import Examples, Network
 from fastlin.training.epochs import Epoch
-from fastlin.training.judges import Checkpoint
 from fastlin.training.loop import Training
+from fastlin.training.monitors import Checkpoint
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
@@ -24,7 +24,7 @@ OWN_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
 _HELD: list[Any] = []
 _LOCK = Lock()
 # How a training ended, by SciPy's status of its minimizer.
-ENDINGS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
+STOP_REASONS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
 def train_by_lbfgs(
@@ -54,7 +54,7 @@ def train_by_lbfgs(
             found = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
-        training.ended = "diverged" if descent.has_diverged else ENDINGS[found.status]
+        training.ended = "diverged" if descent.has_diverged else STOP_REASONS[found.status]
         # After a loss that was not finite the search takes steps so small that the loss seems to fall no more.
         if training.ended == "converged" and descent.has_overflowed and np.abs(found.jac).max() > tol:
             training.ended = "stalled"

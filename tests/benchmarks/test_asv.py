@@ -1,4 +1,4 @@
-"""What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
+"""What asv runs: the bodies of the suite with made-up comparisons, and the plugin that knows the name of the folder."""
 
 import ast
 from pathlib import Path
@@ -6,20 +6,20 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
-from benchmark_records import make_race
+from benchmark_records import make_comparison
 from conftest import assert_refused
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Races
+from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Comparisons
+from benchmarks.suite import COMPARISONS
 from benchmarks.suite import OTHERS as OTHER_CASES
-from benchmarks.suite import RACES
 
 
 def test_the_suite_chooses_among_the_cases():
-    assert set(CHOSEN) <= RACES.keys()
+    assert set(CHOSEN) <= COMPARISONS.keys()
     assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
-    for race in PEAK_CHOSEN:
-        assert any(name.startswith("scikit-learn") for name in RACES[race].peers), race
+    for comparison in PEAK_CHOSEN:
+        assert any(name.startswith("scikit-learn") for name in COMPARISONS[comparison].baselines), comparison
 
 
 @pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
@@ -38,7 +38,7 @@ def test_the_history_imports_nothing_of_the_other_benchmarks():
 
 
 def make_record(**changes):
-    return make_race(theirs=4.0, **{"gap": -1e-3, **changes})
+    return make_comparison(theirs=4.0, **{"gap": -1e-3, **changes})
 
 
 def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
@@ -46,28 +46,30 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     # Numbers are short.
     long, asked = 0.8556799999999999, []
     record = make_record(ratio=1 / long)
-    record["contenders"]["fastlin"] |= {"seconds": long, "objective": long}
-    record["contenders"]["scikit-learn"] |= {"accuracy": None, "log_loss": long}
-    monkeypatch.setattr(asv_suite, "measure", lambda race, whole: asked.append(race) or {race: record})
+    record["libraries"]["fastlin"] |= {"seconds": long, "objective": long}
+    record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": long}
+    monkeypatch.setattr(
+        asv_suite, "measure", lambda comparison, whole: asked.append(comparison) or {comparison: record}
+    )
     found = {}
-    for what in Races.params[1]:
-        races = Races()
-        if what == "the peer's accuracy":
-            assert_refused("the case does not measure", races.setup, "digits", what, error=NotImplementedError)
+    for what in Comparisons.params[1]:
+        comparisons = Comparisons()
+        if what == "the baseline's accuracy":
+            assert_refused("the case does not measure", comparisons.setup, "digits", what, error=NotImplementedError)
             continue
-        races.setup("digits", what)
-        found[what] = races.track_result("digits", what)
+        comparisons.setup("digits", what)
+        found[what] = comparisons.track_result("digits", what)
     assert asked == ["digits"]
     assert found == {
-        "time over the peer's": 0.8557,
-        "objective above the peer's": 0.0,
+        "time over the baseline's": 0.8557,
+        "objective above the baseline's": 0.0,
         "fastlin's seconds": 0.8557,
-        "the peer's seconds": 4.0,
+        "the baseline's seconds": 4.0,
         "fastlin's accuracy": 0.9,
         "fastlin's log loss": 0.25,
-        "the peer's log loss": 0.8557,
+        "the baseline's log loss": 0.8557,
         "fastlin's objective": 0.85568,
-        "the peer's objective": 0.5,
+        "the baseline's objective": 0.5,
     }
 
 
@@ -77,7 +79,7 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
         ({"side_effect": NotImplementedError("no data")}, NotImplementedError, "no data"),
         ({"side_effect": OSError("no disk")}, RuntimeError, "no disk"),
         # Results that are not equal are no figures.
-        ({"return_value": {"digits": make_record(fault="too high")}}, RuntimeError, "too high"),
+        ({"return_value": {"digits": make_record(failure="too high")}}, RuntimeError, "too high"),
     ],
 )
 def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, answer, raised, words):
@@ -93,7 +95,7 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
         "memory-text": {"fit_bytes": 12_345_678, "peer_bytes": None},
         "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
     }
-    first_use = {"import": {"contenders": {"fastlin": {"seconds": 0.25}}}}
+    first_use = {"import": {"libraries": {"fastlin": {"seconds": 0.25}}}}
     # The first fit ever is of whole measurements alone.
     measured = {(case, False): {case: record} for case, record in records.items()} | {("first-use", True): first_use}
     monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
@@ -121,7 +123,7 @@ def test_only_the_folder_of_the_benchmarks_is_no_range():
 
 
 # What asv itself keeps of three values of a benchmark, of which the second was measured.
-OUTPUT = """For parameters: 'mnist-float64', "the peer's seconds"
+OUTPUT = """For parameters: 'mnist-float64', "the baseline's seconds"
 asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
 
 For parameters: 'mnist-float64', 'objective'
@@ -142,7 +144,7 @@ def test_asv_says_why_a_result_is_not_available(monkeypatch, capsys):
     from benchmarks.asv_plugins import names
 
     # This is how asv_runner writes what `setup` raises.
-    def setup(race, what):
+    def setup(comparison, what):
         raise NotImplementedError("MNIST is not on disk: it's in no folder.")
 
     skipped = SimpleNamespace(
@@ -164,7 +166,7 @@ def test_asv_says_why_a_result_is_not_available(monkeypatch, capsys):
     monkeypatch.setattr(names.Machine, "hardcoded_machine_name", None)
     monkeypatch.setattr(names.log, "info", lambda text, **options: logged.append(text))
     names.setup()
-    runner.log_benchmark_result(SimpleNamespace(stderr={"Races": OUTPUT}), {"name": "Races"})
+    runner.log_benchmark_result(SimpleNamespace(stderr={"Comparisons": OUTPUT}), {"name": "Comparisons"})
     assert logged == [
         "table",
         "n/a: MNIST is not on disk: it's in no folder. (mnist-float64; mnist-uint8, 1 thread)",

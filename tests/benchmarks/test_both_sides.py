@@ -1,4 +1,4 @@
-"""The races of passes, predictions, mini-batches and networks: both sides start alike and compute the same."""
+"""The comparisons of passes, predictions, mini-batches and networks: both sides start alike and compute the same."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from sklearn.neural_network import MLPClassifier
 
 import fastlin
 from benchmarks import mini_batches, networks, predictions
+from benchmarks.comparisons import FASTLIN
 from benchmarks.data import make_synthetic
 from benchmarks.mini_batches import Examples
 from benchmarks.networks import LargeProducts, LargeStep, draw_data
 from benchmarks.passes import FusedPass, draw_coef, make_numpy_pass
-from benchmarks.races import FASTLIN
 
 # Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
 OF_PASSES = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
@@ -37,12 +37,12 @@ def test_passes_have_the_loss_and_gradients_of_numpy(dtype, order, layout):
     assert_same_parts(FusedPass(*point).value_and_gradient(), expected, OF_PASSES[dtype])
 
 
-@pytest.mark.parametrize("name", list(predictions.RACES))
+@pytest.mark.parametrize("name", list(predictions.COMPARISONS))
 def test_both_models_predict_the_same(name):
-    if "frame" in name or "categories" in name:
+    if "dataframe" in name or "categories" in name:
         pytest.importorskip("pandas", reason="pandas is not installed")
-    prediction = predictions.RACES[name].load(400)
-    (ours,), (theirs,) = (predictions.predict(prediction, contender) for contender in (FASTLIN, predictions.PEER))
+    prediction = predictions.COMPARISONS[name].load(400)
+    (ours,), (theirs,) = (predictions.predict(prediction, library) for library in (FASTLIN, predictions.BASELINE))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     assert len(ours) == (1 if name == "predict-row" else 400)
     if name != "predict-row":
@@ -65,9 +65,9 @@ def test_mini_batches_take_the_steps_of_plain_numpy_and_sgd_classifier_has_a_row
 @pytest.mark.thorough
 def test_sparse_rows_are_learned_by_both_sides():
     assert mini_batches.load_sparse(2_000, 100).X_test.shape == (400, 100)
-    record = mini_batches.race_on_sparse_rows(100, 2_000)
+    record = mini_batches.compare_on_sparse_rows(100, 2_000)
     assert record["data"].startswith("2,000 × 100")
-    assert all(contender["accuracy"] > 0.8 for contender in record["contenders"].values())
+    assert all(library["accuracy"] > 0.8 for library in record["libraries"].values())
 
 
 @pytest.mark.thorough
@@ -100,7 +100,7 @@ def test_networks_start_as_scikit_learns():
 
 
 def test_torch_trains_the_same_network():
-    pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
+    pytest.importorskip("torch", reason="PyTorch is of the extra baselines-torch.")
     epoch = networks.load_epoch(1_000, 20)
     ours, theirs = networks.train_by_estimator(epoch, fastlin.MLPClassifier), networks.train_torch(epoch)
     assert_same_parts((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), absolute=1e-5)

@@ -11,7 +11,7 @@ from benchmarks import published
 from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
 from benchmarks.processes import TITLES
 from benchmarks.published import find_level, name_machine
-from benchmarks.suite import CASES, RACES
+from benchmarks.suite import CASES, COMPARISONS
 from fastlin.kernels.machine.levels import LEVELS
 
 ONE = {"case": "digits", "machine": ANY, "measure": "ratio", "at least": 3}
@@ -47,28 +47,32 @@ def test_every_race_has_a_bound_and_that_of_a_level_goes_before_that_of_any_mach
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v4") == [WIDE]
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v3") == [ONE]
     assert find_bounds([ONE, WIDE], "letter", "x86-64-v3") == []
-    # A race on one thread has the bounds of the race.
+    # A comparison on one thread has the bounds of the comparison.
     assert find_bounds([ONE, WIDE], "digits-one-thread", "x86-64-v3") == [ONE]
     # BLAS cannot multiply bytes: the bound is for the types that it can.
-    missing = [race for race in RACES if race != "pass-uint8" and not find_bounds(read_bounds(), race, "x86-64-v3")]
+    missing = [
+        comparison
+        for comparison in COMPARISONS
+        if comparison != "pass-uint8" and not find_bounds(read_bounds(), comparison, "x86-64-v3")
+    ]
     assert not missing
 
 
 def test_a_broken_bound_is_named():
-    contenders = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
-    record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "contenders": contenders}
+    libraries = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
+    record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "libraries": libraries}
     (sentence,) = find_broken_bounds([ONE], {"digits": record}, "x86-64-v3")
-    words = "{} times as fast as its peer"
+    words = "{} times as fast as its baseline"
     assert sentence == f"digits, 10 × 2: {words.format(2.5)}; the bound is at least {words.format(3)}."
     assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
-    # A peer that was cut off may take as long as the bound asks.
+    # A baseline that was cut off may take as long as the bound asks.
     assert find_broken_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
     most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
     (sentence,) = find_broken_bounds([most], {"import": record}, "x86-64-v3")
     assert "1 s more than scikit-learn; the bound is at most 0.5 s more than scikit-learn." in sentence
     record["ratios"] = {"to its objective": 3.0, "PyTorch to its objective": None, "PyTorch to fastlin's": 4.0}
-    contenders["statsmodels newton"] = {"seconds": 8.0}
-    contenders["fastlin"]["bytes_beside_X"] = 7_000_000
+    libraries["statsmodels newton"] = {"seconds": 8.0}
+    libraries["fastlin"]["bytes_beside_X"] = 7_000_000
     assert [measure(record) for measure, _ in MEASURES.values()] == [2.5, 2.0, 4.0, 7.0, 0.5, 2.0, 1.0, 3.0, 0.0, 4.0]
 
 

@@ -8,24 +8,24 @@ from benchmarks import claims
 from benchmarks.claims import RECORD, list_claims, read_record, record_claims, show_study
 from fastlin import __version__
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.course.studies.claims import CLAIMS, judge_claims
+from fastlin.course.studies.claims import CLAIMS, evaluate_claims
 
 
 def test_the_published_verdicts_follow_from_the_published_measurements():
     record = read_record()
     entries = {
-        study: {"data": "cifar10" if study in CIFAR10_STUDIES else "mnist", "parameters": {}, "merits": merits}
-        for study, merits in record["merits"].items()
+        study: {"data": "cifar10" if study in CIFAR10_STUDIES else "mnist", "parameters": {}, "metrics": metrics}
+        for study, metrics in record["metrics"].items()
     }
-    assert judge_claims(entries) == record["claims"]
+    assert evaluate_claims(entries) == record["claims"]
     assert [row["says"] for row in record["claims"]] == [claim["says"] for claim in CLAIMS]
     assert "not run" not in {row["verdict"] for row in record["claims"]}
-    pictures = {name for shown in record["pictures"].values() for name in shown}
-    assert {path.name for path in RECORD.parent.glob("*.png")} == pictures
+    plots = {name for shown in record["plots"].values() for name in shown}
+    assert {path.name for path in RECORD.parent.glob("*.png")} == plots
 
 
 def make_results(folder):
-    """Write the results.json and the pictures of a run whose merits are the published ones."""
+    """Write the results.json and the pictures of a run whose metrics are the published ones."""
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     content = {"environment": {"processor": "a processor", "cache": "/a/folder"}, "claims": []}
     for title in titles:
@@ -35,9 +35,9 @@ def make_results(folder):
         content[title] = {
             "version": __version__,
             "parameters": {"quick": False, "seed": 0},
-            "merits": read_record()["merits"][study],
+            "metrics": read_record()["metrics"][study],
             "seconds": 1.0,
-            "pictures": [{"file": f"{data}/{study}.png", "caption": "A caption.", "alt": f"Of {study}."}],
+            "plots": [{"file": f"{data}/{study}.png", "caption": "A caption.", "alt": f"Of {study}."}],
         }
     (folder / "results.json").write_text(json.dumps(content))
     return content
@@ -52,7 +52,7 @@ def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
     assert record["claims"] == read_record()["claims"]
     assert (path.parent / "binary.png").read_bytes() == b"binary"
     # What the tables hold has no picture.
-    assert record["pictures"]["images"] == {}
+    assert record["plots"]["images"] == {}
     assert not (path.parent / "images.png").exists()
     monkeypatch.setattr(claims, "RECORD", path)
     assert show_study("binary") == "![Of binary.](studies/binary.png)"

@@ -6,18 +6,18 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from benchmark_records import make_machine, make_race
+from benchmark_records import make_comparison, make_machine
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import everyday
+from benchmarks.comparisons import FASTLIN
 from benchmarks.data import standardize
 from benchmarks.pages import BLOCKS
-from benchmarks.pictures import draw_pictures, read_source
+from benchmarks.plots import draw_plots, read_source
 from benchmarks.problems import pose
-from benchmarks.races import FASTLIN
 from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
 from benchmarks.tables import tabulate
-from fastlin.contenders import fit_fastlin
+from fastlin.other_libraries import fit_fastlin
 
 # The objectives of scikit-learn's pull request 33160, without an intercept: those of saga, to twelve places.
 PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
@@ -65,15 +65,15 @@ def test_columns_are_as_the_name_of_the_case_says(name):
 
 def test_peers_have_scikit_learns_defaults(monkeypatch):
     problem = find_case("300 × 5, 4 classes").load(None)
-    peers = everyday.choose_peers(problem)
-    assert list(peers)[:3] == [f"scikit-learn {solver}" for solver in everyday.SOLVERS]
+    baselines = everyday.choose_baselines(problem)
+    assert list(baselines)[:3] == [f"scikit-learn {solver}" for solver in everyday.SOLVERS]
     for solver in everyday.SOLVERS:
         expected = LogisticRegression(solver=solver).fit(problem.X, problem.y)
-        coef, intercept = peers[f"scikit-learn {solver}"](problem)
+        coef, intercept = baselines[f"scikit-learn {solver}"](problem)
         np.testing.assert_array_equal(coef, expected.coef_)
         np.testing.assert_array_equal(intercept, expected.intercept_)
-    monkeypatch.setattr(everyday, "MOST_HESSIAN_WORK", 300 * (4 * 6) ** 2 - 1)
-    assert "scikit-learn newton-cholesky" not in everyday.choose_peers(problem)
+    monkeypatch.setattr(everyday, "MAX_HESSIAN_WORK", 300 * (4 * 6) ** 2 - 1)
+    assert "scikit-learn newton-cholesky" not in everyday.choose_baselines(problem)
 
 
 def test_coefficients_are_compared_with_those_of_the_minimum_and_a_column_of_one_value_stays_zero():
@@ -93,21 +93,21 @@ def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
     problem = case.load(None)
     best = LogisticRegression(solver="newton-cholesky", tol=1e-12).fit(problem.X, problem.y)
     # lbfgs ends its 100 iterations far above: it does not count, and is the default all the same.
-    assert record["peer"] != record["default"] == "scikit-learn lbfgs"
-    assert record["contenders"].keys() == {FASTLIN, record["default"], record["peer"]}
-    for contender in record["contenders"].values():
-        assert contender.keys() == {"seconds", "threads", "objective", "accuracy", "log_loss", "coef_error"}
+    assert record["baseline"] != record["default"] == "scikit-learn lbfgs"
+    assert record["libraries"].keys() == {FASTLIN, record["default"], record["baseline"]}
+    for library in record["libraries"].values():
+        assert library.keys() == {"seconds", "threads", "objective", "accuracy", "log_loss", "coef_error"}
     ours, _ = everyday.fit_by_default(problem)
     expected = everyday.find_coef_error(ours, best.coef_)
-    assert record["contenders"][FASTLIN]["coef_error"] == pytest.approx(expected, rel=1e-3)
-    assert record["contenders"][record["default"]]["coef_error"] > 0.1
+    assert record["libraries"][FASTLIN]["coef_error"] == pytest.approx(expected, rel=1e-3)
+    assert record["libraries"][record["default"]]["coef_error"] > 0.1
 
 
 def test_frames_and_their_encoding_have_the_same_minimum_and_the_problem_of_l1_the_published_one():
     pytest.importorskip("pandas", reason="pandas is not installed")
     record = everyday.measure_case(find_case("frame with categories, 1,000 rows"))
-    assert record["fault"] == ""
-    assert record["contenders"][FASTLIN]["coef_error"] < 0.01
+    assert record["failure"] == ""
+    assert record["libraries"][FASTLIN]["coef_error"] < 0.01
     for case in everyday.SCIKIT_LEARN_CASES:
         if case.group == everyday.L1 and "without" in case.name and case.shape[2] in PUBLISHED:
             problem = case.load(None)
@@ -116,9 +116,9 @@ def test_frames_and_their_encoding_have_the_same_minimum_and_the_problem_of_l1_t
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
-    record = make_race(1e-3, ratio / 1e3, "lbfgs", title=title, data="", ratio=ratio, gap=1e-7)
-    record["contenders"]["fastlin"]["coef_error"] = 1e-3
-    record["contenders"]["lbfgs"] |= {"coef_error": 2e-3, "threads": 1}
+    record = make_comparison(1e-3, ratio / 1e3, "lbfgs", title=title, data="", ratio=ratio, gap=1e-7)
+    record["libraries"]["fastlin"]["coef_error"] = 1e-3
+    record["libraries"]["lbfgs"] |= {"coef_error": 2e-3, "threads": 1}
     record |= {"group": group, "shape": list(shape), "default": "lbfgs"}
     record |= {"default_ratio": 2 * ratio, "scikit_learn_ratio": 1.5 * ratio}
     return {**record, "is_above": False, "is_worse": False, **values}
@@ -151,7 +151,7 @@ def test_a_group_says_mean_worst_and_how_many_are_slower():
 def test_the_map_and_the_tables_are_published(tmp_path):
     machine = make_machine() | {"cores": 2}
     machines = {"a": {"machine": machine, "records": {"everyday": {**RECORD, "date": "2026-01-02"}}}}
-    draw_pictures(machines, tmp_path)
+    draw_plots(machines, tmp_path)
     assert read_source(tmp_path / "a-everyday.png")
     text = BLOCKS["everyday"](machines)
     assert "for 2, 4 and 10 classes, A, 2 cores](benchmarks/a-everyday.png)" in text
@@ -203,9 +203,9 @@ def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone
     record = replace(everyday.SCIKIT_LEARN, cases=[many, l1]).measure(whole=True)
     assert [problem["title"] for problem in record["problems"]] == ["many rows", "L1"]
     for problem in record["problems"]:
-        assert problem["fault"] == ""
-        assert {name.partition(" ")[0] for name in problem["contenders"]} == {FASTLIN, "scikit-learn"}
-        assert {"accuracy", "log_loss", "coef_error"} <= problem["contenders"][FASTLIN].keys()
+        assert problem["failure"] == ""
+        assert {name.partition(" ")[0] for name in problem["libraries"]} == {FASTLIN, "scikit-learn"}
+        assert {"accuracy", "log_loss", "coef_error"} <= problem["libraries"][FASTLIN].keys()
     defaults = [problem["default"] for problem in record["problems"]]
     assert defaults == ["scikit-learn lbfgs", "scikit-learn saga, tol 1e-5"]
     machines = {"a": {"machine": make_machine(), "records": {"scikit-learn-cases": record}}}

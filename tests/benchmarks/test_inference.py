@@ -1,4 +1,4 @@
-"""Fits with standard errors: the contenders reach one maximum and one table, and what is published of it."""
+"""Fits with standard errors: the libraries reach one maximum and one table, and what is published of it."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks import inference
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.inference import CASES, RACES, STATSMODELS, measure_memory
+from benchmarks.comparisons import FASTLIN
+from benchmarks.inference import CASES, COMPARISONS, STATSMODELS, measure_memory
 from benchmarks.processes import call_elsewhere
-from benchmarks.races import FASTLIN
 from benchmarks.tables import tabulate
 
 pytest.importorskip("statsmodels", reason="statsmodels is of the extra test.")
@@ -17,9 +17,9 @@ pytest.importorskip("glum", reason="glum is of the extra test.")
 
 def test_every_contender_has_the_same_table():
     for name in ("inference-logit-1000000", "inference-mnlogit-400000"):
-        race = RACES[name]
-        problem = race.load(800)
-        solutions = [race.solve(problem), *(solve(problem) for solve in race.peers.values())]
+        comparison = COMPARISONS[name]
+        problem = comparison.load(800)
+        solutions = [comparison.solve(problem), *(solve(problem) for solve in comparison.baselines.values())]
         (coef, errors), *others = [inference._list_estimates(solution) for solution in solutions]
         assert coef.shape == (problem.n_classes - 1, problem.X.shape[1] + 1)
         for their_coef, their_errors in others:
@@ -29,8 +29,8 @@ def test_every_contender_has_the_same_table():
 
 def test_a_table_is_measured_and_shown():
     name = "inference-logit-1000000"
-    record = replace(CASES[name], load=RACES[name].load, rows=800)()
-    record["contenders"][FASTLIN]["seconds"] = 10.0
+    record = replace(CASES[name], load=COMPARISONS[name].load, rows=800)()
+    record["libraries"][FASTLIN]["seconds"] = 10.0
     (table,) = tabulate({name: record})
     assert all(table.bold)
     assert f"{STATSMODELS} newton" in " ".join(row[2] for row in table.rows)
@@ -40,7 +40,7 @@ def test_a_table_is_measured_and_shown():
 @pytest.mark.thorough
 def test_the_memory_of_both_is_measured_in_processes_of_their_own():
     name = "inference-mnlogit-400000"
-    problem = RACES[name].load(20_000)
+    problem = COMPARISONS[name].load(20_000)
     arrays = problem.X, problem.y
     ours, theirs = (call_elsewhere(measure_memory, *arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
     # statsmodels holds the probabilities of all rows and more.

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from benchmarks import larger_than_memory
-from benchmarks.larger_than_memory import CONTENDERS, MAPPED, PARQUET, main, measure, write_rows
+from benchmarks.larger_than_memory import LIBRARIES, MAPPED, PARQUET, main, measure, write_rows
 
 # Two clusters take ten seconds to start.
-WORKERS = pytest.param((MAPPED, *CONTENDERS[3:]), marks=pytest.mark.slow, id="workers")
+WORKERS = pytest.param((MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
 
 
 def test_rows_are_made_in_pieces_and_hold_all_classes(tmp_path, monkeypatch):
@@ -27,16 +27,16 @@ def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("contenders", [pytest.param(CONTENDERS[:3], id="files"), WORKERS])
-def test_fits_of_files_and_of_workers_end_at_one_minimum(contenders):
+@pytest.mark.parametrize("libraries", [pytest.param(LIBRARIES[:3], id="files"), WORKERS])
+def test_fits_of_files_and_of_workers_end_at_one_minimum(libraries):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    records, decoding = measure(contenders, (2_000, 5, 3), 2 if PARQUET in contenders else 1)
-    assert tuple(records) == contenders
-    assert len(contenders) == 3
+    records, decoding = measure(libraries, (2_000, 5, 3), 2 if PARQUET in libraries else 1)
+    assert tuple(records) == libraries
+    assert len(libraries) == 3
     objectives = [record["objective"] for record in records.values()]
     assert max(objectives) <= min(objectives) * (1 + 1e-4)
-    if PARQUET in contenders:
+    if PARQUET in libraries:
         assert all(record["gap"] <= 1e-4 for record in records.values())
         assert records[MAPPED]["passes"] == records[PARQUET]["passes"]
         assert decoding > 0

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from benchmarks import memory, processes
 from benchmarks.limits import CHAIN, N_BLOCKS, N_STARTS, make_arithmetic, make_read
-from benchmarks.memory import SMALLEST_SHARE, count_allowed_bytes, count_bytes
+from benchmarks.memory import SMALLEST_FRACTION, count_allowed_bytes, count_bytes
 
 
 def vectors(n_parameters, n_pairs=40, itemsize=8):
@@ -15,23 +15,23 @@ def vectors(n_parameters, n_pairs=40, itemsize=8):
 
 def test_a_fit_may_take_what_the_rule_says():
     dense = np.zeros((1000, 100), np.float32)
-    of_fit = SMALLEST_SHARE + 1000 * 10 * 4 + vectors(10 * 101)
+    of_fit = SMALLEST_FRACTION + 1000 * 10 * 4 + vectors(10 * 101)
     assert count_allowed_bytes(dense, 10, {}) == of_fit
     assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * of_fit
     assert count_allowed_bytes(dense, 10, {"C": np.inf}) == of_fit + 20 * 1010**2
     X = sparse.random(100, 2_000, density=0.01, format="csr", random_state=0)
     assert count_bytes(X) == 2_000 * (8 + 4) + 101 * 4
-    assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + SMALLEST_SHARE + 100 * 8 + vectors(2001)
+    assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + SMALLEST_FRACTION + 100 * 8 + vectors(2001)
     # Pairs of many coefficients are few and in float32.
     entries, starts = np.arange(150_000), np.arange(0, 150_001, 150)
     X = sparse.csr_array((np.ones(150_000), entries % 150, starts), shape=(1_000, 56_000))
-    expected = count_bytes(X) + SMALLEST_SHARE + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
+    expected = count_bytes(X) + SMALLEST_FRACTION + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
     assert count_allowed_bytes(X, 20, {}) == expected
     # Proximal Newton keeps no pairs.
-    of_fit = dense.nbytes + SMALLEST_SHARE + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
+    of_fit = dense.nbytes + SMALLEST_FRACTION + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
     assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == of_fit
     # One array of n x K would take 80 MB, more than 64 and than X.
-    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == SMALLEST_SHARE + vectors(3000)
+    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == SMALLEST_FRACTION + vectors(3000)
     large = np.broadcast_to(np.float64(0), (1_000_000, 40))
     assert count_allowed_bytes(large, 2, {}) == 0.2 * large.nbytes + 8 * 1_000_000 + vectors(41)
 

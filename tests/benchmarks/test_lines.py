@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from benchmark_records import make_race
+from benchmark_records import make_comparison
 from repository import ROOT
 
 from benchmarks.tables import summarize
 
-CONTENDERS = {"fastlin": {"seconds": 0.02, "threads": 2}, "its arithmetic": {"seconds": 0.01, "threads": 2}}
+LIBRARIES = {"fastlin": {"seconds": 0.02, "threads": 2}, "its arithmetic": {"seconds": 0.01, "threads": 2}}
 # The second benchmark ends only after the test has read the line of the first.
 BENCHMARKS = """
 from pathlib import Path
@@ -18,7 +18,7 @@ from time import monotonic, sleep
 
 import pytest
 
-RACE = {race!r}
+COMPARISON = {comparison!r}
 
 
 @pytest.mark.parametrize("name", ["digits", "waits"])
@@ -27,7 +27,7 @@ def test_race(benchmark, keep, name):
     while name == "waits" and not Path({seen!r}).exists():
         assert monotonic() < end, "no line was printed as the first benchmark ended"
         sleep(0.01)
-    benchmark.pedantic(keep, ({{name: RACE}},), rounds=1)
+    benchmark.pedantic(keep, ({{name: COMPARISON}},), rounds=1)
 
 
 @pytest.mark.parametrize("name", ["mnist"])
@@ -37,7 +37,7 @@ def test_missing(benchmark, name):
 
 @pytest.mark.parametrize("name", ["letter"])
 def test_fault(benchmark, keep, name):
-    keep({{name: {{**RACE, "fault": "too high"}}}})
+    keep({{name: {{**COMPARISON, "failure": "too high"}}}})
 """
 
 
@@ -46,9 +46,9 @@ def test_fault(benchmark, keep, name):
 @pytest.mark.parametrize("options", [["-q"], ["-v"]], ids=str)
 def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
     shutil.copy(ROOT / "benchmarks" / "pytest" / "conftest.py", tmp_path)
-    seen, race = tmp_path / "seen", make_race(0.02, 0.3, interval=[13.0, 16.0])
+    seen, comparison = tmp_path / "seen", make_comparison(0.02, 0.3, interval=[13.0, 16.0])
     file, settings = tmp_path / "test_made_up.py", tmp_path / "pytest.ini"
-    file.write_text(BENCHMARKS.format(race=race, seen=str(seen)), encoding="utf-8")
+    file.write_text(BENCHMARKS.format(comparison=comparison, seen=str(seen)), encoding="utf-8")
     settings.write_text("[pytest]\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-c", str(settings), "-p", "no:cacheprovider", "--benchmark-only"]
     with subprocess.Popen([*command, *options, str(file)], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as run:
@@ -72,11 +72,11 @@ def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
 
 
 def test_records_of_every_kind_have_a_line():
-    limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "contenders": CONTENDERS}
+    limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "libraries": LIBRARIES}
     for record, line in (
         ({**limit, "threads": 2}, "a pass: 20 ms, 50% of the speed of its arithmetic"),
         ({"kind": "memory", "title": "a fit", "fit_bytes": 3 * 10**6}, "a fit: 3.0 MB beside X"),
-        ({"kind": "rent", "title": "a path", "gains": {}}, "a path: measured"),
+        ({"kind": "ablation", "title": "a path", "gains": {}}, "a path: measured"),
         ({"kind": "scaling"}, "scaling: measured"),
     ):
         assert summarize(record) == line

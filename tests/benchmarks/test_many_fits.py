@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 
 import fastlin
 from benchmarks import many_fits
-from benchmarks.many_fits import RACES, Drawn, Grid, Labels
+from benchmarks.many_fits import COMPARISONS, Drawn, Grid, Labels
 from benchmarks.problems import pose
 from benchmarks.sparse_data import make_one_hot
-from fastlin.contenders import fit_scikit_learn
+from fastlin.other_libraries import fit_scikit_learn
 
 
 def make_fits(seed):
@@ -49,18 +49,20 @@ def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
         z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
         assert scores.accuracy == pytest.approx(np.mean([(margins > 0).mean() for margins in z]), rel=1e-13)
         assert scores.log_loss == pytest.approx(np.mean([np.log1p(np.exp(-m)).mean() for m in z]), rel=1e-13)
-    assert RACES["many-folds"].load(200).test(np.array([0.25, 0.75])) == (None, 0.5)
+    assert COMPARISONS["many-folds"].load(200).test(np.array([0.25, 0.75])) == (None, 0.5)
 
 
-@pytest.mark.parametrize("case", [case for case in RACES if case.startswith("many")])
+@pytest.mark.parametrize("case", [case for case in COMPARISONS if case.startswith("many")])
 def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
-    race = RACES[case]
-    problem = race.load(200)
+    comparison = COMPARISONS[case]
+    problem = comparison.load(200)
     if isinstance(problem, Labels):
         # Where C is large, lbfgs has not converged after its 100 iterations. Rows in float32 would be compiled for.
         problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
-    ours, solver = race.solve(problem), list(race.peers)[-1].partition(",")[0]
-    theirs, at_once = (race.peers[f"{solver}, {way}"](problem) for way in (many_fits.IN_TURN, many_fits.IN_THREADS))
+    ours, solver = comparison.solve(problem), list(comparison.baselines)[-1].partition(",")[0]
+    theirs, at_once = (
+        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.INTERLEAVED, many_fits.IN_THREADS)
+    )
     # The random numbers of liblinear are those of the process, which threads draw in any order.
     drawn = 1e-3 if solver.endswith("liblinear") else 0
     for one, other in zip(theirs, at_once, strict=True):
@@ -68,8 +70,8 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
     assert np.isfinite(objectives).all()
     # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.
-    np.testing.assert_allclose(*objectives, rtol=race.rule.same_steps or 1e-3)
-    assert race.rule.same_steps or (objectives[0] <= objectives[1] * (1 + race.rule.excess)).all()
+    np.testing.assert_allclose(*objectives, rtol=comparison.rule.same_steps or 1e-3)
+    assert comparison.rule.same_steps or (objectives[0] <= objectives[1] * (1 + comparison.rule.suboptimality)).all()
     np.testing.assert_allclose(problem.accuracy(*ours), problem.accuracy(*theirs), atol=0.01)
 
 

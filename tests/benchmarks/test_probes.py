@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
-from benchmarks.fits import RACES, load_probe
+from benchmarks.comparisons import FASTLIN
+from benchmarks.fits import COMPARISONS, load_probe
 from benchmarks.probes import CASES, SCIKIT_LEARN, TORCH, find_first, list_points, make_probe, measure_probe, try_torch
-from benchmarks.races import FASTLIN
 from benchmarks.tables import tabulate
 from fastlin import LogisticRegression
 
@@ -27,18 +27,18 @@ def test_the_first_point_that_reaches_an_objective_counts_with_the_seconds_outsi
 
 
 def test_a_probe_is_measured_and_shown():
-    pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    measure = partial(measure_probe, race=make_probe(replace(RACES["probe-600"], load=LOAD)))
+    pytest.importorskip("torch", reason="PyTorch is of the extra baselines-torch.")
+    measure = partial(measure_probe, comparison=make_probe(replace(COMPARISONS["probe-600"], load=LOAD)))
     record = replace(CASES["probe-times-600"], load=LOAD, rows=300, measure=measure)()
     assert json.loads(json.dumps(record)) == record
-    assert record["fault"] == ""
-    ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
+    assert record["failure"] == ""
+    ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
     assert ours["objective"] == pytest.approx(theirs["objective"], rel=1e-3)
-    assert 0 <= ours["proven_gap"] <= 1e-4
+    assert 0 <= ours["certified_gap"] <= 1e-4
     assert torch["objective"] <= ours["objective"] * (1 + 1.1e-4)
     assert torch["seconds_to_fastlin"] > 0
     lost = {**record, "ratio": 0.5, "interval": None, "ratios": dict.fromkeys(record["ratios"])}
-    lost["contenders"] = {**record["contenders"], TORCH: {**torch, "seconds": 120.0, "seconds_to_fastlin": None}}
+    lost["libraries"] = {**record["libraries"], TORCH: {**torch, "seconds": 120.0, "seconds_to_fastlin": None}}
     (table,) = tabulate({"probe-times-600": lost})
     assert table.bold == [True]
     assert table.rows[0][0] == "300 × 8, 5 classes, float32"
@@ -47,7 +47,7 @@ def test_a_probe_is_measured_and_shown():
 
 
 def test_pytorch_ends_at_the_target_or_when_its_time_is_over():
-    pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
+    pytest.importorskip("torch", reason="PyTorch is of the extra baselines-torch.")
     problem = LOAD(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     target = 1.01 * problem.objective(model.coef_, model.intercept_)

@@ -5,17 +5,17 @@ import re
 
 import numpy as np
 import pytest
-from benchmark_records import RUN, make_machine, make_race
+from benchmark_records import RUN, make_comparison, make_machine
 from conftest import assert_refused
 
 from benchmarks import pages, publish, tables
 from benchmarks.claims import read_record
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
-from benchmarks.pictures import (
+from benchmarks.plots import (
     ALLOWED,
     FASTEST,
-    choose_pictures,
-    draw_pictures,
+    choose_plots,
+    draw_plots,
     find_part,
     list_tried,
     profile,
@@ -34,7 +34,7 @@ PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25
 def test_the_documents_show_the_files(document):
     text = document.read_text(encoding="utf-8")
     assert BLOCK.search(text)
-    assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it anew"
+    assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it again"
 
 
 def test_every_block_is_shown_somewhere():
@@ -42,29 +42,29 @@ def test_every_block_is_shown_somewhere():
     shown = {match[1] for match in BLOCK.findall(texts)}
     studies = {name.removeprefix(STUDY) for name in shown if name.startswith(STUDY)}
     assert shown - {f"{STUDY}{study}" for study in studies} == set(BLOCKS)
-    assert studies == {study for study, pictures in read_record()["pictures"].items() if pictures}
+    assert studies == {study for study, plots in read_record()["plots"].items() if plots}
 
 
 def test_the_pictures_were_drawn_from_the_files():
     machines = read_machines()
     assert all(content["machine"]["name"] == name for name, content in machines.items())
-    pictures = choose_pictures(machines)
-    assert {path.name for path in FOLDER.glob("*.png")} == set(pictures)
-    for name, (_, records) in pictures.items():
+    plots = choose_plots(machines)
+    assert {path.name for path in FOLDER.glob("*.png")} == set(plots)
+    for name, (_, records) in plots.items():
         assert read_source(FOLDER / name) == digest(records), f"{name}: python -m benchmarks.publish --pages draws it"
 
 
 def test_readme_has_no_figure_of_its_own_and_ten_rows_at_most():
     text = BLOCK.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
     assert FIGURE.findall(text) == []
-    table = pages.choose_races(read_machines())
+    table = pages.choose_comparisons(read_machines())
     assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 10
 
 
 def test_records_of_a_run_replace_only_their_own(tmp_path):
     machine = make_machine("a")
-    add_records(machine, RUN, {"digits": make_race(1.0, 2.0), "letter": make_race(1.0, 3.0)}, tmp_path)
-    add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_race(1.0, 4.0)}, tmp_path)
+    add_records(machine, RUN, {"digits": make_comparison(1.0, 2.0), "letter": make_comparison(1.0, 3.0)}, tmp_path)
+    add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_comparison(1.0, 4.0)}, tmp_path)
     ((name, found),) = read_machines(tmp_path).items()
     assert (name, found["machine"]) == ("a", machine)
     dated = {case: (record["ratio"], record["date"]) for case, record in found["records"].items()}
@@ -72,11 +72,11 @@ def test_records_of_a_run_replace_only_their_own(tmp_path):
 
 
 def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypatch):
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
-    slower = {"digits": make_race(2.0, 1.0), "digits-one-thread": make_race(2.0, 8.0, threads=1)}
+    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
+    slower = {"digits": make_comparison(2.0, 1.0), "digits-one-thread": make_comparison(2.0, 8.0, threads=1)}
     add_records(make_machine("b"), RUN, slower, tmp_path)
     monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text, scores = BLOCKS["races"](read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
+    text, scores = BLOCKS["comparisons"](read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
     first, second = text.split("B, 2 processors:")
     assert first.startswith("A, 2 processors:\n")
     assert f"| digits, 10 × 2 | {scores} | 2.0 | 1 s | 2 s | scikit-learn | +0e+00 |" in first
@@ -86,21 +86,21 @@ def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypat
 
 
 def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tmp_path):
-    lost = make_race(4.0, 1.0, title="probe")
-    lost["contenders"]["scikit-learn"]["objective"] *= 2.5
+    lost = make_comparison(4.0, 1.0, title="probe")
+    lost["libraries"]["scikit-learn"]["objective"] *= 2.5
     sums = [
-        {**make_race(1.0, ratio), "group": group, "scikit_learn_ratio": 2 * ratio}
+        {**make_comparison(1.0, ratio), "group": group, "scikit_learn_ratio": 2 * ratio}
         for group, ratio in (("grid", 0.5), ("grid", 8.0), ("hard", 1.0))
     ]
     records = {
-        "mnist-float64": make_race(1.0, 33.0, title="MNIST"),
+        "mnist-float64": make_comparison(1.0, 33.0, title="MNIST"),
         "everyday": {"kind": "everyday", "problems": sums},
         "probe-1000": lost,
         "probe-10": {**lost, "title": "another probe"},
     }
     add_records(make_machine("a"), RUN, records, tmp_path)
-    add_records(make_machine("b"), {**RUN, "date": "2026-01-01"}, {"letter": make_race(1.0, 2.0)}, tmp_path)
-    lines = pages.choose_races(read_machines(tmp_path)).splitlines()
+    add_records(make_machine("b"), {**RUN, "date": "2026-01-01"}, {"letter": make_comparison(1.0, 2.0)}, tmp_path)
+    lines = pages.choose_comparisons(read_machines(tmp_path)).splitlines()
     assert lines[0] == "A, 2 processors:"
     assert [line.split(" | ")[1:4] for line in lines[4:7]] == [
         ["0.9000 / 0.8000", "33 × faster", "1 s for 33 s"],
@@ -111,21 +111,21 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     assert lines[4].endswith("| scikit-learn |")
     assert lines[6].endswith("| scikit-learn, which stops at 2.5 × fastlin's objective |")
     assert lines[5].endswith("| the fastest of several; scikit-learn's best: 4.0 |")
-    assert lines[-2:] == ["- 2 of 3 races: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
+    assert lines[-2:] == ["- 2 of 3 comparisons: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
 
 
 def make_guesses():
-    """Return records of four races: one has the log losses of a guess over four classes, one has worse ones."""
+    """Return records of four comparisons: one has the log losses of a guess over four classes, one has worse ones."""
     records = {}
     for name, classes, log_loss in (("mnist-float64", 4, 1.386), ("probe-100", 4, 1.387), ("letter", 5, 1.387)):
-        records[name] = make_race(2.0, 1.0, title=name, data=f"100 × 2, {classes} classes, float32")
-        for side, excess in zip(records[name]["contenders"].values(), (0, 1), strict=True):
-            side["log_loss"] = log_loss + excess
+        records[name] = make_comparison(2.0, 1.0, title=name, data=f"100 × 2, {classes} classes, float32")
+        for side, suboptimality in zip(records[name]["libraries"].values(), (0, 1), strict=True):
+            side["log_loss"] = log_loss + suboptimality
     # The labels are permuted, and no accuracy is measured.
-    permuted = make_race(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
-    for side in permuted["contenders"].values():
+    permuted = make_comparison(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
+    for side in permuted["libraries"].values():
         side.update(accuracy=None, log_loss=1.4)
-    # A single probe has no scores, but the data of a race.
+    # A single probe has no scores, but the data of a comparison.
     single = {"kind": "probe", "title": "probe-100", "data": records["probe-100"]["data"]}
     return records | {"many-permutations": permuted, "probe-times-100": single}
 
@@ -134,19 +134,19 @@ def test_races_of_models_that_are_worse_than_a_guess_are_not_counted(tmp_path, m
     monkeypatch.setattr(pages, "WHY_SLOWER", {"probe-100": "not shown"})
     add_records(make_machine("a"), RUN, make_guesses(), tmp_path)
     machines = read_machines(tmp_path)
-    readme = pages.choose_races(machines).splitlines()
+    readme = pages.choose_comparisons(machines).splitlines()
     assert [line.split(",")[0] for line in readme if line.startswith("| ")][2:] == ["| mnist-float64"]
-    assert "- 3 of 3 races: mnist-float64, 100 × 2, 4 classes, float32; letter, " in "\n".join(readme)
+    assert "- 3 of 3 comparisons: mnist-float64, 100 × 2, 4 classes, float32; letter, " in "\n".join(readme)
     why = "not counted, because both models predict held-out rows worse than a uniform guess, by their log loss"
-    assert readme[-1] == f"1 race is {why}."
-    races = BLOCKS["races"](machines)
-    assert [line.split(",")[0] for line in races.splitlines() if line.startswith("| **")] == [
+    assert readme[-1] == f"1 comparison is {why}."
+    comparisons = BLOCKS["comparisons"](machines)
+    assert [line.split(",")[0] for line in comparisons.splitlines() if line.startswith("| **")] == [
         "| **mnist-float64",
         "| **letter",
         "| **permuted",
     ]
     left_out = f"These are {why}:\n\n- probe-100, 100 × 2, 4 classes, float32"
-    assert races.endswith(left_out)
+    assert comparisons.endswith(left_out)
     assert BLOCKS["probe-times"](machines) == f"A, 2 processors:\n\n{left_out}"
 
 
@@ -155,36 +155,41 @@ def test_no_row_of_the_documents_is_of_a_model_that_is_worse_than_a_guess():
     rows = [line for line in text.splitlines() if line.startswith("| ") and " classes" in line]
     for machine in read_machines().values():
         for record in machine["records"].values():
-            if record["kind"] == "race" and tables.is_worse_than_a_guess(record):
+            if record["kind"] == "comparison" and tables.is_worse_than_a_guess(record):
                 assert not [row for row in rows if tables.describe_case(record) in row.replace("**", "")]
 
 
 def test_every_slower_race_says_why():
-    assert "not known yet" not in BLOCKS["races"](read_machines())
+    assert "not known yet" not in BLOCKS["comparisons"](read_machines())
 
 
 def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
+    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
     scaling = {"n": [0.1, 0.2], "d": [0.1, 0.3], "K": [0.1, 0.25]}
     record = {"kind": "passes", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
     add_records(make_machine("a"), RUN, {"pass-scaling": record}, tmp_path)
-    draw_pictures(read_machines(tmp_path), tmp_path)
-    picture = tmp_path / "a-passes.png"
-    assert list(tmp_path.glob("*.png")) == [picture]
-    before = picture.stat().st_mtime_ns
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 3.0)}, tmp_path)
-    draw_pictures(read_machines(tmp_path), tmp_path)
-    assert picture.stat().st_mtime_ns == before
+    draw_plots(read_machines(tmp_path), tmp_path)
+    plot = tmp_path / "a-passes.png"
+    assert list(tmp_path.glob("*.png")) == [plot]
+    before = plot.stat().st_mtime_ns
+    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 3.0)}, tmp_path)
+    draw_plots(read_machines(tmp_path), tmp_path)
+    assert plot.stat().st_mtime_ns == before
     add_records(make_machine("a"), RUN, {"pass-scaling": {**record, "threads": 1}}, tmp_path)
-    draw_pictures(read_machines(tmp_path), tmp_path)
-    assert picture.stat().st_mtime_ns != before
+    draw_plots(read_machines(tmp_path), tmp_path)
+    assert plot.stat().st_mtime_ns != before
 
 
-def make_point(value, default, peer=None):
+def make_point(value, default, baseline=None):
     """Return a point of a sweep where fastlin takes a second."""
-    default = {"name": "scikit-learn lbfgs", "seconds": default, "ratio": default, "excess": 0.02}
-    peer = peer and {"name": "scikit-learn newton-cg", "seconds": peer, "ratio": peer, "excess": 0.0}
-    return {"value": value, "seconds": 1.0, "n_passes": 5.0, "default": default, "peer": peer}
+    default = {"name": "scikit-learn lbfgs", "seconds": default, "ratio": default, "suboptimality": 0.02}
+    baseline = baseline and {
+        "name": "scikit-learn newton-cg",
+        "seconds": baseline,
+        "ratio": baseline,
+        "suboptimality": 0.0,
+    }
+    return {"value": value, "seconds": 1.0, "n_passes": 5.0, "default": default, "baseline": baseline}
 
 
 def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
@@ -194,12 +199,12 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     record = {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": 2}
     machines = {"a": {"machine": make_machine("a"), "records": {"scaling": record}}}
     assert BLOCKS["scaling"](machines).splitlines()[2:] == [
-        "On A, 2 processors, a peer is faster at 2 of 3 points:",
+        "On A, 2 processors, a baseline is faster at 2 of 3 points:",
         "",
         "- features d 1,000: scikit-learn lbfgs takes 0.50 of the time, and stops 2e-02 higher",
         "- features d 1e5: scikit-learn newton-cg takes 0.80 of the time",
     ]
-    draw_pictures(machines, tmp_path)
+    draw_plots(machines, tmp_path)
     assert read_source(tmp_path / "a-scaling.png")
     points[1:] = []
     assert BLOCKS["scaling"](machines).endswith("fastlin is the fastest at all 1 points.")
@@ -218,8 +223,8 @@ def measure(case, whole):
     if case == "text":
         raise NotImplementedError("no data")
     if case == "letter":
-        raise RuntimeError("no peer comes within 1e-6")
-    return {case: make_race(fault="fastlin has not converged" if case == "one-hot" else "")}
+        raise RuntimeError("no baseline comes within 1e-6")
+    return {case: make_comparison(failure="fastlin has not converged" if case == "one-hot" else "")}
 
 
 def test_one_case_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
@@ -230,7 +235,7 @@ def test_one_case_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
     assert {"date", "versions"} <= machine["records"]["digits"].keys()
     printed = capsys.readouterr().out
     assert "text: left out. no data" in printed
-    assert "letter: failed. RuntimeError: no peer comes within 1e-6" in printed
+    assert "letter: failed. RuntimeError: no baseline comes within 1e-6" in printed
     assert "one-hot: failed. RuntimeError: one-hot: fastlin has not converged" in printed
 
 
@@ -238,11 +243,11 @@ def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
     written = []
     monkeypatch.setattr(publish, "FOLDER", tmp_path)
     monkeypatch.setattr(publish, "publish", lambda cases: cases)
-    monkeypatch.setattr(publish, "draw_pictures", lambda machines, folder: written.append("pictures"))
+    monkeypatch.setattr(publish, "draw_plots", lambda machines, folder: written.append("plots"))
     monkeypatch.setattr(publish, "write_pages", lambda machines: written.append("pages"))
     assert publish.main(["digits"]) == 1
     assert publish.main(["--pages"]) == 0
-    assert written == ["pictures", "pages"] * 2
+    assert written == ["plots", "pages"] * 2
     assert_refused("2", publish.main, ["nothing"], error=SystemExit)
 
 
@@ -257,10 +262,10 @@ def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monke
 
 
 def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
-    fast = make_race(0.05, 1.0, gap=-3e-5)
-    fast["contenders"]["scikit-learn"]["threads"] = 1
-    slow = make_race(contenders=PASS, ratio=0.5, threads=1)
-    records = {"fast": fast, "slow": slow, "wrong": make_race(fault="fastlin has not converged")}
+    fast = make_comparison(0.05, 1.0, gap=-3e-5)
+    fast["libraries"]["scikit-learn"]["threads"] = 1
+    slow = make_comparison(libraries=PASS, ratio=0.5, threads=1)
+    records = {"fast": fast, "slow": slow, "wrong": make_comparison(failure="fastlin has not converged")}
     (table,) = tabulate(records)
     assert " | ".join(table.rows[0]) == (
         "digits, 10 × 2 | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 20 | 50 ms | 1 s | scikit-learn, 1 thread | -3e-05"
@@ -273,20 +278,20 @@ def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
 
 def test_every_kind_has_a_table_of_its_own():
     seconds = {"fastlin": {"seconds": 0.02}, "its arithmetic": {"seconds": 0.01}}
-    limit = {"kind": "limit", "title": "a pass", "data": "", "contenders": seconds, "limit": "its arithmetic"}
+    limit = {"kind": "limit", "title": "a pass", "data": "", "libraries": seconds, "limit": "its arithmetic"}
     memory = {"kind": "memory", "title": "a fit", "X_bytes": 10**6, "fit_bytes": 3 * 10**6, "allowed_bytes": 2 * 10**6}
-    contenders = {"fastlin": {"seconds": 1.25}, "scikit-learn": {"seconds": 1.5}}
+    libraries = {"fastlin": {"seconds": 1.25}, "scikit-learn": {"seconds": 1.5}}
     records = {
         "limit": {**limit, "part": 0.5},
         "memory": memory,
-        "import": {"kind": "first use", "title": "the import", "data": "", "contenders": contenders},
-        "race": make_race(0.05, 1.0, fault="wrong"),
-        "rent-a": {"kind": "rent", "title": "a", "switch": "b.c", "gains": {"iris": 4.0, "wine": 1.0}},
-        "rent-b": {"kind": "rent", "title": "b", "switch": "b.d", "gains": {}},
+        "import": {"kind": "first use", "title": "the import", "data": "", "libraries": libraries},
+        "comparison": make_comparison(0.05, 1.0, failure="wrong"),
+        "ablation-a": {"kind": "ablation", "title": "a", "switch": "b.c", "gains": {"iris": 4.0, "wine": 1.0}},
+        "ablation-b": {"kind": "ablation", "title": "b", "switch": "b.d", "gains": {}},
         "scaling": {"kind": "scaling"},
     }
-    with_peer = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
-    assert with_peer[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
+    with_baseline = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
+    assert with_baseline[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
     found = tabulate(records)
     assert [table.rows[0] for table in found[1:]] == [
         ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
@@ -318,12 +323,12 @@ def test_a_race_is_lost_only_where_the_interval_says_so(ratio, interval, slower,
 
 
 def tried(**seconds):
-    return {name: {"seconds": own, "excess": 0.0} for name, own in seconds.items()}
+    return {name: {"seconds": own, "suboptimality": 0.0} for name, own in seconds.items()}
 
 
 def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
     failed = tried(a=2.0, b=1.0)
-    failed["b"]["excess"] = 2 * ALLOWED
+    failed["b"]["suboptimality"] = 2 * ALLOWED
     found = profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
     assert list(found) == ["a", "b", "c"]
     expected = {"a": [1, 1, 2], "b": [1, 3, np.inf], "c": [2]}
@@ -332,27 +337,27 @@ def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
     assert [find_part(found["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
     # Who failed is never fast enough.
     assert find_part(found["b"], 1e9) == pytest.approx(2 / 3)
-    # Settings of a peer are no solvers of their own.
+    # Settings of a baseline are no solvers of their own.
     assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
 
 
 def test_older_records_have_the_fastest_peer_and_the_default_in_a_profile():
-    record = make_race(1.0, 4.0, peer="glum", default="scikit-learn lbfgs")
-    record["contenders"]["scikit-learn lbfgs"] = {"seconds": 8.0, "objective": 0.75}
+    record = make_comparison(1.0, 4.0, baseline="glum", default="scikit-learn lbfgs")
+    record["libraries"]["scikit-learn lbfgs"] = {"seconds": 8.0, "objective": 0.75}
     (tried,) = list_tried({"records": {"x": {"kind": "-", "problems": [record, {}]}}})
     assert {name: each["seconds"] for name, each in tried.items()} == {
         "fastlin": 1.0,
         "scikit-learn lbfgs": 8.0,
         FASTEST: 4.0,
     }
-    assert tried["scikit-learn lbfgs"]["excess"] == pytest.approx(0.5)
+    assert tried["scikit-learn lbfgs"]["suboptimality"] == pytest.approx(0.5)
 
 
 def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):
     problems = [{"tried": tried(fastlin=1.0, lbfgs=2.0)}, {"tried": tried(fastlin=3.0, lbfgs=1.0)}] * 5
     machines = {"here": {"machine": describe_machine(), "records": {"x": {"kind": "-", "problems": problems}}}}
-    assert list(choose_pictures(machines)) == ["here-profile.png"]
-    draw_pictures(machines, tmp_path)
+    assert list(choose_plots(machines)) == ["here-profile.png"]
+    draw_plots(machines, tmp_path)
     assert read_source(tmp_path / "here-profile.png")
     machines["here"]["records"]["x"]["problems"] = [{}]
-    assert not choose_pictures(machines)
+    assert not choose_plots(machines)

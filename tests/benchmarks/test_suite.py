@@ -10,18 +10,18 @@ from benchmark_records import RUN, make_machine
 from conftest import marked
 from repository import ROOT
 
-from benchmarks import inference, limits, memory, passes, processes, rent, scaling, sweeps
+from benchmarks import ablation, inference, limits, memory, passes, processes, scaling, sweeps
+from benchmarks.comparisons import FASTLIN, load_problem, run_comparison, shorten
 from benchmarks.pages import BLOCKS
-from benchmarks.pictures import draw_pictures, read_source
-from benchmarks.races import FASTLIN, load_problem, run_race, shorten
-from benchmarks.suite import COLLECTIONS, OTHERS, PEERS, RACES, measure
+from benchmarks.plots import draw_plots, read_source
+from benchmarks.suite import BASELINES, COLLECTIONS, COMPARISONS, OTHERS, measure
 from benchmarks.tables import tabulate
 
 # A pass over bytes is compiled for it alone.
 OF_BYTES = "limit-pass-uint8"
 # These many rows are enough for the classes of most problems.
 ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
-# Enough of them in a case that is no race.
+# Enough of them in a case that is no comparison.
 FEW_ROWS = {
     **dict.fromkeys(sweeps.CASES, 80),
     **dict.fromkeys(inference.CASES, 600),
@@ -29,30 +29,32 @@ FEW_ROWS = {
     **dict.fromkeys(memory.CASES, 150),
 }
 # One path of the solvers is measured as all others are.
-PATHS = rent.CASES.keys() - {"rent-descent"}
-TINY = [name for name in OTHERS if name not in {PEERS, OF_BYTES, *PATHS} and not name.startswith("probe")]
+PATHS = ablation.CASES.keys() - {"ablation-descent"}
+TINY = [name for name in OTHERS if name not in {BASELINES, OF_BYTES, *PATHS} and not name.startswith("probe")]
 WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", RACES)
+@pytest.mark.parametrize("name", COMPARISONS)
 def test_every_race_runs(name):
     rows = ROWS.get(name, 200)
-    race = replace(RACES[name], rows=rows, within=float("inf"), warm_up_rows=min(rows, RACES[name].warm_up_rows))
+    comparison = replace(
+        COMPARISONS[name], rows=rows, within=float("inf"), warm_up_rows=min(rows, COMPARISONS[name].warm_up_rows)
+    )
     try:
-        problem = load_problem(race)
+        problem = load_problem(comparison)
     except NotImplementedError as error:
         pytest.skip(str(error))
-    record = run_race(shorten(race), problem).describe()
+    record = run_comparison(shorten(comparison), problem).describe()
     assert json.loads(json.dumps(record)) == record
-    assert {FASTLIN, record["peer"]} <= record["contenders"].keys()
+    assert {FASTLIN, record["baseline"]} <= record["libraries"].keys()
     (table,) = tabulate({name: record})
-    assert table.rows[0][0].startswith(RACES[name].title)
+    assert table.rows[0][0].startswith(COMPARISONS[name].title)
 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Make cases that are no races small, and leave out the processes that other tests measure."""
+    """Make cases that are no comparisons small, and leave out the processes that other tests measure."""
     monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
     monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
     monkeypatch.setattr(inference, "WITH_MEMORY", "")
@@ -76,20 +78,22 @@ def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     except NotImplementedError as error:
         pytest.skip(str(error))
     assert json.loads(json.dumps(records)) == records
-    assert not any(record.get("fault") for record in records.values())
+    assert not any(record.get("failure") for record in records.values())
     if name.startswith("sweep-small"):
-        ours, theirs = records[name]["contenders"].values()
+        ours, theirs = records[name]["libraries"].values()
         assert ours["validation"] == pytest.approx(theirs["validation"], rel=0.02)
         assert ours["C"] == theirs["C"]
     contents = {"a": {"machine": make_machine(), "records": {each: record | RUN for each, record in records.items()}}}
     kinds = {record["kind"] for record in records.values()}
     if kinds <= {"scaling", "passes"}:
-        draw_pictures(contents, tmp_path)
-        (picture,) = tmp_path.glob("*.png")
-        assert read_source(picture)
+        draw_plots(contents, tmp_path)
+        (plot,) = tmp_path.glob("*.png")
+        assert read_source(plot)
     else:
         assert tabulate(records)
-    shown = {block: show(contents) for block, show in BLOCKS.items() if block not in ("chosen-races", "claims", "runs")}
+    shown = {
+        block: show(contents) for block, show in BLOCKS.items() if block not in ("chosen-comparisons", "claims", "runs")
+    }
     empty = {block: show({}) for block, show in BLOCKS.items() if block in shown}
     assert any(shown[block] != empty[block] for block in shown)
 

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import sweeps
-from benchmarks.races import FASTLIN
-from benchmarks.sweeps import CASES, CS, draw_embeddings, find_fault, sweep_at_once, sweep_fit_by_fit
+from benchmarks.comparisons import FASTLIN
+from benchmarks.sweeps import CASES, CS, draw_embeddings, find_failure, sweep_at_once, sweep_fit_by_fit
 from benchmarks.tables import format_interval
 
 FEW_CS = CS[8::16]
@@ -75,10 +75,10 @@ def test_a_way_that_is_cut_off_is_a_lower_bound(monkeypatch):
 
 def test_a_sweep_is_measured_in_all_ways():
     record = replace(CASES["sweep-digits"], rows=100)()
-    assert record["fault"] == ""
-    assert list(record["contenders"]) == [FASTLIN, sweeps.BY_DEFAULT, sweeps.BY_IMPORT, record["peer"]]
+    assert record["failure"] == ""
+    assert list(record["libraries"]) == [FASTLIN, sweeps.BY_DEFAULT, sweeps.BY_IMPORT, record["baseline"]]
     assert record["n_Cs"] == sweeps.SHORT_CS
-    for way in record["contenders"].values():
+    for way in record["libraries"].values():
         assert way["accuracy"] > 0.7
         assert way["validation"] > 0.7
         assert way["C"] in CS
@@ -86,8 +86,8 @@ def test_a_sweep_is_measured_in_all_ways():
 
 def test_a_clearly_lower_score_is_a_fault():
     problem = load("sweep-digits", 1_000)
-    assert find_fault(problem, 0.90, 0.91) == ""
-    assert find_fault(problem, 0.90, 0.92) == "fastlin's best score is 0.9000, and the peer's 0.9200"
+    assert find_failure(problem, 0.90, 0.91) == ""
+    assert find_failure(problem, 0.90, 0.92) == "fastlin's best score is 0.9000, and the baseline's 0.9200"
     folds = replace(problem, X_val=None)
-    assert find_fault(folds, -0.3029, -0.3) == ""
-    assert find_fault(folds, -0.31, -0.3)
+    assert find_failure(folds, -0.3029, -0.3) == ""
+    assert find_failure(folds, -0.31, -0.3)

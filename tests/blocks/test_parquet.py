@@ -60,16 +60,16 @@ def test_files_are_one_table(folder, tmp_path):
 
 
 def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
-    frame = make_table().to_pandas().sort_values("kind").reset_index(drop=True).sample(frac=1, random_state=0)
+    dataframe = make_table().to_pandas().sort_values("kind").reset_index(drop=True).sample(frac=1, random_state=0)
     for name, column in ((None, "__index_level_0__"), ("row", "row")):
-        frame.rename_axis(name).to_parquet(tmp_path / "a.parquet")
+        dataframe.rename_axis(name).to_parquet(tmp_path / "a.parquet")
         message = rf"a\.parquet holds the index of a frame of pandas as '{column}'"
         with pytest.warns(UserWarning, match=message) as warned:
             assert from_parquet(tmp_path / "a.parquet", label="kind", weight="w").feature_names == ["a", "b"]
         assert [warning.filename for warning in warned] == [__file__]
         assert read(tmp_path / "a.parquet", columns=["a", column]).feature_names == ["a", column]
-        assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == frame.index.tolist()
-    frame.reset_index(drop=True).to_parquet(tmp_path / "a.parquet")
+        assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == dataframe.index.tolist()
+    dataframe.reset_index(drop=True).to_parquet(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet").feature_names == ["a", "b"]
 
 

@@ -33,7 +33,7 @@ def no_page(monkeypatch):
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
+def no_plots(monkeypatch):
     """Let the program draw nothing, which takes longer than all else."""
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
 

@@ -11,11 +11,11 @@ import pytest
 from benchmarks.data import make_synthetic
 from fastlin import datasets, warmup
 from fastlin.cli.results import read_results
-from fastlin.contenders import CONTENDERS
 from fastlin.course import figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results
+from fastlin.other_libraries import LIBRARIES
 
 
 def read(folder):
@@ -34,18 +34,18 @@ def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, dig
     assert f"Wrote {Path('here', 'report.html')}." in printed
     entry = read(tmp_path / "here")["digits.softmax"]
     assert (entry["parameters"]["seed"], entry["parameters"]["quick"]) == (7, True)
-    assert [picture["file"] for picture in entry["pictures"]] == ["digits/softmax.png"]
+    assert [plot["file"] for plot in entry["plots"]] == ["digits/softmax.png"]
     assert list_names(tmp_path) == {"here"}
     assert list_names(tmp_path / "here") == {"results.json", "report.html", "digits"}
     assert list_names(tmp_path / "here" / "digits") == {"softmax.png"}
     # The same seed gives the same results.
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     run(*call, "again")
-    assert read(tmp_path / "again")["digits.softmax"]["merits"] == entry["merits"]
+    assert read(tmp_path / "again")["digits.softmax"]["metrics"] == entry["metrics"]
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_each_study_gets_its_own_data(run, no_page, no_pictures, monkeypatch, tmp_path, found):
+def test_each_study_gets_its_own_data(run, no_page, no_plots, monkeypatch, tmp_path, found):
     mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
     given, loaded, folder = {}, [], "there" if found else None
 
@@ -106,24 +106,24 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
     assert opened == ([page.as_uri()] if arguments else [])
 
 
-def test_compare_with_peers(run, contenders, monkeypatch, tmp_path):
+def test_compare_with_peers(run, libraries, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
-    contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
-    printed = run("compare", "--peers", "--quick").stdout
+    libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
+    printed = run("compare", "--baselines", "--quick").stdout
     assert "Not installed, so not compared: torch." in printed
-    assert "pip install '.[peers]' in a checkout of fastlin installs them, and '.[peers-torch]' P" in printed
+    assert "pip install '.[baselines]' in a checkout of fastlin installs them, and '.[baselines-torch]' P" in printed
     folder = tmp_path / "results"
-    assert list_names(folder) == {"results.json", "race.json", "synthetic"}
-    assert list_names(folder / "synthetic") == {"peers.png"}
-    found = read_results(folder / "race.json")
+    assert list_names(folder) == {"results.json", "comparison.json", "synthetic"}
+    assert list_names(folder / "synthetic") == {"baselines.png"}
+    found = read_results(folder / "comparison.json")
     assert [problem["classes"] for problem in found["problems"]] == [3, 2]
     assert all(problem["points"].keys() == {"fastlin", "scikit-learn lbfgs"} for problem in found["problems"])
     assert {"numpy", "processor", "processors"} <= found["environment"].keys()
     assert found["versions"].keys() == {"fastlin", "scikit-learn"}
     assert found["not_installed"] == ["torch"]
     assert found["quick"]
-    (picture,) = read(folder)["synthetic.peers"]["pictures"]
-    assert picture["file"] == "synthetic/peers.png"
+    (plot,) = read(folder)["synthetic.baselines"]["plots"]
+    assert plot["file"] == "synthetic/baselines.png"
 
 
 def test_an_output_that_is_a_file_and_damaged_data_are_refused(refuse, tmp_path, monkeypatch):

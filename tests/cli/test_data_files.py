@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from fastlin.cli import data_files, race
+from fastlin.cli import comparison, data_files
 
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
@@ -46,14 +46,14 @@ OTHER = "--encoding names another one, such as latin-1 or utf-16"
 def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
     is_late = np.arange(60) > 29
     rows = {"delay": np.sin(np.arange(60.0)), "end": np.where(is_late, "late", "on time")}
-    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
-    frame.to_parquet(files / "frame.parquet")
-    frame.to_parquet(files / "plain.parquet", index=False)
-    frame.rename_axis("row").to_parquet(files / "named.parquet")
-    frame.to_csv(files / "frame.csv")
-    frame.rename_axis("row").to_csv(files / "named.csv")
+    dataframe = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    dataframe.to_parquet(files / "frame.parquet")
+    dataframe.to_parquet(files / "plain.parquet", index=False)
+    dataframe.rename_axis("row").to_parquet(files / "named.parquet")
+    dataframe.to_csv(files / "frame.csv")
+    dataframe.rename_axis("row").to_csv(files / "named.csv")
     # Of texts half as many are enough.
-    frame.assign(day=[f"F{i % 40}" for i in range(60)]).to_csv(files / "texts.csv", index=False)
+    dataframe.assign(day=[f"F{i % 40}" for i in range(60)]).to_csv(files / "texts.csv", index=False)
 
     def fit(*arguments):
         lines = run(*FIT, *arguments).stdout.splitlines()
@@ -111,7 +111,7 @@ def test_labels_are_the_texts_of_the_file_in_fit_predict_and_compare(files, run,
     assert predictions["prediction"].to_pylist() == labels * 8
     assert predictions.column_names[1:] == [f"probability of {label}" for label in sorted(labels)]
     options = SimpleNamespace(**TABLE, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert race.pose(options)[0].n_classes == 3
+    assert comparison.pose(options)[0].n_classes == 3
     # Two of the labels alone would be numbers, and one that the fit lacks is named.
     write_rows(files / "two.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels) if k != 1))
     assert run(*PREDICT, "two.csv", "--target", "end").stdout.startswith("accuracy 1.0000 on 16 rows\n")
@@ -145,7 +145,7 @@ def test_the_types_of_the_fit_decide_what_columns_hold_in_other_files(files, run
     assert f"Note: column 'code' of data.csv stays text: {loss}\n" in printed
     assert "coefficients  4 of 4 not zero" in printed
     options = SimpleNamespace(**TABLE, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert race.pose(options)[0].X.shape[1] == 4
+    assert comparison.pose(options)[0].X.shape[1] == 4
     found = []
     for rows in (["1234,2,y"], ["1234,2,y", "01234,1,x"], ["1234,02.0,y"]):
         write_rows(files / "new.csv", "code,number,end", *rows)
@@ -303,9 +303,9 @@ def count_calls():
     """Count the calls that the program and the estimators make; those of a solver depend on its iterations."""
     found = SimpleNamespace(n_calls=0)
 
-    def count(frame, event, argument):
+    def count(dataframe, event, argument):
         if event in ("call", "c_call"):
-            found.n_calls += frame.f_globals.get("__name__", "").startswith(("fastlin.cli", "fastlin.estimators"))
+            found.n_calls += dataframe.f_globals.get("__name__", "").startswith(("fastlin.cli", "fastlin.estimators"))
 
     sys.setprofile(count)
     try:
@@ -327,7 +327,7 @@ def test_every_step_is_linear_in_the_number_of_columns(files, run, monkeypatch):
     steps = {
         "fit": lambda: run(*FIT, "wide.csv", "--C", "1e-3"),
         "predict": lambda: run(*PREDICT, "wide.csv", "--target", "end"),
-        "compare": lambda: race.pose(options),
+        "compare": lambda: comparison.pose(options),
     }
     found = {name: [] for name in steps}
     # What the first run imports does not count.

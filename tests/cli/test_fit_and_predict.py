@@ -16,7 +16,7 @@ import fastlin
 
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
-TEXTS = {"categorical_features": "from_dtype", "missing_level": True}
+TEXTS = {"categorical_features": "from_dtype", "missing_as_category": True}
 
 
 def encode(table):

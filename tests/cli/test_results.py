@@ -86,7 +86,7 @@ def make_results(*titles, version=__version__):
             "mnist.binary digits.cifar10_deep",
         ),
         # Comparisons on synthetic data belong to no report.
-        ("synthetic.compare synthetic.peers", "", ""),
+        ("synthetic.compare synthetic.baselines", "", ""),
         ("", "", ""),
     ],
 )
@@ -97,6 +97,6 @@ def test_the_report_shows_one_data_set_of_each_kind(kept, found, shown):
 
 
 def test_the_report_shows_nothing_of_other_versions():
-    old = make_results("mnist.binary", "digits.softmax", version="0.0.1") | {"mnist.l2_norm": {"merits": {}}}
+    old = make_results("mnist.binary", "digits.softmax", version="0.0.1") | {"mnist.l2_norm": {"metrics": {}}}
     assert list(choose_entries(old | make_results("digits.binary"), {})) == ["binary"]
     assert choose_entries(old, {}) == {}

@@ -12,7 +12,7 @@ from fastlin.cli import studies
 from fastlin.cli.results import read_results
 from fastlin.cli.studies import make_tables, run_studies
 from fastlin.course import figures
-from fastlin.course.figures import Picture
+from fastlin.course.figures import Plot
 from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
@@ -70,23 +70,25 @@ def test_a_console_without_all_signs_gets_a_question_mark_for_the_others(digits,
     assert (tmp_path / "report.html").exists()
 
 
-def test_results_of_earlier_runs_stay(run, digits, no_page, no_pictures, monkeypatch, tmp_path):
+def test_results_of_earlier_runs_stay(run, digits, no_page, no_plots, monkeypatch, tmp_path):
     for name, value in (("binary", 1.0), ("softmax", 2.0), ("binary", 3.0)):
-        monkeypatch.setitem(STUDIES, name, lambda settings, value=value: Results({}, {"merit": value, "[/x]": "[red]"}))
+        monkeypatch.setitem(
+            STUDIES, name, lambda settings, value=value: Results({}, {"metric": value, "[/x]": "[red]"})
+        )
         printed = run("reproduce", name, "--output", "[here]").stdout
         assert ["[/x]", "[red]"] in [line.split() for line in printed.splitlines()]
         assert f"Wrote {Path('[here]', 'results.json')}" in printed
     results = read_results(tmp_path / "[here]" / "results.json")
     assert results.keys() == {"digits.binary", "digits.softmax", "environment", "claims"}
-    assert results["digits.binary"]["merits"]["merit"] == 3.0
+    assert results["digits.binary"]["metrics"]["metric"] == 3.0
     assert [list(entries) for _, entries in no_page] == [["binary"], ["binary", "softmax"], ["binary", "softmax"]]
 
 
-def test_a_log_gets_a_line_now_and_then(no_pictures, monkeypatch, tmp_path, capsys):
+def test_a_log_gets_a_line_now_and_then(no_plots, monkeypatch, tmp_path, capsys):
     def notify(settings):
         for seed in range(3):
             settings.notify(f"seed {seed}", seed / 3)
-        return Results({}, {"merit": 1.0})
+        return Results({}, {"metric": 1.0})
 
     lines = ["softmax: start", *(f"softmax: seed {seed}" for seed in range(3)), "softmax: drawing"]
     for seconds, expected in ((0.0, lines), (60.0, lines[:1])):
@@ -106,7 +108,7 @@ def test_a_study_finds_its_folder_and_the_results_of_those_before_it(monkeypatch
 
     def draw(name, results, folder):
         seen.append(folder)
-        return [Picture("one.png", "One.", "A one.")]
+        return [Plot("one.png", "One.", "A one.")]
 
     monkeypatch.setattr(figures, "draw", draw)
     settings = [Settings(Dataset(name, *[None] * 4), folder=tmp_path / name) for name in ("mnist", "digits")]
@@ -115,7 +117,7 @@ def test_a_study_finds_its_folder_and_the_results_of_those_before_it(monkeypatch
     assert seen == [[], tmp_path / "mnist", ["mnist.first"], tmp_path / "digits"]
     assert "2 pictures" in capsys.readouterr().out
     for entry, name in zip(found.values(), ("mnist", "digits"), strict=True):
-        assert entry["pictures"] == [{"file": f"{name}/one.png", "caption": "One.", "alt": "A one."}]
+        assert entry["plots"] == [{"file": f"{name}/one.png", "caption": "One.", "alt": "A one."}]
         assert entry["version"] == __version__
 
 
@@ -128,16 +130,16 @@ def test_results_that_cannot_be_read_are_found_before_a_study_runs(refuse, digit
 
 def test_single_values_and_pictures_have_a_table_and_rows_one_of_their_own():
     rows = {name: {"accuracy": value, "n_iter": 3} for name, value in (("a", 0.5), ("b", 0.25), ("c", 1.0))}
-    merits = {"final_loss": 0.123456789, "onset": None, "counts": [1, 2], "runs": rows, "[/x]": {"[red]": 1}}
+    metrics = {"final_loss": 0.123456789, "onset": None, "counts": [1, 2], "runs": rows, "[/x]": {"[red]": 1}}
     console = Console(width=100, markup=False)
     with console.capture() as captured:
-        console.print(*make_tables("digits.study", merits, ["digits/one.png", "digits/two.png"]))
+        console.print(*make_tables("digits.study", metrics, ["digits/one.png", "digits/two.png"]))
     assert [line.split() for line in captured.get().splitlines()] == [
         ["digits.study"],
         ["final", "loss", "0.1235"],
         ["onset", "none"],
         ["counts", "1,", "2"],
-        ["pictures", "digits/one.png,", "digits/two.png"],
+        ["plots", "digits/one.png,", "digits/two.png"],
         ["runs"],
         ["accuracy", "n", "iter"],
         ["a", "0.5", "3"],

@@ -147,7 +147,7 @@ def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(pids, 
 @pytest.fixture
 def two_workers(monkeypatch):
     """A cluster of two workers in this process, which nothing but a test pauses, and its client."""
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "silence_logs": 50}
     with (
         dask.config.set({f"distributed.worker.memory.{name}": False for name in ("pause", "spill", "target")}),

@@ -32,7 +32,7 @@ PARAMETERS = [
     {"C": np.inf},
     {"class_weight": "balanced", "fit_intercept": False, "penalty_factors": [0, 1, 1, 2, 1, 1]},
     {"l1_ratio": 1, "C": 0.1},
-    {"l1_ratio": 0.5, "C": 0.1, "group_by_class": True},
+    {"l1_ratio": 0.5, "C": 0.1, "group_lasso": True},
     {"lower_bounds": 0.0, "upper_bounds": [0.1, 0.2, 0.3, 9, 9, 9]},
 ]
 X, Y, WEIGHTS = make_rows()
@@ -60,20 +60,20 @@ def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
     assert_same_minimum(found, expected)
     assert found.converged_ == expected.converged_
     # With a name of a solver tol bounds the gradient.
-    is_proven = "solver" not in parameters and expected.certificate_ < np.inf
-    assert not is_proven or found.certificate_ <= 2e-9 * found.history_[-1].objective
+    is_certified = "solver" not in parameters and expected.certificate_ < np.inf
+    assert not is_certified or found.certificate_ <= 2e-9 * found.history_[-1].objective
 
 
 def test_dataframes_have_names(client):
     names = list("abcdef")
-    frame = pandas.DataFrame(X, columns=names).assign(y=Y, w=WEIGHTS, row=range(400))
-    table = from_pandas(frame, npartitions=4)
+    dataframe = pandas.DataFrame(X, columns=names).assign(y=Y, w=WEIGHTS, row=range(400))
+    table = from_pandas(dataframe, npartitions=4)
     found = fit(LogisticRegression, {}, table[names], table["y"], table["w"])
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y, WEIGHTS))
     assert list(found.feature_names_in_) == names
-    np.testing.assert_array_equal(found.predict(table[names]).compute(), found.predict(frame[names]))
+    np.testing.assert_array_equal(found.predict(table[names]).compute(), found.predict(dataframe[names]))
     # Lengths of what is filtered are not known, and some partitions have no rows.
-    some, rows = table[table["a"] > 1], (frame["a"] > 1).to_numpy()
+    some, rows = table[table["a"] > 1], (dataframe["a"] > 1).to_numpy()
     again = fit(LogisticRegression, {}, some[names], some["y"])
     assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], Y[rows]))
     none = table[table["row"] < 120]
@@ -82,23 +82,25 @@ def test_dataframes_have_names(client):
 
 
 def test_dataframes_and_partitions_of_several_types_of_numbers_have_their_common_type(client):
-    frame = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
-    frame["d"], frame["e"] = pandas.array(Y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
-    frame["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
-    table = from_pandas(frame, npartitions=3)
-    expected = fit(fastlin.LogisticRegression, {}, frame.astype("f8"), Y)
+    dataframe = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
+    dataframe["d"], dataframe["e"] = pandas.array(Y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
+    dataframe["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
+    table = from_pandas(dataframe, npartitions=3)
+    expected = fit(fastlin.LogisticRegression, {}, dataframe.astype("f8"), Y)
     for dtype in ("Int64", "int64", "int64[pyarrow]"):
         labels = from_pandas(pandas.Series(Y, dtype=dtype), npartitions=3)
         found = fit(LogisticRegression, {}, table, labels)
         assert_same_minimum(found, expected)
         assert found.classes_.dtype.kind == "i"
-    np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(frame.astype("f8")))
+    np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(dataframe.astype("f8")))
     names = from_pandas(pandas.Series(Y.astype(str)).astype("category"), npartitions=3)
     assert list(fit(LogisticRegression, {}, table, names).classes_) == [*"0123"]
     with pytest.raises(ValueError, match="Column 'g' of X holds"):
-        LogisticRegression().fit(from_pandas(frame.assign(g="x"), npartitions=3), labels)
-    frame.loc[399, "e"] = pandas.NA
-    assert_refused("Partition 2 of X contains NaN", LogisticRegression().fit, from_pandas(frame, npartitions=3), labels)
+        LogisticRegression().fit(from_pandas(dataframe.assign(g="x"), npartitions=3), labels)
+    dataframe.loc[399, "e"] = pandas.NA
+    assert_refused(
+        "Partition 2 of X contains NaN", LogisticRegression().fit, from_pandas(dataframe, npartitions=3), labels
+    )
     [dX], [dy] = cut(X.astype(np.float32), rows=200), cut(Y, rows=200)
     mixed = dask.array.concatenate([dX[:200], dX[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
     assert LogisticRegression().fit(mixed, dy).coef_.dtype == np.float64
@@ -207,17 +209,17 @@ def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_tog
         assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(score, rel=1e-12)
     # Other cuts, columns in several blocks, and tables.
     other, precise = doffset.rechunk(70), {"tol": 1e-10}
-    frames = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
+    dataframes = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
     again = fit(LogisticRegression, precise, dX, dsoft.rechunk((70, 1)), offset=other)
     expected = fit(fastlin.LogisticRegression, precise, X, soft, offset=offset)
     assert_same_model(again, expected, 1e-4)
-    assert_same_model(fit(LogisticRegression, precise, *frames[:2], offset=frames[2]), expected, 1e-4)
+    assert_same_model(fit(LogisticRegression, precise, *dataframes[:2], offset=dataframes[2]), expected, 1e-4)
     for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         answer = getattr(again, method)
         expected, found = answer(X, offset=offset), answer(dX, offset=other)
         assert isinstance(found, dask.array.Array)
         assert found.shape == expected.shape
-        for each in (found, answer(frames[0], offset=frames[2])):
+        for each in (found, answer(dataframes[0], offset=dataframes[2])):
             np.testing.assert_array_equal(each.compute(), expected)
     assert_nothing_is_held(client)
 
@@ -272,7 +274,7 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     rows, parameters = cut(*data), {"C": np.inf, "tol": 1e-12}
     local, model = fastlin.LogisticRegression(**parameters).fit(*data), LogisticRegression(**parameters).fit(*rows)
     before = copy.copy(vars(model))
-    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weights_are": "importance", "use_t": True}):
+    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "importance", "use_t": True}):
         found, expected = model.inference(*rows, **options), local.inference(*data, **options)
         np.testing.assert_allclose(found.coef, expected.coef, atol=1e-8)
         np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
@@ -294,7 +296,7 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     cv = LogisticRegressionCV(scoring="accuracy", tol=1e-9, **QUIET).fit(*rows)
     found, expected = (cv.inference(*each, penalized="sandwich") for each in (rows, data))
     np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
-    monkeypatch.setattr("fastlin.inference.estimation.MOST_PARAMETERS", 3)
+    monkeypatch.setattr("fastlin.inference.estimation.MAX_PARAMETERS", 3)
     np.testing.assert_allclose(model.inference(*rows, features=["x1"]).std_errors, errors[:, 1:2], rtol=1e-8)
 
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from fastlin.dask.cluster import Cluster, Placed
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.parts import Part
-from fastlin.dask.shard import MOST_TOLD, Shard
+from fastlin.dask.shard import MAX_TOLD, Shard
 from fastlin.dask.tree import add_up, find_nodes
 from fastlin.matrices import matrix
 from fastlin.matrices.pieces import multiply_probabilities
@@ -115,17 +115,17 @@ def test_workers_are_told_once_and_told_again_what_they_have_forgotten():
     once = [list(each) for each in known]
     assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
     assert [list(each) for each in known] == once
-    for number in range(MOST_TOLD):
+    for number in range(MAX_TOLD):
         found.matrix.measure(np.arange(200.0) + number)
     assert not any(labels in each for (labels, *_), each in zip(once, known, strict=True))
     assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert all(len(each) <= MOST_TOLD for each in known)
+    assert all(len(each) <= MAX_TOLD for each in known)
 
 
 def test_workers_are_told_of_a_fold_only_what_they_do_not_know():
     objective, parameters = make_offset(200, 3, 4)
     found, expected = cut(objective)
-    samples, weights = found.passes.samples, [np.arange(200.0) + number for number in range(2 * MOST_TOLD)]
+    samples, weights = found.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_TOLD)]
     # However many folds there are, labels and offsets are told once, and of the folds the last ones are known.
     for each in [*weights, *weights[-3:]]:
         fold, same = (
@@ -143,12 +143,12 @@ def test_workers_are_told_of_a_fold_only_what_they_do_not_know():
 
 def test_folds_side_by_side_take_their_samples_once():
     found, _ = cut(make_objective(200, 3, 2)[0])
-    folds, take_turns = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
+    folds, take_repetitions = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
 
     def sample(rows):
         taken = []
         for _ in range(3):
-            take_turns.wait(60)
+            take_repetitions.wait(60)
             taken.append(found.take(rows).matrix)
         return taken
 

@@ -41,7 +41,7 @@ def make_series(dtype):
     return lambda array, _: pd.Series(array).astype(arrow() and dtype if "pyarrow" in dtype else dtype)
 
 
-def make_frame(array):
+def make_dataframe(array):
     return pd.DataFrame(array).rename(columns=lambda j: f"x{j}")
 
 
@@ -76,13 +76,13 @@ TABLES = {
     "strided": lambda array, _: np.repeat(array, 2, axis=0)[::2],
     "by columns": lambda array, _: np.asfortranarray(array),
     "big-endian": lambda array, _: array.astype(">f8"),
-    "float64": lambda array, _: make_frame(array),
-    "several types": lambda array, _: make_frame(array).apply(narrow),
-    "sparse": lambda array, _: make_frame(array).astype(pd.SparseDtype(float, 0.0)),
-    "objects": lambda array, _: make_frame(array).astype(object),
+    "float64": lambda array, _: make_dataframe(array),
+    "several types": lambda array, _: make_dataframe(array).apply(narrow),
+    "sparse": lambda array, _: make_dataframe(array).astype(pd.SparseDtype(float, 0.0)),
+    "objects": lambda array, _: make_dataframe(array).astype(object),
     "numbers as names": lambda array, _: pd.DataFrame(array),
-    "Float64": lambda array, _: make_frame(array).astype("Float64"),
-    "double[pyarrow]": lambda array, _: make_frame(array).astype(arrow() and "double[pyarrow]"),
+    "Float64": lambda array, _: make_dataframe(array).astype("Float64"),
+    "double[pyarrow]": lambda array, _: make_dataframe(array).astype(arrow() and "double[pyarrow]"),
     "polars": lambda array, _: polars().from_numpy(array),
     "arrow": lambda array, _: arrow().table({f"x{j}": x for j, x in enumerate(array.T)}),
 }

@@ -41,7 +41,7 @@ REFUSED = [
     ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
     ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
     ({"lower_bounds": {"age": 0}}, "no names"),
-    ({"lower_bounds": 0, "group_by_class": True}, "group_by_class must be False"),
+    ({"lower_bounds": 0, "group_lasso": True}, "group_lasso must be False"),
     ({"upper_bounds": "none"}, "'upper_bounds' parameter"),
 ]
 
@@ -60,15 +60,15 @@ class Problem:
         """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
         X, given = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
-        shares = weights / weights.sum()
+        fractions = weights / weights.sum()
         strength = np.broadcast_to(given["penalty_factors"], X.shape[1]) / (given["C"] * weights.sum())
         l1, l2 = given["l1_ratio"] * strength, (1 - given["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
         losses, _, residuals = losses_of(scores, self.y)
-        residuals = residuals * shares[:, None]
+        residuals = residuals * fractions[:, None]
         slopes = residuals.T @ X + l2 * coef
-        value = shares @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
+        value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
         return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * given["fit_intercept"])
 
     def value(self, coef, intercept):
@@ -291,7 +291,7 @@ def fit_problem(problem):
     return model, problem.value(model.coef_, model.intercept_)
 
 
-def bound_excess(problem, model, least):
+def bound_suboptimality(problem, model, least):
     """Return by how much J of a model that has converged may exceed the least one that is known."""
     tol = problem.parameters["tol"]
     # By a solver's name of scikit-learn tol is that of the gradient, and so much of J may be left.
@@ -355,7 +355,7 @@ def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature
     problem = draw(seed)
     model, value = fit_problem(problem)
     assert model.converged_
-    assert value - least <= bound_excess(problem, model, least)
+    assert value - least <= bound_suboptimality(problem, model, least)
     assert model.n_passes_ < 2000
 
 
@@ -379,7 +379,7 @@ def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types)
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
         least = problem.least((model.coef_, model.intercept_))
         assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
-        assert value - least <= bound_excess(problem, model, least) or not model.converged_, seed
+        assert value - least <= bound_suboptimality(problem, model, least) or not model.converged_, seed
 
 
 @pytest.mark.slow
@@ -390,7 +390,7 @@ def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(f
         model, value = fit_problem(problem)
         if model.converged_:
             least = problem.least((model.coef_, model.intercept_))
-            assert value - least <= bound_excess(problem, model, least), seed
+            assert value - least <= bound_suboptimality(problem, model, least), seed
 
 
 def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():

@@ -50,13 +50,13 @@ def test_every_container_gives_the_same_model(n_classes):
 def test_levels_of_a_table_stand_against_their_first():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 90)
-    frame = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
-    coded = pd.get_dummies(frame, drop_first=True).astype(float)
-    model = FirthLogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
+    dataframe = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
+    coded = pd.get_dummies(dataframe, drop_first=True).astype(float)
+    model = FirthLogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(dataframe, y)
     expected = fit(coded, y)
     np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
     assert model.coef_[0, 1] == 0
-    found, other = model.inference(frame, y), expected.inference(coded, y)
+    found, other = model.inference(dataframe, y), expected.inference(coded, y)
     assert list(found.names) == ["a", "b_y", "b_z", "intercept"]
     assert "b_x" in str(found.summary())
     np.testing.assert_allclose(found.std_errors, other.std_errors, rtol=1e-6)
@@ -67,8 +67,8 @@ def test_levels_of_a_table_stand_against_their_first():
     np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
     np.testing.assert_array_equal(found.profile_conf_int(["b_z"]), found.conf_int()[:, 2:3])
     assert found.lr_test(["b_y", "b_z"]).statistic == pytest.approx(other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6)
-    without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(frame, y)
-    np.testing.assert_allclose(without.predict_proba(frame), model.predict_proba(frame), atol=1e-6)
+    without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(dataframe, y)
+    np.testing.assert_allclose(without.predict_proba(dataframe), model.predict_proba(dataframe), atol=1e-6)
 
 
 def test_separable_classes_have_finite_coefficients():
@@ -121,8 +121,8 @@ def test_offsets_and_soft_labels(n_classes):
 def test_what_it_cannot_fit_is_refused_and_kept():
     X, y = make_rows(2)
     model = FirthLogisticRegression().fit(X, y)
-    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})
-    assert_refused("on the intercept: twice = 2 a; one is constant[.]", model.fit, frame, y)
+    dataframe = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})
+    assert_refused("on the intercept: twice = 2 a; one is constant[.]", model.fit, dataframe, y)
     message = "x0 is constant; x2 = 2 x1; x3 = 3 x1; x4 = 4 x1; x5 = 5 x1; and 2 more"
     assert_refused(message, model.fit, np.outer(X[:, 0], np.arange(8)), y)
     assert_refused("in each of the classes", model.fit, X, y, y == 0)

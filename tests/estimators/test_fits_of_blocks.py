@@ -34,14 +34,14 @@ def cut(X):
 
 def make_batches(X, y, weights):
     """Return Blocks of a function that fills the same memory again and stands no second reading at the same time."""
-    room, reading = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
+    buffer, reading = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
         assert not reading.locked()
         with reading:
             for part, labels, own_weights in zip(cut(X), cut(y), cut(weights), strict=True):
-                room[: len(part)] = part
-                yield room[: len(part)], labels, own_weights
+                buffer[: len(part)] = part
+                yield buffer[: len(part)], labels, own_weights
 
     return from_batches(read)
 

@@ -241,15 +241,15 @@ def test_rows_to_predict_are_checked_too():
     assert_refused("0 sample", model.predict, X[:0])
     # Their sum overflows, they do not.
     assert model.predict(np.full((1, 4), 1e308)).shape == (1,)
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    named = fastlin.LogisticRegression().fit(frame, y)
+    dataframe = pd.DataFrame(X, columns=list("abcd"))
+    named = fastlin.LogisticRegression().fit(dataframe, y)
     for wrong, message in (
-        (frame.mask(frame == frame.iloc[0, 0]), "NaN"),
-        (frame.abs() * 1e308 * 10, "infinity"),
-        (frame[:0], "0 sample"),
+        (dataframe.mask(dataframe == dataframe.iloc[0, 0]), "NaN"),
+        (dataframe.abs() * 1e308 * 10, "infinity"),
+        (dataframe[:0], "0 sample"),
     ):
         assert_refused(message, named.predict, wrong)
-    for nameless in (X[:1], frame.set_axis(range(4), axis=1)):
+    for nameless in (X[:1], dataframe.set_axis(range(4), axis=1)):
         with pytest.warns(UserWarning, match="feature names"):
             named.predict(nameless)
     assert not hasattr(named.fit(X, y), "feature_names_in_")

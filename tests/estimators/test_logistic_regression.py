@@ -77,8 +77,8 @@ def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 3)), (generator.uniform(size=300) < 0.1) * generator.integers(1, n_classes, 300)
     found = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
-    shares = np.bincount(y) / 300
-    np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(shares, (300, 1)), atol=1e-4)
+    fractions = np.bincount(y) / 300
+    np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
 
 
 def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():

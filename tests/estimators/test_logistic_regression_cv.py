@@ -161,7 +161,7 @@ def test_a_fit_without_a_penalty_leaves_those_beside_it_in_lots():
 
 def test_penalty_factors_and_groups_reach_every_fit():
     X, y, *_ = make_problem(120, 6, 3)
-    options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_by_class": True, "tol": 1e-9}
+    options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_lasso": True, "tol": 1e-9}
     model = make_cv(Cs=[0.05, 0.5], l1_ratios=[1.0], **options).fit(X, y)
     check_folds(model, StratifiedKFold(5).split(X, y), X, y, 1e-4, l1_ratio=1.0, **options)
 

@@ -136,10 +136,10 @@ def test_what_is_refused_is_named():
 
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize(
-    ("by", "n_steps", "n_together"),
+    ("by", "n_steps", "steps_per_run"),
     [("fit", 1, 1), ("fit", 4, 1), ("partial_fit", 3, 1), ("fit_batches", 6, 1), ("fit", 3, 3)],
 )
-def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monkeypatch):
+def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, monkeypatch):
     model = make_model(max_iter=3, shuffle=False, average=average)
     expected, mean, losses = step_naively(X, Y, CLASSES, [np.arange(150)] * 3, model, n_steps=n_steps)
     calls = {
@@ -153,11 +153,11 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, n_together, average, monk
         if next(numbers) == n_steps:
             raise KeyboardInterrupt
         take_steps(*given)
-        if n_together > 1:
+        if steps_per_run > 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(linear_descent, "RUN_WORK", n_together * 2 * 40 * 12 if n_together > 1 else 1)
+        patch.setattr(linear_descent, "RUN_WORK", steps_per_run * 2 * 40 * 12 if steps_per_run > 1 else 1)
         patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
         with pytest.warns(UserWarning, match=rf"after {n_steps // 4} whole epochs, which are kept with the whole"):
             calls[by]()

@@ -349,7 +349,7 @@ def test_a_warm_start_goes_on_like_scikit_learns():
 def test_partial_fit_is_scikit_learns(n_classes, parameters):
     X, y = make_data(n_classes)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
-    # From an instance scikit-learn draws further numbers too; it begins a seed anew with each call.
+    # From an instance scikit-learn draws further numbers too; it begins a seed again with each call.
     parameters = {"dtype": "float64", "batch_size": 16, **parameters}
     model = make(**parameters, random_state=np.random.RandomState(5))
     expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))

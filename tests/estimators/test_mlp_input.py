@@ -29,10 +29,10 @@ INTERRUPT = Mock(side_effect=KeyboardInterrupt)
 
 
 def test_validation_data_have_the_names_of_the_data():
-    frame = pd.DataFrame(X, columns=list("abcdef"))
-    model = make().fit(frame, Y, X_val=frame, y_val=pd.Series(Y))
+    dataframe = pd.DataFrame(X, columns=list("abcdef"))
+    model = make().fit(dataframe, Y, X_val=dataframe, y_val=pd.Series(Y))
     assert_same_bits(model, make().fit(X, Y, X_val=X, y_val=Y))
-    assert_refused("feature names", make().fit, frame, Y, X_val=frame[list("fedcba")], y_val=Y)
+    assert_refused("feature names", make().fit, dataframe, Y, X_val=dataframe[list("fedcba")], y_val=Y)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dtype": "float64", "shuffle": False, "batch_norm": "both"}], ids=str)
@@ -115,12 +115,12 @@ def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted():
 def test_another_kind_of_target_is_refused_where_training_goes_on():
     warm, several = make(warm_start=True).fit(X, Y), make().fit(X, SEVERAL)
     two, soft = make(warm_start=True).fit(X, Y % 2), make().partial_fit(X, SOFT, classes=CLASSES)
-    halves, ones = np.full((N, 2), 0.5), np.ones((N, 3), int)
+    half_samples, ones = np.full((N, 2), 0.5), np.ones((N, 3), int)
     assert_refused("y must be of the kind of the last training", warm.fit, X, SEVERAL)
     assert_refused(r"same classes .* Previously got \[0 1 2\], `y` has \[1 2 3\]", warm.fit, X, Y + 1)
     assert_refused("features", warm.fit, X[:, :2], Y)
     assert_refused("X has 2 features", several.predict, sparse.csr_array(X[:, :2]))
-    assert_refused("kind of the last training, class, got 'soft'", two.fit, X, halves)
+    assert_refused("kind of the last training, class, got 'soft'", two.fit, X, half_samples)
     assert_refused("y must be of the kind", several.partial_fit, X, Y)
     assert_refused("y must have a column for each of 3 classes, got 2", several.partial_fit, X, SEVERAL[:, :2])
     assert_refused("y_val must be of the kind of y, multilabel, got 'class'", several.fit, X, SEVERAL, X_val=X, y_val=Y)

@@ -80,7 +80,7 @@ def find_least(X, y, weights, offset, l2, l1=0.0, grouped=False):
     null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **given)[0]
     if l1 == 0:
         return reference.minimum(X, y, n_classes, l2, **given)[0], null
-    penalty = {"l2": l2, "l1": l1, "factors": np.ones(X.shape[1]), "group_by_class": grouped, "fit_intercept": True}
+    penalty = {"l2": l2, "l1": l1, "factors": np.ones(X.shape[1]), "group_lasso": grouped, "fit_intercept": True}
     return reference.sparse_minimum(X, y, n_classes, **penalty, **given)[0], null
 
 
@@ -97,9 +97,9 @@ def test_tol_is_relative_to_what_weak_features_gain_over_the_best_intercepts(n_c
     for seed, (l1_ratio, grouped) in enumerate(2 * [(0.0, False), (1.0, False), (0.5, False), (1.0, True)]):
         X, y, weights, offset = draw_weak_rows(seed, n_classes)
         C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
-        model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_by_class=grouped).fit(X, y, weights, offset=offset)
+        model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_lasso=grouped).fit(X, y, weights, offset=offset)
         l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
-        given = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_by_class": grouped}
+        given = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_lasso": grouped}
         J = reference.objective(X, y, model.coef_, model.intercept_, l2, **given)
         assert model.converged_
         assert_within_tol(J, model.certificate_, *find_least(X, y, weights, offset, l2, l1, grouped))
@@ -150,19 +150,19 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
     for n_classes in (2, 3):
         X, y, _, weights, offset = make_rows(n_classes)
         Cs, cv = [0.1, 10.0], StratifiedKFold(3)
-        for scoring, judge in (("neg_log_loss", log_loss), (None, accuracy_score)):
+        for scoring, metric in (("neg_log_loss", log_loss), (None, accuracy_score)):
             model = make_cv(Cs=Cs, cv=cv, **EXACT, scoring=scoring)
             model.fit(X, y, weights, offset=offset)
             expected = np.empty((3, 1, 2))
             for f, (train, test) in enumerate(cv.split(X, y)):
                 for c, C in enumerate(Cs):
                     one = fit(X[train], y[train], weights[train], offset=offset[train], C=C)
-                    of = one.predict_proba if judge is log_loss else one.predict
-                    expected[f, 0, c] = judge(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
-            np.testing.assert_allclose(model.scores_, -expected if judge is log_loss else expected, atol=1e-5)
+                    of = one.predict_proba if metric is log_loss else one.predict
+                    expected[f, 0, c] = metric(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
+            np.testing.assert_allclose(model.scores_, -expected if metric is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-            of = model.predict_proba if judge is log_loss else model.predict
-            told = judge(y, of(X, offset=offset), sample_weight=weights)
+            of = model.predict_proba if metric is log_loss else model.predict
+            told = metric(y, of(X, offset=offset), sample_weight=weights)
             assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
@@ -266,8 +266,8 @@ def copy_rows(X, soft, weights, offset, classes=None):
 )
 def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
     X, _, soft, weights, offset = make_rows(n_classes)
-    copied, labels, shares, offsets = copy_rows(X, soft, weights, offset)
-    expected = fit(sparse.csr_array(copied), labels, shares, offset=offsets, class_weight=class_weight, C=0.1)
+    copied, labels, fractions, offsets = copy_rows(X, soft, weights, offset)
+    expected = fit(sparse.csr_array(copied), labels, fractions, offset=offsets, class_weight=class_weight, C=0.1)
     found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
     # The intercept of a class without weight falls without end.
     for model in (found, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
@@ -287,8 +287,8 @@ def test_soft_labels_of_other_kinds_give_the_same_model():
     assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
     # Their sums miss one by the rounding of float16.
     assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
-    halves = np.full((N, 2), 0.5)
-    assert_same_model(fit(X, as_bfloat16(halves.astype(np.float32))), fit(X, halves))
+    half_samples = np.full((N, 2), 0.5)
+    assert_same_model(fit(X, as_bfloat16(half_samples.astype(np.float32))), fit(X, half_samples))
 
 
 def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
@@ -360,9 +360,9 @@ def test_classes_name_the_columns():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_scores_and_folds_are_those_of_the_copies(n_classes):
     X, _, soft, weights, offset = make_rows(n_classes)
-    copied, copies, shares, offsets = copy_rows(X, soft, weights, offset)
+    copied, copies, fractions, offsets = copy_rows(X, soft, weights, offset)
     model = fit(X, soft, weights, offset=offset, class_weight="balanced")
-    expected = model.score(copied, copies, shares, offset=offsets)
+    expected = model.score(copied, copies, fractions, offset=offsets)
     assert model.score(X, soft, weights, offset=offset) == pytest.approx(expected)
     # Folds are stratified by the most probable class.
     rows = np.repeat(np.arange(N), n_classes)
@@ -371,11 +371,11 @@ def test_scores_and_folds_are_those_of_the_copies(n_classes):
     for scoring in ("neg_log_loss", "accuracy", None):
         for given, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
             chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
-            expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, shares, **of_copy)
+            expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, fractions, **of_copy)
             chosen.fit(X, soft, weights, **given)
             np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
             assert_same_model(chosen, expected)
-            told = expected.score(copied, copies, shares, **of_copy)
+            told = expected.score(copied, copies, fractions, **of_copy)
             assert chosen.score(X, soft, weights, **given) == pytest.approx(told, abs=1e-5)
     assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
     cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)

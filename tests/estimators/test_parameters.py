@@ -202,8 +202,8 @@ def test_alpha_goes_wherever_the_penalty_does():
 
 def test_resamples_in_lots_have_the_penalty_of_those_fitted_alone(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
-    for is_in_lots in (True, False):
-        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_in_lots: suits)
+    for is_batched in (True, False):
+        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_batched: suits)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 

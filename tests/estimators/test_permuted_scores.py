@@ -56,8 +56,8 @@ def score_cells(cells, scoring, C):
         folds.append((test * right).sum() / test.sum())
     if scoring != "likelihood_ratio":
         return np.mean(folds)
-    shares = cells.sum(axis=(0, 2)) / cells.sum()
-    return 2 * cells.sum() * (folds[0] - shares @ np.log(shares))
+    fractions = cells.sum(axis=(0, 2)) / cells.sum()
+    return 2 * cells.sum() * (folds[0] - fractions @ np.log(fractions))
 
 
 def enumerate_tables(x, y, folds, scoring, C):
@@ -131,9 +131,9 @@ def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scorin
     cv = None if scoring == "likelihood_ratio" else [(rows, rows)]
     options = {"scoring": scoring, "cv": cv, "n_permutations": 99, "random_state": 0}
     narrow = X.astype(np.float32)
-    frame = pd.DataFrame({"a": narrow[:, 0]})
+    dataframe = pd.DataFrame({"a": narrow[:, 0]})
     expected, *others = (
-        fastlin.permutation_test(model, each, y, **options) for each in (X, narrow, sparse.csr_array(narrow), frame)
+        fastlin.permutation_test(model, each, y, **options) for each in (X, narrow, sparse.csr_array(narrow), dataframe)
     )
     assert (expected.permutation_scores == expected.score).any()
     for found in others:

@@ -84,11 +84,11 @@ def weigh(generator, labels, n_classes, is_soft):
     else:
         factors = generator.uniform(0.2, 3, n_classes)
         class_weight = dict(enumerate(factors))
-    shares = weights[:, None] * targets * factors
-    counted = shares.sum(axis=1)
+    fractions = weights[:, None] * targets * factors
+    counted = fractions.sum(axis=1)
     if not is_soft:
         return labels, sample_weight, class_weight, labels, counted
-    return targets, sample_weight, class_weight, shares / np.where(counted > 0, counted, 1)[:, None], counted
+    return targets, sample_weight, class_weight, fractions / np.where(counted > 0, counted, 1)[:, None], counted
 
 
 def draw_problem(seed):
@@ -104,7 +104,7 @@ def draw_problem(seed):
     labels[:K] = np.arange(K)
     ratio, C = generator.choice([0.0, 1.0, generator.uniform(0.1, 0.9)]), 10.0 ** generator.uniform(-4, 3)
     parameters = {"C": C, "l1_ratio": ratio, "fit_intercept": bool(generator.random() < 0.7)}
-    parameters["group_by_class"] = bool(ratio > 0 and generator.random() < 0.3)
+    parameters["group_lasso"] = bool(ratio > 0 and generator.random() < 0.3)
     parameters["solver"] = str(generator.choice(SOLVERS))
     parameters["tol"] = float(generator.choice([1e-2, 1e-4, 1e-4, 1e-6]))
     if form == "table":
@@ -122,7 +122,7 @@ def draw_problem(seed):
         offsets = 2 * generator.standard_normal((n, 1 if K == 2 else K))
         given["offset"] = offsets[:, 0] if K == 2 else offsets
     options = {"l2": (1 - ratio) / (C * counted.sum()), "l1": ratio / (C * counted.sum()), "factors": factors}
-    options |= {"group_by_class": parameters["group_by_class"], "weights": counted, "offsets": offsets}
+    options |= {"group_lasso": parameters["group_lasso"], "weights": counted, "offsets": offsets}
     return SimpleNamespace(rows=rows, y=y, given=given, parameters=parameters, X=X, labels=labels, options=options)
 
 

@@ -46,11 +46,11 @@ def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, tolerance):
         (2, 1.0, {}),
         (4, 0.3, {}),
         (4, 1.0, {"fit_intercept": False}),
-        (2, 0.3, {"group_by_class": True}),
-        (4, 1.0, {"group_by_class": True}),
+        (2, 0.3, {"group_lasso": True}),
+        (4, 1.0, {"group_lasso": True}),
         (2, 1.0, {"penalty_factors": FACTORS}),
         (4, 0.3, {"penalty_factors": FACTORS}),
-        (4, 1.0, {"penalty_factors": FACTORS, "group_by_class": True, "class_weight": "balanced"}),
+        (4, 1.0, {"penalty_factors": FACTORS, "group_lasso": True, "class_weight": "balanced"}),
     ],
     ids=str,
 )
@@ -115,9 +115,9 @@ def test_a_path_may_end_without_a_penalty(solver):
 
 def test_a_path_shows_itself_as_a_table():
     path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0], l1_ratio=0.0)
-    title, heads, first, last = repr(path).splitlines()
+    title, headers, first, last = repr(path).splitlines()
     assert title == "path of 4 features and 3 classes, l1_ratio=0"
-    assert heads.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
+    assert headers.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
     assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
     assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]
 

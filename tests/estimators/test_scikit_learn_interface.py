@@ -100,7 +100,7 @@ def test_scikit_learns_parameters_are_ours():
     theirs = sklearn.linear_model.LogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
     ours_alone: dict = dict.fromkeys(("penalty_factors", "lower_bounds", "upper_bounds", "categorical_features"))
-    ours_alone |= {"group_by_class": False, "missing_level": False, "alpha": "1/n_samples"}
+    ours_alone |= {"group_lasso": False, "missing_as_category": False, "alpha": "1/n_samples"}
     assert ours.get_params() == {**theirs.get_params(), **ours_alone}
     assert fastlin.LogisticRegression().solver == "auto"
     assert fastlin.LogisticRegression().max_iter == 1000

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import fastlin
-from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_excess, find_distance
+from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_suboptimality, find_distance
 from fastlin.matrices import as_matrix
 from fastlin.objective.rounding import gamma
 
@@ -33,12 +33,12 @@ def test_no_score_is_further_from_that_at_the_minimum(C, fit_intercept):
         model = fastlin.LogisticRegression(**options).fit(X[TRAIN], Y[TRAIN])
         step = size * GENERATOR.normal(size=4) / [1, 30, 0.1, 1]
         model.coef_, model.intercept_ = best.coef_ + step[:3], best.intercept_ + step[3] * fit_intercept
-        excess = compute_objective(model, C) - compute_objective(best, C) + best.certificate_ + 1e-15
-        fit = BinaryFit(model.coef_[0], excess, 0.0 if C == np.inf else 1 / (C * len(TRAIN)), weights)
+        suboptimality = compute_objective(model, C) - compute_objective(best, C) + best.certificate_ + 1e-15
+        fit = BinaryFit(model.coef_[0], suboptimality, 0.0 if C == np.inf else 1 / (C * len(TRAIN)), weights)
         decisions, exact = model.decision_function(X), best.decision_function(X)
         metric = rows.find_metric(fit, decisions, TEST)
         crude = rows.bound_decisions(fit, decisions)
-        assert metric is not None or excess > 1e-3
+        assert metric is not None or suboptimality > 1e-3
         held_out, ideal = HeldOut(decisions[TEST], Y[TEST], 0.0), HeldOut(exact[TEST], Y[TEST], 0.0)
         score = ideal.score_log_loss(np.zeros(40), 0.0)[0]
         own_loss = abs(
@@ -57,7 +57,7 @@ def test_no_score_is_further_from_that_at_the_minimum(C, fit_intercept):
             n_checked += 1
         if metric is not None:
             # The true distance in the norm of the Hessian is near sqrt(2 excess).
-            assert metric.distance <= 2 * np.sqrt(excess)
+            assert metric.distance <= 2 * np.sqrt(suboptimality)
             assert metric.bound_decisions().max() <= crude
     assert n_checked >= 7
 
@@ -66,12 +66,12 @@ def test_the_fall_of_a_curvature_is_what_the_distance_allows_for():
     # One row with decision value z, at the minimum of its loss plus a linear term: the curvature falls by at most e^-z.
     for z in np.linspace(-3, 3, 13):
         for step in (-1.0, -0.3, 0.3, 1.0):
-            excess = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step
+            suboptimality = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step
             curvature = expit(z + step) * expit(-z - step)
-            assert abs(step) * np.sqrt(curvature) <= find_distance(excess, 1 / curvature)
+            assert abs(step) * np.sqrt(curvature) <= find_distance(suboptimality, 1 / curvature)
 
 
 def test_the_certificate_or_the_stopping_criterion_bounds_the_excess_of_a_fit_that_has_converged():
-    assert bound_excess(1e-9, 0.5, 1e-4, True) == 1e-9
-    assert bound_excess(np.inf, 0.5, 1e-4, True) == 5e-5
-    assert bound_excess(0.1, 0.5, 1e-4, False) == bound_excess(np.inf, 0.5, 1e-4, False) == 0
+    assert bound_suboptimality(1e-9, 0.5, 1e-4, True) == 1e-9
+    assert bound_suboptimality(np.inf, 0.5, 1e-4, True) == 5e-5
+    assert bound_suboptimality(0.1, 0.5, 1e-4, False) == bound_suboptimality(np.inf, 0.5, 1e-4, False) == 0

@@ -18,7 +18,7 @@ from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference import correct_prior
-from fastlin.solvers.lots import MOST_MODELS
+from fastlin.solvers.batched_lbfgs import MAX_MODELS
 
 N_LABELS = 9
 X, Y = make_multilabel_classification(300, 10, n_classes=N_LABELS, random_state=0)
@@ -70,17 +70,17 @@ def test_what_a_lot_leaves_ends_alone_from_there():
     model = LogisticRegression(C=100, l1_ratio=1, tol=1e-6).fit(X, Y)
     np.testing.assert_allclose(model.coef_, fit_alone(X, Y, C=100, l1_ratio=1)[0], rtol=1e-2, atol=1e-2)
     assert model.converged_
-    # Those of the lot count, and leave the others to the single fit.
-    assert MOST_MODELS < model.n_iter_.max() < model.max_iter
+    # Those of the batch count, and leave the others to the single fit.
+    assert MAX_MODELS < model.n_iter_.max() < model.max_iter
     with pytest.warns(ConvergenceWarning):
-        assert model.set_params(max_iter=MOST_MODELS + 1).fit(X, Y).n_iter_.max() == MOST_MODELS + 1
+        assert model.set_params(max_iter=MAX_MODELS + 1).fit(X, Y).n_iter_.max() == MAX_MODELS + 1
     # So it is where folds are fitted at once, which a time limit prevents; some rows stand twice.
     rows = generator.integers(0, 200, (3, 150))
     options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(each, np.arange(9)) for each in rows], "tol": 1e-6}
     search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])
     expected = clone(search).set_params(time_limit=1e6).fit(X, Y[:, 0])
     np.testing.assert_allclose(search.objectives_, expected.objectives_, rtol=1e-5)
-    assert search.n_iter_.max() > MOST_MODELS
+    assert search.n_iter_.max() > MAX_MODELS
 
 
 def test_a_threshold_that_underflows_proves_nothing():
@@ -158,7 +158,7 @@ def test_wide_rows_are_fitted_in_their_own_space():
     generator = np.random.default_rng(0)
     X, Y = generator.normal(size=(30, 200)), (generator.random((30, 2)) < 0.5).astype(int)
     model = LogisticRegression().fit(X, Y)
-    # Lots would have the bits of solvers/lots.py.
+    # Batches would have the bits of solvers/batched_lbfgs.py.
     for labels, coef in zip(Y.T, model.coef_, strict=True):
         np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
 
@@ -175,7 +175,7 @@ def test_a_warm_start_begins_where_each_label_ended():
     assert_refused("coef_ must be finite", model.fit, X, Y)
     model.coef_, model.classes_ = coef, None
     np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
-    # Where rows have one label it begins anew.
+    # Where rows have one label it begins again.
     y = np.arange(300) % N_LABELS
     np.testing.assert_array_equal(model.fit(X, y).coef_, clone(model).fit(X, y).coef_)
 

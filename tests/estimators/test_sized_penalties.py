@@ -41,7 +41,7 @@ def fit_saga(X, y, sample_weight=None, **parameters):
 
 
 def value_of(model, X, labels, l1_ratio=1.0, C=1.0, factors=1.0):
-    strength, penalty = 1 / (C * len(X)), {"factors": factors, "group_by_class": model.group_by_class}
+    strength, penalty = 1 / (C * len(X)), {"factors": factors, "group_lasso": model.group_lasso}
     l1, l2 = l1_ratio * strength, (1 - l1_ratio) * strength
     return reference.objective(X, labels, model.coef_, model.intercept_, l2, l1=l1, **penalty)
 
@@ -90,7 +90,7 @@ def test_penalties_that_mean_the_same_give_the_same_model():
     np.testing.assert_array_equal(fit(X, Y, C=0.1, penalty_factors=np.ones(4)).coef_, plain.coef_)
     assert_same_model(fit(X, Y, C=0.2, penalty_factors=np.full(4, 2.0)), plain, 1e-6)
     # Groups of one coefficient are fitted by the same steps.
-    found, expected = (fit(*CANCER, C=0.1, group_by_class=grouped) for grouped in (True, False))
+    found, expected = (fit(*CANCER, C=0.1, group_lasso=grouped) for grouped in (True, False))
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     y = np.random.default_rng(0).permutation(Y)
     found, expected = (fit(X, y, C=np.inf, tol=1e-4, l1_ratio=l1_ratio) for l1_ratio in (1.0, 0.0))
@@ -118,26 +118,26 @@ def test_bad_factors_are_refused(factors, message):
 
 @pytest.mark.parametrize("name", HARD)
 def test_fits_that_are_hard_to_end_converge(name):
-    rows, y, C, tol, group_by_class = HARD[name]
-    model = fit(rows, y, C=C, tol=tol, group_by_class=group_by_class)
+    rows, y, C, tol, group_lasso = HARD[name]
+    model = fit(rows, y, C=C, tol=tol, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 100
     assert model.certificate_ <= tol * value_of(model, rows, y, C=C) * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("group_by_class", [False, True])
+@pytest.mark.parametrize("group_lasso", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_by_class):
+def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_lasso):
     generator = np.random.default_rng(0)
     n, d, C = 80, 12, 1.0
     X = generator.normal(size=(n, d))
     y = np.argmax(X @ generator.normal(size=(d, n_classes)) + generator.gumbel(size=(n, n_classes)), axis=1)
     X = (X + 10 ** generator.uniform(1, 4, size=d)) * 10 ** generator.uniform(-2, 2, size=d)
-    model = fit(X, y, C=C, fit_intercept=False, tol=1e-7, group_by_class=group_by_class)
+    model = fit(X, y, C=C, fit_intercept=False, tol=1e-7, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 60
     # In units of the threshold.
-    penalty = {"fit_intercept": False, "l1": 1 / (C * n), "group_by_class": group_by_class}
+    penalty = {"fit_intercept": False, "l1": 1 / (C * n), "group_lasso": group_lasso}
     violation = reference.violation(X, y, model.coef_, np.zeros(len(model.coef_)), **penalty) * C * n
     assert violation < 0.02
     assert 0 < np.count_nonzero(model.coef_) < model.coef_.size

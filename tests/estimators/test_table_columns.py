@@ -151,6 +151,6 @@ def test_decimals_of_every_table_are_numbers():
     pyarrow = pytest.importorskip("pyarrow")
     expected = fastlin.LogisticRegression().fit(DAYS[:, None].astype(float), Y)
     table = pyarrow.table({"a": pyarrow.array([Decimal(day) for day in DAYS.tolist()], pyarrow.decimal128(5, 1))})
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    for X in (table, frame, table.to_pandas(), pytest.importorskip("polars").from_arrow(table)):
+    dataframe = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for X in (table, dataframe, table.to_pandas(), pytest.importorskip("polars").from_arrow(table)):
         np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X, Y).coef_, expected.coef_)

@@ -38,14 +38,14 @@ def make_array(columns):
     return pd.DataFrame(columns).to_numpy(object)
 
 
-def make_frame(columns):
-    frame = pd.DataFrame(columns)
-    return frame.astype({"city": pd.CategoricalDtype(CITIES), "day": pd.CategoricalDtype(range(30))})
+def make_dataframe(columns):
+    dataframe = pd.DataFrame(columns)
+    return dataframe.astype({"city": pd.CategoricalDtype(CITIES), "day": pd.CategoricalDtype(range(30))})
 
 
 FROM_DTYPE = {"categorical_features": "from_dtype"}
 COLUMNS, Y = make_columns()
-ARRAY, FRAME = make_array(COLUMNS), make_frame(COLUMNS)
+ARRAY, DATAFRAME = make_array(COLUMNS), make_dataframe(COLUMNS)
 fit = functools.partial(linear_models.fit, tol=1e-10)
 # Fits within 1e-10 of J have coefficients within sqrt(2e-10 / 1e-3), where the penalty curves J by 1e-3.
 NEAR = {"rtol": 0, "atol": 5e-4}
@@ -60,14 +60,14 @@ def as_polars(columns):
 
 
 def as_arrow(columns):
-    return import_arrow().Table.from_pandas(make_frame(columns), preserve_index=False)
+    return import_arrow().Table.from_pandas(make_dataframe(columns), preserve_index=False)
 
 
 def as_arrow_in_pandas(columns):
     return as_arrow(columns).to_pandas(types_mapper=pd.ArrowDtype)
 
 
-@pytest.mark.parametrize("convert", [make_frame, as_polars, as_arrow, as_arrow_in_pandas])
+@pytest.mark.parametrize("convert", [make_dataframe, as_polars, as_arrow, as_arrow_in_pandas])
 def test_tables_of_every_kind_give_the_same_bits(convert):
     expected = fit(ARRAY, Y, categorical_features=[0, 2])
     table = convert(COLUMNS)
@@ -82,60 +82,62 @@ def test_tables_of_every_kind_give_the_same_bits(convert):
 
 
 TEXTS = {
-    "str": lambda frame: frame.astype({"city": "str"}),
-    "string": lambda frame: frame.astype({"city": "string"}),
-    "object": lambda frame: frame.astype({"city": object}),
-    "string of Arrow": lambda frame: frame.astype({"city": pd.ArrowDtype(import_arrow().string())}),
-    "large_string of Arrow": lambda frame: frame.astype({"city": pd.ArrowDtype(import_arrow().large_string())}),
-    "String of polars": lambda frame: pytest.importorskip("polars").DataFrame(frame.to_dict("list")),
-    "table of Arrow": lambda frame: import_arrow().Table.from_pandas(frame, preserve_index=False),
-    "array of objects": lambda frame: frame.to_numpy(object),
-    "lists": lambda frame: frame.to_numpy(object).tolist(),
+    "str": lambda dataframe: dataframe.astype({"city": "str"}),
+    "string": lambda dataframe: dataframe.astype({"city": "string"}),
+    "object": lambda dataframe: dataframe.astype({"city": object}),
+    "string of Arrow": lambda dataframe: dataframe.astype({"city": pd.ArrowDtype(import_arrow().string())}),
+    "large_string of Arrow": lambda dataframe: dataframe.astype({"city": pd.ArrowDtype(import_arrow().large_string())}),
+    "String of polars": lambda dataframe: pytest.importorskip("polars").DataFrame(dataframe.to_dict("list")),
+    "table of Arrow": lambda dataframe: import_arrow().Table.from_pandas(dataframe, preserve_index=False),
+    "array of objects": lambda dataframe: dataframe.to_numpy(object),
+    "lists": lambda dataframe: dataframe.to_numpy(object).tolist(),
 }
 
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_columns_of_text_are_categorical_by_their_type(kind):
-    frame = pd.DataFrame({name: COLUMNS[name] for name in ("city", "age")})
+    dataframe = pd.DataFrame({name: COLUMNS[name] for name in ("city", "age")})
     expected = fit(ARRAY[:, :2], Y, categorical_features=[0])
-    table = TEXTS[kind](frame)
+    table = TEXTS[kind](dataframe)
     found = fit(table, Y, **FROM_DTYPE)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
     assert found.categories_[0].tolist() == CITIES
     # Text of digits stays text, and numbers among objects stay numbers.
     if kind in ("str", "object"):
-        digits = frame.assign(city=frame["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype({"age": object})
+        digits = dataframe.assign(city=dataframe["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype(
+            {"age": object}
+        )
         found = fit(TEXTS[kind](digits), Y, **FROM_DTYPE)
         assert [levels is not None for levels in found.categories_] == [True, False]
         np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
 def test_text_where_numbers_are_wanted_is_named_with_its_column():
-    frame = pd.DataFrame({"age": COLUMNS["age"], "city": COLUMNS["city"]})
+    dataframe = pd.DataFrame({"age": COLUMNS["age"], "city": COLUMNS["city"]})
     text = "Column {} of X holds text such as '{}'.*must hold numbers"
     remedies = {
         fastlin.LogisticRegression: "set categorical_features='from_dtype', or name the column",
         fastlin.MLPClassifier: "OneHotEncoder",
     }
     for estimator, remedy in remedies.items():
-        for table in (frame, frame.astype({"city": "str"}), frame.to_numpy(object)):
+        for table in (dataframe, dataframe.astype({"city": "str"}), dataframe.to_numpy(object)):
             label = 1 if isinstance(table, np.ndarray) else "'city'"
-            assert_refused(text.format(label, frame["city"][0]) + f".*{remedy}", estimator().fit, table, Y)
+            assert_refused(text.format(label, dataframe["city"][0]) + f".*{remedy}", estimator().fit, table, Y)
     days = pd.DataFrame({"age": COLUMNS["age"], "day": pd.date_range("2020-01-01", periods=N)})
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
         assert_refused("Column 'day' of X holds values of type datetime64.*Convert it", model.fit, days, Y)
-    model = fastlin.LogisticRegression(**FROM_DTYPE).fit(frame[["age"]], Y)
-    wrong = frame[["city"]].rename(columns={"city": "age"})
+    model = fastlin.LogisticRegression(**FROM_DTYPE).fit(dataframe[["age"]], Y)
+    wrong = dataframe[["city"]].rename(columns={"city": "age"})
     assert_refused("Column 'age' of X holds text .* The fit found numbers there", model.predict, wrong)
 
 
 def test_codes_of_a_frame_are_not_copied():
-    matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), FRAME, True)
+    matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), DATAFRAME, True)
     for j, name in ((0, "city"), (2, "day")):
-        assert np.shares_memory(matrix.columns[j].codes, FRAME[name].array.codes)
-    assert np.shares_memory(matrix.columns[1], FRAME["age"].to_numpy())
+        assert np.shares_memory(matrix.columns[j].codes, DATAFRAME[name].array.codes)
+    assert np.shares_memory(matrix.columns[1], DATAFRAME["age"].to_numpy())
 
 
 @pytest.mark.parametrize("chosen", [["city", "day"], [0, 2], [True, False, True, False], np.array(["day", "city"])])
@@ -193,9 +195,9 @@ def test_missing_values_are_a_level_on_request_only(name):
     column, of_type = name.split()[0], "dictionary" in name or "categories" in name
     table, named = MISSING[name](LOST[column]), NAMED[column].astype(object)[:, None]
     chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
-    refusal = "Column .* of X has missing values.*missing_level=True"
+    refusal = "Column .* of X has missing values.*missing_as_category=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
-    found = pickle.loads(pickle.dumps(fit(table, Y, missing_level=True, **chosen)))
+    found = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
     *levels, missing = found.categories_[0]
     # A dictionary has its own order.
     known = sorted({*NAMED[column]} - {"~", 3})
@@ -206,24 +208,31 @@ def test_missing_values_are_a_level_on_request_only(name):
     np.testing.assert_allclose(found.predict_proba(table), expected.predict_proba(named), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("city", "missing_level"), [("Atlantis", False), ("Atlantis", True), (None, True)])
-def test_levels_that_the_fit_has_not_seen_add_nothing(city, missing_level):
+@pytest.mark.parametrize(("city", "missing_as_category"), [("Atlantis", False), ("Atlantis", True), (None, True)])
+def test_levels_that_the_fit_has_not_seen_add_nothing(city, missing_as_category):
     lost = make_array({**COLUMNS, "city": LOST["city"]})
-    model = fit(lost if city and missing_level else ARRAY, Y, categorical_features=[0, 2], missing_level=missing_level)
+    model = fit(
+        lost if city and missing_as_category else ARRAY,
+        Y,
+        categorical_features=[0, 2],
+        missing_as_category=missing_as_category,
+    )
     unknown = make_array({**COLUMNS, "city": np.full(N, city, object)})
     codes = np.array([CITIES.index(city) for city in COLUMNS["city"]])
     scores = model.decision_function(ARRAY) - model.coef_[:, codes].T
     np.testing.assert_allclose(model.decision_function(unknown), scores, rtol=1e-12, atol=1e-12)
-    if not missing_level:
+    if not missing_as_category:
         assert_refused("Column 0 of X has missing values", model.predict, lost)
 
 
 def test_categories_in_another_order_are_the_same_levels():
-    model = fit(FRAME, Y, **FROM_DTYPE)
-    other = FRAME.assign(city=FRAME["city"].cat.reorder_categories(CITIES[::-1]), day=FRAME["day"].astype(float))
-    np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(FRAME))
-    few = FRAME.iloc[:5].assign(city=FRAME["city"].iloc[:5].cat.remove_unused_categories())
-    np.testing.assert_array_equal(model.predict_proba(few), model.predict_proba(FRAME)[:5])
+    model = fit(DATAFRAME, Y, **FROM_DTYPE)
+    other = DATAFRAME.assign(
+        city=DATAFRAME["city"].cat.reorder_categories(CITIES[::-1]), day=DATAFRAME["day"].astype(float)
+    )
+    np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(DATAFRAME))
+    few = DATAFRAME.iloc[:5].assign(city=DATAFRAME["city"].iloc[:5].cat.remove_unused_categories())
+    np.testing.assert_array_equal(model.predict_proba(few), model.predict_proba(DATAFRAME)[:5])
 
 
 def test_penalty_factors_by_column_or_by_level():
@@ -245,14 +254,14 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
             return super().split(X, y, groups)
 
     shared = {"Cs": 3, "cv": Folds(3)}
-    found = make_cv(**FROM_DTYPE, **shared).fit(FRAME, Y)
-    assert seen[0] is FRAME
-    encoded = pd.get_dummies(FRAME).astype(float)
+    found = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
+    assert seen[0] is DATAFRAME
+    encoded = pd.get_dummies(DATAFRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
     assert found.C_ == expected.C_
     # Fits that stop within 1e-4 of J.
     np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-2)
-    assert found.score(FRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
+    assert found.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
 
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
@@ -260,18 +269,26 @@ TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_local
 NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
 MIXED = np.array([["a"], [2]] * 250, object)
 REFUSED = {
-    "a name": (["town"], FRAME, "names 'town', but X has the columns"),
-    "a number": ([7], FRAME, "names 7, but .* numbers from 0 to 3"),
-    "a short mask": ([True], FRAME, "a mask must have 4 entries"),
-    "another word": ("auto", FRAME, "categorical_features"),
-    "numbers with a part": ([0.5], FRAME, "categorical_features must be"),
-    "lists of several lengths": ([[0], [0, 1]], FRAME, "categorical_features must be"),
+    "a name": (["town"], DATAFRAME, "names 'town', but X has the columns"),
+    "a number": ([7], DATAFRAME, "names 7, but .* numbers from 0 to 3"),
+    "a short mask": ([True], DATAFRAME, "a mask must have 4 entries"),
+    "another word": ("auto", DATAFRAME, "categorical_features"),
+    "numbers with a part": ([0.5], DATAFRAME, "categorical_features must be"),
+    "lists of several lengths": ([[0], [0, 1]], DATAFRAME, "categorical_features must be"),
     "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text such as .* must hold numbers"),
     "an array of text": ("from_dtype", ARRAY.astype(str), "X is an array of text, <U.* an array of objects; or name"),
-    "NaN": ("from_dtype", FRAME.replace({"age": FRAME["age"][7]}, np.nan), "(?s)Column 'age' of X contains NaN"),
-    "NA": ("from_dtype", FRAME.assign(last=pd.array([1, None] * 250, "Int32")), "(?s)Column 'last' of X contains NaN"),
-    "more rows than labels": ("from_dtype", pd.concat([FRAME, FRAME]), "inconsistent numbers of samples"),
-    "no rows": ("from_dtype", FRAME.iloc[:0], "0 sample"),
+    "NaN": (
+        "from_dtype",
+        DATAFRAME.replace({"age": DATAFRAME["age"][7]}, np.nan),
+        "(?s)Column 'age' of X contains NaN",
+    ),
+    "NA": (
+        "from_dtype",
+        DATAFRAME.assign(last=pd.array([1, None] * 250, "Int32")),
+        "(?s)Column 'last' of X contains NaN",
+    ),
+    "more rows than labels": ("from_dtype", pd.concat([DATAFRAME, DATAFRAME]), "inconsistent numbers of samples"),
+    "no rows": ("from_dtype", DATAFRAME.iloc[:0], "0 sample"),
     "mixed levels": ([0], MIXED, "Column 0 of X mixes text such as 'a' and numbers such as 2: .* by astype"),
     "mixed levels of pandas": ([0], pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers such as 2"),
     "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers"),
@@ -286,17 +303,17 @@ REFUSED = {
 
 @pytest.mark.parametrize(("chosen", "table", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_table_of_the_columns_asked_for_is_refused_by_name(chosen, table, message):
-    model = fastlin.LogisticRegression(categorical_features=chosen, missing_level=True)
+    model = fastlin.LogisticRegression(categorical_features=chosen, missing_as_category=True)
     assert_refused(message, model.fit, table, Y, error=(ValueError, TypeError))
 
 
 def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels():
-    model = fastlin.LogisticRegression(**FROM_DTYPE).fit(FRAME, Y)
-    assert_refused("requires y to be passed", model.fit, FRAME)
+    model = fastlin.LogisticRegression(**FROM_DTYPE).fit(DATAFRAME, Y)
+    assert_refused("requires y to be passed", model.fit, DATAFRAME)
     message = "X has 3 features, but LogisticRegression is expecting 4"
-    assert_refused(message, model.predict, FRAME[["city", "age", "day"]])
-    assert_refused("feature names should match", model.predict, FRAME[["age", "city", "day", "weight"]])
-    assert_refused("(?s)Column 'age' of X contains infinity", model.predict, FRAME.assign(age=np.inf))
+    assert_refused(message, model.predict, DATAFRAME[["city", "age", "day"]])
+    assert_refused("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
+    assert_refused("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
     assert_refused("OneHotEncoder", model.to_sklearn)
     assert_refused("blocks do not have", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
@@ -310,12 +327,12 @@ def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels
 
 def test_numbers_of_other_types_and_layouts():
     types = {"whole": int, "nullable": "Int32", "half": np.float16, "truth": bool}
-    floats = FRAME.assign(**{name: np.arange(N) % (j + 2) * 1.0 for j, name in enumerate(reversed(types))})
-    frame = floats.astype(types)
-    found = fit(frame, Y, **FROM_DTYPE)
+    floats = DATAFRAME.assign(**{name: np.arange(N) % (j + 2) * 1.0 for j, name in enumerate(reversed(types))})
+    dataframe = floats.astype(types)
+    found = fit(dataframe, Y, **FROM_DTYPE)
     expected = fit(floats, Y, **FROM_DTYPE)
     np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
-    backwards = fit(frame.iloc[::-1], Y[::-1], **FROM_DTYPE)
+    backwards = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
     np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
 
 
@@ -324,7 +341,7 @@ def test_dictionaries_with_odd_values():
     codes = np.arange(N) % 4
     odd = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, pyarrow.int64()), ["b", "a", "b", None])
     y = (np.arange(N) % 3 == 0).astype(int)
-    model = fit(pyarrow.table({"c": odd}), y, **FROM_DTYPE, missing_level=True)
+    model = fit(pyarrow.table({"c": odd}), y, **FROM_DTYPE, missing_as_category=True)
     assert model.categories_[0].tolist()[:2] == ["b", "a"]
     assert model.coef_.shape == (1, 3)
     two = pyarrow.chunked_array([pyarrow.array(["a", "b"] * 125).dictionary_encode() for _ in range(2)])
@@ -337,12 +354,12 @@ def test_many_rows_of_categories_alone():
     # More numbers than are copied column by column, and no column that is read in place.
     generator = np.random.default_rng(0)
     codes = generator.integers(0, 3, 150_000)
-    frame = pd.DataFrame({"a": pd.Categorical.from_codes(codes, ["x", "y", "z"])})
+    dataframe = pd.DataFrame({"a": pd.Categorical.from_codes(codes, ["x", "y", "z"])})
     y = generator.random(len(codes)) < np.array([0.2, 0.5, 0.7])[codes]
-    model = fastlin.LogisticRegression(C=1e6, **FROM_DTYPE).fit(frame, y)
-    shares = np.bincount(codes, y) / np.bincount(codes)
+    model = fastlin.LogisticRegression(C=1e6, **FROM_DTYPE).fit(dataframe, y)
+    fractions = np.bincount(codes, y) / np.bincount(codes)
     places = [np.flatnonzero(codes == code)[0] for code in range(3)]
-    np.testing.assert_allclose(model.predict_proba(frame.iloc[places])[:, 1], shares, atol=1e-3)
+    np.testing.assert_allclose(model.predict_proba(dataframe.iloc[places])[:, 1], fractions, atol=1e-3)
 
 
 class Name(str):
@@ -359,11 +376,11 @@ class Name(str):
 
 def test_names_of_categorical_columns_are_found_in_time_linear_in_the_columns():
     names = [Name(f"c{j}") for j in range(200)]
-    frame = pd.DataFrame({name: [0, 1] for name in names})
-    frame.columns = pd.Index(names, dtype=object)
+    dataframe = pd.DataFrame({name: [0, 1] for name in names})
+    dataframe.columns = pd.Index(names, dtype=object)
     estimator = fastlin.LogisticRegression(categorical_features=[str(name) for name in names[::2]])
     Name.n_comparisons = 0
-    matrix = fastlin.estimators.columns.read_table(estimator, frame, True)
+    matrix = fastlin.estimators.columns.read_table(estimator, dataframe, True)
     assert matrix.shape == (2, 300)
     assert [levels is not None for levels in estimator.categories_] == [True, False] * 100
     assert Name.n_comparisons <= 10 * len(names)

@@ -126,26 +126,26 @@ def test_rows_of_another_kind_are_refused():
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
 def test_tables_with_categories(dtype):
     generator = np.random.default_rng(0)
-    frame = pd.DataFrame(
+    dataframe = pd.DataFrame(
         {
             "color": pd.Series(generator.choice(["red", "green", "blue", None], 300)).astype("category"),
             "kind": pd.Series(generator.integers(200, size=300).astype(str)).astype("category"),
             "size": generator.normal(size=300).astype(dtype),
         }
     )
-    y = np.where((frame["color"] == "red") + frame["size"] + generator.normal(size=300) > 0.5, "late", "early")
-    training, validation = frame[:200].copy(), frame[200:].copy()
+    y = np.where((dataframe["color"] == "red") + dataframe["size"] + generator.normal(size=300) > 0.5, "late", "early")
+    training, validation = dataframe[:200].copy(), dataframe[200:].copy()
     # Levels that only the validation rows have get no column.
     training["kind"] = training["kind"].cat.remove_unused_categories()
-    options = {"categorical_features": "from_dtype", "missing_level": True, "tol": 1e-10}
+    options = {"categorical_features": "from_dtype", "missing_as_category": True, "tol": 1e-10}
     model = fit((training, y[:200]), (validation, y[200:]), **options)
 
-    def spread(table):
+    def standard_deviation(table):
         levels = [(name, level) for j, name in enumerate(["color", "kind"]) for level in model.categories_[j]]
         columns = [table[name].isna() if pd.isna(level) else table[name] == level for name, level in levels]
         return np.column_stack([*columns, table["size"]])
 
-    plain = fit((spread(training), y[:200]), (spread(validation), y[200:]), tol=1e-10)
+    plain = fit((standard_deviation(training), y[:200]), (standard_deviation(validation), y[200:]), tol=1e-10)
     np.testing.assert_allclose(model.scores_, plain.scores_, rtol=1e-5)
     assert model.C_ == plain.C_
     np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-4)

@@ -251,7 +251,7 @@ def test_where_a_figure_is_drawn_is_given_by_name_alone():
         parameters = inspect.signature(function).parameters
         (place,) = parameters.keys() & {"axes", "figure"}
         assert parameters[place].kind is inspect.Parameter.KEYWORD_ONLY, function.__name__
-    for name in ("CONTENDERS", "DOTS_PER_INCH", "draw"):
+    for name in ("LIBRARIES", "DOTS_PER_INCH", "draw"):
         assert name not in figures.__all__
         assert not hasattr(figures, name)
 

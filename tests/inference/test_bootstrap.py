@@ -57,13 +57,13 @@ def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
     model = LogisticRegression(tol=1e-12, **given).fit(X, labels, weights, offset=offset)
     found = model.bootstrap(X, labels, weights, offset=offset, n_resamples=3, random_state=7)
     assert found.converged.all()
-    spread = 1.0 if "offset" in data else X.std(axis=0, ddof=1).max()
+    standard_deviation = 1.0 if "offset" in data else X.std(axis=0, ddof=1).max()
     for b in range(3):
         drawn = list_drawn(y, b)
         some_weights, some_offset = (None if each is None else each[drawn] for each in (weights, offset))
         again = clone(model).set_params(solver="auto", tol=1e-13)
         again.fit(X[drawn], labels[drawn], some_weights, offset=some_offset)
-        np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3 * spread)
+        np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3 * standard_deviation)
         np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
     np.testing.assert_allclose(found.estimate, join(model), atol=1e-2)
 

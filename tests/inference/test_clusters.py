@@ -49,7 +49,7 @@ def test_covariances_are_those_of_plain_sums_in_every_form_of_x(monkeypatch, n_c
     for m, together in ((1, module.PROBABILITY_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", together)
         monkeypatch.setattr(module, "SCORE_BYTES", together)
-        options = {"covariance": "cluster", "weights_are": "importance", "clusters": np.column_stack(keys[:m])}
+        options = {"covariance": "cluster", "weight_type": "importance", "clusters": np.column_stack(keys[:m])}
         for rows in (X, sparse.csr_array(X), X.astype(np.float32)):
             found = infer(rows, y, weights, **options)
             kept = X if rows.dtype == np.float64 else rows.astype(np.float64)
@@ -67,8 +67,8 @@ def test_clusters_may_be_named_by_anything_that_sorts():
     names, years = np.array(["b", "a", "b", "c"]), np.array([3, 3, 1, 1])
     for given in (names, names.tolist(), pandas.Series(names), names.astype(object), names[:, None], [names]):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2]]
-    frame = pandas.DataFrame({"firm": names, "year": years})
-    for given in (frame, [names, years], frame.to_numpy().tolist()):
+    dataframe = pandas.DataFrame({"firm": names, "year": years})
+    for given in (dataframe, [names, years], dataframe.to_numpy().tolist()):
         assert [each.tolist() for each in read_clusters(given, 4)] == [[1, 0, 1, 2], [1, 1, 0, 0]]
     for wrong, text in (
         (names[:3], "one entry for each of the 4 rows"),
@@ -87,4 +87,4 @@ def test_clusters_may_be_named_by_anything_that_sorts():
     with pytest.warns(InferenceWarning, match="below zero, so that their standard errors are NaN"):
         found = infer(X, y, covariance="cluster", clusters=generator.integers(0, 2, (2, 60)).T)
     assert np.isnan(found.std_errors).sum() == 1
-    assert found.model_distance < 1e-6
+    assert found.coef_error < 1e-6

@@ -19,7 +19,7 @@ def load(name):
     return X, {"fair": y > 0, "randhie": np.minimum(y, 2)}.get(name, y).astype(int)
 
 
-def fit_peer(X, y):
+def fit_baseline(X, y):
     kind = sm.Logit if y.max() == 1 else sm.MNLogit
     return kind(y, sm.add_constant(X, prepend=False)).fit(method="newton", disp=0, maxiter=100, tol=1e-14)
 
@@ -39,15 +39,15 @@ def assert_agrees(found, params, covariance):
 @pytest.mark.parametrize("name", ["spector", "anes96", "fair", "randhie"])
 def test_data_sets_have_the_errors_and_likelihoods_of_statsmodels(name):
     X, y = load(name)
-    found, peer = infer(X, y), fit_peer(X, y)
-    assert_agrees(found, peer.params, peer.cov_params())
+    found, baseline = infer(X, y), fit_baseline(X, y)
+    assert_agrees(found, baseline.params, baseline.cov_params())
     for own, theirs in (("aic", "aic"), ("bic", "bic"), ("pseudo_r2", "prsquared"), ("log_likelihood_null", "llnull")):
-        assert getattr(found, own) == pytest.approx(getattr(peer, theirs), rel=1e-8), own
-    assert found.log_likelihood == pytest.approx(peer.llf, rel=1e-10)
-    assert (found.df_model, found.df_resid, found.n_samples) == (peer.df_model, peer.df_resid, len(y))
-    np.testing.assert_allclose(found.z.ravel(), np.asarray(peer.tvalues).T.ravel(), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found.p_values.ravel(), np.asarray(peer.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
-    ends = np.asarray(peer.conf_int(0.1)).reshape(found.conf_int().shape)
+        assert getattr(found, own) == pytest.approx(getattr(baseline, theirs), rel=1e-8), own
+    assert found.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
+    assert (found.df_model, found.df_resid, found.n_samples) == (baseline.df_model, baseline.df_resid, len(y))
+    np.testing.assert_allclose(found.z.ravel(), np.asarray(baseline.tvalues).T.ravel(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.p_values.ravel(), np.asarray(baseline.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
+    ends = np.asarray(baseline.conf_int(0.1)).reshape(found.conf_int().shape)
     np.testing.assert_allclose(found.conf_int(0.9), ends, rtol=1e-5, atol=1e-6)
     assert found.distance < 10 * TOLERANCE
 
@@ -56,32 +56,34 @@ def test_data_sets_have_the_errors_and_likelihoods_of_statsmodels(name):
 def test_robust_covariances_are_those_of_statsmodels(n_classes):
     X, y = make_rows(n_classes, n=1500)
     keys = np.random.default_rng(1).integers(0, [40, 25], (len(y), 2))
-    peer = fit_peer(X, y)
+    baseline = fit_baseline(X, y)
     for options, covariance in (
-        ({"covariance": "HC0"}, sandwich.cov_white_simple(peer, use_correction=False)),
-        ({"covariance": "HC1"}, sandwich.cov_white_simple(peer, use_correction=True)),
-        ({"covariance": "cluster", "clusters": keys[:, 0]}, sandwich.cov_cluster(peer, keys[:, 0])),
-        ({"covariance": "cluster", "clusters": keys}, sandwich.cov_cluster_2groups(peer, *keys.T)[0]),
+        ({"covariance": "HC0"}, sandwich.cov_white_simple(baseline, use_correction=False)),
+        ({"covariance": "HC1"}, sandwich.cov_white_simple(baseline, use_correction=True)),
+        ({"covariance": "cluster", "clusters": keys[:, 0]}, sandwich.cov_cluster(baseline, keys[:, 0])),
+        ({"covariance": "cluster", "clusters": keys}, sandwich.cov_cluster_2groups(baseline, *keys.T)[0]),
     ):
-        assert_agrees(infer(X, y, **options), peer.params, covariance)
+        assert_agrees(infer(X, y, **options), baseline.params, covariance)
 
 
 def test_offsets_and_models_without_an_intercept_are_those_of_statsmodels():
     X, y = make_rows(2)
     offset = np.random.default_rng(2).normal(size=len(y))
     for fit_intercept, columns in ((True, sm.add_constant(X, prepend=False)), (False, X)):
-        for kind, peer_kind in (("model", "nonrobust"), ("HC0", "HC0")):
-            peer = fit_linear(y, columns, offset=offset, cov_type=peer_kind)
+        for kind, baseline_kind in (("model", "nonrobust"), ("HC0", "HC0")):
+            baseline = fit_linear(y, columns, offset=offset, cov_type=baseline_kind)
             found = infer(X, y, None, offset, {"fit_intercept": fit_intercept}, covariance=kind)
-            assert_agrees(found, peer.params, peer.cov_params())
-            assert found.log_likelihood == pytest.approx(peer.llf, rel=1e-10)
-            assert found.log_likelihood_null == pytest.approx(peer.llnull, rel=1e-8)
+            assert_agrees(found, baseline.params, baseline.cov_params())
+            assert found.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
+            assert found.log_likelihood_null == pytest.approx(baseline.llnull, rel=1e-8)
     # Where all offsets are alike, or so far from each other that no row has any curvature at the start.
     expected = infer(X, y).log_likelihood_null
     assert infer(X, y, None, np.full(len(y), 1e3)).log_likelihood_null == pytest.approx(expected, rel=1e-9)
-    spread = 100 * offset
-    values = [np.sum(np.logaddexp(0, spread + b) - y * (spread + b)) for b in -spread]
-    assert infer(X, y, None, spread).log_likelihood_null >= -min(values)
+    standard_deviation = 100 * offset
+    values = [
+        np.sum(np.logaddexp(0, standard_deviation + b) - y * (standard_deviation + b)) for b in -standard_deviation
+    ]
+    assert infer(X, y, None, standard_deviation).log_likelihood_null >= -min(values)
     # An offset of an intercept that is the same for all rows changes the intercept alone.
     X, y = make_rows(3)
     plain, moved = infer(X, y), infer(X, y, None, np.tile([0.0, 1.0, -2.0], (len(y), 1)))
@@ -109,23 +111,23 @@ def test_frequency_weights_are_repeated_rows(n_classes):
 def test_importance_weights_have_the_sandwich_of_weighted_scores():
     X, y = make_rows(2, n=300)
     columns, weights = sm.add_constant(X, prepend=False), np.random.default_rng(4).uniform(0, 3, len(y))
-    found = infer(X, y, weights, covariance="HC0", weights_are="importance")
+    found = infer(X, y, weights, covariance="HC0", weight_type="importance")
     scores = columns * (weights * (y - 1 / (1 + np.exp(-columns @ found.coef[0]))))[:, None]
     inverse = np.linalg.inv(log_likelihood(found.coef, columns, y, weights, False)[1])
     np.testing.assert_allclose(found.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
     # The unit of the weights does not count, and class weights are such weights.
-    scaled = infer(X, y, 1e30 * weights, covariance="HC0", weights_are="importance")
+    scaled = infer(X, y, 1e30 * weights, covariance="HC0", weight_type="importance")
     np.testing.assert_allclose(scaled.std_errors, found.std_errors, rtol=1e-9)
     assert scaled.distance < 1e-6
     assert np.isnan(found.aic)
-    options = {"covariance": "HC1", "weights_are": "importance"}
+    options = {"covariance": "HC1", "weight_type": "importance"}
     expected = infer(X, y, np.where(y == 1, 2.5, 1.0), **options)
     found = infer(X, y, parameters={"class_weight": {0: 1.0, 1: 2.5}}, **options)
     np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-9)
     # Soft labels are no draws: the same robust errors, with the probabilities in place of labels.
-    share = np.random.default_rng(5).uniform(0, 1, len(y))
-    found = infer(X, np.column_stack([1 - share, share]), covariance="HC0")
-    np.testing.assert_allclose(found.std_errors[0], fit_linear(share, columns, cov_type="HC0").bse, rtol=1e-6)
+    fraction = np.random.default_rng(5).uniform(0, 1, len(y))
+    found = infer(X, np.column_stack([1 - fraction, fraction]), covariance="HC0")
+    np.testing.assert_allclose(found.std_errors[0], fit_linear(fraction, columns, cov_type="HC0").bse, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -135,8 +137,8 @@ def test_penalized_models_have_the_covariances_that_their_hessians_say(n_classes
     coef = infer(X, y, parameters=parameters, penalized="laplace").coef
     of_loss = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
     # Contrasts against class 0 are penalized as all classes together are, about their mean.
-    shares = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
-    inverse = np.linalg.inv(of_loss + np.kron(shares, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
+    fractions = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
+    inverse = np.linalg.inv(of_loss + np.kron(fractions, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
     for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
         found = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
-from fastlin.inference.optimum import MOST_MOVED
+from fastlin.inference.optimum import MAX_MOVED
 
 from .conftest import infer, make_rows, refuse
 
@@ -30,7 +30,7 @@ def assert_same(found, expected, rtol=1e-9):
     # The Hessian of either may lie where the curvature of each row has changed by as much.
     sizes = np.outer(expected.std_errors, expected.std_errors)
     change = found.covariance_matrix() - expected.covariance_matrix()
-    np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MOST_MOVED) * sizes)
+    np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MAX_MOVED) * sizes)
     assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-10)
     assert found.n_samples == expected.n_samples
 
@@ -55,14 +55,14 @@ def test_every_kind_of_rows_has_the_same_errors(n_classes):
 
 def test_columns_and_classes_keep_their_names():
     X, y = make_rows(3)
-    frame = pd.DataFrame(X, columns=["age", "size", "price"])
+    dataframe = pd.DataFrame(X, columns=["age", "size", "price"])
     labels = np.array(["red", "green", "blue"])[y]
-    found = infer(frame, labels, reference="red")
+    found = infer(dataframe, labels, reference="red")
     assert found.names.tolist() == ["age", "size", "price", "intercept"]
     assert found.classes.tolist() == ["blue", "green"]
     assert found.reference == "red"
     assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
-    table = frame.assign(color=pd.Categorical(labels))
+    table = dataframe.assign(color=pd.Categorical(labels))
     model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
     # Rows with some of the levels are those of the fit all the same.
     few = table[table["color"] != "blue"]
@@ -77,7 +77,7 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
     model = fit(X, Y)
     for data, options, text in (
         ((X, Y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
-        ((X, Y), {"weights_are": "counts"}, "weights_are must be one of"),
+        ((X, Y), {"weight_type": "counts"}, "weight_type must be one of"),
         ((X, Y), {"use_t": "yes"}, "use_t must be True or False"),
         ((X, Y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
         ((X, Y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
@@ -85,7 +85,7 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, Y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
         ((X, Y), {"penalized": "laplace"}, "no coefficient of this one is penalized"),
         ((X, Y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
-        ((X, Y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
+        ((X, Y), {"weight_type": "importance"}, "covariance='model' needs rows that each count once"),
         ((X[:, :2], Y), {}, "features"),
         ((X, Y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
@@ -103,8 +103,8 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
     assert_refused("not fitted", LogisticRegression().inference, X, Y, error=NotFittedError)
     weighted = fit(X, Y, class_weight="balanced")
     assert_refused("class_weight", weighted.inference, X, Y)
-    assert_refused("weights_are=.importance., and repeat", weighted.inference, X, Y, covariance="HC0")
-    assert weighted.inference(X, Y, covariance="HC0", weights_are="importance").n_samples == 400
+    assert_refused("weight_type=.importance., and repeat", weighted.inference, X, Y, covariance="HC0")
+    assert weighted.inference(X, Y, covariance="HC0", weight_type="importance").n_samples == 400
     before = dict(vars(model))
     model.inference(X, Y)
     assert_unchanged(model, before)
@@ -115,7 +115,7 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     for parameters, text in (
         ({"C": 1.0}, "The model is penalized.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
         ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
-        ({"C": 1.0, "l1_ratio": 0.5, "group_by_class": True}, "selects"),
+        ({"C": 1.0, "l1_ratio": 0.5, "group_lasso": True}, "selects"),
     ):
         refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
     message = "covariance of a posterior, which is not covariance='HC0'"
@@ -149,12 +149,12 @@ def test_levels_are_compared_with_the_first_of_each_column():
     sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
     colors, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
-    frame = pd.DataFrame({"size": generator.normal(size=n), "color": colors, "shape": shapes})
-    dummies = pd.get_dummies(frame).astype(float)
+    dataframe = pd.DataFrame({"size": generator.normal(size=n), "color": colors, "shape": shapes})
+    dummies = pd.get_dummies(dataframe).astype(float)
     for n_classes, fit_intercept in itertools.product((2, 3), (True, False)):
         scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
         y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
-        found = fit(frame, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(frame, y)
+        found = fit(dataframe, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(dataframe, y)
         reference = [] if fit_intercept else ["color_a"]
         last = ["intercept"] if fit_intercept else []
         columns = ["size", *reference, "color_b", "color_c", "shape_square", *last]
@@ -164,18 +164,18 @@ def test_levels_are_compared_with_the_first_of_each_column():
         errors = np.atleast_2d(expected.bse.T)
         np.testing.assert_allclose(found.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
         np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
-        assert found.model_distance < 1e-3
+        assert found.coef_error < 1e-3
         assert "reference levels" in str(found.summary())
-    penalized = fit(frame, y, C=1.0, tol=1e-10, **FROM_DTYPE)
-    assert len(penalized.inference(frame, y, penalized="laplace").names) == 7
+    penalized = fit(dataframe, y, C=1.0, tol=1e-10, **FROM_DTYPE)
+    assert len(penalized.inference(dataframe, y, penalized="laplace").names) == 7
     # Factors of zero penalize nothing at any C.
-    plain = penalized.set_params(penalty_factors=np.zeros(6)).fit(frame, y)
-    assert len(plain.inference(frame, y).names) < 7
+    plain = penalized.set_params(penalty_factors=np.zeros(6)).fit(dataframe, y)
+    assert len(plain.inference(dataframe, y).names) < 7
     # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
-    y[frame["color"] == "b"] = 2
-    model = fit(frame, y, tol=1e-4, **FROM_DTYPE)
+    y[dataframe["color"] == "b"] = 2
+    model = fit(dataframe, y, tol=1e-4, **FROM_DTYPE)
     message = "color_b <= 0 in all rows of the classes 0 and 1, and color_b >= 0"
-    assert_refused(message, model.inference, frame, y, error=SeparationError)
-    frame["color"] = frame["color"].astype(object)
-    frame.loc[3, "color"] = "z"
-    assert_refused("column 1 of X holds values that the fit has not seen", model.inference, frame, y)
+    assert_refused(message, model.inference, dataframe, y, error=SeparationError)
+    dataframe["color"] = dataframe["color"].astype(object)
+    dataframe.loc[3, "color"] = "z"
+    assert_refused("column 1 of X holds values that the fit has not seen", model.inference, dataframe, y)

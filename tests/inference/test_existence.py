@@ -14,7 +14,7 @@ from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.collinearity import find_dependences
 from fastlin.inference.hessian import Information
-from fastlin.inference.separation import Separation, check_separation, find_separation, proves_maximum
+from fastlin.inference.separation import Separation, certifies_maximum, check_separation, find_separation
 from fastlin.solvers import choose
 
 from .conftest import infer, list_forms, refuse
@@ -54,7 +54,7 @@ def find_condition(X, fit_intercept):
     return values[0] / values[-1]
 
 
-def judge(X, y, fit_intercept):
+def classify(X, y, fit_intercept):
     """Return what an inference says of X and y, and the inference where there is one."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
@@ -95,7 +95,7 @@ def draw_separations(n_problems, seed=0):
 def test_no_separation_is_missed(n_problems):
     kinds = []
     for i, (X, labels, fit_intercept, numbers) in enumerate(draw_separations(n_problems)):
-        found, _ = judge(X, labels, fit_intercept)
+        found, _ = classify(X, labels, fit_intercept)
         if np.linalg.matrix_rank(numbers) < numbers.shape[1]:
             assert found in ("collinear", "quasi", "complete"), i
             continue
@@ -109,19 +109,19 @@ def test_no_separation_is_missed(n_problems):
 
 
 def test_the_maximum_is_never_proven_where_classes_are_separated():
-    n_proven = n_overlapping = 0
+    n_certified = n_overlapping = 0
     for _, labels, _, numbers in draw_separations(40, seed=2):
         kind = decide_exactly(numbers, labels)
         objective = objective_over(numbers, labels, int(labels.max()) + 1, fit_intercept=False)
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
-            is_proven = proves_maximum(Information(point))
-            assert not (is_proven and kind != "none")
+            is_certified = certifies_maximum(Information(point))
+            assert not (is_certified and kind != "none")
         n_overlapping += kind == "none"
-        n_proven += is_proven
+        n_certified += is_certified
     # Columns of few rows may also depend on each other.
-    assert n_proven >= 0.9 * n_overlapping > 8
+    assert n_certified >= 0.9 * n_overlapping > 8
 
 
 def test_large_data_that_overlap_are_not_searched(monkeypatch):
@@ -148,10 +148,10 @@ def make_endometrial(n_classes=2):
 def test_a_column_that_separates_is_named_with_its_classes():
     for names, others in ((["no", "yes"], "class no"), (["no", "maybe", "yes"], "the classes maybe and no")):
         X, y = make_endometrial(len(names))
-        frame, labels = pandas.DataFrame(X, columns=["NV", "PI", "EH"]), np.array(names)[y]
+        dataframe, labels = pandas.DataFrame(X, columns=["NV", "PI", "EH"]), np.array(names)[y]
         expected = f"Quasi-complete separation: NV <= 0 in all rows of {others}, and NV >= 0 in all rows of class yes."
-        refuse(f"^{expected}", frame, labels, error=SeparationError)
-        assert np.isfinite(infer(frame[["PI", "EH"]], labels).std_errors).all()
+        refuse(f"^{expected}", dataframe, labels, error=SeparationError)
+        assert np.isfinite(infer(dataframe[["PI", "EH"]], labels).std_errors).all()
 
 
 def make_pair(n, most, n_others):
@@ -194,7 +194,7 @@ def test_any_direction_is_found_and_of_many_rows_those_that_tell(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(module, "FEWEST_ROWS", 4)
         assert not search(X, y).is_complete
-        patch.setattr(module, "MOST_ENTRIES", 2 * 5 * 20)
+        patch.setattr(module, "MAX_ENTRIES", 2 * 5 * 20)
         undecided = search(X, y)
     assert undecided == "a linear program over 20 rows did not tell"
     # One row that lies on the wrong side leaves no separation.
@@ -217,7 +217,7 @@ def test_rows_without_weight_and_penalized_columns_have_no_part():
 
 
 def test_what_is_too_large_to_search_is_told(monkeypatch):
-    monkeypatch.setattr(module, "MOST_VARIABLES", 2)
+    monkeypatch.setattr(module, "MAX_VARIABLES", 2)
     objective = objective_over(*make_pair(300, 1, 9), 2)
     zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
@@ -269,7 +269,7 @@ def find_errors(X, y, fit_intercept):
 @pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
 def test_no_dependence_is_missed_and_no_estimate_refused(n_problems):
     for i, (X, y, fit_intercept, is_dependent) in enumerate(draw_columns(n_problems)):
-        found, inference = judge(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
+        found, inference = classify(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
         assert found in (("collinear",) if is_dependent else ("none", "nearly collinear")) + ("quasi", "complete"), i
         if found == "nearly collinear":
             assert find_condition(X, fit_intercept) > RESOLVED, i
@@ -283,7 +283,7 @@ def test_sparse_columns_that_are_summed_before_they_are_centered_hide_no_depende
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(400, 2)) + np.array([30, 7])
         X = np.column_stack([X, 2 * X[:, 0] - 3 * X[:, 1], generator.normal(size=(400, 20))])
-        assert judge(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
+        assert classify(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
 
 
 def test_a_singular_information_of_columns_that_do_not_depend_on_each_other_is_refused():
@@ -330,7 +330,7 @@ def test_robust_errors_that_one_row_of_a_tiny_weight_allows_are_right_or_refused
     # The last row alone has the first class at x = 1.
     X, y = np.repeat([0.0, 1.0], [20, 21])[:, None], np.append(np.arange(20) % 2, np.ones(21))
     y[-1] = 0
-    options = {"covariance": "HC0", "weights_are": "importance"}
+    options = {"covariance": "HC0", "weight_type": "importance"}
     for weight in (1e-2, 1e-4, 1e-6):
         errors = infer(X, y, np.append(np.ones(40), weight), **options).std_errors[0]
         # The log-odds at 0 and at 1 are estimated apart; the variance of each is sum s^2 r^2 / (sum s p (1 - p))^2.

@@ -27,12 +27,12 @@ X, Y = make_rows(3)
 
 def test_wald_tests_are_those_of_statsmodels():
     X, y = make_rows(2)
-    peer = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
+    baseline = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
     generator = np.random.default_rng(0)
     R, r = generator.normal(size=(2, 4)), generator.normal(size=2) * 0.1
     normal, student = infer(X, y), infer(X, y, use_t=True)
     for found, use_f in ((normal.wald_test(R, r), False), (student.wald_test(R, r), True)):
-        expected = peer.wald_test((R, r), use_f=use_f, scalar=True)
+        expected = baseline.wald_test((R, r), use_f=use_f, scalar=True)
         assert found.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
         assert found.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
         assert (found.df, found.df_denominator) == (2, 396.0 if use_f else None)
@@ -84,15 +84,15 @@ def test_references_report_the_same_model():
 def test_likelihood_ratios_compare_models_of_the_same_rows():
     larger, smaller = infer(X, Y), infer(X[:, :1], Y)
     found = larger.lr_test(smaller)
-    peers = [sm.MNLogit(Y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
-    assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
+    baselines = [sm.MNLogit(Y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
+    assert found.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
     assert found.df == 4
     assert_refused("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
     for one, other, message in (
         (smaller, larger, "must have fewer parameters than 4, got 4 more"),
         (larger, infer(X[1:, :1], Y[1:]), "other rows"),
         (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "penalized models do not reach"),
-        (larger, infer(X[:, :1], Y, covariance="HC0", weights_are="importance"), "use wald_test"),
+        (larger, infer(X[:, :1], Y, covariance="HC0", weight_type="importance"), "use wald_test"),
     ):
         assert_refused(message, one.lr_test, other)
 
@@ -134,8 +134,8 @@ def test_tables_hold_what_arrays_hold(monkeypatch):
     assert table.loc[(2, "x1"), "std_error"] == found.std_errors[1, 1]
     np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), found.conf_int(0.9).reshape(-1, 2))
     assert infer(*make_rows(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
-    frame = pandas.DataFrame(X, columns=["age", "size", "a & b"])
-    found = infer(frame, np.array(["cat", "dog", "<b>"])[Y])
+    dataframe = pandas.DataFrame(X, columns=["age", "size", "a & b"])
+    found = infer(dataframe, np.array(["cat", "dog", "<b>"])[Y])
     text, html = found.summary(), found._repr_html_()
     assert str(found) == str(text) == repr(text)
     for shown in ("age", "a & b", "class cat against <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
@@ -211,7 +211,7 @@ def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic
 def test_weights_whose_sum_leaves_no_likelihood_are_named(weight):
     X, y = make_rows(2, n=60)
     weights, message = np.full(60, weight), r"sample_weight must sum to a number from 1e-100 to 1e\+100"
-    for options in ({}, {"covariance": "HC0", "weights_are": "importance"}):
+    for options in ({}, {"covariance": "HC0", "weight_type": "importance"}):
         refuse(message, X, y, weights, parameters={"tol": 1e-4}, **options)
     assert_refused(message, FirthLogisticRegression().fit, X, y, weights)
 

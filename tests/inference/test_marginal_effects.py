@@ -28,7 +28,7 @@ def find_effects(coef, X, weights, offset, at):
 @pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, True), (4, True), (2, False), (3, False)])
 def test_effects_and_errors_are_those_of_finite_differences(monkeypatch, n_classes, fit_intercept, at):
     # Several pieces of rows and of features.
-    monkeypatch.setattr(module, "BYTES_TOGETHER", 3_000)
+    monkeypatch.setattr(module, "BYTES_PER_BATCH", 3_000)
     X, y = make_rows(n_classes, 150, d=4)
     generator = np.random.default_rng(1)
     weights, offset = generator.integers(0, 4, len(X)).astype(float), generator.normal(size=(len(X), n_classes))
@@ -76,12 +76,12 @@ def test_the_table_and_what_is_refused():
     half = effects.conf_int(0.9)[..., 1] - effects.effects
     np.testing.assert_allclose(half, 1.6448536269514722 * effects.std_errors)
     table = effects.table()
-    frame = table.reset_index() if hasattr(table, "reset_index") else table
-    assert frame["feature"].tolist() == ["x0", "x1", "x2", "x3"] * 3
-    np.testing.assert_array_equal(frame["p_value"], effects.p_values.ravel())
-    title, heads, *lines = repr(effects).splitlines()
+    dataframe = table.reset_index() if hasattr(table, "reset_index") else table
+    assert dataframe["feature"].tolist() == ["x0", "x1", "x2", "x3"] * 3
+    np.testing.assert_array_equal(dataframe["p_value"], effects.p_values.ravel())
+    title, headers, *lines = repr(effects).splitlines()
     assert title == "marginal effects of 4 features on 3 classes, at='overall'"
-    assert heads.split() == ["class", "feature", "effect", "std_error", "z", "p_value", "lower", "upper"]
+    assert headers.split() == ["class", "feature", "effect", "std_error", "z", "p_value", "lower", "upper"]
     assert len(lines) == 12
     assert lines[5].split()[2:4] == [f"{effects.effects[1, 1]:.4g}", f"{effects.std_errors[1, 1]:.4g}"]
     with pytest.raises(ValueError, match="at must be 'overall' or 'mean', got 'median'"):

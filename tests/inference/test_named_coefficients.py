@@ -9,7 +9,7 @@ import fastlin.inference.estimation as estimation
 import fastlin.inference.hessian as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
-from fastlin.inference.optimum import MOST_MOVED
+from fastlin.inference.optimum import MAX_MOVED
 
 from .conftest import make_rows
 from .test_existence import make_pair
@@ -24,7 +24,7 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
     for C, sample_weight, options in (
         (np.inf, None, {}),
         (np.inf, weights, {"covariance": "HC1", "use_t": True}),
-        (np.inf, weights + 0.5, {"covariance": "HC0", "weights_are": "importance"}),
+        (np.inf, weights + 0.5, {"covariance": "HC0", "weight_type": "importance"}),
         (np.inf, None, {"reference": "symmetric"}),
         (np.inf, None, {"reference": n_classes - 1}),
         (1.0, None, {"penalized": "laplace"}),
@@ -36,18 +36,18 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
         options["features"] = NAMES
         some = model.inference(X, y, sample_weight, **options)
         with monkeypatch.context() as patch:
-            patch.setattr(estimation, "MOST_PARAMETERS", 3)
+            patch.setattr(estimation, "MAX_PARAMETERS", 3)
             named = model.inference(X, y, sample_weight, **options)
-            # Probabilities are made anew where there are too many of them.
-            patch.setattr(estimation, "make_room", lambda objective: None)
-            anew = model.inference(X, y, sample_weight, **options)
+            # Probabilities are made again where there are too many of them.
+            patch.setattr(estimation, "make_buffer", lambda objective: None)
+            restarted = model.inference(X, y, sample_weight, **options)
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
         np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
         # The Hessian of either may lie where the curvature of each row has changed by as much.
-        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MOST_MOVED)
+        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_MOVED)
         sizes = np.outer(some.std_errors, some.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
-        np.testing.assert_allclose(anew.std_errors, named.std_errors, rtol=1e-8)
+        np.testing.assert_allclose(restarted.std_errors, named.std_errors, rtol=1e-8)
         assert named.names.tolist() == NAMES
         np.testing.assert_allclose(named.p_values, some.p_values, rtol=1e-6)
         assert named.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
@@ -78,7 +78,7 @@ def test_a_few_words_of_many_have_errors():
 
 
 def test_what_has_no_errors_is_refused(monkeypatch):
-    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
+    monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     X, y = make_rows(2, n=300, d=6)
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     for features in (["x9"], [], ["x1", "x1"]):
@@ -88,14 +88,14 @@ def test_what_has_no_errors_is_refused(monkeypatch):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
     for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
         assert_refused("leave features out", model.inference(X, y, features=features).marginal_effects)
-    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    monkeypatch.setattr(module, "MAX_STEPS", 1)
     with pytest.raises(CollinearityError, match="did not find a standard error in 1 steps"):
         model.inference(X, y, features=["x1"])
 
 
 def test_a_separation_is_found_or_told(monkeypatch):
-    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
-    monkeypatch.setattr("fastlin.inference.separation.MOST_VARIABLES", 2)
+    monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
+    monkeypatch.setattr("fastlin.inference.separation.MAX_VARIABLES", 2)
     X, y = make_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)
     # Newton's step leads along the direction that separates.
@@ -114,7 +114,7 @@ def test_a_separation_is_found_or_told(monkeypatch):
 def test_a_column_of_one_value_has_an_error_from_its_penalty_alone(monkeypatch):
     X, y = make_rows(2)
     X[:, 1] = 7.0
-    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
+    monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     model = LogisticRegression(C=100.0).fit(X, y)
     assert model.inference(X, y, penalized="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
     model = LogisticRegression(C=np.inf).fit(X, y)

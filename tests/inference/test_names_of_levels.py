@@ -84,42 +84,44 @@ def test_profiles_and_columns_of_one_name_are_found_by_index():
 
 def make_columns_of_one_name(generator, noise, n=300):
     """Return a table of two levels and numbers whose names are all a_b_c: the numbers are the first level and noise."""
-    frame = pd.DataFrame(
+    dataframe = pd.DataFrame(
         {
             "a": pd.Categorical(generator.choice(["x", "b_c"], n), categories=["x", "b_c"]),
             "a_b": pd.Categorical(generator.choice(["y", "c"], n), categories=["y", "c"]),
         }
     )
-    frame["a_b_c"] = (frame["a"] == "b_c") + noise * generator.normal(size=n)
-    return frame, generator.integers(0, 2, n)
+    dataframe["a_b_c"] = (dataframe["a"] == "b_c") + noise * generator.normal(size=n)
+    return dataframe, generator.integers(0, 2, n)
 
 
 def test_the_summary_and_errors_tell_columns_of_one_name_apart():
     generator = np.random.default_rng(7)
-    frame, y = make_columns_of_one_name(generator, noise=0.1)
-    found = fit(frame, y, C=np.inf, **FROM_DTYPE).inference(frame, y)
+    dataframe, y = make_columns_of_one_name(generator, noise=0.1)
+    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     # The level and the column inflate each other's errors equally, up to rounding.
     (line,) = (line for line in found.summary().splitlines() if line.startswith("collinearity"))
     assert any(f"those of {name} most" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
-    frame, y = make_columns_of_one_name(generator, noise=0.0)
+    dataframe, y = make_columns_of_one_name(generator, noise=0.0)
     message = r": column 'a_b_c', index 2 = \('a', 'b_c'\), index 0\."
     for model in (LogisticRegression(C=np.inf, **FROM_DTYPE), FirthLogisticRegression(**FROM_DTYPE)):
         # Firth's fit needs the inverse of the information from the start.
-        assert_refused(message, lambda model=model: model.fit(frame, y).inference(frame, y), error=CollinearityError)
-    y = (frame["a_b"] == "c").astype(int).to_numpy()
-    frame["a_b_c"] = generator.normal(size=len(frame))
+        assert_refused(
+            message, lambda model=model: model.fit(dataframe, y).inference(dataframe, y), error=CollinearityError
+        )
+    y = (dataframe["a_b"] == "c").astype(int).to_numpy()
+    dataframe["a_b_c"] = generator.normal(size=len(dataframe))
     model = LogisticRegression(C=np.inf, max_iter=20, **FROM_DTYPE)
     with pytest.warns(ConvergenceWarning):
-        model.fit(frame, y)
-    assert_refused(r"separation: \('a_b', 'c'\), index 1 <= 0", model.inference, frame, y, error=SeparationError)
+        model.fit(dataframe, y)
+    assert_refused(r"separation: \('a_b', 'c'\), index 1 <= 0", model.inference, dataframe, y, error=SeparationError)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_numbers_in_a_hypothesis_are_no_indices_and_the_error_says_which_rows_stand_for_one(n_classes):
     generator = np.random.default_rng(8)
-    frame, _ = make_columns_of_one_name(generator, noise=1.0)
-    y = generator.integers(0, n_classes, len(frame))
-    found = fit(frame, y, C=np.inf, **FROM_DTYPE).inference(frame, y)
+    dataframe, _ = make_columns_of_one_name(generator, noise=1.0)
+    y = generator.integers(0, n_classes, len(dataframe))
+    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     expected = found.wald_test([("a_b", "c")])
     for asked in (1, [1], np.int64(1)):
         with pytest.raises(ValueError, match=r"factors of the estimates, not indices") as caught:
@@ -147,7 +149,7 @@ def test_a_class_may_be_called_symmetric():
 
 def make_filtered_table(generator, n=300):
     """Return a table with levels that have no rows, the first among them, and the same table without these levels."""
-    frame = pd.DataFrame(
+    dataframe = pd.DataFrame(
         {
             "size": generator.normal(size=n),
             "color": pd.Categorical(generator.choice(["b", "d", "e"], n), categories=list("abcdef")),
@@ -155,7 +157,9 @@ def make_filtered_table(generator, n=300):
             "only": pd.Categorical(["x"] * n, categories=["w", "x"]),
         }
     )
-    return frame, frame.apply(lambda column: column if column.name == "size" else column.cat.remove_unused_categories())
+    return dataframe, dataframe.apply(
+        lambda column: column if column.name == "size" else column.cat.remove_unused_categories()
+    )
 
 
 def assert_same_inference(found, expected, rtol=1e-6):
@@ -172,15 +176,15 @@ def assert_same_inference(found, expected, rtol=1e-6):
 def test_levels_without_rows_are_left_out(n_classes):
     sm = pytest.importorskip("statsmodels.api")
     generator = np.random.default_rng(0)
-    frame, filtered = make_filtered_table(generator)
-    y = (generator.normal(size=(len(frame), n_classes)) + 0.5 * np.eye(n_classes)[frame["color"].cat.codes % 2]).argmax(
-        1
-    )
+    dataframe, filtered = make_filtered_table(generator)
+    y = (
+        generator.normal(size=(len(dataframe), n_classes)) + 0.5 * np.eye(n_classes)[dataframe["color"].cat.codes % 2]
+    ).argmax(1)
     clusters = np.arange(len(y)) // 5
     for fit_intercept in (True, False):
         options = {"C": np.inf, "fit_intercept": fit_intercept, **FROM_DTYPE}
-        model, plain = fit(frame, y, **options), fit(filtered, y, **options)
-        found, expected = model.inference(frame, y), plain.inference(filtered, y)
+        model, plain = fit(dataframe, y, **options), fit(filtered, y, **options)
+        found, expected = model.inference(dataframe, y), plain.inference(filtered, y)
         own = (
             ["color_d", "color_e", "shape_square", "intercept"] if fit_intercept else ["color_b", "color_d", "color_e"]
         )
@@ -197,37 +201,39 @@ def test_levels_without_rows_are_left_out(n_classes):
         assert effects.names.tolist() == others.names.tolist()
         np.testing.assert_allclose(effects.std_errors, others.std_errors, rtol=1e-6)
         by_cluster = {"covariance": "cluster", "clusters": clusters}
-        assert_same_inference(model.inference(frame, y, **by_cluster), plain.inference(filtered, y, **by_cluster))
+        assert_same_inference(model.inference(dataframe, y, **by_cluster), plain.inference(filtered, y, **by_cluster))
     references = "reference levels  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
     assert references in found.summary()
     assert "left out          color_a, color_c, color_f, shape_none, only_w: levels without rows" in found.summary()
-    assert_refused("features asks for 'color_a', a level without rows", model.inference, frame, y, features=["color_a"])
+    assert_refused(
+        "features asks for 'color_a', a level without rows", model.inference, dataframe, y, features=["color_a"]
+    )
 
 
 def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
     generator = np.random.default_rng(1)
-    frame, _ = make_filtered_table(generator)
-    y, weights = generator.integers(0, 2, len(frame)), generator.integers(1, 4, len(frame)).astype(float)
-    weights[(frame["color"] == "b") | (frame["shape"] == "round")] = 0
+    dataframe, _ = make_filtered_table(generator)
+    y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
+    weights[(dataframe["color"] == "b") | (dataframe["shape"] == "round")] = 0
     kept = weights > 0
     for options in ({}, {"covariance": "HC0"}):
-        model = fit(frame, y, weights, C=np.inf, **FROM_DTYPE)
-        found = model.inference(frame, y, weights, **options)
-        plain = fit(frame[kept], y[kept], weights[kept], C=np.inf, **FROM_DTYPE)
-        assert_same_inference(found, plain.inference(frame[kept], y[kept], weights[kept], **options))
+        model = fit(dataframe, y, weights, C=np.inf, **FROM_DTYPE)
+        found = model.inference(dataframe, y, weights, **options)
+        plain = fit(dataframe[kept], y[kept], weights[kept], C=np.inf, **FROM_DTYPE)
+        assert_same_inference(found, plain.inference(dataframe[kept], y[kept], weights[kept], **options))
         assert found.names.tolist() == ["size", "color_e", "intercept"]
-    firth = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y, weights)
-    plain = FirthLogisticRegression(**FROM_DTYPE).fit(frame[kept], y[kept], weights[kept])
-    expected = plain.inference(frame[kept], y[kept], weights[kept])
-    assert_same_inference(firth.inference(frame, y, weights), expected)
+    firth = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y, weights)
+    plain = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe[kept], y[kept], weights[kept])
+    expected = plain.inference(dataframe[kept], y[kept], weights[kept])
+    assert_same_inference(firth.inference(dataframe, y, weights), expected)
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
 def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(penalized):
     generator = np.random.default_rng(6)
-    frame, filtered = (each.drop(columns="only") for each in make_filtered_table(generator))
-    y, weights = generator.integers(0, 2, len(frame)), generator.integers(1, 4, len(frame)).astype(float)
-    weights[frame["color"] == "b"] = 0
+    dataframe, filtered = (each.drop(columns="only") for each in make_filtered_table(generator))
+    y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
+    weights[dataframe["color"] == "b"] = 0
     kept = weights > 0
     filtered = filtered[kept].assign(color=filtered["color"][kept].cat.remove_unused_categories())
     # One factor for each of the columns: size, six colors and three shapes.
@@ -235,9 +241,9 @@ def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(p
     # The bound of a color without rows does not bind.
     for options in ({}, {"penalty_factors": factors}, {"lower_bounds": [-9.0, 0.0, *[-9.0] * 8]}):
         of_used = {name: factors[used] for name in options if name == "penalty_factors"}
-        model = fit(frame, y, weights, **FROM_DTYPE, **options)
+        model = fit(dataframe, y, weights, **FROM_DTYPE, **options)
         plain = fit(filtered, y[kept], weights[kept], **FROM_DTYPE, **of_used)
-        found = model.inference(frame, y, weights, penalized=penalized)
+        found = model.inference(dataframe, y, weights, penalized=penalized)
         expected = plain.inference(filtered, y[kept], weights[kept], penalized=penalized)
         assert_same_inference(found, expected)
         assert found.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
@@ -251,24 +257,24 @@ def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(p
     assert "left out        color_a, color_b, color_c, color_f, shape_none: levels without rows" in found.summary()
     assert "reference levels" not in found.summary()
     asked = {"penalized": penalized, "features": ["color_a"]}
-    assert_refused("features asks for 'color_a', a level without rows", model.inference, frame, y, weights, **asked)
+    assert_refused("features asks for 'color_a', a level without rows", model.inference, dataframe, y, weights, **asked)
 
 
 def test_firths_fit_has_no_coefficients_of_levels_without_rows():
     generator = np.random.default_rng(2)
-    frame, filtered = make_filtered_table(generator)
-    y = generator.integers(0, 2, len(frame))
-    model = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y)
+    dataframe, filtered = make_filtered_table(generator)
+    y = generator.integers(0, 2, len(dataframe))
+    model = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y)
     plain = FirthLogisticRegression(**FROM_DTYPE).fit(filtered, y)
-    found, expected = model.inference(frame, y), plain.inference(filtered, y)
+    found, expected = model.inference(dataframe, y), plain.inference(filtered, y)
     assert_same_inference(found, expected, rtol=1e-5)
     np.testing.assert_allclose(found.conf_int(), expected.conf_int(), rtol=1e-5)
     assert "color_a, color_c, color_f" in found.summary()
     levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
     assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
-    np.testing.assert_allclose(model.predict_proba(frame), plain.predict_proba(filtered), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered), rtol=1e-5)
     shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
-    of_rows = model.bootstrap(frame, y, n_resamples=5, random_state=0)
+    of_rows = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
     expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
     # Each fit of a resample ends within a thousandth of a standard error.
     np.testing.assert_allclose(of_rows.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * found.std_errors.min())
@@ -276,27 +282,29 @@ def test_firths_fit_has_no_coefficients_of_levels_without_rows():
 
 def test_a_resample_without_a_row_of_a_level_is_no_fit_of_firth():
     generator = np.random.default_rng(3)
-    frame = pd.DataFrame({"color": pd.Categorical(["a"] * 30 + ["b"] * 2 + ["c"] * 28)})
-    y = generator.integers(0, 2, len(frame))
-    found = FirthLogisticRegression(**FROM_DTYPE).fit(frame, y).bootstrap(frame, y, n_resamples=30, random_state=0)
+    dataframe = pd.DataFrame({"color": pd.Categorical(["a"] * 30 + ["b"] * 2 + ["c"] * 28)})
+    y = generator.integers(0, 2, len(dataframe))
+    found = (
+        FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y).bootstrap(dataframe, y, n_resamples=30, random_state=0)
+    )
     # One in eight resamples lacks the level "b", and would have a zero.
     assert np.all(found.coef[:, 0, 1] != 0)
 
 
 def test_a_bound_of_a_level_without_rows_does_not_bind():
     generator = np.random.default_rng(4)
-    frame, filtered = make_filtered_table(generator)
-    frame, filtered = frame[["size", "color"]], filtered[["size", "color"]]
-    y = generator.integers(0, 2, len(frame))
+    dataframe, filtered = make_filtered_table(generator)
+    dataframe, filtered = dataframe[["size", "color"]], filtered[["size", "color"]]
+    y = generator.integers(0, 2, len(dataframe))
     bounds = {"lower_bounds": [-5.0, *[0.0, -5.0, 0.0, -5.0, -5.0, 0.0]]}
-    found = fit(frame, y, C=np.inf, **FROM_DTYPE, **bounds).inference(frame, y)
+    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE, **bounds).inference(dataframe, y)
     assert_same_inference(found, fit(filtered, y, C=np.inf, **FROM_DTYPE).inference(filtered, y))
 
 
 def test_a_column_of_numbers_that_is_constant_is_refused_still():
     generator = np.random.default_rng(5)
-    frame, _ = make_filtered_table(generator)
-    y = generator.integers(0, 2, len(frame))
-    model = fit(frame.assign(one=1.0), y, C=np.inf, **FROM_DTYPE)
+    dataframe, _ = make_filtered_table(generator)
+    y = generator.integers(0, 2, len(dataframe))
+    model = fit(dataframe.assign(one=1.0), y, C=np.inf, **FROM_DTYPE)
     with pytest.raises(CollinearityError, match="one is constant"):
-        model.inference(frame.assign(one=1.0), y)
+        model.inference(dataframe.assign(one=1.0), y)

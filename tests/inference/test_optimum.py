@@ -10,7 +10,7 @@ import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.hessian import Information
-from fastlin.inference.optimum import end_at, find_optimum, make_room
+from fastlin.inference.optimum import end_at, find_optimum, make_buffer
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -37,12 +37,12 @@ def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
     information = Information(expected)
     for n_bytes in (module.PROBABILITY_BYTES, 0):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", n_bytes)
-        start = objective.at(objective.center(objective.start()), out=make_room(objective))
+        start = objective.at(objective.center(objective.start()), out=make_buffer(objective))
         optimum = find_optimum(start, Information, 600)
         np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9)
         np.testing.assert_allclose(optimum.curvature.of_loss, information.of_loss, rtol=0, atol=1e-6)
         np.testing.assert_allclose(optimum.curvature.variances, information.variances, rtol=1e-6)
-        assert optimum.is_proven
+        assert optimum.is_certified
         assert optimum.distance < 1e-6
 
 
@@ -58,7 +58,7 @@ def test_distances_bound_how_far_points_are(n_classes):
         errors = np.sqrt(information.variances / 600)
         # Of centered parameters, whose errors are no larger than those of the factorized Hessian.
         assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
-        assert optimum.is_proven
+        assert optimum.is_certified
 
 
 def test_models_that_end_early_are_told_which_tol_agrees():
@@ -71,13 +71,13 @@ def test_models_that_end_early_are_told_which_tol_agrees():
     assert [each.filename for each in caught] == [__file__]
     exact = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
     away = np.abs(np.append(model.coef_, model.intercept_) - found.coef) / found.std_errors
-    assert found.model_distance == pytest.approx(away.max(), rel=1e-9)
-    assert found.model_distance > 0.01
+    assert found.coef_error == pytest.approx(away.max(), rel=1e-9)
+    assert found.coef_error > 0.01
     np.testing.assert_allclose(found.coef[0, :-1], exact.coef_[0], atol=1e-7 * found.std_errors.min())
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
     with warnings.catch_warnings(action="error"):
         near = infer(X, y, parameters={"tol": tol})
-    assert near.model_distance < 0.01
+    assert near.coef_error < 0.01
     # Coefficients of other data are far away: the solvers lead back.
     model.coef_ = 30 * model.coef_[:, ::-1] - 5
     with pytest.warns(InferenceWarning):

@@ -21,10 +21,10 @@ def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)
     assert abs(corrected.sum()) < 1e-12
     for given, found in (
-        ((0.1, "half", 0.5), "population_share must hold numbers"),
-        ((0.1, 1.5, 0.5), "population_share must be between 0 and 1"),
-        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_share must hold the share of each of 2 classes"),
-        ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_share must sum to one"),
+        ((0.1, "half", 0.5), "population_fraction must hold numbers"),
+        ((0.1, 1.5, 0.5), "population_fraction must be between 0 and 1"),
+        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_fraction must hold the share of each of 2 classes"),
+        ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_fraction must sum to one"),
         ((np.zeros(2), 0.5, 0.5), "intercept must be a finite number"),
         ((np.array([np.inf, 0, 0]), [0.5, 0.3, 0.2], np.full(3, 1 / 3)), "intercept must be a finite number"),
     ):

@@ -114,5 +114,5 @@ def test_what_has_no_profile_is_refused(monkeypatch):
         ({"level": 2}, "level must be between 0"),
     ):
         assert_refused(message, found.profile_conf_int, **given)
-    monkeypatch.setattr(profile, "MOST_PROFILED", X.shape[1])
+    monkeypatch.setattr(profile, "MAX_PROFILED", X.shape[1])
     assert_refused(f"profiles are made for up to {X.shape[1]}; use conf_int", found.profile_conf_int)

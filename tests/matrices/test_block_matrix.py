@@ -60,8 +60,8 @@ def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(mo
         ):
             for passes in (expected, found):
                 n_reads = blocks.n_reads
-                anew = passes.sum_curvature(term, parameters, *arguments)
-                np.testing.assert_allclose(anew, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
+                restarted = passes.sum_curvature(term, parameters, *arguments)
+                np.testing.assert_allclose(restarted, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
                 assert blocks.n_reads - n_reads == (passes is found)
     with pytest.raises(ValueError, match="not sorted"):
         blocks.passes(given[0]._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, gradients[0])

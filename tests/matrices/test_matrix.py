@@ -45,7 +45,7 @@ def test_sums_of_passes_with_and_without_offsets_and_targets_are_those_of_the_re
         # Numbers that float32 holds too.
         X = (generator.normal(size=(n, d)) * (generator.random((n, d)) < 0.5)).astype(np.float32).astype(float)
         labels, weights = generator.integers(0, n_classes, n).astype(np.int32), generator.uniform(0, 2, n)
-        offsets, targets = make_offsets_and_targets(labels, n_classes, size, spread=size)
+        offsets, targets = make_offsets_and_targets(labels, n_classes, size, standard_deviation=size)
         K = offsets.shape[1]
         scaling = Scaling(2.0 ** generator.integers(-1, 2, d), generator.normal(size=d))
         parameters = generator.normal(size=(K, d + 1)) / np.sqrt(d)
@@ -110,7 +110,7 @@ def test_a_column_is_constant_where_all_rows_of_weight_have_one_number_and_nowhe
         weights[::3], weights[5] = 0, 1e-9
         X[::3] = generator.normal(size=(len(X[::3]), len(constants)))
     columns = KINDS[kind](np.hstack([X, nearly])).measure(weights)
-    np.testing.assert_array_equal(columns.spread == 0, [True] * 5 + [False] * 4)
+    np.testing.assert_array_equal(columns.standard_deviation == 0, [True] * 5 + [False] * 4)
     np.testing.assert_array_equal(columns.mean[:5], constants)
     assert columns.finite
 
@@ -124,8 +124,8 @@ def test_a_mean_is_known_to_far_more_than_its_own_digits(kind):
     columns = KINDS[kind](origin + distances).measure(weights)
     mean = np.average(distances, axis=0, weights=weights)
     np.testing.assert_allclose((columns.mean - origin) + columns.remainder, mean, rtol=1e-12)
-    spread = np.sqrt(np.average((distances - mean) ** 2, axis=0, weights=weights))
-    np.testing.assert_allclose(columns.spread, spread, rtol=1e-12)
+    standard_deviation = np.sqrt(np.average((distances - mean) ** 2, axis=0, weights=weights))
+    np.testing.assert_allclose(columns.standard_deviation, standard_deviation, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,8 +133,8 @@ def test_a_light_row_far_from_the_others_leaves_their_spread(kind):
     X = np.random.default_rng(2).normal(size=(N, 1)) + 3
     X[0], weights = 1e9, np.ones(N)
     weights[0] = 1e-30
-    spread = KINDS[kind](X).measure(weights).spread
-    np.testing.assert_allclose(spread, np.std(X[1:]), rtol=1e-6)
+    standard_deviation = KINDS[kind](X).measure(weights).standard_deviation
+    np.testing.assert_allclose(standard_deviation, np.std(X[1:]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -150,13 +150,13 @@ def test_numbers_that_are_not_finite_are_reported_in_rows_without_weight_too(ext
 def test_squares_outside_of_float64_leave_half_the_range(size):
     with np.errstate(over="ignore"):
         columns = from_moments((0, np.float64(size) ** 2, -3 * size, size))
-    assert columns.spread[0] == pytest.approx(2 * size)
+    assert columns.standard_deviation[0] == pytest.approx(2 * size)
     assert columns.finite
 
 
 def test_spread_magnitude_and_coordinates_follow_from_moments():
     columns = from_moments((3, 4, -2, 9), (-1, 0.25, -6, 5), (7, 0, 7, 7))
-    np.testing.assert_array_equal(columns.spread, [2, 0.5, 0])
+    np.testing.assert_array_equal(columns.standard_deviation, [2, 0.5, 0])
     np.testing.assert_array_equal(columns.magnitude, [9, 6, 7])
     scale, shift = columns.choose_coordinates()
     # Powers of two.

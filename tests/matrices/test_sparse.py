@@ -86,12 +86,12 @@ def test_passes_are_those_of_dense_data_on_any_number_of_threads(monkeypatch, cu
 def test_gram_matrices_of_columns_far_from_zero_keep_their_digits(rows):
     X, generator = make_csr().toarray(), np.random.default_rng(3)
     # Whole numbers are centered without rounding.
-    spread = generator.integers(-9, 10, (N, 3)).astype(float)
+    standard_deviation = generator.integers(-9, 10, (N, 3)).astype(float)
     scale, shift, far = 2.0 ** generator.integers(-4, 1, D), np.zeros(D), [0, 5, 12]
     shift[far] = -scale[far] * 1e7
-    X[:, far] = spread + 1e7
+    X[:, far] = standard_deviation + 1e7
     centered = X.copy()
-    centered[:, far] = spread
+    centered[:, far] = standard_deviation
     samples, weights = Samples(ROWS[rows], np.zeros(N, np.int32), np.empty(0)), np.ones((1, len(ROWS[rows]) or N))
     matrix = as_matrix(sparse.csr_array(X))
     for factor in (1, 2):
@@ -161,7 +161,10 @@ def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         assert_close(found, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
     matrix, expected = as_matrix(X), as_matrix(plain).measure()
-    assert_close([matrix.measure().spread, matrix.measure().magnitude], [expected.spread, expected.magnitude])
+    assert_close(
+        [matrix.measure().standard_deviation, matrix.measure().magnitude],
+        [expected.standard_deviation, expected.magnitude],
+    )
     assert matrix.csr.nnz == matrix.csc.nnz == plain.nnz
     assert X.nnz == n_entries == 2 * plain.nnz
 

@@ -31,10 +31,10 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
         wide = generator.normal(size=(n, 3)) + 5
         # Every other row and column of another array.
         columns.insert(1, np.repeat(wide, 2, axis=0)[::2, 1])
-    return TableMatrix(columns), spread(columns)
+    return TableMatrix(columns), standard_deviation(columns)
 
 
-def spread(columns):
+def standard_deviation(columns):
     """Return the dense X of a table's columns: an independent one-hot encoding, with loops."""
     X = []
     for column in columns:
@@ -42,7 +42,7 @@ def spread(columns):
             X.append(np.array([float(x) for x in column]))
             continue
         for level in range(column.n_levels):
-            wanted = -1 if column.has_missing_level and level == column.n_levels - 1 else level
+            wanted = -1 if column.has_missing_category and level == column.n_levels - 1 else level
             X.append(np.array([float(code == wanted) for code in column.codes]))
     return np.column_stack(X)
 
@@ -98,10 +98,12 @@ def test_statistics_are_those_of_the_spread_columns(table, weighted):
         weights[X[:, 0] == X[0, 0]] = 0
     found, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
-    spread = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights))
+    standard_deviation = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights))
     magnitude, farthest = abs(X).max(axis=0), abs(exact - mean).max(axis=0)
     for each, right in zip(
-        (found.mean, found.spread, found.magnitude, found.farthest), (mean, spread, magnitude, farthest), strict=True
+        (found.mean, found.standard_deviation, found.magnitude, found.farthest),
+        (mean, standard_deviation, magnitude, farthest),
+        strict=True,
     ):
         np.testing.assert_allclose(each, right.astype(float), rtol=1e-12, atol=1e-14)
     assert found.finite
@@ -124,7 +126,7 @@ def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
     scale, shift = table.measure().choose_coordinates()
     samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
     (found,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
-    X = np.column_stack([spread([codes, numbers]) * scale + shift, np.ones(700)])
+    X = np.column_stack([standard_deviation([codes, numbers]) * scale + shift, np.ones(700)])
     # A product of numbers that are not centered has 1e18, of which float64 keeps whole hundreds.
     np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
 
@@ -145,7 +147,7 @@ def test_sums_of_several_blocks_have_the_same_bits_on_any_number_of_threads(monk
             found.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
     assert len(found) == 1
     assert min(n_blocks) > 1 and len(passes._levels.sums) > 2
-    x = np.column_stack([spread(columns), np.ones(n)])
+    x = np.column_stack([standard_deviation(columns), np.ones(n)])
     expected = (x.T * weights) @ x
     np.testing.assert_allclose(gram[0], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
 

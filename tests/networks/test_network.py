@@ -151,9 +151,9 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
     np.testing.assert_allclose(by_scores, expected, rtol=1e-10, atol=1e-13)
     loss, accuracy = folded.measure(examples)
     own = np.column_stack([1 - found, found]) if n_outputs == 1 else found
-    shares = examples.weights / examples.weights.sum()
-    assert loss == pytest.approx(-shares @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
-    assert accuracy == pytest.approx(shares @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
+    fractions = examples.weights / examples.weights.sum()
+    assert loss == pytest.approx(-fractions @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
+    assert accuracy == pytest.approx(fractions @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
     assert len(before) == 1 + 2 * len(made.normalizations)
     np.testing.assert_equal(made.state, before)
 

@@ -38,7 +38,7 @@ def exact_value_and_bound(objective, parameters):
     X, labels, weights = data_of(objective)
     scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
     X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
-    coef, intercept, grouped = parameters[:, :-1], parameters[:, -1], options["group_by_class"]
+    coef, intercept, grouped = parameters[:, :-1], parameters[:, -1], options["group_lasso"]
     curvatures = options["l2"] * options["factors"].astype(np.longdouble) * scale**2
     thresholds = options["l1"] * options["factors"].astype(np.longdouble) * scale
     sizes = np.sqrt(np.sum(coef.astype(np.longdouble) ** 2, axis=0)) if grouped else np.abs(coef).sum(axis=0)
@@ -74,14 +74,14 @@ def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_interc
         X = sparse.csr_array(X)
     X = X.astype(np.float32) if kind == "float32" else X
     weights = {"none": None, "some": some, "huge": np.where(y == 0, 1e12, 1.0) * some}[weights]
-    spread = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
-    given = {"weights": weights, "penalty_factors": spread, "fit_intercept": fit_intercept}
+    standard_deviation = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
+    given = {"weights": weights, "penalty_factors": standard_deviation, "fit_intercept": fit_intercept}
     generator = np.random.default_rng(n + d)
     for l1, l2, grouped, size in PLAIN if offset == "no offset" else OFFSET:
         if offset != "no offset":
-            offsets, targets = make_offsets_and_targets(y, n_classes, size, spread=size)
+            offsets, targets = make_offsets_and_targets(y, n_classes, size, standard_deviation=size)
             given |= {"offsets": offsets if size else None, "targets": targets if "soft" in offset else None}
-        objective = objective_over(X, y, n_classes, l1=l1, l2=l2, group_by_class=grouped, **given)
+        objective = objective_over(X, y, n_classes, l1=l1, l2=l2, group_lasso=grouped, **given)
         for distance in (0.0, 1e-3, 0.3, 3.0) if size else (0.0, 1e-3, 0.3, 3.0, 100.0):
             parameters = distance * generator.normal(size=objective.shape)
             if l1 > 0 and not size:
@@ -106,7 +106,7 @@ def test_the_dual_value_of_the_reference_is_below_the_minimum():
         (4, 0.02, 0, False),
         (4, 0.02, 0.1, True),
     ]:
-        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_by_class=grouped)
+        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_lasso=grouped)
         minimum, coef, intercept = minimum_of(objective)
         best = objective.coordinates.to_parameters(coef, intercept)
         for distance in (1.0, 0.1, 1e-3, 1e-5):
@@ -126,7 +126,7 @@ def test_many_sparse_columns_blur_no_slope():
 def test_at_the_minimum_the_lower_bound_is_tight(columns):
     for n_classes, grouped in [(2, False), (4, False), (4, True)]:
         for l1, l2 in [*SIZED, (0.0, 0.1)]:
-            objective, _ = make_sized(60, n_classes, columns, l1=l1, l2=l2, group_by_class=grouped)
+            objective, _ = make_sized(60, n_classes, columns, l1=l1, l2=l2, group_lasso=grouped)
             minimum, coef, intercept = minimum_of(objective)
             point = objective.at(objective.coordinates.to_parameters(coef, intercept))
             assert minimum - 1e-7 < point.lower_bound() <= minimum <= point.value + point.rounding
@@ -138,7 +138,7 @@ def test_at_the_minimum_the_lower_bound_is_tight(columns):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_the_bound_is_the_best_point_on_the_way_from_the_labels(n_classes, grouped):
     for (l1, l2), size in product(SIZED, (0.03, 0.3, 3.0)):
-        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_by_class=grouped, fit_intercept=False)
+        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_lasso=grouped, fit_intercept=False)
         point = objective.at(size * parameters)
         # The reference tries points on that way.
         bound = float(exact_value_and_bound(objective, point.parameters)[1])
@@ -149,7 +149,7 @@ def test_the_bound_is_the_best_point_on_the_way_from_the_labels(n_classes, group
 @pytest.mark.parametrize("grouped", [False, True])
 def test_far_out_the_bound_is_at_least_that_of_the_labels_and_there_is_none_where_a_point_overflows(n_classes, grouped):
     # There the entropy that the intercept leaves is below zero, and less of it better.
-    objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_by_class=grouped)
+    objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_lasso=grouped)
     parameters[:, -1] += 30 * np.arange(1, 1 + len(parameters))
     assert 0 <= objective.at(parameters).lower_bound() <= minimum_of(objective)[0]
     with np.errstate(all="ignore"):
@@ -163,7 +163,7 @@ def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(fi
         objective, parameters = make_objective(80, 3, n_classes, fit_intercept=fit_intercept, l2=0.1)
         parameters *= 0.3
         for _ in range(6 if fit_intercept else 0):
-            parameters = evaluate(objective, parameters).settle_intercept()
+            parameters = evaluate(objective, parameters).optimize_intercept()
         point = objective.at(parameters)
         gap = np.sum((point.gradient[:, :-1] / objective.coordinates.scale) ** 2) / (2 * 0.1)
         assert point.natural_gap == pytest.approx(gap, rel=1e-12)
@@ -187,19 +187,19 @@ def exact_linearized_dual_value(objective, point, step):
     """Return the dual objective of the linearized probabilities in extended precision, for L1 without an intercept."""
     X, labels, weights = data_of(objective)
     X = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
-    shares = weights / weights.sum(dtype=np.longdouble)
+    fractions = weights / weights.sum(dtype=np.longdouble)
     moved = point.linearize_probabilities(step).astype(np.longdouble).T
     moved = np.hstack([1 - moved, moved]) if moved.shape[1] == 1 else moved / moved.sum(axis=1, keepdims=True)
     offsets, targets = offsets_of(objective), labels
     if labels.ndim == 1:
         targets = np.eye(moved.shape[1])[labels]
     change = moved - targets
-    entropy = shares @ -np.sum(moved * np.log(np.where(moved > 0, moved, 1)), axis=1)
-    entropy += shares @ np.sum(change[:, -offsets.shape[1] :] * offsets, axis=1)
-    slopes = np.einsum("i,ik,ij->kj", shares, change[:, -len(point.parameters) :], X)
+    entropy = fractions @ -np.sum(moved * np.log(np.where(moved > 0, moved, 1)), axis=1)
+    entropy += fractions @ np.sum(change[:, -offsets.shape[1] :] * offsets, axis=1)
+    slopes = np.einsum("i,ik,ij->kj", fractions, change[:, -len(point.parameters) :], X)
     thresholds = objective.penalty.l1 * objective.penalty.factors * objective.coordinates.scale
-    sizes = reference.sizes_of(slopes, objective.penalty.group_by_class)
-    sizes = sizes if objective.penalty.group_by_class else np.abs(slopes).max(axis=0)
+    sizes = reference.sizes_of(slopes, objective.penalty.group_lasso)
+    sizes = sizes if objective.penalty.group_lasso else np.abs(slopes).max(axis=0)
     return max(entropy, 0) * min(1, np.min(thresholds / np.maximum(sizes, 1e-300)))
 
 
@@ -213,7 +213,7 @@ def test_the_rounding_of_a_linearized_dual_value_is_bounded(kind):
             if kind == "sparse"
             else X
         )
-        options = {"l1": 1e-3, "group_by_class": grouped, "fit_intercept": False, "weights": weights}
+        options = {"l1": 1e-3, "group_lasso": grouped, "fit_intercept": False, "weights": weights}
         if size:
             offsets, _ = make_offsets_and_targets(labels, n_classes, size, 0)
             options["offsets"] = offsets
@@ -231,7 +231,7 @@ def test_the_rounding_of_a_linearized_dual_value_is_bounded(kind):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_along_the_step_to_the_minimum_of_the_model_the_gap_is_of_second_order(grouped):
     for n_classes, fit_intercept in product((2, 4), (True, False)):
-        objective, parameters = make_sized(80, n_classes, l1=0.02, group_by_class=grouped, fit_intercept=fit_intercept)
+        objective, parameters = make_sized(80, n_classes, l1=0.02, group_lasso=grouped, fit_intercept=fit_intercept)
         minimum, coef, intercept = minimum_of(objective)
         best = objective.coordinates.to_parameters(coef, intercept)
         gaps, plain_gaps = [], []

@@ -124,7 +124,7 @@ def test_rows_are_summed_part_by_part_on_any_number_of_threads(monkeypatch):
     rows = objective_over(X, labels, 3, weights=weights, offsets=offsets).rows
     given = rows.own_samples(), rows.class_weights, rows.offset_range
     whole = fit_null_model(*given)
-    monkeypatch.setattr("fastlin.objective.null_model.SCORES_TOGETHER", 100)
+    monkeypatch.setattr("fastlin.objective.null_model.SCORES_PER_BATCH", 100)
     parts = []
     for n_threads in (1, 2):
         with limit_threads(n_threads):

@@ -33,7 +33,7 @@ def test_value_is_the_definition(columns):
         (30, 4, 0.01, False, {"fit_intercept": False}),
         (30, 7, 0.5, True, {}),
     ]:
-        objective, parameters = make_sized(n, n_classes, columns, l1=l1, l2=0.3, group_by_class=grouped, **options)
+        objective, parameters = make_sized(n, n_classes, columns, l1=l1, l2=0.3, group_lasso=grouped, **options)
         coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters) if l1 else parameters)
         point = evaluate(objective, objective.coordinates.to_parameters(coef, intercept))
         assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
@@ -72,8 +72,8 @@ def test_the_start_is_the_best_point_without_features_and_zero_where_a_class_has
     assert start.shape == parameters.shape and not start[:, :-1].any()
     point = objective.at(start)
     np.testing.assert_allclose(point.gradient[:, -1], 0, atol=1e-14)
-    shares = objective.class_weights
-    assert point.value == pytest.approx(-np.sum(shares * np.log(shares)), rel=1e-12)
+    fractions = objective.class_weights
+    assert point.value == pytest.approx(-np.sum(fractions * np.log(fractions)), rel=1e-12)
     assert point.value == pytest.approx(objective.value_at_start(), rel=1e-12)
     one_more = objective_over(objective.matrix.X, objective.rows.labels, n_classes + 1)
     assert not one_more.start().any()
@@ -112,9 +112,9 @@ def test_no_copy_of_the_data_is_made_which_may_be_read_only(are_writable):
 
     def work():
         objective = objective_over(X, labels, 3, weights=weights, l2=0.1)
-        room = objective.make_room()
-        objective.at(objective.start(), out=room).hessian_product(objective.start())
-        objective.at(objective.start(), np.float32, out=room)
+        buffer = objective.make_buffer()
+        objective.at(objective.start(), out=buffer).hessian_product(objective.start())
+        objective.at(objective.start(), np.float32, out=buffer)
         return objective
 
     work()
@@ -138,9 +138,9 @@ def test_bits_do_not_depend_on_threads(dtype, n_classes):
             with limit_threads(n_threads):
                 point = evaluate(objective, parameters, precision)
                 result = [point.value, point.gradient, point.lower_bound(), point.rounding]
-                result += [point.hessian_product(parameters), point.settle_intercept()]
+                result += [point.hessian_product(parameters), point.optimize_intercept()]
                 result += [evaluate(objective.sample(500), parameters, precision).hessian()]
-                results.append([*result, objective.matrix.measure(objective.rows.weights).spread])
+                results.append([*result, objective.matrix.measure(objective.rows.weights).standard_deviation])
         assert_same_bits(results)
 
 
@@ -164,7 +164,7 @@ def test_centering_keeps_the_loss_and_what_is_penalized_by_its_size(kind, fit_in
     factors, l1 = np.array([1.0, 0.0, 2.0, 1.0, 0.0, 1.0]), 0.1 * (kind != "smooth")
     columns, rounding = ("plain", 1e-13) if kind == "smooth" else ("shifted", 1e-10)
     for l2 in (0.0, 0.2):
-        options = {"l1": l1, "l2": l2, "group_by_class": kind == "grouped", "fit_intercept": fit_intercept}
+        options = {"l1": l1, "l2": l2, "group_lasso": kind == "grouped", "fit_intercept": fit_intercept}
         objective, parameters = make_sized(20, 4, columns, factors, **options)
         parameters[:, 3] = 0
         centered = objective.center(parameters)
@@ -197,7 +197,7 @@ def test_the_certificate_counts_the_rounding_of_a_large_intercept():
 @pytest.mark.parametrize("grouped", [False, True])
 def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
     X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
-    objective = objective_over(X, labels, 2, l1=1.0, group_by_class=grouped)
+    objective = objective_over(X, labels, 2, l1=1.0, group_lasso=grouped)
     for seed in range(5):
         coef = 1000 * np.random.default_rng(seed).uniform(1, 2, (1, 3))
         point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
@@ -210,7 +210,7 @@ def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
 
 
 def test_another_penalty_over_the_same_rows_is_that_of_a_new_objective():
-    given = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_by_class": True}
+    given = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_lasso": True}
     objective, parameters = make_sized(l1=0.3, l2=0.2, **given)
     changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_sized(l2=0.7, l1=0.1, **given)
     assert changed.rows is objective.rows
@@ -224,8 +224,8 @@ def test_another_penalty_over_the_same_rows_is_that_of_a_new_objective():
 def test_room_is_made_where_the_budget_holds_the_probabilities():
     objective, _ = make_objective(100, 3, 4, l2=0.1)
     n_bytes = 100 * 4 * 8
-    assert with_budget(objective, 4 * n_bytes).make_room() is not None
-    assert with_budget(objective, 4 * n_bytes - 1).make_room() is None
+    assert with_budget(objective, 4 * n_bytes).make_buffer() is not None
+    assert with_budget(objective, 4 * n_bytes - 1).make_buffer() is None
     # Models of proximal Newton hold a second array.
     sized = objective.with_penalty(0.1, 0.1)
     assert with_budget(sized, 8 * n_bytes).keeps_probabilities

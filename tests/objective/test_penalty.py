@@ -11,7 +11,7 @@ from fastlin.objective.penalty import LARGEST_PENALTY
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
     for n_classes, grouped in [(2, False), (5, True)]:
-        objective, parameters = make_sized(20, n_classes, columns, l2=0.7, l1=0.4, group_by_class=grouped)
+        objective, parameters = make_sized(20, n_classes, columns, l2=0.7, l1=0.4, group_lasso=grouped)
         penalty = objective.penalty
         coef, _ = objective.coordinates.to_coefficients(parameters)
         square = np.sum(penalty.factors * coef**2)

@@ -20,19 +20,19 @@ def facts(point):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_point_stays_the_same_when_others_are_evaluated(n_classes, penalty):
     objective, parameters = make_sized(60, n_classes, "shifted", **PENALTIES[penalty])
-    room = objective.make_room()
+    buffer = objective.make_buffer()
     # Its gradient is the first one, and features of classes are found by a pass in between.
-    point = objective.at(0.5 * parameters, out=room)
-    with_room = lambda: [point.probabilities.copy(), point.hessian(), point.settle_intercept()]  # noqa: E731
-    before, told = with_room(), facts(point)
+    point = objective.at(0.5 * parameters, out=buffer)
+    with_buffer = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
+    before, told = with_buffer(), facts(point)
     elsewhere = evaluate(objective, -parameters)
-    settled = elsewhere.settle_intercept()
-    np.testing.assert_array_equal(settled[:, :-1], elsewhere.parameters[:, :-1])
+    optimized = elsewhere.optimize_intercept()
+    np.testing.assert_array_equal(optimized[:, :-1], elsewhere.parameters[:, :-1])
     evaluate(objective, 3 * parameters, np.float32).hessian_product(parameters)
     objective.at(parameters)
     objective.sample(20).at(parameters)
-    assert_same_bits([before, with_room()])
-    objective.at(7 * parameters, out=room).lower_bound()
+    assert_same_bits([before, with_buffer()])
+    objective.at(7 * parameters, out=buffer).lower_bound()
     assert_same_bits([told, facts(point)])
     assert elsewhere.value != point.value
 
@@ -46,12 +46,12 @@ def ask_for_probabilities(point):
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
-    room = objective.make_room()
-    point = objective.at(parameters, precision, out=room)
+    buffer = objective.make_buffer()
+    point = objective.at(parameters, precision, out=buffer)
     assert point.has_probabilities
     for ask in ask_for_probabilities(point):
         ask()
-    other = objective.at(2 * parameters, precision, out=room)
+    other = objective.at(2 * parameters, precision, out=buffer)
     assert other.has_probabilities
     narrow = evaluate(with_budget(objective, 0), parameters)
     for each, message in (
@@ -61,7 +61,7 @@ def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
     ):
         assert not each.has_probabilities
         # A point that never had room settles its intercept without.
-        for ask in (*ask_for_probabilities(each), *([each.settle_intercept] if each is point else [])):
+        for ask in (*ask_for_probabilities(each), *([each.optimize_intercept] if each is point else [])):
             with pytest.raises(RuntimeError, match=message):
                 ask()
     # What does not need probabilities is still there, and the same without room.
@@ -73,15 +73,15 @@ def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeypatch, n_classes, weighted):
     objective, parameters = make_objective(90, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
-    expected = evaluate(objective, parameters).settle_intercept()
-    for most_rows in (90, 7):
-        monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 8 * most_rows * len(parameters))
+    expected = evaluate(objective, parameters).optimize_intercept()
+    for max_rows in (90, 7):
+        monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 8 * max_rows * len(parameters))
         before = objective.n_passes
-        settled = objective.at(parameters).settle_intercept()
-        np.testing.assert_allclose(settled, expected, rtol=1e-9, atol=1e-11)
+        optimized = objective.at(parameters).optimize_intercept()
+        np.testing.assert_allclose(optimized, expected, rtol=1e-9, atol=1e-11)
         assert objective.n_passes - before == pytest.approx(2)
     # Not where there is no memory for the curvature.
-    assert with_budget(objective, 0).at(parameters).settle_intercept() is None
+    assert with_budget(objective, 0).at(parameters).optimize_intercept() is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
@@ -108,7 +108,7 @@ def test_settling_the_intercept_brings_its_gradient_near_zero(n_classes):
     parameters *= 0.3
     total = parameters[:, -1].sum()
     for _ in range(5):
-        parameters = evaluate(objective, parameters).settle_intercept()
+        parameters = evaluate(objective, parameters).optimize_intercept()
     np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
     # Not all classes are moved at once.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
@@ -117,4 +117,4 @@ def test_settling_the_intercept_brings_its_gradient_near_zero(n_classes):
     saturated[0, -1] = 5000.0
     without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
     for place in (evaluate(objective, saturated), evaluate(without, parameters)):
-        assert place.settle_intercept() is None
+        assert place.optimize_intercept() is None

@@ -6,7 +6,7 @@ from conftest import make_problem, marked
 from objectives import data_of, evaluate, make_objective, make_offset, objective_over
 from scipy import sparse
 
-from fastlin.objective.rows import OffsetRange, draw_places, split_places, weigh_by_counts
+from fastlin.objective.rows import OffsetRange, draw_positions, split_positions, weigh_by_counts
 
 
 def test_the_gram_of_no_rows_is_zero():
@@ -26,8 +26,8 @@ def test_weights_of_rows_and_classes(weighted, named):
     # Rows count as often as they are named.
     counted = np.bincount(numbers, minlength=40) * weights
     np.testing.assert_array_equal(weigh_by_counts(numbers, given, 40), counted)
-    shares = np.bincount(labels, counted, minlength=4)
-    np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
+    fractions = np.bincount(labels, counted, minlength=4)
+    np.testing.assert_allclose(objective.class_weights, fractions / fractions.sum(), rtol=1e-14)
     assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)
     assert objective.n_rows == len(numbers)
     found = np.broadcast_to(objective.rows.weights_of(objective.rows.numbers), objective.n_rows)
@@ -45,10 +45,10 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
             objective.at(objective.start(), precision).lower_bound()
             n_passes = objective.n_passes
             scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
-            shares = np.eye(n_classes)[labels] * (weights / weights.sum(dtype=np.longdouble))[:, None]
+            fractions = np.eye(n_classes)[labels] * (weights / weights.sum(dtype=np.longdouble))[:, None]
             found = objective.rows.class_features()
             assert found.dtype == np.float64
-            np.testing.assert_allclose(found, (shares.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
+            np.testing.assert_allclose(found, (fractions.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
             assert precision is np.float32 or objective.n_passes == n_passes == 1
 
 
@@ -166,9 +166,9 @@ def test_places_of_parts_name_the_rows_that_places_of_all_name(seed):
     generator = np.random.default_rng(seed)
     counts = [0, 0, 30, 1, 0, 109, 60, 0]
     values = generator.random(200)
-    places = np.unique([0, *draw_places(200, 40), 199])
+    places = np.unique([0, *draw_positions(200, 40), 199])
     parts = np.split(values, np.cumsum(counts)[:-1])
-    found = [part[share] for part, share in zip(parts, split_places(places, counts), strict=True)]
+    found = [part[fraction] for part, fraction in zip(parts, split_positions(places, counts), strict=True)]
     np.testing.assert_array_equal(np.concatenate(found), values[places])
 
 
@@ -180,25 +180,25 @@ def test_no_row_differs_by_more_than_the_spread_and_offsets_that_all_rows_share_
         if weighted:
             # Rows without weight may have any.
             weights[::5], offsets[::5] = 0, 1e9
-        shares = weights / weights.sum() if weighted else np.full(200, 1 / 200)
+        fractions = weights / weights.sum() if weighted else np.full(200, 1 / 200)
         total_weight = weights.sum() if weighted else 200.0
         found = OffsetRange.of(offsets, weights, total_weight)
         of_classes = np.column_stack([np.zeros(200), offsets]) if n_rows_coef == 1 else offsets
-        of_classes = of_classes.astype(np.longdouble)[shares > 0] - found.mean
+        of_classes = of_classes.astype(np.longdouble)[fractions > 0] - found.mean
         spreads = of_classes.max(axis=1) - of_classes.min(axis=1)
-        assert spreads.max() <= found.spread <= 3 * spreads.max()
-        norm = np.sqrt(shares[shares > 0] @ np.sum(offsets.astype(np.longdouble)[shares > 0] ** 2, axis=1))
+        assert spreads.max() <= found.standard_deviation <= 3 * spreads.max()
+        norm = np.sqrt(fractions[fractions > 0] @ np.sum(offsets.astype(np.longdouble)[fractions > 0] ** 2, axis=1))
         assert norm * (1 - 1e-15) <= found.root_mean_square <= norm * (1 + 1e-12)
-        assert found.spread + np.abs(found.mean).max() <= found.reach
+        assert found.standard_deviation + np.abs(found.mean).max() <= found.reach
         # Some rows at a time.
-        monkeypatch.setattr("fastlin.objective.rows.NUMBERS_TOGETHER", 30)
+        monkeypatch.setattr("fastlin.objective.rows.NUMBERS_PER_BATCH", 30)
         for one, other in zip(OffsetRange.of(offsets, weights, total_weight), found, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * size)
         monkeypatch.undo()
     of_rows = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
     for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), of_rows):
         found = OffsetRange.of(offsets, np.empty(0), 20.0)
-        assert found.spread < 1e-9
+        assert found.standard_deviation < 1e-9
         assert np.ptp(found.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
 
 
@@ -211,11 +211,11 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
     ]:
         objective, _ = make_offset(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
         X, labels, weights = data_of(objective)
-        shares = weights / weights.sum()
+        fractions = weights / weights.sum()
         of_classes = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
-        np.testing.assert_allclose(objective.class_weights, shares @ of_classes, rtol=1e-12)
+        np.testing.assert_allclose(objective.class_weights, fractions @ of_classes, rtol=1e-12)
         coordinates = objective.coordinates
-        features = (shares[:, None] * of_classes).T @ (X * coordinates.scale + coordinates.shift)
+        features = (fractions[:, None] * of_classes).T @ (X * coordinates.scale + coordinates.shift)
         np.testing.assert_allclose(objective.rows.class_features(), features, atol=1e-12)
         start = objective.at(objective.start())
         assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)

@@ -19,7 +19,7 @@ def fall_from(point):
 
 
 def minimize(objective):
-    stopping = Stopping(objective, 1e-15, "excess", 100)
+    stopping = Stopping(objective, 1e-15, "suboptimality", 100)
     return newton.minimize_by_cholesky(begin(objective, stopping))
 
 
@@ -36,13 +36,13 @@ def test_the_bound_holds_and_is_close_near_the_minimum(n_classes, columns):
         point = evaluate(objective, objective.start())
         for _ in range(8):
             fall, direction = fall_from(point)
-            excess = point.value - minimum
-            assert excess - point.rounding <= fall
-            if excess > 1e-9:
-                near.append((excess, fall / excess))
+            suboptimality = point.value - minimum
+            assert suboptimality - point.rounding <= fall
+            if suboptimality > 1e-9:
+                near.append((suboptimality, fall / suboptimality))
             point = evaluate(objective, point.parameters + direction.step)
         assert min(ratio for _, ratio in near) < 5
-        assert all(ratio < 5 for excess, ratio in near if excess < 1e-5)
+        assert all(ratio < 5 for suboptimality, ratio in near if suboptimality < 1e-5)
         assert columns not in COLUMNS or near[-1][0] < 1e-5
 
 

@@ -14,7 +14,7 @@ import sklearn.neural_network
 import fastlin
 from fastlin.patch import PATCHED
 
-LEAST_SHARE = 0.9
+MIN_FRACTION = 0.9
 FITS = Counter()
 
 BETTER = "scikit-learn refuses what fastlin fits"
@@ -109,7 +109,7 @@ def pytest_sessionfinish(session):
     FITS.update(report.reasons)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["fits"] = dict(FITS)
-    elif FITS["fastlin"] < LEAST_SHARE * (FITS["fastlin"] + FITS["scikit-learn"]):
+    elif FITS["fastlin"] < MIN_FRACTION * (FITS["fastlin"] + FITS["scikit-learn"]):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -12,24 +12,24 @@ K, SIZE = 3, 7
 THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
 
 
-def make_model(grouped, spread):
-    """Return a Hessian whose columns differ by `spread` of what they share, slopes and parameters with zeros."""
+def make_model(grouped, standard_deviation):
+    """Return a Hessian whose columns differ by `standard_deviation` of what they share, slopes and parameters with zeros."""
     generator = np.random.default_rng(1)
-    rows = 1 + spread * generator.normal(size=(60, K * SIZE))
+    rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
     hessian = rows.T @ rows / 60
     parameters = generator.normal(size=(K, SIZE))
     parameters[:, :2] = 0
     if not grouped:
         parameters[0, 2:4] = 0
     slopes = hessian @ parameters.ravel() - generator.normal(size=60) @ rows / 60
-    penalty = SimpleNamespace(thresholds=THRESHOLDS, group_by_class=grouped, box=None)
+    penalty = SimpleNamespace(thresholds=THRESHOLDS, group_lasso=grouped, box=None)
     return hessian, penalty, parameters.ravel(), slopes
 
 
 def value_of(hessian, penalty, slopes, change, parameters):
     """Return the model at parameters that lie `change` away from where the slopes are."""
     parameters = parameters.reshape(-1, len(penalty.thresholds))
-    sizes = reference.sizes_of(parameters, penalty.group_by_class)
+    sizes = reference.sizes_of(parameters, penalty.group_lasso)
     return slopes @ change + 0.5 * change @ hessian @ change + np.sum(penalty.thresholds * sizes)
 
 
@@ -57,10 +57,10 @@ def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
     return parameters, slopes, decrease
 
 
-@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("standard_deviation", [1.0, 1e-2, 1e-4])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
-    hessian, penalty, start, slopes_at_start = make_model(grouped, spread)
+def test_the_subgradient_is_zero_where_settled(group_steps, grouped, standard_deviation):
+    hessian, penalty, start, slopes_at_start = make_model(grouped, standard_deviation)
     parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
     assert decrease > 0
     assert not parameters[start == 0].any()
@@ -69,7 +69,7 @@ def test_the_subgradient_is_zero_where_settled(group_steps, grouped, spread):
     free = (matrix != 0) | (THRESHOLDS == 0)
     # The last step for groups is exact up to what the norms' curvature changed on the way.
     assert left[free].max() < (1e-3 if grouped else 1e-7)
-    assert not (grouped and spread == 1) or 1 < len(group_steps) <= 12
+    assert not (grouped and standard_deviation == 1) or 1 < len(group_steps) <= 12
 
 
 def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
@@ -84,7 +84,7 @@ def test_groups_end_where_the_model_is_flat_but_for_their_norms():
     rows = generator.normal(size=(3, 8))
     hessian, start = rows.T @ rows, generator.normal(size=8)
     slopes = hessian @ (0.5 * generator.normal(size=8))
-    penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_by_class=True, box=None)
+    penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_lasso=True, box=None)
     parameters, *_ = minimize(hessian, penalty, start, slopes, rel=1e-9)
     change = parameters - start
     least = -0.5 * slopes @ np.linalg.pinv(hessian) @ slopes
@@ -96,7 +96,7 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
     probabilities = np.full(K, 1 / K)
     of_intercepts = np.diag(probabilities) - np.outer(probabilities, probabilities)
     hessian = np.kron(of_intercepts, np.diag([1.0, 2.0, 0.5, 1.0]))
-    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_by_class=True, box=None)
+    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_lasso=True, box=None)
     parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
     slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
     unseen = 2.0**-53
@@ -107,7 +107,7 @@ def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
 def test_parameters_that_would_turn_are_zero_and_where_none_is_active_nothing_changes():
     # The first two are alike, and meet zero at once.
     hessian = np.eye(4) + 0.2
-    penalty = SimpleNamespace(thresholds=np.ones(4), group_by_class=False, box=None)
+    penalty = SimpleNamespace(thresholds=np.ones(4), group_lasso=False, box=None)
     parameters, slopes, _ = minimize(hessian, penalty, np.array([0.3, 0.3, 2.0, 0.0]), np.array([0.3, 0.3, 0.5, 0.0]))
     assert not parameters[[0, 1, 3]].any()
     assert parameters[2] > 0 and slopes[2] == pytest.approx(-1)

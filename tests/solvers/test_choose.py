@@ -35,7 +35,7 @@ SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 def solver(request, monkeypatch):
     """The name of each solver; those of small problems are also held to what large ones take."""
     if request.param == "auto by passes":
-        monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+        monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     if request.param == "lbfgs with limited memory":
         monkeypatch.setattr(descent, "suits", lambda objective: False)
     return request.param.split()[0]
@@ -80,12 +80,12 @@ def test_every_solver_reaches_the_minimum(solver, columns):
         minimum, coef, intercept = minimum_of(objective)
         solution = minimize(objective, solver)
         found_coef, found_intercept, rise = objective.finish(solution, np.float64)
-        excess = value_of(objective, found_coef, found_intercept) - minimum
+        suboptimality = value_of(objective, found_coef, found_intercept) - minimum
         # Where columns are far from zero the terms of a score cancel: each rounding of its sum is a part of them.
         size = np.abs(offsets_of(objective)).max()
         terms = np.abs(objective.matrix.X) @ np.abs(found_coef).T + np.abs(found_intercept) + size
         rounding = (objective.shape[1] + 2) * np.finfo(np.longdouble).eps * max(terms.max(), minimum)
-        assert -rounding <= excess <= min(solution.certificate + rise, 1e-8 * minimum)
+        assert -rounding <= suboptimality <= min(solution.certificate + rise, 1e-8 * minimum)
         if columns not in ("badly scaled", "shifted"):
             np.testing.assert_allclose(found_coef, coef, atol=1e-5)
             changes = found_intercept - intercept
@@ -143,7 +143,7 @@ def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
 def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     objective, _ = make_objective(100, 5, 3, l2=1e-4)
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
-    assert (solution.n_iter, solution.converged, solution.ending) == (1, False, LIMITED)
+    assert (solution.n_iter, solution.converged, solution.stop_reason) == (1, False, LIMITED)
     assert np.isfinite(solution.parameters).all()
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
@@ -177,7 +177,7 @@ def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
         labels = np.arange(60) % n_classes
         X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * np.eye(3)[labels]
         solution = minimize(objective_over(X, labels, n_classes), solver, tol=1e-12)
-        assert (solution.ending, solution.converged, solution.certificate) == (SEPARABLE, False, np.inf)
+        assert (solution.stop_reason, solution.converged, solution.certificate) == (SEPARABLE, False, np.inf)
         assert solution.n_iter < 100
         assert solution.value < 1e-3
         assert np.isfinite(solution.parameters).all()
@@ -190,8 +190,8 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
             solution = minimize(objective, solver)
             assert solution.converged
             # The steps that solve with the whole Hessian tell how far J can fall.
-            is_proven = solver in ("auto", "newton-cholesky")
-            assert (solution.certificate < 1e-5) if is_proven else (solution.certificate == np.inf)
+            is_certified = solver in ("auto", "newton-cholesky")
+            assert (solution.certificate < 1e-5) if is_certified else (solution.certificate == np.inf)
             coef, intercept, _ = objective.finish(solution, np.float64)
             gradient = objective.at(objective.coordinates.to_parameters(coef, intercept)).gradient
             np.testing.assert_allclose(gradient, 0, atol=2e-5)

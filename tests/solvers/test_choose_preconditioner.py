@@ -1,4 +1,4 @@
-"""Which preconditioner L-BFGS has, and when it is built anew."""
+"""Which preconditioner L-BFGS has, and when it is built again."""
 
 import numpy as np
 import pytest
@@ -48,9 +48,9 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     few = objective_over(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
     assert n_passes >= 2 * preconditioners.ROUNDS
-    monkeypatch.setattr(choose, "PATIENCE", 1000)
+    monkeypatch.setattr(choose, "SWITCH_AFTER", 1000)
     solution, built = fit(few, "lbfgs", max_iter=n_passes - 1)
-    assert (solution.ending, built) == (LIMITED, ["diagonal"])
+    assert (solution.stop_reason, built) == (LIMITED, ["diagonal"])
     solution, built = fit(few, "lbfgs")
     assert solution.converged
     assert built[:2] == ["diagonal", "class_blocks"]
@@ -94,7 +94,7 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [at_last[:1], at_last]
     # Where the end is in sight by then they are not worth their passes, until twice as many iterations are made.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
-    monkeypatch.setattr(Stopping, "is_met", lambda *given: False)
+    monkeypatch.setattr(Stopping, "is_criterion_met", lambda *given: False)
     assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [at_last[:1], at_last]
 
 

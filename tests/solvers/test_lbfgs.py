@@ -17,7 +17,7 @@ def minimize(
     objective, tol=1e-8, max_iter=500, precondition=class_blocks, refreshes=(), precision=np.float64, nearby=None
 ):
     objective.fast_precision = precision
-    fit = begin(objective, Stopping(objective, tol, "excess", max_iter), nearby=nearby)
+    fit = begin(objective, Stopping(objective, tol, "suboptimality", max_iter), nearby=nearby)
     return lbfgs.minimize(fit, dict.fromkeys((0, *refreshes), precondition))
 
 
@@ -102,14 +102,14 @@ def add(pairs, step, change):
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 4, 6, 9])
-@pytest.mark.parametrize(("n_bytes", "n_most", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
-def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_most, tolerance, n_steps):
+@pytest.mark.parametrize(("n_bytes", "n_max", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
+def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_max, tolerance, n_steps):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     # Without bytes to spend there are four pairs in float32.
     pairs, size, generator = lbfgs.Pairs(with_budget(objective, n_bytes)), parameters.size, np.random.default_rng(0)
     hessian, moves = evaluate(objective, parameters).hessian(), generator.normal(size=(n_steps + 1, size))
     *changes, gradient = moves @ hessian
-    kept = list(zip(moves, changes, strict=False))[-n_most:]
+    kept = list(zip(moves, changes, strict=False))[-n_max:]
     diagonal = generator.uniform(0.5, 2, parameters.shape)
     matrix = np.array([objective.center(diagonal * unit.reshape(parameters.shape)).ravel() for unit in np.eye(size)]).T
     for step, change in zip(moves, changes, strict=False):

@@ -15,7 +15,7 @@ from fastlin.solvers.stopping import Stopping
 PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
 
 
-def minimize(objective, tol=1e-12, rule="excess"):
+def minimize(objective, tol=1e-12, rule="suboptimality"):
     stopping = Stopping(objective, tol, rule, 100)
     return newton.minimize_by_cholesky(begin(objective, stopping))
 
@@ -50,7 +50,7 @@ def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_e
 def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkeypatch, n_classes):
     objective, _ = make_objective(500, 6, n_classes)
     minimum = minimize(objective, tol=1e-15).value
-    for rule in ("excess", "gradient"):
+    for rule in ("suboptimality", "gradient"):
         for tol in (1e-2, 1e-3, 1e-4, 1e-6, 1e-9):
             solution = minimize(objective, tol=tol, rule=rule)
             assert solution.converged
@@ -79,7 +79,7 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing, p
         np.testing.assert_allclose(known, residual, atol=1e-14)
         left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
         assert left <= forcing * first * (1 + 1e-9) + 1e-15
-        assert 1 <= n_products <= newton.PATIENCE
+        assert 1 <= n_products <= newton.SWITCH_AFTER
         assert np.sum(step * point.gradient) < 0
 
 
@@ -109,7 +109,7 @@ def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_now
         labels = np.argmax(0.2 * X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
         objective = objective_over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
         solution = minimize_truncated(objective, preconditioners.sampled_hessian)
-        assert solution.ending in (REACHED, AT_FLOOR, SEPARABLE)
+        assert solution.stop_reason in (REACHED, AT_FLOOR, SEPARABLE)
 
 
 @pytest.mark.parametrize("n_passes", [0, 3, np.inf])
@@ -123,7 +123,7 @@ def test_few_truncated_steps_lead_to_the_minimum(precondition, n_passes):
             told.append((point.value, point.objective.n_passes))
             return precondition(point)
 
-        solution = minimize_truncated(objective, precondition_and_tell, n_passes, 1e-10, "excess")
+        solution = minimize_truncated(objective, precondition_and_tell, n_passes, 1e-10, "suboptimality")
         minimum, *_ = minimum_of(objective)
         assert solution.converged and solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value

@@ -12,11 +12,11 @@ from fastlin.solvers import preconditioners
 ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian"]
 
 
-def make_system(n, n_classes, l2=0.2, make_place=np.asarray):
+def make_system(n, n_classes, l2=0.2, make_slot=np.asarray):
     """Return an objective, the point at a place made of parameters, and a gradient."""
     objective, parameters = make_objective(n, 4, n_classes, l2=l2)
     gradient = np.random.default_rng(3).normal(size=parameters.shape)
-    return objective, evaluate(objective, make_place(parameters)), gradient
+    return objective, evaluate(objective, make_slot(parameters)), gradient
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -52,14 +52,14 @@ def test_a_preconditioner_is_that_of_the_point_which_is_asked(name):
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_the_shared_block_and_the_diagonal_are_those_of_numpy(n_classes):
-    objective, start, gradient = make_system(50, n_classes, make_place=np.zeros_like)
+    objective, start, gradient = make_system(50, n_classes, make_slot=np.zeros_like)
     scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
     rows, parts = np.column_stack([scaled, np.ones(50)]), objective.rows.weights / objective.rows.total_weight
     covariance = rows.T @ ((parts * (n_classes - 1) / n_classes**2)[:, None] * rows)
     expected = np.linalg.solve(covariance + np.diag(objective.penalty.curvatures), gradient.T).T
     np.testing.assert_allclose(preconditioners.shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3)
-    shares = objective.class_weights[: len(gradient)]
-    diagonal = np.outer(shares * (1 - shares), parts @ rows**2) + objective.penalty.curvatures
+    fractions = objective.class_weights[: len(gradient)]
+    diagonal = np.outer(fractions * (1 - fractions), parts @ rows**2) + objective.penalty.curvatures
     np.testing.assert_allclose(preconditioners.diagonal(start).solve(gradient), gradient / diagonal, rtol=1e-6)
 
 
@@ -137,7 +137,7 @@ def test_rows_are_drawn_as_often_as_their_curvature_says_however_few_are_drawn()
 def test_where_no_row_has_curvature_the_blocks_are_the_penalty(n_classes):
     # Scores so large that every probability is 0 or 1 in float64.
     saturate = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
-    objective, point, gradient = make_system(30, n_classes, l2=0.5, make_place=saturate)
+    objective, point, gradient = make_system(30, n_classes, l2=0.5, make_slot=saturate)
     assert not np.array(list(point.curvatures())).any()
     # Where nothing has a curvature, any number will do.
     curvatures = np.append(objective.penalty.curvatures[:-1], 1.0)

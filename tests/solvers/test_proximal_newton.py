@@ -41,7 +41,7 @@ def models(monkeypatch):
     return made
 
 
-def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200):
+def minimize(objective, start=None, tol=1e-12, rule="suboptimality", max_iter=200):
     return proximal_newton.minimize(begin(objective, Stopping(objective, tol, rule, max_iter), start))
 
 
@@ -50,7 +50,7 @@ def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200):
 def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
     for n_classes, fit_intercept in [(2, True), (3, False), (3, True), (5, True)]:
         factors = np.array([1.0, 0.5, 9.0, 1.0, 2.0, 0.1])
-        options = {"penalty_factors": factors, "group_by_class": grouped, "fit_intercept": fit_intercept}
+        options = {"penalty_factors": factors, "group_lasso": grouped, "fit_intercept": fit_intercept}
         objective, _ = make_objective(80, 6, n_classes, l1=l1, l2=l2, **options)
         solution = minimize(objective)
         minimum, expected_coef, expected_intercept = minimum_of(objective)
@@ -75,7 +75,7 @@ def test_hard_sparse_columns_have_their_minimum(model, columns):
         X, labels, weights, *_ = make_problem(80, 6, n_classes)
         X = change_columns(X, columns)
         scale = np.maximum(X.std(axis=0), 1e-3)
-        options = {"weights": weights, "penalty_factors": scale, "group_by_class": grouped}
+        options = {"weights": weights, "penalty_factors": scale, "group_lasso": grouped}
         objective = objective_over(sparse.csr_array(X), labels, n_classes, l1=0.02, **options)
         solution, (minimum, expected, _) = minimize(objective, tol=1e-10), minimum_of(objective)
         coef, *_ = objective.finish(solution, np.float64)
@@ -104,7 +104,7 @@ def test_the_bound_of_every_iteration_holds(model, columns):
     for grouped, n_classes in product((False, True), (2, 4)):
         X, labels, weights, *_ = make_problem(60, 6, n_classes)
         X = change_columns(X, columns)
-        options = {"penalty_factors": np.maximum(X.std(axis=0), 0.01), "group_by_class": grouped}
+        options = {"penalty_factors": np.maximum(X.std(axis=0), 0.01), "group_lasso": grouped}
         objective = objective_over(X, labels, n_classes, weights=weights, l1=0.01, **options)
         parameters = np.random.default_rng(0).normal(size=objective.shape)
         solution = minimize(objective, parameters)
@@ -120,7 +120,7 @@ def test_the_bound_of_every_iteration_holds(model, columns):
         for n_steps in (1, 2):
             cut = minimize(objective, parameters, max_iter=n_steps)
             assert cut.n_iter == n_steps
-            assert (cut.ending, cut.converged) == (LIMITED, False)
+            assert (cut.stop_reason, cut.converged) == (LIMITED, False)
             np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
             assert 0 < cut.value - minimum <= cut.certificate
 
@@ -132,12 +132,12 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
             X, labels, weights, *_ = make_problem(80, 5, n_classes)
             X = change_columns(X, columns)
             factors = X.std(axis=0) * [1, 0.5, 2, 1, 3]
-            shares = np.bincount(labels, weights) / weights.sum()
-            intercept = np.log(shares[1:] / shares[0]) if n_classes == 2 else np.log(shares)
+            fractions = np.bincount(labels, weights) / weights.sum()
+            intercept = np.log(fractions[1:] / fractions[0]) if n_classes == 2 else np.log(fractions)
             slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
             sizes = reference.sizes_of(slopes, grouped).max(axis=0)
             critical, first = (sizes / factors).max(), (sizes / factors).argmax()
-            options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
+            options = {"weights": weights, "penalty_factors": factors, "group_lasso": grouped}
             for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical, 1e200 * critical):
                 objective = objective_over(X, labels, n_classes, l1=l1, **options)
                 for start in (None, np.ones(objective.shape)):
@@ -160,12 +160,12 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
     features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
     labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
     frequency = np.bincount(features) / 300
-    share = np.bincount(features, labels) / np.bincount(features)
+    fraction = np.bincount(features, labels) / np.bincount(features)
     X = sparse.csr_array(np.eye(6)[features]) if kind == "sparse" else np.eye(6)[features]
     for l1 in (0.02, 0.03, 0.05):
         objective = objective_over(X, labels, 2, l1=l1, fit_intercept=False)
         coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
-        shrunk = np.sign(share - 0.5) * np.maximum(np.abs(share - 0.5) - l1 / frequency, 0) + 0.5
+        shrunk = np.sign(fraction - 0.5) * np.maximum(np.abs(fraction - 0.5) - l1 / frequency, 0) + 0.5
         expected = np.log(shrunk / (1 - shrunk))
         assert (expected == 0).any() and (expected != 0).any()
         np.testing.assert_array_equal(coef[0] == 0, expected == 0)
@@ -175,7 +175,7 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
 def test_a_class_without_rows(model):
     for grouped in (False, True):
         X, labels, *_ = make_problem(60, 4, 3)
-        objective, present = (objective_over(X, labels, n, l1=0.02, group_by_class=grouped) for n in (4, 3))
+        objective, present = (objective_over(X, labels, n, l1=0.02, group_lasso=grouped) for n in (4, 3))
         solution = minimize(objective, tol=1e-6)
         # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
         assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
@@ -186,10 +186,10 @@ def test_a_class_without_rows(model):
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_tiny_tol_ends_at_the_floor(model, columns):
     for tol, (n_classes, grouped) in product((1e-10, 1e-15, 0.0), [(2, False), (4, True), (4, False)]):
-        objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
+        objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_lasso=grouped)
         solution = minimize(objective, tol=tol)
         assert solution.converged
-        assert solution.ending in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+        assert solution.stop_reason in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
         assert solution.n_iter < 60
         assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
 
@@ -198,12 +198,12 @@ def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
     for n_classes in (2, 4):
         objective, _ = make_objective(80, 6, n_classes, l1=0.01)
         solution = minimize(objective, tol=1e-12)
-        for rule in ("excess", "gradient"):
+        for rule in ("suboptimality", "gradient"):
             again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
             assert (again.n_iter, again.converged, again.value) == (0, True, solution.value)
         # A point with probabilities is not evaluated again.
-        room = objective.make_room()
-        point = objective.at(solution.parameters, out=room)
+        buffer = objective.make_buffer()
+        point = objective.at(solution.parameters, out=buffer)
         n_passes = objective.n_passes
         again = minimize(objective, point, tol=1e-5)
         assert (again.n_iter, objective.n_passes) == (0, n_passes)
@@ -213,7 +213,7 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     for tol in (1e-2, 1e-4, 1e-6):
         solution = minimize(objective, tol=tol, rule="gradient")
-        assert solution.ending == REACHED
+        assert solution.stop_reason == REACHED
         coef, intercept, _ = objective.finish(solution, np.float64)
         # The intercept's slope comes in by the shift of the columns, here below 1.
         assert violation_of(objective, coef, intercept) <= 2 * tol
@@ -224,7 +224,7 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
 def test_a_factor_of_zero_frees_its_feature(model, n_classes):
     factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
     for grouped, l2 in product((False, True), (0.0, 0.01)):
-        options = {"penalty_factors": factors, "group_by_class": grouped}
+        options = {"penalty_factors": factors, "group_lasso": grouped}
         objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, **options)
         solution = minimize(objective)
         assert solution.converged and solution.n_iter < 20
@@ -243,7 +243,7 @@ def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
     start = minimize(objective).parameters.copy()
     start[:, 2] = [0.1, 0.0, -0.1]
     solution = minimize(objective, start, tol=1e-10)
-    assert solution.ending == REACHED
+    assert solution.stop_reason == REACHED
     assert not solution.parameters[:, 2].any()
     assert start[0, 2] == 0.1
 
@@ -267,21 +267,21 @@ def test_the_bits_do_not_depend_on_threads(model, kind, cut_into_blocks):
 
 def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
     for grouped in (False, True):
-        objective, _ = make_objective(60, 6, 3, l1=0.03, group_by_class=grouped)
+        objective, _ = make_objective(60, 6, 3, l1=0.03, group_lasso=grouped)
         end = objective.at(minimize(objective).parameters)
         chosen = proximal_newton.choose_working_set(end)
         assert chosen[end.parameters[:, :-1] != 0].all()
         chosen = proximal_newton.choose_working_set(objective.at(objective.start()))
         assert chosen[end.parameters[:, :-1] != 0].mean() > 0.5
         assert not grouped or (chosen == chosen[0]).all()
-        heavy, _ = make_objective(60, 6, 3, l1=10.0, group_by_class=grouped)
+        heavy, _ = make_objective(60, 6, 3, l1=10.0, group_lasso=grouped)
         assert not proximal_newton.choose_working_set(heavy.at(heavy.start())).any()
 
 
 def test_the_model_of_a_nearby_solution_leads_to_the_same_minimum():
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     first, near = minimize(objective, tol=1e-8), objective.with_penalty(0.0, 0.019)
-    fit = begin(near, Stopping(near, 1e-10, "excess", 50), first.parameters, nearby=first)
+    fit = begin(near, Stopping(near, 1e-10, "suboptimality", 50), first.parameters, nearby=first)
     again = proximal_newton.minimize(fit)
     assert again.converged
     assert again.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-9)
@@ -330,19 +330,19 @@ def test_small_groups_of_copied_columns_do_not_hold_up_the_others():
     half = generator.normal(size=(60, 10))
     labels = (0.2 * half @ generator.normal(size=(10, 3)) + generator.gumbel(size=(60, 3))).argmax(axis=1)
     X = np.hstack([half, half]).astype(np.float32)
-    objective = objective_over(X, labels, 3, l1=1e-6, group_by_class=True)
+    objective = objective_over(X, labels, 3, l1=1e-6, group_lasso=True)
     # In steps that end where a group is nearly zero 60 do not suffice.
     assert minimize(objective, tol=1e-6, max_iter=12).converged
 
 
-@pytest.mark.parametrize("group_by_class", [False, pytest.param(True, marks=pytest.mark.thorough)])
-def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_by_class, models, monkeypatch):
+@pytest.mark.parametrize("group_lasso", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_lasso, models, monkeypatch):
     # Without an intercept what columns far from zero share cannot be taken away.
     generator = np.random.default_rng(1)
     X = generator.normal(size=(800, 45))
     labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(800, 15))).argmax(axis=1)
     X += 1000 * generator.normal(size=45)
-    options = {"l1": 1e-3, "group_by_class": group_by_class, "fit_intercept": False}
+    options = {"l1": 1e-3, "group_lasso": group_lasso, "fit_intercept": False}
     objective = objective_over(X, labels, 15, **options)
     solution = minimize(objective, tol=1e-8, max_iter=60)
     assert solution.converged
@@ -352,7 +352,7 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     # A fit nearby begins with such a Hessian.
     model = proximal_newton.make_model(evaluate(objective, solution.parameters), True)
     models.clear()
-    fit = begin(objective, Stopping(objective, 1e-8, "excess", 60), nearby=replace(solution, model=model))
+    fit = begin(objective, Stopping(objective, 1e-8, "suboptimality", 60), nearby=replace(solution, model=model))
     assert proximal_newton.minimize(fit).converged
     assert {type(each) for each in models} == {HessianModel}
     # Where there is no room for it, columns go on. An objective has asked only once whether there is.
@@ -404,7 +404,7 @@ def value_by_scipy(objective):
     return found.fun
 
 
-def assert_few_steps_prove_the_minimum(
+def assert_few_steps_certify_the_minimum(
     n, d, n_classes, n_entries, C, fit_intercept, l1_ratio, seed=0, make=sparse.csr_array
 ):
     objective = make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio, seed, make)
@@ -434,7 +434,7 @@ def assert_few_steps_prove_the_minimum(
     ],
 )
 def test_few_entries_and_a_small_penalty_take_few_steps(problem):
-    assert_few_steps_prove_the_minimum(*problem)
+    assert_few_steps_certify_the_minimum(*problem)
 
 
 @pytest.mark.slow
@@ -444,7 +444,7 @@ def test_rows_of_few_entries_take_few_steps(seed):
     n, d = (int(10 ** generator.uniform(*ends)) for ends in ((2, 2.7), (1.3, 2.3)))
     n_entries = int(n * 10 ** generator.uniform(-0.3, 0.3))
     choices = 10 ** generator.uniform(0, 6), bool(generator.integers(2)), generator.choice([1.0, 0.9])
-    assert_few_steps_prove_the_minimum(n, d, int(generator.integers(2, 7)), n_entries, *choices, seed=seed)
+    assert_few_steps_certify_the_minimum(n, d, int(generator.integers(2, 7)), n_entries, *choices, seed=seed)
 
 
 @pytest.mark.parametrize("n_classes", [5, 8])
@@ -452,6 +452,6 @@ def test_classes_that_share_their_rows_take_few_steps(n_classes):
     # Two labels of rows that one column alone has leave its two coefficients next to no curvature together. One by one
     # they took 71 steps with five classes, and more than 1,000 with eight.
     problem = 400, 600, n_classes, 1200, 1.8e5, True, 1.0
-    assert assert_few_steps_prove_the_minimum(*problem) <= 25
+    assert assert_few_steps_certify_the_minimum(*problem) <= 25
     # An array of the same numbers takes the same way.
-    assert assert_few_steps_prove_the_minimum(*problem, make=sparse.csr_array.toarray) <= 25
+    assert assert_few_steps_certify_the_minimum(*problem, make=sparse.csr_array.toarray) <= 25

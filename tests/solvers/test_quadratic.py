@@ -26,7 +26,7 @@ def violation(start, parameters, curved=None):
     step, penalty = parameters - start.parameters, start.objective.penalty
     hessian = (curved or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
     slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)
-    return reference.smallest_subgradient(slopes, parameters, penalty.thresholds, penalty.group_by_class).max()
+    return reference.smallest_subgradient(slopes, parameters, penalty.thresholds, penalty.group_lasso).max()
 
 
 def model_by_columns(start, precision=np.float64):

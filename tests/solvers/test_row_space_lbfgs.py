@@ -13,7 +13,7 @@ from fastlin.matrices import dense
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
-from fastlin.solvers.solution import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED
+from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SLOW, STALLED
 from fastlin.solvers.stopping import Stopping
 
 KINDS = ["dense", "sparse"]
@@ -50,7 +50,7 @@ def make_vector(space):
 
 
 def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
-    stopping = Stopping(objective, tol, "excess", max_iter)
+    stopping = Stopping(objective, tol, "suboptimality", max_iter)
     return row_space_lbfgs.minimize(begin(objective, stopping, nearby=nearby))
 
 
@@ -94,7 +94,7 @@ def test_a_line_follows_the_objective(kind, n_classes):
 
 def test_the_minimum_is_reached_and_certified(objective):
     solution = minimize(objective)
-    assert (solution.converged, solution.ending) == (True, REACHED)
+    assert (solution.converged, solution.stop_reason) == (True, REACHED)
     minimum, coef, intercept = minimum_of(objective)
     assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-8 * solution.value
     found = objective.finish(solution, np.float64)
@@ -189,8 +189,11 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
     assert (np.diff(values) <= 1e-9 * values[0]).all()
     assert values[-1] - first.value <= 1e-6 * first.value
     # What takes too long to express is left to the coefficients.
-    monkeypatch.setattr(spaces, "MOST_PRODUCTS", 0)
-    assert row_space_lbfgs.minimize(begin(objective, Stopping(objective, 1e-8, "excess", 9), first.parameters)) is None
+    monkeypatch.setattr(spaces, "MAX_PRODUCTS", 0)
+    assert (
+        row_space_lbfgs.minimize(begin(objective, Stopping(objective, 1e-8, "suboptimality", 9), first.parameters))
+        is None
+    )
     by_coefficients = choose.minimize(near, [first.parameters], **CHOSEN)
     assert by_coefficients.converged and by_coefficients.row_point is None
 
@@ -208,7 +211,7 @@ def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
     assert solution.converged
     assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-8)
     monkeypatch.setattr(line_search, "search", lambda *a, **k: None)
-    assert minimize(objective).ending == STALLED
+    assert minimize(objective).stop_reason == STALLED
 
 
 def test_it_suits_smooth_bounded_penalties_of_wide_data():
@@ -253,8 +256,8 @@ def test_where_it_is_slow_the_coefficients_take_over():
     objective = objective_over(X, labels, 4, l2=1e-6)
     assert row_space_lbfgs.suits(objective)
     by_rows, solution = minimize(objective, tol=1e-6), choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
-    assert (by_rows.ending, solution.converged) == (IMPATIENT, True)
-    assert by_rows.n_iter >= row_space_lbfgs.PATIENCE
+    assert (by_rows.stop_reason, solution.converged) == (SLOW, True)
+    assert by_rows.n_iter >= row_space_lbfgs.SWITCH_AFTER
     assert solution.value <= by_rows.value
 
 
@@ -268,9 +271,9 @@ def test_by_the_name_of_lbfgs_no_derivative_exceeds_tol(kind):
 
 def test_the_ends_are_the_limit_of_iterations_and_the_floor_where_tol_is_zero():
     solution = minimize(make_few_rows(3), max_iter=2)
-    assert (solution.n_iter, solution.converged, solution.ending) == (2, False, LIMITED)
+    assert (solution.n_iter, solution.converged, solution.stop_reason) == (2, False, LIMITED)
     assert solution.certificate > 1e-8 * solution.value
     objective = make_few_rows(8)
     solution = choose.minimize(objective, **{**CHOSEN, "tol": 0.0})
-    assert solution.ending in (AT_FLOOR, STALLED)
+    assert solution.stop_reason in (AT_FLOOR, STALLED)
     assert abs(solution.value - float(minimum_of(objective)[0])) <= 1e-12 * solution.value

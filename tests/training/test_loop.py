@@ -67,7 +67,7 @@ def assert_is(training, script, ended, n_records, n_kept):
     assert script.taken == list(range(n_kept))
 
 
-BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, judges_start=True)
+BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, validates_at_start=True)
 SOON = {"patience": Patience(score_of, 1)}
 RISING, FALLING, REST = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
 # Scores, steps, rules, how the training ends, the number of its records, and of those whose checkpoint is kept.

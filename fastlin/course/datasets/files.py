@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastlin.exceptions import DatasetNotFoundError
 from fastlin.extras import needs
-from fastlin.places import user_cache_folder
+from fastlin.file_system import user_cache_folder
 from fastlin.typing import PathLike
 
 # Seconds of silence after which a server counts as out of reach.
@@ -92,7 +92,7 @@ def naming_damage(where: object) -> Iterator[None]:
         raise
     except Exception as error:
         raise ValueError(
-            f"{where} is damaged or not the published file: {error}. Delete it to fetch it anew."
+            f"{where} is damaged or not the published file: {error}. Delete it to fetch it again."
         ) from error
 
 

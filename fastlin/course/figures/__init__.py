@@ -1,6 +1,6 @@
 """Draws the results of studies: `draw` draws the results of one study into a folder, with captions.
 
-A function with the study's name draws its picture; pictures.toml has the picture's title, caption and text.
+A function with the study's name draws its picture; plots.toml has the picture's title, caption and text.
 """
 
 from pathlib import Path
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 from fastlin.course import find_functions
 from fastlin.course.figures import comparisons, course, networks
-from fastlin.course.figures.comparisons import CONTENDERS
+from fastlin.course.figures.comparisons import LIBRARIES
 from fastlin.course.figures.losses import plot_loss
 from fastlin.course.texts import DATA_NAMES, read_texts, write
 from fastlin.extras import needs
 from fastlin.figures.style import STYLE
-from fastlin.places import write_whole
+from fastlin.file_system import write_whole
 
-__all__ = ["CONTENDERS", "draw", "plot_loss"]
+__all__ = ["LIBRARIES", "draw", "plot_loss"]
 
 DRAWINGS = find_functions("draw_", comparisons, course, networks)
 
 
-class Picture(NamedTuple):
+class Plot(NamedTuple):
     """A file with a picture; `caption` names what is drawn, and `alt` describes the picture for the blind."""
 
     file: str
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     alt: str
 
 
-def draw(study: str, results: Any, folder: Path) -> list[Picture]:
+def draw(study: str, results: Any, folder: Path) -> list[Plot]:
     """Draw the Results of a study, by the name that the program takes, into a folder; return a list of Picture.
 
     Each is a file with a caption and an alternative text. The list is empty for a study that has no picture.
@@ -38,8 +38,8 @@ def draw(study: str, results: Any, folder: Path) -> list[Picture]:
     with needs("studies", "matplotlib"):
         import matplotlib as mpl
 
-    found = {**results.parameters, **results.merits}
-    texts = {name: write(text, found) for name, text in read_texts("figures", "pictures.toml")[study].items()}
+    found = {**results.parameters, **results.metrics}
+    texts = {name: write(text, found) for name, text in read_texts("figures", "plots.toml")[study].items()}
     file = f"{study}.png"
     with mpl.rc_context(STYLE), write_whole(folder / file) as part:
         figure = DRAWINGS[study](results)
@@ -53,4 +53,4 @@ def draw(study: str, results: Any, folder: Path) -> list[Picture]:
             figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
         # The name of the unfinished file has no suffix that names a format.
         figure.savefig(part, format="png")
-    return [Picture(file, texts["caption"], texts["alt"])]
+    return [Plot(file, texts["caption"], texts["alt"])]

@@ -1,4 +1,4 @@
-"""Draws accuracy against seconds of training, and all peers."""
+"""Draws accuracy against seconds of training, and all baselines."""
 
 from textwrap import fill
 from typing import Any
@@ -7,9 +7,9 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
-# Color and marker of each contender. The color-blind can tell these colors apart (Okabe and Ito 2008, and Tol's
+# Color and marker of each library. The color-blind can tell these colors apart (Okabe and Ito 2008, and Tol's
 # wine and teal); the solvers of one library share a hue.
-CONTENDERS = {
+LIBRARIES = {
     "fastlin": ("#D55E00", "o"),
     "scikit-learn lbfgs": ("#0072B2", "s"),
     "scikit-learn newton-cg": ("#56B4E9", "D"),
@@ -23,7 +23,7 @@ CONTENDERS = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
-# So many letters are about as wide as a panel of the comparison of peers.
+# So many letters are about as wide as a panel of the comparison of baselines.
 PANEL_LETTERS = 80
 
 
@@ -37,7 +37,7 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
 
 
 def draw_learning(results: Any) -> Any:
-    """Draw the accuracy on rows that were not trained on against the seconds of a training, for each contender."""
+    """Draw the accuracy on rows that were not trained on against the seconds of a training, for each library."""
     figure, axes = open_figure(1, 1, width=10, height=6)
     parameters = results.parameters
     for place, (name, row) in enumerate(results.series["points"].items()):
@@ -58,19 +58,19 @@ def _describe_trainings(points, unit, n_threads):
     return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"
 
 
-def draw_peers(results: Any) -> Any:
+def draw_baselines(results: Any) -> Any:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(3 + 6.5 * len(problems), 7.6)
     panels = figure.subplots(1, len(problems), sharey=True, squeeze=False)[0]
     for panel, problem in zip(panels, problems, strict=True):
         for name, points in problem["points"].items():
-            color, marker = CONTENDERS[name]
-            seconds, excess = ([point[measure] for point in points] for measure in ("seconds", "excess"))
+            color, marker = LIBRARIES[name]
+            seconds, suboptimality = ([point[measure] for point in points] for measure in ("seconds", "suboptimality"))
             # fastlin's curve lies on top of the others.
             size, width, height = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
             style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": height}
-            panel.plot(seconds, np.maximum(excess, floor), label=name, **style)
+            panel.plot(seconds, np.maximum(suboptimality, floor), label=name, **style)
         panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
         counted = f" counted as the optimum: {floor:.0e} or less"
         panel.text(0.01, floor, counted, va="top", transform=panel.get_yaxis_transform())

@@ -38,17 +38,17 @@ def draw_early_stopping(results: Any) -> Any:
         trained = results.series[name]
         _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.last_epoch:.1f}")
         panel.axvline(trained.last_step, color="black", linestyle="--", label="stop")
-    _draw_stops(axes[2], results.merits, results.parameters["data"] == "mnist")
+    _draw_stops(axes[2], results.metrics, results.parameters["data"] == "mnist")
     return figure
 
 
-def _draw_stops(axes, merits, with_reports):
+def _draw_stops(axes, metrics, with_reports):
     """Draw how many orders stop in which epochs, and the stops of the reports."""
-    stops = merits["stop_epochs_shuffled"]
+    stops = metrics["stop_epochs_shuffled"]
     # Each bin holds two whole epochs; where all stops are equal, there is still one.
     edges = np.arange(np.floor(min(stops)), np.floor(max(stops)) + 3, 2)
     axes.hist(stops, bins=edges, color=SHUFFLED, alpha=0.7, label=count_nouns(len(stops), "shuffled order"))
-    plain = merits["stop_epoch_in_order"]
+    plain = metrics["stop_epoch_in_order"]
     axes.axvline(plain, color=IN_ORDER, linestyle="--", label=f"in order, {plain:.1f}")
     if with_reports:
         label = "the reports' stops: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOPS.items())
@@ -78,9 +78,9 @@ def draw_shuffling(results: Any) -> Any:
 def draw_softmax(results: Any) -> Any:
     """Draw the loss, the accuracy close up and whole, and the gap between training and validation accuracy."""
     figure, axes = open_figure(2, 2)
-    trained, merits = results.series["trained"], results.merits
+    trained, metrics = results.series["trained"], results.metrics
     loss, close_up, whole, gap = axes.flat
-    bottom = merits["lowest_validation_loss_at_step"]
+    bottom = metrics["lowest_validation_loss_at_step"]
     _draw_losses(loss, results, trained, f"loss: lowest in step {bottom:,}")
     loss.axvline(bottom, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
     _draw_accuracies(close_up, results, trained, "accuracy, close up")
@@ -88,7 +88,7 @@ def draw_softmax(results: Any) -> Any:
     whole.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
-    onset = merits["train_accuracy_overtakes_at_step"]
+    onset = metrics["train_accuracy_overtakes_at_step"]
     if onset is not None:
         gap.axvline(onset, color="black", linestyle="--", label=f"above 0 from step {onset:,} on")
     gap.set(xlabel=_step(results), ylabel="difference of the accuracies", title="training minus validation accuracy")
@@ -111,7 +111,7 @@ def draw_l2_weights(results: Any) -> Any:
 def draw_l2_sweep(results: Any) -> Any:
     """Draw validation accuracy against steps for each strength of the penalty."""
     figure, axes = open_figure(1, 1, width=10, height=5.6)
-    best = results.merits["best_validation_accuracy"]
+    best = results.metrics["best_validation_accuracy"]
     for (name, history), color in zip(results.series["accuracy"].items(), COLORS, strict=False):
         label = f"λ = {name}, best {best[name]:.3f}"
         # The accuracies of an epoch's five validations lie far apart where the penalty is strong.
@@ -126,7 +126,7 @@ def draw_l2_sweep(results: Any) -> Any:
 def draw_l2_norm(results: Any) -> Any:
     """Draw the squared length of the weights against the strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
-    norms = dict(reversed(results.merits["squared_norm"].items()))
+    norms = dict(reversed(results.metrics["squared_norm"].items()))
     # λ = 0 has no place on a log axis, so that the strengths stand side by side.
     bars = axes.bar([f"λ = {name}" for name in norms], norms.values(), color=COLORS[0], width=0.6)
     axes.bar_label(bars, fmt="{:.3g}", padding=5)

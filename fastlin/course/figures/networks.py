@@ -30,7 +30,7 @@ def draw_cifar10_two_layer(results: Any) -> Any:
         test = trained.accuracies["test"]
         accuracy.axhline(test, color=COLORS[2], linestyle="--", label="test images, best epoch")
         if results.parameters["data"] == "cifar10":
-            for (part, value), color in zip(results.merits["reported"].items(), COLORS, strict=False):
+            for (part, value), color in zip(results.metrics["reported"].items(), COLORS, strict=False):
                 accuracy.axhline(value, color=color, linestyle=":", label=f"the report, {part}: {value:.3f}")
         loss.set(xlabel="epoch", ylabel="loss with penalty", title=name)
         accuracy.set(xlabel="epoch", ylabel="accuracy", title=f"test accuracy of the best epoch: {test:.3f}")
@@ -72,7 +72,7 @@ def draw_cifar10_search(results: Any) -> Any:
 def draw_cifar10_deep(results: Any) -> Any:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
-    names = list(results.merits["mean_best_validation_accuracy_by_hidden_layers"])
+    names = list(results.metrics["mean_best_validation_accuracy_by_hidden_layers"])
     for place, name in enumerate(names):
         row = results.series["best"][name]
         depths, values = np.array([int(depth) for depth in row]), np.array(list(row.values()))

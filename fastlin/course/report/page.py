@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
 from fastlin.course.texts import DATA_NAMES as DATA_NAMES
-from fastlin.places import write_whole
+from fastlin.file_system import write_whole
 
 
 def write_page(
@@ -19,8 +19,8 @@ def write_page(
 ) -> None:
     """Write one HTML file that needs no network and no other file, whole or not at all.
 
-    `entries` maps a study to `data`, `parameters`, `merits`, `seconds`, `earlier` (of an earlier run) and `pictures`,
-    dicts of `file`, `caption` and `alt`. `claims` are rows of `judge_claims`; `failed` names studies.
+    `entries` maps a study to `data`, `parameters`, `metrics`, `seconds`, `earlier` (of an earlier run) and `plots`,
+    dicts of `file`, `caption` and `alt`. `claims` are rows of `evaluate_claims`; `failed` names studies.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -51,9 +51,9 @@ def write_page(
 
 def _prepare(entry, folder):
     # Pictures of an earlier run may have been removed since.
-    found = [picture for picture in entry["pictures"] if (folder / picture["file"]).exists()]
-    pictures = [{**picture, "source": _embed(folder / picture["file"])} for picture in found]
-    return {**entry, "pictures": pictures, "tables": tabulate(entry["merits"])}
+    found = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
+    plots = [{**plot, "source": _embed(folder / plot["file"])} for plot in found]
+    return {**entry, "plots": plots, "tables": tabulate(entry["metrics"])}
 
 
 def _embed(path):

@@ -18,14 +18,14 @@ class Table:
     rows: tuple
 
 
-def tabulate(merits: dict[str, Any]) -> list[Table]:
-    """Return the Tables of a study's merits, first the table of all single values, if there are any.
+def tabulate(metrics: dict[str, Any]) -> list[Table]:
+    """Return the Tables of a study's metrics, first the table of all single values, if there are any.
 
     A dict of dicts has its own table. Other dicts are columns; dicts with the same keys share a table.
     """
     singles, tables = [], []
     alike: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for name, value in merits.items():
+    for name, value in metrics.items():
         if not isinstance(value, dict) or not value:
             singles.append((_label(name), format_value(value)))
         elif all(isinstance(row, dict) for row in value.values()):
@@ -42,18 +42,18 @@ def _transpose(rows):
     return {column: {name: row[column] for name, row in rows.items()} for column in next(iter(rows.values()))}
 
 
-def _make_table(title, merit, rows):
+def _make_table(title, metric, rows):
     """Return a Table of rows by name, which all have the same columns."""
     columns = list(next(iter(rows.values())))
     return Table(
         title,
-        (TEXTS["heads"].get(merit, ""), *map(_label, columns)),
+        (TEXTS["headers"].get(metric, ""), *map(_label, columns)),
         tuple((_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
     )
 
 
 def _label(name):
-    """Return a merit's name in words."""
+    """Return a metric's name in words."""
     return TEXTS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
 

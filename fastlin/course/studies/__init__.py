@@ -1,8 +1,8 @@
 """The studies of the course's reports and of the homework's networks, and comparisons of libraries.
 
 A study is a function of `Settings` that returns `Results`, such as `study_softmax`, which is the study "softmax". It
-draws nothing and writes no files, save the random search, which keeps its draws. `peers` belongs to no report:
-`fastlin compare --peers` runs it.
+draws nothing and writes no files, save the random search, which keeps its draws. `baselines` belongs to no report:
+`fastlin compare --baselines` runs it.
 """
 
 from fastlin.course import find_functions

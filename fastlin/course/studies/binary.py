@@ -18,7 +18,7 @@ N_ORDERS = 20
 REPORTED_EPOCH = 17
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25
-MOST_DIPS = 10
+MAX_DIPS = 10
 # The end of a training is its last ten epochs: one validation says little.
 LATE_EPOCHS = 10
 
@@ -28,7 +28,7 @@ def study_binary(settings: Settings) -> Results:
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
     X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
-    merits: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "train_images": len(X_train),
         "validation_images": len(X_val),
         **course.measure_end(trained, X_train, Y_train),
@@ -38,13 +38,13 @@ def study_binary(settings: Settings) -> Results:
         # A random split has a fifth as many validation images, which by itself makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
         by_split = {split: one.measure_spikes(one.val["accuracy"]) for split, one in drawn.items()}
-        merits |= {
+        metrics |= {
             "accuracy_spikes": spikes,
             "accuracy_spikes_of_random_splits": by_split,
             "random_splits": len(by_split),
             "random_splits_with_smaller_spikes": sum(value < spikes for value in by_split.values()),
         }
-    return Results({**course.describe_training(settings, "binary"), "shuffle": False}, merits, {"trained": trained})
+    return Results({**course.describe_training(settings, "binary"), "shuffle": False}, metrics, {"trained": trained})
 
 
 def study_early_stopping(settings: Settings) -> Results:
@@ -54,13 +54,13 @@ def study_early_stopping(settings: Settings) -> Results:
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     shuffled = list(course.train_orders(settings, "binary", seeds, early_stopping=True).values())
     stops = [trained.last_epoch for trained in shuffled]
-    merits = {
+    metrics = {
         "stop_epoch_in_order": in_order.last_epoch,
         "stop_epoch_of_the_first_order": stops[0],
         "median_stop_epoch_shuffled": float(np.median(stops)),
         "stop_epochs_shuffled": sorted(stops),
         "orders": len(stops),
-        "orders_stopped_before_the_limit": sum(stop < course.MOST_EPOCHS for stop in stops),
+        "orders_stopped_before_the_limit": sum(stop < course.MAX_EPOCHS for stop in stops),
         "orders_that_stop_within_an_epoch_of_17": sum(abs(stop - REPORTED_EPOCH) <= 1 for stop in stops),
         "best_validation_loss_in_order": min(in_order.val["loss"].values()),
         "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
@@ -70,10 +70,10 @@ def study_early_stopping(settings: Settings) -> Results:
     )
     steps = {split: trained.last_step for split, trained in drawn.items()}
     if steps:
-        merits["stop_steps_of_random_splits"] = steps
-    limits = {"epochs": course.MOST_EPOCHS, "patience": course.PATIENCE}
+        metrics["stop_steps_of_random_splits"] = steps
+    limits = {"epochs": course.MAX_EPOCHS, "patience": course.PATIENCE}
     parameters = {**course.describe_training(settings, "binary"), **limits, "seeds": seeds}
-    return Results(parameters, merits, {"in_order": in_order, "shuffled": shuffled[0]})
+    return Results(parameters, metrics, {"in_order": in_order, "shuffled": shuffled[0]})
 
 
 def study_shuffling(settings: Settings) -> Results:
@@ -109,7 +109,7 @@ def study_shuffling(settings: Settings) -> Results:
             "loss_to_reach": protocol["loss_to_reach"],
             "loss_to_stay_below": protocol["loss_to_stay_below"],
         },
-        merits={
+        metrics={
             "full_length": full_length,
             "early_stopping": stopping,
             "comparisons": len(comparisons),
@@ -191,7 +191,7 @@ def find_dips(trained: course.Trained) -> list[int]:
     """Return the steps of the deepest dips of the validation accuracy after the first epoch."""
     accuracies = {step: value for step, value in trained.val["accuracy"].items() if step >= trained.steps_per_epoch}
     falls = -np.diff(list(accuracies.values()))
-    deepest = np.argsort(-falls, kind="stable")[:MOST_DIPS]
+    deepest = np.argsort(-falls, kind="stable")[:MAX_DIPS]
     places = np.sort(deepest[(falls[deepest] >= DIP * falls.max()) & (falls[deepest] > 0)])
     return [list(accuracies)[place + 1] for place in places]
 

@@ -26,7 +26,7 @@ COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered p
 PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
 # The report says that networks of more hidden layers than this do no better than a guess. A guess among ten classes has
 # an accuracy of .10, and the best epoch of a network that guesses has up to .02 more; one that learns has .3.
-MOST_THAT_LEARN, MOST_OF_A_GUESS, LEAST_LEARNT = 3, 0.12, 0.3
+MAX_THAT_LEARN, MAX_OF_A_GUESS, MIN_LEARNT = 3, 0.12, 0.3
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
     whole = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
     readings = {name: means[f"{name}, {PLAIN}"] for name in ("normal", "He", "template")}
     beyond = {name: _take_best(row) for name, row in readings.items()}
-    three = {name: row.get(str(MOST_THAT_LEARN)) for name, row in readings.items()}
+    three = {name: row.get(str(MAX_THAT_LEARN)) for name, row in readings.items()}
 
     def gain(start, change):
         """Return the points by which a network of the fewest layers is better where it is changed."""
@@ -89,7 +89,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
             "units": {f"{depth}, {draw}": list(drawn) for (depth, draw), drawn in units.items()},
             "recipes": {name: variant.recipe.describe() for name, variant in VARIANTS.items()},
         },
-        merits={
+        metrics={
             "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in whole},
             "the_same_for_few_hidden_layers": {
                 name: {depth: row[depth] for depth in low} for name, row in means.items()
@@ -98,7 +98,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
             "with_three_hidden_layers": three,
             "readings": len(readings),
             "readings_that_drop": sum(
-                beyond[name] <= MOST_OF_A_GUESS and (three[name] or 0) > LEAST_LEARNT for name in readings
+                beyond[name] <= MAX_OF_A_GUESS and (three[name] or 0) > MIN_LEARNT for name in readings
             ),
             "points_gained_by_batch_norm_of_the_input": {
                 PIXELS: gain(PIXELS, INPUT),
@@ -140,8 +140,8 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
 
 
 def _take_best(row):
-    """Return the best of the accuracies of networks with more than MOST_THAT_LEARN hidden layers, 0 without any."""
-    return max((accuracy for depth, accuracy in row.items() if int(depth) > MOST_THAT_LEARN), default=0.0)
+    """Return the best of the accuracies of networks with more than MAX_THAT_LEARN hidden layers, 0 without any."""
+    return max((accuracy for depth, accuracy in row.items() if int(depth) > MAX_THAT_LEARN), default=0.0)
 
 
 def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from sklearn.model_selection import ParameterSampler
 from fastlin.course.studies.cifar10_training import Recipe, prepare, run_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.places import lock, write_whole
+from fastlin.file_system import lock, write_whole
 
 SPACE = {
     "hidden": stats.randint(90, 151),
@@ -83,7 +83,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     columns = [*SPACE, "train", "validation", "test"]
     return Results(
         parameters={**case, "draws": len(ranked), "trainings_kept_before": n_kept},
-        merits={
+        metrics={
             "draws": len(ranked),
             "median_validation": float(np.median([record["validation"] for record in ranked])),
             "best_validation": ranked[0]["validation"],

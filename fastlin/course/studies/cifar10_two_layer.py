@@ -52,7 +52,7 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
             "part_of_epochs": QUICK_PART if settings.quick else 1.0,
             "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
         },
-        merits={"reported": REPORTED, "runs": measured | {"TwoLayerNet, 1,100 epochs": by_class}, **compared},
+        metrics={"reported": REPORTED, "runs": measured | {"TwoLayerNet, 1,100 epochs": by_class}, **compared},
         series=trained,
     )
 

@@ -21,15 +21,15 @@ CLAIMS: list[dict[str, Any]] = [
 KEPT = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
 
 
-def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
+def evaluate_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
     """Return a row of plain values for each claim: its texts, `data`, `here`, `verdict` and `because`.
 
-    `entries` maps a study to its `data`, `parameters` and `merits`; failed studies have no entry.
+    `entries` maps a study to its `data`, `parameters` and `metrics`; failed studies have no entry.
     """
-    return [_judge(claim, entries.get(claim["study"]), claim["study"] in failed) for claim in CLAIMS]
+    return [_evaluate(claim, entries.get(claim["study"]), claim["study"] in failed) for claim in CLAIMS]
 
 
-def _judge(claim, entry, has_failed):
+def _evaluate(claim, entry, has_failed):
     data = entry["data"] if entry else None
     if entry is None:
         found = "–", NOT_RUN, f"The study {claim['study']} {'failed' if has_failed else 'did not run'}."
@@ -40,7 +40,7 @@ def _judge(claim, entry, has_failed):
         found = "–", NEEDS_WHOLE, "A quick run is too short to judge by."
     else:
         try:
-            found = _measure(claim, entry["merits"])
+            found = _measure(claim, entry["metrics"])
         except KeyError as missing:
             found = "–", NOT_RUN, f"The study did not measure {missing.args[0]}."
     return {
@@ -50,13 +50,13 @@ def _judge(claim, entry, has_failed):
     }
 
 
-def _measure(claim, merits):
-    """Return the measurement, the verdict and a sentence with the reason; KeyError names a missing merit."""
-    here, because = (write(claim[name], merits) for name in ("here", "because"))
+def _measure(claim, metrics):
+    """Return the measurement, the verdict and a sentence with the reason; KeyError names a missing metric."""
+    here, because = (write(claim[name], metrics) for name in ("here", "because"))
     (comparator,) = claim.keys() & COMPARATORS.keys()
     arguments = dict(claim[comparator])
-    needs = {path: number for path, number in arguments.pop("needs", {}).items() if find(merits, path) < number}
+    needs = {path: number for path, number in arguments.pop("needs", {}).items() if find(metrics, path) < number}
     if needs:
         short = ", ".join(f"{number} {path}" for path, number in needs.items())
         return here, NEEDS_WHOLE, f"The study was too short to judge by, which takes {short}."
-    return here, COMPARATORS[comparator](merits, **arguments), because
+    return here, COMPARATORS[comparator](metrics, **arguments), because

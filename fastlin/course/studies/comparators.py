@@ -1,6 +1,6 @@
-"""The comparators of the claims: each maps the merits of a study and the arguments in claims.toml to a verdict.
+"""The comparators of the claims: each maps the metrics of a study and the arguments in claims.toml to a verdict.
 
-A text argument is a path into the merits, such as "by_lambda/1/roughness".
+A text argument is a path into the metrics, such as "by_lambda/1/roughness".
 """
 
 import itertools
@@ -16,7 +16,7 @@ CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradi
 DEPENDS_ON_THE_MEASURE, DEPENDS_ON_THE_SETTING = "depends on the measure", "depends on the setting"
 SHOWS_SIGNS = "shows signs"
 
-Merits: TypeAlias = Mapping[str, Any]
+Metrics: TypeAlias = Mapping[str, Any]
 # A number, or the path of one.
 Number: TypeAlias = float | str
 # Of orders or seeds, this part has to agree.
@@ -25,29 +25,29 @@ ENOUGH = 0.8
 STANDARD_ERRORS = 2
 
 
-def _read(merits, numbers):
+def _read(metrics, numbers):
     """Return numbers, with texts replaced by the values at their paths; a path of a dict stands for all its values."""
-    found = [find(merits, number) if isinstance(number, str) else number for number in numbers]
+    found = [find(metrics, number) if isinstance(number, str) else number for number in numbers]
     return [value for one in found for value in (one.values() if isinstance(one, Mapping) else (one,))]
 
 
-def within(merits: Merits, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
+def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
     """Confirm if each value is within `by` of its reference; a single reference serves all values."""
-    measured, references = _read(merits, values), _read(merits, of)
+    measured, references = _read(metrics, values), _read(metrics, of)
     if len(references) == 1:
         references *= len(measured)
     near = [value is not None and abs(value - ref) <= by for value, ref in zip(measured, references, strict=True)]
     return CONFIRMED if all(near) else CONTRADICTED
 
 
-def between(merits: Merits, *, values: Sequence[Number], lowest: float, highest: float) -> str:
+def between(metrics: Metrics, *, values: Sequence[Number], lowest: float, highest: float) -> str:
     """Confirm if all values lie between two numbers, contradict if none does; else it depends on the setting."""
-    inside = [lowest <= value <= highest for value in _read(merits, values)]
+    inside = [lowest <= value <= highest for value in _read(metrics, values)]
     return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
 
 
-def share(
-    merits: Merits,
+def fraction(
+    metrics: Metrics,
     *,
     part: Number,
     of: Number,
@@ -57,16 +57,16 @@ def share(
     otherwise: str = NOT_CONFIRMED,
 ) -> str:
     """Confirm if part / of is at least confirmed_from, contradict up to contradicted_to; `of` must reach `least`."""
-    counted, number = _read(merits, (part, of))
+    counted, number = _read(metrics, (part, of))
     if number < least:
         return NOT_CONFIRMED
     ratio = counted / number
     return CONFIRMED if ratio >= confirmed_from else CONTRADICTED if ratio <= contradicted_to else otherwise
 
 
-def measures(merits: Merits, *, rows: str) -> str:
+def measures(metrics: Metrics, *, rows: str) -> str:
     """Judge several measures: one agrees if ENOUGH of its orders are better, and disagrees if ENOUGH are worse."""
-    found = find(merits, rows).values()
+    found = find(metrics, rows).values()
     agree = [row["better"] >= ENOUGH * row["of"] for row in found]
     disagree = [row["worse"] >= ENOUGH * row["of"] for row in found]
     if all(agree):
@@ -76,28 +76,28 @@ def measures(merits: Merits, *, rows: str) -> str:
     return CONTRADICTED if any(disagree) else NOT_CONFIRMED
 
 
-def falls(merits: Merits, *, values: str) -> str:
+def falls(metrics: Metrics, *, values: str) -> str:
     """Judge whether a quantity, given from the strongest penalty to none, falls as the penalty grows."""
-    rises = [weak - strong for strong, weak in itertools.pairwise(find(merits, values).values())]
+    rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
     # A training that diverged has no number, which is neither a rise nor a fall.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
         return CONFIRMED
     return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED
 
 
-def significant(merits: Merits, *, value: str, error: str, of: str) -> str:
+def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:
     """Confirm a mean gain whose 95 % interval (Student's t, `of` seeds) lies above zero, contradict one below."""
-    gain, unit, n_seeds = _read(merits, (value, error, of))
+    gain, unit, n_seeds = _read(metrics, (value, error, of))
     half = float(stats.t.ppf(0.975, n_seeds - 1)) * unit
     return CONFIRMED if gain > half else CONTRADICTED if gain < -half else NOT_CONFIRMED
 
 
-def plateau(merits: Merits, *, before: str, after: str, training: str) -> str:
+def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
     """Confirm if the validation accuracy has no significant slope after a step while the training accuracy rises.
 
     The verdict is "shows signs" if the later slope is significantly below the earlier one and the training slope.
     """
-    earlier, later, rising = (find(merits, path) for path in (before, after, training))
+    earlier, later, rising = (find(metrics, path) for path in (before, after, training))
     nothing = {"change": 0.0, "error": 0.0}
     if not _exceeds(rising, nothing):
         return CONTRADICTED
@@ -111,9 +111,9 @@ def _exceeds(slope, other):
     return slope["change"] - other["change"] > STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
 
 
-def overfits(merits: Merits, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
+def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
     """Confirm if the validation loss rises by the part `by` from its minimum; a gap that still grows shows signs."""
-    rises, distance, change, unit = _read(merits, (rise, gap, growth, error))
+    rises, distance, change, unit = _read(metrics, (rise, gap, growth, error))
     if rises >= by:
         return CONFIRMED
     return SHOWS_SIGNS if distance > 0 and change > STANDARD_ERRORS * unit else CONTRADICTED
@@ -121,5 +121,5 @@ def overfits(merits: Merits, *, rise: str, by: float, gap: str, growth: str, err
 
 COMPARATORS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (within, between, share, measures, falls, significant, plateau, overfits)
+    for function in (within, between, fraction, measures, falls, significant, plateau, overfits)
 }

@@ -20,7 +20,7 @@ PATIENCE = 10
 # An epoch has this number of validations; curves are averaged over an epoch.
 VALIDATIONS = 5
 # The number of epochs after which a training with early stopping ends in any case.
-MOST_EPOCHS = 500
+MAX_EPOCHS = 500
 # Report B draws this many training and validation images at random from MNIST. The first seed is that of the course's
 # code; the others show how much a result owes to it.
 RANDOM_SPLIT = 18_000, 2_000
@@ -117,13 +117,13 @@ def train(
 ) -> Trained:
     """Return the Trained model of a task, cached for all studies; the penalty of ten digits is as in `SoftmaxModel`.
 
-    early_stopping trains up to MOST_EPOCHS with PATIENCE. The learning rate is that of the λ rate_of, by default of the
+    early_stopping trains up to MAX_EPOCHS with PATIENCE. The learning rate is that of the λ rate_of, by default of the
     model. `seed` orders the rows; `split` is as in `load_images`.
     """
     protocol = find_protocol(settings)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
     rate = protocol["learning_rates"].get(f"{weight:g}", protocol[f"{task}_learning_rate"])
-    n_epochs = MOST_EPOCHS if early_stopping else protocol[f"{task}_epochs"]
+    n_epochs = MAX_EPOCHS if early_stopping else protocol[f"{task}_epochs"]
     seed = settings.seed if seed is None else seed
     how = protocol["batch_size"], rate, n_epochs, shuffle, early_stopping
     return _train(settings.data, task, split, seed, l2_reg_lambda, half, *how)

@@ -22,7 +22,7 @@ N_TRIES = 3
 # Fits and trainings shorter than this many seconds are repeated, and the median counts.
 SHORT, N_REPEATS = 1.0, 3
 # The level of the intervals of ratios, and so many turns as are enough for one.
-LEVEL, TURNS = 0.95, 7
+LEVEL, REPETITIONS = 0.95, 7
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
@@ -54,10 +54,10 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - begin, found
 
 
-def repeat_short(run: Callable[[], tuple[float, Any]], n_most: int) -> tuple[list[float], Any]:
-    """Return the seconds of up to n_most runs of a fit, up to the first that is not short, and what the last found."""
+def repeat_short(run: Callable[[], tuple[float, Any]], n_max: int) -> tuple[list[float], Any]:
+    """Return the seconds of up to n_max runs of a fit, up to the first that is not short, and what the last found."""
     seconds: list[float] = []
-    while not seconds or (seconds[-1] < SHORT and len(seconds) < n_most):
+    while not seconds or (seconds[-1] < SHORT and len(seconds) < n_max):
         own, found = run()
         seconds.append(own)
     return seconds, found
@@ -71,9 +71,9 @@ def find_interval(ratios: Iterable[float]) -> list[float] | None:
     return None if n_outside == 0 else [ordered[n_outside - 1], ordered[-n_outside]]
 
 
-def describe_turns(ratios: Sequence[float]) -> dict[str, Any]:
+def describe_repetitions(ratios: Sequence[float]) -> dict[str, Any]:
     """Return what is kept of the ratios of turns: their median, its interval, and how many there are."""
-    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_turns": len(ratios)}
+    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_repetitions": len(ratios)}
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

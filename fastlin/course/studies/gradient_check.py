@@ -45,7 +45,7 @@ def study_gradient_check(settings: Settings) -> Results:
     data = settings.data.name
     return Results(
         parameters={"data": data, "n_images": n_images, "epsilon": EPSILON, "tolerance": EPSILON**2, "lambda": LAMBDA},
-        merits={
+        metrics={
             "worst_difference": worst,
             "worst_difference_of_penalty": {
                 name: _compare_penalty(penalty, *models[name]) for name, penalty in PENALTIES.items()

@@ -25,7 +25,7 @@ def study_images(settings: Settings) -> Results:
             "shown": N_SHOWN,
             "labels": y[:N_SHOWN].tolist(),
         },
-        merits={
+        metrics={
             "side": side,
             "width_of_most_alike_rows": max(likeness, key=likeness.__getitem__),
             "correlation_at_that_width": max(likeness.values()),

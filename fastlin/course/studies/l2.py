@@ -50,7 +50,7 @@ def study_l2_weights(settings: Settings) -> Results:
 
     return Results(
         parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained), "seeds": seeds},
-        merits={
+        metrics={
             "by_lambda": {name: _measure(one) for name, one in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
             "seeds": len(seeds),
@@ -76,7 +76,7 @@ def study_l2_sweep(settings: Settings) -> Results:
     gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
     return Results(
         parameters={**_describe(settings), "network": recipe.describe()},
-        merits={
+        metrics={
             "best_validation_accuracy": best,
             "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
             "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
@@ -94,7 +94,7 @@ def study_l2_sweep(settings: Settings) -> Results:
 def study_l2_norm(settings: Settings) -> Results:
     """Compute ||w||^2 of the models of `study_l2_sweep` at the end of their trainings."""
     norms = {name: float(np.sum(one.model.w**2)) for name, one in _train_penalties(settings).items()}
-    return Results(parameters=_describe(settings), merits={"squared_norm": norms})
+    return Results(parameters=_describe(settings), metrics={"squared_norm": norms})
 
 
 def _train_penalties(settings):
@@ -151,9 +151,9 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     Weights count from the mean of the frame, whose pixels hardly vary.
     """
     side = round(len(weights) ** 0.5)
-    picture = weights.reshape(side, side)
-    frame = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
-    positive = np.maximum(picture - frame.mean(), 0)
+    plot = weights.reshape(side, side)
+    dataframe = np.concatenate([plot[0], plot[-1], plot[1:-1, 0], plot[1:-1, -1]])
+    positive = np.maximum(plot - dataframe.mean(), 0)
     columns = np.arange(side)
     mass = positive.sum(axis=0)
     center = mass @ columns / mass.sum()
@@ -185,6 +185,6 @@ def relative_roughness(w: FloatArray) -> float:
     """Return the RMS difference of neighbors by the deviation of pixels, averaged over outputs, without the biases."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
-    pictures = w[:-1].T.reshape(n_outputs, side, side)
-    differences = np.concatenate([np.diff(pictures, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
-    return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / pictures.reshape(n_outputs, -1).std(axis=1)))
+    plots = w[:-1].T.reshape(n_outputs, side, side)
+    differences = np.concatenate([np.diff(plots, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
+    return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / plots.reshape(n_outputs, -1).std(axis=1)))

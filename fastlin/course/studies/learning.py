@@ -89,8 +89,8 @@ def _fit(model, lesson):
     return lambda lesson: model.predict_proba(lesson.X_test)
 
 
-# The contenders: the function that trains them, its efforts, and the unit of the efforts.
-CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...], str]] = {
+# The libraries: the function that trains them, its efforts, and the unit of the efforts.
+LIBRARIES: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...], str]] = {
     COURSE: (train_course, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
     SGD: (train_sgd, EPOCHS, "epochs"),
@@ -99,7 +99,7 @@ CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...],
 
 
 def study_learning(settings: Settings) -> Results:
-    """Train each contender for longer and longer; scikit-learn's shortest training chooses its threads."""
+    """Train each library for longer and longer; scikit-learn's shortest training chooses its threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
     lesson = make_lesson(data, n_train)
@@ -109,7 +109,7 @@ def study_learning(settings: Settings) -> Results:
     n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
     threads: dict[str, int] = {}
     points: dict[str, list[dict[str, Any]]] = {}
-    for name, (train, efforts, unit) in CONTENDERS.items():
+    for name, (train, efforts, unit) in LIBRARIES.items():
         settings.notify(name)
         shortest = partial(train, lesson, efforts[0])
         threads[name] = fair_threads.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
@@ -125,9 +125,9 @@ def study_learning(settings: Settings) -> Results:
             "learning_rate": LEARNING_RATE,
             "batch_size": BATCH_SIZE,
             "threads": threads,
-            "units": {name: unit for name, (*_, unit) in CONTENDERS.items()},
+            "units": {name: unit for name, (*_, unit) in LIBRARIES.items()},
         },
-        merits={
+        metrics={
             "longest_training": {
                 name: {measure: row[-1][measure] for measure in ("training", "seconds", "accuracy", "log_loss")}
                 for name, row in points.items()

@@ -31,5 +31,5 @@ class Results:
     """The findings of a study."""
 
     parameters: dict[str, Any]  # what was run, as plain values
-    merits: dict[str, Any]  # the results, as plain values
+    metrics: dict[str, Any]  # the results, as plain values
     series: dict[str, Any] = field(default_factory=dict)  # histories and arrays to draw

@@ -36,7 +36,7 @@ def study_softmax(settings: Settings) -> Results:
     names = [f"seed {seed}" for seed in by_seed] + [f"random split {split}" for split in by_split]
     onsets, gaps, growths = zip(*map(measure_gap, (*by_seed.values(), *by_split.values())), strict=True)
     growth = average_slopes(growths)
-    merits = {
+    metrics = {
         "steps": trained.last_step,
         **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
@@ -51,7 +51,7 @@ def study_softmax(settings: Settings) -> Results:
         **measure_plateau(list(by_split.values())),
     }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
-    return Results({**course.describe_training(settings, "softmax"), "seeds": seeds}, merits, series)
+    return Results({**course.describe_training(settings, "softmax"), "seeds": seeds}, metrics, series)
 
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
@@ -129,5 +129,5 @@ def average_slopes(slopes: Sequence[Slope]) -> Slope:
     """Return the mean of Slopes; its error is the larger of two, by the residuals and by the spread of trainings."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
-    spread = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    return Slope(float(changes.mean()), max(float(np.sqrt(np.sum(errors**2))) / n, spread))
+    standard_deviation = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return Slope(float(changes.mean()), max(float(np.sqrt(np.sum(errors**2))) / n, standard_deviation))

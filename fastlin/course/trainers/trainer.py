@@ -332,10 +332,10 @@ def _negative_loss(steps):
 
 def _find_stop(records, patience):
     """Return the number of steps after which early stopping would have ended a training, None where it would not."""
-    judge = Patience(_negative_loss, patience - 1)
+    monitor = Patience(_negative_loss, patience - 1)
     for steps in records[:-1]:
-        judge = judge.after(steps)
-        if judge.is_exhausted:
+        monitor = monitor.after(steps)
+        if monitor.is_exhausted:
             return steps.last + 1
     return None
 

@@ -36,7 +36,7 @@ class TwoLayerNet:
     ----------
     params : dict of str to ndarray
         ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), which are float64 at first and after each training.
-        You may change them or replace them by arrays of any real type: each call reads them anew. `train` puts new
+        You may change them or replace them by arrays of any real type: each call reads them again. `train` puts new
         arrays into the dict and leaves the old ones as they are.
     interrupted : bool
         Whether Ctrl-C ended the last training.

@@ -20,14 +20,14 @@ LARGEST_EXPONENT = 1000
 FLOAT32_EXPONENTS = 60
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
-MOST_MOVED = 0.1
+MAX_MOVED = 0.1
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Rows whose numbers of a column are added up before they are added to the others, so that what is kept for a column is
 # read and written a quarter as often: 2,000 x 20,000 takes 13 ms so, row by row 24.
 ROWS_MEASURED = 4
-# Narrower rows are measured column by column, ROWS_TOGETHER at a time: they stay in the first-level cache.
-NARROW, ROWS_TOGETHER = 16, 256
+# Narrower rows are measured column by column, ROWS_PER_BATCH at a time: they stay in the first-level cache.
+NARROW, ROWS_PER_BATCH = 16, 256
 # Roundings of a row in addition to its sums: an exponential and a logarithm of a few units in the last place, the shift
 # by the largest score, divisions and weights.
 ROW_ROUNDINGS = 16
@@ -62,8 +62,8 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
                 smallest[j] = low if low < smallest[j] else smallest[j]
                 largest[j] = high if high > largest[j] else largest[j]
     else:
-        for start in range(first, end, ROWS_TOGETHER):
-            stop = min(start + ROWS_TOGETHER, end)
+        for start in range(first, end, ROWS_PER_BATCH):
+            stop = min(start + ROWS_PER_BATCH, end)
             for j in range(sums.shape[0]):
                 shift, square, low, high = 0.0, 0.0, smallest[j], largest[j]
                 for i in range(start, stop, ROWS_MEASURED):
@@ -112,7 +112,7 @@ def _extremes_of_four(numbers):
 
 
 @kernel(reassociate=False)
-def join_column_statistics(statistics, origins, total, share, columns):
+def join_column_statistics(statistics, origins, total, fraction, columns):
     """Fill columns (5, d) with the arrays of `Columns` from the statistics (4, B, d) of all blocks.
 
     total is the weight of all rows, and share the part of it that the row of the origins has.
@@ -129,7 +129,7 @@ def join_column_statistics(statistics, origins, total, share, columns):
         shift, square = shift / total, square / total
         # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
         # zero where all rows have one number, and nowhere else.
-        variance, least = square - shift * shift, share * square
+        variance, least = square - shift * shift, fraction * square
         # As `add_exactly` does.
         mean = origins[j] + shift
         own = mean - origins[j]
@@ -138,7 +138,7 @@ def join_column_statistics(statistics, origins, total, share, columns):
 
 
 @kernel(reassociate=False)
-def fill_coordinates(mean, remainder, spread, farthest, largest, is_centered, bits, found, mean_squares):
+def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, found, mean_squares):
     """Fill found (4, d) with scale, shift, mean and peaks, and mean_squares (d + 1,) except its last, of `Coordinates`.
 
     found[0] comes with the numbers whose reciprocals, rounded to powers of two, are the scales; bits (d,), int64, is
@@ -158,15 +158,15 @@ def fill_coordinates(mean, remainder, spread, farthest, largest, is_centered, bi
         exact = -mean[j] * scale[j] if is_centered else 0.0
         # A float32 number, so that both precisions share one system of coordinates.
         rounded = float(np.float32(exact)) if abs(exact) <= LARGEST_FLOAT32 else np.inf
-        is_near = abs(rounded - exact) <= MOST_MOVED
+        is_near = abs(rounded - exact) <= MAX_MOVED
         shift[j] = rounded if is_near else exact
         is_small = abs(exponent) < FLOAT32_EXPONENTS and largest[j] * scale[j] < 2.0**FLOAT32_EXPONENTS
         allows_float32 = allows_float32 and is_near and is_small
         # The sum in brackets is exact: its terms are the same number, or one is the other rounded to float32.
         means[j] = (mean[j] * scale[j] + shift[j]) + remainder[j] * scale[j]
-        deviation = scale[j] * spread[j]
+        deviation = scale[j] * standard_deviation[j]
         mean_squares[j] = means[j] * means[j] + deviation * deviation
-        if is_centered and spread[j] == 0:
+        if is_centered and standard_deviation[j] == 0:
             n_vanishing += 1
             mean_squares[j] = 0.0
         reach = (farthest[j] if is_centered else largest[j]) * scale[j]

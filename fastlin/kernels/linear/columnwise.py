@@ -24,13 +24,13 @@ from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_block
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
 # longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
 TILE_NUMBERS = 3072
-FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
+FEWEST_TILE_ROWS, MAX_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
-# The rows of `room` behind those of the scores, and two more for `fill_gram`.
+# The rows of `buffer` behind those of the scores, and two more for `fill_gram`.
 LARGEST, FACTORS = range(2)
-ROOM_ROWS = 4
+BUFFER_ROWS = 4
 
 
 class TiledRows(NamedTuple):
@@ -78,9 +78,9 @@ def _cut_by_class(by_rows, shape):
     return np.ascontiguousarray(cut.transpose(0, 2, 1))
 
 
-def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
-    """Return what `evaluate` overwrites, with rows for the scores and ROOM_ROWS more."""
-    return np.empty((n_classes + ROOM_ROWS, tile_rows))
+def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
+    """Return what `evaluate` overwrites, with rows for the scores and BUFFER_ROWS more."""
+    return np.empty((n_classes + BUFFER_ROWS, tile_rows))
 
 
 @kernel
@@ -100,13 +100,13 @@ def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
 
 def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
     """Return how many tiles the rows lie in, and how many rows each has."""
-    most = max(FEWEST_TILE_ROWS, min(TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE, MOST_TILE_ROWS))
+    most = max(FEWEST_TILE_ROWS, min(TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE, MAX_TILE_ROWS))
     n_tiles = max(1, -(-n_rows // most))
     return n_tiles, max(1, -(-n_rows // n_tiles // ROWS_AT_ONCE)) * ROWS_AT_ONCE
 
 
 @kernel(reassociate=False, inner=True)
-def evaluate_within(rows, parameters, probabilities, room, total):
+def evaluate_within(rows, parameters, probabilities, buffer, total):
     """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
 
     rows are TiledRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
@@ -114,15 +114,15 @@ def evaluate_within(rows, parameters, probabilities, room, total):
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
-    largest, factors = room[n_classes + LARGEST], room[n_classes + FACTORS]
+    largest, factors = buffer[n_classes + LARGEST], buffer[n_classes + FACTORS]
     last, loss = n_columns - 1, 0.0
     total[:] = 0.0
     for t in range(n_tiles):
         n_rows, part = min(rows.n_rows - t * tile_rows, tile_rows), 0.0
-        room[:n_classes] = 0.0
+        buffer[:n_classes] = 0.0
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
-                room[k, i] = rows.offsets[t, k, i]
+                buffer[k, i] = rows.offsets[t, k, i]
         # Two classes at a time, which share what is read of X; the last of an odd number comes alone.
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
@@ -137,9 +137,9 @@ def evaluate_within(rows, parameters, probabilities, room, total):
                     x, y = values[t, j, i], values[t, a, i]
                     z, o = values[t, b, i], values[t, c, i]
                     more = p * x + q * y + u * z + v * o
-                    room[k, i] += more
+                    buffer[k, i] += more
                     more = e * x + f * y + g * z + w * o
-                    room[k + 1, i] += more
+                    buffer[k + 1, i] += more
         for k in range(n_classes - n_classes % 2, n_classes):
             first = k * n_columns
             for j in range(0, n_columns, 4):
@@ -148,55 +148,57 @@ def evaluate_within(rows, parameters, probabilities, room, total):
                 u, v = parameters[first + b] * (j + 2 <= last), parameters[first + c] * (j + 3 <= last)
                 for i in range(tile_rows):
                     more = p * values[t, j, i] + q * values[t, a, i] + u * values[t, b, i] + v * values[t, c, i]
-                    room[k, i] += more
+                    buffer[k, i] += more
         if n_classes == 1:
             for i in range(tile_rows):
-                factors[i] = -abs(room[0, i])
+                factors[i] = -abs(buffer[0, i])
             exponentiate_in_place(factors)
             for i in range(tile_rows):
                 largest[i] = np.float64(labels[t, i])
             for i in range(tile_rows * targets.shape[1]):
                 largest[i] = targets[t, 0, i]
             for i in range(tile_rows):
-                p, excess, slope = divide_logistic(room[0, i], largest[i], factors[i], room)
+                p, suboptimality, slope = divide_logistic(buffer[0, i], largest[i], factors[i], buffer)
                 probabilities[t, 0, i] = p
-                part = add_freely(part, weights[t, i] * excess)
-                room[0, i] = slope * weights[t, i]
+                part = add_freely(part, weights[t, i] * suboptimality)
+                buffer[0, i] = slope * weights[t, i]
         else:
             factors[:] = -1.0
-            find_largest(room[:n_classes], tile_rows, largest)
+            find_largest(buffer[:n_classes], tile_rows, largest)
             for i in range(tile_rows * (targets.shape[1] == 0)):
-                part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
+                part -= weights[t, i] * (buffer[labels[t, i], i] - largest[i])
             for k in range(targets.shape[1]):
                 for i in range(tile_rows):
-                    part = add_freely(part, weights[t, i] * (targets[t, k, i] * (largest[i] - room[k, i])))
-            exponentiate_below(room[:n_classes], tile_rows, largest, factors)
+                    part = add_freely(part, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i])))
+            exponentiate_below(buffer[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
-                    share = room[k, i] / (1.0 + factors[i])
-                    probabilities[t, k, i] = share
-                    room[k, i] = share * weights[t, i]
+                    fraction = buffer[k, i] / (1.0 + factors[i])
+                    probabilities[t, k, i] = fraction
+                    buffer[k, i] = fraction * weights[t, i]
             for i in range(tile_rows * (targets.shape[1] == 0)):
-                room[labels[t, i], i] -= weights[t, i]
+                buffer[labels[t, i], i] -= weights[t, i]
             for k in range(targets.shape[1]):
                 for i in range(tile_rows):
-                    room[k, i] -= targets[t, k, i] * weights[t, i]
+                    buffer[k, i] -= targets[t, k, i] * weights[t, i]
         for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
             part = add_freely(part, factors[i])
         loss += part
         for k in range(0, n_classes - 1, 2):
             first, end = k * n_columns, (k + 1) * n_columns
-            _add_products(room[k], room[k + 1], values[t], np.int64(0), total[first:end], total[end : end + n_columns])
+            _add_products(
+                buffer[k], buffer[k + 1], values[t], np.int64(0), total[first:end], total[end : end + n_columns]
+            )
         for k in range(n_classes - n_classes % 2, n_classes):
             first = k * n_columns
             for j in range(0, n_columns, 4):
                 a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
                 p, q, u, v = 0.0, 0.0, 0.0, 0.0
                 for i in range(tile_rows):
-                    p = add_freely(p, room[k, i] * values[t, j, i])
-                    q = add_freely(q, room[k, i] * values[t, a, i])
-                    u = add_freely(u, room[k, i] * values[t, b, i])
-                    v = add_freely(v, room[k, i] * values[t, c, i])
+                    p = add_freely(p, buffer[k, i] * values[t, j, i])
+                    q = add_freely(q, buffer[k, i] * values[t, a, i])
+                    u = add_freely(u, buffer[k, i] * values[t, b, i])
+                    v = add_freely(v, buffer[k, i] * values[t, c, i])
                 total[first + j] += p
                 total[first + a] += q * (j + 1 <= last)
                 total[first + b] += u * (j + 2 <= last)
@@ -212,7 +214,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
     """
     n_tiles, n_columns, tile_rows = rows.values.shape
     n_classes = parameters.shape[0] // n_columns
-    room, found = np.empty((n_classes + ROOM_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
+    buffer, found = np.empty((n_classes + BUFFER_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
     total, loss = np.empty(parameters.shape[0]), 0.0
     totals[block] = 0.0
     for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
@@ -226,7 +228,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
             rows.n_rows - first,
             rows.is_weighted,
         )
-        loss += evaluate_within(tile, parameters, found, room, total)
+        loss += evaluate_within(tile, parameters, found, buffer, total)
         for j in range(total.shape[0]):
             totals[block, j] += total[j]
         for k in range(kept.shape[0]):
@@ -267,14 +269,14 @@ def _add_products(one, other, values, first, sums, other_sums):
 
 
 @kernel(inline=True)
-def fill_gram(values, weights, room, gram):
+def fill_gram(values, weights, buffer, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
-    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `room` are overwritten. What lies
+    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `buffer` are overwritten. What lies
     left of the diagonal means nothing.
     """
     n_tiles, n_columns, tile_rows = values.shape
-    one, other = room[room.shape[0] - 2], room[room.shape[0] - 1]
+    one, other = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):

@@ -19,7 +19,7 @@ from fastlin.kernels.linear.penalties import PenaltyArrays, shift_equally, shrin
 from fastlin.kernels.machine.compilation import kernel
 
 # The most sweeps over all coordinates, and over the active ones between two of these.
-MOST_SWEEPS = 10
+MAX_SWEEPS = 10
 # Coordinates of a column with more entries move one by one alone. Among many rows some tell its classes apart.
 MAX_ENTRIES = 32
 # A pivot that is smaller than this fraction of its diagonal entry may be rounding error, of float64 and of float32.
@@ -34,7 +34,7 @@ class WorkingColumns(NamedTuple):
     """
 
     panel: np.ndarray  # (m, n), columns that are held whole
-    places: np.ndarray  # (d,)
+    positions: np.ndarray  # (d,)
     starts: np.ndarray
     indices: np.ndarray
     values: np.ndarray
@@ -117,7 +117,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 
 
 @kernel
-def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pairs, accuracy, slopes, least):
+def fill_block_least(block, n_blocks, positions, hessian, curvatures, penalty, pairs, accuracy, slopes, least):
     """Fill least[b], which holds the point of problem b, with the least point of its model, for K = 1.
 
     The block has its part of places, the numbers of problems. The Hessian is curvatures[b] hessian (p, p) plus the
@@ -130,8 +130,8 @@ def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pair
     size = hessian.shape[0]
     model, bent, left = np.empty((size, size)), np.empty(size), np.empty(size)
     no_bounds, no_values = np.empty((0, 0)), np.empty(0)
-    for place in range(block * places.shape[0] // n_blocks, (block + 1) * places.shape[0] // n_blocks):
-        b = places[place]
+    for position in range(block * positions.shape[0] // n_blocks, (block + 1) * positions.shape[0] // n_blocks):
+        b = positions[position]
         for j in range(size):
             left[j] = slopes[b, j]
             for other in range(size):
@@ -144,10 +144,10 @@ def fill_block_least(block, n_blocks, places, hessian, curvatures, penalty, pair
             of_penalty[b], thresholds[b], thresholds[b], False, no_bounds, no_bounds, no_values, no_values, no_values
         )
         total, of_all = 0.0, np.inf
-        for _ in range(MOST_SWEEPS):
+        for _ in range(MAX_SWEEPS):
             if of_all <= accuracy * total:
                 break
-            for sweep in range(1 + MOST_SWEEPS):
+            for sweep in range(1 + MAX_SWEEPS):
                 # Constants would be compiled for each of their values.
                 gained = descend_by_hessian(model, left, own, np.int64(1), sweep > 0, least[b])
                 total += gained
@@ -181,7 +181,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 it is sum_i x_ij scores_i: the
     Curvature has s_i p_i (1 - p_i) in the place of p_i. Grouped, a feature's K coordinates are neighbors.
     """
-    panel, places, starts, indices, values, scales, shifts, features, classes = columns
+    panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
     of_penalty, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
@@ -204,7 +204,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     for first in range(0, parameters.shape[0], together):
         j = features[first]
         n_visited = n_visited + together if first > 0 and features[first - 1] == j else together
-        place, entries, scale, shift = places[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
+        position, entries, scale, shift = positions[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
         curvature, length = 0.0, 0.0
         for c in range(first, first + together):
             # For a group the sum of a row of its block of the Hessian, p (1 - p) and the rest, bounds the block.
@@ -217,8 +217,8 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
             for c in range(first, first + together):
                 k = classes[c]
                 rows = row_weights, probabilities[k], scores[k], means
-                if place >= 0:
-                    slope = _slope(None, panel[place], scale, shift, *rows)
+                if position >= 0:
+                    slope = _slope(None, panel[position], scale, shift, *rows)
                 else:
                     slope = _slope(indices[entries], values[entries], scale, shift, *rows)
                 slope += gradient[c] + of_penalty[j] * (parameters[c] - origins[c])
@@ -237,12 +237,12 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                 parameters[c] = least
                 decrease += 0.5 * curvature * change * change
                 added = kind(change), probabilities[k], scores[k], means
-                if place >= 0:
-                    _add_column(None, panel[place], scale, shift, *added)
+                if position >= 0:
+                    _add_column(None, panel[position], scale, shift, *added)
                 else:
                     _add_column(indices[entries], values[entries], scale, shift, *added)
         is_last = first + together == parameters.shape[0] or features[first + together] != j
-        has_few = place < 0 and entries.stop - entries.start <= MAX_ENTRIES
+        has_few = position < 0 and entries.stop - entries.start <= MAX_ENTRIES
         if is_last and has_few and n_visited > 1 and not (only_active or grouped or has_bounds):
             own = first + 1 - n_visited, first + 1, of_penalty[j], thresholds[j], scale
             decrease += _step_jointly(indices[entries], values[entries], own, curvature_of_rows, model, state, classes)
@@ -333,12 +333,12 @@ def _step_jointly(indices, values, own, curvature_of_rows, model, state, classes
 @kernel
 def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
     """curvatures[c] = sum_i curved_ik x_ij^2 for the block's coordinates c of a WorkingColumns; curved is (K, n)."""
-    panel, places, starts, indices, values, scales, shifts, features, classes = columns
+    panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
         j, of_rows = features[c], curved[classes[c]]
-        if places[j] >= 0:
-            curvatures[c] = _curvature(None, panel[places[j]], scales[j], shifts[j], of_rows)
+        if positions[j] >= 0:
+            curvatures[c] = _curvature(None, panel[positions[j]], scales[j], shifts[j], of_rows)
         else:
             own = slice(starts[j], starts[j + 1])
             curvatures[c] = _curvature(indices[own], values[own], scales[j], shifts[j], of_rows)

@@ -14,14 +14,14 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_triangle
-from fastlin.kernels.machine.simd import CLASSES_TOGETHER
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
 from fastlin.typing import FloatArray
 
 # Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
 # worth the pass, and of a wide matrix more. With many rows few panels are left, and threads share the rows as well:
 # 1,000 x 400 takes 3.6 ms with 96 rows in a panel and 7 with 240, and 4,000 x 784 takes 53 and 47.
-PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_TOGETHER // 16 * 16 * CLASSES_TOGETHER for rows in (96, 240))
+PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_PER_TILE // 16 * 16 * CLASSES_PER_TILE for rows in (96, 240))
 WIDE = 1200
 # Rows of X that are multiplied at a time.
 GRAM_ROWS = 128
@@ -62,14 +62,14 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     padded_scaling.shift[n_columns - 1 - begin] = 1
     nothing = empty_list(np.int64(0))
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
-    n_together = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
-    n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
+    batch_size = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
+    batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_sets else n_sets
     # A triangle is summed in whole groups of rows: 1,000,000 x 20 takes 19 ms so, as a square 26.
-    n_rows_set = (n_summed + CLASSES_TOGETHER - 1) // CLASSES_TOGETHER * CLASSES_TOGETHER
-    multipliers = zeros_aligned((n_together * n_rows_set, GRAM_ROWS), tile.dtype)
-    sums = zeros_aligned((n_pieces * n_together * n_rows_set, group), np.float64)
-    for c in range(0, n_sets, n_together):
-        n_here = n_together if n_sets - c > n_together else n_sets - c
+    n_rows_set = (n_summed + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
+    multipliers = zeros_aligned((batch_size * n_rows_set, GRAM_ROWS), tile.dtype)
+    sums = zeros_aligned((n_pieces * batch_size * n_rows_set, group), np.float64)
+    for c in range(0, n_sets, batch_size):
+        n_here = batch_size if n_sets - c > batch_size else n_sets - c
         sums[:] = 0
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
@@ -89,13 +89,13 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                 n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
                 for t in range(n_here):
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
-                    place = (p * n_together + t) * n_rows_set
-                    of_piece = sums[place : place + n_reached]
+                    position = (p * batch_size + t) * n_rows_set
+                    of_piece = sums[position : position + n_reached]
                     add_product(piece, stop - start, of_set, of_piece, nothing)
         for t in range(n_here):
             for p in range(n_pieces):
-                place = (p * n_together + t) * n_rows_set
-                _mirror(sums[place : place + n_summed], begin, begin + p * group, grams[part, c + t])
+                position = (p * batch_size + t) * n_rows_set
+                _mirror(sums[position : position + n_summed], begin, begin + p * group, grams[part, c + t])
 
 
 @kernel(inline=True)
@@ -206,11 +206,11 @@ def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
     """Return the Hessian (K (d + 1), K (d + 1)) of what `fill_block_class_pair_gram` has summed, all parts added."""
     hessian = np.empty((n_classes * size, n_classes * size))
     blocks = hessian.reshape(n_classes, size, n_classes, size)
-    place = np.empty((size, size), np.int64)
+    position = np.empty((size, size), np.int64)
     j, h = np.triu_indices(size)
-    place[j, h] = place[h, j] = np.arange(len(j))
+    position[j, h] = position[h, j] = np.arange(len(j))
     for pair, (k, other) in enumerate(zip(*np.triu_indices(n_classes), strict=True)):
-        blocks[k, :, other] = blocks[other, :, k] = sums[pair, place]
+        blocks[k, :, other] = blocks[other, :, k] = sums[pair, position]
     return hessian
 
 

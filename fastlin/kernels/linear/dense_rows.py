@@ -11,10 +11,10 @@ import numpy as np
 
 from fastlin.kernels.linear.residuals import (
     add_up,
-    open_logistic_room,
-    turn_products_to_slopes,
-    turn_scores_of_lot,
-    turn_scores_to_residuals,
+    convert_products_to_slopes,
+    convert_scores_of_batch,
+    convert_scores_to_residuals,
+    open_logistic_buffer,
 )
 from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
 from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
@@ -32,7 +32,7 @@ from fastlin.kernels.machine.vectors import copy_rows
 
 @kernel(reassociate=False)
 def fill_block_pass(
-    block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, lot=None
+    block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
 ):
     """Fill the block's slice of sums, BlockSums, over its part of the rows ``numbers`` (m,), in one pass.
 
@@ -40,7 +40,7 @@ def fill_block_pass(
     With a Curvature, in the type of coef, they are the Hessian of that times the parameters, a direction: sum u x~_i'
     and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. Numbers without entries are all rows. The sum over
     a tile of ``tile_rows`` rows is made in the type of coef, beyond that in float64. Levels add their coefficients to
-    the scores, and take the block's sums by level. With a Lot coef holds the rows of its problems, over all rows.
+    the scores, and take the block's sums by level. With a Batch coef holds the rows of its problems, over all rows.
     """
     compile_small()
     X = X[0]
@@ -49,15 +49,15 @@ def fill_block_pass(
     n_rows = numbers.shape[0] if numbers.shape[0] > 0 else X.shape[0]
     first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     rows, n_rows = rows_between(numbers, first, last), last - first
-    # What a problem of a Lot comes to has the same bits with any number of others.
-    tile = open_tile(coef, scaling, tile_rows, lot is None)
+    # What a problem of a Batch comes to has the same bits with any number of others.
+    tile = open_tile(coef, scaling, tile_rows, batch is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
     if levels is not None:
         of_levels = open_levels(levels, block, tile_rows)
-    if lot is not None:
-        rooms = open_logistic_room(tile_rows, tile.scores)
-        lot.values[:, block] = 0
+    if batch is not None:
+        buffers = open_logistic_buffer(tile_rows, tile.scores)
+        batch.values[:, block] = 0
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
@@ -66,11 +66,11 @@ def fill_block_pass(
         if levels is not None:
             add_level_scores(levels, own, of_levels, tile.scores)
         if losses is not None:
-            loss += turn_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
+            loss += convert_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
         if curvature is not None:
-            turn_products_to_slopes(tile.scores, stop - start, curvature, first + start)
-        if lot is not None:
-            turn_scores_of_lot(tile.scores, stop - start, lot, lot.n_classes, block, first + start, rooms)
+            convert_products_to_slopes(tile.scores, stop - start, curvature, first + start)
+        if batch is not None:
+            convert_scores_of_batch(tile.scores, stop - start, batch, batch.n_classes, block, first + start, buffers)
         for k in range(intercept.shape[0]):
             intercept_sums[k] += add_up(tile.scores[k, : stop - start])
         add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)

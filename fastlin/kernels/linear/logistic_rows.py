@@ -11,9 +11,9 @@ import numpy as np
 
 from fastlin.kernels.linear.residuals import (
     add_up,
-    open_logistic_room,
-    turn_logistic_rows,
-    turn_products_to_slopes,
+    convert_logistic_rows,
+    convert_products_to_slopes,
+    open_logistic_buffer,
 )
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -37,7 +37,7 @@ LONG_ROW = 320
 # The most that a shift may be, in spreads of a column, which are near one. A shift of 64 multiplies what rounding does
 # to the terms of its column by 129 at most, seven of the 53 bits of float64; one of 2 multiplies it by 5 at most, of 24
 # bits in float32.
-MOST_SHIFT = {np.float64: 64.0, np.float32: 2.0}
+MAX_SHIFT = {np.float64: 64.0, np.float32: 2.0}
 
 
 def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -> bool:
@@ -46,11 +46,11 @@ def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -
     The shifts have to be small, and the scales so far within the range of the type that products neither overflow nor
     lose digits below its smallest normal number. A scale of zero leaves its column out.
     """
-    most_scale, scale = 2.0 ** (np.finfo(precision).maxexp // 4), scale[scale > 0]
+    max_scale, scale = 2.0 ** (np.finfo(precision).maxexp // 4), scale[scale > 0]
     return bool(
-        max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MOST_SHIFT[precision]
-        and scale.max(initial=1.0) <= most_scale
-        and scale.min(initial=1.0) * most_scale >= 1
+        max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MAX_SHIFT[precision]
+        and scale.max(initial=1.0) <= max_scale
+        and scale.min(initial=1.0) * max_scale >= 1
     )
 
 
@@ -63,7 +63,7 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     coef, intercept = _fold(parameters, scaling)
     # To the end of the last vector.
     scores = zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
-    rooms = open_logistic_room(tile_rows, coef)
+    buffers = open_logistic_buffer(tile_rows, coef)
     coef_sums, part = zeros_aligned(coef.shape[1], np.float64), zeros_aligned(coef.shape, coef.dtype)
     loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
@@ -71,9 +71,9 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
         own = X[start : start + n_rows]
         _fill_scores(own, coef, intercept, scores)
         if losses is not None:
-            loss += turn_logistic_rows(scores[0, :n_rows], losses.samples, losses.kept, start, rooms)
+            loss += convert_logistic_rows(scores[0, :n_rows], losses.samples, losses.kept, start, buffers)
         if curvature is not None:
-            turn_products_to_slopes(scores, n_rows, curvature, start)
+            convert_products_to_slopes(scores, n_rows, curvature, start)
         total += add_up(scores[0, :n_rows])
         _add_rows(own, scores, coef_sums, part)
     if losses is not None:

@@ -65,7 +65,7 @@ class Losses(NamedTuple):
     kept: Kept
 
 
-class Lot(NamedTuple):
+class ProblemBatch(NamedTuple):
     """The labels and weights of B problems over the same rows, by which a pass turns scores, and losses.
 
     Each is logistic, or a softmax with K rows of coefficients, which stand side by side.

@@ -31,7 +31,9 @@ class PenaltyArrays(NamedTuple):
     upper: np.ndarray = NO_BOUNDS
     scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray = NO_VALUES
-    blur: np.ndarray = NO_VALUES  # (d,), how much a parameter can blur a score, relative to the rounding of a product
+    error_weight: np.ndarray = (
+        NO_VALUES  # (d,), how much a parameter can perturb a score, relative to the rounding of a product
+    )
 
 
 class Exchange(NamedTuple):
@@ -95,34 +97,34 @@ def shift_equally(values, j, penalty):
 
 
 @kernel
-def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, gradient, sums, blurs):
-    """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
+def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, gradient, sums, error_weights):
+    """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and error weights (B, K), by columns.
 
-    For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
+    For the block's columns. error weights are the magnitudes of the parameters times the error weight of their column, by class. total
     (K, d + 1) is the gradient of the loss before division. A root of zero leaves its column out of the dual sums.
     """
-    curvatures, thresholds, roots, grouped, _, _, scale, shift, blur = penalty
+    curvatures, thresholds, roots, grouped, _, _, scale, shift, error_weight = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
-    blurs[block] = 0.0
+    error_weights[block] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
     squares, sizes, slope, slope_size, dual, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(first, last, STRIP):
         stop = start + STRIP if start + STRIP < last else last
         square, size, length, dual_length, top = zeros_aligned((5, STRIP), np.float64)
-        shifts, scales, column_blurs = shift[start:stop], scale[start:stop], blur[start:stop]
+        shifts, scales, column_error_weights = shift[start:stop], scale[start:stop], error_weight[start:stop]
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
             of_intercept = total[k, n_features] * part
             # The rounding of a sum grows with its terms: those of a strip are added up by themselves.
-            strip_slope, strip_size, strip_blur = 0.0, 0.0, 0.0
+            strip_slope, strip_size, strip_error_weight = 0.0, 0.0, 0.0
             for j in range(v.shape[0]):
                 of_loss = t[j] * part
                 g[j] = of_loss + curvature[j] * v[j]
                 strip_slope += v[j] * of_loss
                 strip_size += abs(v[j] * of_loss)
-                strip_blur += abs(v[j]) * column_blurs[j]
+                strip_error_weight += abs(v[j]) * column_error_weights[j]
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
                 dual_length[j] += g[j] * g[j]
@@ -135,7 +137,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 top[j] = rest if rest > top[j] else top[j]
             slope += strip_slope
             slope_size += strip_size
-            blurs[block, k] += strip_blur
+            error_weights[block, k] += strip_error_weight
         if grouped:
             for j in range(scales.shape[0]):
                 size[j] = np.sqrt(square[j])
@@ -157,7 +159,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
             gradient[k, n_features] = total[k, n_features] * part
             slope += parameters[k, n_features] * gradient[k, n_features]
             slope_size += abs(parameters[k, n_features] * gradient[k, n_features])
-            blurs[block, k] += abs(parameters[k, n_features])
+            error_weights[block, k] += abs(parameters[k, n_features])
             largest = max(largest, abs(gradient[k, n_features]))
     sums[block, SQUARES], sums[block, SIZES], sums[block, SLOPE] = squares, sizes, slope
     sums[block, DUAL_SQUARE], sums[block, LARGEST], sums[block, SLOPE_SIZE] = dual, largest, slope_size
@@ -181,7 +183,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     conjugate, first_derivative, second_derivative, within = 0.0, 0.0, 0.0, np.inf
     for start in range(first, last, STRIP):
         stop = start + STRIP if start + STRIP < last else last
-        given, square, rises, slopes, bends, top = zeros_aligned((6, STRIP), np.float64)
+        given, square, rises, slopes, second_derivatives, top = zeros_aligned((6, STRIP), np.float64)
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for c in range(n_parts):
             k, sign = (0, 2.0 * c - 1) if n_classes == 1 else (c, 1.0)
@@ -199,23 +201,23 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
                 a = abs(of_loss)
                 square[j] += a * a
                 top[j] = a if a > top[j] else top[j]
-                excess = step * a - threshold[j]
-                excess = excess if excess > 0 else 0.0
-                rises[j] += excess * excess
-                slopes[j] += excess * a
-                bends[j] += a * a if excess > 0 else 0.0
+                suboptimality = step * a - threshold[j]
+                suboptimality = suboptimality if suboptimality > 0 else 0.0
+                rises[j] += suboptimality * suboptimality
+                slopes[j] += suboptimality * a
+                second_derivatives[j] += a * a if suboptimality > 0 else 0.0
         for j in range(curvature.shape[0]):
             root = roots[start + j]
             if grouped:
                 top[j] = np.sqrt(square[j])
-                excess = max(step * top[j] - threshold[j], 0.0)
-                rises[j], slopes[j] = excess * excess, excess * top[j]
-                bends[j] = square[j] if excess > 0 else 0.0
+                suboptimality = max(step * top[j] - threshold[j], 0.0)
+                rises[j], slopes[j] = suboptimality * suboptimality, suboptimality * top[j]
+                second_derivatives[j] = square[j] if suboptimality > 0 else 0.0
             if root > 0:
                 # Roots first: squares of roots leave the range of float64 where columns reach 1e150.
                 conjugate += 0.5 * np.square(np.sqrt(rises[j]) / root)
                 first_derivative += slopes[j] / root / root
-                second_derivative += bends[j] / root / root
+                second_derivative += second_derivatives[j] / root / root
             elif step * top[j] > threshold[j]:
                 within = min(within, threshold[j] / top[j])
     sums[block, CONJUGATE], sums[block, FIRST] = conjugate, first_derivative

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from fastlin.kernels.linear.column_scaling import ROW_ROUNDINGS, UNIT_ROUNDOFF
-from fastlin.kernels.linear.columnwise import evaluate_within, fill_gram, make_room
+from fastlin.kernels.linear.columnwise import evaluate_within, fill_gram, make_buffer
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_freely
 
@@ -32,11 +32,11 @@ PACE = 6
 FIELDS = [
     # At the last point: J, its slope along the direction, the gap, the largest entry of the gradient, the gap but
     # for the intercept, and the quadratic penalty; the least J and gap so far.
-    *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares", "lowest", "least_gap")),
+    *((name, np.float64) for name in ("value", "slope", "gap", "largest", "natural", "squares", "lowest", "min_gap")),
     # The line search: the step, and the bracket with the slopes of its ends.
     *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
     # The sum of the losses at the trial, and S; J without features and the floor of the gap, as `ask` takes them.
-    *((name, np.float64) for name in ("loss", "total_weight", "without_features", "floor")),
+    *((name, np.float64) for name in ("loss", "total_weight", "null_objective", "floor")),
     # Of the newest pair, by how much the step is longer than its change; of each pair the product of both, and what
     # the recursion keeps of it; halves of squares of Newton decrements, the newest first.
     ("scale", np.float64),
@@ -61,19 +61,19 @@ LACKING = 3
 # As in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
-# MOST_FLAT iterations in which neither J falls below all before nor the gap by half end a descent. Gradients fall
+# MAX_FLAT iterations in which neither J falls below all before nor the gap by half end a descent. Gradients fall
 # further than J can tell, and with them the coefficients gain digits. At the floor of rounding steps may undo each
 # other, and take both up and down by turns.
-MOST_FLAT = 3
+MAX_FLAT = 3
 # Class sums this close to those of the labels are equal up to the rounding of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 # Values of J this close, relative to the first, are equal up to rounding.
 VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
-# A matrix is built anew after each iteration if it takes no more than CHEAP_PASSES, and else once the pace of the last
+# A matrix is built again after each iteration if it takes no more than CHEAP_PASSES, and else once the pace of the last
 # iterations foretells more passes than the matrix and STEPS_AFTER take.
-CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 8.0, 1000.0
+CHEAP_PASSES, STEPS_AFTER, MAX_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
 class Descent(NamedTuple):
@@ -96,12 +96,12 @@ class Descent(NamedTuple):
         total_weight: float,
         class_weights: np.ndarray,
         curvatures: np.ndarray,
-        without_features: float,
+        null_objective: float,
         floor: float,
     ) -> Self:
         """Return a descent whose first trial is at the parameters (K, d + 1) `start`.
 
-        curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes without_features and floor.
+        curvatures (d + 1,) are the penalty's, zero for the intercept alone; `ask` takes null_objective and floor.
         """
         (K, size), n = start.shape, start.size
         vectors, state = np.zeros((CHANGES + PAIRS, n)), np.zeros(1, STATE)
@@ -111,7 +111,7 @@ class Descent(NamedTuple):
         is_normal = curvatures[:-1] >= np.finfo(np.float64).tiny
         np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=is_normal)
         state["total_weight"], state["decrements"] = total_weight, np.inf
-        state["without_features"], state["floor"] = without_features, floor
+        state["null_objective"], state["floor"] = null_objective, floor
         state["n_trials"], state["n_with_matrix"] = BEGINNING, STALE if start[:, :-1].any() else NO_MATRIX
         blocks = np.empty((K, size, size))
         return cls(vectors, state, class_weights, blocks, blocks if K == 1 else np.empty((1, n, n)))
@@ -121,29 +121,29 @@ class Descent(NamedTuple):
         """The only entry of state."""
         return self.state[0]
 
-    def row(self, place: int) -> np.ndarray:
+    def row(self, position: int) -> np.ndarray:
         """Return a row of vectors, (K, d + 1)."""
-        return self.vectors[place].reshape(self.blocks.shape[:2])
+        return self.vectors[position].reshape(self.blocks.shape[:2])
 
     def ask(self, tol: float) -> float:
         """Return the excess that `ask` allows at the last point."""
-        value, squares, without_features, floor = self.now[["value", "squares", "without_features", "floor"]].item()
-        return ask(tol, value, value, squares, without_features, VALUE_ROUNDING, floor)
+        value, squares, null_objective, floor = self.now[["value", "squares", "null_objective", "floor"]].item()
+        return ask(tol, value, value, squares, null_objective, VALUE_ROUNDING, floor)
 
 
-def ask(tol, value, scale, squares, without_features, rounding, floor):
+def ask(tol, value, scale, squares, null_objective, rounding, floor):
     """Return the excess of J over its minimum that a fit may leave at a point of that value.
 
-    It is tol times the gain of the features, without_features less the value, or times the scale, which is J itself, if
+    It is tol times the gain of the features, null_objective less the value, or times the scale, which is J itself, if
     that is less. Where a gain is within the rounding of J, the quadratic penalty at the point, squares, stands for it:
     without features J is at least that far above the minimum. Rounding of the gap makes the floor the least excess.
     """
-    gain = without_features - value - rounding * value
+    gain = null_objective - value - rounding * value
     # Without calls of min and max it takes half as long, and small fits ask often.
     of_gain, of_value = tol * (gain if gain > squares else squares), tol * scale
-    excess = of_gain if of_gain < of_value else of_value
+    suboptimality = of_gain if of_gain < of_value else of_value
     least = floor if floor < of_value else of_value
-    return excess if excess > least else least
+    return suboptimality if suboptimality > least else least
 
 
 _ask_within = kernel(ask, inline=True)
@@ -157,14 +157,14 @@ def _ask_at(state, tol):
         state.value,
         state.value,
         state.squares,
-        state.without_features,
+        state.null_objective,
         VALUE_ROUNDING,
         state.floor,
     )
 
 
 @kernel(reassociate=False)
-def judge(descent, loss):
+def check_step(descent, loss):
     """Take note of the sums at the trial, and return the outcome.
 
     As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
@@ -212,33 +212,33 @@ def judge(descent, loss):
     # The gap of objective/duality.py, but for what the exchange between classes does to the features.
     for c in range(descent.class_weights.shape[0]):
         # Two classes have one row, that of the second.
-        excess = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
-        excess = -excess if n_rows == 1 and c == 0 else excess
-        if excess > SUM_ROUNDING:
-            gap += excess * (1.0 - np.log(descent.class_weights[c] + excess))
+        suboptimality = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
+        suboptimality = -suboptimality if n_rows == 1 and c == 0 else suboptimality
+        if suboptimality > SUM_ROUNDING:
+            gap += suboptimality * (1.0 - np.log(descent.class_weights[c] + suboptimality))
     gap += natural
     if is_start:
-        state.lowest, state.least_gap = np.inf, np.inf
+        state.lowest, state.min_gap = np.inf, np.inf
     else:
         state.n_with_matrix += 1
     is_lower = value < state.lowest - 2 * UNIT_ROUNDOFF * abs(state.lowest)
-    state.n_flat = 0 if is_start or is_lower or gap < 0.5 * state.least_gap else state.n_flat + 1
-    state.lowest, state.least_gap = min(state.lowest, value), min(state.least_gap, gap)
+    state.n_flat = 0 if is_start or is_lower or gap < 0.5 * state.min_gap else state.n_flat + 1
+    state.lowest, state.min_gap = min(state.lowest, value), min(state.min_gap, gap)
     state.value, state.gap, state.natural, state.largest = value, gap, natural, largest
     state.squares = 0.5 * square
-    return ACCEPTED if state.n_flat < MOST_FLAT else STALLED
+    return ACCEPTED if state.n_flat < MAX_FLAT else STALLED
 
 
 @kernel(reassociate=False, inner=True)
 def _aim(descent):
     """Find the direction from the last point, and make its end the next trial."""
     vectors, state = descent.vectors, descent.state[0]
-    n, place = vectors.shape[1], (state.newest + 1) % PAIRS
+    n, position = vectors.shape[1], (state.newest + 1) % PAIRS
     factors = descent.hessian if state.kind == WHOLE else descent.blocks
     size, n_classes, is_shared = factors.shape[1], descent.class_weights.shape[0], state.kind == SHARED
     # The gradient before, which becomes the change.
     for i in range(n):
-        vectors[CHANGES + place, i], vectors[TURNED, i] = -vectors[TURNED, i], vectors[GRADIENT, i]
+        vectors[CHANGES + position, i], vectors[TURNED, i] = -vectors[TURNED, i], vectors[GRADIENT, i]
     for part in range(n // size):
         # A factor that all classes share is that of a class of the mean weight.
         scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
@@ -247,37 +247,37 @@ def _aim(descent):
             vectors[TURNED, i] *= scale
     product, square = 0.0, 0.0
     for i in range(n):
-        step, change = state.step * vectors[AIM, i], vectors[CHANGES + place, i] + vectors[TURNED, i]
-        vectors[STEPS + place, i], vectors[CHANGES + place, i] = step, change
+        step, change = state.step * vectors[AIM, i], vectors[CHANGES + position, i] + vectors[TURNED, i]
+        vectors[STEPS + position, i], vectors[CHANGES + position, i] = step, change
         product = add_freely(product, step * change)
         square = add_freely(square, change * change)
     if state.n_with_matrix == 0:
         # What is known of the pairs are their old coordinates.
         state.n_pairs = 0
     elif product > 2 * UNIT_ROUNDOFF * square:
-        state.newest, state.n_pairs = place, min(state.n_pairs + 1, PAIRS)
-        state.products[place], state.scale = product, product / square
+        state.newest, state.n_pairs = position, min(state.n_pairs + 1, PAIRS)
+        state.products[position], state.scale = product, product / square
     n_pairs, newest = state.n_pairs, state.newest
     for i in range(n):
         vectors[AIM, i] = -vectors[TURNED, i]
     for age in range(n_pairs):
-        place, product = (newest - age) % PAIRS, 0.0
+        position, product = (newest - age) % PAIRS, 0.0
         for i in range(n):
-            product = add_freely(product, vectors[STEPS + place, i] * vectors[AIM, i])
-        product /= state.products[place]
-        state.scales[place] = product
+            product = add_freely(product, vectors[STEPS + position, i] * vectors[AIM, i])
+        product /= state.products[position]
+        state.scales[position] = product
         for i in range(n):
-            vectors[AIM, i] -= product * vectors[CHANGES + place, i]
+            vectors[AIM, i] -= product * vectors[CHANGES + position, i]
     scale = state.scale if n_pairs > 0 else 1.0
     for i in range(n):
         vectors[AIM, i] *= scale
     for age in range(n_pairs):
-        place, product = (newest - n_pairs + 1 + age) % PAIRS, 0.0
+        position, product = (newest - n_pairs + 1 + age) % PAIRS, 0.0
         for i in range(n):
-            product = add_freely(product, vectors[CHANGES + place, i] * vectors[AIM, i])
-        product = state.scales[place] - product / state.products[place]
+            product = add_freely(product, vectors[CHANGES + position, i] * vectors[AIM, i])
+        product = state.scales[position] - product / state.products[position]
         for i in range(n):
-            vectors[AIM, i] += product * vectors[STEPS + place, i]
+            vectors[AIM, i] += product * vectors[STEPS + position, i]
     for part in range(n // size):
         scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
         for i in range(part * size, (part + 1) * size):
@@ -381,7 +381,7 @@ def _is_worth_it(descent, target, passes_of_matrix):
     # No more goes to matrices than to passes: blocks may bring no better pace than the ones before.
     is_slow = n_before >= max(2, passes_of_matrix) and left > pace * (passes_of_matrix + STEPS_AFTER)
     # Where J no longer tells which way is down, steps of Newton's still gain digits.
-    is_flat = state.n_flat > 0 and n_before > 1 and passes_of_matrix <= MOST_PASSES_AT_END
+    is_flat = state.n_flat > 0 and n_before > 1 and passes_of_matrix <= MAX_PASSES_AT_END
     return n_before < 0 or (n_before > 0 and passes_of_matrix <= CHEAP_PASSES) or is_slow or is_flat
 
 
@@ -395,7 +395,7 @@ def renew_in_cache(rows, descent, scratch, is_whole):
     and the block is that of a class of the mean weight. Softmax is flat along equal changes of all classes; there the
     Hessian gets a curvature of its own, which the gradient has no part in.
     """
-    probabilities, room, row_weights, gram = scratch
+    probabilities, buffer, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
     state = descent.state[0]
     is_first = state.n_with_matrix == NO_MATRIX
@@ -405,15 +405,15 @@ def renew_in_cache(rows, descent, scratch, is_whole):
         for t in range(row_weights.shape[0]):
             for i in range(row_weights.shape[1]):
                 p, q = probabilities[t, k, i], probabilities[t, other, i]
-                share = 1.0 if is_first else p * (1.0 - q) if k == other else -p * q
-                row_weights[t, i] = share * rows.weights[t, i] * part
-        fill_gram(rows.values, row_weights, room, gram)
+                fraction = 1.0 if is_first else p * (1.0 - q) if k == other else -p * q
+                row_weights[t, i] = fraction * rows.weights[t, i] * part
+        fill_gram(rows.values, row_weights, buffer, gram)
         for j in range(n_columns):
             for h in range(j, n_columns):
                 bent = descent.vectors[CURVATURES, j] if j == h else 0.0
                 if is_first:
-                    share = 1.0 / n_classes if n_classes > 1 else descent.class_weights[0] * descent.class_weights[1]
-                    blocks[0, j, h] = share * gram[j, h] + bent
+                    fraction = 1.0 / n_classes if n_classes > 1 else descent.class_weights[0] * descent.class_weights[1]
+                    blocks[0, j, h] = fraction * gram[j, h] + bent
                 elif not is_whole:
                     blocks[k, j, h] = gram[j, h] + bent
                 else:
@@ -443,7 +443,7 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
     first call evaluates the start. It ends there if J or its gradient is not finite, if only the intercept has not
     arrived, and in any case if tol is infinite.
     """
-    probabilities, room = scratch.probabilities, scratch.room
+    probabilities, buffer = scratch.probabilities, scratch.buffer
     vectors, state = descent.vectors, descent.state[0]
     n_iter, outcome, is_start = 0, ACCEPTED, state.n_trials == BEGINNING
     while n_iter < history.shape[0]:
@@ -451,8 +451,8 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
             if _is_worth_it(descent, _ask_at(state, tol), passes_of_matrix):
                 return LACKING, n_iter
             _aim(descent)
-        loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
-        outcome = judge(descent, loss)
+        loss = evaluate_within(rows, vectors[TRIAL], probabilities, buffer, vectors[TOTAL])
+        outcome = check_step(descent, loss)
         if is_start:
             is_start = False
             for i in range(vectors.shape[1]):
@@ -472,7 +472,7 @@ class Scratch(NamedTuple):
     """The memory that `descend_in_cache` overwrites."""
 
     probabilities: np.ndarray  # (T, K, m), of the rows at the trial
-    room: np.ndarray  # of `evaluate`
+    buffer: np.ndarray  # of `evaluate`
     row_weights: np.ndarray  # (T, m), of a Gram matrix
     gram: np.ndarray  # (d + 1, d + 1)
 
@@ -480,8 +480,8 @@ class Scratch(NamedTuple):
     def of(cls, n_tiles: int, tile_rows: int, n_rows_coef: int, n_columns: int) -> Self:
         """Return memory for n_tiles tiles of tile_rows rows, rows of coefficients and columns."""
         probabilities = np.empty((n_tiles, n_rows_coef, tile_rows))
-        room = make_room(n_rows_coef, tile_rows)
-        return cls(probabilities, room, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
+        buffer = make_buffer(n_rows_coef, tile_rows)
+        return cls(probabilities, buffer, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
 
 
 @kernel(reassociate=False)

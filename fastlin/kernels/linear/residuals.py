@@ -24,7 +24,7 @@ HALVINGS = 5
 
 
 @kernel(inline=True)
-def turn_scores_to_residuals(scores, numbers, samples, kept, first):
+def convert_scores_to_residuals(scores, numbers, samples, kept, first):
     """Overwrite scores (K, tile rows) of the rows ``numbers`` with s_i dl_i/dscores, and return sum s_i l_i, float64.
 
     For K = 1, l = log(1 + exp(-z)), where z is the score times +1 for label 1 and -1 for label 0. Else l =
@@ -45,11 +45,11 @@ def weight_of(weights, row):
 
 @kernel(inner=True)
 def gather_logistic(scores, numbers, samples, kept, first):
-    """Do `turn_logistic_scores` for the rows ``numbers`` of samples, with their offsets."""
+    """Do `convert_logistic_scores` for the rows ``numbers`` of samples, with their offsets."""
     compile_small()
     n_rows, kind = scores.shape[0], scores.dtype.type
-    room, wide_room = open_logistic_room(n_rows, scores)
-    targets, has_targets = room[0], samples.targets.shape[0] > 0
+    buffer, wide_buffer = open_logistic_buffer(n_rows, scores)
+    targets, has_targets = buffer[0], samples.targets.shape[0] > 0
     weights = zeros_aligned(n_rows if samples.weights.shape[0] > 0 else 0, samples.weights.dtype)
     for i in range(n_rows):
         targets[i] = kind(samples.targets[numbers[i], 0]) if has_targets else kind(samples.labels[numbers[i]])
@@ -57,70 +57,70 @@ def gather_logistic(scores, numbers, samples, kept, first):
         weights[i] = samples.weights[numbers[i]]
     for i in range(n_rows if samples.offsets.shape[0] > 0 else 0):
         scores[i] += kind(samples.offsets[numbers[i], 0])
-    return turn_logistic_scores(scores, weights, kept, first, room, wide_room)
+    return convert_logistic_scores(scores, weights, kept, first, buffer, wide_buffer)
 
 
 @kernel(inner=True)
-def turn_logistic_rows(scores, samples, kept, start, rooms):
-    """Do `turn_logistic_scores` from row ``start`` on of samples of all rows, in rooms of `open_logistic_room`."""
-    n_rows, weights, targets = scores.shape[0], samples.weights, rooms[0][0]
+def convert_logistic_rows(scores, samples, kept, start, buffers):
+    """Do `convert_logistic_scores` from row ``start`` on of samples of all rows, in rooms of `open_logistic_buffer`."""
+    n_rows, weights, targets = scores.shape[0], samples.weights, buffers[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         own_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
         labels = samples.labels[start : start + n_rows]
         for i in range(n_rows):
             targets[i] = labels[i]
-        return turn_logistic_scores(scores, own_weights, kept, start, *rooms)
+        return convert_logistic_scores(scores, own_weights, kept, start, *buffers)
     return gather_logistic(scores, number_rows(start, start + n_rows), samples, kept, start)
 
 
 @kernel(inner=True)
-def turn_scores_of_lot(scores, n_rows, lot, n_classes, block, start, rooms):
-    """Overwrite scores (B K, tile rows) of the rows from ``start`` on with the residuals of a Lot.
+def convert_scores_of_batch(scores, n_rows, batch, n_classes, block, start, buffers):
+    """Overwrite scores (B K, tile rows) of the rows from ``start`` on with the residuals of a Batch.
 
-    Their sums are added to those of the block. n_classes is that of the Lot: by its type Numba compiles only one of the
-    losses. rooms are those of `open_logistic_room`.
+    Their sums are added to those of the block. n_classes is that of the Batch: by its type Numba compiles only one of the
+    losses. rooms are those of `open_logistic_buffer`.
     """
     compile_apart()
     if n_classes is None:
-        turn_logistic_of_lot(scores, n_rows, lot, np.int64(0), block, start, rooms)
+        convert_logistic_scores_of_batch(scores, n_rows, batch, np.int64(0), block, start, buffers)
     else:
-        _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start)
+        _convert_softmax_scores_of_batch(scores, n_rows, batch, n_classes, block, start)
 
 
 @kernel(inner=True)
-def turn_logistic_of_lot(scores, n_rows, lot, first, block, start, rooms):
-    """Do `turn_scores_of_lot` for problems of two classes from ``first`` on, whose scores are (B, tile rows)."""
+def convert_logistic_scores_of_batch(scores, n_rows, batch, first, block, start, buffers):
+    """Do `convert_scores_of_batch` for problems of two classes from ``first`` on, whose scores are (B, tile rows)."""
     compile_apart()
     kept = Kept(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
-    room, stop = rooms[0], start + n_rows
-    targets, row_weights, probabilities = room[0, :n_rows], room[1, :n_rows], room[2, :n_rows]
-    one, ones = scores.dtype.type(1), np.empty(0, lot.weights.dtype)
+    buffer, stop = buffers[0], start + n_rows
+    targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
+    one, ones = scores.dtype.type(1), np.empty(0, batch.weights.dtype)
     for k in range(scores.shape[0]):
-        labels = lot.labels[first + k, start:stop]
+        labels = batch.labels[first + k, start:stop]
         for i in range(n_rows):
             targets[i] = labels[i]
-        for i in range(n_rows if lot.offsets.shape[0] > 0 else 0):
-            scores[k, i] += scores.dtype.type(lot.offsets[start + i, 0])
-        weights = lot.weights[first + k, start:stop] if lot.weights.shape[0] > 0 else ones
-        lot.values[0, block, first + k] += turn_logistic_scores(
-            scores[k, :n_rows], weights, kept, start, room, rooms[1]
+        for i in range(n_rows if batch.offsets.shape[0] > 0 else 0):
+            scores[k, i] += scores.dtype.type(batch.offsets[start + i, 0])
+        weights = batch.weights[first + k, start:stop] if batch.weights.shape[0] > 0 else ones
+        batch.values[0, block, first + k] += convert_logistic_scores(
+            scores[k, :n_rows], weights, kept, start, buffer, buffers[1]
         )
         for i in range(n_rows):
             probabilities[i] *= row_weights[i] * (one - probabilities[i])
-        lot.values[1, block, first + k] += add_up(probabilities)
+        batch.values[1, block, first + k] += add_up(probabilities)
 
 
 @kernel(inner=True)
-def _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start):
-    """Do `turn_scores_of_lot` for problems of three or more classes."""
+def _convert_softmax_scores_of_batch(scores, n_rows, batch, n_classes, block, start):
+    """Do `convert_scores_of_batch` for problems of three or more classes."""
     compile_apart()
     numbers, probabilities = number_rows(start, start + n_rows), zeros_aligned((n_classes, n_rows), np.float64)
     kept = Kept(np.empty((0, 0), np.float32), probabilities)
-    for b in range(lot.labels.shape[0]):
+    for b in range(batch.labels.shape[0]):
         own = scores[b * n_classes : (b + 1) * n_classes]
-        weights = lot.weights[b] if lot.weights.shape[0] > 0 else np.empty(0, lot.weights.dtype)
-        samples = Samples(numbers, lot.labels[b], weights, lot.offsets, np.empty((0, 0), np.float64))
-        lot.values[0, block, b] += _softmax_residuals(own, numbers, samples, kept, np.int64(0))
+        weights = batch.weights[b] if batch.weights.shape[0] > 0 else np.empty(0, batch.weights.dtype)
+        samples = Samples(numbers, batch.labels[b], weights, batch.offsets, np.empty((0, 0), np.float64))
+        batch.values[0, block, b] += _softmax_residuals(own, numbers, samples, kept, np.int64(0))
         pair = 1
         for k in range(n_classes):
             p = probabilities[k]
@@ -130,34 +130,34 @@ def _turn_softmax_of_lot(scores, n_rows, lot, n_classes, block, start):
                 q, total = probabilities[m], 0.0
                 for i in range(n_rows):
                     total += p[i] * q[i]
-                lot.values[pair, block, b] += total
+                batch.values[pair, block, b] += total
                 pair += 1
 
 
 @kernel(inline=True)
-def open_logistic_room(n_rows, scores):
-    """Return the arrays that `turn_logistic_scores` takes for n_rows rows: (3, n) in the type of scores, float64."""
+def open_logistic_buffer(n_rows, scores):
+    """Return the arrays that `convert_logistic_scores` takes for n_rows rows: (3, n) in the type of scores, float64."""
     return zeros_aligned((3, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
 
 
 @kernel(reassociate=False, inner=True)
-def turn_logistic_scores(scores, weights, kept, first, room, wide_room):
-    """Overwrite scores (n,) as `turn_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
+def convert_logistic_scores(scores, weights, kept, first, buffer, wide_buffer):
+    """Overwrite scores (n,) as `convert_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
 
     room[0] holds the labels or targets of the rows, with weights (n,) or none; all else there is overwritten.
     """
     compile_apart()
     n_rows = scores.shape[0]
-    targets, row_weights, probabilities = room[0, :n_rows], room[1, :n_rows], room[2, :n_rows]
-    exponentials, linear = wide_room[0, :n_rows], wide_room[1, :n_rows]
+    targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
+    exponentials, linear = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = weight_of(weights, i)
     # One loop: a loop of its own for each step, through memory, took as long again.
     for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
-        probabilities[i], excess, slope = divide_logistic(scores[i], targets[i], e, scores)
-        linear[i] = np.float64(row_weights[i]) * np.float64(excess)
+        probabilities[i], suboptimality, slope = divide_logistic(scores[i], targets[i], e, scores)
+        linear[i] = np.float64(row_weights[i]) * np.float64(suboptimality)
         scores[i] = slope * row_weights[i]
     _keep_logistic(kept.single, first, probabilities)
     _keep_logistic(kept.double, first, probabilities)
@@ -220,19 +220,19 @@ def take_logarithms(exponentials, weights):
 
 
 @kernel(inline=True)
-def _keep_logistic(room, first, probabilities):
+def _keep_logistic(buffer, first, probabilities):
     """Fill room[0, first + i] with probabilities[i], if it has entries."""
-    if room.shape[1] > 0:
-        p = room[0, first : first + probabilities.shape[0]]
+    if buffer.shape[1] > 0:
+        p = buffer[0, first : first + probabilities.shape[0]]
         for i in range(p.shape[0]):
             p[i] = probabilities[i]
 
 
 @kernel(inline=True)
-def _keep_softmax(room, k, first, exponentials, totals):
+def _keep_softmax(buffer, k, first, exponentials, totals):
     """Fill room[k, first + i] with the part of exponentials[i] in totals[i], if it has entries."""
-    if room.shape[1] > 0:
-        p = room[k, first : first + exponentials.shape[0]]
+    if buffer.shape[1] > 0:
+        p = buffer[k, first : first + exponentials.shape[0]]
         for i in range(exponentials.shape[0]):
             p[i] = exponentials[i] / exponentials.dtype.type(totals[i])
 
@@ -304,7 +304,7 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
 
 
 @kernel(inner=True)
-def turn_products_to_slopes(slopes, n_rows, curvature, start):
+def convert_products_to_slopes(slopes, n_rows, curvature, start):
     """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
 
     The first n_rows of each take the entries of a Curvature from ``start`` on. With p the softmax probabilities the

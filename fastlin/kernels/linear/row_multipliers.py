@@ -6,7 +6,7 @@ more row may hold the intercepts. Everything is computed in float64.
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import convert_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
@@ -45,26 +45,26 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
     n_rows, n_features = X.shape
     n_classes = multipliers.shape[0]
     numbers = number_rows(np.int64(0), n_rows)
-    room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
-    tile = room[:n_rows]
-    sums = zeros_aligned((n_classes, room.shape[1]), np.float64)
-    scores = zeros_aligned((n_classes, room.shape[0]), np.float64)
-    padded = pad_scaling(scaling, zeros_aligned((0, n_features + room.shape[1]), np.float64))
+    buffer = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
+    tile = buffer[:n_rows]
+    sums = zeros_aligned((n_classes, buffer.shape[1]), np.float64)
+    scores = zeros_aligned((n_classes, buffer.shape[0]), np.float64)
+    padded = pad_scaling(scaling, zeros_aligned((0, n_features + buffer.shape[1]), np.float64))
     n_panels = (n_features + width - 1) // width
     for panel in range(block * n_panels // n_blocks, (block + 1) * n_panels // n_blocks):
         first = panel * width
         last = first + width if first + width < n_features else n_features
-        scale, shift = padded.scale[first : first + room.shape[1]], padded.shift[first : first + room.shape[1]]
+        scale, shift = padded.scale[first : first + buffer.shape[1]], padded.shift[first : first + buffer.shape[1]]
         load_tile(X[:, first:last], numbers, Scaling(scale, shift), tile)
         sums[:] = 0
-        add_product(room, n_rows, multipliers, sums, empty_list(0))
+        add_product(buffer, n_rows, multipliers, sums, empty_list(0))
         for k in range(n_classes):
             for j in range(last - first):
                 sums[k, j] *= factors[first + j]
                 coef[k, first + j] = sums[k, j]
             for j in range(last - first, sums.shape[1]):
                 sums[k, j] = 0
-        add_scores(room, n_rows, n_rows, sums, np.int64(0), scores, empty_list(0))
+        add_scores(buffer, n_rows, n_rows, sums, np.int64(0), scores, empty_list(0))
     for k in range(n_classes):
         for i in range(n_rows):
             products[block, k, i] = scores[k, i]
@@ -91,7 +91,7 @@ def fill_block_residuals_along(
             values, intercept = tile[k], scores[n_rows, k] + step * direction[n_rows, k]
             for i in range(count):
                 values[i] = scores[first + i, k] + step * direction[first + i, k] + intercept
-        loss += turn_scores_to_residuals(tile, number_rows(first, first + count), samples, kept, first)
+        loss += convert_scores_to_residuals(tile, number_rows(first, first + count), samples, kept, first)
         for k in range(n_classes):
             values, total, along = tile[k], 0.0, 0.0
             for i in range(count):

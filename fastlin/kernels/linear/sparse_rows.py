@@ -10,12 +10,12 @@ entries stand there for ones.
 import numpy as np
 
 from fastlin.kernels.linear.residuals import (
+    convert_logistic_rows,
+    convert_logistic_scores_of_batch,
+    convert_products_to_slopes,
+    convert_scores_to_residuals,
     gather_logistic,
-    open_logistic_room,
-    turn_logistic_of_lot,
-    turn_logistic_rows,
-    turn_products_to_slopes,
-    turn_scores_to_residuals,
+    open_logistic_buffer,
 )
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -23,8 +23,8 @@ from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entrie
 from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.tiles import rows_between
 
-# Problems of a lot that are passed over together: a row of their table is a cache line.
-TOGETHER = CACHE_LINE // 8
+# Problems of a batch that are passed over together: a row of their table is a cache line.
+CLASSES_PER_CACHE_LINE = CACHE_LINE // 8
 
 
 @kernel
@@ -65,9 +65,9 @@ def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, c
         tile_numbers = numbers[start - first : stop - first]
         _fill_tile(X, tile_numbers, parameters, rowwise, tile)
         if losses is not None:
-            loss += turn_scores_to_residuals(tile, tile_numbers, losses.samples, losses.kept, start)
+            loss += convert_scores_to_residuals(tile, tile_numbers, losses.samples, losses.kept, start)
         if curvature is not None:
-            turn_products_to_slopes(tile, stop - start, curvature, start)
+            convert_products_to_slopes(tile, stop - start, curvature, start)
         _store_tile(tile, tile_numbers, chunk, sums[block])
     if losses is not None:
         losses.values[block] = loss
@@ -85,7 +85,7 @@ def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept,
     own[:] = 0
     first, last = borders[block], borders[block + 1]
     tile, numbers = zeros_aligned((1, tile_rows), np.float64), rows_between(rows, first, last)
-    rooms = open_logistic_room(tile_rows, tile)
+    buffers = open_logistic_buffer(tile_rows, tile)
     for start in range(first, last, tile_rows):
         stop = start + tile_rows if start + tile_rows < last else last
         tile_numbers, scores = numbers[start - first : stop - first], tile[0, : stop - start]
@@ -94,9 +94,9 @@ def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept,
             if rows.shape[0] > 0:
                 loss += gather_logistic(scores, tile_numbers, losses.samples, losses.kept, start)
             else:
-                loss += turn_logistic_rows(scores, losses.samples, losses.kept, start, rooms)
+                loss += convert_logistic_rows(scores, losses.samples, losses.kept, start, buffers)
         if curvature is not None:
-            turn_products_to_slopes(tile, stop - start, curvature, start)
+            convert_products_to_slopes(tile, stop - start, curvature, start)
         _add_logistic_rows(X, tile_numbers, scores, own)
     if losses is not None:
         losses.values[block] = loss
@@ -124,21 +124,24 @@ def _add_logistic_rows(X, numbers, residuals, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_lot_pass(block, n_blocks, X, borders, tables, intercepts, tile_rows, sums, lot):
-    """Fill sums[part, group] (d + 1, TOGETHER) with sum r_i [x_i, 1] of a group of problems of a Lot.
+def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_rows, sums, batch):
+    """Fill sums[part, group] (d + 1, CLASSES_PER_CACHE_LINE) with sum r_i [x_i, 1] of a group of problems of a Batch.
 
     The block is a group of a part of the rows, those from borders[part] to borders[part + 1]. tables (groups, d,
-    TOGETHER) and intercepts (groups, TOGETHER) hold the coefficients.
+    CLASSES_PER_CACHE_LINE) and intercepts (groups, CLASSES_PER_CACHE_LINE) hold the coefficients.
     """
     compile_small()
     data, indices, indptr = X
     part, group = block // tables.shape[0], block % tables.shape[0]
-    own, table, first = sums[part, group], tables[group], TOGETHER * group
-    n_problems = min(TOGETHER, lot.labels.shape[0] - first)
+    own, table, first = sums[part, group], tables[group], CLASSES_PER_CACHE_LINE * group
+    n_problems = min(CLASSES_PER_CACHE_LINE, batch.labels.shape[0] - first)
     own[:] = 0
-    rowwise, tile = zeros_aligned((tile_rows, TOGETHER), np.float64), zeros_aligned((n_problems, tile_rows), np.float64)
-    rooms, total = open_logistic_room(tile_rows, tile), own[own.shape[0] - 1]
-    lot.values[:, part, first : first + n_problems] = 0
+    rowwise, tile = (
+        zeros_aligned((tile_rows, CLASSES_PER_CACHE_LINE), np.float64),
+        zeros_aligned((n_problems, tile_rows), np.float64),
+    )
+    buffers, total = open_logistic_buffer(tile_rows, tile), own[own.shape[0] - 1]
+    batch.values[:, part, first : first + n_problems] = 0
     for start in range(borders[part], borders[part + 1], tile_rows):
         n_rows = tile_rows if start + tile_rows < borders[part + 1] else borders[part + 1] - start
         for i in range(n_rows):
@@ -146,18 +149,18 @@ def fill_block_lot_pass(block, n_blocks, X, borders, tables, intercepts, tile_ro
         for k in range(n_problems):
             for i in range(n_rows):
                 tile[k, i] = rowwise[i, k] + intercepts[group, k]
-        turn_logistic_of_lot(tile, n_rows, lot, first, part, start, rooms)
+        convert_logistic_scores_of_batch(tile, n_rows, batch, first, part, start, buffers)
         for i in range(n_rows):
             residuals = rowwise[i]
             for k in range(n_problems):
                 residuals[k] = tile[k, i]
-            for k in range(TOGETHER):
+            for k in range(CLASSES_PER_CACHE_LINE):
                 total[k] += residuals[k]
             for p in range(np.int64(indptr[start + i]), np.int64(indptr[start + i + 1])):
                 row, x = own[np.uint64(indices[np.uint64(p)])], 1.0
                 if data.shape[0] > 0:
                     x = np.float64(data[np.uint64(p)])
-                for k in range(TOGETHER):
+                for k in range(CLASSES_PER_CACHE_LINE):
                     row[k] += x * residuals[k]
 
 
@@ -222,8 +225,8 @@ def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         target = gathered[i]
         target[:] = 0
-        for place in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            target[indices[place]] += kind(data[place])
+        for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            target[indices[position]] += kind(data[position])
 
 
 @kernel

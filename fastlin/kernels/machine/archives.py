@@ -22,7 +22,7 @@ from fastlin.kernels.machine.saved_code import pack, unpack
 
 # Where the archives lie in an installed wheel; a source tree has none.
 FOLDER = Path(__file__).parents[1] / "compiled"
-ENDING = ".zip"
+SUFFIX = ".zip"
 STAMP = "stamp.json"
 DAMAGED = "%s is damaged: kernels are compiled where it lacks them."
 

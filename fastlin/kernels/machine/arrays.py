@@ -85,7 +85,7 @@ def copy_aligned(values: Array) -> Array:
 def writable_view(X: Array) -> Array:
     """Return the memory of X as an array that is marked writable, though kernels never write to X.
 
-    For arrays that are marked read-only (memory maps, joblib's workers) Numba compiles every kernel anew, seconds each.
+    For arrays that are marked read-only (memory maps, joblib's workers) Numba compiles every kernel again, seconds each.
     """
     if X.flags.writeable:
         return X
@@ -97,7 +97,7 @@ def writable_view(X: Array) -> Array:
 def any_layout(X: Array) -> Array:
     """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
 
-    Numba compiles a kernel anew, for seconds, for rows that lie together, for columns that do, and for neither. An
+    Numba compiles a kernel again, for seconds, for rows that lie together, for columns that do, and for neither. An
     array whose layers overlap has the type of neither. Kernels take its first layer, and find its layout at run time.
     """
     shape, strides = (2, *X.shape), (0, *X.strides)

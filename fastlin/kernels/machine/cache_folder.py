@@ -14,8 +14,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from fastlin.file_system import user_cache_folder
 from fastlin.kernels.machine.libraries import config, llvmlite, numba
-from fastlin.places import user_cache_folder
 
 LOGGER = logging.getLogger("fastlin")
 
@@ -29,8 +29,8 @@ def code_folders() -> tuple[Path, ...]:
     """
     named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
     folders = []
-    for place in (named, user_cache_folder()):
-        folder = place and place / f"kernels-{hash_sources()}"
+    for position in (named, user_cache_folder()):
+        folder = position and position / f"kernels-{hash_sources()}"
         if folder is not None and _is_safe(folder):
             folders.append(folder)
             if _is_writable(folder):

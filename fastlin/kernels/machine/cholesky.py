@@ -16,7 +16,7 @@ from fastlin.kernels.machine.products import add_product
 
 # Rows that are factorized together, whole groups of the products' classes; the products subtract what the rows before
 # them contribute.
-ROWS_TOGETHER = 30
+ROWS_PER_BATCH = 30
 # Rows whose products are summed at a time. They go one after the other into one number, whose rounding has to stay
 # below what is added to the diagonal: with 128 in float32 a matrix of condition 1e16 came out wrong by its own size.
 ROWS_MULTIPLIED = 16
@@ -49,10 +49,10 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
             for j in range(row.shape[0]):
                 target[j] = row[j]
         factor[i // group * size + i, i % group] += matrix.dtype.type(ridge) * matrix[i, i]
-    multipliers = zeros_aligned((ROWS_TOGETHER, size), matrix.dtype)
+    multipliers = zeros_aligned((ROWS_PER_BATCH, size), matrix.dtype)
     nothing = empty_list(np.int64(0))
-    for first in range(0, size, ROWS_TOGETHER):
-        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+    for first in range(0, size, ROWS_PER_BATCH):
+        stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         for other in range(first, stop):
             column, negative = factor[other // group * size :], multipliers[other - first]
             for i in range(first):
@@ -78,7 +78,7 @@ def _factorize_rows(factor, matrix, first, stop):
     compile_apart()
     size, group = matrix.shape[0], factor.shape[1]
     smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_SINGLE))
-    negative = zeros_aligned((1, ROWS_TOGETHER), matrix.dtype)
+    negative = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
     nothing = empty_list(np.int64(0))
     for i in range(first, stop):
         own = i // group
@@ -167,14 +167,14 @@ def solve_group(block, n_blocks, mirrored, values):
         row = values[k]
         for i in range(size):
             x[i, k - begin] = row[i]
-    for first in range(0, size, ROWS_TOGETHER):
-        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+    for first in range(0, size, ROWS_PER_BATCH):
+        stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if first > 0:
             add_product(x, first, mirrored[first:stop], x[first:stop], nothing)
         for i in range(first, stop):
             _finish_row(mirrored[i], x, first, i, i)
-    for first in range((size - 1) // ROWS_TOGETHER * ROWS_TOGETHER, -1, -ROWS_TOGETHER):
-        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+    for first in range((size - 1) // ROWS_PER_BATCH * ROWS_PER_BATCH, -1, -ROWS_PER_BATCH):
+        stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if stop < size:
             add_product(x[stop:], size - stop, mirrored[first:stop, stop:], x[first:stop], nothing)
         for i in range(stop - 1, first - 1, -1):
@@ -198,7 +198,7 @@ def _finish_row(factors, x, first, stop, i):
         target[h] /= factors[i]
 
 
-def count_solved_together(itemsize: int) -> int:
+def count_solved_per_batch(itemsize: int) -> int:
     """Return how many rows of numbers of itemsize bytes a block of `solve_group` may have: those of four vectors."""
     return 4 * VECTOR_BYTES // itemsize
 
@@ -212,13 +212,13 @@ def remove_row(triangle, size, row):
     """
     first = row * size - row * (row - 1) // 2
     removed = triangle[first + 1 : first + size - row].copy()
-    place, kept = 0, 0
+    position, kept = 0, 0
     for i in range(size):
         for j in range(i, size):
             if i != row and j != row:
-                triangle[kept] = triangle[place]
+                triangle[kept] = triangle[position]
                 kept += 1
-            place += 1
+            position += 1
     for i in range(row, size - 1):
         first = i * (size - 1) - i * (i - 1) // 2
         entries, others = triangle[first : first + size - 1 - i], removed[i - row :]

@@ -119,26 +119,26 @@ class Emitter:
         narrow = isinstance(self.scalar, ir.FloatType)
         return (self.builder.fptrunc if narrow else self.builder.fpext)(vector, self.vector)
 
-    def spread(self, scalar):
+    def standard_deviation(self, scalar):
         """Return a vector whose lanes are all the same number."""
         number = ir.IntType(32)
         one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, number(0))
         mask = ir.Constant(ir.VectorType(number, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, one, mask)
 
-    def shuffle(self, a, b, places):
+    def shuffle(self, a, b, positions):
         """Return the lanes of a and b, one behind the other, that stand at the given places."""
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(positions)), positions)
         return self.builder.shuffle_vector(a, b, mask)
 
     def transpose(self, vectors):
         """Return the vectors of the first lanes, the second lanes and so on of as many vectors as they have lanes."""
         half = self.lanes // 2
-        low = [place // 2 + place % 2 * self.lanes for place in range(self.lanes)]
-        high = [place + half for place in low]
+        low = [position // 2 + position % 2 * self.lanes for position in range(self.lanes)]
+        high = [position + half for position in low]
         for _ in range(half.bit_length()):
             pairs = list(zip(vectors[:half], vectors[half:], strict=True))
-            vectors = [self.shuffle(a, b, places) for a, b in pairs for places in (low, high)]
+            vectors = [self.shuffle(a, b, positions) for a, b in pairs for positions in (low, high)]
         return vectors
 
     def sum_lanes(self, vectors):
@@ -148,7 +148,7 @@ class Emitter:
             # Lanes in blocks of `width`: the even blocks of a and b, then their odd ones.
             blocks = range(0, self.lanes, 2 * width)
             even = [p + q + side for p in blocks for side in (0, self.lanes) for q in range(width)]
-            odd = [place + width for place in even]
+            odd = [position + width for position in even]
             vectors = [
                 self.builder.fadd(self.shuffle(a, b, even), self.shuffle(a, b, odd))
                 for a, b in zip(vectors[::2], vectors[1::2], strict=True)
@@ -172,12 +172,12 @@ class Emitter:
         n_rows = len(sums[0])
         group = min(n_rows, self.lanes)
         align = self.context.get_abi_sizeof(self.scalar)
-        for c, places in enumerate(sums):
+        for c, positions in enumerate(sums):
             for r in range(0, n_rows, group):
-                total = self.sum_lanes([self.builder.load(place) for place in places[r : r + group]])
-                place = self.pointer(scores_type, scores, k, i, row_step=c, column_step=r)
-                old = self.load(place, vector=total.type, align=align)
-                self.store(self.builder.fadd(old, total), place, align=align)
+                total = self.sum_lanes([self.builder.load(position) for position in positions[r : r + group]])
+                position = self.pointer(scores_type, scores, k, i, row_step=c, column_step=r)
+                old = self.load(position, vector=total.type, align=align)
+                self.store(self.builder.fadd(old, total), position, align=align)
 
     def prefetch(self, address):
         """Ask for a cache line that is read soon, in the second-level cache: the first holds what is worked on."""
@@ -190,10 +190,10 @@ class Emitter:
     def zeros(self, count):
         """Return ``count`` places that hold a vector of zeros each; LLVM keeps them in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        places = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
-        for place in places:
-            self.builder.store(zero, place)
-        return places
+        positions = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+        for position in positions:
+            self.builder.store(zero, position)
+        return positions
 
 
 class RowReader:
@@ -212,7 +212,7 @@ class RowReader:
             scale_type, shift_type = scaling_type.types
             self._work = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
             self._kind = scale_type.dtype
-            scale, shift = (emit.builder.extract_value(scaling, place) for place in (0, 1))
+            scale, shift = (emit.builder.extract_value(scaling, position) for position in (0, 1))
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
     def read(self, rows, j, left=None):

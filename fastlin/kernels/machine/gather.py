@@ -42,7 +42,7 @@ def _combination(n_vectors, lanes, n_sums):
         data, indices, first, last, table, origin, sums, i, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number = first.type
-        values, places = emit.data(data_type, data), emit.data(indices_type, indices)
+        values, positions = emit.data(data_type, data), emit.data(indices_type, indices)
         rows = context.make_array(table_type)(context, builder, table)
         stride, _ = cgutils.unpack_tuple(builder, rows.strides)
         base = emit.pointer(table_type, table, builder.neg(origin), k)
@@ -51,7 +51,7 @@ def _combination(n_vectors, lanes, n_sums):
         final = builder.sub(n_entries, number(1))
 
         def address(entry):
-            row = context.cast(builder, builder.load(builder.gep(places, [entry])), indices_type.dtype, types.int64)
+            row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
             return builder.gep(builder.bitcast(base, cgutils.voidptr_t), [builder.mul(row, stride)])
 
         def add(entry, total):
@@ -63,7 +63,7 @@ def _combination(n_vectors, lanes, n_sums):
                 for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
                     emit.prefetch(builder.add(target, number(line)))
             value = builder.load(builder.gep(values, [entry]))
-            value = emit.spread(context.cast(builder, value, data_type.dtype, types.float64))
+            value = emit.standard_deviation(context.cast(builder, value, data_type.dtype, types.float64))
             row = builder.bitcast(address(entry), base.type)
             for v in range(n_vectors):
                 x = emit.load(row, number(v * lanes), align=8 * lanes)
@@ -82,8 +82,8 @@ def _combination(n_vectors, lanes, n_sums):
             parts = [builder.load(total[v]) for total in totals]
             while len(parts) > 1:
                 parts = [builder.fadd(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-            place = emit.pointer(sums_type, sums, i, k, column_step=v * lanes)
-            emit.store(parts[0], place, align=8 * lanes)
+            position = emit.pointer(sums_type, sums, i, k, column_step=v * lanes)
+            emit.store(parts[0], position, align=8 * lanes)
 
     @emitted(generate)
     def loop(data, indices, first, last, table, origin, sums, i, k):
@@ -143,14 +143,14 @@ def dot_entries(data, indices, first, last, coef):
     whole = last - (last - first) % 4
     a = b = c = d = kind(0)
     for p in range(first, whole, 4):
-        place = np.uint64(p)
-        a += _entry(data, place, kind) * coef[np.uint64(indices[place])]
-        b += _entry(data, place + ONE, kind) * coef[np.uint64(indices[place + ONE])]
-        c += _entry(data, place + TWO, kind) * coef[np.uint64(indices[place + TWO])]
-        d += _entry(data, place + THREE, kind) * coef[np.uint64(indices[place + THREE])]
+        position = np.uint64(p)
+        a += _entry(data, position, kind) * coef[np.uint64(indices[position])]
+        b += _entry(data, position + ONE, kind) * coef[np.uint64(indices[position + ONE])]
+        c += _entry(data, position + TWO, kind) * coef[np.uint64(indices[position + TWO])]
+        d += _entry(data, position + THREE, kind) * coef[np.uint64(indices[position + THREE])]
     for p in range(whole, last):
-        place = np.uint64(p)
-        a += _entry(data, place, kind) * coef[np.uint64(indices[place])]
+        position = np.uint64(p)
+        a += _entry(data, position, kind) * coef[np.uint64(indices[position])]
     return (a + b) + (c + d)
 
 
@@ -160,19 +160,19 @@ def add_entries(data, indices, first, last, factor, sums):
     kind = sums.dtype.type
     whole = last - (last - first) % 4
     for p in range(first, whole, 4):
-        place = np.uint64(p)
-        sums[np.uint64(indices[place])] += factor * _entry(data, place, kind)
-        sums[np.uint64(indices[place + ONE])] += factor * _entry(data, place + ONE, kind)
-        sums[np.uint64(indices[place + TWO])] += factor * _entry(data, place + TWO, kind)
-        sums[np.uint64(indices[place + THREE])] += factor * _entry(data, place + THREE, kind)
+        position = np.uint64(p)
+        sums[np.uint64(indices[position])] += factor * _entry(data, position, kind)
+        sums[np.uint64(indices[position + ONE])] += factor * _entry(data, position + ONE, kind)
+        sums[np.uint64(indices[position + TWO])] += factor * _entry(data, position + TWO, kind)
+        sums[np.uint64(indices[position + THREE])] += factor * _entry(data, position + THREE, kind)
     for p in range(whole, last):
-        place = np.uint64(p)
-        sums[np.uint64(indices[place])] += factor * _entry(data, place, kind)
+        position = np.uint64(p)
+        sums[np.uint64(indices[position])] += factor * _entry(data, position, kind)
 
 
 @kernel(inline=True)
-def _entry(data, place, kind):
-    return kind(data[place]) if data.shape[0] > 0 else kind(1)
+def _entry(data, position, kind):
+    return kind(data[position]) if data.shape[0] > 0 else kind(1)
 
 
 def _addition(lanes):
@@ -183,10 +183,10 @@ def _addition(lanes):
         source, codes, n_rows, target, gathers, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number, align = n_rows.type, 8 * lanes
-        places = emit.data(codes_type, codes)
+        positions = emit.data(codes_type, codes)
 
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
-            code = builder.load(builder.gep(places, [loop.index]))
+            code = builder.load(builder.gep(positions, [loop.index]))
             named = context.cast(builder, code, codes_type.dtype, types.int64)
             to = builder.select(gathers, loop.index, named)
             of = builder.select(gathers, named, loop.index)

@@ -31,11 +31,11 @@ def _accumulation(count, looks_ahead=False):
         emit = Emitter(context, builder, multipliers_type.dtype)
         reader = RowReader(emit, X_type, X)
         pointers = row_pointers(emit, X_type, X, n_rows_type, n_rows, i, count)
-        numbers, places = emit.data(multipliers_type, multipliers), [builder.add(i, i.type(r)) for r in range(count)]
-        factors = [emit.spread(builder.load(builder.gep(numbers, [place]))) for place in places]
+        numbers, positions = emit.data(multipliers_type, multipliers), [builder.add(i, i.type(r)) for r in range(count)]
+        factors = [emit.standard_deviation(builder.load(builder.gep(numbers, [position]))) for position in positions]
         total = emit.data(sums_type, sums)
         tile_rows = emit.shape(multipliers_type, multipliers)[0]
-        later = [emit.pointer(X_type, X, builder.add(place, tile_rows), i.type(0)) for place in places]
+        later = [emit.pointer(X_type, X, builder.add(position, tile_rows), i.type(0)) for position in positions]
         in_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
 
         def add(_, j, left):
@@ -43,13 +43,13 @@ def _accumulation(count, looks_ahead=False):
                 for step in range(0, emit.lanes, in_line):
                     emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
             vectors, half = reader.read(pointers, j, left), count // 2
-            # Two sums that begin anew, so that only one addition waits for what was stored before.
+            # Two sums that begin again, so that only one addition waits for what was stored before.
             a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
             for r in range(1, half):
                 a = emit.multiply_add(vectors[r], factors[r], a)
                 b = emit.multiply_add(vectors[half + r], factors[half + r], b)
-            place = builder.gep(total, [j])
-            emit.store(builder.fadd(emit.load(place), builder.fadd(a, b)), place)
+            position = builder.gep(total, [j])
+            emit.store(builder.fadd(emit.load(position), builder.fadd(a, b)), position)
 
         reader.walk(i.type(0), reader.n_features, add)
 

@@ -10,7 +10,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
-from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP, lines_in_step
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP, lines_in_step
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
     Scaling,
@@ -27,7 +27,7 @@ from fastlin.kernels.machine.tiles import (
 # tile, fit into the first-level cache.
 CHUNK_BYTES = 2_200
 # Where nothing but coefficients and four rows of X has to fit there, ten classes do: whole groups of them.
-CLASSES_CACHED = 10 // CLASSES_TOGETHER * CLASSES_TOGETHER
+CLASSES_CACHED = 10 // CLASSES_PER_TILE * CLASSES_PER_TILE
 
 
 class Tile(NamedTuple):
@@ -92,14 +92,14 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile, reads=None):
     if reads is not None:
         add_scores(X, numbers, n_rows, coef, zero, scores, ahead)
         return
-    count, lanes = _classes_together(n_classes), VECTOR_BYTES // coef.itemsize
+    count, lanes = _classes_per_batch(n_classes), VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
         n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
         for i in range(0, n_rows, 8 if count == 1 else 4):
             lines = next_lines(ahead, n_lines, coef)
-            if count == CLASSES_TOGETHER:
+            if count == CLASSES_PER_TILE:
                 simd.load_and_multiply_4_rows(X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows)
             elif count == 3:
                 simd.load_and_multiply_4_rows_3_classes(
@@ -131,8 +131,8 @@ def _chunk(width, lanes):
 
 
 @kernel(inline=True)
-def _classes_together(n_left):
-    return CLASSES_TOGETHER if n_left >= CLASSES_TOGETHER else 3 if n_left >= 3 else 1
+def _classes_per_batch(n_left):
+    return CLASSES_PER_TILE if n_left >= CLASSES_PER_TILE else 3 if n_left >= 3 else 1
 
 
 @kernel(reassociate=False, inner=True)
@@ -154,9 +154,9 @@ def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
             for i in range(0, n_rows, 4):
                 k = group
                 while k < end:
-                    count = _classes_together(end - k)
+                    count = _classes_per_batch(end - k)
                     n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
-                    if count == CLASSES_TOGETHER:
+                    if count == CLASSES_PER_TILE:
                         lines = next_lines(ahead, n_lines, coef)
                         simd.multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
                     elif count == 3:
@@ -183,16 +183,16 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
         is_wide = j + 4 * lanes <= width
         k = 0
         while k < n_classes:
-            count = _classes_together(n_classes - k)
-            count = count if is_wide or count == CLASSES_TOGETHER else 1
+            count = _classes_per_batch(n_classes - k)
+            count = count if is_wide or count == CLASSES_PER_TILE else 1
             lines = next_lines(ahead, n_rows, tile)
-            if is_wide and count == CLASSES_TOGETHER:
+            if is_wide and count == CLASSES_PER_TILE:
                 simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
             elif is_wide and count == 3:
                 simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, lines)
             elif is_wide:
                 simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, lines)
-            elif count == CLASSES_TOGETHER:
+            elif count == CLASSES_PER_TILE:
                 simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
             else:
                 simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, lines)
@@ -210,5 +210,5 @@ def add_triangle(tile, n_rows, n_columns, multipliers, sums):
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)
     for j in range(0, n_columns, lanes):
         end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]
-        for k in range(0, end, CLASSES_TOGETHER):
+        for k in range(0, end, CLASSES_PER_TILE):
             simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)

@@ -20,7 +20,7 @@ from fastlin.kernels.machine.cache_folder import (
 )
 from fastlin.kernels.machine.libraries import binding, compiler, config, serialize
 
-ENDING = ".nbc"
+SUFFIX = ".nbc"
 # Numba's settings, from the environment, that change the code.
 SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
 SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
@@ -51,9 +51,9 @@ def name_file(function: Callable[..., Any], *key: Any) -> str:
     settings = [getattr(config, name, None) for name in SETTINGS]
     digest = hashlib.sha256(repr((key, settings)).encode())
     digest.update(function.__code__.co_code)
-    room = function.__module__.removeprefix("fastlin.kernels.")
-    name = f"{room}.{function.__qualname__}".replace("<", "").replace(">", "")
-    return f"{name}-{digest.hexdigest()[:24]}{ENDING}"
+    layer = function.__module__.removeprefix("fastlin.kernels.")
+    name = f"{layer}.{function.__qualname__}".replace("<", "").replace(">", "")
+    return f"{name}-{digest.hexdigest()[:24]}{SUFFIX}"
 
 
 def load_code(name: str, target_context: Any) -> Any:

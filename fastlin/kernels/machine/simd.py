@@ -11,7 +11,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, em
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
 # The sums of 4 rows (or vectors), a vector of each class and one of a row fill 26 of 32 registers, or all of 16.
-CLASSES_TOGETHER = 5 if VECTOR_BYTES == 64 else 3
+CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROW_GROUP = 8
 # With one class a pass over X is bound by memory: eight rows at a time, and a cache line for each of them in a step
 # (1,000,000 rows of 30 columns: 28.3 ms, with one line 36.9).
@@ -72,8 +72,8 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
 
         def multiply(index, j, left):
             for line in range(n_lines):
-                place = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
-                emit.prefetch(builder.add(address, builder.mul(place, step)))
+                position = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
+                emit.prefetch(builder.add(address, builder.mul(position, step)))
             x = reader.read(sources, j, left)
             for vector, target in zip(x if stores else (), targets, strict=True):
                 emit.store(vector, builder.gep(target, [j]))
@@ -109,7 +109,7 @@ def _accumulation(n_vectors, n_classes):
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))
-            u = [emit.spread(builder.load(builder.gep(row, [i]))) for row in classes]
+            u = [emit.standard_deviation(builder.load(builder.gep(row, [i]))) for row in classes]
             for v in range(n_vectors):
                 x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
                 for c in range(n_classes):
@@ -119,10 +119,10 @@ def _accumulation(n_vectors, n_classes):
         align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
         for c in range(n_classes):
             for v in range(n_vectors):
-                place = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
+                position = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
                 part = builder.load(parts[c][v])
                 part = part if kind == emit.scalar else builder.fpext(part, wide)
-                emit.store(builder.fadd(emit.load(place, vector=wide, align=align), part), place, align=align)
+                emit.store(builder.fadd(emit.load(position, vector=wide, align=align), part), position, align=align)
 
     @emitted(generate)
     def loop(tile, n_rows, j, multipliers, k, sums, lines):
@@ -150,15 +150,15 @@ def transpose_square(tile, i, j, turned, row, column):
 
 def _emit_multiply_columns(context, builder, kinds, arguments):
     tile_type, _, _, _, _, products_type, _ = kinds
-    tile, n_rows, j, h, count, products, place = arguments
+    tile, n_rows, j, h, count, products, position = arguments
     emit = Emitter(context, builder, tile_type.dtype)
     align = context.get_abi_sizeof(emit.scalar)
     number = n_rows.type
     n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
     with cgutils.for_range(builder, n_rows, intp=number) as row:
-        factor = emit.spread(builder.load(emit.pointer(tile_type, tile, row.index, j)))
+        factor = emit.standard_deviation(builder.load(emit.pointer(tile_type, tile, row.index, j)))
         source = emit.pointer(tile_type, tile, row.index, h)
-        target = emit.pointer(products_type, products, row.index, place)
+        target = emit.pointer(products_type, products, row.index, position)
         with cgutils.for_range(builder, n_vectors, intp=number) as loop:
             offset = builder.mul(loop.index, number(emit.lanes))
             product = builder.fmul(factor, emit.load(source, offset, align=align))
@@ -166,12 +166,12 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
 
 
 @emitted(_emit_multiply_columns)
-def multiply_columns(tile, n_rows, j, h, count, products, place):
-    """Write the products of column j and those from h on to ``products``, from ``place`` on.
+def multiply_columns(tile, n_rows, j, h, count, products, position):
+    """Write the products of column j and those from h on to ``products``, from ``position`` on.
 
     Whole vectors are read and written: up to one less a number more than ``count`` columns.
     """
-    products[:n_rows, place : place + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
+    products[:n_rows, position : position + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
 
 def _emit_row(context, builder, kinds, arguments):
@@ -201,14 +201,14 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = multiplication(4, CLASSES_TOGETHER, stores=True)
+load_and_multiply_4_rows = multiplication(4, CLASSES_PER_TILE, stores=True)
 load_and_multiply_4_rows_3_classes = multiplication(4, 3, stores=True)
 load_and_multiply_8_rows_1_class = multiplication(8, 1, stores=True)
-multiply_4_rows = multiplication(4, CLASSES_TOGETHER)
+multiply_4_rows = multiplication(4, CLASSES_PER_TILE)
 multiply_4_rows_3_classes = multiplication(4, 3)
 multiply_8_rows_1_class = multiplication(8, 1)
-add_4_vectors = _accumulation(4, CLASSES_TOGETHER)
+add_4_vectors = _accumulation(4, CLASSES_PER_TILE)
 add_4_vectors_3_classes = _accumulation(4, 3)
 add_4_vectors_1_class = _accumulation(4, 1)
-add_1_vector = _accumulation(1, CLASSES_TOGETHER)
+add_1_vector = _accumulation(1, CLASSES_PER_TILE)
 add_1_vector_1_class = _accumulation(1, 1)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from fastlin.kernels.machine.archives import DAMAGED, ENDING, FOLDER, Archive, make_stamp
+from fastlin.kernels.machine.archives import DAMAGED, FOLDER, SUFFIX, Archive, make_stamp
 from fastlin.kernels.machine.cache_folder import log_once
 from fastlin.kernels.machine.levels import LEVELS, choose_level
 from fastlin.kernels.machine.libraries import codegen, config
@@ -61,7 +61,7 @@ def _choose_archived_level(features):
         LOGGER.warning("%s must be 'on' or 'off', got %r; it counts as 'on'.", SWITCH, switch)
     if switch == "off" or config.DISABLE_JIT:
         return None
-    names = {path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")}
+    names = {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")}
     level = choose_level(names, features)
     if names and level is None:
         LOGGER.info("The wheel carries kernels for %s, not for this processor: they are compiled.", sorted(names))
@@ -70,7 +70,7 @@ def _choose_archived_level(features):
 
 def _open_archive(level):
     """Return the archive of a level, or None, with a line in the log, where it cannot be used here."""
-    path = FOLDER / (level + ENDING)
+    path = FOLDER / (level + SUFFIX)
     try:
         archive = Archive(path)
     except Exception:
@@ -80,7 +80,7 @@ def _open_archive(level):
     expected = make_stamp()
     other = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]
     if other:
-        LOGGER.info("The wheel's kernels were compiled with %s: they are compiled anew.", ", ".join(other))
+        LOGGER.info("The wheel's kernels were compiled with %s: they are compiled again.", ", ".join(other))
         return None
     return archive
 

@@ -41,7 +41,7 @@ MAX_BLOCKS = 32
 # The partial sums of all blocks together take no more than this, or 2 % of X where that is more.
 MAX_PARTIAL_BYTES = 8 << 20
 # No run has more blocks than MAX_BLOCKS, but for some of one block a class, and fits side by side share the processors.
-MOST_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
+MAX_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
 # What OpenMP takes for a number of threads.
 NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
@@ -53,7 +53,7 @@ _limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.Con
 
 
 def count_threads() -> int:
-    """Return how many threads a run uses here and now, at most MOST_THREADS.
+    """Return how many threads a run uses here and now, at most MAX_THREADS.
 
     That is the limit of `limit_threads`, or else of the environment variable ``FASTLIN_NUM_THREADS``, or else the
     processors that this process may use, a container's quota included. ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``,
@@ -62,7 +62,7 @@ def count_threads() -> int:
     limit = _limit.get()
     if limit is None:
         limit = _read_limit()
-    return min(limit() if callable(limit) else limit, MOST_THREADS)
+    return min(limit() if callable(limit) else limit, MAX_THREADS)
 
 
 def _read_limit():
@@ -263,9 +263,9 @@ class _Helpers:
     """Threads that wait for invitations to runs; they end with the program."""
 
     def __init__(self):
-        self.start_anew()
+        self.restart()
 
-    def start_anew(self):
+    def restart(self):
         """Forget all threads: in a forked child they do not exist."""
         self._lock = threading.Lock()
         self._threads = []
@@ -293,7 +293,7 @@ class _Helpers:
             self._invitations.put(None)
         for thread in self._threads:
             thread.join()
-        self.start_anew()
+        self.restart()
 
     def _serve(self):
         # A helper has no helpers: runs inside its blocks are its own.
@@ -307,7 +307,7 @@ class _Helpers:
 _helpers = _Helpers()
 atexit.register(_helpers.end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.start_anew)
+    os.register_at_fork(after_in_child=_helpers.restart)
     # A child may have another quota.
     os.register_at_fork(after_in_child=_count_allowed.cache_clear)
 
@@ -317,9 +317,9 @@ class Stopped(Exception):
 
 
 def run_side_by_side(
-    task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, most_at_once: int
+    task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, max_at_once: int
 ) -> Generator[Any, None, None]:
-    """Run tasks on threads of their own, up to `most_at_once` (at least one) at once, and yield their results in order.
+    """Run tasks on threads of their own, up to `max_at_once` (at least one) at once, and yield their results in order.
 
     No more run at once than there are threads, and those that run share the threads evenly: of 16 threads five tasks
     have 4, 3, 3, 3 and 3. The tasks that still run take over the threads of an ended task. When the generator is closed
@@ -328,11 +328,11 @@ def run_side_by_side(
     raises Stopped once nobody waits for the result. Where no two run at once the caller runs them, and check is None.
     """
     n_threads = count_threads()
-    n_at_once = min(n_threads, n_tasks, most_at_once)
+    n_at_once = min(n_threads, n_tasks, max_at_once)
     if n_at_once == 1:
         yield from (task(number, None) for number in range(n_tasks))
         return
-    shares = _Shares(n_threads, n_tasks, n_at_once)
+    fractions = _Shares(n_threads, n_tasks, n_at_once)
     at_work = _AtWork()
 
     def check(*_):
@@ -343,10 +343,10 @@ def run_side_by_side(
         if not at_work.enter():
             raise Stopped
         try:
-            with _limited(lambda: shares.of(number)):
+            with _limited(lambda: fractions.of(number)):
                 return task(number, check)
         finally:
-            shares.end(number)
+            fractions.end(number)
             at_work.leave()
 
     # All shares together, less one for the last task: no task waits for the helpers of another.
@@ -373,8 +373,8 @@ class _Shares:
         """Return the number of threads of an unfinished task that has started."""
         unfinished = self._unfinished
         n_at_once = min(len(unfinished), self._n_at_once)
-        share, n_left_over = divmod(self._n_threads, n_at_once)
-        return share + (unfinished.index(number) < n_left_over)
+        fraction, n_left_over = divmod(self._n_threads, n_at_once)
+        return fraction + (unfinished.index(number) < n_left_over)
 
     def end(self, number):
         """Leave a task's share to the others."""

@@ -13,7 +13,7 @@ from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
-from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
 TILE_BYTES = 300_000
@@ -38,7 +38,7 @@ def is_turned(n_features: int, n_classes: int) -> bool:
     Sums over the lanes of vectors take most of a pass where each has few columns: 20,000 x 50 with 1,000 classes takes
     1.4 times as long in float32 with them, 20,000 x 20 with 10 classes 1.2.
     """
-    return n_classes > CLASSES_TOGETHER and 2 * n_classes >= n_features
+    return n_classes > CLASSES_PER_TILE and 2 * n_classes >= n_features
 
 
 def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
@@ -116,7 +116,7 @@ def rows_between(rows, first, last):
 @kernel(inline=True)
 def follow_each_other(numbers):
     """Say whether each of the numbers is the one before it plus one."""
-    # Not a constant, for which Numba would compile what takes it anew.
+    # Not a constant, for which Numba would compile what takes it again.
     follow = numbers.shape[0] > 0
     for i in range(1, numbers.shape[0]):
         follow &= numbers[i] == numbers[i - 1] + 1

@@ -8,7 +8,7 @@ from threading import Timer
 from time import perf_counter
 
 # Seconds of compilation that pass without a word.
-PATIENCE = 1.0
+TIMEOUT = 1.0
 TEXT = "fastlin compiles code for this processor and these types of data, for some seconds, and keeps it for later."
 LOGGER = logging.getLogger("fastlin")
 
@@ -26,7 +26,7 @@ class CompilationTime:
         if not self._depth:
             self._began = perf_counter()
             # LLVM works without the interpreter's lock, so that the line comes within a long kernel too.
-            self._timer = Timer(max(PATIENCE - self.seconds, 0), tell, [TEXT])
+            self._timer = Timer(max(TIMEOUT - self.seconds, 0), tell, [TEXT])
             # Where no thread can be started, code can be compiled all the same.
             with contextlib.suppress(RuntimeError):
                 self._timer.start()

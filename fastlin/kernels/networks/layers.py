@@ -8,10 +8,10 @@ import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
+    convert_scores_to_residuals,
     exponentiate_below,
     find_largest,
     gather_logistic,
-    turn_scores_to_residuals,
     weight_of,
 )
 from fastlin.kernels.machine.arrays import zeros_aligned
@@ -34,9 +34,9 @@ def _mix(x):
 
 
 @kernel(inline=True)
-def _is_kept(place, seed, kept):
+def _is_kept(position, seed, kept):
     """Say whether dropout keeps a unit. That depends on its place and the seed alone, whichever thread asks."""
-    return _mix(_mix(np.uint64(place) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < kept
+    return _mix(_mix(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < kept
 
 
 @kernel
@@ -68,9 +68,9 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
         elif activation == TANH:
             _apply_tanh(a)
         if keep < 1:
-            first_place = (first_row + i) * width
+            first_position = (first_row + i) * width
             for j in range(width):
-                a[j] = a[j] * growth if _is_kept(first_place + j, seed, kept) else zero
+                a[j] = a[j] * growth if _is_kept(first_position + j, seed, kept) else zero
 
 
 @kernel(reassociate=False, inner=True)
@@ -113,9 +113,9 @@ def backpropagate_block(
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         a, d = activations[i], slopes[i]
         if keep < 1:
-            first_place = (first_row + i) * width
+            first_position = (first_row + i) * width
             for j in range(width):
-                d[j] = d[j] * growth if _is_kept(first_place + j, seed, kept) else zero
+                d[j] = d[j] * growth if _is_kept(first_position + j, seed, kept) else zero
         if activation == RELU:
             for j in range(width):
                 d[j] = zero if a[j] == zero else d[j]
@@ -176,16 +176,16 @@ def fill_block_residuals(
                 own_targets[i, k] = targets[first + i, k]
                 own_labels[i] = k if own_targets[i, k] > own_targets[i, own_labels[i]] else own_labels[i]
         find_right(turned, numbers, own_labels, right)
-        loss = turn_scores_to_residuals(turned, numbers, samples, kept, np.int64(0))
+        loss = convert_scores_to_residuals(turned, numbers, samples, kept, np.int64(0))
     losses[block] = loss
     n_correct[block] = 0
     for i in range(n_rows):
         n_correct[block] += weight_of(own_weights, i) * right[i]
-    share = scores.dtype.type(1 / total)
+    fraction = scores.dtype.type(1 / total)
     for k in range(n_classes):
         sums[block, k] = 0
         for i in range(n_rows):
-            scores[first + i, k] = turned[k, i] * share
+            scores[first + i, k] = turned[k, i] * fraction
             sums[block, k] += np.float64(scores[first + i, k])
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.operands import Kept, Samples
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
+from fastlin.kernels.linear.residuals import convert_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_freely, compile_apart
@@ -121,14 +121,14 @@ def measure_rows(scores, numbers, samples, batch):
         weight = np.float64(weight_of(samples.weights, numbers[i]))
         sums[1] += weight
         sums[2] += weight * batch.right[i]
-    sums[0] += turn_scores_to_residuals(scores, numbers, samples, nothing_kept(), np.int64(0))
+    sums[0] += convert_scores_to_residuals(scores, numbers, samples, nothing_kept(), np.int64(0))
     for k in range(scores.shape[0]):
         for i in range(n_rows):
             batch.intercept_gradient[k] += scores[k, i]
 
 
 @kernel(inline=True)
-def finish_batch(batch, measured, place, squares, rule, state):
+def finish_batch(batch, measured, position, squares, rule, state):
     """Note a batch's numbers before its step in Measured, take the step of the intercepts, and begin a new batch.
 
     The mean of state has the sum over the steps until the run ends.
@@ -136,9 +136,9 @@ def finish_batch(batch, measured, place, squares, rule, state):
     sums = batch.sums
     loss, total, n_right = sums[0], sums[1], sums[2]
     intercept, velocity, gradient = state.intercept, state.intercept_velocity, batch.intercept_gradient
-    measured.losses[place] = loss / total if total > 0 else 0.0
-    measured.squares[place] = squares
-    measured.right[place], measured.totals[place] = n_right, total
+    measured.losses[position] = loss / total if total > 0 else 0.0
+    measured.squares[position] = squares
+    measured.right[position], measured.totals[position] = n_right, total
     kind = intercept.dtype.type
     for k in range(intercept.shape[0] if rule.has_intercept and total > 0 else 0):
         velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
@@ -218,7 +218,7 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
         for i in range(stop - start):
             correct += right[i]
         if losses.shape[0] > 0:
-            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
+            loss += convert_scores_to_residuals(scores, numbers, samples, kept, beginning)
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct

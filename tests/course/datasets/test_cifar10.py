@@ -22,7 +22,7 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
 IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
-REAL_PLACES = datasets.list_places()
+REAL_POSITIONS = datasets.list_places()
 
 
 def md5_of(data):
@@ -64,7 +64,7 @@ class Small:
 
 
 @pytest.fixture
-def small(monkeypatch, empty_places, tmp_path):
+def small(monkeypatch, empty_slots, tmp_path):
     return Small(monkeypatch, tmp_path / "published")
 
 
@@ -164,15 +164,15 @@ def write_zip(folder, members):
 
 
 @pytest.fixture
-def members(monkeypatch, empty_places):
+def members(monkeypatch, empty_slots):
     """Random pictures by name, in the order of the rows."""
     monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", PER_CLASS)
     monkeypatch.setattr(cifar10, "N_TRAIN", 10 * PER_CLASS["train"])
     generator, made = np.random.default_rng(0), {}
     for part, n in PER_CLASS.items():
         for number, name in itertools.product(range(n), CLASS_NAMES):
-            picture = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            made[f"{part}/{name}/{number:04}.jpg"] = to_jpeg(picture)
+            plot = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            made[f"{part}/{name}/{number:04}.jpg"] = to_jpeg(plot)
     return made
 
 
@@ -230,8 +230,8 @@ def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
 
 
 @pytest.mark.slow
-def test_the_real_zip(empty_places):
-    folder = next((place for place in REAL_PLACES if (place / cifar10.JPEGS).is_file()), None)
+def test_the_real_zip(empty_slots):
+    folder = next((place for place in REAL_POSITIONS if (place / cifar10.JPEGS).is_file()), None)
     if folder is None:
         pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to the folder that holds it")
     data = datasets.load_cifar10(5000, 7, folder)

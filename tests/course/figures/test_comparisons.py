@@ -5,33 +5,33 @@ from itertools import pairwise
 import pytest
 
 from fastlin.course import figures
-from fastlin.course.figures import CONTENDERS
+from fastlin.course.figures import LIBRARIES
 from fastlin.course.studies.settings import Results
 
 from .conftest import is_within
 
 
 def make_problem(left_out):
-    points = [{"seconds": 0.01 * 2**number, "excess": 10.0 ** (-2 * number)} for number in range(4)]
+    points = [{"seconds": 0.01 * 2**number, "suboptimality": 10.0 ** (-2 * number)} for number in range(4)]
     return {
         "name": "1,000 classes",
         "samples": 1_234_567,
         "features": 1_234_567,
         "intercept": True,
-        "points": {name: points for name in CONTENDERS if name not in left_out},
+        "points": {name: points for name in LIBRARIES if name not in left_out},
         "left_out": dict.fromkeys(left_out, "on purpose"),
     }
 
 
 @pytest.mark.parametrize("n_problems", [1, 2])
 def test_titles_and_names_of_peers_fit_the_figure(n_problems, opened, tmp_path):
-    left_out = [name for name in CONTENDERS if name != "fastlin"][:8]
+    left_out = [name for name in LIBRARIES if name != "fastlin"][:8]
     parameters = {"data": "table", "floor": 1e-8, "dtype": "float64", "C": 0.0123, "threads": 128, "budget": 123.0}
     results = Results(parameters, {}, {"problems": [make_problem(left_out)] * n_problems})
-    figures.draw("peers", results, tmp_path)
+    figures.draw("baselines", results, tmp_path)
     (figure,) = opened
     figure.draw_without_rendering()
-    assert "threads: 128, a peer on one where that is faster" in figure.get_suptitle()
+    assert "threads: 128, a baseline on one where that is faster" in figure.get_suptitle()
     for text in (
         figure._suptitle,
         *figure.legends,

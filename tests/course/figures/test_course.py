@@ -31,27 +31,27 @@ def found():
 def draw(found, opened, tmp_path):
     """A function that draws a study, whose results may be changed; it returns the picture and the figure."""
 
-    def draw(study, merits=None, parameters=None):
+    def draw(study, metrics=None, parameters=None):
         results = found[study]
-        parameters, merits = results.parameters | (parameters or {}), results.merits | (merits or {})
-        (picture,) = figures.draw(study, Results(parameters, merits, results.series), tmp_path)
-        return picture, opened.pop()
+        parameters, metrics = results.parameters | (parameters or {}), results.metrics | (metrics or {})
+        (plot,) = figures.draw(study, Results(parameters, metrics, results.series), tmp_path)
+        return plot, opened.pop()
 
     return draw
 
 
 def test_every_drawing_has_its_texts_and_a_study():
-    texts = read_texts("figures", "pictures.toml")
-    assert texts.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "peers"}
+    texts = read_texts("figures", "plots.toml")
+    assert texts.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
     assert all(text.keys() == {"title", "caption", "alt"} for text in texts.values())
 
 
 @pytest.mark.parametrize("study", DRAWN)
 def test_texts_are_filled_and_nothing_is_cut_off_or_covered(study, draw, found):
-    picture, figure = draw(study)
+    plot, figure = draw(study)
     title = figure.get_suptitle()
     assert title.startswith("scikit-learn's 8 × 8 digits, ")
-    assert "{" not in title + picture.caption + picture.alt
+    assert "{" not in title + plot.caption + plot.alt
     figure.draw_without_rendering()
     assert is_within(figure._suptitle, figure)
     assert len(figure.legends) == (study in LEGENDS)
@@ -97,8 +97,8 @@ def test_the_histogram_holds_every_stop_and_marks_the_reports_on_mnist_alone(sto
 
 
 def test_an_onset_that_never_comes_is_not_drawn(draw):
-    picture, figure = draw("softmax", {"train_accuracy_overtakes_at_step": None})
-    assert picture.alt.endswith("above the validation accuracy: never.")
+    plot, figure = draw("softmax", {"train_accuracy_overtakes_at_step": None})
+    assert plot.alt.endswith("above the validation accuracy: never.")
     assert len(figure.axes[3].lines) == 2
 
 

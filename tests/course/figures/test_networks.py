@@ -23,9 +23,9 @@ def draw(opened, tmp_path):
     """A function that draws results of a study; it returns the pictures and the figures."""
 
     def draw(study, results):
-        pictures = figures.draw(study, results, tmp_path)
-        assert all(text.endswith(".") for picture in pictures for text in (picture.caption, picture.alt))
-        return pictures, opened
+        plots = figures.draw(study, results, tmp_path)
+        assert all(text.endswith(".") for plot in plots for text in (plot.caption, plot.alt))
+        return plots, opened
 
     return draw
 
@@ -78,7 +78,7 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
         {"optimum_rank": 4, "best_validation": 0.5, "optimum_validation": 0.473},
         {"records": records, "optimum": optimum, "names": NAMES},
     )
-    (picture,), (figure,) = draw("cifar10_search", results)
+    (plot,), (figure,) = draw("cifar10_search", results)
     for axes, name in zip(figure.axes, NAMES, strict=True):
         shown = [points.get_offsets().tolist() for points in axes.collections]
         every = [[record[name], record["validation"]] for record in records]
@@ -88,7 +88,7 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
         assert [line.get_ydata()[0] for line in axes.lines] == ([0.491] if data == "cifar10" else [])
     assert f"draws: {n_draws};" in figure.get_suptitle()
     assert "0.500; the report's optimum has 0.473, rank 4" in figure.get_suptitle()
-    assert "0.473 would have rank 4" in picture.alt
+    assert "0.473 would have rank 4" in plot.alt
 
 
 @pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
@@ -100,15 +100,15 @@ def test_every_draw_of_every_variant_of_all_depths_is_shown(depths, n_draws, dra
     }
     means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in WHOLE}
     recipes = {name: {"init": name.split(",")[0].lower()} for name in VARIANTS}
-    merits = {"mean_best_validation_accuracy_by_hidden_layers": means}
-    results = Results({"data": "cifar10", "recipes": recipes}, merits, {"best": best})
-    (picture,), (figure,) = draw("cifar10_deep", results)
+    metrics = {"mean_best_validation_accuracy_by_hidden_layers": means}
+    results = Results({"data": "cifar10", "recipes": recipes}, metrics, {"best": best})
+    (plot,), (figure,) = draw("cifar10_deep", results)
     (axes,) = figure.axes
     for number, name in enumerate(WHOLE):
         rows = list(best[name].values())
         assert axes.lines[number].get_ydata() == pytest.approx([np.mean(values) for values in rows])
         np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(rows))
         assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
-    assert ", ".join(f"{value:.3f}" for value in means["normal, plain"].values()) in picture.alt
+    assert ", ".join(f"{value:.3f}" for value in means["normal, plain"].values()) in plot.alt
     figure.draw_without_rendering()
     assert is_within(figure._suptitle, figure)

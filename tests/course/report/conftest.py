@@ -14,7 +14,7 @@ from fastlin import cli, datasets
 from fastlin.cli.results import choose_entries
 from fastlin.course.report import write_page
 from fastlin.course.studies import CIFAR10_STUDIES
-from fastlin.course.studies.claims import judge_claims
+from fastlin.course.studies.claims import evaluate_claims
 
 # They have no end tag.
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -84,7 +84,7 @@ def report(quick_run):
                 entry["parameters"]["quick"] = False
         path = quick_run / "page.html"
         try:
-            write_page(path, found.entries, judge_claims(found.entries), found.environment)
+            write_page(path, found.entries, evaluate_claims(found.entries), found.environment)
             return Page(path)
         finally:
             path.unlink(missing_ok=True)
@@ -102,8 +102,8 @@ def whole(report, homework):
 @pytest.fixture(scope="session")
 def homework():
     """Entries of the homework, not to be changed. They have the published tables, the widest of the page."""
-    merits = json.loads(read("docs/studies/claims.json"))["merits"]
-    common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "pictures": []}
+    metrics = json.loads(read("docs/studies/claims.json"))["metrics"]
+    common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "plots": []}
     parameters = {
         "data": "cifar10",
         "seed": 0,
@@ -112,4 +112,4 @@ def homework():
         "components": 1200,
         "draws": 100,
     }
-    return {study: {**common, "parameters": parameters, "merits": merits[study]} for study in CIFAR10_STUDIES}
+    return {study: {**common, "parameters": parameters, "metrics": metrics[study]} for study in CIFAR10_STUDIES}

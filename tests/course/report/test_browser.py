@@ -13,7 +13,7 @@ import pytest
 
 from fastlin.cli.results import choose_entries
 from fastlin.course.report import write_page
-from fastlin.course.studies.claims import judge_claims
+from fastlin.course.studies.claims import evaluate_claims
 
 pytestmark = pytest.mark.thorough
 
@@ -73,8 +73,8 @@ def measured(quick_run, homework, tmp_path_factory):
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     entries = choose_entries(results, results) | copy.deepcopy(homework)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
-    entries["cifar10_deep"]["pictures"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
-    write_page(folder / "report.html", entries, judge_claims(entries), results["environment"])
+    entries["cifar10_deep"]["plots"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
+    write_page(folder / "report.html", entries, evaluate_claims(entries), results["environment"])
     text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
     assert text.count("color-scheme: light dark;") == 1
     wrapper = WRAPPER
@@ -106,7 +106,7 @@ def test_nothing_is_wider_than_the_window_and_every_picture_has_loaded_and_lies_
     assert shown["wide"] == []
     assert shown["cutBoxes"] == 0
     assert shown["pageWidth"] <= shown["width"]
-    assert shown["pictures"] == [True] * 11
+    assert shown["plots"] == [True] * 11
     # Letters of the pictures are black.
     assert set(shown["pictureGrounds"]) == {"rgb(255, 255, 255)"}
 

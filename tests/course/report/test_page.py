@@ -6,7 +6,7 @@ import re
 import pytest
 
 from fastlin import __version__
-from fastlin.course.studies.claims import CLAIMS, judge_claims
+from fastlin.course.studies.claims import CLAIMS, evaluate_claims
 
 SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
 HOMEWORK = ["The gradients", "A network of two layers", "Random search", "Deeper networks"]
@@ -31,7 +31,7 @@ def test_the_sections_come_in_the_order_of_the_tasks_each_with_a_formula_in_math
 
 def test_each_claim_stands_once_in_the_summary_and_once_in_the_section_of_its_task(report, whole):
     summary = whole.sections["All claims"]
-    rows = judge_claims(report.entries)
+    rows = evaluate_claims(report.entries)
     assert len(rows) == len(CLAIMS)
     for row in rows:
         n_alike = sum(other["says"] == row["says"] for other in rows)
@@ -68,22 +68,22 @@ def test_the_page_needs_neither_network_nor_script(whole):
 
 def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, quick_run):
     written = report.write()
-    pictures = [picture for entry in report.entries.values() for picture in entry["pictures"]]
+    plots = [plot for entry in report.entries.values() for plot in entry["plots"]]
     images = written.find("img")
-    assert len(images) == len(pictures) == 9
-    for picture in pictures:
-        (image,) = [image for image in images if image["alt"] == picture["alt"]]
+    assert len(images) == len(plots) == 9
+    for plot in plots:
+        (image,) = [image for image in images if image["alt"] == plot["alt"]]
         assert len(image["alt"]) > 20
         content = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
-        assert content == (quick_run / picture["file"]).read_bytes()
-        assert picture["caption"] in written.text
+        assert content == (quick_run / plot["file"]).read_bytes()
+        assert plot["caption"] in written.text
     # A picture that was removed is left out.
-    report.entries["binary"]["pictures"][0]["file"] = "digits/removed.png"
+    report.entries["binary"]["plots"][0]["file"] = "digits/removed.png"
     assert len(report.write().find("img")) == 8
 
 
 def test_texts_of_results_are_no_markup(report):
-    report.entries["binary"]["merits"]["<b>bold</b>"] = "<script>alert(1)</script> & more"
+    report.entries["binary"]["metrics"]["<b>bold</b>"] = "<script>alert(1)</script> & more"
     report.environment["processor"] = "<i>odd</i>"
     written = report.write()
     assert not {"script", "b", "i"} & {name for name, _ in written.elements}
@@ -145,7 +145,7 @@ def test_machine_versions_seed_data_and_duration_stand_at_the_end(report):
 def test_a_page_of_some_studies(report, homework, studies):
     report.entries = {name: entry for name, entry in (report.entries | homework).items() if name in studies}
     written = report.write(quick=False)
-    rows = judge_claims(report.entries)
+    rows = evaluate_claims(report.entries)
     shown = [attributes["id"] for attributes in written.find("div") if "id" in attributes]
     assert len(shown) == sum(row["study"] in studies for row in rows)
     assert written.sections["All claims"].count("not run") >= sum(row["study"] not in studies for row in rows)

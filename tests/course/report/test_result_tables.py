@@ -1,4 +1,4 @@
-"""Tables of merits: which there are, what they are called, and how values are written."""
+"""Tables of metrics: which there are, what they are called, and how values are written."""
 
 from pathlib import Path
 
@@ -58,6 +58,6 @@ def test_values(value, text):
 
 def test_labels_are_of_what_studies_find():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
-    for name in TEXTS["labels"].keys() | TEXTS["heads"].keys():
-        # Merits may be put together from parts of their names.
+    for name in TEXTS["labels"].keys() | TEXTS["headers"].keys():
+        # Metrics may be put together from parts of their names.
         assert f'"{name}"' in sources, name

@@ -35,11 +35,11 @@ def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
     diverging = dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
     monkeypatch.setattr(cifar10_two_layer, "OWN", diverging)
     results = cifar10_two_layer.study_cifar10_two_layer(Settings(datasets.load_digits(), quick=True))
-    run = results.merits["runs"]["He, batches of 128"]
+    run = results.metrics["runs"]["He, batches of 128"]
     assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
     assert run["test"] < 0.5
-    (picture,) = figures.draw("cifar10_two_layer", results, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [picture.file]
+    (plot,) = figures.draw("cifar10_two_layer", results, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [plot.file]
 
 
 @pytest.mark.slow
@@ -121,11 +121,11 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     best = results.series["best"]
     assert list(best) == list(shortened)
     lost = {f"{start} {rate}" for start in ("normal", "template") for rate in RATES}
-    assert set(results.merits["points_lost_by_dropout"]) == lost
-    for name, row in results.merits["the_same_for_few_hidden_layers"].items():
+    assert set(results.metrics["points_lost_by_dropout"]) == lost
+    for name, row in results.metrics["the_same_for_few_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(best[name][depth])) for depth in ("2", "3")}
         assert all(len(values) == 3 for values in best[name].values())
-    whole = results.merits["mean_best_validation_accuracy_by_hidden_layers"]
+    whole = results.metrics["mean_best_validation_accuracy_by_hidden_layers"]
     assert set(whole) == {name for name, one in shortened.items() if one.depths != cifar10_deep.LOW_DEPTHS}
 
 

@@ -95,11 +95,11 @@ def test_results(trained, tmp_path):
     notified = []
     settings = Settings(DATA, True, 3, lambda *what: notified.append(what), tmp_path, 12)
     results = cifar10_search.study_cifar10_search(settings)
-    records, merits, best = results.series["records"], results.merits, results.merits["best_draws"]
+    records, metrics, best = results.series["records"], results.metrics, results.metrics["best_draws"]
     validations = [record["validation"] for record in records]
     assert validations == sorted(validations, reverse=True)
-    assert merits["median_validation"] == np.median(validations)
-    assert merits["best_validation"] == validations[0]
+    assert metrics["median_validation"] == np.median(validations)
+    assert metrics["best_validation"] == validations[0]
     shown = [f"draw {record['draw']}" for record in records[: cifar10_search.N_BEST]]
     assert list(best) == [*shown, "the report's optimum"]
     assert all(best[name]["validation"] == value for name, value in zip(shown, validations, strict=False))
@@ -119,13 +119,13 @@ def test_results(trained, tmp_path):
     assert {name: optimum[name] for name in own.accuracies} == own.accuracies
     assert [optimum[name] for name in ("hidden", "learning_rate", "decay", "reg")] == [135, 0.004786, 0.99, 0.001847]
     assert sorted(record["draw"] for record in records) == list(range(12))
-    assert merits["optimum_rank"] == 1 + sum(value > optimum["validation"] for value in validations)
-    assert merits["optimum_validation"] == optimum["validation"]
+    assert metrics["optimum_rank"] == 1 + sum(value > optimum["validation"] for value in validations)
+    assert metrics["optimum_validation"] == optimum["validation"]
     assert best["the report's optimum"]["test"] == optimum["test"]
     del trained[:]
     again = cifar10_search.study_cifar10_search(settings)
     assert trained == []
-    assert again.merits == merits
+    assert again.metrics == metrics
     assert again.parameters["trainings_kept_before"] == 13
 
 

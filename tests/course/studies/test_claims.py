@@ -6,7 +6,7 @@ from inspect import signature
 import pytest
 
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.course.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NEEDS_WHOLE, NOT_RUN, judge_claims
+from fastlin.course.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NEEDS_WHOLE, NOT_RUN, evaluate_claims
 from fastlin.course.studies.comparators import (
     COMPARATORS,
     CONFIRMED,
@@ -25,14 +25,14 @@ HOMEWORK = {"derivations", "two layers", "search", "depth", "batch norm", "dropo
 ALL_STUDIES = {**STUDIES, **CIFAR10_STUDIES}
 
 
-def make_entries(data="mnist", quick=False, **merits):
-    """Return an entry for every study, which has no merits but those given."""
+def make_entries(data="mnist", quick=False, **metrics):
+    """Return an entry for every study, which has no metrics but those given."""
     parameters = {"quick": quick}
-    return {name: {"data": data, "parameters": parameters, "merits": merits.get(name, {})} for name in ALL_STUDIES}
+    return {name: {"data": data, "parameters": parameters, "metrics": metrics.get(name, {})} for name in ALL_STUDIES}
 
 
-def judge(study, entries):
-    (row,) = (row for row in judge_claims(entries) if row["study"] == study)
+def evaluate_claim(study, entries):
+    (row,) = (row for row in evaluate_claims(entries) if row["study"] == study)
     return row
 
 
@@ -74,18 +74,18 @@ def check_rows(rows):
 
 
 def test_studies_that_did_not_run():
-    rows = judge_claims({})
+    rows = evaluate_claims({})
     check_rows(rows)
     assert {(row["verdict"], row["here"], row["data"]) for row in rows} == {(NOT_RUN, "–", None)}
     assert all(row["study"] in row["because"] for row in rows)
-    failed = judge_claims({}, ["images"])
+    failed = evaluate_claims({}, ["images"])
     assert {row["because"] for row in failed if row["study"] == "images"} == {"The study images failed."}
 
 
 @pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("data", ["digits", "synthetic", "mnist", "cifar10"])
 def test_other_data_cannot_show_every_claim(data, quick):
-    rows = judge_claims(make_entries(data, quick))
+    rows = evaluate_claims(make_entries(data, quick))
     check_rows(rows)
     judged = NEEDS_WHOLE if quick else NOT_RUN
     # What is claimed of these data can be judged, but for the run.
@@ -95,20 +95,20 @@ def test_other_data_cannot_show_every_claim(data, quick):
 
 
 def test_a_verdict_follows_from_the_merits():
-    merits = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
-    row = judge("l2_norm", make_entries("mnist", l2_norm=merits))
+    metrics = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
+    row = evaluate_claim("l2_norm", make_entries("mnist", l2_norm=metrics))
     assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "mnist")
     # The parameters of a run that an earlier program wrote have no "quick".
-    entry = {"data": "mnist", "parameters": {}, "merits": {"squared_norm": {"1": 3.0, "0": 1.0}}}
-    assert judge("l2_norm", {"l2_norm": entry})["verdict"] == CONTRADICTED
+    entry = {"data": "mnist", "parameters": {}, "metrics": {"squared_norm": {"1": 3.0, "0": 1.0}}}
+    assert evaluate_claim("l2_norm", {"l2_norm": entry})["verdict"] == CONTRADICTED
 
 
 @pytest.mark.parametrize(("width", "verdict"), [(28, CONFIRMED), (8, CONTRADICTED)])
 def test_the_width_of_the_images_is_compared_with_the_one_that_is_reported(width, verdict):
-    merits = {"side": width, "width_of_most_alike_rows": width, "correlation_at_that_width": 0.7}
-    row = judge("images", make_entries("mnist", images=merits))
+    metrics = {"side": width, "width_of_most_alike_rows": width, "correlation_at_that_width": 0.7}
+    row = evaluate_claim("images", make_entries("mnist", images=metrics))
     assert (row["verdict"], row["reported"], row["here"]) == (verdict, "28", str(width))
-    row = judge("images", make_entries("digits", images=merits))
+    row = evaluate_claim("images", make_entries("digits", images=metrics))
     assert (row["verdict"], row["reported"], row["here"]) == (NEEDS_MNIST, "28", "–")
     assert row["because"] == "It was observed on MNIST, and this run had scikit-learn's 8 × 8 digits."
 
@@ -116,8 +116,8 @@ def test_the_width_of_the_images_is_compared_with_the_one_that_is_reported(width
 @pytest.mark.parametrize(("draws", "verdict"), [(100, CONFIRMED), (99, NEEDS_WHOLE)])
 def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
     best = {"best_validation": 0.51, "median_validation": 0.5, "behind_the_best": 0.005}
-    merits = {"draws": draws, "optimum_validation": 0.505, "optimum_rank": 7, **best}
-    row = judge("cifar10_search", make_entries("cifar10", cifar10_search=merits))
+    metrics = {"draws": draws, "optimum_validation": 0.505, "optimum_rank": 7, **best}
+    row = evaluate_claim("cifar10_search", make_entries("cifar10", cifar10_search=metrics))
     assert (row["verdict"], row["here"]) == (verdict, "0.505, rank 7; best draw 0.510")
 
 
@@ -154,11 +154,11 @@ CASES = [
     ("between", {"a": {"x": 1, "y": 3}}, BETWEEN, CONFIRMED),
     ("between", {"a": {"x": 1, "y": 4}}, BETWEEN, DEPENDS_ON_THE_SETTING),
     ("between", {"a": {"x": 0, "y": 4}}, BETWEEN, CONTRADICTED),
-    ("share", {"part": 18, "of": 20}, SHARE, CONFIRMED),
-    ("share", {"part": 17, "of": 20}, SHARE, NOT_CONFIRMED),
-    ("share", {"part": 0, "of": 20}, SHARE, CONTRADICTED),
-    ("share", {"part": 1, "of": 1}, {**SHARE, "least": 2}, NOT_CONFIRMED),
-    ("share", {"part": 1, "of": 3}, {**SHARE, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
+    ("fraction", {"part": 18, "of": 20}, SHARE, CONFIRMED),
+    ("fraction", {"part": 17, "of": 20}, SHARE, NOT_CONFIRMED),
+    ("fraction", {"part": 0, "of": 20}, SHARE, CONTRADICTED),
+    ("fraction", {"part": 1, "of": 1}, {**SHARE, "least": 2}, NOT_CONFIRMED),
+    ("fraction", {"part": 1, "of": 3}, {**SHARE, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(16, 4, 20)}}, {"rows": "m"}, CONFIRMED),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(2, 8)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(7, 3)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
@@ -189,6 +189,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "merits", "arguments", "verdict"), CASES)
-def test_a_comparator_gives_each_of_its_verdicts(name, merits, arguments, verdict):
-    assert COMPARATORS[name](merits, **arguments) == verdict
+@pytest.mark.parametrize(("name", "metrics", "arguments", "verdict"), CASES)
+def test_a_comparator_gives_each_of_its_verdicts(name, metrics, arguments, verdict):
+    assert COMPARATORS[name](metrics, **arguments) == verdict

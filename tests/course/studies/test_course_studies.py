@@ -11,7 +11,7 @@ from repository import read
 
 from fastlin.course import datasets, trainers
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_training, gradient_check, images, learning
-from fastlin.course.studies.claims import judge_claims
+from fastlin.course.studies.claims import evaluate_claims
 from fastlin.course.studies.l2 import measure_line, relative_roughness
 from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.softmax import Slope, average_slopes, find_bottom, find_onset, fit_slope
@@ -25,19 +25,19 @@ COURSE = [name for name in STUDIES if name != "learning"]
 DIGITS = Settings(datasets.load_digits(), quick=True)
 
 
-def judge(data, found, quick=False):
+def evaluate_claim(data, found, quick=False):
     """Return the rows of the claims that are measured by results, given by the name of their study."""
     entries = {}
     for name, results in found.items():
         parameters = {**results.parameters, "quick": quick}
-        entries[name] = {"data": data.name, "parameters": parameters, "merits": results.merits}
-    return [row for row in judge_claims(entries) if row["study"] in found]
+        entries[name] = {"data": data.name, "parameters": parameters, "metrics": results.metrics}
+    return [row for row in evaluate_claims(entries) if row["study"] in found]
 
 
-def run_and_judge(settings, names):
+def run_and_evaluate(settings, names):
     """Return the results of studies by their name, and the rows of the claims that they measure."""
     found = {name: STUDIES[name](settings) for name in names}
-    return found, judge(settings.data, found, settings.quick)
+    return found, evaluate_claim(settings.data, found, settings.quick)
 
 
 def assert_plain(*values):
@@ -63,14 +63,14 @@ def test_every_study_runs(name):
     if name in CIFAR10_STUDIES:
         assert parts[0] >= 0
         assert parts[-1] == 1
-    assert results.merits
-    assert_plain(results.merits, results.parameters)
+    assert results.metrics
+    assert_plain(results.metrics, results.parameters)
     assert results.parameters["data"] == "digits"
 
 
 def test_the_verdicts_on_the_digits():
     # At full length, which takes seconds.
-    found, rows = run_and_judge(replace(DIGITS, quick=False), COURSE)
+    found, rows = run_and_evaluate(replace(DIGITS, quick=False), COURSE)
     # The formulas alone are judged here, of 1a to 4a and of the homework. Report D's line is no gradient.
     verdicts = {(row["study"], row["task"], row["reports"]): row["verdict"] for row in rows}
     formulas = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
@@ -80,7 +80,7 @@ def test_the_verdicts_on_the_digits():
     # Read as if they were of MNIST, the results have what each claim needs, but for images that are drawn at random.
     # Where no value was reported they agree with most claims; others they would confirm or contradict wrongly.
     by_verdict = {}
-    for row in judge(replace(DIGITS.data, name="mnist"), found):
+    for row in evaluate_claim(replace(DIGITS.data, name="mnist"), found):
         if row["reported"] == "–":
             by_verdict.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
     assert by_verdict.pop("not run") == [("2b, 2c", "B")]
@@ -92,9 +92,9 @@ def test_the_verdicts_on_the_digits():
     assert by_verdict.pop("not confirmed") == [("4c, 4d", "C")]
     assert by_verdict.keys() == {"confirmed"}
     # Where a loss is reached, its step is a plain number too, as results.json takes it.
-    assert_plain(*(results.merits for results in found.values()))
+    assert_plain(*(results.metrics for results in found.values()))
     # λ = 1 and λ = 2 with the half are one penalty.
-    assert found["l2_weights"].merits["largest_difference_of_the_conventions"] == 0
+    assert found["l2_weights"].metrics["largest_difference_of_the_conventions"] == 0
 
 
 def count_trainings(monkeypatch, data):
@@ -120,7 +120,7 @@ def test_all_studies_together_train_each_model_once(monkeypatch):
 
 @pytest.mark.thorough
 def test_whole_mnist_adds_the_random_split(monkeypatch):
-    monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(course_training, "MAX_EPOCHS", 2)
     digits = datasets.load_digits()
     X, y = digits.X_train, digits.y_train
     rows, test_rows = np.arange(60_000) % len(X), np.arange(10_000) % len(X)
@@ -167,25 +167,25 @@ def make_trained(accuracies, losses=()):
 @pytest.mark.parametrize("task", ["binary", "softmax"])
 def test_the_final_training_loss_is_that_of_all_training_images(task):
     results = STUDIES[task](DIGITS)
-    trained, found = results.series["trained"], results.merits["final_train_loss"]
+    trained, found = results.series["trained"], results.metrics["final_train_loss"]
     X_train, Y_train, _, _ = course_training.load_images(DIGITS.data, task, None)
     assert found == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
     # That of the last batch is another one.
     assert found != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
-def judge_gradients(*tasks):
-    rows = run_and_judge(replace(DIGITS, quick=False), ["gradient_check"])[1]
+def check_gradients(*tasks):
+    rows = run_and_evaluate(replace(DIGITS, quick=False), ["gradient_check"])[1]
     return [row["verdict"] for row in rows if row["task"] in tasks]
 
 
 def test_the_penalty_is_measured_by_itself(monkeypatch):
     monkeypatch.setattr(gradient_check, "N_IMAGES", 20)
-    assert judge_gradients("4a") == ["confirmed", "confirmed"]
+    assert check_gradients("4a") == ["confirmed", "confirmed"]
     for factor, verdicts in ((1, ["contradicted", "confirmed"]), (2, ["confirmed", "contradicted"])):
         l2 = property(lambda model, factor=factor: factor * model.l2_reg_lambda)
         monkeypatch.setattr(trainers.SoftmaxModel, "l2", l2)
-        assert judge_gradients("4a") == verdicts
+        assert check_gradients("4a") == verdicts
 
 
 def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch):
@@ -196,12 +196,12 @@ def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch):
         return value, {**gradients, "b1": gradients["b1"] / 2}
 
     tasks = "2a, 3a", "derivations"
-    assert judge_gradients(*tasks) == ["confirmed", "confirmed"]
+    assert check_gradients(*tasks) == ["confirmed", "confirmed"]
     with monkeypatch.context() as patched:
         patched.setattr(TwoLayerNet, "loss", halve)
-        assert judge_gradients(*tasks) == ["confirmed", "contradicted"]
+        assert check_gradients(*tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
-    assert judge_gradients(*tasks) == ["contradicted", "confirmed"]
+    assert check_gradients(*tasks) == ["contradicted", "confirmed"]
 
 
 def test_dips_are_the_deepest_falls_after_the_first_epoch():
@@ -212,7 +212,7 @@ def test_dips_are_the_deepest_falls_after_the_first_epoch():
     assert binary.count_dips(trained) == {"dips": 2, "batch_of_most_dips": 0, "dips_after_that_batch": 1}
     for calm in (np.linspace(0, 1, 20), 20 * [0.5]):
         assert binary.find_dips(make_trained(calm)) == []
-    assert len(binary.find_dips(make_trained(40 * [0.9, 0.5]))) == binary.MOST_DIPS
+    assert len(binary.find_dips(make_trained(40 * [0.9, 0.5]))) == binary.MAX_DIPS
     # Spikes are the deviation of differences, also after the first epoch.
     assert make_trained(5 * [0.0] + [1.0, 2.0, 3.0]).measure_spikes({10: 1.0, 12: 2.0, 14: 3.0}) == 0
     assert trained.measure_spikes({8: 5.0, 10: 0.0, 12: 1.0, 14: 0.0}) == 1
@@ -250,9 +250,9 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
     generator = np.random.default_rng(0)
     X = (waves.ravel() + 0.1 * generator.normal(size=(30, side * side))).astype(np.float32)
     data = datasets.Dataset("digits", X, np.zeros(30, int), X, np.zeros(30, int))
-    merits = images.study_images(Settings(data)).merits
-    assert merits["width_of_most_alike_rows"] == merits["side"] == side
-    assert merits["correlation_at_that_width"] > merits["correlation_at_one_pixel_more"]
+    metrics = images.study_images(Settings(data)).metrics
+    assert metrics["width_of_most_alike_rows"] == metrics["side"] == side
+    assert metrics["correlation_at_that_width"] > metrics["correlation_at_one_pixel_more"]
 
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():
@@ -268,9 +268,9 @@ def test_learning_gives_estimators_and_the_course_the_same_rows():
 
 def test_every_contender_learns_longer_and_longer():
     points = learning.study_learning(DIGITS).series["points"]
-    assert points.keys() == learning.CONTENDERS.keys()
+    assert points.keys() == learning.LIBRARIES.keys()
     for name, row in points.items():
-        assert [point["effort"] for point in row] == list(learning.CONTENDERS[name][1][:2])
+        assert [point["effort"] for point in row] == list(learning.LIBRARIES[name][1][:2])
         assert row[-1]["training"] in ("2 epochs", "tol 0.0001", "20 iterations")
         # Chance is a tenth.
         assert row[-1]["accuracy"] > 0.6, name
@@ -284,8 +284,8 @@ def test_every_contender_learns_longer_and_longer():
 def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
     """Judges of early stopping need a random split, which few images do not have."""
     data = replace(datasets.load_digits(), name="mnist")
-    monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
-    rows = judge(data, {"early_stopping": binary.study_early_stopping(Settings(data, quick=True))})
+    monkeypatch.setattr(course_training, "MAX_EPOCHS", 2)
+    rows = evaluate_claim(data, {"early_stopping": binary.study_early_stopping(Settings(data, quick=True))})
     assert [row["verdict"] == "not run" for row in rows] == [False, False, False, True]
     assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."
 
@@ -336,11 +336,11 @@ def test_slopes_are_those_of_a_line_through_epochs():
 def test_the_studies_find_the_published_verdicts_and_numbers(mnist_folder):
     record = json.loads(read("docs/studies/claims.json"))
     names = ["binary", "early_stopping", "shuffling", "softmax", "l2_weights", "l2_sweep", "l2_norm"]
-    found, rows = run_and_judge(Settings(datasets.load_mnist(folder=mnist_folder)), names)
+    found, rows = run_and_evaluate(Settings(datasets.load_mnist(folder=mnist_folder)), names)
     expected = [(row["says"], row["verdict"]) for row in record["claims"] if row["study"] in names]
     assert [(row["says"], row["verdict"]) for row in rows] == expected
     # One of the 2,000 validation images of a random split is .0005.
-    for study, merit, within in (
+    for study, metric, within in (
         ("early_stopping", "stop_steps_of_random_splits", {"abs": STEPS_PER_VALIDATION}),
         ("early_stopping", "stop_epochs_shuffled", {"abs": STEPS_PER_VALIDATION / 31}),
         ("softmax", "random_split_mean_late_validation_accuracy", {"abs": 0.0005}),
@@ -348,4 +348,4 @@ def test_the_studies_find_the_published_verdicts_and_numbers(mnist_folder):
         ("l2_sweep", "best_validation_accuracy", {"abs": 0.0005}),
         ("l2_weights", "largest_difference_of_the_conventions", {"abs": 0}),
     ):
-        assert found[study].merits[merit] == pytest.approx(record["merits"][study][merit], **within), merit
+        assert found[study].metrics[metric] == pytest.approx(record["metrics"][study][metric], **within), metric

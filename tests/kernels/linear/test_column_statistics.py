@@ -77,23 +77,28 @@ def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
 def make_columns(generator, exponents):
     """Return mean, remainder, spread, farthest, largest and the numbers that scales are the reciprocals of."""
     sizes = 10.0 ** generator.uniform(-exponents, exponents, D)
-    mean, spread = generator.normal(size=D) * 10.0 ** generator.uniform(-3, 9, D) * sizes, sizes * generator.random(D)
-    spread[:2], mean[5], spread[5] = 0, 0, 0
-    lengths = np.hypot(spread, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
+    mean, standard_deviation = (
+        generator.normal(size=D) * 10.0 ** generator.uniform(-3, 9, D) * sizes,
+        sizes * generator.random(D),
+    )
+    standard_deviation[:2], mean[5], standard_deviation[5] = 0, 0, 0
+    lengths = np.hypot(standard_deviation, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
     # Next to a tie in the logarithm, and powers of two.
     lengths[2:6] = np.sqrt(2), np.nextafter(np.sqrt(2), 2), 8.0, 5e-324
-    farthest = 3 * spread
-    return mean, 1e-17 * mean, spread, farthest, np.abs(mean) + farthest, lengths
+    farthest = 3 * standard_deviation
+    return mean, 1e-17 * mean, standard_deviation, farthest, np.abs(mean) + farthest, lengths
 
 
 @pytest.mark.parametrize("is_centered", [True, False])
 @pytest.mark.parametrize("exponents", [2, 150])
 def test_coordinates_are_those_of_numpy(exponents, is_centered):
     for seed in range(20):
-        mean, remainder, spread, farthest, largest, lengths = make_columns(np.random.default_rng(seed), exponents)
+        mean, remainder, standard_deviation, farthest, largest, lengths = make_columns(
+            np.random.default_rng(seed), exponents
+        )
         found, mean_squares = np.empty((4, D)), np.ones(D + 1)
         found[0] = lengths
-        columns = mean, remainder, spread, farthest, largest
+        columns = mean, remainder, standard_deviation, farthest, largest
         counted = column_scaling.fill_coordinates(*columns, is_centered, found[0].view(np.int64), found, mean_squares)
         with np.errstate(all="ignore"):
             powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
@@ -103,8 +108,8 @@ def test_coordinates_are_those_of_numpy(exponents, is_centered):
             is_near = np.abs(rounded - exact) <= 0.1
             shift = np.where(is_near, rounded, exact)
             expected = (mean * scale + shift) + remainder * scale
-            squares = expected**2 + (scale * spread) ** 2
-            squares[is_centered & (spread == 0)] = 0
+            squares = expected**2 + (scale * standard_deviation) ** 2
+            squares[is_centered & (standard_deviation == 0)] = 0
             peaks = ((farthest if is_centered else largest) * scale) ** 2 / squares
             is_small = is_near & (np.abs(powers) < 60) & (largest * scale < 2.0**60)
         np.testing.assert_array_equal(found[:3], [scale, shift, expected])

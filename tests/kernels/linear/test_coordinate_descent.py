@@ -163,13 +163,13 @@ class ByColumns:
 DESCENTS = {"hessian": ByHessian, "columns": ByColumns}
 
 
-def find_minimum(descent, least_decrease, rounding):
+def find_minimum(descent, min_decrease, rounding):
     """Sweep until a sweep decreases the model by less; every sweep keeps its promise, but for rounding."""
     model = descent.model
     for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
         value, decreases = model.value(descent.point), descent.sweep(n_sweeps)
         assert value - model.value(descent.point) >= sum(decreases) - rounding
-        if decreases[-1] < least_decrease:
+        if decreases[-1] < min_decrease:
             break
     return descent.point
 

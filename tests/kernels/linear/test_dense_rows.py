@@ -257,11 +257,11 @@ def test_rows_are_taken_from_every_type_and_layout(dtype, target):
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [1, 5])
 def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes):
-    turn = from_python(residuals.turn_scores_to_residuals)
+    turn = from_python(residuals.convert_scores_to_residuals)
     generator, size = np.random.default_rng(1), 1e3 if (n_classes, kind) == (5, np.float64) else 8
     numbers, weights = generator.permutation(30)[:11], generator.uniform(0, 2, 30)
     labels = generator.integers(0, max(2, n_classes), 30).astype(np.int32)
-    offsets, soft = make_offsets_and_targets(labels, max(2, n_classes), size, spread=size)
+    offsets, soft = make_offsets_and_targets(labels, max(2, n_classes), size, standard_deviation=size)
     given = generator.normal(0, 8, (n_classes, 16)).astype(kind)
     shifted = given[:, :11].T.astype(np.longdouble) + offsets[numbers]
     # Certain targets are labels.

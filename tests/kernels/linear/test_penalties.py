@@ -18,7 +18,7 @@ class Case:
         generator = np.random.default_rng(seed)
         self.K, self.d, self.generator = n_classes, d, generator
         scale, shift = 2.0 ** generator.integers(-3, 3, d), generator.normal(size=d)
-        self.scale, self.shift, self.blur = scale, shift, generator.uniform(1, 3, d)
+        self.scale, self.shift, self.error_weight = scale, shift, generator.uniform(1, 3, d)
         factors = generator.uniform(0.5, 2, d) * (generator.uniform(size=d) < 0.9)
         self.curvatures = np.append(l2 * factors * scale**2, 0)
         self.roots = scale * np.sqrt(l2 * factors)
@@ -30,7 +30,7 @@ class Case:
         self.of_loss = generator.normal(size=(n_classes, d + 1))
 
     def penalty(self, grouped):
-        columns = {"scale": self.scale, "shift": self.shift, "blur": self.blur}
+        columns = {"scale": self.scale, "shift": self.shift, "error_weight": self.error_weight}
         return penalties.PenaltyArrays(self.curvatures, self.thresholds, self.roots, grouped, **columns)
 
 
@@ -41,17 +41,17 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         case = Case(n_classes, d, l2)
         total, parameters = case.of_loss * case.total_weight, case.parameters
         gradient, found = np.full_like(total, np.nan), np.full((n_blocks, 6), np.nan)
-        blurs = np.full((n_blocks, n_classes), np.nan)
+        error_weights = np.full((n_blocks, n_classes), np.nan)
         arguments = total, case.total_weight, parameters, case.penalty(grouped)
-        run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, found, blurs)
+        run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, found, error_weights)
         np.testing.assert_allclose(gradient, case.of_loss + case.curvatures * parameters, rtol=1e-13)
         sums, coef = found.sum(axis=0), parameters[:, :-1]
         assert sums[penalties.SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
         assert sums[penalties.SIZES] == pytest.approx((sizes_of(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
         assert sums[penalties.SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
         assert sums[penalties.SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
-        blur = np.abs(coef) @ case.blur + np.abs(parameters[:, -1])
-        np.testing.assert_allclose(blurs.sum(axis=0), blur, rtol=1e-12)
+        error_weight = np.abs(coef) @ case.error_weight + np.abs(parameters[:, -1])
+        np.testing.assert_allclose(error_weights.sum(axis=0), error_weight, rtol=1e-12)
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
         assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
@@ -83,13 +83,13 @@ def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
         given = gradient, case.parameters, case.penalty(grouped), exchange, step
         run_blocks(penalties.fill_block_dual, 3, *given, found)
         sizes, thresholds = sizes_of(expected, grouped), case.thresholds[:-1]
-        excess = np.maximum(step * sizes - thresholds, 0)
+        suboptimality = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
         sums = found.sum(axis=0)
-        assert sums[penalties.CONJUGATE] == pytest.approx((excess**2 / squares).sum() / 2, rel=1e-11)
-        assert sums[penalties.FIRST] == pytest.approx((sizes * excess / squares).sum(), rel=1e-11)
-        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[excess > 0].sum(), rel=1e-11)
-        beyond = (case.roots == 0) & (excess > 0)
+        assert sums[penalties.CONJUGATE] == pytest.approx((suboptimality**2 / squares).sum() / 2, rel=1e-11)
+        assert sums[penalties.FIRST] == pytest.approx((sizes * suboptimality / squares).sum(), rel=1e-11)
+        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[suboptimality > 0].sum(), rel=1e-11)
+        beyond = (case.roots == 0) & (suboptimality > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
         assert found[:, penalties.WITHIN].min() == pytest.approx(ratios.min(), rel=1e-12)
         assert l2 == 0 or d < 5 or sums[penalties.CONJUGATE] > 0

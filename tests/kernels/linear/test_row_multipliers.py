@@ -92,7 +92,7 @@ def test_products_of_tables(n_classes, n):
     codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
     level = (codes[:, None] == np.arange(60)) * 1.0
     X = np.column_stack([numbers, level, codes < 0, level])
-    table = TableMatrix([numbers, Codes(codes, 61, has_missing_level=True), Codes(codes, 60)])
+    table = TableMatrix([numbers, Codes(codes, 61, has_missing_category=True), Codes(codes, 60)])
     factors = np.linspace(0.5, 3, X.shape[1])
     assert_products(X, table.row_products(n_classes, factors, False), n_classes, factors)
 

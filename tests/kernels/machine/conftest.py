@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import KERNELS_ALONE
 
-from fastlin import places
+from fastlin import file_system
 from fastlin.kernels.machine.levels import LEVELS, levels_of
 from fastlin.kernels.machine.waiting import TEXT
 
-PACKAGE = Path(places.__file__).parent
+PACKAGE = Path(file_system.__file__).parent
 
 # Compiles a kernel and writes the archive, without running it.
 COMPILE = """

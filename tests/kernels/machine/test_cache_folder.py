@@ -16,8 +16,8 @@ NAME = f"kernels-{module.hash_sources()}"
 
 @pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
 def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
-    rooms = Path(module.__file__).parents[1]
-    copy = shutil.copytree(rooms, tmp_path / "kernels")
+    buffers = Path(module.__file__).parents[1]
+    copy = shutil.copytree(buffers, tmp_path / "kernels")
     monkeypatch.setattr(module, "__file__", str(copy / "machine" / "cache_folder.py"))
     before = module.hash_sources.__wrapped__()
     with open(copy / source, "a") as file:

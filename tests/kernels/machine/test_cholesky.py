@@ -5,12 +5,12 @@ import pytest
 from conftest import COMPILED
 
 from fastlin.kernels.machine import cholesky
-from fastlin.kernels.machine.cholesky import ROWS_TOGETHER
+from fastlin.kernels.machine.cholesky import ROWS_PER_BATCH
 from fastlin.kernels.machine.threads import run_blocks
 
 # Around the rows that are factorized together, those that are multiplied together, and a cache line.
-SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_TOGETHER - 1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 2 * ROWS_TOGETHER, 100, 170]
-SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_TOGETHER + 1]
+SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_BATCH + 1, 2 * ROWS_PER_BATCH, 100, 170]
+SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
 DEGENERATE = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
 KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
@@ -41,7 +41,7 @@ def solve(matrix, values, ridge=0.0):
 
 @KINDS
 def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
-    n_together = cholesky.count_solved_together(np.dtype(kind).itemsize)
+    batch_size = cholesky.count_solved_per_batch(np.dtype(kind).itemsize)
     close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
@@ -59,10 +59,10 @@ def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
         # Rows that share a factor, side by side.
         mirrored = np.empty((size, size), kind)
         run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
-        for n_rows in (1, n_together, 2 * n_together + 1):
+        for n_rows in (1, batch_size, 2 * batch_size + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
             found = values.copy()
-            run_blocks(cholesky.solve_group, -(-n_rows // n_together), mirrored, found)
+            run_blocks(cholesky.solve_group, -(-n_rows // batch_size), mirrored, found)
             for expected in (np.linalg.solve(exact[0], values.T).T, solve_with(triangles[:1], values)):
                 np.testing.assert_allclose(found, expected, **close, err_msg=f"size {size}")
 
@@ -115,7 +115,7 @@ def make_degenerate(name, size, kind):
 @KINDS
 @pytest.mark.parametrize("name", DEGENERATE)
 def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
-    for size in (2, 6, ROWS_TOGETHER + 5) if COMPILED else (2, 6):
+    for size in (2, 6, ROWS_PER_BATCH + 5) if COMPILED else (2, 6):
         matrix = make_degenerate(name, size, kind)
         for gradient in np.random.default_rng(0).normal(size=(3, size)):
             solution = solve(matrix, gradient)
@@ -133,13 +133,13 @@ def test_one_bad_pivot_leaves_the_other_columns_alone():
 
 
 @KINDS
-@pytest.mark.parametrize("name", ["spread", "nearly ones"])
+@pytest.mark.parametrize("name", ["standard_deviation", "nearly ones"])
 def test_the_ridge_covers_the_rounding_of_matrices_that_are_nearly_singular(name, kind):
     # The error of a factor is some roundings of the largest diagonal entry (Higham 2002, theorem 10.3): where it
     # exceeds the ridge, which is relative to the diagonal, pivots are replaced and the factor is of another matrix.
     size = 300 if COMPILED else 40
     matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
-    if name == "spread":
+    if name == "standard_deviation":
         basis = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
         matrix = multiply_out(basis * np.logspace(0, -8, size))
     matrix, ridge = matrix.astype(kind), 1e-6 if kind == np.float32 else 1e-13

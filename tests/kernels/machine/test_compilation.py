@@ -105,9 +105,9 @@ def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
 
 
 def test_names_of_kept_files_suit_every_system():
-    for room in (linear, machine, networks):
-        for module in pkgutil.iter_modules(room.__path__):
-            importlib.import_module(f"{room.__name__}.{module.name}")
+    for buffer in (linear, machine, networks):
+        for module in pkgutil.iter_modules(buffer.__path__):
+            importlib.import_module(f"{buffer.__name__}.{module.name}")
     # A name does not tell what a closure holds.
     assert not any(kernel.py_func.__closure__ for kernel in list_kernels())
     names = {name_file(kernel.py_func, "key") for kernel in list_kernels()}

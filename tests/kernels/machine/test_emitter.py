@@ -22,7 +22,7 @@ HOST = {name for name, there in llvmlite.binding.get_host_cpu_features().items()
 
 
 def emitted_code():
-    """Return the assembly of one loop, compiled anew: code that was kept cannot be inspected."""
+    """Return the assembly of one loop, compiled again: code that was kept cannot be inspected."""
 
     @numba.njit
     def multiply(tile, coef, scores):

@@ -133,7 +133,7 @@ def test_an_archive_of_other_versions_or_a_damaged_one_is_compiled_anew(choose, 
     path = archive_of(wheel)
     line = f"{path} is damaged: kernels are compiled where it lacks them."
     if wrong in STAMPS:
-        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}: they are compiled anew."
+        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}: they are compiled again."
         changed = {wrong: STAMPS[wrong]}
         rewrite(path, lambda name, old: json.dumps(json.loads(old) | changed) if name == STAMP else old)
     else:
@@ -195,9 +195,9 @@ def test_processes_at_once_use_one_wheel_and_find_the_same_bits(wheel, tmp_path)
 
 
 def test_every_kernel_that_python_calls_is_found_by_its_signature_and_those_of_this_process_are_listed(monkeypatch):
-    for room in (linear, machine, networks):
-        for module in pkgutil.iter_modules(room.__path__):
-            importlib.import_module(f"{room.__name__}.{module.name}")
+    for buffer in (linear, machine, networks):
+        for module in pkgutil.iter_modules(buffer.__path__):
+            importlib.import_module(f"{buffer.__name__}.{module.name}")
     kernels, compiled = archives._list_called(), []
     for kernel in kernels:
         monkeypatch.setattr(kernel, "compile", lambda types, kernel=kernel: compiled.append((kernel, types)))

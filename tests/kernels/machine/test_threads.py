@@ -15,7 +15,7 @@ from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
 
 # Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
-PATIENCE = 30
+TIMEOUT = 30
 # What handlers of signals raise: Python's own of Ctrl-C, one of an alarm, one that ends the program.
 RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
 with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
@@ -64,7 +64,7 @@ def test_a_run_has_as_many_threads_as_its_limit_on_any_number_of_processors(n_th
 
     def meet(block, n_blocks):
         with within:
-            together.wait(PATIENCE)
+            together.wait(TIMEOUT)
 
     with limit_threads(n_threads):
         run_blocks(meet, 3 * n_threads)
@@ -77,7 +77,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
 
     def fail(block, n_blocks):
         if block < 3:
-            together.wait(PATIENCE)
+            together.wait(TIMEOUT)
         if (threading.get_ident() == caller) == (failing == "caller"):
             raise MemoryError("here")
         time.sleep(0.1)
@@ -94,7 +94,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
 
 @contextlib.contextmanager
 def handler_that_raises(error):
-    def handle(number, frame):
+    def handle(number, dataframe):
         raise error
 
     before = signal.signal(signal.SIGINT, handle)
@@ -111,7 +111,7 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     caller, together, written = threading.get_ident(), threading.Barrier(2), []
 
     def write(block, n_blocks):
-        together.wait(PATIENCE)
+        together.wait(TIMEOUT)
         if threading.get_ident() == caller:
             # One or two signals come while the caller waits, many begin within its block.
             return time.sleep(0.05 if n_interrupts > 2 else 0)
@@ -137,7 +137,7 @@ def test_no_thread_writes_after_interrupts_where_the_wait_begins(monkeypatch):
         end(self)
 
     def write(block, n_blocks):
-        together.wait(PATIENCE)
+        together.wait(TIMEOUT)
         if threading.get_ident() != caller:
             time.sleep(0.2)
             written.append(block)
@@ -153,7 +153,7 @@ def test_a_run_starts_before_finish():
     with limit_threads(2):
         run = threads.BlockRun(lambda block, n_blocks: started.set(), 4)
         run.start()
-        assert started.wait(PATIENCE)
+        assert started.wait(TIMEOUT)
         run.finish()
 
 
@@ -167,7 +167,7 @@ def test_runs_nest_and_overlap():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(PATIENCE)
+        caller.join(TIMEOUT)
     assert len(total) == 3 * 4 * 3
 
 
@@ -177,7 +177,7 @@ def test_a_forked_child_starts_anew():
     def meet():
         together = threading.Barrier(2)
         with limit_threads(2):
-            run_blocks(lambda block, n_blocks: together.wait(PATIENCE), 2)
+            run_blocks(lambda block, n_blocks: together.wait(TIMEOUT), 2)
 
     meet()
     child = os.fork()
@@ -256,10 +256,10 @@ def test_variables_of_other_libraries_lower_the_number(environment, name, value,
 
 def test_an_immense_limit_starts_few_threads():
     with limit_threads(3000):
-        assert count_threads() == threads.MOST_THREADS
+        assert count_threads() == threads.MAX_THREADS
         run_blocks(lambda block, n_blocks: None, 500)
         assert sum(run_side_by_side(lambda number, check: number, 3, 3)) == 3
-    assert count_helpers() < threads.MOST_THREADS
+    assert count_helpers() < threads.MAX_THREADS
 
 
 @pytest.mark.parametrize(
@@ -288,20 +288,20 @@ def test_work_is_cut_into_a_power_of_two():
 
 
 @pytest.mark.parametrize(
-    ("n_threads", "n_tasks", "shares"), [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)]
+    ("n_threads", "n_tasks", "fractions"), [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)]
 )
-def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, shares):
+def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, fractions):
     # A block of every thread of every task waits until all of them are there.
     all_started, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
 
     def task(number, check):
-        share = count_threads()
-        all_started.wait(PATIENCE)
-        run_blocks(lambda block, n_blocks: together.wait(PATIENCE), share)
-        return share
+        fraction = count_threads()
+        all_started.wait(TIMEOUT)
+        run_blocks(lambda block, n_blocks: together.wait(TIMEOUT), fraction)
+        return fraction
 
     with limit_threads(n_threads):
-        assert list(run_side_by_side(task, n_tasks, 9)) == shares
+        assert list(run_side_by_side(task, n_tasks, 9)) == fractions
 
 
 def test_what_an_ended_task_leaves_goes_to_the_others():
@@ -310,9 +310,9 @@ def test_what_an_ended_task_leaves_goes_to_the_others():
     def task(number, check):
         if number == 0:
             return None
-        assert ended.wait(PATIENCE)
+        assert ended.wait(TIMEOUT)
         # Its thread ends the task after this one could ask.
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while count_threads() < 7 and time.monotonic() < deadline:
             time.sleep(0.001)
         return count_threads()
@@ -325,11 +325,11 @@ def test_what_an_ended_task_leaves_goes_to_the_others():
 
 
 @pytest.mark.parametrize(
-    ("n_threads", "n_tasks", "allowed", "at_once", "shares"),
+    ("n_threads", "n_tasks", "allowed", "at_once", "fractions"),
     [(2, 6, 9, 2, {1}), (7, 6, 2, 2, {3, 4}), (7, 3, 1, 1, {7})],
     ids=["more than threads", "fewer than threads", "one"],
 )
-def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, allowed, at_once, shares):
+def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, allowed, at_once, fractions):
     within, seen = AtOnce(), []
 
     def task(number, check):
@@ -343,7 +343,7 @@ def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, all
     # Of two at a time a task may overtake its neighbor alone.
     assert all(abs(place - number) <= 1 for place, (number, _) in enumerate(seen))
     # The last one has all threads as soon as it is alone.
-    assert {share for number, share in seen if number < n_tasks - 1} <= shares
+    assert {fraction for number, fraction in seen if number < n_tasks - 1} <= fractions
 
 
 def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_for():
@@ -388,15 +388,15 @@ def test_no_task_runs_after_a_second_signal(error):
     assert not at_work
 
 
-@pytest.mark.parametrize("ending", ["error", "close"])
-def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
+@pytest.mark.parametrize("stop_reason", ["error", "close"])
+def test_tasks_are_stopped_where_nobody_waits_for_them(stop_reason):
     running, stopped = threading.Barrier(2), []
 
     def task(number, check):
-        if number == 1 or (number, ending) == (0, "error"):
-            running.wait(PATIENCE)
+        if number == 1 or (number, stop_reason) == (0, "error"):
+            running.wait(TIMEOUT)
         if number == 0:
-            if ending == "error":
+            if stop_reason == "error":
                 raise MemoryError("task 0")
             return number
         try:
@@ -409,11 +409,11 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
 
     with limit_threads(2):
         results = run_side_by_side(task, 9, 9)
-        if ending == "error":
+        if stop_reason == "error":
             assert_refused("task 0", next, results, error=MemoryError)
         else:
             assert next(results) == 0
-            running.wait(PATIENCE)
+            running.wait(TIMEOUT)
             results.close()
     # The tasks that ran when the generator ended, at most one for each thread.
     assert 1 in stopped

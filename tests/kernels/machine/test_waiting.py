@@ -76,7 +76,7 @@ def test_a_long_kernel_says_so_while_it_is_compiled_and_one_that_fails_counts_to
 def test_the_line_comes_from_a_thread_that_waits(monkeypatch):
     told = threading.Event()
     monkeypatch.setattr(waiting, "tell", lambda text: told.set())
-    monkeypatch.setattr(waiting, "PATIENCE", 0.001)
+    monkeypatch.setattr(waiting, "TIMEOUT", 0.001)
     with waiting.CompilationTime().measured():
         assert told.wait(60)
 

@@ -166,18 +166,18 @@ def test_residuals_and_sums_of_blocks_are_their_formulas(dtype, kind, K, weighte
         targets[1:] = generator.dirichlet(np.ones(K), N - 1)
     given = labels if kind == "labels" else targets, weights, intercept, 11.0, n_blocks, kind == "independent"
     residuals, losses, n_correct, sums = fill_residuals(scores, *given)
-    z, shares = scores.astype(np.float64) + intercept, np.ones(N) if weights is None else weights
+    z, fractions = scores.astype(np.float64) + intercept, np.ones(N) if weights is None else weights
     if K == 1 or kind == "independent":
         loss, p = (np.logaddexp(0, z) - targets * z).sum(axis=1), expit(z)
         right = ((z >= 0) == (targets >= 0.5)).all(axis=1)
     else:
         loss, p = logsumexp(z, axis=1) - (targets * z).sum(axis=1), softmax(z, axis=1)
         right = z.argmax(axis=1) == targets.argmax(axis=1)
-    assert_close(residuals, shares[:, None] * (p - targets) / 11, dtype)
+    assert_close(residuals, fractions[:, None] * (p - targets) / 11, dtype)
     for block in range(n_blocks):
         rows = rows_of_block(block, n_blocks)
-        assert_close(losses[block], (shares * loss)[rows].sum(), dtype)
-        assert n_correct[block] == pytest.approx((shares * right)[rows].sum(), rel=1e-14)
+        assert_close(losses[block], (fractions * loss)[rows].sum(), dtype)
+        assert n_correct[block] == pytest.approx((fractions * right)[rows].sum(), rel=1e-14)
         assert_close(sums[block], residuals[rows].astype(np.float64).sum(axis=0), np.float64)
 
 

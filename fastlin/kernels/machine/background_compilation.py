@@ -29,7 +29,7 @@ from fastlin.kernels.machine.threads import count_threads
 # The environment variable with the number of processes that compile: 1, or 2, which it is without it.
 SETTING = "FASTLIN_COMPILERS"
 # Seconds in which the other process compiles any of its kernels.
-PATIENCE = 60
+TIMEOUT = 60
 PACKAGE = Path(__file__).parents[2]
 # The other process imports what this one does, nothing from the current folder, and kernels alone: the imports of
 # fastlin/__init__.py take a second.
@@ -43,7 +43,7 @@ __import__(module, fromlist=["main"]).main(folder)
 
 
 # That of this process.
-_companion: "Companion | None" = None
+_background_compilation: "BackgroundCompilation | None" = None
 
 
 @cache
@@ -60,16 +60,16 @@ def begin(module: str) -> None:
 
 
 def _start(module, tasks):
-    global _companion
+    global _background_compilation
     # If a signal interrupted an earlier `begin`, its process was started nevertheless.
-    if _companion is None:
+    if _background_compilation is None:
         with contextlib.suppress(OSError):
-            _companion = Companion(module, tasks)
+            _background_compilation = BackgroundCompilation(module, tasks)
 
 
 def has_compiled(name: str) -> bool:
     """Return True once the other process has compiled a kernel; False where this process shall compile it."""
-    return _companion is not None and _companion.has_compiled(name)
+    return _background_compilation is not None and _background_compilation.has_compiled(name)
 
 
 def _is_welcome():
@@ -80,13 +80,13 @@ def _is_welcome():
         and cache_folder() is not None
         # A pool of workers has all processors at work already.
         and multiprocessing.parent_process() is None
-        # An application that Python is a part of would start itself anew.
+        # An application that Python is a part of would start itself again.
         and not getattr(sys, "frozen", False)
         and "python" in Path(sys.executable or "").name.lower()
     )
 
 
-class Companion:
+class BackgroundCompilation:
     """The other process, and the tasks of both.
 
     The other process calls ``main`` of the module with the folder in which tasks are taken. ``tasks`` are functions
@@ -112,7 +112,7 @@ class Companion:
 
     def has_compiled(self, name: str) -> bool:
         """Run the task of that name; while the other process runs it, take tasks from the end."""
-        folder, deadline = cache_folder(), monotonic() + PATIENCE
+        folder, deadline = cache_folder(), monotonic() + TIMEOUT
         if folder is None or name not in self._tasks or name in self._own or self._takes(name):
             return False
         path = folder / name

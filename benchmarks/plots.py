@@ -7,8 +7,8 @@ from statistics import geometric_mean
 
 import numpy as np
 
+from benchmarks.comparisons import FASTLIN, find_excesses
 from benchmarks.published import call_machine, digest
-from benchmarks.races import FASTLIN, find_excesses
 from benchmarks.tables import format_ratio, format_value, is_even
 from fastlin.course.figures import draw as draw_study
 from fastlin.course.figures.comparisons import label_powers
@@ -19,36 +19,36 @@ from fastlin.figures.style import STYLE, make_figure, open_figure
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
-MOST_LABELS = 5
+MAX_LABELS = 5
 # The ratio of full color in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
 # The largest factor of a performance profile (Dolan and Moré 2002), the relative excess of objectives that failed, and
 # the problems that a solver has to be tried on for a curve.
-MOST_FACTOR, ALLOWED, LEAST_PROBLEMS = 100, 1e-4, 10
-FASTEST = "the fastest peer of each problem"
+MAX_FACTOR, ALLOWED, MIN_PROBLEMS = 100, 1e-4, 10
+FASTEST = "the fastest baseline of each problem"
 
 
-def choose_pictures(machines):
+def choose_plots(machines):
     """Return by the name of the file of each picture the function that draws it, and its machine and record."""
-    pictures = {}
+    plots = {}
     for name, machine in machines.items():
         for record in machine["records"].values():
             if record["kind"] in DRAWN:
                 records = {"machine": machine["machine"], "record": record}
-                pictures[f"{name}-{record['kind']}.png"] = DRAWN[record["kind"]], records
+                plots[f"{name}-{record['kind']}.png"] = DRAWN[record["kind"]], records
         problems = list_tried(machine)
-        if len(problems) >= LEAST_PROBLEMS:
-            pictures[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
-    return pictures
+        if len(problems) >= MIN_PROBLEMS:
+            plots[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
+    return plots
 
 
-def draw_pictures(machines, folder):
+def draw_plots(machines, folder):
     """Draw every picture of the machines into a folder; one that was drawn from the same records stays as it is."""
     import matplotlib as mpl
     from PIL import Image, PngImagePlugin
 
-    for name, (draw, records) in choose_pictures(machines).items():
+    for name, (draw, records) in choose_plots(machines).items():
         path, source = folder / name, PngImagePlugin.PngInfo()
         if not path.exists() or read_source(path) != digest(records):
             with mpl.rc_context(STYLE):
@@ -92,7 +92,7 @@ def draw_pass_scaling(path, machine, record):
 
 
 def draw_scaling(path, machine, record):
-    """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest peer."""
+    """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest baseline."""
     sweeps = record["sweeps"]
     # One panel is left over for the legend.
     n_columns = -(-(len(sweeps) + 1) // 2)
@@ -101,12 +101,12 @@ def draw_scaling(path, machine, record):
         points = sweep["points"]
         values = [point["value"] for point in points]
         ours = [point["seconds"] for point in points]
-        # The peer of another race: what it would take beside the seconds that are drawn.
+        # The baseline of another comparison: what it would take beside the seconds that are drawn.
         lines = {
             "fastlin, certified to 1e-4": ours,
             "scikit-learn's default,\nwherever it stops": [point["default"]["seconds"] for point in points],
             "scikit-learn's fastest solver\nthat comes within 1e-4": [
-                point["peer"]["ratio"] * seconds if point["peer"] else np.nan
+                point["baseline"]["ratio"] * seconds if point["baseline"] else np.nan
                 for point, seconds in zip(points, ours, strict=True)
             ],
         }
@@ -120,7 +120,7 @@ def draw_scaling(path, machine, record):
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]))
-        labeled = values[:: 1 + len(values) // MOST_LABELS]
+        labeled = values[:: 1 + len(values) // MAX_LABELS]
         panel.set_xticks(labeled, [format_value(value) for value in labeled])
         panel.xaxis.set_minor_formatter("")
         label_powers(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
@@ -145,7 +145,7 @@ def _describe_base(base):
 
 
 def draw_everyday(path, machine, record):
-    """Draw a map for each number of classes: how many times as fast as the fastest peer, by rows and columns."""
+    """Draw a map for each number of classes: how many times as fast as the fastest baseline, by rows and columns."""
     from matplotlib.colors import LogNorm
 
     problems = [problem for problem in record["problems"] if problem["shape"]]
@@ -173,38 +173,42 @@ def draw_everyday(path, machine, record):
         panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
         panel.grid(visible=False)
     panels[0].set_ylabel("rows")
-    figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(machine)}")
+    figure.suptitle(f"Times as fast as the fastest baseline, by the defaults of both\n{call_machine(machine)}")
     figure.savefig(path)
 
 
 def list_tried(machine):
     """Return what was tried on each problem of the records of a machine that have many, as seconds and excess by name.
 
-    Older records of a problem have of the peers only scikit-learn's default and the fastest one.
+    Older records of a problem have of the baselines only scikit-learn's default and the fastest one.
     """
     problems = [problem for record in machine["records"].values() for problem in record.get("problems", ())]
     return [
-        problem.get("tried") or _list_contenders(problem)
+        problem.get("tried") or _list_libraries(problem)
         for problem in problems
         if "tried" in problem or "default" in problem
     ]
 
 
-def _list_contenders(problem):
-    contenders = problem["contenders"]
-    excesses = find_excesses({name: each["objective"] for name, each in contenders.items()})
-    names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["peer"]}
-    return {shown: {"seconds": contenders[name]["seconds"], "excess": excesses[name]} for shown, name in names.items()}
+def _list_libraries(problem):
+    libraries = problem["libraries"]
+    excesses = find_excesses({name: each["objective"] for name, each in libraries.items()})
+    names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["baseline"]}
+    return {
+        shown: {"seconds": libraries[name]["seconds"], "suboptimality": excesses[name]} for shown, name in names.items()
+    }
 
 
 def profile(problems):
     """Return the sorted ratios to the fastest of each solver, infinite where it failed, the most tried solver first."""
     ratios = {}
     for tried in problems:
-        seconds = {name: each["seconds"] if each["excess"] <= ALLOWED else np.inf for name, each in tried.items()}
+        seconds = {
+            name: each["seconds"] if each["suboptimality"] <= ALLOWED else np.inf for name, each in tried.items()
+        }
         fastest = min(seconds.values())
         for name, own in seconds.items():
-            # Peers are called by their names without their settings.
+            # Baselines are called by their names without their settings.
             ratios.setdefault(name.partition(", ")[0], []).append(own / fastest)
     return {name: np.sort(found) for name, found in sorted(ratios.items(), key=lambda item: -len(item[1]))}
 
@@ -218,17 +222,17 @@ def draw_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    found = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= LEAST_PROBLEMS}
+    found = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
     figure, axes = open_figure(1, 1, 9, 6.4)
     # fastlin, which is tried on all problems, comes first and has a color of its own.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
     for (name, ratios), (color, line) in zip(found.items(), styles, strict=False):
-        factors = np.concatenate([[1], ratios[ratios <= MOST_FACTOR], [MOST_FACTOR]])
+        factors = np.concatenate([[1], ratios[ratios <= MAX_FACTOR], [MAX_FACTOR]])
         style = {"color": color, "linestyle": line, "linewidth": 3 if name == FASTLIN else 1.8}
         label = f"{name}, {len(ratios)} problems"
         axes.step(factors, find_part(ratios, factors), where="post", label=label, **style)
     axes.set(xscale="log", xlabel="time over that of the fastest", ylabel="part of the problems", ylim=(-0.02, 1.02))
-    ticks = 1, 2, 5, 10, 20, 50, MOST_FACTOR
+    ticks = 1, 2, 5, 10, 20, 50, MAX_FACTOR
     axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -241,11 +245,16 @@ def draw_profile(path, machine, record):
     figure.savefig(path)
 
 
-def draw_peers(path, machine, record):
-    """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
+def draw_baselines(path, machine, record):
+    """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --baselines` does."""
     with tempfile.TemporaryDirectory() as folder:
-        draw_study("peers", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
-        shutil.copyfile(Path(folder, "peers.png"), path)
+        draw_study("baselines", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
+        shutil.copyfile(Path(folder, "baselines.png"), path)
 
 
-DRAWN = {"everyday": draw_everyday, "scaling": draw_scaling, "passes": draw_pass_scaling, "peers": draw_peers}
+DRAWN = {
+    "everyday": draw_everyday,
+    "scaling": draw_scaling,
+    "passes": draw_pass_scaling,
+    "baselines": draw_baselines,
+}

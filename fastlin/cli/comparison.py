@@ -1,4 +1,4 @@
-"""Poses the problem of a table in a file that `fastlin compare` races libraries on."""
+"""Poses the problem of a table in a file that `fastlin compare` comparisons libraries on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sklearn.utils.multiclass import type_of_target
 from fastlin.cli.arguments import refuse, require
 from fastlin.cli.data_files import read_training
 from fastlin.cli.notes import print_notes
-from fastlin.contenders import Problem
+from fastlin.other_libraries import Problem
 
 LIBSVM = (".svm", ".libsvm", ".txt")
 PART_HELD_OUT = 0.2
-# A race holds the rows, their encoding and a library's own copies.
+# A comparison holds the rows, their encoding and a library's own copies.
 COPIES = 4
 
 

@@ -1,4 +1,4 @@
-"""Every contender minimizes the same objective: the proof that has to stand before any of their times counts."""
+"""Every library minimizes the same objective: the proof that has to stand before any of their times counts."""
 
 import warnings
 from dataclasses import replace
@@ -11,7 +11,7 @@ import reference
 from conftest import assert_refused
 from threadpoolctl import threadpool_limits
 
-from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
+from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 
 # Relative, of the objective.
 SAME_OPTIMUM = 1e-4
@@ -51,21 +51,21 @@ def solve(kind):
 def fit(name, problem):
     """Fit at the tightest effort; iteration limits are reached on purpose, and libraries warn at their import."""
     with warnings.catch_warnings(action="ignore"):
-        return CONTENDERS[name].fit(problem, CONTENDERS[name].efforts[-1])
+        return LIBRARIES[name].fit(problem, LIBRARIES[name].efforts[-1])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in CONTENDERS for kind in KINDS if (name, kind) not in REFUSALS]
+    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in REFUSALS]
 )
 def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
-    if not CONTENDERS[name].is_installed():
-        pytest.skip(f"{CONTENDERS[name].package} is not installed")
+    if not LIBRARIES[name].is_installed():
+        pytest.skip(f"{LIBRARIES[name].package} is not installed")
     if (name, dtype) in REFUSED_TYPES:
         assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
     # Beside other tests, threads that wait for each other would turn a second of glum's into a minute.
-    import_module(CONTENDERS[name].module)
+    import_module(LIBRARIES[name].module)
     with threadpool_limits(1, user_api="openmp"):
         coef, intercept = fit(name, make(kind, dtype))
     optimum, best_coef, best_intercept = solve(kind)

@@ -1,8 +1,8 @@
 """The distance from the optimum against seconds, for each library on the same rows and the same objective.
 
-Each point of a curve is a fit from the start, and its whole time counts. A contender must first reach the optimum of a
+Each point of a curve is a fit from the start, and its whole time counts. A library must first reach the optimum of a
 small sample; that fit also loads and compiles its code. Each library has a process of its own, so that one that takes
-too long or crashes does not end the race. In the end the fits that are compared are repeated in turns, for intervals.
+too long or crashes does not end the comparison. In the end the fits that are compared are repeated in turns, for intervals.
 """
 
 import importlib.metadata
@@ -23,22 +23,22 @@ import numpy as np
 from scipy.sparse import issparse
 
 import fastlin
-from fastlin.contenders import CONTENDERS, CannotSolveError, Contender, Problem
 from fastlin.course.own_process import OwnProcess
 from fastlin.course.studies import fair_threads
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library, Problem
 from fastlin.typing import FloatArray
 
 C = 1.0
-# A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
-ADMITTED_EXCESS = 1e-4
+# A library is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
+ADMITTED_SUBOPTIMALITY = 1e-4
 SAMPLE_ROWS = 300
 # A relative excess of this or less counts as the optimum, and the curve ends there.
 FLOOR = 1e-10
-# The tol of the fit in float64 whose objective counts as the optimum until a contender finds a lower one.
+# The tol of the fit in float64 whose objective counts as the optimum until a library finds a lower one.
 REFERENCE_TOL = 1e-12
-# The seconds of a race, and those of one in which every library has many fits of MNIST.
+# The seconds of a comparison, and those of one in which every library has many fits of MNIST.
 SECONDS, MANY_SECONDS = 60.0, 900.0
 # The parts of the seconds of a problem after which no library loads any longer, the curves end, and the last turns end.
 LOADED, CLIMBED, TURNED = 0.5, 0.75, 0.95
@@ -46,11 +46,11 @@ QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because those of OpenBLAS keep the cores busy for a while.
 PAUSE = 0.1
 # Fits follow each other for so many seconds, and their median counts.
-TURN = 0.03
-# What ends the curve of a contender, but not the race.
-ENDINGS = CannotSolveError, ChildProcessError, TimeoutError
+REPETITION = 0.03
+# What ends the curve of a library, but not the comparison.
+STOP_REASONS = CannotSolveError, ChildProcessError, TimeoutError
 # The study reports the seconds to each of these excesses.
-MERITS = ("1e-2", "1e-4", "1e-6")
+METRICS = ("1e-2", "1e-4", "1e-6")
 # The excess at which the seconds are divided by fastlin's.
 COMPARED = "1e-4"
 
@@ -61,34 +61,36 @@ def run(
     posed: Sequence[tuple[Problem, Problem]] | None = None,
     seconds: float = SECONDS,
 ) -> Results:
-    """Run each installed contender in turn, on the problems of the data or on those that are posed, with test rows.
+    """Run each installed library in turn, on the problems of the data or on those that are posed, with test rows.
 
-    The series "problems" holds name, shape, optimum and points of each problem, and why contenders were left out. The
-    seconds are for the whole race. A fit that has not ended when the share of its contender has is stopped.
+    The series "problems" holds name, shape, optimum and points of each problem, and why libraries were left out. The
+    seconds are for the whole comparison. A fit that has not ended when the share of its library has is stopped.
     """
     begin = perf_counter()
-    names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
+    names = [name for name, library in LIBRARIES.items() if library.is_installed()]
     posed = make_problems(settings, dtype) if posed is None else posed
-    packages = dict.fromkeys(CONTENDERS[name].package for name in names)
+    packages = dict.fromkeys(LIBRARIES[name].package for name in names)
     with ExitStack() as stack:
-        # The processes end before the rows that they read are removed, and, where the race is interrupted, before the
+        # The processes end before the rows that they read are removed, and, where the comparison is interrupted, before the
         # threads that wait for them.
         folder = stack.enter_context(TemporaryDirectory())
         pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
         processes = {package: stack.enter_context(closing(OwnProcess())) for package in packages}
-        entrants = {name: processes[CONTENDERS[name].package] for name in names}
+        entrants = {name: processes[LIBRARIES[name].package] for name in names}
         ends = [begin + seconds * (place + 1) / len(posed) for place in range(len(posed))]
         problems = [
             _compete(*pair, entrants, pool, folder, settings, end) for pair, end in zip(posed, ends, strict=True)
         ]
-    merits: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for problem in problems:
-        fastest = {excess: _seconds_to(problem["points"]["fastlin"], float(excess)) for excess in MERITS}
-        merits[f"{problem['name']}: seconds to an excess of"] = {
+        fastest = {
+            suboptimality: _seconds_to(problem["points"]["fastlin"], float(suboptimality)) for suboptimality in METRICS
+        }
+        metrics[f"{problem['name']}: seconds to an excess of"] = {
             name: _describe(name, problem, fastest) for name in problem["points"]
         }
         for name, reason in problem["left_out"].items():
-            merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
+            metrics[f"{problem['name']}: {name}"] = f"left out: {reason}"
     return Results(
         parameters={
             "data": settings.data.name,
@@ -105,7 +107,7 @@ def run(
             },
             "not_installed": find_missing(),
         },
-        merits=merits,
+        metrics=metrics,
         series={"problems": problems},
     )
 
@@ -117,14 +119,14 @@ def _describe(name, problem, fastest):
     failed, the row says after how many seconds, or why.
     """
     points, stopped = problem["points"][name], problem["stopped"].get(name)
-    row = {excess: _seconds_to(points, float(excess)) for excess in MERITS}
+    row = {suboptimality: _seconds_to(points, float(suboptimality)) for suboptimality in METRICS}
     ratio, least, verdict = "–", fastest[COMPARED], "–"
     if name in problem["failed"]:
         ratio = f"failed: {problem['failed'][name]}"
-    elif name in problem["turns"]:
-        turns = problem["turns"][name]
-        low, high = turns["interval"]
-        ratio = f"{turns['ratio']:.3g} ({low:.3g} to {high:.3g})"
+    elif name in problem["repetitions"]:
+        repetitions = problem["repetitions"][name]
+        low, high = repetitions["interval"]
+        ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
         verdict = "faster" if low > 1 else "slower" if high < 1 else "even"
     elif isinstance(least, float) and isinstance(row[COMPARED], float):
         ratio = row[COMPARED] / least
@@ -136,8 +138,8 @@ def _describe(name, problem, fastest):
 
 
 def find_missing() -> list[str]:
-    """Return the names of the packages that contenders need and that are not installed."""
-    missing = (contender.package for contender in CONTENDERS.values() if not contender.is_installed())
+    """Return the names of the packages that libraries need and that are not installed."""
+    missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
     return list(dict.fromkeys(missing))
 
 
@@ -176,8 +178,8 @@ def _compete(problem, test, processes, pool, folder, settings, end):
         # This fit also loads and compiles what fastlin needs for these rows.
         optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, climbed - perf_counter()) / 2)
     budget = max(0.0, climbed - perf_counter()) / len(entrants)
-    for rung in range(max(len(entrant.contender.efforts) for entrant in entrants)):
-        # The contenders take turns, because the speed of a machine drifts.
+    for rung in range(max(len(entrant.library.efforts) for entrant in entrants)):
+        # The libraries take turns, because the speed of a machine drifts.
         for entrant in entrants:
             if entrant.goes_on(rung, optimum, budget):
                 settings.notify(f"{problem.name}, {entrant.name}")
@@ -187,9 +189,9 @@ def _compete(problem, test, processes, pool, folder, settings, end):
     optimum = min(found + [optimum] * (optimum > 0))
     for row in points.values():
         for point in row:
-            point["excess"] = (point["objective"] - optimum) / optimum
+            point["suboptimality"] = (point["objective"] - optimum) / optimum
     settings.notify(f"{problem.name}, turns")
-    turns = dict(_take_turns(ours, entrants, turned))
+    repetitions = dict(_repeat_interleaved(ours, entrants, turned))
     return {
         "name": problem.name,
         "samples": len(problem.y),
@@ -200,7 +202,7 @@ def _compete(problem, test, processes, pool, folder, settings, end):
         "optimum": optimum,
         "budget": budget,
         "points": points,
-        "turns": turns,
+        "repetitions": repetitions,
         "left_out": left_out,
         "stopped": {entrant.name: entrant.stopped for entrant in entrants if entrant.stopped is not None},
         "failed": {entrant.name: entrant.failed for entrant in entrants if entrant.failed is not None},
@@ -211,7 +213,7 @@ def _admit(pool, entrants, sample, end):
     """Return by name why entrants do not take part; libraries load side by side, and fastlin itself has to work."""
     groups: dict[Any, list[Any]] = {}
     for entrant in entrants:
-        groups.setdefault(entrant.contender.package, []).append(entrant)
+        groups.setdefault(entrant.library.package, []).append(entrant)
     found = pool.map(lambda group: [(entrant, entrant.try_sample(end)) for entrant in group], groups.values())
     models = dict(chain.from_iterable(found))
     ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
@@ -222,67 +224,67 @@ def _admit(pool, entrants, sample, end):
         if isinstance(model, Exception):
             left_out[entrant.name] = str(model)
             continue
-        excess = sample.objective(*model) / optimum - 1
+        suboptimality = sample.objective(*model) / optimum - 1
         # Written so that an excess that is not a number is refused too.
-        if not abs(excess) <= ADMITTED_EXCESS:
-            left_out[entrant.name] = f"its optimum is another: {excess:.1e} off on {len(sample.y)} rows"
+        if not abs(suboptimality) <= ADMITTED_SUBOPTIMALITY:
+            left_out[entrant.name] = f"its optimum is another: {suboptimality:.1e} off on {len(sample.y)} rows"
     if "fastlin" in left_out:
         raise CannotSolveError(left_out["fastlin"])
     return left_out
 
 
-def _take_turns(ours, entrants, end):
-    """Yield what is kept of the turns of fastlin and each peer, by its name: the peer's time over fastlin's.
+def _repeat_interleaved(ours, entrants, end):
+    """Yield what is kept of the turns of fastlin and each baseline, by its name: the baseline's time over fastlin's.
 
-    A turn has the fastest fits within COMPARED. fastlin and the peers of short fits take part, as many as have enough
+    A turn has the fastest fits within COMPARED. fastlin and the baselines of short fits take part, as many as have enough
     turns for an interval until the end.
     """
     compared = {entrant: point for entrant in entrants if (point := entrant.find_point(float(COMPARED)))}
     if ours not in compared:
         return
-    costs = {entrant: fair_threads.TURNS * entrant.tell_cost(point) for entrant, point in compared.items()}
-    left, racing = end - perf_counter() - costs.pop(ours), [ours]
+    costs = {entrant: fair_threads.REPETITIONS * entrant.tell_cost(point) for entrant, point in compared.items()}
+    left, comparing = end - perf_counter() - costs.pop(ours), [ours]
     for entrant in sorted(costs, key=costs.__getitem__):
         left -= costs[entrant]
         if left > 0:
-            racing.append(entrant)
-    turns: dict[Any, list[float]] = {entrant: [] for entrant in racing}
-    for _ in range(fair_threads.TURNS):
-        if len(turns) == 1:
+            comparing.append(entrant)
+    repetitions: dict[Any, list[float]] = {entrant: [] for entrant in comparing}
+    for _ in range(fair_threads.REPETITIONS):
+        if len(repetitions) == 1:
             return
-        for entrant in list(turns):
+        for entrant in list(repetitions):
             point = compared[entrant]
             try:
                 seconds, _ = entrant.fit(point["effort"], point["threads"], 1, end - perf_counter())
-            except ENDINGS:
+            except STOP_REASONS:
                 if entrant is ours:
                     raise
-                del turns[entrant]
+                del repetitions[entrant]
             else:
-                turns[entrant].append(median(seconds))
-    for entrant, seconds in turns.items():
+                repetitions[entrant].append(median(seconds))
+    for entrant, seconds in repetitions.items():
         if entrant is not ours:
-            ratios = [theirs / own for theirs, own in zip(seconds, turns[ours], strict=True)]
-            yield entrant.name, fair_threads.describe_turns(ratios)
+            ratios = [theirs / own for theirs, own in zip(seconds, repetitions[ours], strict=True)]
+            yield entrant.name, fair_threads.describe_repetitions(ratios)
 
 
 class _Entrant:
-    """A contender with the process of its library, the points of its curve, and after how long or why it ended."""
+    """A library with the process of its library, the points of its curve, and after how long or why it ended."""
 
     def __init__(self, name, rows, sample, process, end=np.inf):
-        self.name, self.contender, self.rows, self.sample = name, CONTENDERS[name], rows, sample
+        self.name, self.library, self.rows, self.sample = name, LIBRARIES[name], rows, sample
         self.points, self.stopped, self.failed, self.spent = [], None, None, 0.0
         self._process, self._end = process, end
-        # A peer may be faster on one thread, as BLAS on small products is.
+        # A baseline may be faster on one thread, as BLAS on small products is.
         self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
 
     def call(self, function, *arguments, seconds=None):
-        """Return what a function makes of the contender and arguments in the process."""
-        return self._process.call(function, self.contender, *arguments, seconds=seconds)
+        """Return what a function makes of the library and arguments in the process."""
+        return self._process.call(function, self.library, *arguments, seconds=seconds)
 
     def fit_sample(self, seconds):
         """Return the model of a fit of the sample, for which the process loads and compiles what it needs."""
-        effort = self.contender.efforts[-1]
+        effort = self.library.efforts[-1]
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
@@ -295,26 +297,26 @@ class _Entrant:
         try:
             return self.fit_sample(self._limit(end - perf_counter()))
         except TimeoutError:
-            return TimeoutError("it was not ready when the race began")
-        except ENDINGS as error:
+            return TimeoutError("it was not ready when the comparison began")
+        except STOP_REASONS as error:
             return error
 
     def goes_on(self, rung, optimum, budget):
         """Return whether there is another fit, which will probably not exceed the budget."""
-        if rung >= len(self.contender.efforts) or self.stopped is not None or self.failed is not None:
+        if rung >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
             return self.name == "fastlin" or budget > 0
         last = self.points[-1]
         return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= budget - self.spent
 
-    def find_point(self, excess):
+    def find_point(self, suboptimality):
         """Return the fastest point that comes so near to the optimum, or None."""
-        near = (point for point in self.points if point["excess"] <= excess)
+        near = (point for point in self.points if point["suboptimality"] <= suboptimality)
         return min(near, key=lambda point: point["seconds"], default=None)
 
     def fit(self, effort, n_threads, n_repeats, limit):
-        """Return the seconds of fits of the rows and the model; a library that has to be loaded anew loads first."""
+        """Return the seconds of fits of the rows and the model; a library that has to be loaded again loads first."""
         if not self._process.has_answered:
             self.fit_sample(self._limit(self._end - perf_counter()))
         stopped_after, begin = self._limit(limit), perf_counter()
@@ -330,11 +332,11 @@ class _Entrant:
 
     def tell_cost(self, point):
         """Return about how many seconds the fit of a point takes in a turn."""
-        return max(point["seconds"], TURN) + self._find_pause(point["threads"])
+        return max(point["seconds"], REPETITION) + self._find_pause(point["threads"])
 
     def climb(self, rung, problem, test, n_repeats, budget):
         """Add the point of a fit with the next effort, on the faster number of threads, or note how the curve ends."""
-        effort, tried, limits = self.contender.efforts[rung], [], []
+        effort, tried, limits = self.library.efforts[rung], [], []
         try:
             for place, n_threads in enumerate(self._threads):
                 limits.append(max(0.0, budget - self.spent) / (len(self._threads) - place))
@@ -345,7 +347,7 @@ class _Entrant:
                 point = {"effort": effort, "threads": n_threads, "seconds": median(seconds), "fits": len(seconds)}
                 scores = {"objective": problem.objective(*model), "accuracy": test.accuracy(*model)}
                 tried.append(point | scores)
-        except ENDINGS as error:
+        except STOP_REASONS as error:
             if self.name == "fastlin":
                 raise
             self.failed = str(error).partition("\n")[0]
@@ -378,29 +380,29 @@ def _load(path):
     return joblib.load(path, mmap_mode="c")
 
 
-def find_optimum(contender: Contender, path: str) -> float:
+def find_optimum(library: Library, path: str) -> float:
     """Return the objective of a tight fit, in float64, of the problem in a file."""
     problem = _load(path)
     in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
-    return problem.objective(*contender.solve(in_float64, REFERENCE_TOL))
+    return problem.objective(*library.solve(in_float64, REFERENCE_TOL))
 
 
 def solve(
-    contender: Contender, path: str, effort: float, n_threads: int, n_repeats: int, allowed: float
+    library: Library, path: str, effort: float, n_threads: int, n_repeats: int, allowed: float
 ) -> tuple[list[float], tuple[FloatArray, ...]]:
-    """Return the seconds of fits and the model, with so many threads of BLAS, OpenMP and the contender's own.
+    """Return the seconds of fits and the model, with so many threads of BLAS, OpenMP and the library's own.
 
     Short fits are repeated, those of milliseconds until TURN is over, for half of the seconds that are allowed.
     """
     problem, seconds = _load(path), []
     with fair_threads.use_threads(n_threads):
         while True:
-            own, model = fair_threads.time_fit(partial(contender.solve, problem, effort))
+            own, model = fair_threads.time_fit(partial(library.solve, problem, effort))
             seconds.append(own)
-            is_enough = len(seconds) >= n_repeats and sum(seconds) >= TURN
+            is_enough = len(seconds) >= n_repeats and sum(seconds) >= REPETITION
             if is_enough or own >= fair_threads.SHORT or sum(seconds) + own > allowed / 2:
                 return seconds, model
 
 
-def _seconds_to(points, excess):
-    return min((point["seconds"] for point in points if point["excess"] <= excess), default="not reached")
+def _seconds_to(points, suboptimality):
+    return min((point["seconds"] for point in points if point["suboptimality"] <= suboptimality), default="not reached")

@@ -1,9 +1,9 @@
 """Many objectives over the same rows: they differ in labels, weights of the rows and strength of the penalty.
 
 For each of B problems J is that of objective.py with K rows of coefficients and a penalty on every coefficient. All
-have the same number of classes; two, where K is 1, may have offsets of the rows and an L1 penalty. A `Lot` holds some
+have the same number of classes; two, where K is 1, may have offsets of the rows and an L1 penalty. A `ProblemBatch` holds some
 problems, and evaluates and certifies them side by side: one pass over X serves all of them. What a problem computes
-does not depend on the others of its lot.
+does not depend on the others of its batch.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
 
-# The fewest and the most problems of a lot. Between them it has MOST_ROWS of LOT_NUMBERS coefficients at most, so that
-# the scores of a tile stay in the second-level cache, and its labels and weights take LOT_BYTES.
-LEAST_TOGETHER, MOST_TOGETHER, MOST_ROWS, LOT_NUMBERS, LOT_BYTES = 8, 128, 256, 1 << 15, 1 << 26
+# The fewest and the most problems of a batch. Between them it has MAX_ROWS of BATCH_NUMBERS coefficients at most, so that
+# the scores of a tile stay in the second-level cache, and its labels and weights take BATCH_BYTES.
+MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_ROWS, BATCH_NUMBERS, BATCH_BYTES = 8, 128, 256, 1 << 15, 1 << 26
 
 
-def count_together(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
-    """Return how many problems make a lot: their coefficients, labels and weights stay in memory near the processor."""
-    by_columns = min(LOT_NUMBERS // max(1, n_features), MOST_ROWS) // n_rows_coef
+def count_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
+    """Return how many problems make a batch: their coefficients, labels and weights stay in memory near the processor."""
+    by_columns = min(BATCH_NUMBERS // max(1, n_features), MAX_ROWS) // n_rows_coef
     row_bytes = 9 if n_rows_coef == 1 else 12
-    together = min(by_columns, LOT_BYTES // (row_bytes * max(1, n_rows)), MOST_TOGETHER)
-    return max(LEAST_TOGETHER, together // LEAST_TOGETHER * LEAST_TOGETHER)
+    together = min(by_columns, BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
+    return max(MIN_BATCH_SIZE, together // MIN_BATCH_SIZE * MIN_BATCH_SIZE)
 
 
 class Variant(NamedTuple):
@@ -42,13 +42,13 @@ class Variant(NamedTuple):
 
     labels: np.ndarray  # (n,), the numbers of classes
     l2: float
-    weights: np.ndarray | None = None  # (n,), at least zero; None for ones. Problems of one lot have them or not.
+    weights: np.ndarray | None = None  # (n,), at least zero; None for ones. Problems of one batch have them or not.
     start: np.ndarray | None = None  # (m,) parameters; None for intercepts without features
-    l1: float = 0.0  # Problems of one lot have it or not; with it they have two classes.
+    l1: float = 0.0  # Problems of one batch have it or not; with it they have two classes.
 
 
 class Points(NamedTuple):
-    """J of some problems of a lot, each at a point of its own; m is K (d + 1)."""
+    """J of some problems of a batch, each at a point of its own; m is K (d + 1)."""
 
     loss: np.ndarray  # (B,), the mean losses
     curvatures: np.ndarray  # (B, pairs), the means of p_k p_l of each pair of classes, of two classes of p (1 - p)
@@ -61,25 +61,25 @@ class Points(NamedTuple):
 class SharedRows:
     """What the problems share: rows with offsets (n, 1), coordinates, and penalty factors above zero (d,).
 
-    `n_together` make a lot.
+    `batch_size` make a batch.
     """
 
     matrix: Matrix
     coordinates: Coordinates
     factors: FloatArray
     fit_intercept: bool
-    n_together: int = 0  # zero for as many as `count_together` says
+    batch_size: int = 0  # zero for as many as `count_batch_size` says
     offsets: FloatArray | None = None
     n_rows_coef: int = 1
-    # What single problems have, and lots do not.
+    # What single problems have, and batches do not.
     has_targets = False
-    least_share = 0.0
+    min_fraction = 0.0
 
     def __post_init__(self) -> None:
         """Add what follows from the rest."""
         matrix, coordinates, factors, offsets = self.matrix, self.coordinates, self.factors, self.offsets
         (n, d), K = matrix.shape, self.n_rows_coef
-        self.n_together, self.n_rows, self.size = self.n_together or count_together(n, d, K), n, K * (d + 1)
+        self.batch_size, self.n_rows, self.size = self.batch_size or count_batch_size(n, d, K), n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
         self.offset_size = float(np.abs(samples.offsets).max(initial=0.0))
         self._offset_range: OffsetRange | None = None
@@ -89,20 +89,20 @@ class SharedRows:
             # Weights of a problem may lie on the largest offsets.
             self._offset_range = found._replace(root_mean_square=self.offset_size)
         scaling = coordinates.scaling
-        self.passes = matrix.passes(samples, scaling, self.n_together * K)
+        self.passes = matrix.passes(samples, scaling, self.batch_size * K)
         self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
         # The curvature of the penalty by each parameter where l2 is one, and the threshold where l1 is one.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
-        # A column blurs a score by its largest entry at most, whatever the weights of the rows are. Peaks are distances
+        # A column perturbs a score by its largest entry at most, whatever the weights of the rows are. Peaks are distances
         # from the mean, which the rounding of the shift leaves off zero.
         distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
-        blur, self.gradient_blur = self.passes.measure_blurs(np.sqrt(largest))
-        self.blur = np.append(blur, 1.0)
+        error_weight, self.gradient_error_weights = self.passes.measure_error_weights(np.sqrt(largest))
+        self.error_weight = np.append(error_weight, 1.0)
         roots = coordinates.scale * np.sqrt(factors)
-        self.blur_norm = float(np.sqrt(np.sum((self.gradient_blur / roots) ** 2)))
+        self.error_weight_norm = float(np.sqrt(np.sum((self.gradient_error_weights / roots) ** 2)))
 
     def fit_null_model(self, labels: IntArray, weights: FloatArray | None, class_weights: FloatArray) -> NullModel:
         """Return the null model of a problem; class_weights (n_classes,) sum to one."""
@@ -131,47 +131,47 @@ class SharedRows:
         return coef, intercept, rise if is_finite else np.inf
 
 
-class Lot:
+class ProblemBatch:
     """Problems side by side, each in a place of its own; another one may take the place of one that has ended."""
 
-    def __init__(self, rows: SharedRows, n_places: int, is_weighted: bool) -> None:
+    def __init__(self, rows: SharedRows, n_slots: int, is_weighted: bool) -> None:
         self.rows = rows
         # The softmax of single fits reads labels of four bytes, and is compiled for them.
-        self._labels = np.empty((n_places, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
-        self._weights = np.empty((n_places if is_weighted else 0, rows.n_rows))
-        self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_places))
+        self._labels = np.empty((n_slots, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
+        self._weights = np.empty((n_slots if is_weighted else 0, rows.n_rows))
+        self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_slots))
         # A lower bound of J of the null model.
-        self.without_features = np.ones(n_places)
+        self.null_objective = np.ones(n_slots)
 
     def __len__(self) -> int:
         """Return the number of places."""
         return len(self._labels)
 
-    def take(self, place: int, problem: Variant) -> FloatArray:
+    def take(self, position: int, problem: Variant) -> FloatArray:
         """Put a problem into a place, and return the parameters (m,) that it starts from."""
         labels, l2, weights, start, l1 = problem
-        self._labels[place], self._l2[place], self._l1[place] = labels, l2, l1
+        self._labels[position], self._l2[position], self._l1[position] = labels, l2, l1
         total, smallest, K = float(len(labels)), 1.0, self.rows.n_rows_coef
         if weights is not None:
-            self._weights[place] = weights
+            self._weights[position] = weights
             total, smallest = float(weights.sum()), float(np.where(weights > 0, weights, np.inf).min())
         if K > 1:
-            shares = np.bincount(labels, weights, minlength=K) / total
+            fractions = np.bincount(labels, weights, minlength=K) / total
         else:
-            share = (np.count_nonzero(labels) if weights is None else float((weights * labels).sum())) / total
-            shares = np.array([1 - share, share])
-        self.total_weights[place], self.smallest_weights[place] = total, smallest
-        null_model = self.rows.fit_null_model(labels, weights, shares)
-        self.without_features[place] = null_model.lower_bound
+            fraction = (np.count_nonzero(labels) if weights is None else float((weights * labels).sum())) / total
+            fractions = np.array([1 - fraction, fraction])
+        self.total_weights[position], self.smallest_weights[position] = total, smallest
+        null_model = self.rows.fit_null_model(labels, weights, fractions)
+        self.null_objective[position] = null_model.lower_bound
         parameters = np.zeros((K, self.rows.size // K))
         parameters[:, -1] = null_model.intercepts
         return parameters.ravel() if start is None else start
 
-    def keep(self, places: IntArray) -> None:
+    def keep(self, positions: IntArray) -> None:
         """Give up all places but some."""
-        for name in ("_labels", "total_weights", "without_features", "smallest_weights", "_l2", "_l1"):
-            setattr(self, name, getattr(self, name)[places])
-        self._weights = self._weights[places] if len(self._weights) else self._weights
+        for name in ("_labels", "total_weights", "null_objective", "smallest_weights", "_l2", "_l1"):
+            setattr(self, name, getattr(self, name)[positions])
+        self._weights = self._weights[positions] if len(self._weights) else self._weights
 
     @property
     def curvatures(self) -> FloatArray:
@@ -191,7 +191,7 @@ class Lot:
         """Return the Points at parameters (B, m): one pass over X."""
         of_loss, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
         given = parameters.reshape(by_class), self._labels, self._weights, of_loss.reshape(by_class)
-        loss, *curvatures = self.rows.passes.evaluate_lot(*given) / self.total_weights
+        loss, *curvatures = self.rows.passes.evaluate_batch(*given) / self.total_weights
         if not self.rows.fit_intercept:
             of_loss.reshape(by_class)[:, -1] = 0
         of_loss /= self.total_weights[:, None]
@@ -209,10 +209,14 @@ class Lot:
         rows, K = self.rows, self.rows.n_rows_coef
         # A norm over three or more classes holds both classes of a pair, whose terms are opposite.
         root = np.sqrt(2) if K > 1 else 1.0
-        blur = np.hypot.reduce(np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.blur), axis=1)
+        error_weight = np.hypot.reduce(
+            np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.error_weight), axis=1
+        )
         missed = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
-        off = RowErrors.of(rows, points.loss, blur, missed, np.sqrt(missed * largest), np.minimum(0.25, largest))
+        off = RowErrors.of(
+            rows, points.loss, error_weight, missed, np.sqrt(missed * largest), np.minimum(0.25, largest)
+        )
         errors = off.gradient, off.loss, gamma(rows.size + 4)
         if not rows.fit_intercept:
             return self._bound(parameters, points, np.zeros(len(self)), *errors)
@@ -237,17 +241,19 @@ class Lot:
         """Return an upper bound (B,) on J - J* where the intercepts have moved so that they are stationary.
 
         A slope has moved by up to moved (B,) times its column's largest entry, and is off by of_gradient (B,) times the
-        column's blur; the loss is off by of_loss (B,), and a sum over parameters by rounding times it.
+        column's error weight; the loss is off by of_loss (B,), and a sum over parameters by rounding times it.
         """
         rows, curvatures = self.rows, self._by_coefficients(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self._l1.any():
-                errors = of_gradient[:, None] * rows.gradient_blur + moved[:, None] * np.sqrt(rows.largest_squares)
+                errors = of_gradient[:, None] * rows.gradient_error_weights + moved[:, None] * np.sqrt(
+                    rows.largest_squares
+                )
                 return self._bound_with_l1(parameters, points, curvatures, errors, of_loss, rounding)
             slopes, penalty = self._by_coefficients(points.gradient), points.value - points.loss
             size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))
-            size += of_gradient * rows.blur_norm / np.sqrt(self._l2) + rounding * (np.sqrt(2 * penalty) + size)
-            size += moved * np.sqrt(np.sum(rows.largest_squares / curvatures[:, : len(rows.blur) - 1], axis=1))
+            size += of_gradient * rows.error_weight_norm / np.sqrt(self._l2) + rounding * (np.sqrt(2 * penalty) + size)
+            size += moved * np.sqrt(np.sum(rows.largest_squares / curvatures[:, : len(rows.error_weight) - 1], axis=1))
             return 0.5 * size**2
 
     def _bound_with_l1(self, parameters, points, curvatures, errors, of_loss, rounding):

@@ -19,7 +19,7 @@ class Patience:
     """The rule that ends a training which no longer improves.
 
     The training ends with more than n_allowed records in a row without an improvement, which is the best score plus
-    tol, or any rise if tol is None. The count begins anew n_renewals times. A score of None is not judged.
+    tol, or any rise if tol is None. The count begins again n_renewals times. A score of None is not judged.
     """
 
     score: Callable[[Any], float | None]
@@ -54,11 +54,11 @@ class Patience:
 class BestCheckpoint:
     """The first checkpoint with the highest score, as in `Patience`.
 
-    With judges_start a score judges the parameters that its stretch began with, and only serves diverged trainings.
+    With validates_at_start a score judges the parameters that its stretch began with, and only serves diverged trainings.
     """
 
     score: Callable[[Any], float | None]
-    judges_start: bool = False
+    validates_at_start: bool = False
     best_score: float | None = None
     checkpoint: Checkpoint | None = None
 
@@ -67,4 +67,4 @@ class BestCheckpoint:
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):
             return self
-        return replace(self, best_score=score, checkpoint=before if self.judges_start else checkpoint)
+        return replace(self, best_score=score, checkpoint=before if self.validates_at_start else checkpoint)

@@ -1,4 +1,4 @@
-"""The race of the installed libraries on a user's data: what is read, refused, and reported."""
+"""The comparison of the installed libraries on a user's data: what is read, refused, and reported."""
 
 import dataclasses
 import os
@@ -12,9 +12,9 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 from sklearn.preprocessing import StandardScaler
 
-from fastlin.cli import race
+from fastlin.cli import comparison
 from fastlin.cli.results import read_results
-from fastlin.contenders import CONTENDERS, CannotSolveError, Contender
+from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library
 
 GIVEN = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
 BROKEN = {
@@ -31,7 +31,7 @@ X = (GENERATOR.normal(size=(200, 4)) + Y[:, np.newaxis]).round(3)
 
 
 def pose(path, **given):
-    return race.pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
+    return comparison.pose(SimpleNamespace(**GIVEN | {"C": 2.0, "dtype": "float64", "table": str(path)} | given))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.npz", "a.svm", "a.txt"])
@@ -96,7 +96,7 @@ def test_what_cannot_be_raced_gets_one_line(refuse, tmp_path, monkeypatch):
         ("nan.npz", "cannot compare on nan.npz: Input X contains NaN."),
     ):
         refuse(words, "compare", *call.split())
-    monkeypatch.setattr(race, "COPIES", 1e30)
+    monkeypatch.setattr(comparison, "COPIES", 1e30)
     if os.name != "nt":
         refuse("good.csv: it may take 1e+30 times its size in memory", "compare", "good.csv")
 
@@ -105,16 +105,16 @@ def refuse(problem, effort):
     raise CannotSolveError("not today")
 
 
-def test_libraries_race_to_the_same_objective(run, contenders, tmp_path):
-    contenders["glum"] = Contender(refuse, (1, 2, 4), "numpy", "numpy")
-    contenders["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
+def test_other_libraries_race_to_the_same_objective(run, libraries, tmp_path):
+    libraries["glum"] = Library(refuse, (1, 2, 4), "numpy", "numpy")
+    libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
     np.savez(tmp_path / "$a$.npz", X=X, y=Y)
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
-    assert "Not installed, so not compared: torch.\npip install '.[peers]' in a checkout" in finished.stdout
+    assert "Not installed, so not compared: torch.\npip install '.[baselines]' in a checkout" in finished.stdout
     assert "left out: not today" in finished.stdout
     names = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*.*")}
-    assert names == {"race.json", "results.json", "table/peers.png"}
-    found = read_results(tmp_path / "here" / "race.json")
+    assert names == {"comparison.json", "results.json", "table/baselines.png"}
+    found = read_results(tmp_path / "here" / "comparison.json")
     (problem,) = found["problems"]
     shape = {name: problem[name] for name in ("samples", "features", "classes", "intercept")}
     assert shape == {"samples": 160, "features": 4, "classes": 3, "intercept": True}
@@ -127,4 +127,4 @@ def test_libraries_race_to_the_same_objective(run, contenders, tmp_path):
     accuracies = [points[-1]["accuracy"] for points in problem["points"].values()]
     assert [float(each) for each in rows["accuracy"][1:]] == pytest.approx(accuracies, abs=1e-3)
     assert min(accuracies) > 0.6
-    assert all(points[-1]["excess"] <= 1e-6 for points in problem["points"].values())
+    assert all(points[-1]["suboptimality"] <= 1e-6 for points in problem["points"].values())

@@ -38,15 +38,15 @@ def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol, 
         assert patience.is_exhausted == (n_worse > n_allowed)
 
 
-@pytest.mark.parametrize("judges_start", [False, True])
+@pytest.mark.parametrize("validates_at_start", [False, True])
 @settings(max_examples=100)
 @given(scores=SCORES)
-def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
+def test_the_first_of_the_best_checkpoints_is_kept(validates_at_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
-    best, expected, best_score = BestCheckpoint(itself, judges_start), None, None
+    best, expected, best_score = BestCheckpoint(itself, validates_at_start), None, None
     for number, score in enumerate(scores):
         best = best.after(score, checkpoints[number], checkpoints[number + 1])
         if score is not None and (best_score is None or score > best_score):
-            expected, best_score = checkpoints[number + (not judges_start)], score
+            expected, best_score = checkpoints[number + (not validates_at_start)], score
         assert best.checkpoint is expected
         assert best.best_score is best_score

@@ -1,4 +1,4 @@
-"""The comparison with peers on the embedded digits: who is admitted, on how many threads, and what is measured."""
+"""The comparison with baselines on the embedded digits: who is admitted, on how many threads, and what is measured."""
 
 import json
 import os
@@ -11,12 +11,12 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from benchmarks.data import make_synthetic
-from fastlin.contenders import CONTENDERS, Problem
 from fastlin.course import datasets, figures
-from fastlin.course.studies import fair_threads, peers
+from fastlin.course.studies import baselines, fair_threads
 from fastlin.course.studies.fair_threads import choose_threads, find_interval, repeat_short, time_fit, use_threads
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.other_libraries import LIBRARIES, Problem
 
 
 def fail(problem, effort):
@@ -24,7 +24,7 @@ def fail(problem, effort):
 
 
 def fit_with_another_penalty(problem, effort):
-    return CONTENDERS["scikit-learn lbfgs"].fit(replace(problem, C=2 * problem.C), effort)
+    return LIBRARIES["scikit-learn lbfgs"].fit(replace(problem, C=2 * problem.C), effort)
 
 
 def return_nothing_finite(problem, effort):
@@ -39,45 +39,45 @@ def die(problem, effort):
 def fail_on_many_rows(problem, effort):
     if len(problem.y) > 250:
         raise MemoryError("too many rows\nfor this library")
-    return CONTENDERS["scikit-learn lbfgs"].fit(problem, effort)
+    return LIBRARIES["scikit-learn lbfgs"].fit(problem, effort)
 
 
 def sleep_on_many_rows(problem, effort):
     if len(problem.y) > 250:
         sleep(3600)
-    return CONTENDERS["scikit-learn lbfgs"].fit(problem, effort)
+    return LIBRARIES["scikit-learn lbfgs"].fit(problem, effort)
 
 
-def test_every_point_is_measured_and_drawn(contenders, tmp_path):
+def test_every_point_is_measured_and_drawn(libraries, tmp_path):
     notified, digits = [], datasets.load_digits()
     few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
-    # On a slow machine a contender would not get far in a minute.
-    results = peers.run(Settings(few_digits, quick=True, notify=notified.append), seconds=300.0)
+    # On a slow machine a library would not get far in a minute.
+    results = baselines.run(Settings(few_digits, quick=True, notify=notified.append), seconds=300.0)
     assert notified
     problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
     for problem in problems:
-        assert problem["points"].keys() == contenders.keys()
+        assert problem["points"].keys() == libraries.keys()
         assert problem["left_out"] == {}
         objectives = [point["objective"] for points in problem["points"].values() for point in points]
         assert problem["optimum"] <= min(objectives)
         for name, points in problem["points"].items():
-            assert [point["effort"] for point in points] == list(CONTENDERS[name].efforts[: len(points)])
+            assert [point["effort"] for point in points] == list(LIBRARIES[name].efforts[: len(points)])
             for point in points:
-                assert point["excess"] == pytest.approx(point["objective"] / problem["optimum"] - 1, abs=1e-12)
+                assert point["suboptimality"] == pytest.approx(point["objective"] / problem["optimum"] - 1, abs=1e-12)
                 assert point["seconds"] > 0
                 assert 0 <= point["accuracy"] <= 1
                 assert point["threads"] in (1, count_threads())
-            assert points[-1]["excess"] < min(1e-2, points[0]["excess"])
+            assert points[-1]["suboptimality"] < min(1e-2, points[0]["suboptimality"])
     assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
-    everything = {**results.parameters, **results.merits, **results.series}
+    everything = {**results.parameters, **results.metrics, **results.series}
     assert json.loads(json.dumps(everything)) == everything
-    (picture,) = figures.draw("peers", results, tmp_path)
-    assert len((tmp_path / picture.file).read_bytes()) > 50_000
+    (plot,) = figures.draw("baselines", results, tmp_path)
+    assert len((tmp_path / plot.file).read_bytes()) > 50_000
 
 
 def run_synthetic():
-    return peers.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+    return baselines.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
 
 
 LEFT_OUT = {
@@ -88,27 +88,27 @@ LEFT_OUT = {
 }
 
 
-def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(contenders, monkeypatch):
-    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
+def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(libraries, monkeypatch):
+    monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
     given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
     for name, fit in {**given, "cyanure": fail_on_many_rows}.items():
-        contenders[name] = replace(CONTENDERS[name], fit=fit, package="scikit-learn", module="sklearn")
+        libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
     # Its process is killed, which the others of a library would have to load again.
-    slow = replace(CONTENDERS["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    contenders["scikit-learn-intelex"] = slow
+    slow = replace(LIBRARIES["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
+    libraries["scikit-learn-intelex"] = slow
     results = run_synthetic()
     (problem,) = results.series["problems"]
-    assert problem["points"].keys() == contenders.keys() - LEFT_OUT.keys()
+    assert problem["points"].keys() == libraries.keys() - LEFT_OUT.keys()
     for name, (_, reason) in LEFT_OUT.items():
         assert reason in problem["left_out"][name]
-        assert "left out" in results.merits[f"even or odd: {name}"]
+        assert "left out" in results.metrics[f"even or odd: {name}"]
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
     assert problem["failed"] == {"cyanure": "MemoryError: too many rows"}
     # On each number of threads a fit has its part of the seconds.
     assert problem["stopped"].keys() == {"scikit-learn-intelex"}
     stopped = problem["stopped"]["scikit-learn-intelex"]
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
-    rows = results.merits["even or odd: seconds to an excess of"]
+    rows = results.metrics["even or odd: seconds to an excess of"]
     assert rows["fastlin"]["by fastlin's"] == 1
     assert rows["cyanure"]["by fastlin's"] == "failed: MemoryError: too many rows"
     bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
@@ -116,21 +116,21 @@ def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_
     assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["accuracy"]) == ("not reached", "–")
 
 
-def test_a_failing_fastlin_is_no_comparison(contenders):
-    contenders["fastlin"] = replace(CONTENDERS["fastlin"], fit=fail)
+def test_a_failing_fastlin_is_no_comparison(libraries):
+    libraries["fastlin"] = replace(LIBRARIES["fastlin"], fit=fail)
     with pytest.raises(RuntimeError, match="on purpose"):
         run_synthetic()
 
 
 def test_the_sample_that_admits_has_every_class():
     for data in (datasets.load_digits(), make_synthetic(4, 2000, 3, seed=0)):
-        for problem, _ in peers.make_problems(Settings(data), "float64"):
-            assert set(peers.take_sample(problem).y) == set(problem.y)
+        for problem, _ in baselines.make_problems(Settings(data), "float64"):
+            assert set(baselines.take_sample(problem).y) == set(problem.y)
 
 
 def test_every_contender_has_a_color_and_marker_of_its_own():
-    assert set(figures.CONTENDERS) == set(CONTENDERS)
-    assert len(set(figures.CONTENDERS.values())) == len(CONTENDERS)
+    assert set(figures.LIBRARIES) == set(LIBRARIES)
+    assert len(set(figures.LIBRARIES.values())) == len(LIBRARIES)
 
 
 class Timed:
@@ -139,7 +139,7 @@ class Timed:
     def __init__(self, seconds):
         self.seconds, self.calls, self.has_answered = seconds, [], True
 
-    def call(self, function, contender, path, effort, n_threads, n_repeats, allowed, seconds):
+    def call(self, function, library, path, effort, n_threads, n_repeats, allowed, seconds):
         self.calls.append((path, n_threads))
         self.has_answered = path != "rows" or self.seconds[n_threads] is not None
         if not self.has_answered:
@@ -160,11 +160,11 @@ class Timed:
     ],
 )
 def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkeypatch, name, seconds, fitted, later):
-    monkeypatch.setattr(peers, "count_threads", lambda: 2)
-    monkeypatch.setattr(peers, "PAUSE", 0.0)
+    monkeypatch.setattr(baselines, "count_threads", lambda: 2)
+    monkeypatch.setattr(baselines, "PAUSE", 0.0)
     rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = Timed(seconds)
-    entrant = peers._Entrant(name, "rows", "sample", process)
+    entrant = baselines._Entrant(name, "rows", "sample", process)
     entrant.climb(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
@@ -180,8 +180,8 @@ def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkey
 
 
 def make_entrant(name, process, **point):
-    entrant = peers._Entrant(name, "rows", "sample", process)
-    entrant.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "excess": 0.0, **point}]
+    entrant = baselines._Entrant(name, "rows", "sample", process)
+    entrant.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
     return entrant
 
 
@@ -194,23 +194,23 @@ class Drifting(Timed):
 
 
 def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
-    monkeypatch.setattr(peers, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
     ours = make_entrant("fastlin", Drifting({1: 1.0}))
     others = {
         "cyanure": make_entrant("cyanure", Drifting({1: 3.0})),
         # Its turns would last beyond the end, and the last one is too far from the optimum.
         "glum": make_entrant("glum", Timed({1: 50.0}), seconds=50.0),
-        "skglm": make_entrant("skglm", Timed({1: 0.1}), excess=1e-3),
+        "skglm": make_entrant("skglm", Timed({1: 0.1}), suboptimality=1e-3),
         "torch": make_entrant("torch", Timed({1: None})),
     }
-    turns = dict(peers._take_turns(ours, [ours, *others.values()], 100.0))
+    repetitions = dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 100.0))
     # The ratio of each turn is the same; who fails in a turn has none.
-    assert turns == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_turns": fair_threads.TURNS}}
+    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": fair_threads.REPETITIONS}}
     assert not others["glum"]._process.calls
-    assert not dict(peers._take_turns(others["skglm"], [*others.values()], 100.0))
+    assert not dict(baselines._repeat_interleaved(others["skglm"], [*others.values()], 100.0))
     # fastlin alone takes no turns.
     n_before = len(ours._process.calls)
-    assert not dict(peers._take_turns(ours, [ours, *others.values()], 6.0))
+    assert not dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 6.0))
     assert len(ours._process.calls) == n_before
 
 
@@ -219,26 +219,26 @@ def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
     [(2.0, [1.5, 2.5], "faster"), (0.5, [0.4, 0.9], "slower"), (1.2, [0.9, 2.0], "even")],
 )
 def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdict):
-    turns = {"torch": {"ratio": ratio, "interval": interval, "n_turns": 7}}
-    points = {name: [{"seconds": 1.0, "excess": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
-    problem = {"points": points, "stopped": {}, "failed": {}, "turns": turns}
-    rows = {name: peers._describe(name, problem, dict.fromkeys(peers.MERITS, 2.0)) for name in points}
+    repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
+    points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
+    problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
+    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.METRICS, 2.0)) for name in points}
     assert rows["torch"]["fastlin is"] == verdict
     assert rows["torch"]["by fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
     assert (rows["glum"]["fastlin is"], rows["glum"]["by fastlin's"]) == ("–", 0.5)
 
 
-def test_a_race_ends_in_time(contenders, monkeypatch):
-    monkeypatch.setattr(peers, "SAMPLE_ROWS", 200)
-    contenders["torch"] = replace(CONTENDERS["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    posed = peers.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
+def test_a_race_ends_in_time(libraries, monkeypatch):
+    monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
+    libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
+    posed = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
-    results = peers.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
+    results = baselines.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
     # fastlin and the start of a process may take longer where the machine is busy.
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * peers.CLIMBED / len(problem["points"])
+    assert problem["budget"] <= 12.0 * baselines.CLIMBED / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 

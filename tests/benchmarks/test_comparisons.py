@@ -1,4 +1,4 @@
-"""Races of fits: which peers count, who judges, what is a fault, and what is skipped."""
+"""Comparisons of fits: which baselines count, who judges, what is a fault, and what is skipped."""
 
 import warnings
 from dataclasses import replace
@@ -11,14 +11,23 @@ from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
-from benchmarks import races
+from benchmarks import comparisons
+from benchmarks.comparisons import (
+    FASTLIN,
+    Comparison,
+    Outcome,
+    Rule,
+    Run,
+    load_problem,
+    measure_interleaved,
+    run_comparison,
+)
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
 from benchmarks.problems import pose
-from benchmarks.races import FASTLIN, Outcome, Race, Rule, Run, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
-from benchmarks.suite import RACES
-from fastlin.contenders import fit_fastlin, fit_scikit_learn
+from benchmarks.suite import COMPARISONS
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.other_libraries import fit_fastlin, fit_scikit_learn
 
 
 def make_small_problem(X, C=1.0):
@@ -50,33 +59,35 @@ def test_the_peer_on_scaled_pixels_has_the_same_objective():
 
 def test_a_race_leaves_out_peers_that_miss_the_objective():
     fastlin = partial(fit_fastlin, tol=1e-8)
-    race = Race("small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2)
+    comparison = Comparison(
+        "small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2
+    )
     problem = load_small(None)
-    outcome = run_race(race, problem, 1)
-    assert outcome.peer == "finishes"
+    outcome = run_comparison(comparison, problem, 1)
+    assert outcome.baseline == "finishes"
     assert outcome.seconds.keys() == {FASTLIN, "finishes"}
-    assert outcome.find_fault() == ""
+    assert outcome.find_failure() == ""
     record = outcome.describe()
-    assert (record["n_turns"], record["interval"]) == (2, None)
+    assert (record["n_repetitions"], record["interval"]) == (2, None)
     tried = record["tried"]
     assert tried.keys() == {FASTLIN, "gives up", "finishes"}
     totals = {name: problem.objective(*solve(problem)) for name, solve in (("gives up", give_up), ("finishes", finish))}
-    assert tried["gives up"]["excess"] == pytest.approx(totals["gives up"] / totals["finishes"] - 1)
+    assert tried["gives up"]["suboptimality"] == pytest.approx(totals["gives up"] / totals["finishes"] - 1)
     assert tried["finishes"]["seconds"] == outcome.seconds["finishes"]
     # All rows are fitted: the scores are those of another fit of four fifths of them.
     part = problem.hold_out()
-    assert record["contenders"][FASTLIN]["accuracy"] == part.test(*fastlin(part)).accuracy
+    assert record["libraries"][FASTLIN]["accuracy"] == part.test(*fastlin(part)).accuracy
     assert record["data"] == "60 × 4, 3 classes, float64"
-    assert record["contenders"].keys() == {FASTLIN, "finishes"}
-    with pytest.raises(RuntimeError, match="no peer comes within"):
-        run_race(replace(race, peers={"gives up": give_up}), load_small(None), 1)
+    assert record["libraries"].keys() == {FASTLIN, "finishes"}
+    with pytest.raises(RuntimeError, match="no baseline comes within"):
+        run_comparison(replace(comparison, baselines={"gives up": give_up}), load_small(None), 1)
 
 
 @pytest.fixture
 def take(monkeypatch):
-    """Return a function that fits a problem and takes as many seconds of the races' clock as it is told."""
+    """Return a function that fits a problem and takes as many seconds of the comparisons' clock as it is told."""
     clock = [0.0]
-    monkeypatch.setattr(races, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(comparisons, "perf_counter", lambda: clock[0])
 
     def take(seconds, problem):
         clock[0] += seconds
@@ -93,10 +104,12 @@ def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time(take):
         return take(0.2, problem)
 
     quick = partial(take, 0.01)
-    race = Race("small", load_small, quick, {"lingers": linger, "finishes": quick}, rounds=3, warm_up_rows=50)
-    outcome = run_race(race, load_small(None), 1)
+    comparison = Comparison(
+        "small", load_small, quick, {"lingers": linger, "finishes": quick}, rounds=3, warm_up_rows=50
+    )
+    outcome = run_comparison(comparison, load_small(None), 1)
     assert len(calls) == 1
-    assert outcome.peer == "finishes"
+    assert outcome.baseline == "finishes"
     assert outcome.seconds["lingers"] == pytest.approx(0.2)
 
 
@@ -108,40 +121,40 @@ def test_a_peer_counts_with_its_best_number_of_threads(take):
         # Within reach of each other: at twice the time the slower count would drop out.
         return take(0.025 * (1 + count_threads()), problem)
 
-    race = Race("small", load_small, partial(take, 0.01), {"lingers": linger}, rounds=2, warm_up_rows=50)
-    outcome = run_race(race, load_small(None), 2)
+    comparison = Comparison("small", load_small, partial(take, 0.01), {"lingers": linger}, rounds=2, warm_up_rows=50)
+    outcome = run_comparison(comparison, load_small(None), 2)
     assert counts == [1, 2] * 2
     assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
     assert outcome.seconds["lingers"] == pytest.approx(0.05)
-    assert outcome.describe()["contenders"]["lingers"]["threads"] == 1
-    assert run_race(race, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
+    assert outcome.describe()["libraries"]["lingers"]["threads"] == 1
+    assert run_comparison(comparison, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
 
 
-def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
-    names = FASTLIN, "peer"
+def find_failure_of(comparison, objectives, accuracies=(0.9, 0.9), has_converged=True):
+    names = FASTLIN, "baseline"
     accuracy = dict(zip(names, accuracies, strict=True)).get
     problem = SimpleNamespace(X=np.empty((5000, 0)), accuracy=accuracy)
     runs = {name: [Run(1.0, has_converged or name != FASTLIN, (name,))] for name in names}
     objectives = dict(zip(names, objectives, strict=True))
-    return Outcome(race, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]).find_fault()
+    return Outcome(comparison, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]).find_failure()
 
 
 def test_a_race_counts_only_with_equal_results():
-    race = Race("small", None, None, {})
-    assert judge(race, (0.5, 0.5)) == ""
-    assert judge(race, (0.4, 0.5)) == ""
-    assert "higher than that of peer by 1.0e-05" in judge(race, (0.5 * (1 + 1e-5), 0.5))
-    # Each of many fits has to reach the peer's.
+    comparison = Comparison("small", None, None, {})
+    assert find_failure_of(comparison, (0.5, 0.5)) == ""
+    assert find_failure_of(comparison, (0.4, 0.5)) == ""
+    assert "higher than that of baseline by 1.0e-05" in find_failure_of(comparison, (0.5 * (1 + 1e-5), 0.5))
+    # Each of many fits has to reach the baseline's.
     several = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
-    assert "higher than that of peer by 1.0e-05" in judge(race, several)
-    assert judge(race, (0.5, 0.5), has_converged=False) == "fastlin has not converged"
-    assert judge(race, (0.5, 0.5), (0.896, 0.9)) == ""
-    assert "accuracy differs from that of peer by -0.0060" in judge(race, (0.5, 0.5), (0.894, 0.9))
-    assert "accuracy differs from that of peer by +0.0500" in judge(race, (0.5, 0.5), (0.95, 0.9))
-    training = replace(race, rule=Rule(same_steps=1e-6))
-    assert "it is lower by 2.0e-01" in judge(training, (0.4, 0.5))
-    assert judge(training, (0.5, 0.5), (np.nan, np.nan)) == ""
-    assert judge(replace(race, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""
+    assert "higher than that of baseline by 1.0e-05" in find_failure_of(comparison, several)
+    assert find_failure_of(comparison, (0.5, 0.5), has_converged=False) == "fastlin has not converged"
+    assert find_failure_of(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
+    assert "accuracy differs from that of baseline by -0.0060" in find_failure_of(comparison, (0.5, 0.5), (0.894, 0.9))
+    assert "accuracy differs from that of baseline by +0.0500" in find_failure_of(comparison, (0.5, 0.5), (0.95, 0.9))
+    training = replace(comparison, rule=Rule(same_steps=1e-6))
+    assert "it is lower by 2.0e-01" in find_failure_of(training, (0.4, 0.5))
+    assert find_failure_of(training, (0.5, 0.5), (np.nan, np.nan)) == ""
+    assert find_failure_of(replace(comparison, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""
 
 
 def test_a_warning_of_fastlin_counts_as_not_converged():
@@ -149,23 +162,25 @@ def test_a_warning_of_fastlin_counts_as_not_converged():
         warnings.warn("on purpose", ConvergenceWarning, stacklevel=1)
         return finish(problem)
 
-    outcome = run_race(Race("small", load_small, warn, {"finishes": finish}), load_small(None))
-    assert outcome.find_fault() == "fastlin has not converged"
-    # Peers may use up their iterations.
-    outcome = run_race(Race("small", load_small, finish, {"warns": warn}), load_small(None))
-    assert outcome.find_fault() == ""
+    outcome = run_comparison(Comparison("small", load_small, warn, {"finishes": finish}), load_small(None))
+    assert outcome.find_failure() == "fastlin has not converged"
+    # Baselines may use up their iterations.
+    outcome = run_comparison(Comparison("small", load_small, finish, {"warns": warn}), load_small(None))
+    assert outcome.find_failure() == ""
 
 
 def test_calls_take_turns():
-    turns = []
-    seconds = measure_in_turn({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2, n_calls=2)
-    assert turns == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
+    repetitions = []
+    seconds = measure_interleaved(
+        {"a": lambda: repetitions.append("a"), "b": lambda: repetitions.append("b")}, 2, n_calls=2
+    )
+    assert repetitions == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
     assert seconds.keys() == {"a", "b"}
 
 
 def test_a_race_whose_peer_is_not_installed_is_skipped():
     with pytest.raises(NotImplementedError, match="no_such_library is not installed"):
-        load_problem(Race("small", None, None, {}, package="no_such_library"))
+        load_problem(Comparison("small", None, None, {}, package="no_such_library"))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -185,40 +200,42 @@ def test_the_judge_is_the_formula(n_classes):
 
 
 def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
-    with pytest.raises(ValueError, match=r"tol is 0\.0001: it must be at most the sum of excess and peers_above"):
-        Rule(tol=1e-4, peers_above=1e-6)
-    race = Race("small", None, lambda problem, **asked: asked, {}, rule=Rule(tol=1e-6))
-    assert race.solve(None) == {"tol": 1e-6}
+    with pytest.raises(ValueError, match=r"tol is 0\.0001: it must be at most the sum of excess and baselines_above"):
+        Rule(tol=1e-4, baselines_above=1e-6)
+    comparison = Comparison("small", None, lambda problem, **asked: asked, {}, rule=Rule(tol=1e-6))
+    assert comparison.solve(None) == {"tol": 1e-6}
     # What no tol belongs to takes the problem alone.
-    assert replace(race, rule=Rule()).solve(None) == {}
-    # Every race that seeks a minimum has a tol, but for models under the patch, which chooses their tol.
-    without = {name for name, each in RACES.items() if each.rule.tol is None and "patched" not in each.title}
+    assert replace(comparison, rule=Rule()).solve(None) == {}
+    # Every comparison that seeks a minimum has a tol, but for models under the patch, which chooses their tol.
+    without = {name for name, each in COMPARISONS.items() if each.rule.tol is None and "patched" not in each.title}
     kinds = "epoch", "mini-batches", "course", "pass-", "predict"
-    assert without == {name for name in RACES if name.startswith(kinds)}
+    assert without == {name for name in COMPARISONS if name.startswith(kinds)}
 
 
 @pytest.mark.parametrize(("threads", "short"), [(("all", "one"), ("one",)), (("all",), ("all",))])
 def test_a_short_race_runs_each_peer_once(threads, short):
-    race = races.shorten(Race("small", load_small, finish, {"peer": finish}, rounds=5, peer_threads=threads))
-    assert (race.rounds, race.peer_threads) == (1, short)
+    comparison = comparisons.shorten(
+        Comparison("small", load_small, finish, {"baseline": finish}, rounds=5, baseline_threads=threads)
+    )
+    assert (comparison.rounds, comparison.baseline_threads) == (1, short)
 
 
 def test_each_turn_compares_a_peer_with_the_calls_around_it(monkeypatch):
-    # fastlin's calls take 1, 2, 3, ... seconds, those of the peer 10 in each turn.
+    # fastlin's calls take 1, 2, 3, ... seconds, those of the baseline 10 in each turn.
     clock = iter(range(1, 100))
 
     def run(solve, problem):
         seconds = 10.0 if solve is finish else float(next(clock))
         return Run(seconds, True, finish(problem))
 
-    race = Race("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
-    monkeypatch.setattr(races, "run", run)
-    outcome = run_race(race, load_small(None), 1)
-    # The first call compiles, and goes before the race.
-    assert outcome.turns == [10 / (own + 0.5) for own in range(2, 9)]
+    comparison = Comparison("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
+    monkeypatch.setattr(comparisons, "run", run)
+    outcome = run_comparison(comparison, load_small(None), 1)
+    # The first call compiles, and goes before the comparison.
+    assert outcome.repetitions == [10 / (own + 0.5) for own in range(2, 9)]
     assert outcome.ratio == 10 / 5.5
     low, high = outcome.describe()["interval"]
     assert 10 / 8.5 <= low < outcome.ratio < high <= 10 / 2.5
     # The first turn is run in any case.
-    monkeypatch.setattr(races, "MOST_SECONDS", 0)
-    assert len(run_race(race, load_small(None), 1).turns) == 1
+    monkeypatch.setattr(comparisons, "MAX_SECONDS", 0)
+    assert len(run_comparison(comparison, load_small(None), 1).repetitions) == 1

@@ -49,7 +49,7 @@ Describe: TypeAlias = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
-def kept_on_error(estimator: Any) -> Iterator[None]:
+def restored_on_error(estimator: Any) -> Iterator[None]:
     """Put the attributes of an estimator back where the ``with`` block raises, Ctrl-C included; else time the block."""
     before, begin = estimator.__dict__.copy(), perf_counter()
     try:
@@ -66,10 +66,10 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
     from fastlin.solvers.solution import LIMITED, SEPARABLE, STOPPED
 
     # A stop that a callback asked for needs no warning.
-    if solution.converged or solution.ending == STOPPED:
+    if solution.converged or solution.stop_reason == STOPPED:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
-    if solution.ending == SEPARABLE:
+    if solution.stop_reason == SEPARABLE:
         text = (
             "The classes are separable by features without a penalty (C=inf, alpha=0, or a penalty factor of 0): the "
             "objective falls towards 0 and the coefficients grow without end. The fit stopped at an objective of "
@@ -83,10 +83,10 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
         )
         text = (
             f"The fit stopped after {solution.n_iter} iterations, before tol={estimator.tol} was reached "
-            f"({solution.ending.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
+            f"({solution.stop_reason.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = _find_text(estimator) if solution.ending == LIMITED else ""
+    known = _find_text(estimator) if solution.stop_reason == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 

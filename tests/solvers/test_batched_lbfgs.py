@@ -1,4 +1,4 @@
-"""Solving problems in lots: the minima of single fits, whatever the lot, its order and the threads."""
+"""Solving problems in batches: the minima of single fits, whatever the batch, its order and the threads."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from scipy.special import expit
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.lot import SharedRows, Variant
+from fastlin.objective.problem_batch import SharedRows, Variant
 from fastlin.solvers import choose
-from fastlin.solvers.lots import MOST_FACTORS, MOST_MODELS, minimize_all
+from fastlin.solvers.batched_lbfgs import MAX_FACTORS, MAX_MODELS, minimize_all
 
 TOL = 1e-6
 
@@ -48,7 +48,7 @@ def test_softmax_minima_are_those_of_single_fits(kind):
     # Resamples start at the minimum of all rows. `solve` has the coordinates of this penalty.
     objective = objective_over(X, labels.astype(np.int32), 5, l2=1e-4)
     best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
-    point = objective.at(best.parameters, out=objective.make_room())
+    point = objective.at(best.parameters, out=objective.make_buffer())
     drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), 30).astype(float)
     resamples = [Variant(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
     curvature = 0.5 * sum(np.mean(each) for each in point.curvatures())
@@ -81,10 +81,10 @@ def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
     generator = np.random.default_rng(seed)
     n, d = X.shape
     problems = []
-    for share in np.linspace(0.02, 0.5, n_problems):
+    for fraction in np.linspace(0.02, 0.5, n_problems):
         scores = X @ generator.normal(size=d) / np.sqrt(d)
         scores = 2 * scores / scores.std() + generator.logistic(size=n)
-        labels = (scores > np.quantile(scores, 1 - share)).astype(np.uint8)
+        labels = (scores > np.quantile(scores, 1 - fraction)).astype(np.uint8)
         weights = generator.integers(1, 4, n).astype(float) if is_weighted else None
         strength = 10.0 ** generator.uniform(-4, 0)
         problems.append(Variant(labels, (1 - l1_ratio) * strength, weights, l1=l1_ratio * strength))
@@ -114,7 +114,7 @@ def test_minima_are_those_of_single_fits(kind, n_problems, l1_ratio, is_weighted
         assert all(each.certificate <= TOL * each.value for each in found.values() if each.converged)
         # What few rows have a curvature for is left to a Hessian of its own.
         left = [each.n_iter for each in found.values() if not each.converged]
-        assert left == ([MOST_MODELS] * len(left) if l1_ratio else [])
+        assert left == ([MAX_MODELS] * len(left) if l1_ratio else [])
         assert len(left) <= 0.3 * n_problems
         for number in (each for each in range(0, n_problems, 7) if found[each].converged):
             assert_near_alone(found[number], X, problems[number], fit_intercept=fit_intercept, offsets=given)
@@ -168,7 +168,7 @@ def test_what_does_not_end_says_so():
 
 def test_many_columns_are_preconditioned_by_their_variances():
     generator = np.random.default_rng(0)
-    X = sparse.random_array((300, MOST_FACTORS + 10), density=0.01, rng=generator, format="csr")
+    X = sparse.random_array((300, MAX_FACTORS + 10), density=0.01, rng=generator, format="csr")
     problems = [problem._replace(l2=1e-2) for problem in draw_problems(X, 10)]
     found = solve(X, problems)
     assert all(each.converged and each.certificate <= TOL * each.value for each in found.values())

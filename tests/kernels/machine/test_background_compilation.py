@@ -13,8 +13,8 @@ import pytest
 from conftest import COMPILED
 
 from fastlin.kernels import first_fit
-from fastlin.kernels.machine import companion
-from fastlin.kernels.machine.companion import Companion, remove, take, work
+from fastlin.kernels.machine import background_compilation
+from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove, take, work
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 # The file of a task, which exists.
@@ -24,12 +24,12 @@ PROGRAM = """
 import json
 import numpy as np
 from fastlin import LogisticRegression
-from fastlin.kernels.machine import companion
+from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.archives import list_kernels
 X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
 model = LogisticRegression().fit(X, y)
 found = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
-process = companion._companion and companion._companion._process.pid
+process = background_compilation._background_compilation and background_compilation._background_compilation._process.pid
 loaded = {kernel.__name__ for kernel in list_kernels() if kernel.stats.cache_hits}
 print(json.dumps([process, sorted(loaded), found]))
 """
@@ -40,50 +40,54 @@ def welcome(monkeypatch):
     """Let everything speak for another process; return the modules that one was started for."""
     started = []
     module = SimpleNamespace(list_tasks=lambda: {TASK: None})
-    monkeypatch.setenv(companion.SETTING, "2")
-    monkeypatch.setattr(companion, "count_threads", lambda: 2)
-    monkeypatch.setattr(companion, "TARGET", SimpleNamespace(archive=None))
-    monkeypatch.setattr(companion, "Companion", lambda name, tasks: started.append(name))
-    monkeypatch.setattr(companion.importlib, "import_module", lambda name: module)
-    monkeypatch.setattr(companion, "cache_folder", lambda: "a folder")
-    monkeypatch.setattr(companion, "code_folders", lambda: ())
-    companion.begin.cache_clear()
+    monkeypatch.setenv(background_compilation.SETTING, "2")
+    monkeypatch.setattr(background_compilation, "count_threads", lambda: 2)
+    monkeypatch.setattr(background_compilation, "TARGET", SimpleNamespace(archive=None))
+    monkeypatch.setattr(background_compilation, "BackgroundCompilation", lambda name, tasks: started.append(name))
+    monkeypatch.setattr(background_compilation.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(background_compilation, "cache_folder", lambda: "a folder")
+    monkeypatch.setattr(background_compilation, "code_folders", lambda: ())
+    background_compilation.begin.cache_clear()
     yield started
-    companion.begin.cache_clear()
+    background_compilation.begin.cache_clear()
 
 
 def test_one_process_is_started_for_kernels_that_are_missing(welcome):
-    companion.begin("room")
-    companion.begin("room")
-    assert welcome == ["room"]
+    background_compilation.begin("buffer")
+    background_compilation.begin("buffer")
+    assert welcome == ["buffer"]
 
 
 @pytest.mark.parametrize(
     ("place", "name", "value"),
     [
         # All is compiled.
-        (companion, "code_folders", lambda: (Path(__file__).parent,)),
-        (companion, "TARGET", SimpleNamespace(archive="of a wheel")),
-        (companion, "count_threads", lambda: 1),
-        (companion, "cache_folder", lambda: None),
-        (companion.config, "DISABLE_JIT", 1),
-        (companion.multiprocessing, "parent_process", lambda: "a pool"),
-        (companion.sys, "executable", "/usr/bin/office"),
-        (companion.sys, "executable", None),
-        (companion.os, "environ", {companion.SETTING: "1"}),
+        (background_compilation, "code_folders", lambda: (Path(__file__).parent,)),
+        (background_compilation, "TARGET", SimpleNamespace(archive="of a wheel")),
+        (background_compilation, "count_threads", lambda: 1),
+        (background_compilation, "cache_folder", lambda: None),
+        (background_compilation.config, "DISABLE_JIT", 1),
+        (background_compilation.multiprocessing, "parent_process", lambda: "a pool"),
+        (background_compilation.sys, "executable", "/usr/bin/office"),
+        (background_compilation.sys, "executable", None),
+        (background_compilation.os, "environ", {background_compilation.SETTING: "1"}),
         # A system that starts no process.
-        (companion, "Companion", Mock(side_effect=BlockingIOError(11, "Resource temporarily unavailable"))),
+        (
+            background_compilation,
+            "BackgroundCompilation",
+            Mock(side_effect=BlockingIOError(11, "Resource temporarily unavailable")),
+        ),
     ],
 )
 def test_none_is_started_where_it_is_not_welcome(welcome, monkeypatch, place, name, value):
     monkeypatch.setattr(place, name, value)
-    companion.begin("room")
+    background_compilation.begin("buffer")
     assert welcome == []
-    assert not companion.has_compiled(TASK)
+    assert not background_compilation.has_compiled(TASK)
 
 
 def test_a_task_is_taken_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(companion, "_end_with_parent", lambda folder: None)
+    monkeypatch.setattr(background_compilation, "_end_with_parent", lambda folder: None)
     assert take(str(tmp_path), "a.nbc")
     assert not take(str(tmp_path), "a.nbc")
     done = []
@@ -96,13 +100,13 @@ def test_a_task_is_taken_once(monkeypatch, tmp_path):
 @pytest.fixture
 def other(monkeypatch, tmp_path):
     """A second process that has begun with its first task and then does what a program says, and tasks for both."""
-    monkeypatch.setattr(companion, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(background_compilation, "cache_folder", lambda: tmp_path)
     others = []
 
     def start(program, tasks):
         begin = "import sys, time; from pathlib import Path; folder = sys.argv[2]; Path(folder, 'a.nbc').touch()\n"
-        monkeypatch.setattr(companion, "PROGRAM", begin + program)
-        others.append(Companion("room", tasks))
+        monkeypatch.setattr(background_compilation, "PROGRAM", begin + program)
+        others.append(BackgroundCompilation("buffer", tasks))
         while not os.path.exists(os.path.join(others[0]._folder, "a.nbc")):
             time.sleep(0.01)
         return others[0]
@@ -130,7 +134,7 @@ def test_this_process_takes_tasks_from_the_end_while_the_other_one_is_at_work(ot
     ("program", "patience"), [("sys.exit(1)", 60), ("import os; os.abort()", 60), ("time.sleep(60)", 0.1)]
 )
 def test_what_a_process_has_begun_that_ends_or_hangs_is_compiled_here(other, monkeypatch, program, patience):
-    monkeypatch.setattr(companion, "PATIENCE", patience)
+    monkeypatch.setattr(background_compilation, "TIMEOUT", patience)
     assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
 
 
@@ -159,10 +163,10 @@ def test_a_first_fit_has_the_same_bits_by_two_processes_and_every_task_is_one_of
 @pytest.mark.skipif(os.name == "nt", reason="this system ends processes in another way")
 def test_the_other_process_ends_with_one_that_is_killed(tmp_path):
     program = (
-        "import sys, time; from fastlin.kernels.machine import companion\n"
-        "companion.PROGRAM = 'import sys, time; sys.path[:] = sys.argv[3:]\\nfrom fastlin.kernels.machine.companion "
+        "import sys, time; from fastlin.kernels.machine import background_compilation\n"
+        "background_compilation.PROGRAM = 'import sys, time; sys.path[:] = sys.argv[3:]\\nfrom fastlin.kernels.machine.background_compilation "
         'import work; work(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})\'\n'
-        "one = companion.Companion('room', {}); print(one._folder, flush=True); time.sleep(60)"
+        "one = background_compilation.BackgroundCompilation('package', {}); print(one._folder, flush=True); time.sleep(60)"
     )
     first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     folder = first.stdout.readline().strip()

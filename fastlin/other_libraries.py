@@ -1,11 +1,11 @@
-"""The contenders of the comparison with peers: one function per library, which solves fastlin's objective with it.
+"""The libraries of the comparison with baselines: one function per library, which solves fastlin's objective with it.
 
 A function takes a `Problem` and an effort, which is a tolerance or a number of iterations. It returns coef (K, d) and
 intercept (K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_contenders.py checks that each minimizes this objective. Each imports its own library, if it is installed.
+tests/test_other_libraries.py checks that each minimizes this objective. Each imports its own library, if it is installed.
 """
 
 import importlib.util
@@ -27,19 +27,19 @@ TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 # newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorization
-# takes longer than the whole fits of the other contenders.
-MOST_PARAMETERS_OF_A_HESSIAN = 2500
+# takes longer than the whole fits of the other libraries.
+MAX_PARAMETERS_OF_A_HESSIAN = 2500
 
 
 class CannotSolveError(RuntimeError):
-    """A contender cannot minimize the common objective on this problem; the message says why."""
+    """A library cannot minimize the common objective on this problem; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The data and the objective that all contenders are given: scikit-learn's with C and l1_ratio.
+    """The data and the objective that all libraries are given: scikit-learn's with C and l1_ratio.
 
-    X (n, d) is an array in C order or CSR, float64 or float32, y (n,) labels from 0 on, int64. Few contenders take an
+    X (n, d) is an array in C order or CSR, float64 or float32, y (n,) labels from 0 on, int64. Few libraries take an
     l1_ratio.
     """
 
@@ -88,7 +88,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Library:
     """A library's solver, with its names for pip and Python, and its efforts, the greatest last."""
 
     fit: Callable
@@ -135,7 +135,7 @@ def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[Flo
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
-    is_large = size > MOST_PARAMETERS_OF_A_HESSIAN
+    is_large = size > MAX_PARAMETERS_OF_A_HESSIAN
     _refuse_where(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": max_iter, "random_state": 0}
     return _fit(ScikitLearnLogisticRegression, problem, **parameters)
@@ -321,20 +321,20 @@ def fit_torch(
 
 
 def _make_scikit_learn(solver, efforts):
-    return Contender(partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn")
+    return Library(partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn")
 
 
-CONTENDERS = {
-    "fastlin": Contender(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
+LIBRARIES = {
+    "fastlin": Library(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
     "scikit-learn lbfgs": _make_scikit_learn("lbfgs", ITERATIONS),
     "scikit-learn newton-cg": _make_scikit_learn("newton-cg", NEWTON_ITERATIONS),
     "scikit-learn newton-cholesky": _make_scikit_learn("newton-cholesky", NEWTON_ITERATIONS),
-    "scikit-learn-intelex": Contender(fit_scikit_learn_intelex, ITERATIONS, "scikit-learn-intelex", "sklearnex"),
-    "cyanure": Contender(fit_cyanure, ITERATIONS, "cyanure", "cyanure"),
-    "snapml": Contender(fit_snapml, ITERATIONS, "snapml", "snapml"),
-    "skglm": Contender(fit_skglm, ITERATIONS, "skglm", "skglm"),
-    "glum": Contender(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
-    "adelie": Contender(fit_adelie, (*TOLERANCES, 1e-12), "adelie", "adelie"),
-    "statsmodels": Contender(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
-    "torch": Contender(fit_torch, ITERATIONS, "torch", "torch"),
+    "scikit-learn-intelex": Library(fit_scikit_learn_intelex, ITERATIONS, "scikit-learn-intelex", "sklearnex"),
+    "cyanure": Library(fit_cyanure, ITERATIONS, "cyanure", "cyanure"),
+    "snapml": Library(fit_snapml, ITERATIONS, "snapml", "snapml"),
+    "skglm": Library(fit_skglm, ITERATIONS, "skglm", "skglm"),
+    "glum": Library(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
+    "adelie": Library(fit_adelie, (*TOLERANCES, 1e-12), "adelie", "adelie"),
+    "statsmodels": Library(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
+    "torch": Library(fit_torch, ITERATIONS, "torch", "torch"),
 }

@@ -15,12 +15,12 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.places import check_writable, lock, user_cache_folder, write_whole
+from fastlin.file_system import check_writable, lock, user_cache_folder, write_whole
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="it needs links, modes or folders that are not Windows'")
 HOLD = """
 import sys, time
-from fastlin.places import lock
+from fastlin.file_system import lock
 with lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

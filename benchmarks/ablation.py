@@ -1,7 +1,7 @@
 """What each special path of the solvers gains: whole fits without it over fits with it, in turn.
 
-`python -m benchmarks.rent` prints what each path gains over the problems that it changes, and `python -m
-benchmarks.publish rent-descent` keeps it. CONTRIBUTING.md says which paths stay.
+`python -m benchmarks.ablation` prints what each path gains over the problems that it changes, and `python -m
+benchmarks.publish ablation-descent` keeps it. CONTRIBUTING.md says which paths stay.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from fastlin.matrices import Matrix, dense
 from fastlin.solvers import choose, descent, preconditioners, proximal_newton, quadratic, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
-KIND = "rent"
+KIND = "ablation"
 # Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
-MOST_SECONDS, SECONDS = 3.0, 1.0
-MOST_TURNS = 15
+MAX_SECONDS, SECONDS = 3.0, 1.0
+MAX_REPETITIONS = 15
 
 _suits, _choose = descent.suits, preconditioners.choose
 
@@ -70,7 +70,7 @@ SWITCHES = {
 def list_everyday_problems():
     """Yield name, X, y and the parameters of an estimator of the published everyday problems."""
     for case in everyday.CASES:
-        if case.group != everyday.FRAMES:
+        if case.group != everyday.DATAFRAMES:
             problem = case.load(None)
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
@@ -125,8 +125,8 @@ def find_gain(problem, path):
     found, without = fit_without(problem, path)
     if found == known:
         return None
-    n_turns = int(np.clip(SECONDS / (with_it + without), 2, MOST_TURNS))
-    times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_turns)]
+    n_repetitions = int(np.clip(SECONDS / (with_it + without), 2, MAX_REPETITIONS))
+    times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_repetitions)]
     with_it, without = np.median(times, axis=0)
     return float(without / with_it)
 
@@ -138,7 +138,7 @@ def measure(path, whole=False):
         warnings.simplefilter("ignore", ConvergenceWarning)
         for problem in list_problems() if whole else islice(list_everyday_problems(), 1):
             fit(problem)
-            if fit(problem)[1] <= MOST_SECONDS and (gain := find_gain(problem, path)) is not None:
+            if fit(problem)[1] <= MAX_SECONDS and (gain := find_gain(problem, path)) is not None:
                 gains[problem[0]] = gain
     owner, name, _ = SWITCHES[path]
     switch = f"{owner.__name__.removeprefix('fastlin.')}.{name}"

@@ -1,4 +1,4 @@
-"""Lots of problems: their sums against NumPy, bits that depend on no other problem, and what they prove."""
+"""Batches of problems: their sums against NumPy, bits that depend on no other problem, and what they prove."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,17 @@ from scipy import sparse
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.lot import LEAST_TOGETHER, Lot, SharedRows, Variant, count_together
+from fastlin.objective.problem_batch import MIN_BATCH_SIZE, ProblemBatch, SharedRows, Variant, count_batch_size
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
-def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, n_together=16, offsets=None, n_classes=2):
+def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, batch_size=16, offsets=None, n_classes=2):
     """Return the SharedRows of X and the rows as they enter, dense and in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
     K = 1 if n_classes == 2 else n_classes
-    rows = SharedRows(matrix, coordinates, factors, fit_intercept, n_together, offsets, K)
+    rows = SharedRows(matrix, coordinates, factors, fit_intercept, batch_size, offsets, K)
     scaled = matrix.densify(slice(None)).astype(np.longdouble) * coordinates.scale + coordinates.shift
     scaled[:, coordinates.vanishing] = 0
     return rows, np.column_stack([scaled, np.full(len(scaled), float(fit_intercept))])
@@ -62,9 +62,9 @@ def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=
         yield Variant(labels, l2, weights, l1=l1)
 
 
-def fill_lot(rows, problems):
-    lot = Lot(rows, len(problems), problems[0].weights is not None)
-    return lot, np.array([lot.take(place, problem) for place, problem in enumerate(problems)])
+def fill_problem_batch(rows, problems):
+    batch = ProblemBatch(rows, len(problems), problems[0].weights is not None)
+    return batch, np.array([batch.take(place, problem) for place, problem in enumerate(problems)])
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
@@ -104,9 +104,9 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
     rows, X = make_rows(draw_X(kind), offsets=offsets, n_classes=n_classes)
     drawn = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": given == "l1"}
     problems = list(draw_problems(rows.n_rows, 11, **drawn))
-    lot, starts = fill_lot(rows, problems)
+    batch, starts = fill_problem_batch(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
-    points = lot.evaluate(parameters)
+    points = batch.evaluate(parameters)
     for b, problem in enumerate(problems):
         loss, value, gradient, pairs = evaluate_exactly(
             X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
@@ -125,14 +125,14 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
 def test_a_problem_starts_where_its_intercepts_alone_are_best(n_classes, size, fit_intercept):
     offsets = None if size is None else 3 + size * np.random.default_rng(0).normal(size=(300, 1))
     rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes, fit_intercept=fit_intercept)
-    lot, starts = fill_lot(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
-    points = lot.evaluate(starts)
+    batch, starts = fill_problem_batch(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
+    points = batch.evaluate(starts)
     if fit_intercept:
         np.testing.assert_allclose(points.of_loss.reshape(9, rows.n_rows_coef, -1)[..., -1], 0, atol=1e-14)
     # What a lower bound of J there leaves out are roundings, of class sums and of scores.
     reach = 1.0 if size is None else 4 * np.abs(offsets).max()
-    assert (lot.without_features <= points.value * (1 + 1e-13)).all()
-    np.testing.assert_allclose(lot.without_features, points.value, rtol=1e-13, atol=400 * UNIT_ROUNDOFF * reach)
+    assert (batch.null_objective <= points.value * (1 + 1e-13)).all()
+    np.testing.assert_allclose(batch.null_objective, points.value, rtol=1e-13, atol=400 * UNIT_ROUNDOFF * reach)
     assert fit_intercept or not starts.any()
 
 
@@ -140,18 +140,18 @@ def test_a_problem_starts_where_its_intercepts_alone_are_best(n_classes, size, f
     ("kind", "n_classes"), [("float64", 2), ("wide", 2), ("sparse", 2), ("table", 2), ("float64", 4), ("table", 4)]
 )
 def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
-    rows, _ = make_rows(draw_X(kind, n=3000), n_together=24, n_classes=n_classes)
+    rows, _ = make_rows(draw_X(kind, n=3000), batch_size=24, n_classes=n_classes)
     problems = list(draw_problems(rows.n_rows, 24, is_weighted=True, n_classes=n_classes))
-    lot, starts = fill_lot(rows, problems)
-    whole = lot.evaluate(starts)
+    batch, starts = fill_problem_batch(rows, problems)
+    whole = batch.evaluate(starts)
     for n_threads, places in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
-        part, own = fill_lot(rows, [problems[place] for place in places])
+        part, own = fill_problem_batch(rows, [problems[place] for place in places])
         with limit_threads(n_threads):
             points = part.evaluate(own)
         for of_part, of_whole in zip(points, whole, strict=True):
             np.testing.assert_array_equal(of_part, of_whole[places])
-    lot.keep(np.array([5]))
-    for kept, of_whole in zip(lot.evaluate(starts[[5]]), whole, strict=True):
+    batch.keep(np.array([5]))
+    for kept, of_whole in zip(batch.evaluate(starts[[5]]), whole, strict=True):
         np.testing.assert_array_equal(kept, of_whole[[5]])
 
 
@@ -168,7 +168,7 @@ def find_certificates(seed, has_l1):
     offsets = 0.0 if offsets is None else offsets
     (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
-    lot, (start,) = fill_lot(rows, [problem])
+    batch, (start,) = fill_problem_batch(rows, [problem])
     given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
     least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **given)
     minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
@@ -180,7 +180,7 @@ def find_certificates(seed, has_l1):
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
         parameters = near + size * way * is_free
-        bounds.append(lot.certify(parameters[None], lot.evaluate(parameters[None]))[0])
+        bounds.append(batch.certify(parameters[None], batch.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
@@ -216,19 +216,19 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
     for n_classes in (2, 4):
         rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
         (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
-        lot, starts = fill_lot(rows, [problem._replace(l2=0.1)])
+        batch, starts = fill_problem_batch(rows, [problem._replace(l2=0.1)])
         # One of the intercepts, and only what it adds.
         is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
         for distance in (1e-2, 1e-3):
             moved = starts + distance * is_moved
-            points = lot.evaluate(moved)
-            bounds.append(lot.certify(moved, points._replace(gradient=points.of_loss * is_moved))[0])
+            points = batch.evaluate(moved)
+            bounds.append(batch.certify(moved, points._replace(gradient=points.of_loss * is_moved))[0])
         assert bounds[0] / bounds[1] == pytest.approx(100, rel=0.1)
 
 
 def test_a_lot_has_whole_groups_and_no_more_bytes_than_said():
     for n, d in [(10, 1), (1000, 20), (20_000, 768), (10_000_000, 5), (100, 100_000)]:
-        n_together = count_together(n, d)
-        assert n_together % LEAST_TOGETHER == count_together(n, d, 3) % LEAST_TOGETHER == 0
-        assert count_together(n, d, 3) <= n_together
-        assert n_together == LEAST_TOGETHER or n_together * 9 * n <= 1 << 26
+        batch_size = count_batch_size(n, d)
+        assert batch_size % MIN_BATCH_SIZE == count_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0
+        assert count_batch_size(n, d, 3) <= batch_size
+        assert batch_size == MIN_BATCH_SIZE or batch_size * 9 * n <= 1 << 26
