@@ -161,7 +161,7 @@ def test_the_program_page_names_every_study_and_command():
     from fastlin.cli.commands import program
     from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
-    page = read("docs/program.md")
+    page = read("docs/command-line.md") + read("docs/studies.md")
     for name in (*STUDIES, *CIFAR10_STUDIES):
         assert f"`{name}`" in page
     for name in program.commands:
