@@ -61,8 +61,8 @@ for panel, model, name in zip(panels, (linear, network), ("linear model", "netwo
     panel.grid(False)
 
 # %%
-# Loss and accuracy by epoch. Training values are means over an epoch's batches before each step, so that the
-# validation data, judged after the epoch, may look better.
+# Loss and accuracy per epoch. Training values are averages over the batches of an epoch, before each step, whereas
+# validation values are computed after the epoch and can therefore be better.
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
 epochs = np.arange(1, network.n_iter_ + 1)
 left.plot(epochs, network.loss_curve_, label="training")
@@ -76,4 +76,4 @@ left.legend()
 right.legend(loc="lower right")
 
 best = int(np.argmax(network.validation_scores_)) + 1
-print(f"Epoch {best} is the best of {network.n_iter_}: {network.best_validation_score_:.1%} of the validation rows.")
+print(f"Best epoch: {best} of {network.n_iter_}, validation accuracy {network.best_validation_score_:.1%}.")
