@@ -95,7 +95,7 @@ def draw_pass_scaling(path, machine, record):
 
 
 def draw_scaling(path, machine, record):
-    """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest baseline."""
+    """Draw the fit times of fastlin, scikit-learn's default and the fastest baseline, one panel per sweep."""
     sweeps = record["sweeps"]
     # One panel is left for the legend.
     n_columns = 2
