@@ -165,7 +165,7 @@ def summarize_comparisons(machines, titles=CHOSEN):
         for name, title in titles.items()
         if (record := counted.get(name))
     ]
-    sentences = [f"fastlin is slower on {', '.join(_count_losses(machine))}."]
+    sentences = [f"fastlin is slower on {' and on '.join(_count_losses(machine))}."]
     n_excluded = sum(record["kind"] == "comparison" for record in excluded.values())
     if n_excluded:
         noun = "comparisons are" if n_excluded > 1 else "comparison is"
@@ -217,7 +217,7 @@ def _summarize_everyday(record, title):
         "fastlin is": f"{_describe_speed({'ratio': geometric_mean(ratios)})} (geometric mean); "
         f"{losses} ({tables.format_ratio(min(ratios))} ×)",
         "accuracy": tables.average_accuracies(problems),
-        "baseline": f"the fastest library on each table; {alone} × faster than scikit-learn's fastest solver",
+        "baseline": f"the fastest library on each table ({alone} × faster than scikit-learn's fastest solver)",
     }
 
 
