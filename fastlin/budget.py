@@ -49,19 +49,19 @@ class Budget:
         return cls(max(MIN_BYTES, 4 * n_bytes))
 
     def holds(self, n_bytes: int) -> bool:
-        """Say whether arrays of one kind may take n_bytes: up to a quarter of the budget, that is X or 64 MB."""
+        """Return whether arrays of one kind may take n_bytes: up to a quarter of the budget, that is X or 64 MB."""
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:
-        """Say whether the rows copied for a first solution may take n_bytes: up to the whole budget, still unused."""
+        """Return whether rows copied for a first solution may take n_bytes: up to the whole budget, still unused."""
         return n_bytes <= self.bytes
 
     def holds_preconditioner(self, n_bytes: int) -> bool:
-        """Say whether a preconditioner may take n_bytes: up to a twentieth of the budget, a fifth of a large X."""
+        """Return whether a preconditioner may take n_bytes: up to a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(MIN_PRECONDITIONER_BYTES, self.bytes / 20)
 
     def holds_hessian(self, n_parameters: int, work: int) -> bool:
-        """Say whether a Hessian may be built, given its number of parameters and the work of its sums over the rows."""
+        """Return whether a Hessian may be built, given its number of parameters and the work of its sums."""
         is_small = n_parameters <= MAX_HESSIAN_PARAMETERS and 8 * n_parameters**2 <= self.bytes
         return is_small and work <= MAX_HESSIAN_WORK
 

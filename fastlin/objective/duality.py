@@ -122,7 +122,7 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
         parameters=origin,
         loss=entropy,
         gradient=(totals[0] - totals[1]) / rows.total_weight,
-        size=0.0,
+        penalty=0.0,
         slope=0.0,
         slope_size=0.0,
         error_weight=0.0,
@@ -199,7 +199,10 @@ def _maximize_in_box(point, entropy, exchange):
 
 
 def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
-    """Return the step from 0 to `high` that maximizes step * entropy - conjugate, convex with derivatives."""
+    """Return the step from 0 to `high` that maximizes the dual value step * entropy - conjugate, and that value.
+
+    conjugate maps a step to a convex function and its first two derivatives.
+    """
     low, best = 0.0, high
     at_best = at_high = conjugate(high)
     if entropy < at_high[1]:

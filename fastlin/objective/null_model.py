@@ -73,7 +73,9 @@ def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
         if parameters[:, :-1].any():
             null_model = _fit_by_passes(rows, parameters)
         else:
-            null_model = fit_null_model(rows.own_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept)
+            null_model = fit_null_model(
+                rows.select_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept
+            )
         rows.null_models = {key: null_model}
     return rows.null_models[key]
 

@@ -77,7 +77,7 @@ class Box:
         return np.minimum(np.maximum(parameters, self.min_parameters), self.max_parameters)
 
     def is_free(self, parameters: FloatArray) -> BoolArray:
-        """Say which parameters (K, d + 1) are strictly between their bounds."""
+        """Return which parameters (K, d + 1) are strictly between their bounds."""
         return (self.min_parameters < parameters) & (parameters < self.max_parameters)
 
     def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
@@ -216,7 +216,7 @@ class Penalty:
     ) -> tuple[float, ...]:
         """Fill gradient (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
-        Return the fields of a Point from `size` on.
+        Return the fields of a Point from `penalty` on.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -266,11 +266,11 @@ class Penalty:
         if not len(exchange.parts):
             return loss_gradient
         # With two classes the row of coefficients is that of the second class.
-        own = slice(-len(loss_gradient), None)
+        rows = slice(-len(loss_gradient), None)
         by_class = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
         transferred = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
-        lost = exchange.parts[own, None] * (loss_gradient + exchange.features[own])
-        return loss_gradient + exchange.received[own, None] * transferred - lost
+        lost = exchange.parts[rows, None] * (loss_gradient + exchange.features[rows])
+        return loss_gradient + exchange.received[rows, None] * transferred - lost
 
 
 class BoxDual:

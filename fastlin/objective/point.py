@@ -41,7 +41,7 @@ class Point:
     buffer: ProbabilityBuffer | None  # holds its probabilities
     loss: float  # the mean loss
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
-    size: float  # the penalty
+    penalty: float
     slope: float  # the inner product of the parameters and the gradient of the loss
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
     largest_entry: float  # of the smallest subgradient by coefficients and intercept; zero only at a minimum
@@ -52,12 +52,12 @@ class Point:
     @cached_property
     def value(self) -> float:
         """J."""
-        return self.loss + self.size
+        return self.loss + self.penalty
 
     @cached_property
     def squares(self) -> float:
         """The quadratic penalty if that is the whole penalty, otherwise zero."""
-        return self.size if self.objective.penalty.is_smooth else 0.0
+        return self.penalty if self.objective.penalty.is_smooth else 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -137,7 +137,7 @@ class Point:
     @property
     def rounding(self) -> float:
         """The amount by which rounding can have changed the value of a point in float64."""
-        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
+        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.penalty
 
     def linearize_probabilities(self, step: FloatArray) -> FloatArray:
         """Return the probabilities (K, n_rows), linearized along a step (K, d + 1), as distributions.

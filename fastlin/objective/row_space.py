@@ -233,7 +233,7 @@ class RowSpace:
 
 
 def _keeps_digits(coordinates, factors):
-    """Say whether inner products of the original rows are accurate enough for those of the centered rows."""
+    """Return whether inner products of the original rows are accurate enough for those of the centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)

@@ -95,18 +95,18 @@ class Rows:
         scaling = coordinates.scaling
         self.passes = passes = matrix.passes(samples, scaling, self.n_rows_coef)
         self.n_rows = len(self.row_indices) or matrix.shape[0]
-        own = self.own_samples()
-        self.total_weight = float(own.weights.sum()) if len(own.weights) else float(self.n_rows)
-        self.has_targets = len(own.targets) > 0
+        selected = self.select_samples()
+        self.total_weight = float(selected.weights.sum()) if len(selected.weights) else float(self.n_rows)
+        self.has_targets = len(selected.targets) > 0
         if self.has_targets:
-            by_class = weigh_targets(own.targets, own.weights)
+            by_class = weigh_targets(selected.targets, selected.weights)
         else:
-            by_class = weigh_classes(own.labels, own.weights, n_classes)
+            by_class = weigh_classes(selected.labels, selected.weights, n_classes)
         self.class_weights = by_class / self.total_weight
         self.min_class_weight = float(np.minimum.reduce(self.class_weights))
         self.offset_range: OffsetRange | None = None
-        if len(own.offsets):
-            self.offset_range = OffsetRange.of(own.offsets, own.weights, self.total_weight)
+        if len(selected.offsets):
+            self.offset_range = OffsetRange.of(selected.offsets, selected.weights, self.total_weight)
         self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
@@ -119,7 +119,7 @@ class Rows:
         # The last result of `find_null_model`, by the coefficients.
         self.null_models: dict[bytes, NullModel] = {}
 
-    def own_samples(self) -> Samples:
+    def select_samples(self) -> Samples:
         """Return the Samples restricted to these rows."""
         samples = self.passes.samples
         return samples.take(samples.rows) if len(samples.rows) else samples

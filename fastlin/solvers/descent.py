@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective has so few parameters that factors are cheap, and enough rows for its Hessian."""
+    """Return whether an objective has so few parameters that factors are cheap, and enough rows for its Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN

@@ -187,7 +187,7 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 
 
 def _is_cheap(objective, build):
-    """Say whether building a preconditioner is cheap, absolutely or relative to a pass."""
+    """Return whether building a preconditioner is cheap, absolutely or relative to a pass."""
     K, size = objective.shape
     n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
     work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
@@ -268,13 +268,13 @@ def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
 
 
 def affords_factors(objective: Objective) -> bool:
-    """Say whether factorizing a block costs no more than blocks may; for wide sparse data it costs more."""
+    """Return whether factorizing a block costs no more than blocks may; for wide sparse data it costs more."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
 
 def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
-    """Say whether `class_blocks` can afford the usual number of rows for each class."""
+    """Return whether `class_blocks` can afford the usual number of rows for each class."""
     K = objective.shape[0]
     return K == 1 or K * n_times * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
@@ -301,7 +301,7 @@ def _count_shared_rows(objective):
 
 
 def _count_rows_with_curvature(curvature):
-    """Return the number of rows that together hold HELD of the curvature, the fewest."""
+    """Return the smallest number of rows that together hold CURVATURE_FRACTION of the curvature."""
     sums = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
     return 1 + int(np.searchsorted(sums, CURVATURE_FRACTION * sums[-1]))
 

@@ -157,7 +157,7 @@ def minimize(fit: Fit) -> Solution:
 
 
 def _is_far(last_gap, gap, allowed, n_steps):
-    """Say whether a gap still exceeds `allowed` after n_steps at its last ratio. Without a bound it is infinite."""
+    """Return whether a gap still exceeds `allowed` after n_steps at its last ratio. Without a bound it is infinite."""
     if gap == np.inf:
         return True
     # Powers of the gaps themselves would leave the range of float64.
@@ -171,7 +171,7 @@ def _count_hessian_work(parameters):
 
 
 def _allows_linearization(objective):
-    """Say whether linearized probabilities give a dual value: X is in memory, and L1 is the only penalty."""
+    """Return whether linearized probabilities give a dual value: X is in memory, and L1 is the only penalty."""
     penalty = objective.penalty
     is_l1_alone = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
     return is_l1_alone and objective.keeps_probabilities and objective.matrix.lies_in_memory
@@ -184,7 +184,7 @@ def _bound_by_model(point, model, allowed):
     ``allowed``. In exchange the gradient has a margin for the inexact descent, for rounding, and for negative
     linearized probabilities, which are set to zero.
     """
-    margin = TRUST_RATIO if point.size == 0 else min(TRUST_RATIO, TRUST_RATIO * allowed / point.size)
+    margin = TRUST_RATIO if point.penalty == 0 else min(TRUST_RATIO, TRUST_RATIO * allowed / point.penalty)
     minimizer = model.minimize(INNER_TOL**2, point.objective.penalty.scale_thresholds(1 - margin))
     value, rounding = find_linearized_dual_value(point, minimizer - point.parameters)
     return value - rounding

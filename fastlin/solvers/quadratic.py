@@ -88,7 +88,7 @@ class HessianModel:
         self.is_sampled: bool = reused.is_sampled if reused is not None else curvature_point is not point
 
     def is_of(self, point: Point) -> bool:
-        """Say whether the Hessian was computed at this point."""
+        """Return whether the Hessian was computed at this point."""
         return bool((self._hessian_parameters == point.parameters).all())
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:

@@ -84,7 +84,7 @@ def _search(space, point, direction):
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective can be minimized in the row space, faster and with similar memory."""
+    """Return whether an objective can be minimized in the row space, faster and with similar memory."""
     penalty, matrix = objective.penalty, objective.matrix
     n, d = matrix.shape
     if not (MIN_COLUMNS_PER_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):

@@ -102,7 +102,7 @@ class Stopping:
         return _measure_gap(point, dual_value)
 
     def has_converged(self) -> bool:
-        """Say whether the best point in float64 meets the criterion, for example after its intercept was optimized."""
+        """Return whether the best point in float64 meets the criterion, for example with its intercept optimized."""
         best = self._best
         return best is not None and self.is_criterion_met(best, self.observe(best), np.inf)
 
@@ -161,13 +161,13 @@ class Stopping:
         return min(bound, _measure_gap(point, max(optimized_point.dual_value, self._dual_value)))
 
     def intercept_limits_bound(self, point: Point, bound: float) -> bool:
-        """Say whether only the gradient by the intercept keeps the bound at a point above the allowed gap."""
+        """Return whether only the gradient by the intercept keeps the bound at a point above the allowed gap."""
         if self.rule != "suboptimality" or bound == np.inf:
             return False
         return point.stationary_gap <= self.allowed_gap(point) < bound
 
     def is_criterion_met(self, point: Point, bound: float, decrement: float) -> bool:
-        """Say whether a point meets the stopping rule; decrement is half the squared Newton decrement."""
+        """Return whether a point meets the stopping rule; decrement is half the squared Newton decrement."""
         allowed = self.allowed_gap(point)
         # J is not negative, and has no accurate digits if it is this far below the loss of equal probabilities.
         if not self.objective.penalty.is_bounded and point.value <= max(allowed, self._vanishing_value):
@@ -202,7 +202,7 @@ class Stopping:
         return MAX_ITER_REACHED if self.is_over() else None
 
     def is_over(self) -> bool:
-        """Say whether `max_iter` is reached, or a callback stopped the fit."""
+        """Return whether `max_iter` is reached, or a callback stopped the fit."""
         return self._is_stopped or len(self.history) >= self.max_iter
 
     def find_stall_reason(self, point: Point, bound: float, decrement: float) -> StopReason:
@@ -217,7 +217,7 @@ class Stopping:
         return AT_ROUNDING_LIMIT if is_near and abs(decrement) <= invisible else STALLED
 
     def _is_separated(self, point):
-        """Say whether J has no minimum: a coefficient has no penalty, and every row is certainly classified correctly.
+        """Return whether J has no minimum: a coefficient has no penalty, and every row is classified correctly.
 
         A row whose loss is below log(2) gives its label a probability above one half. The scores without the offsets
         have to be correct.
@@ -265,14 +265,14 @@ def _measure_gap(point, dual_value):
 
 
 def _is_better(point, other):
-    """Say whether J is lower at a point than at another, or the gap is if the values are equal up to rounding."""
+    """Return whether J is lower at a point than at another, or the gap is if the values are equal up to rounding."""
     if abs(point.value - other.value) > VALUE_EPS[np.float64] * abs(other.value):
         return point.value < other.value
     return point.stationary_gap <= other.stationary_gap
 
 
 def is_slow(decrements: Sequence[float], target: float, switch_after: int) -> bool:
-    """Say whether the decrements, at their recent rate, need more than `switch_after` steps to reach the target."""
+    """Return whether the decrements, at their recent rate, need more than `switch_after` steps to reach the target."""
     half = switch_after // 2
     if len(decrements) < switch_after or len(decrements) % half:
         return False

@@ -124,7 +124,7 @@ def test_the_null_model_does_not_depend_on_threads(monkeypatch):
     X, labels, weights, *_ = make_problem(500, 1, 3)
     offsets = draw_offsets("skewed", 500, 3)
     rows = objective_over(X, labels, 3, weights=weights, offsets=offsets).rows
-    arguments = rows.own_samples(), rows.class_weights, rows.offset_range
+    arguments = rows.select_samples(), rows.class_weights, rows.offset_range
     whole = fit_null_model(*arguments)
     monkeypatch.setattr("fastlin.objective.null_model.SCORES_PER_BATCH", 100)
     parts = []

@@ -148,7 +148,7 @@ def test_results_do_not_depend_on_threads(dtype, n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_results_do_not_depend_on_the_unit_of_the_data(factor, n_classes):
     X, labels, weights, coef, intercept = make_problem(40, 4, n_classes)
-    expected, objective = (objective_over(each, labels, n_classes, weights=weights) for each in (X, X * factor))
+    expected, objective = (objective_over(data, labels, n_classes, weights=weights) for data in (X, X * factor))
     assert not objective.coordinates.allows_float32
     actual = evaluate(objective, objective.coordinates.to_parameters(coef / factor, intercept))
     value = expected.at(expected.coordinates.to_parameters(coef, intercept)).value

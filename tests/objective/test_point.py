@@ -54,14 +54,14 @@ def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
     other = objective.at(2 * parameters, precision, out=buffer)
     assert other.has_probabilities
     narrow = evaluate(with_budget(objective, 0), parameters)
-    for each, message in (
+    for unusable, message in (
         (point, "were overwritten"),
         (objective.at(parameters), "without a buffer"),
         (narrow, "without a buffer"),
     ):
-        assert not each.has_probabilities
+        assert not unusable.has_probabilities
         # A point without a buffer optimizes its intercept without probabilities.
-        for access in (*list_accesses(each), *([each.optimize_intercept] if each is point else [])):
+        for access in (*list_accesses(unusable), *([unusable.optimize_intercept] if unusable is point else [])):
             with pytest.raises(RuntimeError, match=message):
                 access()
     # Values that do not need probabilities are still available, and the same without a buffer.
@@ -112,9 +112,9 @@ def test_optimizing_the_intercept_reduces_its_gradient_to_zero(n_classes):
     np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
     # The sum over the classes does not change.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
-    # There is nothing to settle where all rows are decided, or without an intercept.
+    # There is no step if all probabilities are 0 or 1, or without an intercept.
     saturated = np.zeros_like(parameters)
     saturated[0, -1] = 5000.0
     without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
-    for index in (evaluate(objective, saturated), evaluate(without, parameters)):
-        assert index.optimize_intercept() is None
+    for point in (evaluate(objective, saturated), evaluate(without, parameters)):
+        assert point.optimize_intercept() is None

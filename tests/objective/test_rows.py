@@ -229,5 +229,5 @@ def test_offsets_and_targets_have_a_start_and_class_features():
         parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
         total = np.empty(objective.shape)
-        actual, *part_sums = (each.total_weight * each.evaluate(parameters, None, total) for each in (rows, *parts))
+        actual, *part_sums = (r.total_weight * r.evaluate(parameters, None, total) for r in (rows, *parts))
         assert sum(part_sums) == pytest.approx(actual, rel=1e-12)

@@ -197,14 +197,14 @@ def test_separation_is_detected_only_without_a_penalty(n_classes):
     slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
     cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
     one_wrong, weights = np.where(np.arange(12) == 0, 1, labels), np.where(np.arange(12) == 0, 1e-9, 1.0)
-    for given, options, factor, is_separated in (
+    for y, options, factor, is_separated in (
         (labels, {}, 1.0, False),
         (labels, {}, 100.0, True),
         (labels, {"l2": 1e-300}, 100.0, False),
         # Its weight is small, so that the loss is small.
         (one_wrong, {"weights": weights}, 100.0, False),
     ):
-        objective = objective_over(X, given, n_classes, **options)
+        objective = objective_over(X, y, n_classes, **options)
         point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
         assert factor == 1 or point.loss < 1e-6
         stopping = Stopping(objective, 0.0, "suboptimality", 100)
@@ -277,15 +277,15 @@ def test_a_gradient_that_stays_small_relaxes_the_allowed_gap():
 def test_rows_are_separated_only_if_correct_without_offsets():
     X = np.linspace(-1, 1, 20)[:, None]
     odd, right = (np.arange(20) % 2).astype(np.int32), (X[:, 0] > 0).astype(np.int32)
-    for labels, given, is_separated in (
+    for labels, options, is_separated in (
         # The offsets are correct for rows for which the column is not, so there is a minimum.
         (odd, {"offsets": 30.0 * (2 * odd[:, None] - 1)}, False),
         (right, {"offsets": np.full((20, 1), 3.0)}, True),
         # With soft labels there is a minimum for any rows.
         (right, {"targets": np.where(right, 0.9, 0.1)[:, None]}, False),
     ):
-        objective = objective_over(X, labels, 2, **given)
+        objective = objective_over(X, labels, 2, **options)
         solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
         assert (solution.stop_reason == SEPARABLE) == is_separated
-        assert solution.converged or "offsets" in given
+        assert solution.converged or "offsets" in options
         assert labels is right or solution.value < 1e-9
