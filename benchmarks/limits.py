@@ -142,7 +142,7 @@ def pass_over_file(fused_pass, path):
     """Make the pass of a FusedPass over blocks of a file with its X, from disk."""
     throw_out(path)
     rows = fused_pass.objective.rows
-    samples = Samples(rows.numbers, rows.labels, rows.weights)
+    samples = Samples(rows.row_indices, rows.labels, rows.weights)
     matrix = BlockMatrix(from_arrays(np.load(path, mmap_mode="r")))
     passes = matrix.passes(samples, rows.coordinates.scaling, rows.n_rows_coef)
     parameters = fused_pass.parameters.astype(fused_pass.precision)

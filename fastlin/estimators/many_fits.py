@@ -183,7 +183,7 @@ def _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         strength = strengths[position] * (1.0 if weights is None or has_strength else total / weights.sum())
         posed[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
-        return problem_batch.Variant(labels, l2, weights, parameters, l1)
+        return problem_batch.Problem(labels, l2, weights, parameters, l1)
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol

@@ -187,7 +187,7 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
     # The reader of blocks need not stand several readings at once.
     if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= PRODUCTS_IN_TURN:
         return 1
-    return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
+    return Budget.for_data(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
 
 class LevelsLeftOut(NamedTuple):
@@ -269,7 +269,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     dtype = choose_type(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
-    if lie_in_memory and Budget.beside(first.budget_bytes).holds(n_bytes):
+    if lie_in_memory and Budget.for_data(first.budget_bytes).holds(n_bytes):
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))

@@ -273,7 +273,7 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     rows, (K, size) = point.objective.rows, point.objective.shape
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
-    residuals *= rows.weights_of(rows.numbers)
+    residuals *= rows.weights_of(rows.row_indices)
     moves = _find_moving(point, free)
     solved, moving = _solve_for_coefficients(point, moves), np.flatnonzero(moves)
     if solved is None:

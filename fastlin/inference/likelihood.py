@@ -45,7 +45,7 @@ def sum_weights(objective: Objective, unit: float) -> float:
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     """Return the log-likelihood of intercepts alone, whether the model has them or not."""
     rows = objective.rows
-    return -total_weight * fit_null_model(rows.own_samples(), rows.class_weights, rows.offset_range).value
+    return -total_weight * fit_null_model(rows.select_samples(), rows.class_weights, rows.offset_range).value
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,7 +97,7 @@ def maximize(begin: State, tol: float, max_iter: int, held: FloatArray | None = 
             (step,) = pairs.apply([state.score / total], metric.solve)
         found = _search(state, step)
         if found is not None:
-            pairs.take_in(found.theta - state.theta, (state.score - found.score) / total)
+            pairs.add_pair(found.theta - state.theta, (state.score - found.score) / total)
             state = found
         elif pairs.n_pairs:
             pairs = Recursion(PAIRS, step.size)

@@ -100,8 +100,8 @@ def test_some_rows_and_draws_are_those_of_the_rows_in_memory(owners, make):
         found, expected = cut(objective, owners, **changes)
         assert_same_sums(found, expected, parameters)
         drawn, same = found.sample(20), expected.sample(20)
-        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.numbers])
-        own = same.passes.samples.take(same.numbers)
+        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.row_indices])
+        own = same.passes.samples.take(same.row_indices)
         for one, other in zip(drawn.passes.samples[1:], own[1:], strict=True):
             np.testing.assert_array_equal(one, other)
         assert found.sample(20).matrix is drawn.matrix
