@@ -274,7 +274,7 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     rows, parameters = cut(*data), {"C": np.inf, "tol": 1e-12}
     local, model = fastlin.LogisticRegression(**parameters).fit(*data), LogisticRegression(**parameters).fit(*rows)
     before = copy.copy(vars(model))
-    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "importance", "use_t": True}):
+    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "sampling", "use_t": True}):
         found, expected = model.inference(*rows, **options), local.inference(*data, **options)
         np.testing.assert_allclose(found.coef, expected.coef, atol=1e-8)
         np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
