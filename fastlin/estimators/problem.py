@@ -13,7 +13,7 @@ from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
-from fastlin.coefficient_names import LeftOut
+from fastlin.coefficient_names import OmittedLevels
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
@@ -200,9 +200,9 @@ class LevelsLeftOut(NamedTuple):
     references: IntArray
     unused: IntArray
 
-    def name(self, names: Array) -> LeftOut:
+    def name(self, names: Array) -> OmittedLevels:
         """Return the names of the levels among those of all columns (d,)."""
-        return LeftOut(names[self.references].tolist(), names[self.unused].tolist())
+        return OmittedLevels(names[self.references].tolist(), names[self.unused].tolist())
 
 
 def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
