@@ -223,19 +223,19 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_devia
 @pytest.fixture(scope="session")
 def mnist_folder():
     """The folder with the MNIST files, or a skip that says what is missing."""
-    for place in datasets.list_places():
-        if all(datasets.find_mnist([place]).values()):
-            return place
+    for folder in datasets.list_places():
+        if all(datasets.find_mnist([folder]).values()):
+            return folder
     pytest.skip("MNIST is not on disk: set FASTLIN_DATA to the folder with its four files")
 
 
 @pytest.fixture(scope="session")
 def cifar10():
     """CIFAR-10 with the validation images of the studies, or a skip that says what is missing."""
-    for place in datasets.list_places():
+    for folder in datasets.list_places():
         # Where a folder is given nothing is downloaded.
         with contextlib.suppress(datasets.DatasetNotFoundError):
-            return datasets.load_cifar10(6_000, folder=place)
+            return datasets.load_cifar10(6_000, folder=folder)
     pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
 
 

@@ -60,20 +60,20 @@ def draw_array(generator, array, accepted=()):
 def is_like(value, shapes):
     """Say whether a value is an array of real numbers of one of the shapes."""
     try:
-        found = np.array(value)
+        array = np.array(value)
     except (TypeError, ValueError):
         return False
-    return found.shape in shapes and found.dtype.kind in "biuf"
+    return array.shape in shapes and array.dtype.kind in "biuf"
 
 
 def draw_list(generator, arrays):
     """Return a damage of a list of arrays: of one of them, or of its length."""
-    place = int(generator.integers(len(arrays)))
-    name, damaged = draw_array(generator, arrays[place])
+    index = int(generator.integers(len(arrays)))
+    name, damaged = draw_array(generator, arrays[index])
     of_lists = {
         "an array less": arrays[:-1],
         "an array more": [*arrays, np.zeros(2)],
-        f"{name} at {place}": [*arrays[:place], damaged, *arrays[place + 1 :]],
+        f"{name} at {index}": [*arrays[:index], damaged, *arrays[index + 1 :]],
         "no list": choose(generator, NO_ARRAYS)[1],
     }
     return choose(generator, of_lists)
@@ -118,8 +118,8 @@ def change_axis(axis, make):
 
 
 def let_fall(indptr, generator):
-    place = int(generator.integers(1, len(indptr) - 1))
-    indptr[place] = indptr[place + 1] + generator.integers(1, 50)
+    index = int(generator.integers(1, len(indptr) - 1))
+    indptr[index] = indptr[index + 1] + generator.integers(1, 50)
     return indptr
 
 

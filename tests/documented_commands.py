@@ -121,15 +121,15 @@ def read_blocks(text):
 def read_commands(text):
     """Return the commands of a document, each once, in the order of blocks, indented blocks and code within lines."""
     prose = BLOCK.sub("", text)
-    found = read_blocks(text)
+    word_lists = read_blocks(text)
     for code in (*INDENTED.findall(prose), *WITHIN_A_LINE.findall(prose)):
         first = code.split()[0]
         # What is no shell may have a lone quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
             # The name of a program alone is no command.
-            found += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
+            word_lists += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
     # Capitals stand for what a reader has to give to fastlin's program.
-    commands = dict.fromkeys(normalize(words) for words in found)
+    commands = dict.fromkeys(normalize(words) for words in word_lists)
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 
 

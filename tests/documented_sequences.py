@@ -69,8 +69,10 @@ def run_sequence(page, folder):
     write_flights(clone)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # Without the programs of the environment that this module runs in.
-    places = [place for place in environment["PATH"].split(os.pathsep) if not Path(place).is_relative_to(sys.prefix)]
-    environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *places]), "PIP_QUIET": "1"}
+    folders = [
+        folder for folder in environment["PATH"].split(os.pathsep) if not Path(folder).is_relative_to(sys.prefix)
+    ]
+    environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *folders]), "PIP_QUIET": "1"}
     commands = list(read_sequence(PAGES[page]))
     if commands[0][0] != MAKES_THE_ENVIRONMENT:
         commands.insert(0, (MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"))

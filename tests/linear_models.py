@@ -22,6 +22,6 @@ def make_cv(**parameters):
     return fastlin.LogisticRegressionCV(**{**QUIET, **parameters})
 
 
-def assert_same_model(found, expected, atol=1e-5):
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=atol)
-    np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=0, atol=atol)
+def assert_same_model(actual, expected, atol=1e-5):
+    np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=0, atol=atol)
+    np.testing.assert_allclose(actual.intercept_, expected.intercept_, rtol=0, atol=atol)

@@ -31,8 +31,8 @@ def mix(x):
 def keep_units(n, width, dropout, seed, first_row=0):
     """Return what D multiplies the units of n rows by: 0 or 1 / (1 - dropout)."""
     keep = 1 - dropout
-    places = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
-    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in places])
+    positions = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
+    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in positions])
 
 
 def normalize(z):

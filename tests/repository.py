@@ -60,5 +60,5 @@ def find_nodes(kind, paths):
 
 def described(public, section):
     """Return the names that a section of a docstring describes."""
-    found = NumpyDocString(inspect.getdoc(public))[section]
-    return {name for each in found for name in each.name.split(", ")}
+    entries = NumpyDocString(inspect.getdoc(public))[section]
+    return {name for each in entries for name in each.name.split(", ")}

@@ -90,9 +90,9 @@ MAX_LINES = 400
 MAX_ARGUMENTS = 12
 MAX_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
 # Functions whose signatures the course gives.
-GIVEN_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
+COURSE_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = """
+REPOSITORY_TESTS = """
 architecture archive_cache build_backend code_blocks damage docs documented_commands interface portability tiers
 without_compilation
 """
@@ -167,9 +167,9 @@ def test_private_names_and_attributes_of_scikit_learn_stand_in_one_file():
     ids=["modules", "estimators"],
 )
 def test_imports_leave_what_only_some_need_alone(imports, imported, left_alone):
-    found = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
-    assert f"fastlin.{imported}" in found
-    assert not found & set(left_alone.split())
+    modules = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
+    assert f"fastlin.{imported}" in modules
+    assert not modules & set(left_alone.split())
 
 
 def test_what_is_imported_later_is_there():
@@ -197,10 +197,10 @@ def test_files_that_are_no_modules_are_installed():
 def test_files_are_short():
     for path in files("fastlin", "benchmarks", "tests"):
         alone = (node for node in ast.walk(parse(path)) if isinstance(node, ast.Expr))
-        texts = [range(node.lineno, node.end_lineno + 1) for node in alone if isinstance(node.value, ast.Constant)]
+        docstrings = [range(node.lineno, node.end_lineno + 1) for node in alone if isinstance(node.value, ast.Constant)]
         lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         # Docstrings, comments and blank lines do not count.
-        code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*texts)
+        code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*docstrings)
         assert len(code) <= MAX_LINES, path
 
 
@@ -224,7 +224,7 @@ def test_functions_take_few_arguments():
         for name, n_arguments in signatures(path)
         if n_arguments > MAX_ARGUMENTS
     }
-    assert many == GIVEN_SIGNATURES
+    assert many == COURSE_SIGNATURES
 
 
 def test_the_formatter_is_skipped_rarely():
@@ -245,4 +245,4 @@ def test_tests_mirror_the_package_each_in_the_folder_of_what_it_tests_and_no_two
         # A test that has the name of a module stands beside it; others test what several modules of a folder do.
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
-        assert folder or name in modules or name in TESTS_OF_THE_HOUSE.split(), f"{path} is of no module"
+        assert folder or name in modules or name in REPOSITORY_TESTS.split(), f"{path} is of no module"

@@ -47,7 +47,7 @@ def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_no
     CACHE["fetch"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
     CACHE["keep"]("v3", archive.parent)
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
+    (stored,) = (tmp_path / "cache").rglob("*.zip")
 
     def fetch():
         archive.unlink(missing_ok=True)
@@ -55,26 +55,26 @@ def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_no
         return archive.read_bytes() if archive.exists() else None
 
     assert fetch() == content
-    assert str(kept) in capsys.readouterr().out
+    assert str(stored) in capsys.readouterr().out
     middle = content.index(b"codecode") + 9
     other = content.replace(numba.__version__.encode(), numba.__version__[::-1].encode())
     for damaged in (b"", content[:-50], content[:middle] + b"X" + content[middle + 1 :], other):
         assert damaged != content
-        kept.write_bytes(damaged)
+        stored.write_bytes(damaged)
         assert fetch() is None
     archive.write_bytes(content)
     CACHE["keep"]("v3", archive.parent)
     assert fetch() == content
-    assert list((tmp_path / "cache").rglob("*.zip")) == [kept]
+    assert list((tmp_path / "cache").rglob("*.zip")) == [stored]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
 def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
     CACHE["keep"]("v3", archive.parent)
     archive.unlink()
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    kept.chmod(0o666)
+    (stored,) = (tmp_path / "cache").rglob("*.zip")
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+    stored.chmod(0o666)
     CACHE["fetch"]("v3", archive.parent)
     assert not archive.exists()
 
@@ -109,14 +109,14 @@ def test_the_name_of_an_archive_follows_from_all_that_decides_its_content(tmp_pa
     def name(level="v3"):
         return load(copy)["name_archive"](level)
 
-    found = [name(), name("v4")]
+    names = [name(), name("v4")]
     for place, changed in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):
         with monkeypatch.context() as patch:
             patch.setattr(place, changed, "0.0")
-            found.append(name())
+            names.append(name())
     monkeypatch.setattr(archives, "hash_sources", lambda: "other kernels")
-    found.append(name())
+    names.append(name())
     (copy / "first_fits.json").write_text("[]")
-    found.append(name())
-    assert len(set(found)) == len(found)
-    assert found[-1] == name()
+    names.append(name())
+    assert len(set(names)) == len(names)
+    assert names[-1] == name()

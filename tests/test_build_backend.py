@@ -151,7 +151,7 @@ def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_o
 def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
     # A kernel of its own removes them, which a wheel has to hold.
     removed, remove = [], quadratic.remove_row
-    monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
+    monkeypatch.setattr(quadratic, "remove_row", lambda *arguments: removed.append(arguments) or remove(*arguments))
     FIRST_FITS["list_first_fits"]()["L1"]()
     assert removed
 
@@ -312,8 +312,8 @@ def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
     before = sorted(tmp_path.rglob("*"))
     with SOURCE_COPY["copied_source"]() as copy:
         assert Path.cwd().samefile(copy)
-        found = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
-        assert found == ["MANIFEST.in", "fastlin/a.py", "setup.cfg", "tests/b.py"]
+        actual = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
+        assert actual == ["MANIFEST.in", "fastlin/a.py", "setup.cfg", "tests/b.py"]
         Path("build").mkdir()
     assert Path.cwd() == tmp_path
     assert sorted(tmp_path.rglob("*")) == before
@@ -363,11 +363,11 @@ def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
         REPRODUCIBLE["normalize_sdist"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with tarfile.open(tmp_path / "one") as archive:
-        found = {member.name: member for member in archive.getmembers()}
+        actual = {member.name: member for member in archive.getmembers()}
         assert archive.extractfile("x/a.py").read() == members[2][1]
-    assert list(found) == ["x", "x/a.py", "x/setup.cfg"]
-    assert found["x"].isdir()
-    kept = {(member.mtime, member.mode, member.uid, member.uname) for member in found.values()}
+    assert list(actual) == ["x", "x/a.py", "x/setup.cfg"]
+    assert actual["x"].isdir()
+    kept = {(member.mtime, member.mode, member.uid, member.uname) for member in actual.values()}
     assert kept == {(1_700_000_000, 0o755, 0, "")}
 
 

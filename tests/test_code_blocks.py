@@ -95,10 +95,10 @@ def test_commands_exist(words, tmp_path):
         # What only builds a wheel is installed by the line before.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
-        if found := fastlin_program.commands.get(words[0]):
+        if subcommand := fastlin_program.commands.get(words[0]):
             for file in ("flights.csv", "new.csv", "flights.skops"):
                 (tmp_path / file).touch()
-            found.make_context(words[0], words[1:])
+            subcommand.make_context(words[0], words[1:])
         else:
             assert words in (["--help"], ["--version"])
     elif name in ("pip", "uv"):

@@ -35,11 +35,11 @@ def make_names(generator):
     return append_intercept(np.array(names, object), generator.random() < 0.5), LeftOut(references, unused)
 
 
-def stands_for(asked, name):
+def stands_for(key, name):
     """Return whether a name or a pair may mean a coefficient, by comparison."""
-    if isinstance(asked, str):
-        return str(name) == asked
-    column, level = asked
+    if isinstance(key, str):
+        return str(name) == key
+    column, level = key
     if not isinstance(name, CoefficientName) or name.column != column:
         return False
     return pd.isna(name.level) if pd.isna(level) else name.level == level
@@ -51,12 +51,12 @@ def test_every_name_and_pair_finds_the_one_coefficient_that_has_it_or_lists_all_
         names, left_out = make_names(generator)
         everything = [*names, *left_out.references, *left_out.unused]
         pairs = [(name.column, name.level) for name in everything if getattr(name, "column", None) is not None]
-        for asked in {*map(str, everything)} | {*pairs}:
-            meant = [index for index, name in enumerate(everything) if stands_for(asked, name)]
+        for key in {*map(str, everything)} | {*pairs}:
+            meant = [index for index, name in enumerate(everything) if stands_for(key, name)]
             if len(meant) > 1:
                 n_ambiguous += 1
                 with pytest.raises(ValueError, match="is not unique") as raised:
-                    find_indices("features", [asked], names, left_out)
+                    find_indices("features", [key], names, left_out)
                 text = str(raised.value)
                 for index in meant:
                     name = everything[index]
@@ -65,10 +65,10 @@ def test_every_name_and_pair_finds_the_one_coefficient_that_has_it_or_lists_all_
                     assert index >= len(names) or f"index {index}" in text
             elif meant[0] >= len(names):
                 n_left_out += 1
-                assert_refused("which has no coefficient. Leave it out", find_indices, "R", [asked], names, left_out)
+                assert_refused("which has no coefficient. Leave it out", find_indices, "R", [key], names, left_out)
             else:
                 n_found += 1
-                assert find_indices("features", [asked], names, left_out).tolist() == meant
+                assert find_indices("features", [key], names, left_out).tolist() == meant
         own = np.arange(len(names))
         assert not len(own) or find_indices("features", own, names, left_out).tolist() == own.tolist()
     assert min(n_found, n_ambiguous, n_left_out) > 100

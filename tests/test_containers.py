@@ -45,7 +45,7 @@ def test_other_types_of_numbers_and_indices_are_read(dtype):
 
 
 @pytest.mark.parametrize(
-    ("form", "damage"), [(form, damage) for form, found in CONTAINER_DAMAGES.items() for damage in found]
+    ("form", "damage"), [(form, damage) for form, form_damages in CONTAINER_DAMAGES.items() for damage in form_damages]
 )
 def test_broken_containers_are_refused(form, damage):
     X = getattr(sparse, f"{form}_array")(make_csr().toarray())

@@ -33,7 +33,7 @@ from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, Softmax
 
 SEED = 34
 # Of calls; and a child that ends is begun again behind the call that ended it.
-FEWEST, MAX_ENDS = 685, 5
+MIN_CALLS, MAX_ENDS = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
@@ -137,8 +137,8 @@ def draw_attribute(generator, attribute, value):
     if attribute == "_optimizer":
         is_tuple = isinstance(value.carried, tuple)
         parts = list(value.carried) if is_tuple else [value.carried]
-        place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
-        name, parts[place] = damages.draw_array(generator, parts[place])
+        index = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
+        name, parts[index] = damages.draw_array(generator, parts[index])
         return name, value._replace(carried=tuple(parts) if is_tuple else parts[0])
     if isinstance(value, list):
         return damages.draw_list(generator, value)
@@ -294,7 +294,7 @@ def test_damaged_input_ends_in_an_error_that_names_it():
         n_ends += 1
     assert not failures, "\n".join([f"{len(failures)} of {len(names)} damages:", *failures])
     assert status == 0
-    assert len(names) >= FEWEST
+    assert len(names) >= MIN_CALLS
 
 
 if __name__ == "__main__":

@@ -67,15 +67,15 @@ def test_links_point_to_what_exists(document):
             target = f"{ROOT}/{own[1]}"
         if re.match(r"[a-z]+:", target):
             continue
-        place, _, anchor = target.partition("#")
-        path = document.parent / place if place else document
+        file, _, anchor = target.partition("#")
+        path = document.parent / file if file else document
         assert path.exists(), f"{document.name} links to {target}"
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
 
 
 def test_every_page_stands_in_the_contents_of_the_site_and_included_ones_are_those_of_the_repository():
-    texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    lines = "".join(re.findall(r"```{toctree}\n(.*?)```", texts, re.DOTALL)).splitlines()
+    content = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    lines = "".join(re.findall(r"```{toctree}\n(.*?)```", content, re.DOTALL)).splitlines()
     entries = [line for line in lines if line and not line.startswith(":")]
     names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES]
     assert sorted([*entries, "index"]) == sorted([*names, "gallery/index"])

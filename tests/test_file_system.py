@@ -177,8 +177,8 @@ def test_each_system_has_a_place_of_its_own_and_none_without_a_home(monkeypatch,
         monkeypatch.setenv(name, value)
     if not variables:
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    found = user_cache_folder()
-    assert expected == (found and found.as_posix().replace("\\", "/"))
+    folder = user_cache_folder()
+    assert expected == (folder and folder.as_posix().replace("\\", "/"))
 
 
 @pytest.mark.parametrize("error", [ValueError("Unset environment variable"), OSError("no profile")])

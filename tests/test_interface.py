@@ -44,15 +44,15 @@ def describe_class(name, kind):
 
 def describe_interface():
     """Return the lines of the interface: each name once, at the first of the modules that has it."""
-    lines, places = [], {}
+    lines, first_names = [], {}
     for module in PUBLIC:
         for each in sorted(import_module(module).__all__):
             name, value = f"{module}.{each}", getattr(import_module(module), each)
             is_named = inspect.isclass(value) or inspect.isfunction(value)
-            if is_named and id(value) in places:
-                lines.append(f"{name} = {places[id(value)]}")
+            if is_named and id(value) in first_names:
+                lines.append(f"{name} = {first_names[id(value)]}")
                 continue
-            places[id(value)] = name
+            first_names[id(value)] = name
             if inspect.isclass(value):
                 lines += describe_class(name, value)
             else:

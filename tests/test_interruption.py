@@ -179,8 +179,8 @@ def test_work_runs_on_another_thread_than_the_main_one_in_the_context_of_the_cal
     variable = contextvars.ContextVar("variable", default=0)
     variable.set(1)
     with limit_threads(1):
-        found = run_uninterrupted(lambda: (threading.current_thread(), variable.get(), count_threads()))
-    assert found[0] is not threading.main_thread() and found[1:] == (1, 1)
+        actual = run_uninterrupted(lambda: (threading.current_thread(), variable.get(), count_threads()))
+    assert actual[0] is not threading.main_thread() and actual[1:] == (1, 1)
     # Work within work, and of another thread, runs where it is.
     assert run_uninterrupted(lambda: run_uninterrupted(threading.get_ident) == threading.get_ident())
 
@@ -232,12 +232,12 @@ def test_the_main_thread_imports_no_library_and_compiles_nothing():
 @compiled
 @pytest.mark.parametrize("n_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
 def test_after_an_interruption_at_any_call_the_next_run_finds_the_same_bits(n_moments):
-    *found, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
+    *actual, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
     assert not was_interrupted
-    for moment, (_, _, bits) in enumerate(found):
+    for moment, (_, _, bits) in enumerate(actual):
         assert bits == expected, f"moment {moment} of {n_moments}"
     # Python ignores exceptions in the callbacks of weak references.
-    assert sum(was_interrupted for was_interrupted, *_ in found) > n_moments // 2
+    assert sum(was_interrupted for was_interrupted, *_ in actual) > n_moments // 2
 
 
 @compiled

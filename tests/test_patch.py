@@ -185,13 +185,13 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(count):
             for name in ("scores_", "coefs_paths_"):
                 # Older versions keep them by class.
                 both = [getattr(each, name) for each in (ours, theirs)]
-                found, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
-                np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
+                actual, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
+                np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         own = theirs.__dict__.keys()
         assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
         # Predictions of scikit-learn's own methods, from the same coefficients.
-        for found, expected in zip(scores, predict(ours, rows), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+        for actual, expected in zip(scores, predict(ours, rows), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
     assert count() == [len(cases), 0]
 
 
@@ -201,9 +201,9 @@ def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n
     assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
     expected = fastlin.LogisticRegression(tol=tol).fit(X, y)
     with fastlin.patch_sklearn():
-        found = LogisticRegression().fit(X, y)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert found.n_iter_ == expected.n_iter_ and found.certificate_ == expected.certificate_
+        actual = LogisticRegression().fit(X, y)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    assert actual.n_iter_ == expected.n_iter_ and actual.certificate_ == expected.certificate_
 
 
 def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
@@ -309,13 +309,13 @@ def test_clones_pickles_and_warm_starts_are_scikit_learns():
     with fastlin.patch_sklearn():
         model = clone(LogisticRegression(C=2)).fit(X, Y)
         assert model.get_params()["C"] == 2 and "group_lasso" not in model.get_params()
-        kept = pickle.dumps(model)
+        pickled = pickle.dumps(model)
         again = LogisticRegression(C=2, warm_start=True).fit(X, Y).fit(X, Y)
         assert again.n_iter_[0] <= 1
         searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, Y)
         assert hasattr(searched.best_estimator_, "certificate_")
-    assert b"fastlin" not in kept
-    np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
+    assert b"fastlin" not in pickled
+    np.testing.assert_array_equal(pickle.loads(pickled).predict(X), model.predict(X))
 
 
 def test_names_of_a_newer_scikit_learn_are_honored(count, monkeypatch):
@@ -326,9 +326,9 @@ def test_names_of_a_newer_scikit_learn_are_honored(count, monkeypatch):
         default, by_C = Newer().fit(X, Y), Newer(C=0.3).fit(X, Y)
         searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, Y), NewerCV().fit(X, Y)
         assert count() == [7, 0]
-    for found, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(Y)) for each in models)):
+    for actual, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(Y)) for each in models)):
         expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
-        np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+        np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
     assert by_default.alphas_.shape == (10,)
 
@@ -398,19 +398,19 @@ def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them
 def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, inner):
     expected = make(LogisticRegression(C=0.3, **EXACT)).fit(ROWS, LABELS)
     with fastlin.patch_sklearn():
-        found = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
+        actual = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
     assert count(make.__name__)[0] == 1
-    assert {type(each) for each in found.estimators_} == {type(inner)}
-    assert len({int(each.n_iter_[0]) for each in found.estimators_}) > 1
-    assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in found.estimators_)
-    for each, other in zip(found.estimators_, expected.estimators_, strict=True):
+    assert {type(each) for each in actual.estimators_} == {type(inner)}
+    assert len({int(each.n_iter_[0]) for each in actual.estimators_}) > 1
+    assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in actual.estimators_)
+    for each, other in zip(actual.estimators_, expected.estimators_, strict=True):
         assert_same_model(each, other)
         np.testing.assert_array_equal(each.classes_, other.classes_)
         assert each.C == 0.3 and each._repr_mimebundle_()
-    np.testing.assert_array_equal(found.predict(ROWS), expected.predict(ROWS))
-    assert found.n_features_in_ == expected.n_features_in_
-    np.testing.assert_array_equal(np.asarray(found.classes_), np.asarray(expected.classes_))
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))
+    np.testing.assert_array_equal(actual.predict(ROWS), expected.predict(ROWS))
+    assert actual.n_features_in_ == expected.n_features_in_
+    np.testing.assert_array_equal(np.asarray(actual.classes_), np.asarray(expected.classes_))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))
 
 
 def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
@@ -423,10 +423,10 @@ def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
     ):
         expected = OneVsRestClassifier(exact).fit(rows, labels)
         with fastlin.patch_sklearn():
-            found = OneVsRestClassifier(inner).fit(rows, labels)
-        assert found.classes_.tolist() == expected.classes_.tolist()
-        assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
-        np.testing.assert_allclose(found.predict_proba(rows), expected.predict_proba(rows), atol=1e-4)
+            actual = OneVsRestClassifier(inner).fit(rows, labels)
+        assert actual.classes_.tolist() == expected.classes_.tolist()
+        assert actual.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
+        np.testing.assert_allclose(actual.predict_proba(rows), expected.predict_proba(rows), atol=1e-4)
 
 
 def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn(count):
@@ -454,9 +454,9 @@ def test_labels_with_weights_of_one_class_and_constant_ones_are_what_scikit_lear
 
     expected = fit(LogisticRegression(**EXACT))
     with fastlin.patch_sklearn():
-        found = fit(LogisticRegression())
+        actual = fit(LogisticRegression())
     assert (count("OneVsRestClassifier")[0], count("MultiOutputClassifier")[0]) == (2, 1)
-    for each, other in zip(found, expected, strict=True):
+    for each, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
 
 
@@ -469,16 +469,16 @@ def test_bagging_draws_what_scikit_learn_draws(count, seed):
 
     expected = [fit(LogisticRegression(**EXACT), labels) for labels in (y, three)]
     with fastlin.patch_sklearn():
-        found = fit(LogisticRegression(), y)
+        actual = fit(LogisticRegression(), y)
         assert count("BaggingClassifier")[0] == 1
         # Three classes, and parts of the columns, are left to scikit-learn's loop.
         of_three = fit(LogisticRegression(), three)
         assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
         assert count("BaggingClassifier")[0] == 1
-    for each, other in zip((found, of_three), expected, strict=True):
+    for each, other in zip((actual, of_three), expected, strict=True):
         np.testing.assert_array_equal(each.estimators_samples_, other.estimators_samples_)
         np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
         assert each.estimators_[1].random_state == other.estimators_[1].random_state
-    assert found.classes_.tolist() == ["no", "yes"]
-    assert type(found.estimator_) is LogisticRegression
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))
+    assert actual.classes_.tolist() == ["no", "yes"]
+    assert type(actual.estimator_) is LogisticRegression
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))

@@ -70,24 +70,24 @@ print(json.dumps({{
 
 @pytest.mark.thorough
 def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself():
-    found = json.loads(run_program(PROGRAM))
-    np.testing.assert_array_equal(found["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
-    assert found["budget"] == 256 << 20
-    assert found["threads"] >= 1
-    assert found["modules"] > 100
+    report = json.loads(run_program(PROGRAM))
+    np.testing.assert_array_equal(report["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
+    assert report["budget"] == 256 << 20
+    assert report["threads"] >= 1
+    assert report["modules"] > 100
 
 
 def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
     used = []
     for path in CHECKED:
-        nodes, asked, tried = list(ast.walk(parse(path))), set(), set()
+        nodes, guarded, tried = list(ast.walk(parse(path))), set(), set()
         for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("hasattr", "getattr"):
-                asked.add(getattr(node.args[1], "value", None))
+                guarded.add(getattr(node.args[1], "value", None))
             if isinstance(node, ast.Try) and "ImportError" in [getattr(each.type, "id", "") for each in node.handlers]:
                 tried |= {alias.name for each in node.body if isinstance(each, ast.Import) for alias in each.names}
         for node in nodes:
-            if isinstance(node, ast.Attribute) and node.attr not in asked:
+            if isinstance(node, ast.Attribute) and node.attr not in guarded:
                 used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) else []

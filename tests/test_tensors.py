@@ -21,9 +21,9 @@ def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():
     values = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     for kind in (ByArray, ByDlpack):
         for layout in (values, values.T, values[:, ::2]):
-            found = np.asarray(read_in_place(kind(layout)))
-            np.testing.assert_array_equal(found, layout)
-            assert np.shares_memory(found, values)
+            actual = np.asarray(read_in_place(kind(layout)))
+            np.testing.assert_array_equal(actual, layout)
+            assert np.shares_memory(actual, values)
     for anything in (values, [[1.0]], "text", None):
         assert read_in_place(anything) is anything
 
@@ -51,16 +51,16 @@ def test_bfloat16_of_ml_dtypes_and_jax():
     # Every bfloat16 is the float32 of its upper half.
     bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
     for layout in (bits, bits.T, bits[::2, ::-3]):
-        for given in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
-            found = read_in_place(given)
-            assert found.dtype == np.float32
-            np.testing.assert_array_equal(found.view(np.uint32), np.uint32(1) * layout * 2**16)
+        for array in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
+            actual = read_in_place(array)
+            assert actual.dtype == np.float32
+            np.testing.assert_array_equal(actual.view(np.uint32), np.uint32(1) * layout * 2**16)
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
     for array in (jax.numpy.asarray(values), jax.numpy.asarray(values.astype(np.float32)), jax.numpy.arange(5)):
-        found = read_in_place(array)
-        np.testing.assert_array_equal(found, np.asarray(array).astype(found.dtype))
-        assert found.ctypes.data == array.unsafe_buffer_pointer() or array.dtype.name == "bfloat16"
+        actual = read_in_place(array)
+        np.testing.assert_array_equal(actual, np.asarray(array).astype(actual.dtype))
+        assert actual.ctypes.data == array.unsafe_buffer_pointer() or array.dtype.name == "bfloat16"
 
 
 def test_tensors_of_torch():
@@ -69,15 +69,15 @@ def test_tensors_of_torch():
     kinds = torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool
     for tensor in map(values.to, kinds):
         parameter = torch.nn.Parameter(tensor, requires_grad=tensor.dtype.is_floating_point)
-        for given in (tensor, tensor.T, tensor[:, ::2], parameter):
-            found = read_in_place(given)
+        for array in (tensor, tensor.T, tensor[:, ::2], parameter):
+            actual = read_in_place(array)
             if tensor.dtype != torch.bfloat16:
-                assert found.ctypes.data == given.data_ptr()
-                assert found.strides == tuple(found.itemsize * step for step in given.stride())
-            np.testing.assert_array_equal(found, given.detach().double().numpy().astype(found.dtype))
-    for given, message in (
+                assert actual.ctypes.data == array.data_ptr()
+                assert actual.strides == tuple(actual.itemsize * step for step in array.stride())
+            np.testing.assert_array_equal(actual, array.detach().double().numpy().astype(actual.dtype))
+    for array, message in (
         (values.to("meta"), r"X is a torch.Tensor on meta.*X.cpu\(\)"),
         (values.to_sparse(), r"X is a tensor of the layout torch.sparse_coo.*X.to_dense\(\)"),
         (values.to(torch.float8_e4m3fn), r"X is a torch.Tensor of torch.float8_e4m3fn that NumPy cannot read"),
     ):
-        assert_refused(message, read_in_place, given, error=TypeError)
+        assert_refused(message, read_in_place, array, error=TypeError)

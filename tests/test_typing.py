@@ -32,8 +32,8 @@ def public_functions(tree):
 
 def test_public_functions_and_methods_are_annotated():
     paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != WITHOUT_ANNOTATIONS]
-    found = [(path, function) for path in paths for function in public_functions(parse(path))]
-    for path, function in found:
+    functions = [(path, function) for path in paths for function in public_functions(parse(path))]
+    for path, function in functions:
         parameters = [each for each in ast.walk(function.args) if isinstance(each, ast.arg)]
         annotations = [each.annotation for each in parameters if each.arg not in ("self", "cls")]
         assert None not in (function.returns, *annotations), f"{path}::{function.name}"
@@ -62,5 +62,5 @@ def test_every_alias_is_described():
 def test_type_checkers_know_what_is_imported_later(package):
     tree = parse(Path(package.__file__))
     checked = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    known = {alias.name for node in checked.body for alias in node.names}
-    assert known == {*package._IMPORTED_LATER, *getattr(package, "_ROOMS_IMPORTED_LATER", ())}
+    imported = {alias.name for node in checked.body for alias in node.names}
+    assert imported == {*package._IMPORTED_LATER, *getattr(package, "_ROOMS_IMPORTED_LATER", ())}

@@ -65,19 +65,19 @@ def choose_items(config, items):
             item.add_marker(pytest.mark.slow)
     left_out = [item for item in items if any(map(item.get_closest_marker, higher))]
     chosen = [item for item in items if item not in set(left_out)]
-    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    order = {name: number for number, name in enumerate(LONGEST_FIRST)}
     # The order within a file stays.
-    chosen.sort(key=lambda item: place.get(item.path.name, len(place)))
+    chosen.sort(key=lambda item: order.get(item.path.name, len(order)))
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     items[:] = chosen
 
 
-def find_suboptimality(tier, found, limits):
+def find_suboptimality(tier, counts, limits):
     """Return a sentence for each number of a tier that is above its limit."""
     return [
         f"The tier {tier} has {number} {what}, and tests/tiers.json allows {limits[tier][what]}."
-        for what, number in found.items()
+        for what, number in counts.items()
         if number > limits[tier][what]
     ]
 
@@ -87,9 +87,9 @@ def hold_tier(session, folder):
     tier = name_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
-    found = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}
-    reporter.write_line(f"\ntier {tier}: {found['tests']} tests, {found['specializations']} compiled specializations")
+    counts = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}
+    reporter.write_line(f"\ntier {tier}: {counts['tests']} tests, {counts['specializations']} compiled specializations")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
-    for sentence in find_suboptimality(tier, found, limits):
+    for sentence in find_suboptimality(tier, counts, limits):
         reporter.write_line(sentence, red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

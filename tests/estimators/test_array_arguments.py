@@ -104,24 +104,24 @@ def fitted(estimator):
 def fits(estimator, method="fit", **usual):
     """Return a call of a method that fits; what it is given in place of X and Y may be parameters too."""
 
-    def call(**given):
-        given, own = {"X": X, "y": Y, **usual, **given}, clone(estimator)
-        own.set_params(**{name: given.pop(name) for name in given.keys() & own.get_params()})
-        return getattr(own, method)(**given)
+    def call(**arguments):
+        arguments, own = {"X": X, "y": Y, **usual, **arguments}, clone(estimator)
+        own.set_params(**{name: arguments.pop(name) for name in arguments.keys() & own.get_params()})
+        return getattr(own, method)(**arguments)
 
     return call
 
 
 def asks(estimator, method, **usual):
-    return lambda **given: getattr(fitted(estimator), method)(**{"X": X, **usual, **given})
+    return lambda **arguments: getattr(fitted(estimator), method)(**{"X": X, **usual, **arguments})
 
 
 def infers(estimator, **usual):
     """Return a call of `inference` after a fit with the same weights and offset."""
 
-    def call(**given):
-        own = {name: given[name] for name in ("sample_weight", "offset") if name in given}
-        return clone(estimator).fit(X, Y, **own).inference(**{"X": X, "y": Y, **usual, **given})
+    def call(**arguments):
+        own = {name: arguments[name] for name in ("sample_weight", "offset") if name in arguments}
+        return clone(estimator).fit(X, Y, **own).inference(**{"X": X, "y": Y, **usual, **arguments})
 
     return call
 
@@ -150,8 +150,11 @@ CALLS = {
     "score of soft labels": (asks(model, "score", y=SOFT), "sample_weight"),
     "cross-validation": (fits(make_cv(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
     "validation set": (fits(make_cv(Cs=2), **VALIDATED), VALIDATION),
-    "path": (lambda **given: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **given}), ROWS),
-    "path within": (lambda **given: fastlin.logistic_path(X, Y, Cs=2, **given), "penalty_factors, upper_bounds"),
+    "path": (lambda **arguments: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **arguments}), ROWS),
+    "path within": (
+        lambda **arguments: fastlin.logistic_path(X, Y, Cs=2, **arguments),
+        "penalty_factors, upper_bounds",
+    ),
     "inference": (infers(FREE), ROWS),
     "HC1": (infers(FREE, covariance="HC1"), "sample_weight"),
     "clusters": (infers(FREE, covariance="cluster"), "clusters, clusters of two kinds"),
@@ -189,15 +192,15 @@ ARGUMENTS = {
     "R": CONTRASTS,
     "clusters of two kinds": np.column_stack([np.arange(N) // 4, np.arange(N) % 10]).astype(float),
 }
-TEXTS = {
-    "strings": lambda texts: pd.Series(texts, dtype="string"),
-    "objects": lambda texts: read_only(texts.astype(object)),
-    "category": lambda texts: pd.Series(texts, dtype="category"),
-    "polars": lambda texts: polars().Series(texts),
-    "Enum": lambda texts: polars().Series(texts).cast(polars().Enum(["no", "yes"])),
-    "arrow": lambda texts: arrow().array(texts),
-    "dictionary": lambda texts: arrow().array(texts).dictionary_encode(),
-    "chunks": lambda texts: arrow().chunked_array([texts[:7], texts[7:]]),
+STRING_TYPES = {
+    "strings": lambda labels: pd.Series(labels, dtype="string"),
+    "objects": lambda labels: read_only(labels.astype(object)),
+    "category": lambda labels: pd.Series(labels, dtype="category"),
+    "polars": lambda labels: polars().Series(labels),
+    "Enum": lambda labels: polars().Series(labels).cast(polars().Enum(["no", "yes"])),
+    "arrow": lambda labels: arrow().array(labels),
+    "dictionary": lambda labels: arrow().array(labels).dictionary_encode(),
+    "chunks": lambda labels: arrow().chunked_array([labels[:7], labels[7:]]),
 }
 
 
@@ -223,27 +226,27 @@ def test_what_is_given_in_any_container_is_the_numbers_it_holds(argument, tmp_pa
         expected = find_numbers(call(**{name: array}))
         for container, make in (TABLES if array.ndim == 2 else COLUMNS).items():
             try:
-                given = make(array, tmp_path)
+                arguments = make(array, tmp_path)
             except pytest.skip.Exception:
                 continue
-            before = np.array(given)
+            before = np.array(arguments)
             try:
-                np.testing.assert_allclose(find_numbers(call(**{name: given})), expected, rtol=1e-6, atol=1e-9)
-                np.testing.assert_array_equal(np.asarray(given), before)
+                np.testing.assert_allclose(find_numbers(call(**{name: arguments})), expected, rtol=1e-6, atol=1e-9)
+                np.testing.assert_array_equal(np.asarray(arguments), before)
             except Exception as error:
                 failures.append(f"{what}, {container}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("texts", TEXTS)
-def test_labels_are_texts_of_every_type(texts):
+@pytest.mark.parametrize("labels", STRING_TYPES)
+def test_labels_are_texts_of_every_type(labels):
     y = np.array(["no", "yes"])[Y]
     expected = model().fit(X, Y)
     for estimator in (model(), make_cv(Cs=[1.0], cv=2), steps(), network(), FirthLogisticRegression()):
-        found = estimator.fit(X, TEXTS[texts](y))
-        assert found.classes_.tolist() == ["no", "yes"]
-        assert set(found.predict(X)) == {"no", "yes"}
-    np.testing.assert_array_equal(model().fit(X, TEXTS[texts](y)).coef_, expected.coef_)
+        actual = estimator.fit(X, STRING_TYPES[labels](y))
+        assert actual.classes_.tolist() == ["no", "yes"]
+        assert set(actual.predict(X)) == {"no", "yes"}
+    np.testing.assert_array_equal(model().fit(X, STRING_TYPES[labels](y)).coef_, expected.coef_)
 
 
 @pytest.mark.parametrize(
@@ -260,9 +263,9 @@ def test_arrays_with_masked_entries_are_refused():
     mask = np.arange(N) == 3
     rows, labels, numbers = np.ma.array(X, mask=X > 1), np.ma.array(Y, mask=mask), np.ma.array(ONES, mask=mask)
     features = np.ma.array(np.zeros(3), mask=[True, False, False])
-    given = {"X": rows, "y": labels, "sample_weight": numbers, "offset": numbers, "coef_init": features[None]}
-    given |= dict.fromkeys(("lower_bounds", "upper_bounds", "penalty_factors"), features)
-    calls = [(name, array, fits(model())) for name, array in given.items()]
+    arguments = {"X": rows, "y": labels, "sample_weight": numbers, "offset": numbers, "coef_init": features[None]}
+    arguments |= dict.fromkeys(("lower_bounds", "upper_bounds", "penalty_factors"), features)
+    calls = [(name, array, fits(model())) for name, array in arguments.items()]
     calls += [("X", rows, asks(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
     for name, array, call in calls:
         assert_refused(rf"\b{name} is an array of which entries are masked", call, **{name: array})

@@ -29,8 +29,8 @@ SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 # Each type of columns takes seconds of the compiler.
 FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
-LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
-THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
+MINIMA = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
+THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, MINIMA, strict=True))
 # What is given, and what the error says.
 REFUSED = [
     ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
@@ -58,24 +58,24 @@ class Problem:
 
     def evaluate(self, positive, negative, intercept):
         """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
-        X, given = self.X.astype(np.float64), self.parameters
+        X, parameters = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
         fractions = weights / weights.sum()
-        strength = np.broadcast_to(given["penalty_factors"], X.shape[1]) / (given["C"] * weights.sum())
-        l1, l2 = given["l1_ratio"] * strength, (1 - given["l1_ratio"]) * strength
+        strength = np.broadcast_to(parameters["penalty_factors"], X.shape[1]) / (parameters["C"] * weights.sum())
+        l1, l2 = parameters["l1_ratio"] * strength, (1 - parameters["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
         losses, _, residuals = losses_of(scores, self.y)
         residuals = residuals * fractions[:, None]
         slopes = residuals.T @ X + l2 * coef
         value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
-        return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * given["fit_intercept"])
+        return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * parameters["fit_intercept"])
 
     def value(self, coef, intercept):
         coef = coef.astype(np.float64)
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
-    def least(self, *starts):
+    def find_minimum(self, *starts):
         """Return the least J that L-BFGS-B finds from zero, and from starts (coef, intercept) within the bounds."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
@@ -97,13 +97,13 @@ class Problem:
             return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
         options = {"maxiter": 300, "maxfun": 300, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
-        found = []
+        values = []
         for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
             point = join(np.maximum(coef, 0) * scale, np.maximum(-coef, 0) * scale, intercept)
             point, bounds = np.clip(point, lows, highs), list(zip(lows, highs, strict=True))
-            found.append(evaluate(point)[0])
-            found.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
-        return min(found)
+            values.append(evaluate(point)[0])
+            values.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
+        return min(values)
 
 
 def draw(seed, types=TYPES):
@@ -167,10 +167,10 @@ def check(model, problem):
     """Assert that a model is the minimum within the bounds, keeps to them, and has a certificate that holds."""
     assert (problem.parameters["lower_bounds"] <= model.coef_).all()
     assert (model.coef_ <= problem.parameters["upper_bounds"]).all()
-    value, least = problem.value(model.coef_, model.intercept_), problem.least()
+    value, minimum = problem.value(model.coef_, model.intercept_), problem.find_minimum()
     assert model.converged_
-    assert value <= least * (1 + 1e-9) + 1e-13
-    assert value - model.certificate_ <= least
+    assert value <= minimum * (1 + 1e-9) + 1e-13
+    assert value - model.certificate_ <= minimum
     if model.history_:
         assert model.history_[-1].objective == pytest.approx(value, rel=1e-9)
 
@@ -184,10 +184,10 @@ def test_the_model_is_that_of_scipy(loader, lower, upper):
     X, y = X[::3, :8], y[::3]
     for C, l1_ratio in ((1.0, 0.0), (0.05, 1.0), (10.0, 0.5)):
         for fit_intercept in (True, False):
-            given = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
-            given |= {"lower_bounds": lower, "upper_bounds": upper}
-            model = fit(X, y, **given)
-            check(model, pose(X, y, **given))
+            parameters = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+            parameters |= {"lower_bounds": lower, "upper_bounds": upper}
+            model = fit(X, y, **parameters)
+            check(model, pose(X, y, **parameters))
             assert model.certificate_ < 1e-7
             assert ((model.coef_ == lower) | (model.coef_ == upper)).any()
 
@@ -240,8 +240,8 @@ def test_starts_outside_of_the_bounds_are_moved_into_them():
     model.set_params(**bounds).fit(IRIS, SPECIES)
     np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
     assert model.fit(IRIS, SPECIES).n_iter_[0] <= 1
-    given = fastlin.LogisticRegression(tol=1e-9, **bounds).fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
-    np.testing.assert_allclose(given.coef_, expected.coef_, atol=1e-6)
+    parameters = fastlin.LogisticRegression(tol=1e-9, **bounds).fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
+    np.testing.assert_allclose(parameters.coef_, expected.coef_, atol=1e-6)
     still = fit(IRIS, SPECIES, max_iter=0, lower_bounds=0.05, upper_bounds=[9, 9, 9, 0.05])
     np.testing.assert_array_equal(still.coef_, np.full((3, 4), 0.05))
 
@@ -268,8 +268,8 @@ def test_a_path_begins_where_no_slope_leads_into_the_bounds():
     for c in (0, 4, 7):
         one = fit(X, y, C=path.Cs[c], l1_ratio=1, lower_bounds=0.0)
         assert path.objectives[c] == pytest.approx(one.history_[-1].objective if one.history_ else path.objectives[c])
-    given = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
-    assert given.coefs.min() == 0.1
+    parameters = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
+    assert parameters.coefs.min() == 0.1
     assert_refused(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
 
 
@@ -291,16 +291,16 @@ def fit_problem(problem):
     return model, problem.value(model.coef_, model.intercept_)
 
 
-def bound_suboptimality(problem, model, least):
+def bound_suboptimality(problem, model, minimum):
     """Return by how much J of a model that has converged may exceed the least one that is known."""
     tol = problem.parameters["tol"]
     # By a solver's name of scikit-learn tol is that of the gradient, and so much of J may be left.
     relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
-    allowed = 1.01 * relative * least + 1e-10
+    allowed = 1.01 * relative * minimum + 1e-10
     if model.coef_.dtype == np.float32:
         # Coefficients are rounded to the type of float32 rows. The loss of a row changes by no more than twice the
         # change of a score, and the penalty with the coefficients.
-        allowed += 1e-6 * least
+        allowed += 1e-6 * minimum
         X, coef = np.abs(problem.X.astype(np.float64)), np.abs(model.coef_.astype(np.float64))
         changes = np.finfo(np.float32).eps / 2 * (X @ coef.T + np.abs(model.intercept_.astype(np.float64)))
         allowed += 2 * np.average(changes.max(axis=1), weights=problem.weights)
@@ -308,7 +308,7 @@ def bound_suboptimality(problem, model, least):
 
 
 # X, y, offset, parameters and the least J. The first two begin where all probabilities are 0 or 1.
-GIVEN = {
+SMALL_PROBLEMS = {
     # A linear program over the largest scores says the same.
     "a number on a bound": (
         [[122], [224], [298], [-244]],
@@ -340,22 +340,22 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("case", GIVEN)
+@pytest.mark.parametrize("case", SMALL_PROBLEMS)
 def test_small_fits_of_large_numbers_end_at_the_minimum(case):
-    X, y, offset, given, least = GIVEN[case]
+    X, y, offset, parameters, minimum = SMALL_PROBLEMS[case]
     X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
-    model, value = fit_problem(pose(X, y, None, offset, **given))
+    model, value = fit_problem(pose(X, y, None, offset, **parameters))
     assert model.converged_
-    assert model.certificate_ <= 1e-4 * least or given.get("C") == INF
-    assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
+    assert model.certificate_ <= 1e-4 * minimum or parameters.get("C") == INF
+    assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
-def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
+@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *THOROUGH])
+def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, minimum):
     problem = draw(seed)
     model, value = fit_problem(problem)
     assert model.converged_
-    assert value - least <= bound_suboptimality(problem, model, least)
+    assert value - minimum <= bound_suboptimality(problem, model, minimum)
     assert model.n_passes_ < 2000
 
 
@@ -377,9 +377,9 @@ def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types)
         model, value = fit_problem(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
-        least = problem.least((model.coef_, model.intercept_))
-        assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
-        assert value - least <= bound_suboptimality(problem, model, least) or not model.converged_, seed
+        minimum = problem.find_minimum((model.coef_, model.intercept_))
+        assert value - model.certificate_ <= minimum + 1e-10 + 1e-12 * abs(minimum), seed
+        assert value - minimum <= bound_suboptimality(problem, model, minimum) or not model.converged_, seed
 
 
 @pytest.mark.slow
@@ -389,8 +389,8 @@ def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(f
         problem = draw(seed)
         model, value = fit_problem(problem)
         if model.converged_:
-            least = problem.least((model.coef_, model.intercept_))
-            assert value - least <= bound_suboptimality(problem, model, least), seed
+            minimum = problem.find_minimum((model.coef_, model.intercept_))
+            assert value - minimum <= bound_suboptimality(problem, model, minimum), seed
 
 
 def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
@@ -431,12 +431,12 @@ def test_fits_with_far_offsets_end_at_the_minimum(first, last):
         problem = draw_far_offsets(seed)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
             model, value = fit_problem(problem)
-        least = min(value, problem.least((model.coef_, model.intercept_)))
+        minimum = min(value, problem.find_minimum((model.coef_, model.intercept_)))
         # By a solver's name of scikit-learn tol is that of the gradient, and what is left of a small J is proven alone.
-        allowed = 1.01e-4 * least
+        allowed = 1.01e-4 * minimum
         if problem.parameters["solver"] != "auto":
-            allowed = max(3e-3 * least, model.certificate_)
-        assert value - least <= min(allowed, model.certificate_) + 1e-12 * (1 + least) or not model.converged_, seed
+            allowed = max(3e-3 * minimum, model.certificate_)
+        assert value - minimum <= min(allowed, model.certificate_) + 1e-12 * (1 + minimum) or not model.converged_, seed
         n_missed += not model.converged_
     assert n_missed <= (last - first) / 1000
 
@@ -444,8 +444,8 @@ def test_fits_with_far_offsets_end_at_the_minimum(first, last):
 def test_a_step_that_is_far_too_long_is_shortened_to_the_best_point():
     X, y, weights, offset = np.array([[0.0], [2], [-3]]), np.array([0, 1, 0]), [10, 1, 10], [-20, -10, 10]
     model = fastlin.LogisticRegression().fit(X, y, weights, offset=offset)
-    given = {"weights": np.array(weights), "offsets": np.array(offset)[:, None]}
-    value = objective(X, y, model.coef_, model.intercept_, 1 / 21, **given)
+    parameters = {"weights": np.array(weights), "offsets": np.array(offset)[:, None]}
+    value = objective(X, y, model.coef_, model.intercept_, 1 / 21, **parameters)
     assert model.converged_
     assert value == pytest.approx(0.53833630, rel=1e-5)
     # J is 0 but for rounding.

@@ -39,31 +39,31 @@ PENALTIES = {
 }
 
 
-def draw_powers(generator, most, size=None):
-    return 10.0 ** generator.uniform(-most, most, size)
+def draw_powers(generator, max_power, size=None):
+    return 10.0 ** generator.uniform(-max_power, max_power, size)
 
 
 def draw_rows(generator, dtype):
     """Return X and its labels: of two or three classes that a column tells a little of."""
-    n, d, most = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
+    n, d, max_power = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
     X = generator.normal(size=(n, d))
     y = np.argsort(np.argsort(X[:, 0] + 2 * generator.normal(size=n))) * generator.integers(2, 4) // n
     match generator.integers(6):
         case 0:
-            X *= draw_powers(generator, most)
+            X *= draw_powers(generator, max_power)
         case 1:
-            X *= draw_powers(generator, most, d)
+            X *= draw_powers(generator, max_power, d)
         case 2:
             # Columns that nearly vanish beside their mean.
-            X = draw_powers(generator, most / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
+            X = draw_powers(generator, max_power / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
         case 3:
             X[generator.integers(n), generator.integers(d)] = 5e-324 if dtype == np.float64 else 1e-45
         case 4:
-            X[generator.integers(n), generator.integers(d)] *= draw_powers(generator, most)
+            X[generator.integers(n), generator.integers(d)] *= draw_powers(generator, max_power)
         case 5:
             # But for one entry, which is tiny, a column is zero.
             X[:, -1] = 0
-            X[generator.integers(n), -1] = draw_powers(generator, most)
+            X[generator.integers(n), -1] = draw_powers(generator, max_power)
     return X.astype(dtype), y
 
 
@@ -79,9 +79,9 @@ def draw_call(generator, dtypes):
     parameters = {"C": [1.0, draw_powers(generator, 300)][generator.integers(2)], **PENALTIES[name]}
     given = {}
     if generator.integers(3) == 0:
-        most = [1, 150][generator.integers(2)]
-        ratios = draw_powers(generator, [0, most][generator.integers(2)], n)
-        given["sample_weight"] = draw_powers(generator, most) * ratios
+        max_power = [1, 150][generator.integers(2)]
+        ratios = draw_powers(generator, [0, max_power][generator.integers(2)], n)
+        given["sample_weight"] = draw_powers(generator, max_power) * ratios
     if generator.integers(4) == 0:
         shape = n if n_classes == 2 else (n, n_classes)
         given["offset"] = generator.normal(size=shape) * draw_powers(generator, 29)
@@ -91,7 +91,7 @@ def draw_call(generator, dtypes):
         parameters["penalty_factors"] = draw_powers(generator, [1, 300][generator.integers(2)], d)
     text = f"{dtype.__name__} {layout} {n} x {d}, {n_classes} classes, {name}, {parameters}, {sorted(given)}"
     data = {"X": rows, "y": y, **given}
-    return text, partial(FITS[generator.choice(len(FITS), p=SHARES)], parameters, data)
+    return text, partial(FITS[generator.choice(len(FITS), p=PROBABILITIES)], parameters, data)
 
 
 def predict(model, data, *methods):
@@ -109,11 +109,11 @@ def fit_linear(parameters, data):
         return
     is_penalized = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
     choices = {"penalized": "sandwich"} if is_penalized else {}
-    found = model.inference(**data, covariance="HC0", weight_type="importance", **choices)
-    assert not np.isinf(found.std_errors).any(), "std_errors are infinite"
-    str(found.summary())
-    found.conf_int()
-    found.marginal_effects().table()
+    inference = model.inference(**data, covariance="HC0", weight_type="importance", **choices)
+    assert not np.isinf(inference.std_errors).any(), "std_errors are infinite"
+    str(inference.summary())
+    inference.conf_int()
+    inference.marginal_effects().table()
     str(model.bootstrap(**data, n_resamples=2, random_state=0).std_errors)
 
 
@@ -147,7 +147,7 @@ TRAININGS = [
     partial(train, make) for make in (fastlin.MiniBatchLogisticRegression, network, partial(network, solver="lbfgs"))
 ]
 FITS = fit_linear, fit_folds, fit_path, fit_firth, *TRAININGS
-SHARES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
+PROBABILITIES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 
 
 @pytest.mark.parametrize(

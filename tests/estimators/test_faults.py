@@ -50,8 +50,8 @@ def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(dtype, cut
     rows = X.astype(dtype)
 
     def fit_path():
-        found = fastlin.logistic_path(rows, Y, Cs=4)
-        return [*fit_all(rows), found.coefs, found.certificates]
+        path = fastlin.logistic_path(rows, Y, Cs=4)
+        return [*fit_all(rows), path.coefs, path.certificates]
 
     expected = fit_path()
     for n_threads in (1, 2, 3):
@@ -106,7 +106,7 @@ def test_many_fits_leave_no_memory_behind():
 @needs_status
 @pytest.mark.thorough
 def test_want_of_memory_is_a_memory_error():
-    told = run_program("""
+    output = run_program("""
 import resource
 import numpy as np
 import fastlin
@@ -129,11 +129,11 @@ for model in models:
         print("MemoryError" if model.__dict__ == before else "changed")
     resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
 """)
-    assert told.split() == ["MemoryError"] * 3
+    assert output.split() == ["MemoryError"] * 3
 
 
 def test_a_fit_touches_no_file_network_or_environment():
-    told = run_program("""
+    output = run_program("""
 import os, sys
 import numpy as np
 import fastlin
@@ -154,7 +154,7 @@ for model in models:
 outside = "open", "os", "socket", "subprocess", "shutil", "tempfile"
 print(sorted({event for event in seen if event.split(".")[0] in outside}), dict(os.environ) == environment)
 """)
-    assert told.split() == ["[]", "True"]
+    assert output.split() == ["[]", "True"]
 
 
 PACKAGE = Path(fastlin.__file__).parent
@@ -205,11 +205,11 @@ def test_an_interrupt_is_raised_or_told(name, between):
             assert vars(model) == before or set(vars(model)) == complete
         else:
             assert model.interrupted_
-            texts = [str(each.message) for each in caught]
-            assert any(text.startswith("Training interrupted by user") for text in texts)
+            messages = [str(each.message) for each in caught]
+            assert any(text.startswith("Training interrupted by user") for text in messages)
             if name == "network":
                 # The last whole epoch, by its random numbers too.
-                assert any(f"after {model.n_iter_} whole epochs" in text for text in texts)
+                assert any(f"after {model.n_iter_} whole epochs" in text for text in messages)
                 if model.n_iter_:
                     shorter = make(max_iter=model.n_iter_).fit(ROWS, LABELS)
                     assert not differ(model, shorter)

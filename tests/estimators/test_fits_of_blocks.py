@@ -73,14 +73,14 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
 
 def test_fits_and_paths_take_labels_of_blocks_or_beside_them_and_verbose_shows_how_fast_these_are_read(capsys):
     expected = LogisticRegression().fit(from_arrays(X, Y, WEIGHTS))
-    found = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    actual = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
     assert "GB/s" in capsys.readouterr().out
     expected = fastlin.logistic_path(X, Y, Cs=4, sample_weight=WEIGHTS)
-    found = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
-    np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
-    beside = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
-    np.testing.assert_array_equal(beside.coefs, found.coefs)
+    actual = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
+    np.testing.assert_allclose(actual.coefs, expected.coefs, atol=1e-3)
+    with_separate_labels = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
+    np.testing.assert_array_equal(with_separate_labels.coefs, actual.coefs)
     assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
@@ -158,13 +158,13 @@ print(model.score(X[:60_000], y[:60_000]))
     assert 0.55 < float(accuracy) < 0.8
 
 
-def compare(found, expected):
-    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-5)
-    assert found.coefs_paths_.shape == expected.coefs_paths_.shape
-    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=1e-3)
-    np.testing.assert_allclose(found.objectives_, expected.objectives_, rtol=1e-6)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-    assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
+def compare(actual, expected):
+    np.testing.assert_allclose(actual.scores_, expected.scores_, atol=1e-5)
+    assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
+    np.testing.assert_allclose(actual.coefs_paths_, expected.coefs_paths_, atol=1e-3)
+    np.testing.assert_allclose(actual.objectives_, expected.objectives_, rtol=1e-6)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-3)
+    assert (actual.C_, actual.l1_ratio_) == (expected.C_, expected.l1_ratio_)
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def compare(found, expected):
 def test_folds_scores_and_models_are_those_of_the_rows_together(kind, n_classes, parameters):
     X, y, weights = make_data(n_classes)
     expected = folds(**parameters).fit(X, y, weights)
-    found = folds(**parameters).fit(make_blocks(kind, X, y, weights))
-    compare(found, expected)
-    assert found.n_samples_fit_ == N
+    actual = folds(**parameters).fit(make_blocks(kind, X, y, weights))
+    compare(actual, expected)
+    assert actual.n_samples_fit_ == N
 
 
 def mean_distance(model, X, y):
@@ -209,16 +209,18 @@ def accuracy_by_block(model, X, y):
 )
 def test_scorers_get_the_predictions_of_all_test_rows(scoring):
     X, y, weights = make_data(2)
-    given = (None,) if callable(scoring) else (weights,)
-    expected = folds(scoring=scoring).fit(X, y, *given)
+    weight_arguments = (None,) if callable(scoring) else (weights,)
+    expected = folds(scoring=scoring).fit(X, y, *weight_arguments)
     blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
     # A warning of names that the model of a fold does not know would be an error here.
     blocks.feature_names = None if callable(scoring) else list("abcdef")
-    found = folds(scoring=scoring).fit(blocks)
-    compare(found, expected)
-    assert found.score(blocks) == pytest.approx(expected.score(X, y, *given), abs=1e-5)
-    assert [*vars(found).pop("feature_names_in_", [])] == (blocks.feature_names or [])
-    assert found.score(from_arrays(X), y, *given) == pytest.approx(found.score(X, y, *given), rel=1e-12)
+    actual = folds(scoring=scoring).fit(blocks)
+    compare(actual, expected)
+    assert actual.score(blocks) == pytest.approx(expected.score(X, y, *weight_arguments), abs=1e-5)
+    assert [*vars(actual).pop("feature_names_in_", [])] == (blocks.feature_names or [])
+    assert actual.score(from_arrays(X), y, *weight_arguments) == pytest.approx(
+        actual.score(X, y, *weight_arguments), rel=1e-12
+    )
 
 
 def test_folds_may_be_any_rows():

@@ -52,18 +52,18 @@ def test_other_types_are_fitted_and_predicted(kind):
 )
 def test_labels_of_any_kind_are_kept(labels):
     named = np.asarray(labels)[Y]
-    for model, least in ((fastlin.LogisticRegression(), 0.9), (make(max_iter=30), 0.7)):
+    for model, min_accuracy in ((fastlin.LogisticRegression(), 0.9), (make(max_iter=30), 0.7)):
         model.fit(X, named)
         np.testing.assert_array_equal(model.classes_, np.unique(named))
         assert model.predict(X).dtype == named.dtype
-        assert model.score(X, named) > least
+        assert model.score(X, named) > min_accuracy
     called = make().partial_fit(X, named, classes=np.unique(named)[::-1])
     np.testing.assert_array_equal(called.classes_, np.unique(named))
 
 
-def put(array, place, value):
+def put(array, index, value):
     array = array.copy()
-    array[place] = value
+    array[index] = value
     return array
 
 
@@ -123,14 +123,17 @@ def test_labels_in_an_array_of_objects_are_named_with_what_is_accepted(name):
     y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
     message = f"Unknown label type: y is an array of objects that holds {message}"
     fitted = fastlin.LogisticRegression().fit(X, np.arange(20) % 2)
-    for given in (y, pd.Series(y, dtype=object)):
+    for targets in (y, pd.Series(y, dtype=object)):
         for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
-            assert_refused(message, model.fit, X, given)
-        assert_refused(message, fitted.score, X, given)
-        assert_refused(message, fastlin.permutation_test, fitted, X, given)
+            assert_refused(message, model.fit, X, targets)
+        assert_refused(message, fitted.score, X, targets)
+        assert_refused(message, fastlin.permutation_test, fitted, X, targets)
         by_validation = make_cv()
         assert_refused(
-            message.replace("y is", "y_val is"), partial(by_validation.fit, X_val=X, y_val=given), X, np.arange(20) % 2
+            message.replace("y is", "y_val is"),
+            partial(by_validation.fit, X_val=X, y_val=targets),
+            X,
+            np.arange(20) % 2,
         )
     by_parts = fastlin.MiniBatchLogisticRegression()
     assert_refused(message.replace("y is", "classes is"), by_parts.partial_fit, X, y, classes=y[: len(labels)])
@@ -266,7 +269,7 @@ def test_sparse_data_are_fitted_as_a_dense_copy_where_a_third_is_filled(monkeypa
     X, y = load_scaled(load_iris)
     X[:, n_filled:] = 0
     monkeypatch.setattr("fastlin.budget.SMALLEST", smallest * budget.SMALLEST)
-    found, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
+    actual, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
     # Passes over entries round otherwise.
-    assert np.array_equal(found.coef_, expected.coef_) == is_dense
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+    assert np.array_equal(actual.coef_, expected.coef_) == is_dense
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-4)

@@ -89,10 +89,10 @@ def test_each_iteration_is_told_with_its_model_and_may_be_the_last(name):
     np.testing.assert_array_equal(recorder.seen[2]["sample_weight"], weights)
     dense = X.toarray() if sparse.issparse(X) else X
     labels, C, ratio = np.searchsorted(model.classes_, y), model.C * len(y), model.l1_ratio
-    for told, record in zip(recorder.models, model.history_, strict=True):
-        found = objective(dense, labels, told.coef_, told.intercept_, (1 - ratio) / C, l1=ratio / C)
-        assert float(found) == pytest.approx(record.objective, rel=tolerance)
-        assert set(told.predict(X)) <= set(y)
+    for snapshot, record in zip(recorder.models, model.history_, strict=True):
+        actual = objective(dense, labels, snapshot.coef_, snapshot.intercept_, (1 - ratio) / C, l1=ratio / C)
+        assert float(actual) == pytest.approx(record.objective, rel=tolerance)
+        assert set(snapshot.predict(X)) <= set(y)
     plain = fastlin.LogisticRegression(**parameters).fit(X, y, weights)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
     stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_at=1)).fit(X, y, weights)

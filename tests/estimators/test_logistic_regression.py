@@ -40,21 +40,21 @@ X, Y = load_scaled(load_iris)
 def test_the_model_is_scikit_learns(loader, parameters):
     X, y = load_scaled(loader)
     # With a name of a solver tol bounds the gradient.
-    found = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
+    actual = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
     penalty = {name: value for name, value in parameters.items() if name not in ("solver", "dual")}
     expected = ScikitLearnLogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000, **penalty).fit(X, y)
-    np.testing.assert_array_equal(found.classes_, expected.classes_)
-    assert_same_model(found, expected)
-    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-5)
-    np.testing.assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-3)
-    assert found.n_iter_.shape == (1,)
-    assert found.n_iter_.dtype == np.int32
-    assert found.n_passes_ > found.n_iter_[0]
-    assert found.n_passes_ >= found.history_[-1].n_passes > 0
-    assert len(found.history_) == found.n_iter_[0]
-    assert found.converged_
-    assert 0 < found.certificate_ < 0.1
+    np.testing.assert_array_equal(actual.classes_, expected.classes_)
+    assert_same_model(actual, expected)
+    np.testing.assert_array_equal(actual.predict(X), expected.predict(X))
+    np.testing.assert_allclose(actual.predict_proba(X), expected.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(actual.decision_function(X), expected.decision_function(X), atol=1e-3)
+    assert actual.n_iter_.shape == (1,)
+    assert actual.n_iter_.dtype == np.int32
+    assert actual.n_passes_ > actual.n_iter_[0]
+    assert actual.n_passes_ >= actual.history_[-1].n_passes > 0
+    assert len(actual.history_) == actual.n_iter_[0]
+    assert actual.converged_
+    assert 0 < actual.certificate_ < 0.1
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -62,23 +62,23 @@ def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(n_clas
     model = fastlin.LogisticRegression().fit(X[Y < n_classes], Y[Y < n_classes])
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12, atol=1e-14)
     far = 100 * X
-    found, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
+    actual, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
     if n_classes == 2:
         scores = np.column_stack([np.zeros(150), scores])
     expected = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
     assert expected.min() < -700
-    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-12, atol=1e-15)
     blocks = from_arrays(far, rows_per_block=40)
-    np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), found)
+    np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), actual)
 
 
 @pytest.mark.parametrize(("factor", "n_classes"), [(1e-5, 3), (1e-10, 2), (1e-12, 3), (1e-150, 2)])
 def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 3)), (generator.uniform(size=300) < 0.1) * generator.integers(1, n_classes, 300)
-    found = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
+    actual = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
     fractions = np.bincount(y) / 300
-    np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
+    np.testing.assert_allclose(actual.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
 
 
 def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():

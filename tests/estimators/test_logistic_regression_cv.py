@@ -45,12 +45,12 @@ ENDS = "certificate_", "converged_", "n_passes_", "history_"
 @pytest.mark.parametrize("tol", [1e-4, 1e-8])
 def test_the_last_fit_leaves_its_certificate_as_a_single_fit_does(tol):
     model = make_cv(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
-    l2, given = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
-    least, null = (reference.minimum(each, LABELS, 3, l2, **given)[0] for each in (ROWS, np.zeros((90, 1))))
-    above = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - least
+    l2, options = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
+    minimum, null = (reference.minimum(each, LABELS, 3, l2, **options)[0] for each in (ROWS, np.zeros((90, 1))))
+    above = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - minimum
     assert model.converged_ is True
-    assert above <= model.certificate_ <= tol * (null - least)
-    assert model.history_[-1].objective - least == pytest.approx(float(above), abs=1e-14)
+    assert above <= model.certificate_ <= tol * (null - minimum)
+    assert model.history_[-1].objective - minimum == pytest.approx(float(above), abs=1e-14)
     assert model.n_passes_ == model.history_[-1].n_passes
     assert dict(line.split("  ", 1) for line in model.summary().splitlines())["tol"].strip() == f"{tol:g}, reached"
     with pytest.warns(ConvergenceWarning):
@@ -89,24 +89,24 @@ def test_it_chooses_what_scikit_learn_chooses(loader, options):
     # Every fifth row: scikit-learn takes seconds for all of them.
     X, y = X[::5].copy(), y[::5]
     options = {**QUIET, "Cs": CS, **options}
-    found = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
     theirs, rtol = {"tol": 1e-8, "max_iter": 10_000}, 1e-4
     if loader is load_breast_cancer:
         theirs, rtol = {"tol": 1e-10, "solver": "newton-cholesky"}, 1e-5
     expected = ScikitLearnLogisticRegressionCV(**theirs, **options).fit(X, y)
-    assert found.C_ == expected.C_
-    assert found.l1_ratio_ == expected.l1_ratio_ == 0
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=rtol, atol=1e-6)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-5)
-    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=2e-3)
+    assert actual.C_ == expected.C_
+    assert actual.l1_ratio_ == expected.l1_ratio_ == 0
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=rtol, atol=1e-6)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=2e-5)
+    np.testing.assert_allclose(actual.coefs_paths_, expected.coefs_paths_, atol=2e-3)
     for name in ("classes_", "Cs_", "n_features_in_"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
     for name in ("coef_", "intercept_", "n_iter_", "scores_", "coefs_paths_", "l1_ratios_"):
-        assert getattr(found, name).shape == getattr(expected, name).shape
-    assert found.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
+        assert getattr(actual, name).shape == getattr(expected, name).shape
+    assert actual.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
     weights = np.arange(len(y))
     weighted = expected.score(X, y, sample_weight=weights)
-    assert found.score(X, y, sample_weight=weights) == pytest.approx(weighted, rel=1e-4)
+    assert actual.score(X, y, sample_weight=weights) == pytest.approx(weighted, rel=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -121,21 +121,21 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, toler
     # None means five folds.
     folds = list(StratifiedKFold(cv or 5).split(X, y))
     assert model.scores_.shape == model.certificates_.shape == (len(folds), len(l1_ratios), 3)
-    for place in np.ndindex(model.scores_.shape):
-        (train, test), l1_ratio, C = folds[place[0]], l1_ratios[place[1]], CS[place[2]]
+    for index in np.ndindex(model.scores_.shape):
+        (train, test), l1_ratio, C = folds[index[0]], l1_ratios[index[1]], CS[index[2]]
         plain = fastlin.LogisticRegression(C=C, l1_ratio=l1_ratio, **options).fit(X[train], y[train], weights[train])
-        coefs = model.coefs_paths_[place]
+        coefs = model.coefs_paths_[index]
         np.testing.assert_allclose(center(coefs[:, :5]), center(plain.coef_), atol=tolerance)
         if fit_intercept:
             np.testing.assert_allclose(coefs[:, 5], plain.intercept_, atol=tolerance)
         assert coefs.shape[1] == 5 + fit_intercept
         score = -log_loss(y[test], plain.predict_proba(X[test]), sample_weight=weights[test])
-        assert model.scores_[place] == pytest.approx(score, rel=tolerance)
+        assert model.scores_[index] == pytest.approx(score, rel=tolerance)
         size = l1_ratio * np.abs(plain.coef_).sum() + (1 - l1_ratio) / 2 * np.sum(plain.coef_**2)
         loss = log_loss(y[train], plain.predict_proba(X[train]), sample_weight=weights[train])
         value = loss + size / (C * weights[train].sum())
-        assert model.objectives_[place] == pytest.approx(value, rel=2 * tol)
-        assert 0 <= model.certificates_[place] <= 100 * tol * value
+        assert model.objectives_[index] == pytest.approx(value, rel=2 * tol)
+        assert 0 <= model.certificates_[index] <= 100 * tol * value
     total = model.scores_.sum(axis=0)
     r, c = np.unravel_index(total.argmax(), total.shape)
     assert (model.l1_ratio_, model.C_) == (l1_ratios[r], CS[c])
@@ -177,18 +177,18 @@ def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
     # scikit-learn takes no tuple where refit is False.
     l1_ratios = legacy_ratios and np.array(legacy_ratios)
     options = {"Cs": [0.1, 1.0], "cv": 3, "l1_ratios": l1_ratios, "scoring": "accuracy", "refit": refit}
-    found = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(use_legacy_attributes=True, solver="saga", **options).fit(X, y)
     for name in ("scores_", "coefs_paths_"):
-        assert list(getattr(found, name)) == list(getattr(expected, name))
-        for label, array in getattr(found, name).items():
+        assert list(getattr(actual, name)) == list(getattr(expected, name))
+        for label, array in getattr(actual, name).items():
             assert array.shape == getattr(expected, name)[label].shape
     for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
-        assert getattr(found, name).shape == getattr(expected, name).shape
+        assert getattr(actual, name).shape == getattr(expected, name).shape
     coming = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
-    shape, label = (3, 2, len(legacy_ratios or [0])), found.classes_[-1]
-    np.testing.assert_array_equal(found.scores_[label].reshape(shape), coming.scores_.swapaxes(1, 2))
-    coefs = found.coefs_paths_[label].reshape(*shape, 5)
+    shape, label = (3, 2, len(legacy_ratios or [0])), actual.classes_[-1]
+    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), coming.scores_.swapaxes(1, 2))
+    coefs = actual.coefs_paths_[label].reshape(*shape, 5)
     np.testing.assert_array_equal(coefs, coming.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
 
 
@@ -234,13 +234,13 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)
     options = {**QUIET, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
-    found = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(tol=1e-8, max_iter=1000, **options).fit(X, y)
-    assert found.coefs_paths_.shape == expected.coefs_paths_.shape
-    assert np.isfinite(found.scores_).all()
+    assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
+    assert np.isfinite(actual.scores_).all()
     if scoring != "neg_log_loss":
         # A class that is missing has a probability that falls towards zero without end: its logarithm says little.
-        np.testing.assert_allclose(found.scores_, expected.scores_, atol=0.02)
+        np.testing.assert_allclose(actual.scores_, expected.scores_, atol=0.02)
 
 
 def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
@@ -262,10 +262,10 @@ def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
 
 def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
     # 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3 by rounding.
-    given = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
+    options = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
     folds = list(KFold(3).split(ROWS))
     firsts = [float(ROWS[test[0], 0]) for _, test in folds]
-    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in given.items()}
+    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in options.items()}
 
     def score(model, X, y):
         return scores_of[model.C][float(X[0, 0])]
@@ -290,7 +290,7 @@ def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_n
 def test_a_scorer_may_return_an_array_or_a_tuple_of_one_number_as_with_scikit_learn():
     expected = make_cv(Cs=CS, cv=2, scoring="accuracy").fit(X, Y)
     for wrap in (lambda score: np.array([score]), lambda score: (score,)):
-        model = make_cv(Cs=CS, cv=2, scoring=lambda *given, wrap=wrap: wrap(accuracy(*given))).fit(X, Y)
+        model = make_cv(Cs=CS, cv=2, scoring=lambda *options, wrap=wrap: wrap(accuracy(*options))).fit(X, Y)
         np.testing.assert_array_equal(model.scores_, expected.scores_)
         assert model.C_ == expected.C_
 
@@ -358,8 +358,8 @@ def test_errors_of_floating_point_that_a_caller_asks_for_are_not_ours():
         np.testing.assert_array_equal(model.fit(X, Y).coef_, expected)
 
 
-@pytest.mark.parametrize("most", [1, 2, 5])
-def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
+@pytest.mark.parametrize("max_fits", [1, 2, 5])
+def test_memory_limits_the_fits_at_once_and_no_bit(max_fits, monkeypatch):
     # Small ones run one after the other.
     expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
@@ -374,13 +374,13 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
         return fit
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
-    monkeypatch.setattr(Budget, "count_at_once", lambda *given: most)
-    found = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
-    assert max(at_once) <= min(most, 4)
+    monkeypatch.setattr(Budget, "count_at_once", lambda *options: max_fits)
+    actual = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
+    assert max(at_once) <= min(max_fits, 4)
     # The last fit, of all rows, is on this thread.
-    assert (len(threads) > 1) == (most > 1)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
+    assert (len(threads) > 1) == (max_fits > 1)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.coefs_paths_, expected.coefs_paths_)
 
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
@@ -412,9 +412,9 @@ def test_no_copy_of_x_is_made_for_a_fold():
 def test_warnings_say_what_a_user_would_miss():
     models = []
     for name in QUIET:
-        given = {other: value for other, value in QUIET.items() if other != name}
+        options = {other: value for other, value in QUIET.items() if other != name}
         with pytest.warns(FutureWarning, match=name):
-            models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **given).fit(X, Y))
+            models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **options).fit(X, Y))
     assert models[1].score(X, Y) == np.mean(models[1].predict(X) == Y)
     assert models[2].C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"), pytest.warns(FutureWarning, match="The default value for l1"):
@@ -434,8 +434,8 @@ def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
         model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
         for rows, scoring, with_weights in cases:
             params = {"sample_weight": weights[rows]} if with_weights else {}
-            given, found = X[rows].astype(dtype), labels[rows]
-            scored = ScoredRows(given, found, model.classes_, None, params)
-            expected = give_labels(get_scorer(scoring), model.classes_)(model, given, found, **params)
+            options, actual = X[rows].astype(dtype), labels[rows]
+            scored = ScoredRows(options, actual, model.classes_, None, params)
+            expected = give_labels(get_scorer(scoring), model.classes_)(model, options, actual, **params)
             # scikit-learn adds up to 150 losses in their type.
             assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

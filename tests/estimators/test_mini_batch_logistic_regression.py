@@ -21,12 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("given", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}]
+)
 @pytest.mark.parametrize("is_weighted", [False, True])
-def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
+def test_steps_are_those_of_a_naive_loop(n_classes, parameters, is_weighted):
     X, y = make_data(n_classes)
     weights = np.linspace(0, 2, len(y)) if is_weighted else None
-    model = make_model(max_iter=4, learning_rate_init=0.1, **given)
+    model = make_model(max_iter=4, learning_rate_init=0.1, **parameters)
     last, mean, losses = step_naively(X, y, np.unique(y), draw_orders(len(y), 4), model, weights)
     model.fit(X, y, weights)
     np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=TOLERANCE)
@@ -83,14 +85,16 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept():
     assert make_model(early_stopping=True).fit(X, Y).best_validation_loss_ < 0.5
 
 
-@pytest.mark.parametrize("given", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}])
-def test_partial_fit_goes_on_and_fit_batches_is_the_same(given):
-    called, in_parts, twice = (make_model(**given) for _ in range(3))
+@pytest.mark.parametrize(
+    "parameters", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}]
+)
+def test_partial_fit_goes_on_and_fit_batches_is_the_same(parameters):
+    called, in_parts, twice = (make_model(**parameters) for _ in range(3))
     for part in (slice(0, 90), slice(90, 150)):
         called.partial_fit(X[part], Y[part], classes=CLASSES)
     parts = [(X[:90], Y[:90]), (sparse.csr_array(X[90:]), Y[90:], np.ones(60))]
     in_parts.fit_batches(parts, CLASSES)
-    if "learning_rate" not in given:
+    if "learning_rate" not in parameters:
         # The rate of "invscaling" falls after an epoch, which for fit_batches are all parts.
         np.testing.assert_allclose(in_parts.coef_, called.coef_, atol=1e-12)
     assert (in_parts.t_, in_parts.n_iter_, called.n_iter_) == (150, 1, 2)
@@ -149,10 +153,10 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, m
     }
     numbers, take_steps = itertools.count(), linear_descent.train_steps
 
-    def take_steps_and_interrupt(*given):
+    def take_steps_and_interrupt(*parameters):
         if next(numbers) == n_steps:
             raise KeyboardInterrupt
-        take_steps(*given)
+        take_steps(*parameters)
         if steps_per_run > 1:
             raise KeyboardInterrupt
 
@@ -215,7 +219,7 @@ def test_soft_labels_train_towards_the_exact_fit(n_classes):
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "same"),
+    ("name", "parameters", "same"),
     [
         ("average", np.False_, False),
         ("average", np.True_, True),
@@ -225,8 +229,8 @@ def test_soft_labels_train_towards_the_exact_fit(n_classes):
         ("batch_size", 10**19, 150),
     ],
 )
-def test_numpys_numbers_mean_what_pythons_do(name, given, same):
-    model, expected = (make_model(max_iter=2, **{name: value}).fit(X, Y) for value in (given, same))
+def test_numpys_numbers_mean_what_pythons_do(name, parameters, same):
+    model, expected = (make_model(max_iter=2, **{name: value}).fit(X, Y) for value in (parameters, same))
     np.testing.assert_array_equal(model.coef_, expected.coef_)
 
 
@@ -252,10 +256,10 @@ def test_switching_the_mean_keeps_the_momentum():
 
 
 def test_accuracies_of_parts_count_by_weight():
-    weights, given = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
+    weights, parameters = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
     parts = [(X[part], Y[part], weights[part]) for part in (slice(80), slice(80, None))]
-    in_parts = make_model(**given).fit_batches(parts, CLASSES)
-    whole = make_model(max_iter=1, **given).fit(X, Y, weights)
+    in_parts = make_model(**parameters).fit_batches(parts, CLASSES)
+    whole = make_model(max_iter=1, **parameters).fit(X, Y, weights)
     np.testing.assert_allclose(in_parts.coef_, whole.coef_, atol=1e-12)
     assert in_parts.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
     assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)

@@ -159,13 +159,15 @@ def test_a_diverging_run_stops_there_and_keeps_the_best_epoch(dtype, validated):
     message = str(caught[0].message)
     assert "learning_rate_init (now 3.0)" in message
     epoch = int(re.search(r"in epoch (\d+)\.", message).group(1))
-    kept = 0 if "those that it began with" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
+    best_epoch = (
+        0 if "those that it began with" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
+    )
     assert epoch == model.n_iter_ + 1 == len(model.loss_curve_) + 1
     assert np.isfinite(model.loss_curve_).all()
     # The loss of an epoch describes the parameters that it began with.
-    assert kept == (np.argmax(model.validation_scores_) + 1 if validated else np.argmin(model.loss_curve_))
-    assert kept < epoch
-    assert not kept or not differ(model, clone(model).set_params(max_iter=kept).fit(X, Y))
+    assert best_epoch == (np.argmax(model.validation_scores_) + 1 if validated else np.argmin(model.loss_curve_))
+    assert best_epoch < epoch
+    assert not best_epoch or not differ(model, clone(model).set_params(max_iter=best_epoch).fit(X, Y))
     assert np.isfinite(model.predict_proba(X)).all()
 
 
@@ -198,9 +200,9 @@ def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(kind):
     several = np.column_stack([Y > 0, Y > 1]).astype(int)
     model = make(max_iter=5).fit(X, {"two classes": Y > 0, "three classes": Y, "labels": several}[kind])
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-4)
-    found = model.predict_log_proba(1e5 * X)
-    assert np.isfinite(found).all() and found.min() < -200
-    np.testing.assert_allclose(np.exp(found), model.predict_proba(1e5 * X), atol=1e-6)
+    actual = model.predict_log_proba(1e5 * X)
+    assert np.isfinite(actual).all() and actual.min() < -200
+    np.testing.assert_allclose(np.exp(actual), model.predict_proba(1e5 * X), atol=1e-6)
 
 
 def test_the_most_probable_label_has_the_largest_logarithm_too():

@@ -43,10 +43,10 @@ def test_any_type_of_data_gives_the_same_bits(parameters):
     names = "float64", "float32", "float16", "uint8", "int8", "int64"
     kinds = np.asfortranarray(X), sparse.csr_array(X), sparse.csc_matrix(X), sparse.coo_array(whole)
     for form in (*map(whole.astype, names), *kinds):
-        found = make(**parameters).fit(form, Y, X_val=form, y_val=Y)
-        assert found.validation_loss_curve_ == expected.validation_loss_curve_
-        assert_same_bits(found, expected)
-        np.testing.assert_array_equal(found.predict_proba(form), expected.predict_proba(X))
+        actual = make(**parameters).fit(form, Y, X_val=form, y_val=Y)
+        assert actual.validation_loss_curve_ == expected.validation_loss_curve_
+        assert_same_bits(actual, expected)
+        np.testing.assert_array_equal(actual.predict_proba(form), expected.predict_proba(X))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_batch_of_more_rows_than_there_are_has_all_rows(parameters, n_rows):
 
 
 def test_a_column_of_labels_is_taken_with_a_warning():
-    for given in ({"y": Y[:, np.newaxis]}, {"y": Y, "X_val": X, "y_val": Y[:, np.newaxis]}):
+    for arguments in ({"y": Y[:, np.newaxis]}, {"y": Y, "X_val": X, "y_val": Y[:, np.newaxis]}):
         with pytest.warns(DataConversionWarning):
-            model = make().fit(X, **given)
+            model = make().fit(X, **arguments)
         assert_same_bits(model, make().fit(X, Y))
 
 
@@ -107,8 +107,8 @@ def test_parameters_targets_and_weights_that_fit_no_data_are_named():
 def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted():
     broken, fitted = sparse.csc_array(SEVERAL), make().fit(X, SEVERAL)
     broken.indices[3] = 100_000_000
-    for method, given in ((make().fit, {}), (make().partial_fit, {"classes": CLASSES}), (fitted.score, {})):
-        assert_refused("^y is a broken CSC matrix", method, X, broken, **given)
+    for method, arguments in ((make().fit, {}), (make().partial_fit, {"classes": CLASSES}), (fitted.score, {})):
+        assert_refused("^y is a broken CSC matrix", method, X, broken, **arguments)
     assert_refused("^y_val is a broken CSC matrix", make().fit, X, SEVERAL, X_val=X, y_val=broken)
 
 
@@ -166,12 +166,12 @@ def test_probabilities_weigh_the_classes_of_a_row(solver):
 def test_certain_probabilities_are_probabilities_where_the_first_were():
     certain = np.eye(3)[Y]
     first, *calls = (
-        make(random_state=3).partial_fit(X, SOFT, classes=[0, 1, 2]).partial_fit(X, given)
-        for given in (certain, certain.astype(int), Y)
+        make(random_state=3).partial_fit(X, SOFT, classes=[0, 1, 2]).partial_fit(X, arguments)
+        for arguments in (certain, certain.astype(int), Y)
     )
     for call in calls:
         assert_same_bits(call, first)
-    scores = [make().fit(X, SOFT, X_val=X, y_val=given).validation_scores_ for given in (certain, Y)]
+    scores = [make().fit(X, SOFT, X_val=X, y_val=arguments).validation_scores_ for arguments in (certain, Y)]
     assert scores[0] == scores[1] and max(scores[0]) > 0.4
     stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, SOFT)
     assert len(stopped.validation_scores_) == stopped.n_iter_
@@ -191,14 +191,14 @@ def test_several_labels_a_row_by_lbfgs_and_with_normalization():
 def test_class_weights_are_sample_weights(n_classes):
     X, y = make_data(n_classes)
     names = np.array(["a", "b", "c"])[y]
-    given = dict(zip("abc"[:n_classes], [2.0, 0.5, 1.0], strict=False))
-    weights = [given[name] for name in names]
-    model = make(class_weight=given).fit(X, names)
+    arguments = dict(zip("abc"[:n_classes], [2.0, 0.5, 1.0], strict=False))
+    weights = [arguments[name] for name in names]
+    model = make(class_weight=arguments).fit(X, names)
     assert_same_bits(model, make().fit(X, names, weights))
     assert differ(model, make().fit(X, names))
     balanced = make(class_weight="balanced").fit(X, names)
     assert_same_bits(balanced, make().fit(X, names, (len(y) / (n_classes * np.bincount(y)))[y]))
-    called = make(class_weight=given).partial_fit(X, names, classes=np.unique(names))
+    called = make(class_weight=arguments).partial_fit(X, names, classes=np.unique(names))
     assert_same_bits(called, make().partial_fit(X, names, weights, classes=np.unique(names)))
 
 
@@ -223,9 +223,9 @@ def change_gradient(patched, number, change):
     """Let what the call of a number returns go through a function."""
     compute, calls = Network.compute_gradient, itertools.count(1)
 
-    def compute_and_change(self, *given):
-        found = compute(self, *given)
-        return change(*found) if next(calls) == number else found
+    def compute_and_change(self, *arguments):
+        actual = compute(self, *arguments)
+        return change(*actual) if next(calls) == number else actual
 
     patched.setattr(Network, "compute_gradient", compute_and_change)
 
@@ -270,9 +270,9 @@ def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatc
 def test_the_blas_of_scipy_has_one_thread_while_any_network_is_trained_by_lbfgs(monkeypatch):
     blas, seen = network_lbfgs._find_blas_of_scipy(), []
 
-    def count(*given, **more):
+    def count(*arguments, **more):
         seen.append([each["num_threads"] for each in blas.info()])
-        return minimize(*given, **more) if given else None
+        return minimize(*arguments, **more) if arguments else None
 
     monkeypatch.setattr(network_lbfgs, "minimize", count)
     with blas.limit(limits=2):

@@ -54,8 +54,8 @@ def test_predictions_add_the_offset_that_they_are_given():
                 (model.predict, predictions),
             ):
                 np.testing.assert_allclose(join(method(rows, offset=offset)), expected, atol=1e-12)
-            told = model.score(rows, y, weights, offset=offset.tolist())
-            assert told == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
+            score = model.score(rows, y, weights, offset=offset.tolist())
+            assert score == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
         trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
         expected = trained.decision_function(X) + offset
         np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
@@ -74,22 +74,22 @@ def draw_weak_rows(seed, n_classes):
     return X, y, generator.integers(1, 4, 300).astype(float), offset
 
 
-def find_least(X, y, weights, offset, l2, l1=0.0, grouped=False):
+def find_minimum(X, y, weights, offset, l2, l1=0.0, grouped=False):
     """Return the least J and that of intercepts alone, by the reference."""
-    n_classes, given = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
-    null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **given)[0]
+    n_classes, arguments = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
+    null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **arguments)[0]
     if l1 == 0:
-        return reference.minimum(X, y, n_classes, l2, **given)[0], null
+        return reference.minimum(X, y, n_classes, l2, **arguments)[0], null
     penalty = {"l2": l2, "l1": l1, "factors": np.ones(X.shape[1]), "group_lasso": grouped, "fit_intercept": True}
-    return reference.sparse_minimum(X, y, n_classes, **penalty, **given)[0], null
+    return reference.sparse_minimum(X, y, n_classes, **penalty, **arguments)[0], null
 
 
-def assert_within_tol(J, certificate, least, null, tol=1e-4):
+def assert_within_tol(J, certificate, minimum, null, tol=1e-4):
     """Fail unless a fit is as near to the minimum as tol promises, and has proven it."""
     # Bounds of rounding are some thousand units of it.
     rounding = 1e-11 * null
-    assert J - least <= tol * (null - least) + rounding
-    assert certificate <= tol * (null - least) + rounding
+    assert J - minimum <= tol * (null - minimum) + rounding
+    assert certificate <= tol * (null - minimum) + rounding
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -99,10 +99,10 @@ def test_tol_is_relative_to_what_weak_features_gain_over_the_best_intercepts(n_c
         C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
         model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_lasso=grouped).fit(X, y, weights, offset=offset)
         l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
-        given = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_lasso": grouped}
-        J = reference.objective(X, y, model.coef_, model.intercept_, l2, **given)
+        arguments = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_lasso": grouped}
+        J = reference.objective(X, y, model.coef_, model.intercept_, l2, **arguments)
         assert model.converged_
-        assert_within_tol(J, model.certificate_, *find_least(X, y, weights, offset, l2, l1, grouped))
+        assert_within_tol(J, model.certificate_, *find_minimum(X, y, weights, offset, l2, l1, grouped))
 
 
 def test_tol_is_relative_to_the_best_intercepts_where_a_class_has_no_weight():
@@ -115,9 +115,9 @@ def test_tol_is_relative_to_the_best_intercepts_where_a_class_has_no_weight():
         J = reference.objective(X, y, model.coef_, model.intercept_, l2, weights=weights, offsets=offset)
         # The others have opposite coefficients, each half of those of two classes.
         own = y > 0
-        least, null = find_least(X[own], y[own] - 1, weights[own], offset[own, 2] - offset[own, 1], l2 / 2)
+        minimum, null = find_minimum(X[own], y[own] - 1, weights[own], offset[own, 2] - offset[own, 1], l2 / 2)
         assert model.converged_
-        assert_within_tol(J, model.certificate_, least, null)
+        assert_within_tol(J, model.certificate_, minimum, null)
 
 
 def test_tol_means_the_same_in_paths_and_folds():
@@ -134,7 +134,7 @@ def test_tol_means_the_same_in_paths_and_folds():
                 *((own, search.objectives_[f, 0, c], search.certificates_[f, 0, c]) for f, own in enumerate(rows)),
             ]:
                 l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights[own].sum())
-                assert_within_tol(J, certificate, *find_least(X[own], y[own], weights[own], offset[own], l2, l1))
+                assert_within_tol(J, certificate, *find_minimum(X[own], y[own], weights[own], offset[own], l2, l1))
 
 
 def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
@@ -162,8 +162,8 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
             np.testing.assert_allclose(model.scores_, -expected if metric is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
             of = model.predict_proba if metric is log_loss else model.predict
-            told = metric(y, of(X, offset=offset), sample_weight=weights)
-            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
+            score = metric(y, of(X, offset=offset), sample_weight=weights)
+            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(score)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
             np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
@@ -183,8 +183,8 @@ def test_validation_rows_have_offsets_and_soft_labels_of_their_own_or_none():
     for labels, labels_val, offsets in ((soft, soft, None), (soft, y, None), (y, soft, None), (y, y, offset)):
         of_train, of_val = (None if offsets is None else offsets[part] for part in (train, val))
         model = make_cv(Cs=[0.1, 10.0], **EXACT)
-        given = {"offset": of_train, "X_val": X[val], "y_val": labels_val[val], "sample_weight_val": weights[val]}
-        model.fit(X[train], labels[train], weights[train], **given, offset_val=of_val)
+        arguments = {"offset": of_train, "X_val": X[val], "y_val": labels_val[val], "sample_weight_val": weights[val]}
+        model.fit(X[train], labels[train], weights[train], **arguments, offset_val=of_val)
         first, last = (certain if each is y else each for each in (labels, labels_val))
         joined = y if first is last is certain else np.concatenate([first[train], last[val]])
         assert_same_model(model, fit(X, joined, weights, offset=offsets, C=model.C_))
@@ -200,7 +200,7 @@ def test_validation_rows_have_offsets_and_soft_labels_of_their_own_or_none():
         (of_no_rows, "together, got only offset_val"),
         ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val the shape"),
     ):
-        assert_refused(message, model.fit, X[train], y[train], **{**given, **other})
+        assert_refused(message, model.fit, X[train], y[train], **{**arguments, **other})
 
 
 def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
@@ -209,7 +209,7 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
     broken = offset.copy()
     broken[7] = np.nan
     model = LogisticRegression().fit(X, y)
-    for target, given, message in (
+    for target, arguments, message in (
         (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
         (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
         (y, offset[:-1], "offset has 239 rows, but X has 240"),
@@ -223,10 +223,10 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
         (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
         (y, [10**400] * len(y), "offset must hold numbers"),
     ):
-        assert_refused(message, model.fit, X, target, offset=given)
-    for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
+        assert_refused(message, model.fit, X, target, offset=arguments)
+    for arguments, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
-            assert_refused(message, model.predict_proba, rows, offset=given)
+            assert_refused(message, model.predict_proba, rows, offset=arguments)
     message = r"scoring must be 'accuracy', .* for rows with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
         model = make_cv(Cs=2, scoring=scoring)
@@ -241,12 +241,12 @@ def test_pipelines_searches_and_clones_pass_the_offset_on():
         model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        given = {"sample_weight": weights, "offset": offset}
-        routed = make_pipeline(scaler, clone(model)).fit(X, y, **given)
-        assert_same_model(routed[-1], fit(Z, y, **given))
-        found = routed.predict_proba(X, offset=offset)
-        np.testing.assert_allclose(found, routed[-1].predict_proba(Z, offset=offset))
-        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **given)
+        arguments = {"sample_weight": weights, "offset": offset}
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, **arguments)
+        assert_same_model(routed[-1], fit(Z, y, **arguments))
+        actual = routed.predict_proba(X, offset=offset)
+        np.testing.assert_allclose(actual, routed[-1].predict_proba(Z, offset=offset))
+        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **arguments)
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
         assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
@@ -268,14 +268,14 @@ def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
     X, _, soft, weights, offset = make_rows(n_classes)
     copied, labels, fractions, offsets = copy_rows(X, soft, weights, offset)
     expected = fit(sparse.csr_array(copied), labels, fractions, offset=offsets, class_weight=class_weight, C=0.1)
-    found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    actual = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
     # The intercept of a class without weight falls without end.
-    for model in (found, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
+    for model in (actual, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
         assert model.intercept_[0] < -15
         model.intercept_[0] = -15
         model.intercept_[1:] -= model.intercept_[1:].mean()
-    assert_same_model(found, expected)
-    np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+    assert_same_model(actual, expected)
+    np.testing.assert_array_equal(actual.classes_, np.arange(n_classes))
 
 
 def test_soft_labels_of_other_kinds_give_the_same_model():
@@ -313,14 +313,14 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
 def test_labels_that_are_no_probabilities_are_refused():
     X, _, soft, *_ = make_rows(3)
     model = LogisticRegression().fit(X, soft)
-    for place, value, message in (
+    for index, value, message in (
         ((30, 1), np.nan, "row 30 holds nan"),
         ((30, 1), np.inf, "row 30 holds inf"),
         ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
         ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
-        wrong[place] = value
+        wrong[index] = value
         assert_refused(message, model.fit, X, wrong)
         assert_refused(message, model.score, X, wrong)
     assert_refused("inconsistent numbers of samples", model.fit, X, soft[:-1])
@@ -369,14 +369,14 @@ def test_scores_and_folds_are_those_of_the_copies(n_classes):
     folds = StratifiedKFold(3).split(X, soft.argmax(axis=1))
     of_copies = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
     for scoring in ("neg_log_loss", "accuracy", None):
-        for given, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
+        for arguments, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
             chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
             expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, fractions, **of_copy)
-            chosen.fit(X, soft, weights, **given)
+            chosen.fit(X, soft, weights, **arguments)
             np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
             assert_same_model(chosen, expected)
-            told = expected.score(copied, copies, fractions, **of_copy)
-            assert chosen.score(X, soft, weights, **given) == pytest.approx(told, abs=1e-5)
+            score = expected.score(copied, copies, fractions, **of_copy)
+            assert chosen.score(X, soft, weights, **arguments) == pytest.approx(score, abs=1e-5)
     assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
     cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)
     chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")

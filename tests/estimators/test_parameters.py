@@ -90,7 +90,7 @@ def test_what_is_wrong_with_a_parameter_is_said(make, parameters, message):
 
 
 @pytest.mark.parametrize(
-    ("penalty", "given", "meant"),
+    ("penalty", "parameters", "equivalent"),
     [
         ("l2", {}, {}),
         (None, {}, {"C": np.inf}),
@@ -99,15 +99,15 @@ def test_what_is_wrong_with_a_parameter_is_said(make, parameters, message):
         ("l1", {"l1_ratio": 0}, {"l1_ratio": 1.0}),
     ],
 )
-def test_deprecated_penalties_mean_what_they_meant(penalty, given, meant, monkeypatch):
+def test_deprecated_penalties_mean_what_they_meant(penalty, parameters, equivalent, monkeypatch):
     monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     y = np.random.default_rng(0).permutation(Y)
     with warnings.catch_warnings(record=True, action="always") as caught:
-        model = fastlin.LogisticRegression(penalty=penalty, **given).fit(X, y)
+        model = fastlin.LogisticRegression(penalty=penalty, **parameters).fit(X, y)
     assert any(each.category is FutureWarning and "penalty" in str(each.message) for each in caught)
     # Where the two contradict each other, that is said, and the penalty counts.
-    assert any(each.category is UserWarning for each in caught) == (given.get("l1_ratio") == 0)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**meant).fit(X, y).coef_)
+    assert any(each.category is UserWarning for each in caught) == (parameters.get("l1_ratio") == 0)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**equivalent).fit(X, y).coef_)
     with pytest.warns(FutureWarning, match="l1_ratio"):
         fastlin.LogisticRegression(l1_ratio=None).fit(X, Y)
 
@@ -127,10 +127,10 @@ def test_parameters_are_not_kept_alive():
         pass
 
     random_state = Drawn(0)
-    kept = weakref.ref(random_state)
+    reference = weakref.ref(random_state)
     fastlin.LogisticRegression(random_state=random_state).fit(X, Y)
     del random_state
-    assert kept() is None
+    assert reference() is None
 
 
 def fit_and_catch(monkeypatch, version, estimator):
@@ -179,14 +179,16 @@ def test_a_penalty_is_deprecated_from_1_8_on_and_needs_no_l1_ratio_before(versio
     ],
 )
 def test_alpha_is_the_penalty_whatever_rows_weigh(parameters, total):
-    found = fit(ROWS, LABELS, WEIGHTS, alpha=0.05, **parameters)
+    actual = fit(ROWS, LABELS, WEIGHTS, alpha=0.05, **parameters)
     expected = fit(ROWS, LABELS, WEIGHTS, C=1 / (0.05 * total), **parameters)
-    assert_same_model(found, expected, atol=1e-7)
+    assert_same_model(actual, expected, atol=1e-7)
     assert_same_model(fit(ROWS, LABELS, 1000 * WEIGHTS, alpha=0.05, **parameters), expected, atol=1e-7)
 
 
 def test_alpha_goes_wherever_the_penalty_does():
-    by_alpha, by_C = (fit(ROWS, LABELS, WEIGHTS, **given) for given in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()}))
+    by_alpha, by_C = (
+        fit(ROWS, LABELS, WEIGHTS, **parameters) for parameters in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()})
+    )
     errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in (by_alpha, by_C)]
     np.testing.assert_allclose(*errors, rtol=1e-6)
     assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
@@ -239,7 +241,7 @@ def test_alpha_is_copied_shown_and_kept_and_a_number_of_alphas_spans_the_grid_of
 @pytest.mark.parametrize("solver", ["newton-cd", "newton-cd-gram"])
 def test_solvers_by_coordinate_descent_find_the_minimum(solver):
     for l1_ratio in (0.0, 0.5, 1.0):
-        given = {"C": 0.1, "l1_ratio": l1_ratio}
-        assert_same_model(fit(ROWS, LABELS, solver=solver, **given), fit(ROWS, LABELS, **given))
+        parameters = {"C": 0.1, "l1_ratio": l1_ratio}
+        assert_same_model(fit(ROWS, LABELS, solver=solver, **parameters), fit(ROWS, LABELS, **parameters))
     with pytest.warns(ConvergenceWarning, match="^Newton solver did not converge after 1 iterations"):
         fastlin.LogisticRegression(solver=solver, l1_ratio=1.0, C=10.0, max_iter=1, tol=1e-10).fit(ROWS, LABELS)

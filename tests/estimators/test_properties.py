@@ -94,7 +94,7 @@ def weigh(generator, labels, n_classes, is_soft):
 def draw_problem(seed):
     """Return what an estimator is given, and the same as the reference takes it, with a column for each level."""
     generator = np.random.default_rng(seed)
-    n, d = (int(np.exp(generator.uniform(np.log(least), np.log(most)))) for least, most in ((12, 400), (1, 60)))
+    n, d = (int(np.exp(generator.uniform(np.log(minimum), np.log(most)))) for minimum, most in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
     form = str(generator.choice([*FORMS, "table", "table"]))
     unit, X = draw_columns(generator, form, n, d)
@@ -138,22 +138,22 @@ def value_of(problem, model):
     return reference.objective(problem.X, problem.labels, model.coef_, model.intercept_, **problem.options)
 
 
-def find_least(problem, *models):
+def find_minimum(problem, *models):
     """Return the least J that is known: by the reference, where it takes no second, or that of the models."""
     options, fit_intercept = problem.options, problem.parameters["fit_intercept"]
-    least = min(value_of(problem, model) for model in models)
+    minimum = min(value_of(problem, model) for model in models)
     is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
     are_near = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
     # By L1 alone the levels of a column may change together, and the reference finds no end.
     is_determined = options["l2"] > 0 or "categorical_features" not in problem.parameters
     is_small = models[0].coef_.size <= (48 if is_smooth else 12)
     if not (is_small and is_determined and (are_near or fit_intercept)):
-        return least
+        return minimum
     minimum, n_classes = reference.sparse_minimum, len(models[0].classes_)
     if is_smooth:
         minimum, options = reference.minimum, {name: options[name] for name in ("l2", "weights", "offsets")}
     value, *_ = minimum(problem.X, problem.labels, n_classes, fit_intercept=fit_intercept, **options)
-    assert value <= least * (1 + ROUNDING)
+    assert value <= minimum * (1 + ROUNDING)
     return value
 
 
@@ -182,15 +182,15 @@ def check_problem(seed):
     # Wherever a fit is cut short, what is left is proven.
     cut, _ = fit_problem(problem, max_iter=2)
     closer, _ = fit_problem(problem, solver="auto", tol=1e-8)
-    least, value = find_least(problem, model, cut, closer), value_of(problem, model)
+    minimum, value = find_minimum(problem, model, cut, closer), value_of(problem, model)
     assert model.converged_ == (not has_warned), seed
-    assert value - least <= model.certificate_ + ROUNDING * value, seed
-    assert value_of(problem, cut) - least <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
+    assert value - minimum <= model.certificate_ + ROUNDING * value, seed
+    assert value_of(problem, cut) - minimum <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
     if parameters["solver"] == "auto":
         assert model.converged_, seed
         # Where numbers far from zero cancel, since coefficients are float32, X is sparse or nothing centers it, the
         # certificate holds their rounding too.
-        assert value - least <= (tol + ROUNDING) * value, seed
+        assert value - minimum <= (tol + ROUNDING) * value, seed
         if type(problem.rows) is np.ndarray and problem.rows.dtype == np.float64 and parameters["fit_intercept"]:
             assert model.certificate_ <= tol * value * (1 + 1e-6), seed
     check_predictions(model, problem, seed)
@@ -249,9 +249,9 @@ def test_units_near_the_ends_of_their_type_do_not_matter_without_a_penalty(unit,
     expected = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(X, labels)
     model = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(make((X * unit).astype(dtype)), labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
-    least = reference.mean_loss(X, labels, expected.coef_, expected.intercept_)
+    minimum = reference.mean_loss(X, labels, expected.coef_, expected.intercept_)
     value = reference.mean_loss(X, labels, model.coef_ * unit, model.intercept_)
-    assert abs(value - least) <= 2e-6 * least
+    assert abs(value - minimum) <= 2e-6 * minimum
 
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes")
@@ -292,8 +292,8 @@ def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, orig
     model = fit(make(X), y, weights, C=C, tol=1e-4)
     value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
     # Extended precision has eleven bits more than the products that cancel here.
-    known = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
-    assert -known <= value - minimum <= model.certificate_ + known
+    rounding = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
+    assert -rounding <= value - minimum <= model.certificate_ + rounding
     np.testing.assert_array_equal(model.coef_[:, 1], 0)
     if make is np.asarray:
         # Half a unit in the last place of an intercept of 1e15 moves all scores by 0.06.

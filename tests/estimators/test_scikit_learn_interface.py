@@ -144,7 +144,9 @@ def test_n_jobs_counts_in_predictions(monkeypatch):
     seen = []
     for name in ("compute_scores", "find_best_class"):
         answer = getattr(DenseMatrix, name)
-        monkeypatch.setattr(DenseMatrix, name, lambda *given, to=answer: (seen.append(count_threads()), to(*given))[1])
+        monkeypatch.setattr(
+            DenseMatrix, name, lambda *arguments, to=answer: (seen.append(count_threads()), to(*arguments))[1]
+        )
     for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
         predict(X)
     model.score(X, Y)

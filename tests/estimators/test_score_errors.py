@@ -50,8 +50,8 @@ def test_no_score_is_further_from_that_at_the_minimum(C, fit_intercept):
         for k, errors in enumerate(errors_given):
             assert (np.abs(decisions - exact)[TEST] <= errors).all()
             first_order = metric.bound_mean(held_out.residuals) if k else None
-            found, error = held_out.score_log_loss(errors, first_order)
-            assert abs(found - score) <= error
+            actual, error = held_out.score_log_loss(errors, first_order)
+            assert abs(actual - score) <= error
             accuracy, error = held_out.score_accuracy(errors, False)
             assert abs(accuracy - ideal.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
             n_checked += 1

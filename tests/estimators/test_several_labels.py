@@ -120,22 +120,22 @@ def test_blocks_may_hold_the_labels_and_weights():
     weights = np.random.default_rng(0).integers(1, 3, len(X)).astype(float)
     expected = LogisticRegression().fit(from_arrays(X, rows_per_block=70), Y, weights)
     for held in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
-        found = LogisticRegression().fit(held)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
-        assert found.multilabel_
-    assert found.score(held) == expected.score(X, Y, weights)
+        actual = LogisticRegression().fit(held)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
+        assert actual.multilabel_
+    assert actual.score(held) == expected.score(X, Y, weights)
     message = "y is given, but the blocks hold y too"
     assert_refused(message, LogisticRegression().fit, held, Y)
     # Named classes make soft labels of zeros and ones.
     certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
-    found = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
-    assert found.classes_.tolist() == ["a", "b", "c"]
+    actual = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
+    assert actual.classes_.tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.coo_matrix, np.ndarray.tolist, lambda Y: Y.astype(bool)])
 def test_labels_of_any_form_give_the_same_fit(make):
-    expected, found = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    expected, actual = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
     # Nor do bits depend on the other labels.
     part = LogisticRegression(n_jobs=1).fit(X, Y[:, [4, 2, 7]])
     np.testing.assert_array_equal(part.coef_, expected.coef_[[4, 2, 7]])
@@ -143,13 +143,13 @@ def test_labels_of_any_form_give_the_same_fit(make):
 
 def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
     X, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60)[:, None] % [2, 3] == 0
-    given = sparse.csr_array(labels.astype(int))
+    arguments = sparse.csr_array(labels.astype(int))
     # The first entry of the first label stands twice.
-    indices, indptr = np.r_[0, given.indices], np.r_[0, given.indptr[1:] + 1]
-    once, twice = (sparse.csr_array((np.r_[value, given.data], indices, indptr), shape=(60, 2)) for value in (0, 1))
-    found, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
-    np.testing.assert_array_equal(found, expected)
-    for Y in (twice, given[:, :1], given[:, :0]):
+    indices, indptr = np.r_[0, arguments.indices], np.r_[0, arguments.indptr[1:] + 1]
+    once, twice = (sparse.csr_array((np.r_[value, arguments.data], indices, indptr), shape=(60, 2)) for value in (0, 1))
+    actual, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
+    np.testing.assert_array_equal(actual, expected)
+    for Y in (twice, arguments[:, :1], arguments[:, :0]):
         message = r"y may be sparse where it has several labels a row, .* got the shape \(60, \d\)"
         assert_refused(message, LogisticRegression().fit, X, Y, error=TypeError)
 
@@ -214,38 +214,40 @@ CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
 def test_constant_labels_are_predicted_as_by_one_vs_rest(make, parameters):
     model = LogisticRegression(tol=1e-10, **parameters)
     with pytest.warns(UserWarning, match=r"Label not 0 is present in all training .* 2 of 5: \[0, 4\]"):
-        found = clone(model).fit(X, make(CONSTANTS))
+        actual = clone(model).fit(X, make(CONSTANTS))
     with pytest.warns(UserWarning, match="present in all training examples"):
         expected = OneVsRestClassifier(model).fit(X, CONSTANTS)
     for method in ("decision_function", "predict_proba"):
-        of_rows, of_theirs = getattr(found, method)(X), getattr(expected, method)(X)
+        of_rows, of_theirs = getattr(actual, method)(X), getattr(expected, method)(X)
         np.testing.assert_allclose(of_rows, of_theirs, atol=1e-4)
         np.testing.assert_array_equal(of_rows[:, [0, 4]], of_theirs[:, [0, 4]])
-        np.testing.assert_array_equal(np.concatenate(list(getattr(found, method)(from_arrays(X)))), of_rows)
-    np.testing.assert_array_equal(found.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
-    np.testing.assert_array_equal(found.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
-    np.testing.assert_array_equal(found.intercept_[[0, 4]], [-np.inf, np.inf])
-    assert not found.coef_[[0, 4]].any() and not found.certificate_[[0, 4]].any() and not found.n_iter_[[0, 4]].any()
+        np.testing.assert_array_equal(np.concatenate(list(getattr(actual, method)(from_arrays(X)))), of_rows)
+    np.testing.assert_array_equal(actual.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    np.testing.assert_array_equal(actual.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
+    np.testing.assert_array_equal(actual.intercept_[[0, 4]], [-np.inf, np.inf])
+    assert not actual.coef_[[0, 4]].any() and not actual.certificate_[[0, 4]].any() and not actual.n_iter_[[0, 4]].any()
     # The bits of the other labels are those without.
     alone = clone(model).fit(X, CONSTANTS[:, 1:4])
-    np.testing.assert_array_equal(found.coef_[1:4], alone.coef_)
-    assert found.converged_ and found.score(X, CONSTANTS) == alone.score(X, CONSTANTS[:, 1:4])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
-    np.testing.assert_array_equal(found.sparsify().predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
-    assert "0 to " in found.summary()
+    np.testing.assert_array_equal(actual.coef_[1:4], alone.coef_)
+    assert actual.converged_ and actual.score(X, CONSTANTS) == alone.score(X, CONSTANTS[:, 1:4])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(actual)).predict_proba(X), actual.predict_proba(X))
+    np.testing.assert_array_equal(actual.sparsify().predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    assert "0 to " in actual.summary()
 
 
 def test_labels_are_constant_by_their_rows_of_weight_and_all_of_them_may_be():
     weights = (1 - Y[:, 0]).astype(float)
     with pytest.warns(UserWarning, match="Label not 0 is present"):
-        found = LogisticRegression().fit(X, Y, weights)
-    assert found.intercept_[0] == -np.inf and np.isfinite(found.intercept_[1:]).all()
+        actual = LogisticRegression().fit(X, Y, weights)
+    assert actual.intercept_[0] == -np.inf and np.isfinite(actual.intercept_[1:]).all()
     expected = LogisticRegression().fit(X, Y[:, 1:], weights)
-    np.testing.assert_array_equal(found.coef_[1:], expected.coef_)
+    np.testing.assert_array_equal(actual.coef_[1:], expected.coef_)
     with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2:"):
-        found = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
-    assert (found.predict(X) == [1, 0]).all() and found.converged_
-    assert found.coef_.dtype == found.intercept_.dtype == found.predict_proba(X.astype(np.float32)).dtype == np.float32
+        actual = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
+    assert (actual.predict(X) == [1, 0]).all() and actual.converged_
+    assert (
+        actual.coef_.dtype == actual.intercept_.dtype == actual.predict_proba(X.astype(np.float32)).dtype == np.float32
+    )
     wrong = np.where(X > X.min(), X, np.nan)
     assert_refused("NaN", LogisticRegression().fit, wrong, np.tile([1, 0], (300, 1)))
 
@@ -254,15 +256,15 @@ def test_labels_are_constant_by_their_rows_of_weight_and_all_of_them_may_be():
 def test_folds_that_lack_a_rare_label_are_predicted(method):
     rare, cv = np.column_stack([Y[:, :2], np.arange(300) == 7]).astype(int), KFold(3)
     with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
-        found = cross_val_predict(LogisticRegression(tol=1e-10), X, rare, cv=cv, method=method)
+        actual = cross_val_predict(LogisticRegression(tol=1e-10), X, rare, cv=cv, method=method)
     with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
         expected = cross_val_predict(OneVsRestClassifier(LogisticRegression(tol=1e-10)), X, rare, cv=cv, method=method)
     if method == "predict":
         # OneVsRestClassifier compares scores with 1/2 if the first label is constant, which it is in no fold here.
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
     else:
-        np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert found.shape == rare.shape
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert actual.shape == rare.shape
 
 
 def test_a_warm_start_takes_labels_that_were_constant_from_zero():
@@ -299,8 +301,8 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes():
 
 def test_what_needs_one_label_a_row_says_so():
     model = LogisticRegression().fit(X, Y)
-    for method, given in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
-        assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *given)
+    for method, arguments in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
+        assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *arguments)
     assert_refused("score requires y", model.score, X)
     message = "offset must be None for a model of several labels a row"
     assert_refused(message, model.predict, X, offset=np.zeros(300))

@@ -61,15 +61,15 @@ def value_of(model, X, labels, l1_ratio=1.0, C=1.0, factors=1.0):
 def test_the_model_is_sagas(loader, parameters, weighted):
     X, y = load_scaled(loader)
     weights = np.random.default_rng(0).integers(0, 3, len(y)) if weighted else None
-    found, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
-    center = expected.intercept_.mean() if len(found.classes_) > 2 else 0
-    np.testing.assert_allclose(found.intercept_, expected.intercept_ - center, atol=1e-6)
-    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
-    assert (found.coef_ == 0).any() and (found.coef_ != 0).any()
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
-    assert found.converged_
-    assert 0 < found.certificate_ < 1e-11
+    actual, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
+    center = expected.intercept_.mean() if len(actual.classes_) > 2 else 0
+    np.testing.assert_allclose(actual.intercept_, expected.intercept_ - center, atol=1e-6)
+    np.testing.assert_array_equal(actual.coef_ == 0, expected.coef_ == 0)
+    assert (actual.coef_ == 0).any() and (actual.coef_ != 0).any()
+    np.testing.assert_allclose(actual.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+    assert actual.converged_
+    assert 0 < actual.certificate_ < 1e-11
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
@@ -79,8 +79,8 @@ def test_a_factor_of_zero_frees_its_feature_and_leaves_a_certificate_to_newtons_
     assert model.converged_
     # The penalty by size has no Newton step that solves with the whole Hessian.
     assert (model.certificate_ == np.inf) if l1_ratio else (model.certificate_ <= 2e-10 * model.history_[-1].objective)
-    least, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
-    assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(least, rel=1e-9)
+    minimum, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
+    assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(minimum, rel=1e-9)
     np.testing.assert_allclose(model.coef_[:, 1], coef[:, 1] - coef[:, 1].mean(), atol=1e-4)
     assert model.coef_[:, 1].sum() == pytest.approx(0, abs=1e-12)
 
@@ -90,11 +90,11 @@ def test_penalties_that_mean_the_same_give_the_same_model():
     np.testing.assert_array_equal(fit(X, Y, C=0.1, penalty_factors=np.ones(4)).coef_, plain.coef_)
     assert_same_model(fit(X, Y, C=0.2, penalty_factors=np.full(4, 2.0)), plain, 1e-6)
     # Groups of one coefficient are fitted by the same steps.
-    found, expected = (fit(*CANCER, C=0.1, group_lasso=grouped) for grouped in (True, False))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    actual, expected = (fit(*CANCER, C=0.1, group_lasso=grouped) for grouped in (True, False))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
     y = np.random.default_rng(0).permutation(Y)
-    found, expected = (fit(X, y, C=np.inf, tol=1e-4, l1_ratio=l1_ratio) for l1_ratio in (1.0, 0.0))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    actual, expected = (fit(X, y, C=np.inf, tol=1e-4, l1_ratio=l1_ratio) for l1_ratio in (1.0, 0.0))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize(

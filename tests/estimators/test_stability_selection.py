@@ -30,9 +30,9 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
     drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
     for half in range(2):
         rows = np.sort(np.concatenate([each[half * (len(each) // 2) :][: len(each) // 2] for each in drawn]))
-        given, order = (X[rows], y[rows], weights[rows]), []
-        for C in fastlin.logistic_path(*given[:2], Cs=Cs, sample_weight=given[2], tol=1e-3).Cs:
-            coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*given).coef_
+        data, order = (X[rows], y[rows], weights[rows]), []
+        for C in fastlin.logistic_path(*data[:2], Cs=Cs, sample_weight=data[2], tol=1e-3).Cs:
+            coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*data).coef_
             sizes = np.abs(coef).max(axis=0)
             order += [j for j in np.argsort(-sizes) if sizes[j] > 0 and j not in order]
         yield order[:n_selected]
@@ -45,25 +45,25 @@ def test_frequencies_are_those_of_single_fits_of_the_halves(n_classes, Cs):
     # The Cs of the path take the place of its alpha.
     model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False, alpha=0.3)
     options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
-    found = fastlin.stability_selection(model, X, y, weights, **options)
+    selection = fastlin.stability_selection(model, X, y, weights, **options)
     seed, expected = np.random.RandomState(5).randint(np.iinfo(np.int32).max), np.zeros((4, 6))
     for number in range(3):
         for order in select_naively(X, y, weights, Cs, 4, seed, number, fit_intercept=False):
-            for place, j in enumerate(order):
-                expected[place:, j] += 1
-    np.testing.assert_array_equal(found.path, expected / 6)
-    assert 0 < found.path[0].sum() <= 1
-    np.testing.assert_array_equal(found.frequencies, found.path[-1])
+            for rank, j in enumerate(order):
+                expected[rank:, j] += 1
+    np.testing.assert_array_equal(selection.path, expected / 6)
+    assert 0 < selection.path[0].sum() <= 1
+    np.testing.assert_array_equal(selection.frequencies, selection.path[-1])
 
 
 def test_threads_and_the_number_of_pairs_change_no_pair():
-    found = []
+    selection = []
     for n_threads, n_pairs in ((1, 4), (2, 4), (2, 5)):
         with limit_threads(n_threads):
             selected = fastlin.stability_selection(MODEL, *draw_rows(), n_pairs=n_pairs, random_state=0)
-        found.append(np.rint(2 * n_pairs * selected.path))
-    np.testing.assert_array_equal(found[0], found[1])
-    added = found[2] - found[0]
+        selection.append(np.rint(2 * n_pairs * selected.path))
+    np.testing.assert_array_equal(selection[0], selection[1])
+    added = selection[2] - selection[0]
     np.testing.assert_array_equal(added.sum(axis=1), [2, 4, 6])
     assert set(added.ravel()) == {0, 1, 2}
 
@@ -74,8 +74,8 @@ def test_rows_of_any_kind_have_the_same_frequencies(make):
     X[np.abs(X) < 0.7] = 0
     options = {"n_pairs": 2, "random_state": 0, "n_selected": 3}
     model = fastlin.LogisticRegression(tol=1e-8)
-    dense, found = (fastlin.stability_selection(model, rows, y, **options).path for rows in (X, make(X)))
-    np.testing.assert_array_equal(found, dense)
+    dense, selection = (fastlin.stability_selection(model, rows, y, **options).path for rows in (X, make(X)))
+    np.testing.assert_array_equal(selection, dense)
 
 
 def test_features_without_a_penalty_take_no_part():
@@ -83,11 +83,11 @@ def test_features_without_a_penalty_take_no_part():
     table = pd.DataFrame(X, columns=[f"feature {j}" for j in range(12)])
     model = fastlin.LogisticRegression(penalty_factors=[0.0, *np.ones(11)]).fit(X, y)
     before = vars(model).copy()
-    found = fastlin.stability_selection(model, table, y, n_selected=2, n_pairs=10, random_state=0)
-    assert np.isnan(found.path[:, 0]).all()
-    np.testing.assert_allclose(found.path[:, 1:].sum(axis=1), [1, 2])
-    assert found.selected(0.6).tolist() == ["feature 1", "feature 2"]
-    assert found.error_bound(1, "none") == pytest.approx(4 / 11)
+    selection = fastlin.stability_selection(model, table, y, n_selected=2, n_pairs=10, random_state=0)
+    assert np.isnan(selection.path[:, 0]).all()
+    np.testing.assert_allclose(selection.path[:, 1:].sum(axis=1), [1, 2])
+    assert selection.selected(0.6).tolist() == ["feature 1", "feature 2"]
+    assert selection.error_bound(1, "none") == pytest.approx(4 / 11)
     assert vars(model) == before
 
 
@@ -97,7 +97,7 @@ def count(n_selected, n_features):
 
 # The unimodal bounds are those that the tests of the R package stabs print.
 @pytest.mark.parametrize(
-    ("found", "threshold", "unimodal", "none"),
+    ("selection", "threshold", "unimodal", "none"),
     [
         (count(1, 100), 0.6, 0.02631579, 0.05),
         (count(10, 100), 0.6, 2.631579, 5),
@@ -113,18 +113,18 @@ def count(n_selected, n_features):
         (count(6, 10), 0.9, 3.6 / 0.8, 3.6 / 0.8),
     ],
 )
-def test_bounds_are_the_published_ones(found, threshold, unimodal, none):
-    assert found.error_bound(threshold) == pytest.approx(unimodal, rel=1e-6)
-    assert found.error_bound(threshold, "none") == pytest.approx(none)
+def test_bounds_are_the_published_ones(selection, threshold, unimodal, none):
+    assert selection.error_bound(threshold) == pytest.approx(unimodal, rel=1e-6)
+    assert selection.error_bound(threshold, "none") == pytest.approx(none)
 
 
 def test_halves_and_missed_ends_are_counted(capsys):
     model = fastlin.LogisticRegression(max_iter=1, tol=1e-12, verbose=1)
     with pytest.warns(ConvergenceWarning, match="of 8 fits stopped") as warned:
-        found = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
+        selection = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
     assert warned[0].filename == __file__
     assert "4/4" in capsys.readouterr().out
-    assert repr(found) == "StabilitySelection(2 pairs of halves, 12 of 12 features selected by each)"
+    assert repr(selection) == "StabilitySelection(2 pairs of halves, 12 of 12 features selected by each)"
 
 
 X, Y = draw_rows()

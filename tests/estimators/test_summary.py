@@ -17,8 +17,8 @@ from fastlin.estimators import summary
 X, Y = load_iris(return_X_y=True)
 
 
-def read_summary(model, *given):
-    return dict(re.split("  +", line, maxsplit=1) for line in model.summary(*given).splitlines())
+def read_summary(model, *data):
+    return dict(re.split("  +", line, maxsplit=1) for line in model.summary(*data).splitlines())
 
 
 def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
@@ -36,12 +36,12 @@ def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
         "coefficients": "12 of 12 not zero, of 4 features",
         "accuracy": f"{model.score(X, Y):.4f} on 150 rows",
     }
-    found = model.summary()
-    assert "accuracy" not in found
+    text = model.summary()
+    assert "accuracy" not in text
     # A session shows the text, and a notebook a table.
-    assert repr(found) == str(found) == found
-    assert found.startswith("model         LogisticRegression(C=0.5)\ndata          150 rows, 4 features, 3 classes\n")
-    assert found._repr_html_().startswith('<table><tr><th style="text-align:left">model</th>')
+    assert repr(text) == str(text) == text
+    assert text.startswith("model         LogisticRegression(C=0.5)\ndata          150 rows, 4 features, 3 classes\n")
+    assert text._repr_html_().startswith('<table><tr><th style="text-align:left">model</th>')
     assert not capsys.readouterr().out
 
 

@@ -71,17 +71,17 @@ def as_arrow_in_pandas(columns):
 def test_tables_of_every_kind_give_the_same_bits(convert):
     expected = fit(ARRAY, Y, categorical_features=[0, 2])
     table = convert(COLUMNS)
-    found = fit(table, Y, **FROM_DTYPE)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY))
-    np.testing.assert_array_equal(found.sparsify().predict_proba(table), expected.predict_proba(ARRAY))
-    assert found.feature_names_in_.tolist() == list(COLUMNS)
-    assert found.n_features_in_ == 4
+    actual = fit(table, Y, **FROM_DTYPE)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.predict_proba(table), expected.predict_proba(ARRAY))
+    np.testing.assert_array_equal(actual.sparsify().predict_proba(table), expected.predict_proba(ARRAY))
+    assert actual.feature_names_in_.tolist() == list(COLUMNS)
+    assert actual.n_features_in_ == 4
     names = [f"city_{city}" for city in CITIES] + ["age"] + [f"day_{day}" for day in range(30)] + ["weight"]
-    assert found.get_feature_names_out().tolist() == names
+    assert actual.get_feature_names_out().tolist() == names
 
 
-TEXTS = {
+STRING_COLUMNS = {
     "str": lambda dataframe: dataframe.astype({"city": "str"}),
     "string": lambda dataframe: dataframe.astype({"city": "string"}),
     "object": lambda dataframe: dataframe.astype({"city": object}),
@@ -94,23 +94,23 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("kind", STRING_COLUMNS)
 def test_columns_of_text_are_categorical_by_their_type(kind):
     dataframe = pd.DataFrame({name: COLUMNS[name] for name in ("city", "age")})
     expected = fit(ARRAY[:, :2], Y, categorical_features=[0])
-    table = TEXTS[kind](dataframe)
-    found = fit(table, Y, **FROM_DTYPE)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
-    assert found.categories_[0].tolist() == CITIES
+    table = STRING_COLUMNS[kind](dataframe)
+    actual = fit(table, Y, **FROM_DTYPE)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
+    assert actual.categories_[0].tolist() == CITIES
     # Text of digits stays text, and numbers among objects stay numbers.
     if kind in ("str", "object"):
         digits = dataframe.assign(city=dataframe["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype(
             {"age": object}
         )
-        found = fit(TEXTS[kind](digits), Y, **FROM_DTYPE)
-        assert [levels is not None for levels in found.categories_] == [True, False]
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        actual = fit(STRING_COLUMNS[kind](digits), Y, **FROM_DTYPE)
+        assert [levels is not None for levels in actual.categories_] == [True, False]
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 def test_text_where_numbers_are_wanted_is_named_with_its_column():
@@ -142,21 +142,21 @@ def test_codes_of_a_frame_are_not_copied():
 
 @pytest.mark.parametrize("chosen", [["city", "day"], [0, 2], [True, False, True, False], np.array(["day", "city"])])
 def test_columns_are_chosen_by_name_number_or_mask(chosen):
-    found = fit(pd.DataFrame(COLUMNS), Y, categorical_features=chosen)
-    assert [levels is not None for levels in found.categories_] == [True, False, True, False]
-    assert found.categories_[0].tolist() == CITIES
-    assert found.coef_.shape == (3, 36)
+    actual = fit(pd.DataFrame(COLUMNS), Y, categorical_features=chosen)
+    assert [levels is not None for levels in actual.categories_] == [True, False, True, False]
+    assert actual.categories_[0].tolist() == CITIES
+    assert actual.coef_.shape == (3, 36)
 
 
 def test_without_categorical_columns_nothing_changes():
     X = np.column_stack([COLUMNS["age"], COLUMNS["weight"]])
     expected = fit(X, Y)
-    for asked in (None, "from_dtype"):
-        fit(sparse.csr_array(X), Y, categorical_features=asked)
-        found = fit(X, Y, categorical_features=asked)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
-        assert not hasattr(found, "categories_")
-        assert found.get_feature_names_out().tolist() == ["x0", "x1"]
+    for choice in (None, "from_dtype"):
+        fit(sparse.csr_array(X), Y, categorical_features=choice)
+        actual = fit(X, Y, categorical_features=choice)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
+        assert not hasattr(actual, "categories_")
+        assert actual.get_feature_names_out().tolist() == ["x0", "x1"]
     # No column but numbers may be named.
     np.testing.assert_allclose(fit(X, Y, categorical_features=[]).coef_, expected.coef_, **NEAR)
 
@@ -197,15 +197,15 @@ def test_missing_values_are_a_level_on_request_only(name):
     chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
     refusal = "Column .* of X has missing values.*missing_as_category=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
-    found = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
-    *levels, missing = found.categories_[0]
+    actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
+    *levels, missing = actual.categories_[0]
     # A dictionary has its own order.
-    known = sorted({*NAMED[column]} - {"~", 3})
-    assert (sorted(levels) if "dictionary" in name else levels) == known
+    known_levels = sorted({*NAMED[column]} - {"~", 3})
+    assert (sorted(levels) if "dictionary" in name else levels) == known_levels
     assert np.isnan(missing)
-    assert found.get_feature_names_out()[-1].endswith("_nan")
+    assert actual.get_feature_names_out()[-1].endswith("_nan")
     expected = fit(named, Y, categorical_features=[0])
-    np.testing.assert_allclose(found.predict_proba(table), expected.predict_proba(named), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(actual.predict_proba(table), expected.predict_proba(named), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("city", "missing_as_category"), [("Atlantis", False), ("Atlantis", True), (None, True)])
@@ -254,14 +254,14 @@ def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the
             return super().split(X, y, groups)
 
     shared = {"Cs": 3, "cv": Folds(3)}
-    found = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
+    actual = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
     assert seen[0] is DATAFRAME
     encoded = pd.get_dummies(DATAFRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
-    assert found.C_ == expected.C_
+    assert actual.C_ == expected.C_
     # Fits that stop within 1e-4 of J.
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-2)
-    assert found.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-2)
+    assert actual.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
 
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
@@ -329,11 +329,11 @@ def test_numbers_of_other_types_and_layouts():
     types = {"whole": int, "nullable": "Int32", "half": np.float16, "truth": bool}
     floats = DATAFRAME.assign(**{name: np.arange(N) % (j + 2) * 1.0 for j, name in enumerate(reversed(types))})
     dataframe = floats.astype(types)
-    found = fit(dataframe, Y, **FROM_DTYPE)
+    actual = fit(dataframe, Y, **FROM_DTYPE)
     expected = fit(floats, Y, **FROM_DTYPE)
-    np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, **NEAR)
     backwards = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
-    np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
+    np.testing.assert_allclose(backwards.coef_, actual.coef_, **NEAR)
 
 
 def test_dictionaries_with_odd_values():
@@ -358,8 +358,8 @@ def test_many_rows_of_categories_alone():
     y = generator.random(len(codes)) < np.array([0.2, 0.5, 0.7])[codes]
     model = fastlin.LogisticRegression(C=1e6, **FROM_DTYPE).fit(dataframe, y)
     fractions = np.bincount(codes, y) / np.bincount(codes)
-    places = [np.flatnonzero(codes == code)[0] for code in range(3)]
-    np.testing.assert_allclose(model.predict_proba(dataframe.iloc[places])[:, 1], fractions, atol=1e-3)
+    rows = [np.flatnonzero(codes == code)[0] for code in range(3)]
+    np.testing.assert_allclose(model.predict_proba(dataframe.iloc[rows])[:, 1], fractions, atol=1e-3)
 
 
 class Name(str):

@@ -46,12 +46,12 @@ def test_every_type_of_values_and_indices(dtype, index_dtype):
     X = sparse.csr_array(dense)
     X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
     data, indices = X.data, X.indices
-    expected, found = fit(dense.astype(np.float64), y), fit(X, y)
-    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-    assert_same_model(found, expected, 1e-6 if dtype == np.float32 else 1e-8)
+    expected, actual = fit(dense.astype(np.float64), y), fit(X, y)
+    assert actual.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    assert_same_model(actual, expected, 1e-6 if dtype == np.float32 else 1e-8)
     assert X.data is data
     assert X.indices is indices
-    assert found.predict_proba(X).dtype == found.coef_.dtype
+    assert actual.predict_proba(X).dtype == actual.coef_.dtype
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -122,9 +122,9 @@ def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
     wide = X.astype(np.float32)
     y = (wide[:, :n_classes] + generator.gumbel(size=(4000, n_classes)) / 2).argmax(axis=1)
 
-    def assert_same(found, expected):
+    def assert_same(actual, expected):
         for name in ("coefs", "coefs_", "coef_", "intercept_"):
-            for ours, theirs in zip(getattr(found, name, ()), getattr(expected, name, ()), strict=True):
+            for ours, theirs in zip(getattr(actual, name, ()), getattr(expected, name, ()), strict=True):
                 # By columns, other sums are rounded to the last bit of float32.
                 np.testing.assert_allclose(ours, theirs, rtol=2e-7, atol=1e-12)
 
@@ -143,9 +143,9 @@ def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
     assert_same(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
     for precision in ("float32", "float64"):
         network, checkpoint = fastlin.MLPClassifier((5,), dtype=precision, **EPOCHS), tmp_path / "training"
-        found, expected = (
+        actual, expected = (
             clone(network).fit(rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=checkpoint) for rows in (X, wide)
         )
-        assert_same(found, expected)
-        assert found.loss_curve_ == expected.loss_curve_
-        np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(wide))
+        assert_same(actual, expected)
+        assert actual.loss_curve_ == expected.loss_curve_
+        np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(wide))

@@ -67,10 +67,10 @@ def test_the_bits_are_those_of_one_fold(scoring, l1_ratios):
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
     expected = make_cv(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
     for n_jobs in (1, 3):
-        found = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
-        assert (found.C_, found.l1_ratio_, found.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
+        actual = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
+        assert (actual.C_, actual.l1_ratio_, actual.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
         for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+            np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
 
 
 # Without weights rows have ones.
@@ -104,16 +104,16 @@ def test_rows_of_any_kind_are_read_in_place(one, other):
     expected = fit((dense, Y), (dense_val, Y_VAL), tol=1e-10)
     (make, dtype), (make_val, _) = FORMS[one], FORMS[other]
     rows, rows_val = make(dense), make_val(dense_val)
-    given = (dense, dense_val) if "blocks" in one else (rows, rows_val)
-    before = pickle.dumps(given)
-    found = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3)
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
-    assert found.coefs_paths_.dtype == dtype
+    arguments = (dense, dense_val) if "blocks" in one else (rows, rows_val)
+    before = pickle.dumps(arguments)
+    actual = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-3)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
+    assert actual.coefs_paths_.dtype == dtype
     # The last fit has the type that holds both.
     types = {FORMS[name][1] for name in (one, other) if name != "uint8"}
-    assert found.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
-    assert pickle.dumps(given) == before
+    assert actual.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
+    assert pickle.dumps(arguments) == before
 
 
 def test_rows_of_another_kind_are_refused():
@@ -159,8 +159,8 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
             joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
             assert isinstance(joined, BlockMatrix)
             assert joined.budget_bytes >= 8 * (X.size + X_VAL.size)
-            found = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
-            np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
+            actual = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
+            np.testing.assert_allclose(actual.coef_, small.coef_, atol=1e-6)
     # Where no fit may copy a part of X, the joined rows are read where they lie.
     many = np.zeros((100_000, 100))
     tracemalloc.start()
@@ -202,8 +202,8 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
         (X_VAL, Y_VAL, -1 - WEIGHTS_VAL, "sample_weight_val must be one"),
         (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
-        given = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
-        assert_refused(f"(?s)^{message}", model.fit, X, Y, **given)
+        arguments = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
+        assert_refused(f"(?s)^{message}", model.fit, X, Y, **arguments)
     assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, Y)
     assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, Y)
     assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, Y)
@@ -217,9 +217,9 @@ def test_labels_may_lack_classes_and_have_another_type():
     expected = fit((X, Y), (X_VAL[keep], Y_VAL[keep]))
     assert np.isfinite(expected.scores_).all()
     for labels, labels_val in ((Y, Y_VAL.astype(float)), (names[Y], names[Y_VAL].astype(object))):
-        found = fit((X, labels), (X_VAL[keep], labels_val[keep]))
-        np.testing.assert_array_equal(found.scores_, expected.scores_)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        actual = fit((X, labels), (X_VAL[keep], labels_val[keep]))
+        np.testing.assert_array_equal(actual.scores_, expected.scores_)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize("refit", ["train", False])
@@ -248,25 +248,25 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     model = fit(training, validation, time_limit=1e-9)
     folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
     mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)
-    for found in (model, folds, mean):
-        assert found.timed_out_
-        assert found.C_ == CS[0]
-        finished = np.zeros(found.scores_.shape, bool)
+    for actual in (model, folds, mean):
+        assert actual.timed_out_
+        assert actual.C_ == CS[0]
+        finished = np.zeros(actual.scores_.shape, bool)
         finished[:, 0, 0] = True
         for name in ("scores_", "objectives_", "certificates_"):
-            np.testing.assert_array_equal(np.isfinite(getattr(found, name)), finished)
-        np.testing.assert_array_equal(np.isnan(found.coefs_paths_).any(axis=(3, 4)), ~finished)
-        assert np.isfinite(found.coef_).all()
+            np.testing.assert_array_equal(np.isfinite(getattr(actual, name)), finished)
+        np.testing.assert_array_equal(np.isnan(actual.coefs_paths_).any(axis=(3, 4)), ~finished)
+        assert np.isfinite(actual.coef_).all()
     whole = fit(training, validation, time_limit=1e9)
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # A clock that moves with each look: some fits are finished, in one fold more than in another.
     monkeypatch.setattr("fastlin.estimators.endings.perf_counter", itertools.count().__next__)
-    found = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
-    counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
-    assert found.timed_out_
+    actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
+    counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)
+    assert actual.timed_out_
     assert counts[0] > counts[1] >= 1
-    assert found.C_ == found.Cs_[np.argmax(found.scores_[:, 0, : counts[1]].sum(axis=0))]
+    assert actual.C_ == actual.Cs_[np.argmax(actual.scores_[:, 0, : counts[1]].sum(axis=0))]
 
 
 # scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
@@ -295,8 +295,8 @@ def test_sparse_rows_of_which_only_some_are_filled_are_validated(n_empty):
     sets = make_sets()
     for (X, *_), n in zip(sets, n_empty, strict=True):
         X[:, :n] = 0
-    found, expected = (
+    actual, expected = (
         fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0])
         for make in (sparse.csr_array, np.asarray)
     )
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)

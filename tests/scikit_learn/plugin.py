@@ -76,8 +76,8 @@ def pytest_collection_modifyitems(config, items):
     """Leave out the items of other classes and, without the patch, of the array API; expect the exceptions to fail."""
     is_patched = config.getoption("patched")
     ours = [item for item in items if _is_ours(item, is_patched)][:: config.getoption("part")]
-    kept = set(ours)
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    selected = set(ours)
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected])
     items[:] = ours
     exceptions = EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)
     for item in items:
