@@ -63,7 +63,7 @@ _IMPORTED_LATER = {
     "patch_sklearn": "fastlin.patch",
     "unpatch_sklearn": "fastlin.patch",
 }
-_ROOMS_IMPORTED_LATER = "dask", "datasets", "figures", "inference", "patch", "trainers"
+_MODULES_IMPORTED_LATER = "dask", "datasets", "figures", "inference", "patch", "trainers"
 
 
 # Type checkers know the names above. Of a module with this function they would take any other for one too.
@@ -72,7 +72,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name in _IMPORTED_LATER:
             return getattr(import_module(_IMPORTED_LATER[name]), name)
-        if name in _ROOMS_IMPORTED_LATER:
+        if name in _MODULES_IMPORTED_LATER:
             return import_module(f"fastlin.{name}")
         # Python sets a module as an attribute of its package when it imports the module. If a signal interrupts the
         # import of fastlin, the next import finds some modules imported already, and does not set them.
@@ -82,4 +82,4 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_IMPORTED_LATER, *_ROOMS_IMPORTED_LATER})
+    return sorted({*globals(), *_IMPORTED_LATER, *_MODULES_IMPORTED_LATER})

@@ -8,7 +8,7 @@ from sklearn.preprocessing import scale
 from fastlin import MiniBatchLogisticRegression
 from fastlin.kernels.networks.minibatches import MomentumRule
 
-# Of coefficients after some steps in float64.
+# For coefficients after some steps in float64.
 TOLERANCE = 1e-9
 
 
@@ -22,7 +22,7 @@ def make_model(**parameters):
 
 
 def take_steps(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps."""
+    """Return parameters (d + 1, K) and velocities after the steps, their measurements, and the mean of the steps."""
     w, v = (array.copy() for array in start)
     measured, steps = [], []
     for batch in batches:

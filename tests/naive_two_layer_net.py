@@ -6,7 +6,7 @@ import naive_network
 import numpy as np
 
 NAMES = "W1", "b1", "W2", "b2"
-# In the order in which they may be given.
+# In the order of the positional arguments.
 OPTIONS = {"learning_rate": 1e-3, "learning_rate_decay": 0.95, "reg": 5e-6, "num_iters": 100, "batch_size": 200}
 OPTIONS |= {"verbose": False, "momentum": 0.0}
 

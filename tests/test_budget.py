@@ -1,4 +1,4 @@
-"""What a fit may hold beside X: the decisions themselves, and the fits that follow them."""
+"""The memory that a fit may use in addition to X: the decisions, and fits that follow them."""
 
 from functools import partial
 from unittest.mock import Mock
@@ -27,12 +27,12 @@ LARGE = Budget(1 << 40)
         pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
     ],
 )
-def test_what_a_budget_holds_ends_at_a_limit(holds, limit):
+def test_a_budget_allows_sizes_up_to_a_limit(holds, limit):
     assert holds(limit)
     assert not holds(limit + 1)
 
 
-def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_and_at_least_a_row():
+def test_a_budget_grows_with_X_and_a_sample_takes_an_eighth_of_it():
     assert Budget.beside(1000).bytes == budget.SMALLEST
     assert Budget.beside(LARGE.bytes).bytes == 4 * LARGE.bytes
     assert LARGE.count_sampled_rows(1024) == budget.SAMPLE // 1024
@@ -40,14 +40,14 @@ def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_an
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
-def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
+def test_pairs_that_exceed_the_budget_are_fewer_and_in_float32():
     assert Budget.beside(0).choose_pairs(1000) == (budget.MAX_PAIRS, np.float64)
     assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
     half = Budget(2 * 8 * 1000 * budget.FEWEST_PAIRS)
     assert half.choose_pairs(1000) == (budget.FEWEST_PAIRS, np.float64)
     assert half.choose_pairs(1001) == (2 * (budget.FEWEST_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
-    # However much memory there is, what the caches do not hold is kept in float32.
+    # Pairs that exceed the caches of the processor are in float32, however large the budget is.
     largest = budget.CACHED_PAIRS // (2 * 8 * budget.MAX_PAIRS)
     assert LARGE.choose_pairs(largest) == (budget.MAX_PAIRS, np.float64)
     assert LARGE.choose_pairs(largest + 1) == (budget.MAX_PAIRS, np.float32)
@@ -56,11 +56,11 @@ def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.SMALLEST
 
 
-def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
+def test_concurrent_fits_take_at_most_a_gigabyte_or_four_times_X():
     small, probe = Budget.beside(1 << 20), Budget.beside(15_000 * 384 * 4)
     assert small.count_at_once(10_000, (10, 101), True) > 100
     assert small.count_at_once(1000, (1, 31), False) > 1000
-    # A fit never counts as more than its budget, of which a gigabyte holds four.
+    # A fit counts as at most its budget, and four budgets fit into a gigabyte.
     assert small.count_at_once(10**9, (100, 1000), True) == 4
     assert Budget.beside(1 << 30).count_at_once(10**9, (100, 1000), True) == 1
     # 600 classes have 150 MB of blocks, 480 of pairs and 72 of probabilities.
@@ -82,7 +82,7 @@ def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solv
     # The probabilities fit, and a Hessian of 155 parameters does not.
     narrow = with_budget(objective, 8 * 155**2 - 1)
     assert narrow.keeps_probabilities
-    # What preconditions may be a Hessian, which the preconditioner's part of the budget holds.
+    # The preconditioner may be a Hessian, because its fraction of the budget is large enough.
     monkeypatch.setattr(newton, "minimize_by_cholesky", None)
     beyond = minimize(narrow)
     assert beyond.converged

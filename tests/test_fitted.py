@@ -1,4 +1,4 @@
-"""What a model was left with: which values are read, and which are refused, by name."""
+"""Checks of fitted attributes: valid values are read, others raise an error that names the attribute."""
 
 import numpy as np
 import pytest
@@ -67,6 +67,6 @@ REFUSED += [(check_generator_state, "the state", state, message) for state, mess
 
 
 @pytest.mark.parametrize(("read", "arguments", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])
-def test_other_values_are_refused(read, arguments, message):
+def test_other_values_raise_an_error(read, arguments, message):
     with pytest.raises(ValueError, match=message):
         read(*arguments)

@@ -1,6 +1,6 @@
-"""The public interface is the one in interface.txt: what changes it is a decision, and has a line in the changelog.
+"""The public interface is the one of interface.txt; a change to it needs a line in the changelog.
 
-``python tests/test_interface.py`` writes the file again.
+``python tests/test_interface.py`` rewrites the file.
 """
 
 import difflib
@@ -11,27 +11,27 @@ from pathlib import Path
 from repository import PUBLIC_MODULES, described
 
 FILE = Path(__file__).parent / "interface.txt"
-PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{buffer}" for buffer in PUBLIC_MODULES))
+PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{module}" for module in PUBLIC_MODULES))
 HELP = (
-    "The public interface has changed. If it is to, run `python tests/test_interface.py` and write a line in "
-    "CHANGELOG.md; docs/deprecations.md says what may change when."
+    "The public interface has changed. If that is intended, run `python tests/test_interface.py` and add a line to "
+    "CHANGELOG.md; docs/deprecations.md lists which changes are allowed when."
 )
 
 
 def describe_signature(function):
-    """Return the parameters and defaults of a function, without annotations, which may become more precise."""
+    """Return the parameters and defaults of a function, without annotations, which are not part of the interface."""
     parameters = inspect.signature(function).parameters.values()
     return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
 
 
 def describe_class(name, kind):
-    """Yield a line for a class and one for each of its methods and attributes that fastlin gives it."""
+    """Yield a line for a class and one for each method and attribute that fastlin defines."""
     if issubclass(kind, BaseException):
         yield f"{name}({', '.join(base.__name__ for base in kind.__bases__)})"
         return
     yield f"{name}{'' if getattr(kind, '_is_protocol', False) else describe_signature(kind)}"
     ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
-    # scikit-learn makes the methods that set what metadata a method asks for.
+    # scikit-learn generates the methods that set metadata requests.
     names = {each for base in ours for each in vars(base) if not each.startswith("_") and not each.endswith("_request")}
     attributes = described(kind, "Attributes")
     for each in sorted(names):
@@ -60,7 +60,7 @@ def describe_interface():
     return lines
 
 
-def test_the_interface_is_the_one_that_is_written_down():
+def test_the_interface_is_the_one_of_interface_txt():
     changed = difflib.unified_diff(
         FILE.read_text(encoding="utf-8").splitlines(), describe_interface(), "then", "now", lineterm="", n=0
     )

@@ -1,4 +1,4 @@
-"""Arrays of other libraries are read where they lie, and what cannot be read gets an error that names it."""
+"""Arrays of other libraries are read without a copy, and unreadable ones raise an error that names them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from other_arrays import ByArray, ByDlpack, OnAnotherDevice
 from fastlin.tensors import choose_type, read_in_place, widen
 
 
-def test_types_that_kernels_do_not_read_become_floats():
+def test_types_that_kernels_do_not_support_become_floats():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     np.testing.assert_array_equal(widen(halves), halves.astype(np.float32))
     for kind, expected in (("f2", "f4"), ("i4", "f8"), ("u2", "f8"), (">f4", "f8"), ("f4", "f4"), ("?", "?")):
@@ -17,7 +17,7 @@ def test_types_that_kernels_do_not_read_become_floats():
         assert widen(values) is values or kind == "f2"
 
 
-def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():
+def test_arrays_of_both_protocols_are_read_without_a_copy():
     values = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     for kind in (ByArray, ByDlpack):
         for layout in (values, values.T, values[:, ::2]):
@@ -42,7 +42,7 @@ class Broken(ByDlpack):
         (Broken, r"X_val is a .*Broken of float8 that NumPy cannot read .no such type."),
     ],
 )
-def test_what_numpy_cannot_read_is_named(kind, message):
+def test_tensors_that_numpy_cannot_read_are_named(kind, message):
     assert_refused(message, read_in_place, kind(np.ones((3, 2), np.float32)), "X_val", error=TypeError)
 
 

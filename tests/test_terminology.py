@@ -18,7 +18,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend"
-DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md"
+DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"
+SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2"}
+# Folders of generated pages.
+GENERATED = {"_build", "api", "gallery"}
 # Each line: a pattern, the term of the field, and a line that the pattern finds; at least two spaces separate columns.
 # Before the search, texts become lower case and names are split into words: `fit_lots` and `FitLots` read "fit lots".
 TEXTS = r"""
@@ -97,7 +100,7 @@ def split_words(text):
 
 
 def defined_names(text, is_python):
-    """Yield each name that a file defines, or a document has between backticks, and its line."""
+    """Yield each name that a file defines, or another text has between backticks, and its line."""
     if not is_python:
         yield from ((match[1], text.count("\n", 0, match.start()) + 1) for match in re.finditer(r"`(\w+)[`(=]", text))
         return
@@ -124,8 +127,9 @@ def find_terms(text, is_python):
 def find_hits(paths):
     """Yield (path, line, words, the field's term) for the files that the paths name or, as folders, contain."""
     for path in paths:
-        for file in sorted(path.rglob("*.[pm][yd]")) if path.is_dir() else [path]:
-            if file != Path(__file__):
+        files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES] if path.is_dir() else [path]
+        for file in files:
+            if file != Path(__file__) and not GENERATED & set(file.relative_to(ROOT).parts):
                 for hit in find_terms(file.read_text(encoding="utf-8"), file.suffix == ".py"):
                     yield file.relative_to(ROOT).as_posix(), *hit
 

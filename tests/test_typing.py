@@ -1,4 +1,4 @@
-"""What type checkers see of fastlin: annotations of all that is public, and names that are imported later."""
+"""What type checkers see of fastlin: annotations of the public interface, and names that are imported lazily."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from repository import ESTIMATORS, PACKAGE, described, files, parse
 import fastlin
 from fastlin import typing
 
-# Of kernels the docstring is the contract: the compiler finds the types, and any change of a file compiles it again.
+# Kernels have no annotations: the compiler infers the types, and any change of a file would compile it again.
 WITHOUT_ANNOTATIONS = "kernels"
 
 
@@ -47,7 +47,7 @@ def test_attributes_that_docstrings_describe_have_types(estimator):
     assert names - typed == set()
 
 
-def test_every_alias_is_described():
+def test_every_type_alias_has_a_docstring():
     body = parse(Path(typing.__file__)).body
     aliases = {
         node.target.id: isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
@@ -59,8 +59,8 @@ def test_every_alias_is_described():
 
 
 @pytest.mark.parametrize("package", [fastlin, fastlin.estimators])
-def test_type_checkers_know_what_is_imported_later(package):
+def test_type_checkers_see_lazily_imported_names(package):
     tree = parse(Path(package.__file__))
     checked = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     imported = {alias.name for node in checked.body for alias in node.names}
-    assert imported == {*package._IMPORTED_LATER, *getattr(package, "_ROOMS_IMPORTED_LATER", ())}
+    assert imported == {*package._IMPORTED_LATER, *getattr(package, "_MODULES_IMPORTED_LATER", ())}
