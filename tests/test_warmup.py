@@ -64,7 +64,8 @@ for dtype in dtypes:
             fit(LogisticRegression(**change), sparse.csr_array(X), y)
     Y = y[:, None] % 2
     data = X, Y, X, Y
-    trainers.LogisticTrainer(trainers.BinaryModel(X.shape[1]), 0.1, 9, True, *data, early_stopping=False, progress=False).train(1)
+    options = {"early_stopping": False, "progress": False}
+    trainers.LogisticTrainer(trainers.BinaryModel(X.shape[1]), 0.1, 9, True, *data, **options).train(1)
 columns = np.column_stack([np.repeat([0.0, 1.0], 200), np.arange(400) % 7, generator.normal(size=400)])
 for labels in (np.arange(400) % 2, np.arange(400) % 3):
     fit(LogisticRegression(categorical_features=[0, 1]), columns, labels)

@@ -28,7 +28,7 @@ LONGEST_FIRST = (
     "test_logistic_regression.py",
     "test_mini_batch_logistic_regression.py",
     "test_objective.py",
-    "test_faults.py",
+    "test_robustness.py",
     "test_course.py",
     "test_target.py",
     "test_tiles.py",

@@ -1,4 +1,4 @@
-"""FirthLogisticRegression: what it reads, how it ends, and what it refuses."""
+"""FirthLogisticRegression: containers, convergence, weights, offsets and errors."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def test_every_container_gives_the_same_model(n_classes):
         np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
 
 
-def test_levels_of_a_table_stand_against_their_first():
+def test_effects_of_levels_are_relative_to_the_first_level():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 90)
     dataframe = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
@@ -61,7 +61,7 @@ def test_levels_of_a_table_stand_against_their_first():
     assert "b_x" in str(inference.summary())
     np.testing.assert_allclose(inference.std_errors, other.std_errors, rtol=1e-6)
     np.testing.assert_allclose(inference.conf_int(), other.conf_int(), atol=1e-6)
-    # A first level has no effect of its own either.
+    # A reference level has no separate effect either.
     effects, of_columns = inference.marginal_effects(), other.marginal_effects()
     np.testing.assert_allclose(effects.effects, of_columns.effects, rtol=1e-7)
     np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
@@ -94,9 +94,9 @@ def test_weights_count_as_rows():
     model, other = fit(X, y, weights), fit(X[repeated], y[repeated])
     np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
     assert model.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-12)
-    many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
+    heavy = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
     plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
-    np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
+    np.testing.assert_allclose(heavy.coef_, plain.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -105,7 +105,7 @@ def test_offsets_and_soft_labels(n_classes):
     true_coef = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
     offset = X @ true_coef
     plain, model = fit(X, y), fit(X, y, offset=offset)
-    # Offsets that the columns can make change the coefficients by as much.
+    # Offsets in the span of the columns shift the coefficients.
     moved = true_coef.T - true_coef.T.mean(axis=0) * (n_classes > 2)
     np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
@@ -120,7 +120,7 @@ def test_offsets_and_soft_labels(n_classes):
     assert_refused("Soft labels are no draws", model.inference, X, soft)
 
 
-def test_what_it_cannot_fit_is_refused_and_kept():
+def test_unsupported_data_raise_an_error_and_unconverged_fits_warn():
     X, y = make_rows(2)
     model = FirthLogisticRegression().fit(X, y)
     dataframe = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})

@@ -1,4 +1,4 @@
-"""Columns of every container: the same values are read, or refused, in the same way."""
+"""Table columns in every container: the same values have the same result or error."""
 
 import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ Y = np.arange(N) % 2
 NUMBERS = np.linspace(-1, 1, N)
 DAYS = np.arange(N) % 4
 FIRST = datetime.datetime(2020, 1, 1)
-# Values that are no numbers, with their types in NumPy and Arrow where these have one.
+# Values that are not numbers, with their types in NumPy (if there is one) and Arrow.
 TIMES = {
     "dates": ([FIRST.date() + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[D]", "date32"),
     "timestamps": ([FIRST + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[us]", "timestamp"),
@@ -47,7 +47,7 @@ def as_pandas(values, kind):
     return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
 
 
-# From values, their type in NumPy and their type in Arrow: X with a column of numbers and then the values, or alone.
+# From values and their types in NumPy and Arrow: X with a column of numbers and one of the values, or only the latter.
 CONTAINERS = {
     "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
     "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
@@ -64,7 +64,7 @@ CONTAINERS = {
     "polars alone": lambda values, *_: as_polars({"a": values}),
     "polars": lambda values, *_: as_polars({"b": NUMBERS, "a": values}),
 }
-# Of values that have a type in NumPy.
+# Containers of values with a type in NumPy.
 OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
 
 
@@ -79,7 +79,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("name", "container"), PAIRS)
-def test_times_are_no_numbers_in_any_container(name, container):
+def test_times_raise_an_error_in_any_container(name, container):
     values, of_numpy, of_arrow = TIMES[name]
     X = CONTAINERS[container](values, of_numpy, of_arrow)
     refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
@@ -88,7 +88,7 @@ def test_times_are_no_numbers_in_any_container(name, container):
         model = fastlin.LogisticRegression(categorical_features=chosen)
         assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
     assert_refused(rf"{refusal} hold numbers. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
-    # The second remedy works: equal values have the same coefficient as texts in the same order.
+    # The second remedy works: coefficients equal those of strings in the same order.
     actual = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
     strings = CONTAINERS["array of objects"](STRINGS)[:, -actual.n_features_in_ :]
     expected = fastlin.LogisticRegression(categorical_features=[actual.n_features_in_ - 1], tol=1e-10).fit(strings, Y)
@@ -96,7 +96,7 @@ def test_times_are_no_numbers_in_any_container(name, container):
     np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(strings))
 
 
-def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
+def test_times_in_place_of_numbers_of_the_fit_raise_an_error_that_names_the_column():
     values, of_numpy, of_arrow = TIMES["dates"]
     refusal = "Column .* of X holds values .* must hold numbers. The fit found numbers there."
     for container, make in CONTAINERS.items():
@@ -109,7 +109,7 @@ def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
 
 
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[s]"])
-def test_times_are_no_weights(kind):
+def test_times_as_weights_raise_an_error(kind):
     weights = DAYS.astype(kind)
     for container in (weights, list(weights), pd.Series(weights)):
         refusal = "sample_weight holds values of type (datetime|timedelta)64.*convert it to numbers"
