@@ -113,7 +113,9 @@ def put(value):
 def change_axis(axis, make):
     return change(
         "coords",
-        lambda coords, generator: tuple(make(each, generator) if i == axis else each for i, each in enumerate(coords)),
+        lambda coords, generator: tuple(
+            make(coordinate, generator) if i == axis else coordinate for i, coordinate in enumerate(coords)
+        ),
     )
 
 

@@ -61,4 +61,4 @@ def find_nodes(kind, paths):
 def described(public, section):
     """Return the names that a section of a docstring describes."""
     entries = NumpyDocString(inspect.getdoc(public))[section]
-    return {name for each in entries for name in each.name.split(", ")}
+    return {name for entry in entries for name in entry.name.split(", ")}

@@ -210,12 +210,12 @@ def signatures(path):
     """Yield (name, number of arguments) for each function, dataclass and named tuple of a file."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ClassDef):
-            declaration = " ".join(ast.unparse(each) for each in (*node.decorator_list, *node.bases))
+            declaration = " ".join(ast.unparse(expression) for expression in (*node.decorator_list, *node.bases))
             fields = [ast.unparse(statement) for statement in node.body if isinstance(statement, ast.AnnAssign)]
             if re.search(r"\b(dataclass|NamedTuple)\b", declaration):
                 yield node.name, sum("init=False" not in field for field in fields)
         elif isinstance(node, ast.FunctionDef):
-            names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+            names = [argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]
             yield node.name, len([name for name in names if name not in ("self", "cls")])
 
 

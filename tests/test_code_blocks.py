@@ -78,7 +78,7 @@ def names(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", [*PYTHON_PAGES, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
 @pytest.mark.filterwarnings(NOT_CONVERGED)
 def test_python_blocks_run(page, names):
-    skipped = [line for left, line in SKIPPED if left == page]
+    skipped = [line for skipped_page, line in SKIPPED if skipped_page == page]
     for language, block in PAGES[page]:
         if language == "python" and not any(line in block for line in skipped):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)

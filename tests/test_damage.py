@@ -1,8 +1,8 @@
 """Public methods with damaged models and containers, in a child process: each call must raise an error.
 
 `damages.py` draws the damages. The child runs this file too: ``python tests/test_damage.py FIRST`` prints a line of
-JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call has a
-name, a pattern of its error message, a function and, if that must not change, a model.
+JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call
+has a name, a pattern of its error message, a function and, if that must not change, a model.
 """
 
 import contextlib
@@ -192,7 +192,7 @@ def list_models(generator):
 
 def train_course(attribute, value, n_classes, steps):
     """Train a course model after a change to an attribute of the trainer or the model, or with one in each step."""
-    made = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
+    model = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
     Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
     trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
     if steps:
@@ -204,9 +204,9 @@ def train_course(attribute, value, n_classes, steps):
                 return loss
 
         trainer_class = Student
-    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
+    trainer = trainer_class(model, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
     if not steps:
-        setattr(made if attribute == "w" else trainer, attribute, value)
+        setattr(model if attribute == "w" else trainer, attribute, value)
     trainer.train(2)
 
 

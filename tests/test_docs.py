@@ -65,8 +65,8 @@ def test_functions_named_in_the_derivations_exist():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_point_to_existing_files_and_anchors(document):
     for target in LINK.findall(document.read_text(encoding="utf-8")):
-        if own := REPOSITORY_LINK.fullmatch(target):
-            target = f"{ROOT}/{own[1]}"
+        if match := REPOSITORY_LINK.fullmatch(target):
+            target = f"{ROOT}/{match[1]}"
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")

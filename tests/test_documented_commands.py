@@ -67,8 +67,8 @@ def read_extra(name):
     """Return the packages of an extra, including those of the extras that it refers to."""
     lines = read_settings()["options.extras_require"][name].split("\n")[1:]
     inner = [extra for line in lines for extra in re.findall(r"^fastlin\[(.*)\]$", line)]
-    own = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
-    return own.union(*(read_extra(extra) for each in inner for extra in each.split(",")))
+    packages = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
+    return packages.union(*(read_extra(extra) for extras in inner for extra in extras.split(",")))
 
 
 # A finder that makes imports of packages fail, in place of an environment without them.

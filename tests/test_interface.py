@@ -21,7 +21,7 @@ HELP = (
 def describe_signature(function):
     """Return the parameters and defaults of a function, without annotations, which are not part of the interface."""
     parameters = inspect.signature(function).parameters.values()
-    return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
+    return str(inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]))
 
 
 def describe_class(name, kind):
@@ -32,22 +32,27 @@ def describe_class(name, kind):
     yield f"{name}{'' if getattr(kind, '_is_protocol', False) else describe_signature(kind)}"
     ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
     # scikit-learn generates the methods that set metadata requests.
-    names = {each for base in ours for each in vars(base) if not each.startswith("_") and not each.endswith("_request")}
+    names = {
+        member
+        for base in ours
+        for member in vars(base)
+        if not member.startswith("_") and not member.endswith("_request")
+    }
     attributes = described(kind, "Attributes")
-    for each in sorted(names):
-        if callable(getattr(kind, each)) and not isinstance(inspect.getattr_static(kind, each), type):
-            yield f"{name}.{each}{describe_signature(getattr(kind, each))}"
+    for member in sorted(names):
+        if callable(getattr(kind, member)) and not isinstance(inspect.getattr_static(kind, member), type):
+            yield f"{name}.{member}{describe_signature(getattr(kind, member))}"
         else:
-            attributes.add(each)
-    yield from (f"{name}.{each}" for each in sorted(attributes))
+            attributes.add(member)
+    yield from (f"{name}.{member}" for member in sorted(attributes))
 
 
 def describe_interface():
     """Return the lines of the interface: each name once, at the first of the modules that has it."""
     lines, first_names = [], {}
     for module in PUBLIC:
-        for each in sorted(import_module(module).__all__):
-            name, value = f"{module}.{each}", getattr(import_module(module), each)
+        for member in sorted(import_module(module).__all__):
+            name, value = f"{module}.{member}", getattr(import_module(module), member)
             is_named = inspect.isclass(value) or inspect.isfunction(value)
             if is_named and id(value) in first_names:
                 lines.append(f"{name} = {first_names[id(value)]}")

@@ -88,7 +88,7 @@ class NewerCV(LogisticRegressionCV):
 
 def list_members():
     # Pickle caches the names of slots on a class.
-    return [{name: value for name, value in vars(each).items() if name != "__slotnames__"} for each in CLASSES]
+    return [{name: value for name, value in vars(patched).items() if name != "__slotnames__"} for patched in CLASSES]
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def count():
     def count_fits(name=None):
         now = patch.report()
         parts = (now.fastlin, before.fastlin), (now.scikit_learn, before.scikit_learn)
-        return [sum(new[each] - old[each] for each in new if name in (None, each)) for new, old in parts]
+        return [sum(new[key] - old[key] for key in new if name in (None, key)) for new, old in parts]
 
     return count_fits
 
@@ -119,7 +119,7 @@ def predict(model, X):
 def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends():
     before = list_members()
     with fastlin.patch_sklearn(), fastlin.patch_sklearn("MLPClassifier"):
-        assert all(vars(each)["fit"] is not old.get("fit") for each, old in zip(CLASSES, before, strict=True))
+        assert all(vars(patched)["fit"] is not old.get("fit") for patched, old in zip(CLASSES, before, strict=True))
         with fastlin.patch_sklearn(["LogisticRegression"]):
             pass
         model = LogisticRegression().fit(X, Y)
@@ -184,8 +184,8 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
             np.testing.assert_array_equal(ours.C_, theirs.C_)
             for name in ("scores_", "coefs_paths_"):
                 # Older versions store them per class.
-                both = [getattr(each, name) for each in (ours, theirs)]
-                actual, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
+                both = [getattr(model, name) for model in (ours, theirs)]
+                actual, expected = (np.stack([*array.values()]) if isinstance(array, dict) else array for array in both)
                 np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         attributes = theirs.__dict__.keys()
         assert attributes <= ours.__dict__.keys() <= attributes | set(patch.OURS)
@@ -286,7 +286,7 @@ def test_unpatching_restores_only_methods_that_are_still_those_of_fastlin(wrap):
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
         fastlin.unpatch_sklearn()
-    assert [each.filename for each in caught] == [__file__]
+    assert [warning.filename for warning in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     wrap.calls.clear()
     assert not is_by_fastlin()
@@ -326,7 +326,7 @@ def test_parameters_of_a_newer_scikit_learn_are_supported(count, monkeypatch):
         default, by_C = Newer().fit(X, Y), Newer(C=0.3).fit(X, Y)
         searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, Y), NewerCV().fit(X, Y)
         assert count() == [7, 0]
-    for actual, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(Y)) for each in models)):
+    for actual, C in ((default, 1.0), (by_C, 0.3), *((model, 10 / len(Y)) for model in models)):
         expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
         np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
@@ -342,7 +342,7 @@ def test_networks_are_patched_by_name(count):
     with fastlin.patch_sklearn("MLPClassifier"):
         ours = clone(make).fit(X, y)
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
-        assert ours.__dict__.keys() >= {each for each in theirs.__dict__ if not each.startswith("_")}
+        assert ours.__dict__.keys() >= {name for name in theirs.__dict__ if not name.startswith("_")}
         clone(make).set_params(warm_start=True).fit(X, y)
     assert count() == [1, 1]
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
@@ -400,13 +400,13 @@ def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
     with fastlin.patch_sklearn():
         actual = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
     assert count(make.__name__)[0] == 1
-    assert {type(each) for each in actual.estimators_} == {type(inner)}
-    assert len({int(each.n_iter_[0]) for each in actual.estimators_}) > 1
-    assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in actual.estimators_)
-    for each, other in zip(actual.estimators_, expected.estimators_, strict=True):
-        assert_same_model(each, other)
-        np.testing.assert_array_equal(each.classes_, other.classes_)
-        assert each.C == 0.3 and each._repr_mimebundle_()
+    assert {type(model) for model in actual.estimators_} == {type(inner)}
+    assert len({int(model.n_iter_[0]) for model in actual.estimators_}) > 1
+    assert all(model.converged_ and 0 < model.certificate_ < 1e-3 for model in actual.estimators_)
+    for model, other in zip(actual.estimators_, expected.estimators_, strict=True):
+        assert_same_model(model, other)
+        np.testing.assert_array_equal(model.classes_, other.classes_)
+        assert model.C == 0.3 and model._repr_mimebundle_()
     np.testing.assert_array_equal(actual.predict(ROWS), expected.predict(ROWS))
     assert actual.n_features_in_ == expected.n_features_in_
     np.testing.assert_array_equal(np.asarray(actual.classes_), np.asarray(expected.classes_))
@@ -456,8 +456,8 @@ def test_constant_labels_and_labels_with_weights_match_scikit_learn(count):
     with fastlin.patch_sklearn():
         actual = fit(LogisticRegression())
     assert (count("OneVsRestClassifier")[0], count("MultiOutputClassifier")[0]) == (2, 1)
-    for each, other in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
+    for model, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(model.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["number", "generator"])
@@ -475,10 +475,10 @@ def test_bagging_draws_the_samples_of_scikit_learn(count, seed):
         of_three = fit(LogisticRegression(), three)
         assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
         assert count("BaggingClassifier")[0] == 1
-    for each, other in zip((actual, of_three), expected, strict=True):
-        np.testing.assert_array_equal(each.estimators_samples_, other.estimators_samples_)
-        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
-        assert each.estimators_[1].random_state == other.estimators_[1].random_state
+    for model, other in zip((actual, of_three), expected, strict=True):
+        np.testing.assert_array_equal(model.estimators_samples_, other.estimators_samples_)
+        np.testing.assert_allclose(model.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
+        assert model.estimators_[1].random_state == other.estimators_[1].random_state
     assert actual.classes_.tolist() == ["no", "yes"]
     assert type(actual.estimator_) is LogisticRegression
     np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))

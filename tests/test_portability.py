@@ -84,8 +84,15 @@ def test_functions_that_a_system_may_lack_are_checked_before_use():
         for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("hasattr", "getattr"):
                 guarded.add(getattr(node.args[1], "value", None))
-            if isinstance(node, ast.Try) and "ImportError" in [getattr(each.type, "id", "") for each in node.handlers]:
-                tried |= {alias.name for each in node.body if isinstance(each, ast.Import) for alias in each.names}
+            if isinstance(node, ast.Try) and "ImportError" in [
+                getattr(handler.type, "id", "") for handler in node.handlers
+            ]:
+                tried |= {
+                    alias.name
+                    for statement in node.body
+                    if isinstance(statement, ast.Import)
+                    for alias in statement.names
+                }
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr not in guarded:
                 used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []
@@ -98,15 +105,19 @@ def test_functions_that_a_system_may_lack_are_checked_before_use():
 def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
     # On Windows tempfile would try names there for hours (CPython issue 66305).
     makers, nodes = ("TemporaryFile", "NamedTemporaryFile", "mkstemp"), find_nodes(ast.Attribute, files("fastlin"))
-    made = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
+    created = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
     # It first writes a file there itself.
-    assert made == [("parquet.py", "TemporaryFile")]
+    assert created == [("parquet.py", "TemporaryFile")]
 
 
 def test_files_of_users_are_written_atomically():
     # tests/test_file_system.py tests `write_whole`. The folder of kernels has its own permissions.
     calls = [
-        (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
+        (
+            path.name,
+            ast.unparse(node),
+            {name_node.id for name_node in ast.walk(node) if isinstance(name_node, ast.Name)},
+        )
         for path, node in find_nodes(ast.Call, files("fastlin"))
         if getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
     ]

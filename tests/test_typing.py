@@ -24,8 +24,8 @@ def public_functions(tree):
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in filter(is_public, tree.body):
         bases = [classes[base.id] for base in getattr(node, "bases", []) if getattr(base, "id", None) in classes]
-        for each in (node, *bases) if node.name in classes else ():
-            yield from (method for method in filter(is_public, each.body) if isinstance(method, ast.FunctionDef))
+        for class_node in (node, *bases) if node.name in classes else ():
+            yield from (method for method in filter(is_public, class_node.body) if isinstance(method, ast.FunctionDef))
         if isinstance(node, ast.FunctionDef):
             yield node
 
@@ -34,8 +34,8 @@ def test_public_functions_and_methods_are_annotated():
     paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != WITHOUT_ANNOTATIONS]
     functions = [(path, function) for path in paths for function in public_functions(parse(path))]
     for path, function in functions:
-        parameters = [each for each in ast.walk(function.args) if isinstance(each, ast.arg)]
-        annotations = [each.annotation for each in parameters if each.arg not in ("self", "cls")]
+        parameters = [argument for argument in ast.walk(function.args) if isinstance(argument, ast.arg)]
+        annotations = [argument.annotation for argument in parameters if argument.arg not in ("self", "cls")]
         assert None not in (function.returns, *annotations), f"{path}::{function.name}"
 
 

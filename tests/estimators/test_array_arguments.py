@@ -210,7 +210,7 @@ def find_numbers(result):
     for name in ("coef_", "coefs", "coef", "std_errors", "statistic"):
         if hasattr(result, name):
             return getattr(result, name)
-    return np.concatenate([each.ravel() for each in result.coefs_]) if hasattr(result, "coefs_") else result
+    return np.concatenate([coef.ravel() for coef in result.coefs_]) if hasattr(result, "coefs_") else result
 
 
 # Some models were fitted to an array without feature names.

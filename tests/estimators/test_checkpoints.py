@@ -19,7 +19,7 @@ from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.training.network_descent import Descent
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-X, Y = (each[:300] for each in load_digits(return_X_y=True))
+X, Y = (array[:300] for array in load_digits(return_X_y=True))
 X = X / 16
 TRAININGS = {
     "adam": {},
@@ -209,7 +209,7 @@ def test_writing_a_checkpoint_is_retried_after_a_failure(path, monkeypatch):
     monkeypatch.setattr(np, "savez", save_or_fill_disk)
     with pytest.warns(CheckpointWarning) as warned:
         model = make_model().fit(X, Y, save_checkpoint=path)
-    (message,) = (str(each.message) for each in warned if each.category is CheckpointWarning)
+    (message,) = (str(warning.message) for warning in warned if warning.category is CheckpointWarning)
     assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in message
     assert_same_fit(model, expected)
     assert next(numbers) - 1 == model.n_iter_ == len(read_checkpoint(path)[1]["records"]) == 9

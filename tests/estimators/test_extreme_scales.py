@@ -188,8 +188,8 @@ def test_errors_name_the_cause():
 
 def test_the_bootstrap_scales_with_the_columns():
     plain, small = (
-        LogisticRegression(C=np.inf).fit(each, Y).bootstrap(each, Y, n_resamples=5, random_state=0)
-        for each in (X, X * 2.0**-600)
+        LogisticRegression(C=np.inf).fit(rows, Y).bootstrap(rows, Y, n_resamples=5, random_state=0)
+        for rows in (X, X * 2.0**-600)
     )
     np.testing.assert_allclose(small.std_errors[:, :-1] * 2.0**-600, plain.std_errors[:, :-1], rtol=1e-3)
 

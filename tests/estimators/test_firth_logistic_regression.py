@@ -36,7 +36,8 @@ def test_every_container_gives_the_same_model(n_classes):
     np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
     np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
     resampled, expected = (
-        each.bootstrap(rows, y, n_resamples=2, random_state=0) for each, rows, y in ((again, cut, None), (model, X, y))
+        fitted.bootstrap(rows, y, n_resamples=2, random_state=0)
+        for fitted, rows, y in ((again, cut, None), (model, X, y))
     )
     np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
     np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)

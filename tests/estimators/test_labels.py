@@ -206,8 +206,8 @@ def test_weights_whose_sum_overflows_are_supported():
     (*light, light_path), (*heavy, heavy_path) = fits
     for one, other in zip(light, heavy, strict=True):
         np.testing.assert_array_equal(one.coef_, other.coef_)
-    assert [each.certificate_ for each in heavy[:3]] == [each.certificate_ for each in light[:3]]
-    assert max(each.certificate_ for each in heavy[:3]) < 1e-3
+    assert [model.certificate_ for model in heavy[:3]] == [model.certificate_ for model in light[:3]]
+    assert max(model.certificate_ for model in heavy[:3]) < 1e-3
     np.testing.assert_allclose(heavy[3].scores_, light[3].scores_)
     # The values of C are subnormal, so they have few digits.
     np.testing.assert_allclose(heavy_path.Cs * 2.0**1022, light_path.Cs, rtol=1e-10)

@@ -153,7 +153,7 @@ def test_callbacks_receive_each_epoch_of_a_network_and_can_stop_there(name):
     assert model.loss_curve_ == expected.loss_curve_
     epochs = ["begin iteration", "end iteration"] * 7
     assert recorder.names == ["setup", "begin fit", *epochs, "end fit", "teardown"]
-    assert [each.n_iter_ for each in recorder.models] == [1, 2, 3, 4, 5, 6]
+    assert [snapshot.n_iter_ for snapshot in recorder.models] == [1, 2, 3, 4, 5, 6]
     if name != "early stopping":
         shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))

@@ -46,7 +46,7 @@ FIT_ATTRIBUTES = "certificate_", "converged_", "n_passes_", "history_"
 def test_the_last_fit_has_the_attributes_of_a_single_fit(tol):
     model = make_cv(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
     l2, options = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
-    minimum, null = (reference.minimum(each, LABELS, 3, l2, **options)[0] for each in (ROWS, np.zeros((90, 1))))
+    minimum, null = (reference.minimum(features, LABELS, 3, l2, **options)[0] for features in (ROWS, np.zeros((90, 1))))
     suboptimality = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - minimum
     assert model.converged_ is True
     assert suboptimality <= model.certificate_ <= tol * (null - minimum)

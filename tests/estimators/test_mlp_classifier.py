@@ -357,8 +357,8 @@ def test_partial_fit_matches_scikit_learn(n_classes, parameters):
     expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))
     for call, part in enumerate(3 * [slice(0, 40), slice(40, 90), slice(0, 90), slice(10, 70)]):
         arguments = {"classes": np.arange(n_classes), "sample_weight": None if call % 3 == 1 else weights[part]}
-        for each in (model, expected):
-            each.partial_fit(X[part], y[part], **arguments)
+        for network in (model, expected):
+            network.partial_fit(X[part], y[part], **arguments)
         assert_same_network(model, expected)
         assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
         assert (model.n_iter_, model.t_) == (call + 1, expected.t_)

@@ -273,7 +273,7 @@ def test_the_blas_of_scipy_has_one_thread_while_networks_are_trained_by_lbfgs(mo
     blas, thread_counts = network_lbfgs._find_blas_of_scipy(), []
 
     def count(*arguments, **more):
-        thread_counts.append([each["num_threads"] for each in blas.info()])
+        thread_counts.append([library["num_threads"] for library in blas.info()])
         return minimize(*arguments, **more) if arguments else None
 
     monkeypatch.setattr(network_lbfgs, "minimize", count)

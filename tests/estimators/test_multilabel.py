@@ -33,8 +33,8 @@ KINDS = {
 def fit_separately(X, Y, sample_weight=None, **parameters):
     """Return coef, intercept and probabilities of separate fits to each label, with a smaller tol."""
     fits = [LogisticRegression(**{"tol": 1e-10, **parameters}).fit(X, labels, sample_weight) for labels in Y.T]
-    probabilities = np.stack([each.predict_proba(X)[:, 1] for each in fits], axis=1)
-    return np.concatenate([each.coef_ for each in fits]), np.ravel([each.intercept_ for each in fits]), probabilities
+    probabilities = np.stack([fit.predict_proba(X)[:, 1] for fit in fits], axis=1)
+    return np.concatenate([fit.coef_ for fit in fits]), np.ravel([fit.intercept_ for fit in fits]), probabilities
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_unconverged_fits_of_a_batch_continue_as_single_fits():
         assert model.set_params(max_iter=MAX_MODELS + 1).fit(X, Y).n_iter_.max() == MAX_MODELS + 1
     # The same holds for batched folds, which a time limit prevents; some rows are repeated.
     rows = generator.integers(0, 200, (3, 150))
-    options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(each, np.arange(9)) for each in rows], "tol": 1e-6}
+    options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(fold, np.arange(9)) for fold in rows], "tol": 1e-6}
     search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])
     expected = clone(search).set_params(time_limit=1e6).fit(X, Y[:, 0])
     np.testing.assert_allclose(search.objectives_, expected.objectives_, rtol=1e-5)

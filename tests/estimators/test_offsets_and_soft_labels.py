@@ -38,7 +38,7 @@ def make_rows(n_classes):
 def test_predictions_add_the_offset():
     for n_classes in (2, 3):
         X, y, _, weights, offset = make_rows(n_classes)
-        before = [each.copy() for each in (X, y, weights, offset)]
+        before = [array.copy() for array in (X, y, weights, offset)]
         model = fit(X, y, weights, offset=offset)
         scores = X @ model.coef_.T + model.intercept_ + offset.reshape(N, -1)
         probabilities = softmax(scores, axis=1)
@@ -46,7 +46,7 @@ def test_predictions_add_the_offset():
             probabilities, scores = np.column_stack([expit(-scores), expit(scores)]), scores[:, 0]
         predictions = probabilities.argmax(axis=1)
         cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
-        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda each: np.concatenate(list(each)))):
+        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda batches: np.concatenate(list(batches)))):
             for method, expected in (
                 (model.decision_function, scores),
                 (model.predict_proba, probabilities),
@@ -60,8 +60,8 @@ def test_predictions_add_the_offset():
         expected = trained.decision_function(X) + offset
         np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
-        for each, expected in zip((X, y, weights, offset), before, strict=True):
-            np.testing.assert_array_equal(each, expected)
+        for array, expected in zip((X, y, weights, offset), before, strict=True):
+            np.testing.assert_array_equal(array, expected)
 
 
 def draw_weak_rows(seed, n_classes):
@@ -128,7 +128,7 @@ def test_tol_means_the_same_in_paths_and_folds():
         Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
         path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
         # With L1 the folds are fitted in batches.
-        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(each, np.arange(9)) for each in rows], scoring="accuracy")
+        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(fold, np.arange(9)) for fold in rows], scoring="accuracy")
         search.fit(X, y, weights, offset=offset)
         for c, C in enumerate(Cs):
             for fold, J, certificate in [
@@ -194,7 +194,7 @@ def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
             "sample_weight_val": weights[val],
         }
         model.fit(X[train], labels[train], weights[train], **arguments, offset_val=val_offset)
-        first, last = (certain if each is y else each for each in (labels, labels_val))
+        first, last = (certain if array is y else array for array in (labels, labels_val))
         joined = y if first is last is certain else np.concatenate([first[train], last[val]])
         assert_same_model(model, fit(X, joined, weights, offset=offsets, C=model.C_))
         for c, C in enumerate(model.Cs_):

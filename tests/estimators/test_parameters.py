@@ -104,9 +104,9 @@ def test_deprecated_penalties_keep_their_meaning(penalty, parameters, equivalent
     y = np.random.default_rng(0).permutation(Y)
     with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(penalty=penalty, **parameters).fit(X, y)
-    assert any(each.category is FutureWarning and "penalty" in str(each.message) for each in caught)
+    assert any(warning.category is FutureWarning and "penalty" in str(warning.message) for warning in caught)
     # If the two contradict each other, there is a warning and the penalty takes precedence.
-    assert any(each.category is UserWarning for each in caught) == (parameters.get("l1_ratio") == 0)
+    assert any(warning.category is UserWarning for warning in caught) == (parameters.get("l1_ratio") == 0)
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**equivalent).fit(X, y).coef_)
     with pytest.warns(FutureWarning, match="l1_ratio"):
         fastlin.LogisticRegression(l1_ratio=None).fit(X, Y)
@@ -118,7 +118,9 @@ def test_contradictory_parameters_warn_like_scikit_learn():
         for make in (fastlin.LogisticRegression, ScikitLearnLogisticRegression):
             with warnings.catch_warnings(record=True, action="always") as caught:
                 make(**parameters).fit(X, Y)
-            kinds.append({each.category for each in caught if not issubclass(each.category, ConvergenceWarning)})
+            kinds.append(
+                {warning.category for warning in caught if not issubclass(warning.category, ConvergenceWarning)}
+            )
         assert kinds[0] == kinds[1]
 
 
@@ -191,7 +193,7 @@ def test_alpha_applies_to_inference_and_multilabel_fits():
     by_alpha, by_C = (
         fit(ROWS, LABELS, WEIGHTS, **parameters) for parameters in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()})
     )
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in (by_alpha, by_C)]
+    errors = [model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in (by_alpha, by_C)]
     np.testing.assert_allclose(*errors, rtol=1e-6)
     assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
     multilabel = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
@@ -226,7 +228,7 @@ def test_a_search_over_alphas_equals_fits_by_alpha():
     np.testing.assert_allclose([model.C_, *model.Cs_], 1 / (alphas * WEIGHTS.sum()))
     assert_same_model(model, fit(ROWS, LABELS, WEIGHTS, alpha=model.alpha_))
     both = model, fit(ROWS, LABELS, WEIGHTS, C=model.C_)
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in both]
+    errors = [model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in both]
     np.testing.assert_allclose(*errors, rtol=1e-4)
 
 

@@ -133,7 +133,7 @@ def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scorin
     narrow = X.astype(np.float32)
     dataframe = pd.DataFrame({"a": narrow[:, 0]})
     expected, *others = (
-        fastlin.permutation_test(model, each, y, **options) for each in (X, narrow, sparse.csr_array(narrow), dataframe)
+        fastlin.permutation_test(model, data, y, **options) for data in (X, narrow, sparse.csr_array(narrow), dataframe)
     )
     assert (expected.permutation_scores == expected.score).any()
     for actual in others:

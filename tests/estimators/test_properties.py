@@ -134,7 +134,7 @@ def fit_problem(problem, **parameters):
     with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(**{**problem.parameters, **parameters})
         model.fit(problem.rows, problem.y, **problem.arguments)
-    assert {each.category for each in caught} <= {ConvergenceWarning}
+    assert {warning.category for warning in caught} <= {ConvergenceWarning}
     return model, bool(caught)
 
 
@@ -220,7 +220,7 @@ def problems(draw):
 
 def assert_same_model(model, other, coef, l2):
     """Assert that coef, the coefficients of `other` in the order of `model`, agree within both certificates."""
-    distance = sum(np.sqrt(2 * each.certificate_ / l2) for each in (model, other))
+    distance = sum(np.sqrt(2 * fitted.certificate_ / l2) for fitted in (model, other))
     assert np.linalg.norm(model.coef_ - coef) <= distance + ROUNDING * np.linalg.norm(coef)
 
 

@@ -205,7 +205,7 @@ def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_line
             assert vars(model) == before or set(vars(model)) == complete
         else:
             assert model.interrupted_
-            messages = [str(each.message) for each in caught]
+            messages = [str(warning.message) for warning in caught]
             assert any(message.startswith("Training interrupted by user") for message in messages)
             if name == "network":
                 # The model of the last whole epoch, including the state of its random numbers.

@@ -29,7 +29,9 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
     generator = np.random.default_rng((seed, number))
     drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
     for half in range(2):
-        rows = np.sort(np.concatenate([each[half * (len(each) // 2) :][: len(each) // 2] for each in drawn]))
+        rows = np.sort(
+            np.concatenate([indices[half * (len(indices) // 2) :][: len(indices) // 2] for indices in drawn])
+        )
         data, order = (X[rows], y[rows], weights[rows]), []
         for C in fastlin.logistic_path(*data[:2], Cs=Cs, sample_weight=data[2], tol=1e-3).Cs:
             coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*data).coef_

@@ -81,8 +81,8 @@ def test_a_summary_counts_zeros_of_sparse_coefficients_and_supports_fits_without
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y)
     n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))
     assert n_nonzero < 12
-    for each in (model, model.sparsify()):
-        assert read_summary(each)["coefficients"] == f"{n_nonzero} of 12 not zero, of {n_features} features"
+    for fitted in (model, model.sparsify()):
+        assert read_summary(fitted)["coefficients"] == f"{n_nonzero} of 12 not zero, of {n_features} features"
     model = fastlin.LogisticRegression(C=1e-9, l1_ratio=1.0).fit(X, Y)
     lines = read_summary(model)
     assert (lines["tol"], lines["iterations"].split(",")[0]) == ("0.0001, reached", "0")

@@ -53,7 +53,7 @@ TRAINING, VALIDATION = make_sets()
 
 
 def join(training, validation):
-    return [np.concatenate(each) for each in zip(training, validation, strict=True)]
+    return [np.concatenate(pair) for pair in zip(training, validation, strict=True)]
 
 
 def fit(training, validation, **parameters):
