@@ -216,8 +216,8 @@ def test_weights_whose_sum_overflows_are_supported():
     weights = np.random.default_rng(0).integers(1, 9, len(y)).astype(float)
     for model in (*light, network):
         assert model.score(X, y, weights * 2.0**1019) == pytest.approx(model.score(X, y, weights), rel=1e-12)
-    held = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
-    assert light[0].score(held, sample_weight=weights * 2.0**1019) == pytest.approx(light[0].score(X, y, weights))
+    row_blocks = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
+    assert light[0].score(row_blocks, sample_weight=weights * 2.0**1019) == pytest.approx(light[0].score(X, y, weights))
 
 
 @pytest.mark.parametrize(

@@ -119,13 +119,13 @@ def test_predictions_are_made_per_label():
 def test_blocks_can_contain_labels_and_weights():
     weights = np.random.default_rng(0).integers(1, 3, len(X)).astype(float)
     expected = LogisticRegression().fit(from_arrays(X, rows_per_block=70), Y, weights)
-    for held in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
-        actual = LogisticRegression().fit(held)
+    for row_blocks in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
+        actual = LogisticRegression().fit(row_blocks)
         np.testing.assert_array_equal(actual.coef_, expected.coef_)
         assert actual.multilabel_
-    assert actual.score(held) == expected.score(X, Y, weights)
+    assert actual.score(row_blocks) == expected.score(X, Y, weights)
     message = "y is given, but the blocks hold y too"
-    assert_refused(message, LogisticRegression().fit, held, Y)
+    assert_refused(message, LogisticRegression().fit, row_blocks, Y)
     # With `classes` zeros and ones are soft labels.
     certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
     actual = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
@@ -220,10 +220,10 @@ def test_constant_labels_are_predicted_as_by_one_vs_rest(make, parameters):
     with pytest.warns(UserWarning, match="present in all training examples"):
         expected = OneVsRestClassifier(model).fit(X, CONSTANTS)
     for method in ("decision_function", "predict_proba"):
-        of_rows, of_theirs = getattr(actual, method)(X), getattr(expected, method)(X)
-        np.testing.assert_allclose(of_rows, of_theirs, atol=1e-4)
-        np.testing.assert_array_equal(of_rows[:, [0, 4]], of_theirs[:, [0, 4]])
-        np.testing.assert_array_equal(np.concatenate(list(getattr(actual, method)(from_arrays(X)))), of_rows)
+        actual_values, expected_values = getattr(actual, method)(X), getattr(expected, method)(X)
+        np.testing.assert_allclose(actual_values, expected_values, atol=1e-4)
+        np.testing.assert_array_equal(actual_values[:, [0, 4]], expected_values[:, [0, 4]])
+        np.testing.assert_array_equal(np.concatenate(list(getattr(actual, method)(from_arrays(X)))), actual_values)
     np.testing.assert_array_equal(actual.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
     np.testing.assert_array_equal(actual.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
     np.testing.assert_array_equal(actual.intercept_[[0, 4]], [-np.inf, np.inf])

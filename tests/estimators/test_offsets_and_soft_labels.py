@@ -45,8 +45,12 @@ def test_predictions_add_the_offset():
         if n_classes == 2:
             probabilities, scores = np.column_stack([expit(-scores), expit(scores)]), scores[:, 0]
         predictions = probabilities.argmax(axis=1)
-        cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
-        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda batches: np.concatenate(list(batches)))):
+        cut, sparse_rows = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
+        for rows, join in (
+            (X, np.asarray),
+            (sparse_rows, np.asarray),
+            (cut, lambda batches: np.concatenate(list(batches))),
+        ):
             for method, expected in (
                 (model.decision_function, scores),
                 (model.predict_proba, probabilities),

@@ -125,8 +125,8 @@ def test_summaries_of_converted_models_are_shorter():
     converted = fastlin.MLPClassifier.from_sklearn(theirs)
     assert list(read_summary(converted)) == ["model", "layers", "epochs", "loss"]
     assert "<th" in converted._repr_mimebundle_()["text/html"]
-    held = blocks.from_arrays(X, Y)
-    assert read_summary(fastlin.LogisticRegression().fit(held), held)["accuracy"].endswith(" on 150 rows")
+    row_blocks = blocks.from_arrays(X, Y)
+    assert read_summary(fastlin.LogisticRegression().fit(row_blocks), row_blocks)["accuracy"].endswith(" on 150 rows")
 
 
 def test_notebooks_show_the_summary_and_a_plot(monkeypatch):

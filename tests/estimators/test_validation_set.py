@@ -181,15 +181,15 @@ def test_a_pipeline_of_scikit_learn_passes_the_validation_set():
 def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator():
     damaged = X_VAL.copy()
     damaged[3, 1] = np.nan
-    held = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
+    validation_blocks = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
     model = fit((X, Y), (X_VAL, Y_VAL))
     for rows, labels, ratios, message in (
         (X_VAL, None, None, "X_val and y_val must be given together, got only X_val"),
         (None, Y_VAL, None, "X_val and y_val must be given together, got only y_val"),
         (None, None, WEIGHTS_VAL, "X_val and y_val .* got only sample_weight_val"),
         (blocks.from_arrays(X_VAL), None, None, "X_val and y_val must be given together, got only X_val"),
-        (held, Y_VAL, None, "y_val is given, but the blocks of X_val hold it"),
-        (held, None, WEIGHTS_VAL, "sample_weight_val is given, but the blocks"),
+        (validation_blocks, Y_VAL, None, "y_val is given, but the blocks of X_val hold it"),
+        (validation_blocks, None, WEIGHTS_VAL, "sample_weight_val is given, but the blocks"),
         (X_VAL[:, :4], Y_VAL, None, "X_val must be rows .* with the columns of X: X has 4 features"),
         (blocks.from_arrays(X_VAL[:, :4], Y_VAL), None, None, "X_val must be rows .* 4 features"),
         (X_VAL[:0], Y_VAL[:0], None, "X_val must be rows .* 0 sample"),
@@ -261,7 +261,7 @@ def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # A clock that advances with each call: some fits finish, more of them in one fold than in the other.
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", itertools.count().__next__)
+    monkeypatch.setattr("fastlin.estimators.stop_reasons.perf_counter", itertools.count().__next__)
     actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
     counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)
     assert actual.timed_out_
