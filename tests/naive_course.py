@@ -32,8 +32,8 @@ def make_modules(X_train, y_train, X_test, y_test):
     def load_binary_dataset(class1, class2):
         parts = []
         for X, y in ((X_train, y_train), (X_test, y_test)):
-            kept = (y == class1) | (y == class2)
-            parts += [X[kept], (y[kept] == class1).astype(int)[:, None]]
+            mask = (y == class1) | (y == class2)
+            parts += [X[mask], (y[mask] == class1).astype(int)[:, None]]
         return parts
 
     contents = {

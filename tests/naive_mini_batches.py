@@ -8,7 +8,7 @@ from sklearn.preprocessing import scale
 from fastlin import MiniBatchLogisticRegression
 from fastlin.kernels.networks.minibatches import MomentumRule
 
-# Of coefficients after some steps in float64.
+# For coefficients after some steps in float64.
 TOLERANCE = 1e-9
 
 
@@ -22,18 +22,18 @@ def make_model(**parameters):
 
 
 def take_steps(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, what they measured, and the mean of the steps."""
+    """Return parameters (d + 1, K) and velocities after the steps, their measurements, and the mean of the steps."""
     w, v = (array.copy() for array in start)
     measured, steps = [], []
     for batch in batches:
-        given, s = (X[batch], labels[batch], w[:-1].T, w[-1]), weights[batch]
+        arguments, s = (X[batch], labels[batch], w[:-1].T, w[-1]), weights[batch]
         if not s.any():
             measured.append((0, 0, 0, 0))
             continue
         scores = X[batch] @ w[:-1] + w[-1]
         right = (scores.argmax(axis=1) if w.shape[1] > 1 else scores[:, 0] >= 0) == labels[batch]
-        measured.append((reference.mean_loss(*given, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
-        by_coef, by_intercept = reference.gradient(*given, s)
+        measured.append((reference.mean_loss(*arguments, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
+        by_coef, by_intercept = reference.gradient(*arguments, s)
         g = np.vstack([by_coef.T + rule.l2 * w[:-1], by_intercept * rule.has_intercept]).astype(float)
         v = rule.momentum * v + rule.gradient_part * g
         w = w - rule.velocity_part * v
@@ -57,9 +57,9 @@ def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
 def draw_orders(n, n_epochs):
     state, order = np.random.RandomState(0), np.arange(n)
     for _ in range(n_epochs):
-        places = np.arange(n)
-        state.shuffle(places)
-        order = order[places]
+        permutation = np.arange(n)
+        state.shuffle(permutation)
+        order = order[permutation]
         yield order
 
 

@@ -20,7 +20,7 @@ SLOPES = {
 
 
 def mix(x):
-    """Return lowbias32 of C. Wellons for a whole number below 2^32."""
+    """Return lowbias32 of C. Wellons for an integer below 2^32."""
     x ^= x >> 16
     x = x * 0x7FEB352D % 2**32
     x ^= x >> 15
@@ -29,10 +29,10 @@ def mix(x):
 
 
 def keep_units(n, width, dropout, seed, first_row=0):
-    """Return what D multiplies the units of n rows by: 0 or 1 / (1 - dropout)."""
+    """Return the factors of the units of n rows under dropout: 0 or 1 / (1 - dropout)."""
     keep = 1 - dropout
-    places = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
-    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in places])
+    positions = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
+    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in positions])
 
 
 def normalize(z):
@@ -41,7 +41,7 @@ def normalize(z):
 
 
 def normalization_slopes(z, slopes):
-    """Return the slopes by z of what has these slopes by N(z): each column times the matrix of all derivatives."""
+    """Return the gradient by z from the gradient by N(z): each column times the whole Jacobian."""
     n = len(z)
     x, deviations = normalize(z), np.sqrt(z.var(axis=0) + EPSILON)
     by_z = np.empty_like(slopes)
@@ -62,7 +62,7 @@ def loss_and_gradient(
     for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
         z.append(a[-1] @ coef)
         inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
-        # Each layer, counted from 1, has a seed of its own.
+        # Each layer, counted from 1, has its own seed.
         of_layer = (seed + (layer + 1) * 0x9E3779B9) % 2**32
         masks.append(keep_units(*inner[-1].shape, dropout, of_layer) if dropout else 1.0)
         a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))

@@ -1,4 +1,4 @@
-"""What a model was left with: which values are read, and which are refused, by name."""
+"""Checks of fitted attributes: valid values are read, others raise an error that names the attribute."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def test_real_numbers_of_any_type_are_read():
     check_generator_state("the state", [*STATE[:2], np.int64(STATE[2]), 0, 0.0])
 
 
-def change_state(place, value):
-    return [*STATE[:place], value, *STATE[place + 1 :]]
+def change_state(index, value):
+    return [*STATE[:index], value, *STATE[index + 1 :]]
 
 
 NO_MATRICES = {
@@ -39,8 +39,8 @@ NO_COUNTS = -1, 2**63, True, 1.0, "1", None, np.ones(2, int)
 SHAPES = [(2, 3), (3,)]
 REFUSED = [
     *(
-        (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {found}")
-        for found, values in NO_MATRICES.items()
+        (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {description}")
+        for description, values in NO_MATRICES.items()
     ),
     (read_arrays, "coefs_", [np.ones((2, 3))], SHAPES, "coefs_ must be a list of 2 arrays, got list of 1"),
     (read_arrays, "coefs_", None, SHAPES, "coefs_ must be a list of 2 arrays, got NoneType"),
@@ -66,7 +66,7 @@ REFUSED_STATES = [
 REFUSED += [(check_generator_state, "the state", state, message) for state, message in REFUSED_STATES]
 
 
-@pytest.mark.parametrize(("read", "given", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])
-def test_other_values_are_refused(read, given, message):
+@pytest.mark.parametrize(("read", "arguments", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])
+def test_other_values_raise_an_error(read, arguments, message):
     with pytest.raises(ValueError, match=message):
-        read(*given)
+        read(*arguments)

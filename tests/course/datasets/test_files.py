@@ -40,7 +40,7 @@ def test_without_a_cache_folder_data_lie_in_the_temporary_one(monkeypatch, tmp_p
     assert files.list_places() == [Path("named"), tmp_path / "fastlin" / "data"]
 
 
-def test_a_file_is_kept_as_it_was_published(server, empty_slots, capfd):
+def test_a_file_is_kept_as_it_was_published(server, empty_cache, capfd):
     download(server({"file": DATA}))
     assert kept() == {"file": DATA}
     out, err = capfd.readouterr()
@@ -72,7 +72,7 @@ def fall_silent(begin):
     ],
     ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_slots, monkeypatch, write, reason):
+def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_cache, monkeypatch, write, reason):
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
@@ -80,7 +80,7 @@ def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_slot
     assert kept() == {}
 
 
-def test_an_interrupted_download_leaves_nothing(server, empty_slots, monkeypatch):
+def test_an_interrupted_download_leaves_nothing(server, empty_cache, monkeypatch):
     def interrupt(*arguments):
         # A part of the file has been written under another name.
         assert list(datasets.cache_folder().iterdir())
@@ -91,7 +91,7 @@ def test_an_interrupted_download_leaves_nothing(server, empty_slots, monkeypatch
     assert kept() == {}
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named_and_a_given_one_is_the_only_place(server, empty_slots, tmp_path):
+def test_a_cache_folder_that_cannot_be_made_is_named_and_a_given_one_is_the_only_place(server, empty_cache, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
     assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
