@@ -12,11 +12,11 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import Array
 
 # The largest number of int64, and the words of the state of NumPy's RandomState.
-MOST = 2**63 - 1
-WORDS = 624
+MAX_COUNT = 2**63 - 1
+N_STATE_WORDS = 624
 
 
-def expect(is_right: object, name: str, wanted: str, found: Any) -> None:
+def require(is_right: object, name: str, wanted: str, found: Any) -> None:
     """Raise a ValueError that says what a value must be, and what was found in its place, unless it is right."""
     if not is_right:
         raise ValueError(f"{name} must {wanted}, got {describe(found)}")
@@ -47,7 +47,7 @@ def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "")
 def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "") -> Any:
     """Return an array or sparse container as it is, or raise the error of `read_array`."""
     is_right = array.shape == shape and array.dtype.kind in "fiub"
-    expect(is_right, name, f"be real numbers of shape {shape}{reason}", array)
+    require(is_right, name, f"be real numbers of shape {shape}{reason}", array)
     return array
 
 
@@ -62,19 +62,19 @@ def read_finite(name: str, values: Any, shape: tuple[int, ...], reason: str = ""
 def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     """Return a list of arrays of these shapes, as `read_array` has each."""
     is_right = isinstance(values, (list, tuple)) and len(values) == len(shapes)
-    expect(is_right, name, f"be a list of {len(shapes)} arrays", values)
+    require(is_right, name, f"be a list of {len(shapes)} arrays", values)
     pairs = zip(values, shapes, strict=True)
     return [read_array(f"{name}[{position}]", each, shape) for position, (each, shape) in enumerate(pairs)]
 
 
-def read_count(name: str, value: Any, least: int = 0) -> int:
+def read_count(name: str, value: Any, minimum: int = 0) -> int:
     """Return a whole number from the least to the largest that kernels count to."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    expect(is_whole and least <= value <= MOST, name, f"be a whole number of at least {least}", value)
+    require(is_whole and minimum <= value <= MAX_COUNT, name, f"be a whole number of at least {minimum}", value)
     return int(value)
 
 
-def read_measure(value: Any) -> float | None:
+def read_scalar(value: Any) -> float | None:
     """Return the one number of a loss or score of the caller's own, also from an array, a list or a tuple of one.
 
     NumPy 2.4 no longer converts arrays with dimensions by `float`. None stands for no number or several.
@@ -94,7 +94,7 @@ def check_like(name: str, found: Any, like: Any) -> None:
         read_finite(name, found, like.shape)
     elif isinstance(like, (list, tuple)):
         is_right = isinstance(found, (list, tuple)) and len(found) == len(like)
-        expect(is_right, name, f"be {len(like)} values", found)
+        require(is_right, name, f"be {len(like)} values", found)
         for position, pair in enumerate(zip(found, like, strict=True)):
             check_like(f"{name}[{position}]", *pair)
     else:
@@ -104,11 +104,13 @@ def check_like(name: str, found: Any, like: Any) -> None:
 def check_generator_state(name: str, state: Any) -> None:
     """Raise a ValueError unless a tuple is what `RandomState.get_state` returns: `set_state` checks too little."""
     is_right = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
-    expect(is_right, name, "be the state of a generator MT19937", state)
+    require(is_right, name, "be the state of a generator MT19937", state)
     _, words, pos, has_gauss, cached = state
-    words = read_array(f"the words of {name}", words, (WORDS,))
-    expect(words.dtype == np.uint32, f"the words of {name}", "be of the type uint32", words)
-    expect(read_count(f"the position of {name}", pos) <= WORDS, name, f"have a position up to {WORDS}", pos)
-    expect(read_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss up to 1", has_gauss)
+    words = read_array(f"the words of {name}", words, (N_STATE_WORDS,))
+    require(words.dtype == np.uint32, f"the words of {name}", "be of the type uint32", words)
+    require(
+        read_count(f"the position of {name}", pos) <= N_STATE_WORDS, name, f"have a position up to {N_STATE_WORDS}", pos
+    )
+    require(read_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss up to 1", has_gauss)
     is_right = isinstance(cached, float) and math.isfinite(cached)
-    expect(is_right, f"the number of a normal distribution in {name}", "be a finite number", cached)
+    require(is_right, f"the number of a normal distribution in {name}", "be a finite number", cached)

@@ -36,7 +36,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import encode_labels, read_columns
+from fastlin.estimators.labels import encode_labels, read_label_columns
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 
@@ -47,14 +47,22 @@ PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_prob
 # scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
 # These are run as they are named, and their tol bounds the gradient as scikit-learn's does.
-BY_NEWTON = "newton-cg", "newton-cholesky"
+NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
 # scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
-MIN_FALL = 64 * float(np.finfo(np.float64).eps)
+MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)
 # Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
 SMALL_TABLE = 100_000
 MAX_REASONS = 100
 # What fits leave that scikit-learn's do not.
-OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
+FASTLIN_ATTRIBUTES = (
+    "certificate_",
+    "converged_",
+    "n_passes_",
+    "n_samples_fit_",
+    "objectives_",
+    "certificates_",
+    "timed_out_",
+)
 
 
 def _translate(name, estimator, **changed):
@@ -70,16 +78,16 @@ def _choose_parameters(estimator, X):
     scikit-learn's tol bounds the gradient, whose square is of the order of J's excess: so the square of tol bounds that
     excess here. Small tables are fitted as exactly as rounding allows.
     """
-    is_by_newton = estimator.solver in BY_NEWTON
+    is_by_newton = estimator.solver in NEWTON_SOLVERS
     # Versions in which alpha replaces C may have a word for its default, or None.
     replaced = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_FALL)
+    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_DECREASE)
     return {
         # Two steps of Newton's method are the same as one and, from a warm start, one more.
         "solver": estimator.solver if is_by_newton else "auto",
         # Warnings speak of this one.
         "asked_solver": estimator.solver,
-        "tol": MIN_FALL if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
+        "tol": MIN_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
         "dual": estimator.dual and estimator.solver != "liblinear",
@@ -87,7 +95,7 @@ def _choose_parameters(estimator, X):
     }
 
 
-def _refuse_if(is_unknown, reason):
+def _fall_back_if(is_unknown, reason):
     """Raise an error that leaves a fit to scikit-learn."""
     if is_unknown:
         raise NotImplementedError(reason)
@@ -97,10 +105,10 @@ def _check(estimator, X):
     """Raise an error for parameters and data that fastlin does not take."""
     # Of all parameters, also those that fastlin does not look at.
     check_parameters(estimator)
-    _refuse_if(_is_of_array_api(X), "array_api_dispatch is set, and X is no NumPy array")
+    _fall_back_if(_is_of_array_api(X), "array_api_dispatch is set, and X is no NumPy array")
     # Before scikit-learn 1.8.
     multi_class = getattr(estimator, "multi_class", "auto")
-    _refuse_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
+    _fall_back_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
 
 
 def _is_of_array_api(X):
@@ -111,33 +119,33 @@ def _is_of_array_api(X):
 def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
     """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
     _check(estimator, X)
-    _refuse_if(read_columns(y)[1] is not None, "soft labels, which scikit-learn refuses")
+    _fall_back_if(read_label_columns(y)[1] is not None, "soft labels, which scikit-learn refuses")
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
         X, y = _penalize_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _translate(name, estimator, **changed)
     starts_or_params = (None, None) if name == "LogisticRegression" else (params,)
-    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_keep_linear, estimator)
+    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_store_linear, estimator)
 
 
 def _penalize_intercept(estimator, X, y):
     """Return data of a fit whose last coefficient is liblinear's intercept, which is penalized."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
-    _refuse_if(len(np.unique(y)) > 2, "liblinear with three classes and more")
+    _fall_back_if(len(np.unique(y)) > 2, "liblinear with three classes and more")
     if estimator.fit_intercept:
         ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
         X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
     return X, y
 
 
-def _take_over(estimator, model, left_out=()):
+def _copy_fitted_attributes(estimator, model, left_out=()):
     """Give an estimator what its model has learned: names that begin or end with an underscore are no parameters."""
     learned = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
     vars(estimator).update({name: value for name, value in learned.items() if name not in left_out})
 
 
-def _keep_linear(estimator, model):
+def _store_linear(estimator, model):
     """Give an estimator what its model has learned, in the shapes of its solver."""
     # A pickle of the estimator needs no fastlin.
     left_out = {"history_"}
@@ -152,56 +160,56 @@ def _keep_linear(estimator, model):
             paths = getattr(model, "coefs_paths_", {})
             for path in paths.values() if isinstance(paths, dict) else [paths]:
                 path[..., -1] *= scaling
-    _take_over(estimator, model, left_out)
+    _copy_fitted_attributes(estimator, model, left_out)
 
 
 def _prepare_network(_, estimator, X, *labels_and_weights):
     """Return what fits a model for MLPClassifier, and what keeps the model."""
     _check(estimator, X)
-    _refuse_if(estimator.warm_start, "warm_start goes on from scikit-learn's own state")
+    _fall_back_if(estimator.warm_start, "warm_start goes on from scikit-learn's own state")
     # scikit-learn computes in the type of X.
     dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
     model = _translate("MLPClassifier", estimator, dtype=dtype)
-    return partial(model.fit, X, *labels_and_weights), partial(_keep_network, estimator)
+    return partial(model.fit, X, *labels_and_weights), partial(_store_network, estimator)
 
 
-def _keep_network(estimator, model):
+def _store_network(estimator, model):
     """Give an estimator what its model has learned."""
     made = model.to_sklearn()
     made._no_improvement_count = model._no_improvement_count
-    _take_over(estimator, made)
+    _copy_fitted_attributes(estimator, made)
 
 
-def _note(self, X, y, sample_weight=None):
+def _record_fit(self, X, y, sample_weight=None):
     """Note rows, labels and weights: the `fit` of what a tool makes copies of, so that all are fitted side by side."""
     # Its import needs Numba, which takes 0.3 s.
-    from fastlin.estimators.many_fits import pack
+    from fastlin.estimators.batched_fits import pack
 
     self.classes_, labels = encode_labels(np.ravel(y))
-    _refuse_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of many fits")
+    _fall_back_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of many fits")
     validate_data(self, X, skip_check_array=True)
-    self.n_samples_fit_, self.noted_ = len(labels), (X, pack(labels, sample_weight))
+    self.n_samples_fit_, self.recorded_ = len(labels), (X, pack(labels, sample_weight))
     return self
 
 
 def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
     """Return what fits the estimators of a tool, and what keeps them in it."""
-    from fastlin.estimators.many_fits import fit_tasks
+    from fastlin.estimators.batched_fits import fit_tasks
 
     check_parameters(tool)
-    inner, noted = tool.estimator, copy(tool)
+    inner, recorded = tool.estimator, copy(tool)
     _check(inner, X)
     is_other = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
-    _refuse_if(is_other, "many fits by liblinear, with warm_start or with weights of some classes")
+    _fall_back_if(is_other, "many fits by liblinear, with warm_start or with weights of some classes")
     is_told = has_callbacks(inner) or get_config()["enable_metadata_routing"]
-    _refuse_if(is_told, "many fits with callbacks or metadata routing")
+    _fall_back_if(is_told, "many fits with callbacks or metadata routing")
     whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
     is_part = any(getattr(tool, name, value) != value for name, value in whole.items())
-    _refuse_if(is_part, "BaggingClassifier with parts of the columns, oob_score or warm_start")
-    noted.estimator, kind = clone(inner), type(inner)
+    _fall_back_if(is_part, "BaggingClassifier with parts of the columns, oob_score or warm_start")
+    recorded.estimator, kind = clone(inner), type(inner)
     # A clone takes 70 microseconds more than a copy, since scikit-learn inspects the constructor.
-    noting = type(kind.__name__, (kind,), {"fit": _note, "__sklearn_clone__": copy})
-    noted.estimator.__class__ = noting
+    recorder_class = type(kind.__name__, (kind,), {"fit": _record_fit, "__sklearn_clone__": copy})
+    recorded.estimator.__class__ = recorder_class
     if sample_weight is not None:
         params["sample_weight"] = sample_weight
     generator = check_random_state(getattr(tool, "random_state", None))
@@ -209,10 +217,10 @@ def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
     try:
         # What is noted stays in this process, and the tool's own estimator has been checked.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
-            original(noted, X, y, **params)
-        fits = [each for each in noted.estimators_ if type(each) is noting]
-        rows, tasks = zip(*(vars(each).pop("noted_") for each in fits), strict=True) if fits else ([], [])
-        _refuse_if(not fits or any(each is not rows[0] for each in rows), "fits of different rows")
+            original(recorded, X, y, **params)
+        fits = [each for each in recorded.estimators_ if type(each) is recorder_class]
+        rows, tasks = zip(*(vars(each).pop("recorded_") for each in fits), strict=True) if fits else ([], [])
+        _fall_back_if(not fits or any(each is not rows[0] for each in rows), "fits of different rows")
     except BaseException:
         # scikit-learn's own fit draws the same.
         generator.set_state(state)
@@ -221,19 +229,19 @@ def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
     if not isinstance(inner, estimators.LogisticRegression):
         model = _translate("LogisticRegression", model, **_choose_parameters(model, rows[0]))
     run = partial(fit_tasks, model, rows[0], lambda k: tasks[k](), len(fits), sample_weight)
-    return run, partial(_keep_tool, tool, noted, fits, model)
+    return run, partial(_store_tool, tool, recorded, fits, model)
 
 
-def _keep_tool(tool, noted, fits, model, found):
+def _store_tool(tool, recorded, fits, model, found):
     """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
     for k, fitted in enumerate(fits):
         fitted.__class__ = type(tool.estimator)
-        _take_over(fitted, model)
+        _copy_fitted_attributes(fitted, model)
         fitted.coef_, fitted.intercept_ = found.coef[k].copy(), found.intercept[k].copy()
         fitted.n_iter_, fitted.certificate_ = found.n_iter[k : k + 1], float(found.certificates[k])
         fitted.converged_ = bool(found.converged[k])
-    given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
-    vars(tool).update({**vars(noted), **given})
+    given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(recorded, name)}
+    vars(tool).update({**vars(recorded), **given})
 
 
 class Patched(NamedTuple):
@@ -279,9 +287,9 @@ def _make_fit(name, original):
             return original(self, *args, **kwargs)
         try:
             given = signature.bind(self, *args, **kwargs)
-            run, keep = prepare(original, *given.args, **given.kwargs)
+            run, store = prepare(original, *given.args, **given.kwargs)
             # Called without a frame between, so that warnings name the line of the user's fit.
-            keep(run())
+            store(run())
             _count(name)
             return self
         except Warning:
@@ -291,7 +299,7 @@ def _make_fit(name, original):
             reason = f"{error}".partition("\n")[0] or type(error).__name__
         # Where this raises, scikit-learn refuses as well.
         original(self, *args, **kwargs)
-        for each in OURS:
+        for each in FASTLIN_ATTRIBUTES:
             vars(self).pop(each, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
         _count(name, reason)
@@ -406,7 +414,7 @@ def _put_back(name):
         )
 
 
-def _hold(holder, names):
+def _update_patches(holder, names):
     """Note which classes a holder asks for; replace the methods of what anyone asks for, and put the others back."""
     with _lock:
         for name, holders in _holders.items():
@@ -422,7 +430,7 @@ def _reduce_batch(batch):
 
 
 def _make_batch(names, make, arguments):
-    _hold("the process that sends work", names)
+    _update_patches("the process that sends work", names)
     return make(*arguments)
 
 
@@ -446,10 +454,10 @@ class _Patch(AbstractContextManager[None]):
 
     def __enter__(self):
         # The second block of one call patches as well.
-        _hold(self, self.names)
+        _update_patches(self, self.names)
 
     def __exit__(self, *error):
-        _hold(self, ())
+        _update_patches(self, ())
 
 
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
@@ -518,7 +526,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     with _lock:
         for name in _read_names(names, PATCHED):
             _holders[name].clear()
-        _hold(None, ())
+        _update_patches(None, ())
 
 
 def report() -> Report:

@@ -188,14 +188,14 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(count):
                 found, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
                 np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         own = theirs.__dict__.keys()
-        assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
+        assert own <= ours.__dict__.keys() <= own | set(patch.FASTLIN_ATTRIBUTES)
         # Predictions of scikit-learn's own methods, from the same coefficients.
         for found, expected in zip(scores, predict(ours, rows), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert count() == [len(cases), 0]
 
 
-@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_FALL), (5_100, 1e-8)], ids=["small", "larger"])
+@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_DECREASE), (5_100, 1e-8)], ids=["small", "larger"])
 def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n_rows, tol):
     X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
     assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)

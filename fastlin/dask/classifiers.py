@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.logistic_regression import PenalisedClassifier as _Following
+    from fastlin.estimators.logistic_regression import PenalizedClassifier as _Following
     from fastlin.inference import Bootstrap, Inference
 
     Found = TypeVar("Found", covariant=True)
@@ -197,10 +197,10 @@ class DaskPredictions(_Following):
             raise ValueError("bootstrap fits each resample to rows in memory: give arrays or Blocks, not a collection.")
         return super().bootstrap(X, y, sample_weight, offset, **options)
 
-    def _answer(self, method, X, offset=None):
+    def _apply_method(self, method, X, offset=None):
         """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
-            return super()._answer(method, X, offset)
+            return super()._apply_method(method, X, offset)
         rows, model, name = self._read(X), self._without_names(), method.__name__
         # The answer for one row tells shape and type.
         empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]

@@ -19,9 +19,9 @@ from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_ru
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, encode, name_partition, tell
-from fastlin.estimators.columns import refuse_categories, remember_features
-from fastlin.estimators.labels import TrainingData, are_certain, explain_several, make_training_data
-from fastlin.estimators.stop_reasons import restored_on_error
+from fastlin.estimators.columns import check_no_categories, set_features
+from fastlin.estimators.labels import TrainingData, are_binary, explain_multilabel, make_training_data
+from fastlin.estimators.fit_reporting import restore_on_error
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -66,7 +66,7 @@ def leave_task() -> Iterator[None]:
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
     """Yield `read_partitions` for a fit, then release the rows; an error leaves the estimator as it was."""
-    with leave_task(), explain_losses(), contextlib.ExitStack() as held, restored_on_error(estimator):
+    with leave_task(), explain_losses(), contextlib.ExitStack() as held, restore_on_error(estimator):
 
         def read(*given):
             with explain_lost_data([*given[1:], options["offset"]], options["client"]):
@@ -117,7 +117,7 @@ def read_partitions(
     worker_timeout: float,
 ) -> DaskTrainingData:
     """Return the DaskTrainingData of a fit, which its cluster holds until it is released."""
-    refuse_categories(estimator, "data on workers")
+    check_no_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
@@ -137,8 +137,8 @@ def read_partitions(
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         whole = join_descriptions(filled, "partitions", are_of_one_type=False)
         own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
-        if own_y.ndim == 2 and are_certain(own_y):
-            raise ValueError(explain_several(own_y))
+        if own_y.ndim == 2 and are_binary(own_y):
+            raise ValueError(explain_multilabel(own_y))
         data = make_training_data(estimator, None, own_y, own_weight, own_offset, classes)
         parts = [
             client.submit(encode, part, whole.dtype, known, pure=False)
@@ -147,7 +147,7 @@ def read_partitions(
     finally:
         # The parts keep their sources.
         release([*decoded, *described])
-    remember_features(estimator, whole.shape[1], name_columns(X))
+    set_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(known.shape[0], known.dtype) for known in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row

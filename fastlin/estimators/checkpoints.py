@@ -30,9 +30,18 @@ from fastlin.typing import Array, PathLike
 
 # What a fit that goes on may have otherwise: its limits, what it tells, and random numbers, which are those of the
 # checkpoint. The weights of the rows, which are compared, hold those of their classes.
-FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start", "class_weight"}
+PARAMETERS_FREE_TO_DIFFER = {
+    "max_iter",
+    "max_fun",
+    "tol",
+    "n_iter_no_change",
+    "verbose",
+    "random_state",
+    "warm_start",
+    "class_weight",
+}
 # Rows at both ends of X that are compared.
-SEEN_ROWS = 64
+N_COMPARED_ROWS = 64
 FORMAT = 5
 
 
@@ -55,7 +64,7 @@ class Checkpoints:
             self._content, self._arrays = read_checkpoint(self._resume)
             # A state of its own: the caller's is left as it is.
             self.random_state = np.random.RandomState()
-            with refuse_damage(self._resume):
+            with raise_checkpoint_errors(self._resume):
                 self.random_state.set_state(_read_generator("start", self._content["start"]))
         self._start = self.random_state.get_state()
 
@@ -67,7 +76,7 @@ class Checkpoints:
             return {}
         about, resumed = {**_describe(estimator, examples, validation), "start": self._start}, None
         if self._resume is not None:
-            with refuse_damage(self._resume):
+            with raise_checkpoint_errors(self._resume):
                 self._check(about)
                 resumed = _unpack_state(self._content, self._arrays, descent, examples, validation is not None)
         return {"save": None if self._path is None else partial(self._save, about), "resumed": resumed}
@@ -119,14 +128,14 @@ def _describe(estimator, examples, validation):
         if each is not None:
             X = each.matrix.X
             digest.update(f"{X.shape} {len(each)}".encode())
-            for part in (each.labels, each.weights, X[:SEEN_ROWS], X[-SEEN_ROWS:]):
+            for part in (each.labels, each.weights, X[:N_COMPARED_ROWS], X[-N_COMPARED_ROWS:]):
                 digest.update(np.asarray(part.toarray() if issparse(part) else part, np.float64).tobytes())
     return {
         # Equal numbers and sequences of any kind are the same.
         "parameters": {
             name: json.dumps(value, default=lambda each: np.asarray(each).tolist())
             for name, value in sorted(parameters.items())
-            if name not in FREE
+            if name not in PARAMETERS_FREE_TO_DIFFER
         },
         "data": digest.hexdigest(),
     }
@@ -134,7 +143,7 @@ def _describe(estimator, examples, validation):
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the content and the arrays of a checkpoint, of which `_unpack_state` makes a state."""
-    with refuse_damage(path):
+    with raise_checkpoint_errors(path):
         # NumPy leaves a broken file open that it has opened itself.
         with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
             arrays = dict(file)
@@ -169,7 +178,7 @@ def _read_generator(name, state):
 
 
 @contextlib.contextmanager
-def refuse_damage(path: Path) -> Iterator[None]:
+def raise_checkpoint_errors(path: Path) -> Iterator[None]:
     """Turn whatever is wrong with a file that can be read into a CheckpointError that names the file."""
     try:
         yield

@@ -21,7 +21,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
 from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, is_categorical, read_levels
 from fastlin.extras import needs
-from fastlin.fitted import expect, read_count
+from fastlin.fitted import require, read_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, MatrixLike
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from fastlin.matrices.table_matrix import TableMatrix
 
 # Fits of five tables with this part of their entries or more took 1.15 to 7 times as long by sparse passes.
-FILLED = 1 / 3
+MIN_DENSITY = 1 / 3
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
 def choose_form(matrix: Matrix) -> Matrix:
-    """Return a matrix in its fastest form: a sparse one that is FILLED becomes dense, within X or 64 MB."""
+    """Return a matrix in its fastest form: a sparse one that is MIN_DENSITY becomes dense, within X or 64 MB."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
-    if isinstance(matrix, SparseMatrix) and matrix.n_entries >= FILLED * math.prod(matrix.shape):
+    if isinstance(matrix, SparseMatrix) and matrix.n_entries >= MIN_DENSITY * math.prod(matrix.shape):
         n_bytes = math.prod(matrix.shape) * matrix.dtype.itemsize
         if Budget.beside(matrix.budget_bytes).holds(n_bytes):
             return DenseMatrix(matrix.csr.toarray())
@@ -77,7 +77,7 @@ def read_matrix(
         return read_table(estimator, X, reset)
     names = _name_columns(X)
 
-    def bypasses(rows, numbers):
+    def needs_no_check(rows, numbers):
         """Say whether rows with these entries need none of scikit-learn's checks, which take time."""
         is_read = rows.dtype in DTYPES or rows.dtype.kind in "iu"
         is_known = is_read and all(rows.shape) and (reset or _are_columns_of(estimator, rows, names))
@@ -86,31 +86,31 @@ def read_matrix(
     if sparse.issparse(X):
         # Our checks come first, since scikit-learn converts a broken container without looking.
         matrix = as_matrix(X)
-        if not bypasses(matrix.X, matrix.X.data):
+        if not needs_no_check(matrix.X, matrix.X.data):
             given = {"dtype": None, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
             validate_data(estimator, matrix.X, **given)
         elif reset:
-            remember_features(estimator, matrix.shape[1], None)
+            set_features(estimator, matrix.shape[1], None)
         return matrix
     plain = X if names is None else X.to_numpy()
-    if type(plain) is np.ndarray and plain.ndim == 2 and bypasses(plain, plain):
+    if type(plain) is np.ndarray and plain.ndim == 2 and needs_no_check(plain, plain):
         if reset:
-            remember_features(estimator, plain.shape[1], names)
+            set_features(estimator, plain.shape[1], names)
         return as_matrix(plain)
     # A frame of sparse columns becomes a sparse matrix here.
     given = {"dtype": DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
-    if _may_hold_others(X):
-        _refuse_columns(estimator, X, reset)
+    if _may_hold_non_numbers(X):
+        _check_columns(estimator, X, reset)
     try:
         return as_matrix(validate_data(estimator, widen(X), **given))
     except (TypeError, ValueError) as error:
         # What else is wrong scikit-learn names itself.
         if "could not convert string" in str(error) or "float() argument" in str(error):
-            _refuse_columns(estimator, X, reset)
+            _check_columns(estimator, X, reset)
         raise
 
 
-def _may_hold_others(X):
+def _may_hold_non_numbers(X):
     """Say whether X may hold anything but numbers, by its types, or by the first row of a list."""
     if _is_dataframe(X):
         types = X.dtypes.tolist()
@@ -127,9 +127,9 @@ def _may_hold_others(X):
     return any(getattr(each, "kind", "O") not in "biufc" for each in types)
 
 
-def _refuse_columns(estimator, X, is_fit):
+def _check_columns(estimator, X, is_fit):
     """Raise an error that names the first column of X that holds no numbers, if any."""
-    names, columns = _split(estimator, X)
+    names, columns = _split_columns(estimator, X)
     is_table = _is_dataframe(X) or _is_stream(X)
     for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
         numbers = as_numbers(column)
@@ -179,11 +179,11 @@ def _read_blocks(estimator, blocks, reset):
 
     n_rows, n_columns = blocks.shape
     if reset:
-        refuse_categories(estimator, "blocks")
+        check_no_categories(estimator, "blocks")
         if not (n_rows and n_columns):
             what = f"{'feature' if n_rows else 'sample'}(s) (shape={blocks.shape})"
             raise ValueError(f"Found blocks with 0 {what}; {type(estimator).__name__} requires a minimum of 1.")
-        remember_features(estimator, n_columns, blocks.feature_names)
+        set_features(estimator, n_columns, blocks.feature_names)
     else:
         if hasattr(estimator, "categories_"):
             raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
@@ -198,7 +198,7 @@ def check_parts(estimator: object, matrix: Matrix) -> Iterator[Matrix]:
         yield part
 
 
-def refuse_categories(estimator: Any, what: str) -> None:
+def check_no_categories(estimator: Any, what: str) -> None:
     """Raise a ValueError where the estimator is to read categorical columns of data that have none."""
     if estimator.categorical_features is not None:
         raise ValueError(
@@ -208,7 +208,7 @@ def refuse_categories(estimator: Any, what: str) -> None:
     vars(estimator).pop("categories_", None)
 
 
-def remember_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
+def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
     """Set `n_features_in_` and `feature_names_in_` where X is no array; names (n_features,) may be None."""
     estimator.n_features_in_ = n_features
     vars(estimator).pop("feature_names_in_", None)
@@ -235,14 +235,14 @@ def read_categories(model: Any) -> list[Array | None]:
     """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,)."""
     categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
     is_right = isinstance(categories, (list, tuple)) and len(categories) == n_columns
-    expect(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
+    require(is_right, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
     for position, levels in enumerate(categories):
         is_right = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
-        expect(is_right, f"categories_[{position}]", "be None or an array of levels in one dimension", levels)
+        require(is_right, f"categories_[{position}]", "be None or an array of levels in one dimension", levels)
     return list(categories)
 
 
-def keep_texts(names: list[Any]) -> list[str] | None:
+def keep_string_names(names: list[Any]) -> list[str] | None:
     """Return the names of columns if all are text, otherwise None, as scikit-learn does."""
     return names if all(isinstance(name, str) for name in names) else None
 
@@ -297,11 +297,11 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     asked = getattr(estimator, "categorical_features", None)
     if isinstance(asked, str):
         # Without them X is read as ever.
-        return _may_hold_text(X) and any(map(is_categorical, _split(estimator, X)[1]))
+        return _may_hold_strings(X) and any(map(is_categorical, _split_columns(estimator, X)[1]))
     return asked is not None
 
 
-def _may_hold_text(X):
+def _may_hold_strings(X):
     """Return whether X is a table, or an array or a list of objects; ValueError: all of an array is text."""
     if _is_dataframe(X) or _is_stream(X):
         return True
@@ -323,7 +323,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
     from fastlin.matrices import Codes, TableMatrix
 
     known = None if is_fit else read_categories(estimator)
-    names, columns = _split(estimator, X)
+    names, columns = _split_columns(estimator, X)
     if known is not None:
         check_features(estimator, len(columns), names, "X has")
     labels = _label(estimator, names, columns)
@@ -355,7 +355,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
         categories.append(levels)
     matrix = TableMatrix(read, labels)
     if known is None:
-        remember_features(estimator, len(columns), names)
+        set_features(estimator, len(columns), names)
         estimator.categories_ = categories
     else:
         for _ in check_parts(estimator, matrix):
@@ -374,10 +374,10 @@ def _renumber(label, codes, found, levels):
     return np.array([*(positions.get(level, -1) for level in found), of_missing], np.int32)[codes]
 
 
-def _split(estimator, X):
+def _split_columns(estimator, X):
     """Return the names of the columns of X, or None, and the columns, each of its own kind."""
     if _is_dataframe(X):
-        return keep_texts(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
+        return keep_string_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
     if _is_stream(X):
         with needs("arrow", "pyarrow"):
             import pyarrow
@@ -390,7 +390,7 @@ def _split(estimator, X):
             if str(dtype) == "Object":
                 # Of polars, for whose Python objects Arrow gets addresses.
                 columns[j] = X[:, j].to_numpy()
-        return keep_texts(table.column_names), columns
+        return keep_string_names(table.column_names), columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
         raise TypeError(f"{type(estimator).__name__} with categories takes {ACCEPTED}, got {type(X).__name__}")
     rows = np.asarray(X, None if hasattr(X, "__array__") else object)

@@ -15,11 +15,11 @@ from fastlin.coefficient_names import append_intercept, describe_each
 from fastlin.estimators.columns import choose_dtype, name_coefficients
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
+from fastlin.estimators.logistic_regression import LogisticRegression, BootstrapMixin, reading_fit_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.problem import LevelsLeftOut, Problem, count_fits_at_once, find_left_out
+from fastlin.estimators.problem import OmittedLevels, Problem, count_concurrent_fits, find_omitted_levels
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error
+from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Refits, Resampled
@@ -34,7 +34,7 @@ RESAMPLED_TOL = 1e-3
 
 
 @estimator
-class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
+class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     """Logistic and softmax regression by Firth's penalized likelihood, for few rows, rare classes and separated data.
 
     The fit maximizes::
@@ -160,7 +160,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             others, an information matrix that is too large, and parameters out of range.
         """
         check_parameters(self)
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight, offset, classes)
             found = maximize(self._begin(data), self.tol, self.max_iter)
             state, likelihood = found.state, found.state.likelihood
@@ -213,15 +213,15 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         ValueError
             The rows do not fit the model.
         """
-        with reading_known_data(self, X, y, sample_weight, offset) as data:
+        with reading_fit_data(self, X, y, sample_weight, offset) as data:
             classes, *found = read_coefficients(self)
-            names, levels = name_coefficients(self), find_left_out(data, self.fit_intercept)
+            names, levels = name_coefficients(self), find_omitted_levels(data, self.fit_intercept)
             return infer(self._begin(data, found), classes, names, levels.name(names), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         _, *found = read_coefficients(self)
         # A resample without a row of some level has no fit.
-        levels = find_left_out(data, self.fit_intercept)
+        levels = find_omitted_levels(data, self.fit_intercept)
 
         def finish(begin, tol):
             end = maximize(begin, tol, self.max_iter)
@@ -236,11 +236,11 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         found, point = list(best[:2]), None
         if objective.keeps_probabilities:
             point = objective.at(objective.coordinates.to_parameters(*found), out=objective.make_buffer())
-        at_once = count_fits_at_once(data.matrix, objective.shape, True)
-        return Refits(refit, best, point, whole.likelihood.free, at_once)
+        n_concurrent = count_concurrent_fits(data.matrix, objective.shape, True)
+        return Refits(refit, best, point, whole.likelihood.free, n_concurrent)
 
     def _evaluate(
-        self, data: TrainingData, levels: LevelsLeftOut, found: Sequence[FloatArray] | None = None
+        self, data: TrainingData, levels: OmittedLevels, found: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
         """Return the penalized likelihood of data, and its State at coefficients and intercepts, or at the start.
 
@@ -265,7 +265,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
 
     def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
         """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
-        levels = find_left_out(data, self.fit_intercept)
+        levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, found)
         if state is None:
             names, free = name_coefficients(self), likelihood.free

@@ -15,9 +15,15 @@ from fastlin.estimators.columns import choose_dtype
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import WIDE, limit_jobs, read_Cs
+from fastlin.estimators.parameters import C_EXPONENTS, limit_jobs, read_Cs
 from fastlin.estimators.scikit_learn import check_parameters, select_metadata
-from fastlin.estimators.stop_reasons import IterationTasks, Listener, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.fit_reporting import (
+    IterationTasks,
+    Listener,
+    count_fits,
+    combine_listeners,
+    warn_of_unconverged_fits,
+)
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -25,15 +31,15 @@ if TYPE_CHECKING:
     from fastlin.estimators.problem import Fit, Problem
 
 # Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
-FINE = 1.5
+FINE_GRID_RATIO = 1.5
 
 # The numbers of a fold, of an l1_ratio and of a C.
-Place: TypeAlias = tuple[int, int, int]
+GridIndex: TypeAlias = tuple[int, int, int]
 
 # A grid with an L1 penalty spans so many decades.
-DECADES = 3
+N_DECADES = 3
 # Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
-RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
+SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_DECADES
 # The tol of the model without penalized features, from which the grid begins.
 NULL_TOL = 1e-10
 # By how much a grid begins below the C at which the first coefficient enters, so that no rounding lets it enter there.
@@ -57,7 +63,7 @@ class Fits:
         self.n_iter = np.zeros(shape, np.int32)
         self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
 
-    def record(self, position: int | Place, fit: Fit) -> None:
+    def record(self, position: int | GridIndex, fit: Fit) -> None:
         """Write down the Fit of a place."""
         self.coef[position], self.intercept[position] = fit.coef, fit.intercept
         self.objectives[position], self.certificates[position] = fit.solution.value, fit.certificate
@@ -78,7 +84,7 @@ class FoldFits(Fits):
         self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
         self.scores = np.full(self.finished.shape, np.nan)
 
-    def model(self, position: Place) -> LogisticRegression:
+    def model(self, position: GridIndex) -> LogisticRegression:
         """Return the fit of a place as the estimator that scorers take."""
         _, r, c = position
         model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
@@ -105,7 +111,7 @@ class FoldFits(Fits):
         mean = average(self.coef), average(self.intercept)
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
-    def end_of_best(self) -> tuple[float, bool]:
+    def convergence_of_best(self) -> tuple[float, bool]:
         """Return the certificate of the best fit of the first fold, and whether it converged."""
         (r, *_), (c, *_) = self._find_bests()
         return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
@@ -130,7 +136,7 @@ class FoldFits(Fits):
         return r, c
 
 
-def fit_along(
+def fit_path(
     problem: Problem,
     Cs: FloatArray,
     l1_ratio: float,
@@ -156,9 +162,9 @@ def fit_along(
             ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
             coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
             line = coef, intercept
-            starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
+            starts = [line] if C <= FINE_GRID_RATIO * Cs[c - 1] else [last, line]
         tasks = begin_tasks()
-        told = tell_all(on_iteration, tasks)
+        told = combine_listeners(on_iteration, tasks)
         fit = problem.minimize(C, l1_ratio, starts, told, is_compared=is_compared, nearby=nearby)
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
@@ -309,9 +315,9 @@ def logistic_path(
         fits = Fits((len(Cs),), data, estimator)
         with count_fits(estimator, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
-            for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, on_fit, start=start)):
+            for c, fit in enumerate(fit_path(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record(c, fit)
-    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=3)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=3)
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),
@@ -332,7 +338,7 @@ def choose_grid(
     the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality, but for a margin of rounding.
     """
     if l1_ratio == 0:
-        return np.logspace(*WIDE, n_Cs), None
+        return np.logspace(*C_EXPONENTS, n_Cs), None
     # The largest penalty leaves no penalized coefficient.
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
@@ -351,7 +357,7 @@ def choose_grid(
     largest = thresholds.max(initial=0)
     if not largest > 0:
         # At every C the penalized coefficients are zero.
-        return np.logspace(*WIDE, n_Cs), null.start
+        return np.logspace(*C_EXPONENTS, n_Cs), null.start
     margin = MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
-    least = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *RANGE)
-    return least * np.logspace(0, DECADES, n_Cs), null.start
+    smallest = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *SMALLEST_C_RANGE)
+    return smallest * np.logspace(0, N_DECADES, n_Cs), null.start

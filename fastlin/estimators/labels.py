@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
 # What is wanted of rows to validate on.
-ROWS = "X_val must be rows of finite numbers with the columns of X"
+X_VAL_REQUIREMENT = "X_val must be rows of finite numbers with the columns of X"
 # By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
 SUM_TOLERANCE = 1e-5
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
-LABEL_RANGE = 10_000
+MAX_LABEL_RANGE = 10_000
 LABELS_PER_BATCH = 1_000_000
 # Scores in float32 hold sums of such offsets.
-LARGEST_OFFSET = 1e30
+MAX_OFFSET = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class TrainingData:
     offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
     targets: np.ndarray | None = None
 
-    def weigh(self) -> float:
+    def sum_weights(self) -> float:
         """Return the total weight of the rows."""
         return float(len(self.labels) if self.weights is None else self.weights.sum())
 
@@ -73,7 +73,7 @@ def read_rows(
     """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
     matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False, takes_blocks=True)
     if isinstance(X, Blocks):
-        y, sample_weight = choose_labels(X, y, sample_weight)
+        y, sample_weight = choose_labels_and_weights(X, y, sample_weight)
     return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
 
 
@@ -90,10 +90,10 @@ def make_training_data(
         classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
     check_classes(estimator, classes)
     # FirthLogisticRegression has no class_weight.
-    weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
+    weights, soft = compute_row_weights(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
     unit = 1.0
     if weights is not None:
-        unit = choose_unit(weights.max())
+        unit = choose_weight_unit(weights.max())
         weights /= unit
     targets = None if soft is None else to_targets(soft)
     offsets = read_offset(offset, len(labels), len(classes))
@@ -101,7 +101,7 @@ def make_training_data(
 
 
 @contextlib.contextmanager
-def named(argument: str) -> Iterator[None]:
+def prefix_errors(argument: str) -> Iterator[None]:
     """Put the name of an argument before the message of an error that lacks it, also of another library's."""
     try:
         yield
@@ -112,7 +112,7 @@ def named(argument: str) -> Iterator[None]:
         raise kind(f"{argument}: {error}") from error
 
 
-def choose_labels(
+def choose_labels_and_weights(
     blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
     """Return the labels and weights that are given, or that Blocks hold; the suffix ends the arguments' names."""
@@ -129,12 +129,12 @@ def read_labels(
     y: Any,
     n_rows: int | None,
     suffix: str = "",
-    may_be_several: bool = False,
+    accepts_multilabel: bool = False,
     are_probabilities: bool = False,
 ) -> Any:
     """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
 
-    Several are those of `read_columns`; are_probabilities says that zeros and ones in columns are soft labels. Errors
+    Several are those of `read_label_columns`; are_probabilities says that zeros and ones in columns are soft labels. Errors
     add the suffix to names. n_rows is None for labels of rows to score, which may come in one column without a word.
     """
     if y is None:
@@ -146,13 +146,13 @@ def read_labels(
         y = y.to_numpy()
     # Whole numbers need no check, which takes 40 microseconds, and for a column of pandas 200.
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        several, found = read_columns(y, name)
-        if may_be_several and several is not None:
-            found = several
-        elif are_probabilities and isinstance(several, np.ndarray):
-            found = read_probabilities(several.astype(np.float64), name)
-        elif several is not None:
-            raise ValueError(explain_several(several, name))
+        indicators, found = read_label_columns(y, name)
+        if accepts_multilabel and indicators is not None:
+            found = indicators
+        elif are_probabilities and isinstance(indicators, np.ndarray):
+            found = read_probabilities(indicators.astype(np.float64), name)
+        elif indicators is not None:
+            raise ValueError(explain_multilabel(indicators, name))
         elif found is None:
             found = _read_column(y, name, warn=n_rows is not None)
             check_label_type(found, name)
@@ -165,23 +165,25 @@ def read_labels(
 
 
 def read_scored(
-    estimator: object, X: Any, y: Any, sample_weight: Any, are_several: bool = False
+    estimator: object, X: Any, y: Any, sample_weight: Any, accepts_multilabel: bool = False
 ) -> tuple[Any, FloatArray | None]:
     """Return the labels, several a row or not, and weights that rows are scored by: those given, or held by Blocks."""
     n_rows = None
     if isinstance(X, Blocks):
-        (y, sample_weight), n_rows = choose_labels(X, y, sample_weight), X.shape[0]
+        (y, sample_weight), n_rows = choose_labels_and_weights(X, y, sample_weight), X.shape[0]
         if n_rows == 0:
             raise ValueError(
                 "Found array with 0 sample(s) while a minimum of 1 is required: the blocks of X have no rows."
             )
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
-    y = read_labels(estimator, y, n_rows, may_be_several=are_several, are_probabilities=not are_several)
-    return y, read_ratios(sample_weight, y, are_signed=True)
+    y = read_labels(
+        estimator, y, n_rows, accepts_multilabel=accepts_multilabel, are_probabilities=not accepts_multilabel
+    )
+    return y, read_relative_weights(sample_weight, y, are_signed=True)
 
 
-def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
+def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     """Return labels in columns (n, K): several a row, and soft labels; None for what y is not.
 
     Several are zeros and ones, an array or sparse columns. Soft labels are floats, some neither 0 nor 1, and come as
@@ -203,7 +205,7 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     given = to_numbers(np.asarray(read_in_place(y, name)))
     if given.dtype.kind not in "biuf" or not given.size:
         return None, None
-    if given.shape[1] > 1 and are_certain(given):
+    if given.shape[1] > 1 and are_binary(given):
         return given, None
     if given.shape[1] > 1 and given.dtype.kind == "f":
         return None, read_probabilities(given, name)
@@ -215,10 +217,10 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     return None, None
 
 
-def explain_several(several: Any, name: str = "y") -> str:
+def explain_multilabel(indicators: Any, name: str = "y") -> str:
     """Return the message for zeros and ones in columns (n, K) where one label a row is accepted."""
-    found = f"{name} holds zeros and ones in {several.shape[1]} columns"
-    if (np.asarray(several.sum(axis=1)) == 1).all():
+    found = f"{name} holds zeros and ones in {indicators.shape[1]} columns"
+    if (np.asarray(indicators.sum(axis=1)) == 1).all():
         return (
             f"{found}, a single one in each row. Accepted here is one label per row: give {name}.argmax(axis=1). As "
             "soft labels they are accepted by the `fit` of a linear model, with the argument `classes`."
@@ -245,22 +247,22 @@ def _read_column(y, name, warn=False):
     return column_or_1d(y, warn=warn)
 
 
-def take_label(several: Any, k: int) -> Array:
-    """Return column k of several labels a row, as `read_columns` returns them, (n,) uint8."""
-    if not sparse.issparse(several):
-        return several[:, k].astype(np.uint8)
-    column = np.zeros(several.shape[0], np.uint8)
-    own = slice(several.indptr[k], several.indptr[k + 1])
-    column[several.indices[own]] = several.data[own]
+def take_label_column(indicators: Any, k: int) -> Array:
+    """Return column k of several labels a row, as `read_label_columns` returns them, (n,) uint8."""
+    if not sparse.issparse(indicators):
+        return indicators[:, k].astype(np.uint8)
+    column = np.zeros(indicators.shape[0], np.uint8)
+    own = slice(indicators.indptr[k], indicators.indptr[k + 1])
+    column[indicators.indices[own]] = indicators.data[own]
     return column
 
 
 def are_soft(y: Any) -> bool:
-    """Say whether labels are soft, once `read_columns` has found out; others may be no array yet."""
+    """Say whether labels are soft, once `read_label_columns` has found out; others may be no array yet."""
     return isinstance(y, np.ndarray) and y.ndim == 2
 
 
-def are_certain(soft: Array) -> bool:
+def are_binary(soft: Array) -> bool:
     """Say whether all of some probabilities are 0 or 1."""
     return bool(((soft == 0) | (soft == 1)).all())
 
@@ -293,7 +295,7 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
     """Return the classes in order and the number of each row's class, int32, for y with one label a row."""
     if y.dtype.kind in "iub" and y.size:
         smallest, largest = int(np.minimum.reduce(y)), int(np.maximum.reduce(y))
-        if largest - smallest < max(LABEL_RANGE, len(y)) and largest < 2**63:
+        if largest - smallest < max(MAX_LABEL_RANGE, len(y)) and largest < 2**63:
             # Counting takes a tenth of sorting: 6 against 60 ms for a million labels.
             labels, counts = np.empty(len(y), np.int32), np.zeros(largest - smallest + 1, np.int64)
             # Some rows at a time: of data that do not fit into memory the labels alone are large.
@@ -375,29 +377,29 @@ def check_classes(estimator: object, classes: Array) -> None:
         )
 
 
-def choose_unit(largest: float) -> float:
+def choose_weight_unit(largest: float) -> float:
     """Return the power of two by which weights are divided, from the largest; one if that is zero. Sums stay finite."""
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
+def read_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
     """Return sample weights of which only ratios count, also below zero, or None; smaller ones if the sum overflows."""
     if sample_weight is None:
         return None
     weights = read_weights(sample_weight, labels, are_signed)
     if are_signed:
-        check_some_count(weights)
+        check_nonzero_weights(weights)
     with np.errstate(over="ignore", invalid="ignore"):
-        return weights if np.isfinite(weights.sum()) else weights / choose_unit(np.abs(weights).max())
+        return weights if np.isfinite(weights.sum()) else weights / choose_weight_unit(np.abs(weights).max())
 
 
-def check_some_count(weights: FloatArray) -> None:
+def check_nonzero_weights(weights: FloatArray) -> None:
     """Raise a ValueError where all weights of rows to score are zero."""
     if not np.any(weights):
         raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
 
 
-def weigh_rows(
+def compute_row_weights(
     labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
@@ -410,13 +412,13 @@ def weigh_rows(
     weights = np.array(read_weights(sample_weight, labels))
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.
-        fractions = weights / choose_unit(weights.max(initial=0.0))
+        fractions = weights / choose_weight_unit(weights.max(initial=0.0))
         totals: Any = np.bincount(labels, fractions, len(classes)) if soft is None else fractions @ soft
-        class_weights = weigh_classes(class_weight, classes, totals)
+        class_weights = compute_class_weights(class_weight, classes, totals)
         if soft is None:
             factors = class_weights[labels]
         else:
-            factors, soft = weigh_targets(soft, class_weights)
+            factors, soft = apply_class_weights(soft, class_weights)
         with np.errstate(over="ignore"):
             weights *= factors
     largest = weights.max(initial=0.0)
@@ -429,7 +431,7 @@ def weigh_rows(
 
 def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
     """Return sample weights of rows with labels as float64 (n,), all ones where they are None."""
-    with named("sample_weight"):
+    with prefix_errors("sample_weight"):
         given = read_in_place(sample_weight, "sample_weight")
         # These need no check, which takes 90 microseconds.
         is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == np.shape(labels)[:1]
@@ -444,7 +446,7 @@ def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> F
         return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=not are_signed)
 
 
-def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return weights of rows (n,), float64, and soft labels that have the class weights (K,) in them.
 
     The loss sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times that of soft labels w_k y_ik, scaled.
@@ -459,7 +461,7 @@ def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArr
         return fractions * largest, targets
 
 
-def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
+def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
     """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far."""
     if not isinstance(class_weight, str):
         class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
@@ -493,11 +495,11 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
         offsets = np.require(given, np.float64, ["C", "A", "E"])
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
-    fits = np.abs(offsets) <= LARGEST_OFFSET
+    fits = np.abs(offsets) <= MAX_OFFSET
     if not fits.all():
         position = np.unravel_index(np.argmin(fits), offsets.shape)
         raise ValueError(
-            f"{name} must hold finite numbers of a magnitude up to {LARGEST_OFFSET:g}, but row "
+            f"{name} must hold finite numbers of a magnitude up to {MAX_OFFSET:g}, but row "
             f"{position[0] if position else 0} has {offsets[position]}."
         )
     return offsets

@@ -17,33 +17,33 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.columns import check_parts, name_features, read_categories, read_matrix
-from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
+from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, describe, expect, read_count, read_measure
+from fastlin.fitted import as_array, check_array, describe, require, read_count, read_scalar
 from fastlin.typing import Array, FloatArray, MatrixLike
 
-Found = TypeVar("Found", covariant=True)
+Output = TypeVar("Output", covariant=True)
 SCORINGS = "accuracy", "neg_log_loss"
 
 
-class Prediction(Protocol[Found]):
+class Prediction(Protocol[Output]):
     """A method that answers for rows at once, or for Blocks one by one."""
 
     @overload
-    def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Found]: ...
+    def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Output]: ...
     @overload
-    def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Found: ...
+    def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Output: ...
 
 
-def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
+def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
     """Return a method that answers for rows of any kind, from one that does for rows in memory."""
 
     @wraps(method)
-    def answer(self, X, *, offset=None):
-        return self._answer(method, X, offset)
+    def output(self, X, *, offset=None):
+        return self._apply_method(method, X, offset)
 
-    return cast("Prediction[Found]", answer)
+    return cast("Prediction[Output]", output)
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
@@ -59,7 +59,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     feature_names_in_: Array
     n_jobs: int | None
 
-    @for_any_rows
+    @accept_blocks
     def decision_function(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
         """Return the scores ``X coef_' + intercept_ + offset``.
 
@@ -82,17 +82,17 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             matrix, _, coef, intercept = self._prepare_scoring(X)
             scores = matrix.compute_scores(coef, intercept)
         scores = scores[:, 0] if scores.shape[1] == 1 else scores
-        if offset is not None and has_several_labels(self):
+        if offset is not None and is_multilabel(self):
             raise ValueError("offset must be None for a model of several labels a row, which was fitted without.")
-        if has_several_labels(self):
-            return _put_constants(self, scores, 0.0, 1.0)
+        if is_multilabel(self):
+            return _fill_constant_labels(self, scores, 0.0, 1.0)
         offsets = read_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
             # In the type of the scores.
             scores += offsets.reshape(scores.shape).astype(scores.dtype, copy=False)
         return scores
 
-    @for_any_rows
+    @accept_blocks
     def predict(self, X: Any, *, offset: ArrayLike | None = None) -> Array:
         """Return the class of the largest score of each row.
 
@@ -108,7 +108,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         labels : ndarray of shape (n_samples,)
             Entries of `classes_`; where rows have several labels 0 or 1 for each, (n_samples, n_labels).
         """
-        if has_several_labels(self):
+        if is_multilabel(self):
             return (self._score(X, offset) > 0).astype(int)
         if offset is not None:
             scores = self._score(X, offset)
@@ -117,7 +117,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             matrix, classes, coef, intercept = self._prepare_scoring(X)
             return classes[matrix.find_best_class(coef, intercept)]
 
-    @for_any_rows
+    @accept_blocks
     def predict_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
         """Return the probability of each class for each row: the logistic function or the softmax of the scores.
 
@@ -137,15 +137,15 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             expit(scores, out=probabilities[:, 1])
             np.subtract(1, probabilities[:, 1], out=probabilities[:, 0])
             return probabilities
-        if has_several_labels(self):
-            return _put_constants(self, expit(scores), 0.0, 1.0)
+        if is_multilabel(self):
+            return _fill_constant_labels(self, expit(scores), 0.0, 1.0)
         # As scikit-learn's softmax, whose look at other array libraries takes 15 microseconds.
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= np.add.reduce(scores, axis=1, keepdims=True)
         return scores
 
-    @for_any_rows
+    @accept_blocks
     def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
         """Return the logarithm of `predict_proba`.
 
@@ -161,8 +161,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         """
         # A probability that rounds to 0 or 1 has a logarithm all the same.
         scores = self._score(X, offset)
-        if has_several_labels(self):
-            return _put_constants(self, log_expit(scores), -np.inf, 0.0)
+        if is_multilabel(self):
+            return _fill_constant_labels(self, log_expit(scores), -np.inf, 0.0)
         if scores.ndim == 1:
             # log(1 + exp(-|score|)) serves both classes.
             distance = np.log1p(np.exp(-np.abs(scores)))
@@ -197,7 +197,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         accuracy : float
             From 0 to 1.
         """
-        y, sample_weight = read_scored(self, X, y, sample_weight, has_several_labels(self))
+        y, sample_weight = read_scored(self, X, y, sample_weight, is_multilabel(self))
         return self._find_accuracy(X, y, sample_weight, offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
@@ -240,7 +240,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
     def _find_accuracy(self, X, y, sample_weight, offset):
         """Return what `score` does, for labels and weights that have been read."""
-        if are_soft(y) and not has_several_labels(self):
+        if are_soft(y) and not is_multilabel(self):
             return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_whole = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
@@ -253,7 +253,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         """Return the scores of rows in memory; a subclass that overrides their method need not know of offsets."""
         return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
 
-    def _answer(self, method, X, offset=None):
+    def _apply_method(self, method, X, offset=None):
         """Return a method's answer for X in memory, or an iterator of its answers for the blocks."""
         # scikit-learn's own check takes five microseconds.
         if not hasattr(self, "coef_"):
@@ -275,11 +275,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return matrix, classes, coef.astype(dtype, copy=False), intercept
 
 
-def _put_constants(model, answer, of_zero, of_one):
+def _fill_constant_labels(model, output, of_zero, of_one):
     """Fill the columns of an answer (n, n_labels) whose labels were constant in the fit: all zeros, or all ones."""
     intercept = as_array("intercept_", model.intercept_)
-    answer[:, intercept == -np.inf], answer[:, intercept == np.inf] = of_zero, of_one
-    return answer
+    output[:, intercept == -np.inf], output[:, intercept == np.inf] = of_zero, of_one
+    return output
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
@@ -318,15 +318,17 @@ class ScoredRows(NamedTuple):
         """Return the score of a model by the parameter `scoring`."""
         from fastlin.matrices import as_matrix
 
-        name = name_row_scores(scoring, self.y, self.offsets)
+        name = check_row_scoring(scoring, self.y, self.offsets)
         if name is not None:
             # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
         # The rows need not hold every class.
         scorer = give_labels(get_scorer(scoring), self.classes)
-        found = scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
-        score = read_measure(found)
+        found = scorer(
+            join_block_outputs(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params
+        )
+        score = read_scalar(found)
         if score is None:
             raise ValueError(f"scoring must return one number, a float, got {describe(found)} from {scoring!r}.")
         return score
@@ -335,11 +337,11 @@ class ScoredRows(NamedTuple):
 def average(scores: Array, weights: Any) -> float:
     """Return the mean of the scores of rows, by their weights if there are any."""
     if weights is not None:
-        check_some_count(weights)
+        check_nonzero_weights(weights)
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
-def name_row_scores(scoring: Any, y: Any, offset: Any) -> str | None:
+def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
     """Return which of SCORINGS `scoring` names, or None; no other scorer sees offsets and soft labels."""
     name = "accuracy" if scoring is None else scoring
     if isinstance(name, str) and name in SCORINGS:
@@ -352,16 +354,16 @@ def name_row_scores(scoring: Any, y: Any, offset: Any) -> str | None:
     return None
 
 
-def join_answers(model: Any) -> Any:
+def join_block_outputs(model: Any) -> Any:
     """Return a shallow copy of a fitted model that answers for Blocks with one array, as scorers want it."""
     joined = copy(model)
-    joined._answer = lambda method, X, offset=None: join(model._answer(method, X, offset))
+    joined._apply_method = lambda method, X, offset=None: join(model._apply_method(method, X, offset))
     return joined
 
 
-def join(answer: Any) -> Array:
+def join(output: Any) -> Array:
     """Return an answer for rows, or those for Blocks, as one array."""
-    return answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
+    return output if isinstance(output, np.ndarray) else np.concatenate(list(output))
 
 
 def _find_logarithms(probabilities):
@@ -383,11 +385,11 @@ def check_coefficients(
 ) -> tuple[Array, Any, FloatArray]:
     """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
     n_features = _count_features(model) if n_features is None else n_features
-    several = has_several_labels(model)
+    indicators = is_multilabel(model)
     if classes is None:
-        classes = model.classes_ if several else read_classes(model)
-    n_rows = 1 if len(classes) == 2 and not several else len(classes)
-    reason = f", for {len(classes)} {'labels' if several else 'classes'} and {n_features} features"
+        classes = model.classes_ if indicators else read_classes(model)
+    n_rows = 1 if len(classes) == 2 and not indicators else len(classes)
+    reason = f", for {len(classes)} {'labels' if indicators else 'classes'} and {n_features} features"
     # SciPy would read where broken index arrays point.
     given = read_if_sparse(model.coef_, "coef_")
     coef = given if sparse.issparse(given) else as_array("coef_", given)
@@ -398,21 +400,21 @@ def check_coefficients(
     return classes, coef, check_array("intercept_", intercept, (n_rows,), reason)
 
 
-def has_several_labels(model: Any) -> bool:
+def is_multilabel(model: Any) -> bool:
     """Say whether a fitted model predicts several labels a row, whose numbers are `classes_` then."""
     return getattr(model, "multilabel_", False) is True
 
 
 def read_classes(model: Any) -> Array:
     """Return `classes_` of a model, (n_classes,), at least two."""
-    if has_several_labels(model):
+    if is_multilabel(model):
         raise ValueError(
             f"This model was fitted to {len(model.classes_)} labels a row, and this needs one label a row: fit a model "
             "of its own to the column of y."
         )
     classes = as_array("classes_", model.classes_)
     is_right = classes.ndim == 1 and len(classes) > 1
-    expect(is_right, "classes_", "hold at least two classes in one dimension", classes)
+    require(is_right, "classes_", "hold at least two classes in one dimension", classes)
     if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
         raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
     return classes

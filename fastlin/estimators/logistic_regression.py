@@ -18,23 +18,29 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import NOTHING_LEFT_OUT
 from fastlin.estimators.columns import name_coefficients
-from fastlin.estimators.labels import choose_labels, make_training_data, read_columns, read_rows, read_training_data
+from fastlin.estimators.labels import (
+    choose_labels_and_weights,
+    make_training_data,
+    read_label_columns,
+    read_rows,
+    read_training_data,
+)
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
-    has_several_labels,
+    is_multilabel,
     read_classes,
     read_coefficients,
 )
 from fastlin.estimators.parameters import (
-    TO_THE_CALLER_OF_FIT,
-    GivenBounds,
+    STACKLEVEL_OF_FIT,
+    BoundsLike,
     Penalty,
     Solver,
     estimator,
     fitted,
     invert,
-    is_by_alpha,
+    uses_alpha,
     limit_jobs,
     parameter,
     read_bounds,
@@ -43,8 +49,14 @@ from fastlin.estimators.parameters import (
     read_seed,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
-from fastlin.estimators.stop_reasons import Tasks, restored_on_error, show_iterations, tell_all, warn_of_end
-from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data, describe_end
+from fastlin.estimators.fit_reporting import (
+    CallbackTasks,
+    restore_on_error,
+    show_iterations,
+    combine_listeners,
+    warn_if_not_converged,
+)
+from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data, describe_convergence
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
@@ -58,7 +70,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
+def reading_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
     check_is_fitted(model)
     read_classes(model)
@@ -71,7 +83,7 @@ def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: A
 
 
 @estimator
-class Resampling:
+class BootstrapMixin:
     """What linear estimators that read rows of any kind share: the method `bootstrap`."""
 
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
@@ -149,7 +161,7 @@ class Resampling:
         model: Any = copy(self)
         # Those of each resample follow from its rows.
         model.class_weight = None
-        with reading_known_data(model, X, y, sample_weight, offset) as data:
+        with reading_fit_data(model, X, y, sample_weight, offset) as data:
             numbers = None
             if clusters is not None:
                 keys = read_clusters(clusters, len(data.labels))
@@ -178,7 +190,7 @@ class Resampling:
 
 
 @estimator
-class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions):
+class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, LinearPredictions):
     """A linear classifier whose fits minimize a penalized mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
@@ -191,8 +203,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     verbose: int = parameter(default=0, accepts=["verbose"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_lasso: bool = parameter(default=False, accepts=["boolean"])
-    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    lower_bounds: BoundsLike = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    upper_bounds: BoundsLike = parameter(default=None, accepts=[Real, dict, "array-like", None])
 
     certificate_: float = fitted()
     converged_: bool = fitted()
@@ -318,23 +330,23 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         InferenceWarning
             `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
         """
-        with reading_known_data(self, X, y, sample_weight, offset) as data:
+        with reading_fit_data(self, X, y, sample_weight, offset) as data:
             choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
             return self._infer(data, clusters=clusters, reference=reference, weight_type=weight_type, **choices)
 
-    def _set_end(self, fit):
+    def _set_convergence_attributes(self, fit):
         """Set the attributes that say how the Fit of the model ended."""
         self.certificate_, self.converged_ = fit.certificate, fit.solution.converged
         self.n_passes_, self.history_ = fit.solution.n_passes, fit.solution.history
 
     def _prepare_refits(self, data):
-        from fastlin.estimators.many_fits import prepare_refits
+        from fastlin.estimators.batched_fits import prepare_refits
 
         return prepare_refits(self, data, *self._read_strength())
 
     def _infer(self, data, *, clusters=None, reference=None, weight_type="frequency", **choices):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
-        from fastlin.estimators.problem import Problem, find_left_out, take_differences
+        from fastlin.estimators.problem import Problem, find_omitted_levels, apply_reference_coding
         from fastlin.inference.covariances import read_clusters
         from fastlin.inference.estimation import Meaning, answer, ask
 
@@ -346,14 +358,14 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             # Nothing is penalized at any C.
             C = np.inf
         names, left_out = name_coefficients(model), NOTHING_LEFT_OUT
-        levels = find_left_out(data, model.fit_intercept)
+        levels = find_omitted_levels(data, model.fit_intercept)
         if C < np.inf:
             # The penalty determines the coefficients of all levels that have rows.
             levels = levels._replace(references=levels.references[:0])
         _drop_bounds(model, data, coef, names, levels.unused)
         if hasattr(model, "categories_"):
             matrix = data.matrix
-            data, coef, intercept, kept = take_differences(data, levels, coef, intercept)
+            data, coef, intercept, kept = apply_reference_coding(data, levels, coef, intercept)
             names, left_out = names[kept], levels.name(names)
             if model.penalty_factors is not None:
                 model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[kept]
@@ -365,7 +377,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             left_out=left_out,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
-            stacklevel=TO_THE_CALLER_OF_FIT + 1,
+            stacklevel=STACKLEVEL_OF_FIT + 1,
             **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **choices},
         )
         return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
@@ -376,7 +388,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         def describe(n_iter, coef, intercept):
             return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
 
-        return Tasks(self, X, y, sample_weight, describe, n_paths)
+        return CallbackTasks(self, X, y, sample_weight, describe, n_paths)
 
     def _read_strength(self):
         """Return C, or 1 / alpha, and l1_ratio of the fit."""
@@ -387,7 +399,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
                     "refit must be True or 'train', got False: the coefficients are the means of those of the folds, "
                     "where no likelihood has its maximum."
                 )
-            C = invert(np.ravel(model.alpha_)[0]) if is_by_alpha(model) else np.ravel(model.C_)[0]
+            C = invert(np.ravel(model.alpha_)[0]) if uses_alpha(model) else np.ravel(model.C_)[0]
             return float(C), float(np.ravel(model.l1_ratio_)[0])
         with warnings.catch_warnings():
             # The fit has warned of them.
@@ -411,7 +423,7 @@ def _drop_bounds(model, data, coef, names, unused):
 
 
 @estimator
-class LogisticRegression(PenalisedClassifier):
+class LogisticRegression(PenalizedClassifier):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::
@@ -625,12 +637,12 @@ class LogisticRegression(PenalisedClassifier):
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
-        with restored_on_error(self):
-            several, _ = read_columns(choose_labels(X, y, None)[0] if isinstance(X, Blocks) else y)
-            if several is not None and classes is None:
-                from fastlin.estimators.many_fits import fit_labels
+        with restore_on_error(self):
+            indicators, _ = read_label_columns(choose_labels_and_weights(X, y, None)[0] if isinstance(X, Blocks) else y)
+            if indicators is not None and classes is None:
+                from fastlin.estimators.batched_fits import fit_labels
 
-                return fit_labels(self, X, several, sample_weight, given)
+                return fit_labels(self, X, indicators, sample_weight, given)
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
@@ -641,22 +653,22 @@ class LogisticRegression(PenalisedClassifier):
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-            starts = self._starts(shape, data.classes, coef_init, intercept_init)
+            starts = self._read_starts(shape, data.classes, coef_init, intercept_init)
             problem = Problem(self, data)
             minimize = partial(problem.minimize, C, l1_ratio, starts)
             # scikit-learn's context of callbacks takes as long as reading X.
             is_watched = self.verbose or has_callbacks(self)
-            fit = self._minimize_and_tell(minimize, X, y, sample_weight, data) if is_watched else minimize()
+            fit = self._minimize_with_callbacks(minimize, X, y, sample_weight, data) if is_watched else minimize()
         solution = fit.solution
         if not solution.converged:
-            warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
+            warn_if_not_converged(self, solution, stacklevel=STACKLEVEL_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         vars(self).pop("multilabel_", None)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
-        self._set_end(fit)
+        self._set_convergence_attributes(fit)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -667,34 +679,34 @@ class LogisticRegression(PenalisedClassifier):
 
     def _describe_result(self):
         lines = {"data": describe_data(self)}
-        if has_several_labels(self):
+        if is_multilabel(self):
             reached = "reached by all labels" if self.converged_ else "not reached by some label"
             lines["tol"] = f"{self.tol:g}, {reached}"
             lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
             return {**lines, "coefficients": describe_coef(self)}
         if hasattr(self, "converged_"):
-            lines |= describe_end(self, int(self.n_iter_[0]))
+            lines |= describe_convergence(self, int(self.n_iter_[0]))
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks
-    def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
+    def _minimize_with_callbacks(self, minimize, X, y, sample_weight, data):
         """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
         tasks = self._begin_tasks(X, y, sample_weight, data.classes).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
-            fit = minimize(on_iteration=tell_all(show, tasks))
+            fit = minimize(on_iteration=combine_listeners(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         return fit
 
-    def _starts(self, shape, classes=None, coef_init=None, intercept_init=None):
+    def _read_starts(self, shape, classes=None, coef_init=None, intercept_init=None):
         """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's.
 
         shape is (K, d), and classes None where rows have several labels.
         """
         given = {"coef_init": coef_init, "intercept_init": intercept_init}
         if coef_init is None and intercept_init is None:
-            if not (self.warm_start and hasattr(self, "coef_")) or has_several_labels(self) != (classes is None):
+            if not (self.warm_start and hasattr(self, "coef_")) or is_multilabel(self) != (classes is None):
                 return []
             found = getattr(self.coef_, "shape", None)
             if found != shape:

@@ -16,27 +16,27 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import check_parts, read_matrix
-from fastlin.estimators.folds import FoldFits, fit_along, take_test_rows
+from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
 from fastlin.estimators.labels import (
-    ROWS,
+    X_VAL_REQUIREMENT,
     are_soft,
-    choose_labels,
+    choose_labels_and_weights,
     make_training_data,
-    named,
+    prefix_errors,
     read_labels,
     read_offset,
-    read_ratios,
+    read_relative_weights,
     read_scored,
     read_training_data,
 )
-from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
-from fastlin.estimators.logistic_regression import PenalisedClassifier
+from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_block_outputs, check_row_scoring
+from fastlin.estimators.logistic_regression import PenalizedClassifier
 from fastlin.estimators.parameters import (
-    TO_THE_CALLER_OF_FIT,
+    STACKLEVEL_OF_FIT,
     Penalty,
     estimator,
     fitted,
-    is_by_alpha,
+    uses_alpha,
     limit_jobs,
     parameter,
     read_inverses,
@@ -45,13 +45,13 @@ from fastlin.estimators.parameters import (
     warn_of_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
-from fastlin.estimators.stop_reasons import count_fits, end_after, restored_on_error, warn_of_limits
-from fastlin.estimators.summary import describe_coef, describe_data, describe_end
+from fastlin.estimators.fit_reporting import count_fits, make_time_limit, restore_on_error, warn_of_unconverged_fits
+from fastlin.estimators.summary import describe_coef, describe_data, describe_convergence
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
 @estimator
-class LogisticRegressionCV(PenalisedClassifier):
+class LogisticRegressionCV(PenalizedClassifier):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds
@@ -285,13 +285,13 @@ class LogisticRegressionCV(PenalisedClassifier):
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given_val = X_val, y_val, sample_weight_val, offset_val
-        with restored_on_error(self):
+        with restore_on_error(self):
             return self._fit(X, y, sample_weight, params, read, given_val)
 
     def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
-        is_over = end_after(self.time_limit)
+        is_over = make_time_limit(self.time_limit)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
         Cs = read_inverses(self)
         warn_of_defaults(self.scoring, self.use_legacy_attributes)
@@ -300,23 +300,23 @@ class LogisticRegressionCV(PenalisedClassifier):
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = read_ratios(sample_weight, data.y)
+                sample_weight = read_relative_weights(sample_weight, data.y)
             if given_val[0] is None:
-                _refuse_without_rows(self.refit, *given_val[1:])
+                _check_without_validation_set(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
-                _refuse_beside_rows(self.cv, params)
+                _check_with_validation_set(self.cv, params)
                 validation = _read_validation_set(self, X, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
             missed = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
         if missed is not None:
-            warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
+            warn_of_unconverged_fits(missed[0], missed[1], self, stacklevel=STACKLEVEL_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
-        self._set_penalties(Cs, data.weigh() * data.weight_unit)
+        self._set_penalties(Cs, data.sum_weights() * data.weight_unit)
         self.l1_ratios_ = l1_ratios
         self.coefs_paths_ = fits.coefs
         self.scores_ = fits.scores
@@ -335,7 +335,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         """Set Cs and alphas from Cs, or 1 / alpha, and the total weight of the rows; C_ is one of them so far."""
         inverses = np.append(inverses, self.C_)
         with np.errstate(divide="ignore", over="ignore"):
-            Cs, inverses = (inverses / total, inverses) if is_by_alpha(self) else (inverses, inverses * total)
+            Cs, inverses = (inverses / total, inverses) if uses_alpha(self) else (inverses, inverses * total)
             alphas = 1 / inverses
         self.Cs_, self.C_ = Cs[:-1], float(Cs[-1])
         self.alphas_, self.alpha_ = alphas[:-1], float(alphas[-1])
@@ -360,7 +360,7 @@ class LogisticRegressionCV(PenalisedClassifier):
             limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
             lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
             if hasattr(self, "history_"):
-                lines |= describe_end(self, len(self.history_))
+                lines |= describe_convergence(self, len(self.history_))
         return {**lines, "coefficients": describe_coef(self)}
 
     def _measure_accuracy(self, X, y, sample_weight, **given):
@@ -373,7 +373,7 @@ class LogisticRegressionCV(PenalisedClassifier):
 
         A validation set is a fold of all rows. Return the convergence and iterations of fits, or None if stopped.
         """
-        from fastlin.estimators.many_fits import fit_folds
+        from fastlin.estimators.batched_fits import fit_folds
         from fastlin.estimators.problem import Problem
 
         n_paths = len(folds) * len(fits.l1_ratios)
@@ -395,10 +395,10 @@ class LogisticRegressionCV(PenalisedClassifier):
                 given = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
                 told = on_fit, None, partial(tasks.begin_fit, path)
-                [fit] = fit_along(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *told, start=given)
+                [fit] = fit_path(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *told, start=given)
                 tasks.end(path)
                 self.coef_, self.intercept_ = fit.coef, fit.intercept
-                self._set_end(fit)
+                self._set_convergence_attributes(fit)
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
@@ -407,7 +407,7 @@ class LogisticRegressionCV(PenalisedClassifier):
                 for name in ("certificate_", "converged_", "n_passes_", "history_"):
                     vars(self).pop(name, None)
                 if len(folds) == 1:
-                    self.certificate_, self.converged_ = fits.end_of_best()
+                    self.certificate_, self.converged_ = fits.convergence_of_best()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
         # A stop that a callback asked for needs no warning.
         return None if tasks.is_stopped else (converged, n_iter)
@@ -456,12 +456,12 @@ class LogisticRegressionCV(PenalisedClassifier):
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
         scoring = read_scoring(self.scoring)
-        if name_row_scores(scoring, y, offset) == "accuracy":
+        if check_row_scoring(scoring, y, offset) == "accuracy":
             # scikit-learn's scorer takes a millisecond.
             return self._find_accuracy(X, y, score_params.get("sample_weight"), offset)
         if offset is not None or are_soft(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
-        model = join_answers(self) if isinstance(X, Blocks) else self
+        model = join_block_outputs(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
     def get_metadata_routing(self) -> Any:
@@ -488,7 +488,7 @@ class LogisticRegressionCV(PenalisedClassifier):
 
     def _split(self, X, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows, once `scoring` sees them all."""
-        name_row_scores(read_scoring(self.scoring), data.y, data.offsets)
+        check_row_scoring(read_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
             # A splitter sees how many rows there are, and finds no columns to look at.
@@ -538,10 +538,10 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
     """Return the validation rows of a fit whose training rows X have been read, for any metadata."""
     classes = data.classes
     if isinstance(X_val, Blocks):
-        y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
+        y_val, sample_weight_val = choose_labels_and_weights(X_val, y_val, sample_weight_val, "_val")
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
-    with named(ROWS):
+    with prefix_errors(X_VAL_REQUIREMENT):
         matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
         if not matrix.shape[0]:
             raise ValueError("there are 0 rows")
@@ -549,7 +549,7 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
             pass
         if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
             raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
-    with named("y_val must be one label for each row of X_val"):
+    with prefix_errors("y_val must be one label for each row of X_val"):
         y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
@@ -559,9 +559,9 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
         given = "offset" if offset_val is None else "offset_val"
         raise ValueError(f"offset and offset_val must be given together, got only {given}.")
     offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
-    name_row_scores(read_scoring(estimator.scoring), y, offsets)
-    with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
-        weights = read_ratios(sample_weight_val, y)
+    check_row_scoring(read_scoring(estimator.scoring), y, offsets)
+    with prefix_errors("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+        weights = read_relative_weights(sample_weight_val, y)
         if weights is not None and not weights.any():
             raise ValueError("all of them are 0")
     if unknown:
@@ -592,7 +592,7 @@ def _join_data(estimator, data, sample_weight, validation):
     return make_training_data(estimator, matrix, y, weights, offsets)
 
 
-def _refuse_without_rows(refit, y_val, sample_weight_val, offset_val):
+def _check_without_validation_set(refit, y_val, sample_weight_val, offset_val):
     """Raise a ValueError for what is of no use without X_val."""
     for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
         if given is not None:
@@ -601,7 +601,7 @@ def _refuse_without_rows(refit, y_val, sample_weight_val, offset_val):
         raise ValueError("refit must be True or False with folds, whose training rows differ; 'train' is for X_val.")
 
 
-def _refuse_beside_rows(cv, params):
+def _check_with_validation_set(cv, params):
     """Raise a ValueError for what has no meaning with X_val: folds, and metadata, which are those of the rows of X."""
     if cv is not None:
         raise ValueError(f"cv must be None with X_val, which takes the place of folds, got {cv!r}")

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.labels import check_classes, named, to_targets
+from fastlin.estimators.labels import check_classes, prefix_errors, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.network_training import EpochTrained, check_finite
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
+from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
 from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -36,7 +36,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
+class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimizes the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -190,7 +190,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             it raises, and the model is as it was.
         """
         check_parameters(self)
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
             given = X, y, sample_weight, X_val, y_val, continues
@@ -199,14 +199,14 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             examples, validation = _narrow(examples), _narrow(validation)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
-                examples, validation = self._set_aside(examples, random_state)
+                examples, validation = self._split_validation(examples, random_state)
             descent = self._make_descent(continues)
             given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
-            training = self._train_and_tell(X, y, sample_weight, descent, partial(self._train, *given))
+            training = self._train_with_callbacks(X, y, sample_weight, descent, partial(self._train, *given))
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
-        warn_of_training(self, training, stacklevel=3, keeps_steps=True)
+        warn_of_stopped_training(self, training, stacklevel=3, keeps_steps=True)
         return self
 
     def partial_fit(
@@ -242,7 +242,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         """
         check_parameters(self)
         self._check_partial_fit()
-        return self._go_on(partial(self._read_parts, lambda: [(X, y, sample_weight)]), classes, 1)
+        return self._continue_training(partial(self._read_parts, lambda: [(X, y, sample_weight)]), classes, 1)
 
     def fit_batches(
         self,
@@ -300,7 +300,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         with show_steps(bool(self.verbose), n_parts) as show:
             numbers = itertools.count(1)
             read = partial(self._read_parts, begin, name="batches", on_part=lambda: show(next(numbers)))
-            return self._go_on(read, classes, n_epochs, X_val, y_val)
+            return self._continue_training(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
         return {"data": describe_data(self), **self._describe_training(), "coefficients": describe_coef(self)}
@@ -323,7 +323,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         """
         number = -1
         for number, part in enumerate(begin()):
-            with contextlib.nullcontext() if name is None else named(f"part {number} of {name}"):
+            with contextlib.nullcontext() if name is None else prefix_errors(f"part {number} of {name}"):
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
@@ -335,9 +335,9 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             every = " in every epoch" if reset is None else ""
             raise ValueError(f"{name} must hold at least one part{every}, got none")
 
-    def _go_on(self, read, classes, n_epochs, X_val=None, y_val=None):
+    def _continue_training(self, read, classes, n_epochs, X_val=None, y_val=None):
         """Train for some epochs, from the last training on, on the parts that read() yields."""
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
             random_state = self._begin_partial_fit(classes, continues)
             before = self._optimizer if continues else None
@@ -355,7 +355,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             training = self._train(*given, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_training(self, training, stacklevel=4, keeps_steps=True)
+            warn_of_stopped_training(self, training, stacklevel=4, keeps_steps=True)
         return self
 
     def _make_descent(self, continues, before=None):
@@ -392,7 +392,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         self._random_state = random_state
         assert training.patience is not None
         self._optimizer = _Optimizer(descent.network.parameters, descent.carried, descent.first_row, training.patience)
-        self._keep(training, descent, validation is not None, continues=before is not None)
+        self._store_training(training, descent, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
         return training

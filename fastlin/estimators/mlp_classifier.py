@@ -17,13 +17,21 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.labels import read_ratios
-from fastlin.estimators.network_training import EpochTrained, check_finite
-from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
+from fastlin.estimators.labels import read_relative_weights
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
+from fastlin.estimators.parameters import (
+    Activation,
+    Initialization,
+    Normalization,
+    NetworkSolver,
+    estimator,
+    fitted,
+    parameter,
+)
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
-from fastlin.estimators.summary import OF_NETWORKS, copy_model
-from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
+from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
+from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
+from fastlin.fitted import as_array, check_like, require, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
@@ -32,7 +40,7 @@ from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
 # The arguments of a Network that predicts.
-PLAN = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
+NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
 def _takes_batches(estimator):
@@ -43,7 +51,7 @@ def _takes_batches(estimator):
 
 
 @estimator
-class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -183,7 +191,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
 
     hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", "count"], kw_only=False)
     activation: Activation = parameter(default="relu", accepts=[Activation], kw_only=False)
-    solver: Rule = parameter(default="adam", accepts=[Rule])
+    solver: NetworkSolver = parameter(default="adam", accepts=[NetworkSolver])
     batch_size: int | Literal["auto"] = parameter(default="auto", accepts=["auto", "count"])
     learning_rate_init: float = parameter(default=0.001, accepts=["above 0"])
     max_iter: int = parameter(default=200, accepts=["count"])
@@ -277,7 +285,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         UserWarning
             `batch_size` exceeds the number of rows, which then make one batch.
         """
-        with restored_on_error(self):
+        with restore_on_error(self):
             self._check_training()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
@@ -285,7 +293,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
-                examples, validation = self._set_aside(examples, random_state)
+                examples, validation = self._split_validation(examples, random_state)
             if self.solver == "lbfgs":
                 train = partial(self._train_on_all_rows, network, examples, validation, random_state, continues)
             else:
@@ -298,9 +306,9 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
                 descent = self._make_descent(network, random_state)
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 train = partial(self._train, *given, **checkpoints.prepare(self, descent, examples, validation))
-            training = self._train_and_tell(X, y, sample_weight, network, train)
+            training = self._train_with_callbacks(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.records)
-        warn_of_training(self, training, stacklevel=3)
+        warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
     @available_if(_takes_batches)
@@ -333,7 +341,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         UserWarning
             Ctrl-C came after the epoch, which is kept. Before that it raises, and the model is as it was.
         """
-        with restored_on_error(self):
+        with restore_on_error(self):
             self._check_training()
             self._check_partial_fit()
             continues = hasattr(self, "coefs_")
@@ -354,7 +362,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
                 training = self._train(*given, n_epochs=n_epochs, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_training(self, training, stacklevel=3)
+            warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
     def predict(self, X: MatrixLike) -> Array:
@@ -440,7 +448,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         """
         # scikit-learn converts labels without a look at them.
         y = read_if_sparse(read_in_place(y, "y"), "y")
-        return super().score(X, y, read_ratios(sample_weight, y, are_signed=True))
+        return super().score(X, y, read_relative_weights(sample_weight, y, are_signed=True))
 
     def _describe_result(self):
         network = self._load_network()
@@ -456,7 +464,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         model : sklearn.neural_network.MLPClassifier
             Batch normalization is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
-        made = copy_model(self, ScikitLearnMLPClassifier, OF_NETWORKS)
+        model_copy = copy_model(self, ScikitLearnMLPClassifier, NETWORK_ATTRIBUTES)
         network = self._load_network().fold()
         coefs, intercepts = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
         n_classes, is_multilabel = len(self.classes_), self.out_activation_ == "logistic" and self.n_outputs_ > 1
@@ -464,11 +472,13 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             # Two classes have one output there: the difference of the scores.
             coefs[-1] = coefs[-1][:, 1:] - coefs[-1][:, :1]
             intercepts[-1] = intercepts[-1][1:] - intercepts[-1][:1]
-            made.n_outputs_, made.out_activation_ = 1, "logistic"
-        made.coefs_, made.intercepts_ = coefs, intercepts
-        made._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if is_multilabel else self.classes_)
-        made._random_state, made._no_improvement_count = check_random_state(self.random_state), 0
-        return made
+            model_copy.n_outputs_, model_copy.out_activation_ = 1, "logistic"
+        model_copy.coefs_, model_copy.intercepts_ = coefs, intercepts
+        model_copy._label_binarizer = LabelBinarizer().fit(
+            np.eye(n_classes, dtype=int) if is_multilabel else self.classes_
+        )
+        model_copy._random_state, model_copy._no_improvement_count = check_random_state(self.random_state), 0
+        return model_copy
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -489,16 +499,16 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         TypeError
             The model is of another class.
         """
-        made = copy_model(model, cls, OF_NETWORKS)
+        model_copy = copy_model(model, cls, NETWORK_ATTRIBUTES)
         is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
-        made.dtype = "float32" if is_narrow else "float64"
-        made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
-        made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
-        made._random_state = check_random_state(model.random_state)
-        made._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
-        made._plan = made._plan_network(made._kind)
-        made._load_network()
-        return made
+        model_copy.dtype = "float32" if is_narrow else "float64"
+        model_copy.batch_norm_scales_, model_copy.batch_norm_means_, model_copy.batch_norm_variances_ = [], [], []
+        model_copy.accuracy_curve_, model_copy.validation_loss_curve_, model_copy.interrupted_ = [], None, False
+        model_copy._random_state = check_random_state(model.random_state)
+        model_copy._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
+        model_copy._plan = model_copy._plan_network(model_copy._kind)
+        model_copy._load_network()
+        return model_copy
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags, with sparse input and several labels a row."""
@@ -556,18 +566,18 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     def _read_plan(self):
         """Return the arguments of the Network that predicts, after a check against the public attributes."""
         plan: Any = self._plan
-        expect(isinstance(plan, dict) and plan.keys() == PLAN, "_plan", "describe a network", plan)
+        require(isinstance(plan, dict) and plan.keys() == NETWORK_ARGUMENTS, "_plan", "describe a network", plan)
         n_inputs, *_, n_outputs = plan["layer_sizes"]
         n_features = read_count("n_features_in_", self.n_features_in_)
-        expect(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, as the network has inputs", n_features)
+        require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, as the network has inputs", n_features)
         classes = as_array("classes_", self.classes_)
         # One output tells two classes apart, or stands for one.
         accepted = (1, 2) if n_outputs == 1 and not plan["is_independent"] else (n_outputs,)
         is_right = classes.ndim == 1 and len(classes) in accepted
-        expect(is_right, "classes_", f"hold {accepted[-1]} classes, as the network tells apart", classes)
+        require(is_right, "classes_", f"hold {accepted[-1]} classes, as the network tells apart", classes)
         given: Any = self.out_activation_
         activation = "logistic" if n_outputs == 1 or plan["is_independent"] else "softmax"
-        expect(isinstance(given, str) and given == activation, "out_activation_", f"be {activation!r}", given)
+        require(isinstance(given, str) and given == activation, "out_activation_", f"be {activation!r}", given)
         return plan
 
     def _load_network(self, **training):
@@ -584,10 +594,10 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         plan = self._plan_network(kind)
         if continues:
             before = self._read_plan()
-            expect(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
+            require(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
                 wanted = f"be that of the last training, which this one continues: {name} was {before[name]}"
-                expect(plan[name] == before[name], parameter, wanted, str(plan[name]))
+                require(plan[name] == before[name], parameter, wanted, str(plan[name]))
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
@@ -603,7 +613,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         """Train by L-BFGS, keep the network and its curves, and return the Training."""
         limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
         training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
-        self._keep(training, network, validation is not None, continues)
+        self._store_training(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
         # Mini-batches that go on from here begin with nothing.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
@@ -626,7 +636,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)
         self._optimizer = _Optimizer(self.solver, rate, descent.carried, training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
-        self._keep(training, descent.network, validation is not None, continues)
+        self._store_training(training, descent.network, validation is not None, continues)
         return training
 
     def _describe(self, network):
@@ -640,8 +650,8 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             "_kind": self._kind,
         }
 
-    def _keep(self, training, trained, is_validated, continues):
-        super()._keep(training, trained, is_validated, continues)
+    def _store_training(self, training, trained, is_validated, continues):
+        super()._store_training(training, trained, is_validated, continues)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if continues else None

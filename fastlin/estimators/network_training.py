@@ -13,27 +13,27 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.labels import (
-    ROWS,
-    are_certain,
+    X_VAL_REQUIREMENT,
+    are_binary,
     check_label_type,
     encode_labels,
-    explain_several,
-    named,
+    explain_multilabel,
+    prefix_errors,
     read_labels,
-    weigh_rows,
+    compute_row_weights,
 )
-from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
+from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
-from fastlin.estimators.stop_reasons import Tasks
+from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.summary import FitSummary
-from fastlin.fitted import as_array, check_generator_state, expect, read_count
+from fastlin.fitted import as_array, check_generator_state, require, read_count
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, ClassWeight, RandomState
 
 # Sums of weights times losses of up to 1e8 a row stay finite below it.
-HEAVIEST = 1e300
+MAX_TOTAL_WEIGHT = 1e300
 # What kinds of Targets are.
 KINDS = {"class": "one class a row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
 # The measure of an Epoch that each curve has.
@@ -46,11 +46,11 @@ CURVES = {
 
 
 @estimator
-class EpochTrained(CallbackSupportMixin, FitSummary):
+class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
     """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
 
     alpha: float = parameter(default=0.0001, accepts=["at least 0"])
-    learning_rate: Course = parameter(default="constant", accepts=[Course])
+    learning_rate: LearningRateSchedule = parameter(default="constant", accepts=[LearningRateSchedule])
     power_t: float = parameter(default=0.5, accepts=["at least 0"])
     learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
     momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
@@ -77,14 +77,14 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         raise NotImplementedError
 
     @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, trained, train):
+    def _train_with_callbacks(self, X, y, sample_weight, trained, train):
         """Return the Training of train(on_epoch), which calls on_epoch each epoch, and tell callbacks of its end."""
         estimator: Any = self
 
         def describe(n_iter):
             return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained)}
 
-        tasks = Tasks(self, X, y, sample_weight, describe).begin_fit()
+        tasks = CallbackTasks(self, X, y, sample_weight, describe).begin_fit()
         with self._show_epochs(estimator.max_iter, tasks) as on_epoch:
             training = train(on_epoch)
         if tasks is not None:
@@ -119,7 +119,7 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         examples = self._make_examples(matrix, targets, sample_weight)
         return examples, self._read_validation(X_val, y_val, targets.kind), targets.kind
 
-    def _keep(self, training, trained, is_validated, continues):
+    def _store_training(self, training, trained, is_validated, continues):
         """Set what a Training leaves; the curves go on where it continues another."""
         for name, measure in CURVES.items():
             values = [getattr(epoch, measure) for epoch in training.records]
@@ -187,14 +187,14 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
 
     def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
         """Return the Targets in y, of shape (n,) or (n, n_classes), of one of some kinds."""
-        y = read_labels(self, y, n_rows, suffix, may_be_several=True)
+        y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
         y = np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, np.float64)
-        kind = "multilabel" if are_certain(y) else "soft"
+        kind = "multilabel" if are_binary(y) else "soft"
         if kind not in kinds:
             if kind == "multilabel":
-                raise ValueError(explain_several(y, f"y{suffix}"))
+                raise ValueError(explain_multilabel(y, f"y{suffix}"))
             accepted = " or ".join(KINDS[each] for each in kinds)
             raise ValueError(f"y must hold {accepted}, got {kind} data")
         return Targets(kind, np.arange(y.shape[1]), y)
@@ -203,19 +203,23 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         """Return Examples of rows with Targets, whose weights count as they are in a training."""
         if self.class_weight is not None and targets.kind != "class":
             raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
-        labels = targets.among(self.classes_, "y")
-        weights, _ = weigh_rows(labels, self.classes_, sample_weight, self.class_weight)
+        labels = targets.encode(self.classes_, "y")
+        weights, _ = compute_row_weights(labels, self.classes_, sample_weight, self.class_weight)
         if weights is not None:
             with np.errstate(over="ignore"):
                 total = weights.sum()
-            if total > HEAVIEST:
-                raise ValueError(f"sample_weight times class_weight must sum to at most {HEAVIEST:g}, got {total:.3g}")
+            if total > MAX_TOTAL_WEIGHT:
+                raise ValueError(
+                    f"sample_weight times class_weight must sum to at most {MAX_TOTAL_WEIGHT:g}, got {total:.3g}"
+                )
         return Examples(matrix, labels, weights)
 
     def _read_part(self, X, y, sample_weight, reset, kinds=KINDS):
         """Return the Examples of rows whose classes are known, and the kind of their Targets."""
         matrix = read_matrix(self, X, reset=reset)
-        targets = self._read_targets(y, matrix.shape[0], kinds).seen_as(getattr(self, "_kind", ""), len(self.classes_))
+        targets = self._read_targets(y, matrix.shape[0], kinds).convert_to(
+            getattr(self, "_kind", ""), len(self.classes_)
+        )
         return self._make_examples(matrix, targets, sample_weight), targets.kind
 
     def _read_validation(self, X_val, y_val, kind):
@@ -225,20 +229,22 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         if X_val is None or y_val is None:
             given = "y_val" if X_val is None else "X_val"
             raise ValueError(f"X_val and y_val must be given together, got only {given}")
-        with named(ROWS):
+        with prefix_errors(X_VAL_REQUIREMENT):
             matrix = read_matrix(self, X_val, reset=False)
-        with named("y_val"):
-            targets = self._read_targets(y_val, matrix.shape[0], suffix="_val").seen_as(kind, len(self.classes_))
-        expect(targets.kind == kind, "y_val", f"be of the kind of y, {kind}", targets.kind)
-        return Examples(matrix, targets.among(self.classes_, "y_val"))
+        with prefix_errors("y_val"):
+            targets = self._read_targets(y_val, matrix.shape[0], suffix="_val").convert_to(kind, len(self.classes_))
+        require(targets.kind == kind, "y_val", f"be of the kind of y, {kind}", targets.kind)
+        return Examples(matrix, targets.encode(self.classes_, "y_val"))
 
-    def _set_aside(self, examples, random_state):
+    def _split_validation(self, examples, random_state):
         """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them."""
         n_rows, fraction, classes = len(examples), self.validation_fraction, None
         if len(self.classes_) == 2 and examples.labels.ndim == 1:
             # The column that scikit-learn has: its message names these values.
             classes = examples.labels[:, np.newaxis].astype(bool)
-        with named(f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"):
+        with prefix_errors(
+            f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"
+        ):
             split = {"random_state": random_state, "test_size": fraction, "stratify": classes}
             parts = train_test_split(np.arange(n_rows), **split)
             if len(parts[1]) < 2:
@@ -256,14 +262,14 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         except TypeError:
             is_sorted = False
         # Labels are searched for in them.
-        expect(is_sorted, "classes_", "hold each class once, in ascending order", classes.tolist())
+        require(is_sorted, "classes_", "hold each class once, in ascending order", classes.tolist())
         read_count("t_", self.t_)
         for name in CURVES:
             curve = getattr(self, name)
             is_right = isinstance(curve, list) or (curve is None and name != "loss_curve_")
-            expect(is_right, name, "be a list", curve)
+            require(is_right, name, "be a list", curve)
         state = self._random_state
-        expect(isinstance(state, np.random.RandomState), "_random_state", "be a RandomState", state)
+        require(isinstance(state, np.random.RandomState), "_random_state", "be a RandomState", state)
         # A caller's generator may be of another kind.
         if state.get_state(legacy=False)["bit_generator"] == "MT19937":
             check_generator_state("_random_state", state.get_state())
@@ -280,7 +286,7 @@ class Targets(NamedTuple):
     classes: np.ndarray
     labels: np.ndarray
 
-    def seen_as(self, kind: str, n_classes: int) -> Targets:
+    def convert_to(self, kind: str, n_classes: int) -> Targets:
         """Return the Targets as probabilities, where the others are and these are certain; else as they are."""
         is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
         if kind == "soft" and is_certain:
@@ -290,11 +296,11 @@ class Targets(NamedTuple):
             return Targets("soft", np.arange(n_classes), np.eye(n_classes)[self.classes[self.labels]])
         return self
 
-    def among(self, classes: Array, name: str) -> Array:
+    def encode(self, classes: Array, name: str) -> Array:
         """Return the labels, numbered by the given classes, which have to hold them; the name is for errors."""
         if self.kind != "class":
             found, n_classes = len(self.classes), len(classes)
-            expect(found == n_classes, name, f"have a column for each of {n_classes} classes", found)
+            require(found == n_classes, name, f"have a column for each of {n_classes} classes", found)
             return self.labels
         unknown = self.classes[~np.isin(self.classes, classes)]
         if len(unknown):

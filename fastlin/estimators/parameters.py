@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import find_columns
-from fastlin.estimators.labels import named
+from fastlin.estimators.labels import prefix_errors
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.tensors import read_in_place
@@ -37,27 +37,27 @@ Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
 Initialization: TypeAlias = Literal["xavier", "he", "normal"]
 # The rules of a network's steps, the courses of a learning rate, and the types that a training computes in.
-Rule: TypeAlias = Literal["adam", "sgd", "lbfgs"]
-Course: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+NetworkSolver: TypeAlias = Literal["adam", "sgd", "lbfgs"]
+LearningRateSchedule: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
-GivenBounds: TypeAlias = float | ArrayLike | Mapping[str, float] | None
+BoundsLike: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
-TO_THE_CALLER_OF_FIT = 4
+STACKLEVEL_OF_FIT = 4
 
 # Without an L1 penalty grids of C lie between these powers of 10, as in scikit-learn, and those of alpha between these.
-WIDE, WIDE_ALPHAS = (-4, 4), (-7, 2)
+C_EXPONENTS, ALPHA_EXPONENTS = (-4, 4), (-7, 2)
 
 # The l1_ratio that the deprecated `penalty` stands for, and scikit-learn's warnings of it.
-SHARES: dict[str | None, float] = {"l2": 0, "l1": 1}
-INSTEAD = (
+PENALTY_L1_RATIOS: dict[str | None, float] = {"l2": 0, "l1": 1}
+PENALTY_DEPRECATION = (
     "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use {} instead of penalty='l2', {} instead of "
     "penalty='l1', {} instead of penalty='elasticnet', and {} instead of penalty=None."
 )
-UNUSED = "{} parameter is only used when penalty is 'elasticnet'. Got (penalty={})"
+L1_RATIO_UNUSED = "{} parameter is only used when penalty is 'elasticnet'. Got (penalty={})"
 
 # What the words of a declaration mean; any other word is one of scikit-learn's `_parameter_constraints`.
-WORDS = {
+CONSTRAINTS = {
     "above 0": Interval(Real, 0, None, closed="neither"),
     "above 0, or inf": Interval(Real, 0, None, closed="right"),
     "at least 0": Interval(Real, 0, None, closed="left"),
@@ -79,7 +79,7 @@ WORDS = {
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
     """Return the declaration of a parameter; ``accepts`` has words, Literals, and constraints of scikit-learn."""
     constraints = [StrOptions(set(get_args(each))) if get_origin(each) is Literal else each for each in accepts]
-    constraints = [WORDS.get(each, each) if isinstance(each, str) else each for each in constraints]
+    constraints = [CONSTRAINTS.get(each, each) if isinstance(each, str) else each for each in constraints]
     return field(default=default, metadata={"accepts": constraints}, kw_only=kw_only)
 
 
@@ -112,17 +112,17 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
 
 def read_seed(random_state: RandomState) -> int:
     """Return the seed of draws that each have a seed of their own beside it."""
-    with named("random_state"):
+    with prefix_errors("random_state"):
         return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def warn_of_change(text: str, since: tuple[int, int], until: tuple[int, int] = (2, 0)) -> None:
+def warn_of_future_change(text: str, since: tuple[int, int], until: tuple[int, int] = (2, 0)) -> None:
     """Warn of what changes in scikit-learn, where the installed version says so: from one up to before another."""
     if since <= scikit_learn.VERSION < until:
-        warnings.warn(text, FutureWarning, stacklevel=TO_THE_CALLER_OF_FIT + 1)
+        warnings.warn(text, FutureWarning, stacklevel=STACKLEVEL_OF_FIT + 1)
 
 
-def is_by_alpha(estimator: object) -> bool:
+def uses_alpha(estimator: object) -> bool:
     """Say whether `alpha`, or `alphas`, tells an estimator's penalty 1 / (C S): what fits call C is then 1 / alpha."""
     is_number = not isinstance(getattr(estimator, "alpha", "1/n_samples"), str)
     return is_number or getattr(estimator, "alphas", None) is not None
@@ -141,23 +141,27 @@ def read_penalty(estimator: LogisticRegression) -> tuple[float, float]:
             raise ValueError(f"C must be left out where alpha is a number, got C={C} and alpha={estimator.alpha}")
         C = invert(estimator.alpha)
     if penalty != "deprecated":
-        warn_of_change(INSTEAD.format("l1_ratio=0", "l1_ratio=1", "l1_ratio between 0 and 1", "C=np.inf"), since=(1, 8))
+        warn_of_future_change(
+            PENALTY_DEPRECATION.format("l1_ratio=0", "l1_ratio=1", "l1_ratio between 0 and 1", "C=np.inf"), since=(1, 8)
+        )
     if l1_ratio is None:
         if penalty == "elasticnet":
             raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
-        warn_of_change("'l1_ratio=None' was deprecated in scikit-learn 1.8. Use a number from 0 to 1.", since=(1, 8))
+        warn_of_future_change(
+            "'l1_ratio=None' was deprecated in scikit-learn 1.8. Use a number from 0 to 1.", since=(1, 8)
+        )
         l1_ratio = 0
     if penalty is None and C != 1.0:
-        warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
-    fraction = SHARES.get(penalty, l1_ratio)
+        warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=STACKLEVEL_OF_FIT)
+    fraction = PENALTY_L1_RATIOS.get(penalty, l1_ratio)
     # Before 1.8 penalty="l1" needed no l1_ratio.
     if l1_ratio != fraction and scikit_learn.VERSION >= (1, 8):
         warnings.warn(
             f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio alone.",
-            stacklevel=TO_THE_CALLER_OF_FIT,
+            stacklevel=STACKLEVEL_OF_FIT,
         )
-    if penalty in SHARES and 0 < l1_ratio < 1:
-        warnings.warn(UNUSED.format("l1_ratio", penalty), stacklevel=TO_THE_CALLER_OF_FIT)
+    if penalty in PENALTY_L1_RATIOS and 0 < l1_ratio < 1:
+        warnings.warn(L1_RATIO_UNUSED.format("l1_ratio", penalty), stacklevel=STACKLEVEL_OF_FIT)
     if penalty is None or (penalty == "deprecated" and C == np.inf):
         return np.inf, 0
     return C, fraction
@@ -166,17 +170,17 @@ def read_penalty(estimator: LogisticRegression) -> tuple[float, float]:
 def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
     """Return the l1_ratios after the deprecated `penalty`, an array, with the warnings of scikit-learn."""
     if isinstance(l1_ratios, str):
-        warn_of_change(
+        warn_of_future_change(
             "The default value for l1_ratios will change from None to (0.0,) in scikit-learn 1.10, which means the "
             "same. Set l1_ratios=(0,).",
             since=(1, 8),
             until=(1, 10),
         )
     if l1_ratios is None:
-        warn_of_change("'l1_ratios=None' was deprecated in scikit-learn 1.8. Use l1_ratios=(0,).", since=(1, 8))
+        warn_of_future_change("'l1_ratios=None' was deprecated in scikit-learn 1.8. Use l1_ratios=(0,).", since=(1, 8))
     if penalty != "deprecated":
         ratios = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios of numbers from 0 to 1", "Cs=(np.inf,)"
-        warn_of_change(INSTEAD.format(*ratios), since=(1, 8))
+        warn_of_future_change(PENALTY_DEPRECATION.format(*ratios), since=(1, 8))
     accepted = "l1_ratios must be a list of numbers between 0 and 1"
     if l1_ratios is None or isinstance(l1_ratios, str):
         if penalty == "elasticnet":
@@ -188,23 +192,23 @@ def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
         given = np.empty(0)
     if given.ndim != 1 or not given.size or not ((given >= 0) & (given <= 1)).all():
         raise ValueError(f"{accepted}; got (l1_ratios={l1_ratios!r})")
-    if penalty in SHARES:
-        warnings.warn(UNUSED.format("l1_ratios", penalty), stacklevel=TO_THE_CALLER_OF_FIT)
-        return np.array([SHARES[penalty]], np.float64)
+    if penalty in PENALTY_L1_RATIOS:
+        warnings.warn(L1_RATIO_UNUSED.format("l1_ratios", penalty), stacklevel=STACKLEVEL_OF_FIT)
+        return np.array([PENALTY_L1_RATIOS[penalty]], np.float64)
     return given
 
 
 def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:
     """Warn of defaults of LogisticRegressionCV that mean something else in a coming version of scikit-learn."""
     if scoring == "warn":
-        warn_of_change(
+        warn_of_future_change(
             "The default value of the parameter 'scoring' will change from None, that is accuracy, to 'neg_log_loss', "
             "as in scikit-learn 1.11: another C may be chosen then. Set scoring='accuracy' or scoring='neg_log_loss'.",
             since=(1, 9),
             until=(1, 11),
         )
     if use_legacy_attributes == "warn":
-        warn_of_change(
+        warn_of_future_change(
             "The default value of use_legacy_attributes will change from True to False in scikit-learn 1.10: C_, "
             "l1_ratio_, coefs_paths_, scores_ and n_iter_ get simpler shapes then. Set it to False for these, or to "
             "True for those of today.",
@@ -225,11 +229,11 @@ def read_inverses(estimator: LogisticRegressionCV) -> FloatArray:
     Cs, alphas = estimator.Cs, estimator.alphas
     if alphas is None:
         Cs = read_Cs(Cs)
-        return np.logspace(*WIDE, Cs) if isinstance(Cs, int) else Cs
+        return np.logspace(*C_EXPONENTS, Cs) if isinstance(Cs, int) else Cs
     if not (isinstance(Cs, int) and Cs == 10):
         raise ValueError(f"Cs must be left out where alphas are given, got Cs={Cs!r} and alphas={alphas!r}")
     alphas = read_Cs(alphas, "alphas")
-    alphas = np.logspace(*WIDE_ALPHAS, alphas) if isinstance(alphas, int) else alphas
+    alphas = np.logspace(*ALPHA_EXPONENTS, alphas) if isinstance(alphas, int) else alphas
     with np.errstate(divide="ignore"):
         return 1 / alphas[::-1]
 

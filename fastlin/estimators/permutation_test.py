@@ -121,7 +121,7 @@ def permutation_test(
     >>> fastlin.permutation_test(model, X[:, :2], y, n_permutations=99, random_state=0).p_value
     0.01
     """
-    from fastlin.estimators.permuted_scores import SideBySide, compare, find_distinct, score_alone
+    from fastlin.estimators.permuted_scores import BatchedScores, compare, find_distinct, score_one_by_one
 
     n_permutations = read_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
@@ -149,9 +149,9 @@ def permutation_test(
             estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, TOL))
     are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
     if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
-        scores = SideBySide(estimator, X, labels, folds, name, draw, distinct).score()
+        scores = BatchedScores(estimator, X, labels, folds, name, draw, distinct).score()
     else:
-        scores = score_alone(estimator, X, y, folds, scoring, draw, distinct)
+        scores = score_one_by_one(estimator, X, y, folds, scoring, draw, distinct)
     return PermutationTest(*compare(scores, distinct.numbers))
 
 

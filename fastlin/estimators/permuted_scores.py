@@ -19,7 +19,7 @@ from sklearn.model_selection import cross_val_score
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import is_by_alpha, limit_jobs, read_penalty, read_penalty_factors
+from fastlin.estimators.parameters import uses_alpha, limit_jobs, read_penalty, read_penalty_factors
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
 from fastlin.estimators.score_errors import (
     LOSS_ROUNDINGS,
@@ -41,7 +41,7 @@ Draw = Callable[[int], IntArray]
 Fold = tuple[IntArray, IntArray]
 
 
-class Place(NamedTuple):
+class DataSlot(NamedTuple):
     """An order of the rows, by its number, and a fold, by its number."""
 
     order: int
@@ -49,14 +49,14 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Distinct:
+class DistinctData:
     """Which permutations and folds yield different data, up to the order of the rows.
 
     Each fit and each score stands at the first place where its data occur.
     """
 
-    fits: list[Place]
-    scores: list[tuple[int, Place]]  # the number of the fit, and the place
+    fits: list[DataSlot]
+    scores: list[tuple[int, DataSlot]]  # the number of the fit, and the place
     numbers: np.ndarray  # (n_orders, n_folds), the numbers of the scores
 
 
@@ -70,7 +70,7 @@ class Scores:
     refine: Callable[[int], tuple[float, float]] | None = None
     _refined: set[int] = field(default_factory=set)
 
-    def sharpen(self, numbers: Iterable[int]) -> None:
+    def tighten(self, numbers: Iterable[int]) -> None:
         """Tighten the bounds of the scores of some numbers."""
         if self.refine is None:
             return
@@ -80,16 +80,16 @@ class Scores:
                 self._refined.add(number)
 
 
-def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> Distinct:
+def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> DistinctData:
     """Return the different data among those of n_orders orders of the rows and the folds."""
     first_rows, n_classes = number_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
-    found = Distinct([], [], np.empty((n_orders, len(folds)), np.int64))
+    found = DistinctData([], [], np.empty((n_orders, len(folds)), np.int64))
     for order in range(n_orders):
         codes = first_rows[draw(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            position, key = Place(order, fold), _digest(codes[train])
+            position, key = DataSlot(order, fold), _digest(codes[train])
             fit = fits.setdefault(key, len(fits))
             if fit == len(found.fits):
                 found.fits.append(position)
@@ -145,17 +145,17 @@ def compare(scores: Scores, numbers: IntArray) -> tuple[float, FloatArray, float
         means, errors = scores.values[numbers].mean(axis=1), scores.errors[numbers].mean(axis=1) + rounding
         return means, np.abs(means - means[0]) <= errors + errors[0]
 
-    scores.sharpen(np.unique(numbers[0]))
+    scores.tighten(np.unique(numbers[0]))
     _, is_equal = average()
-    scores.sharpen(np.unique(numbers[is_equal]))
+    scores.tighten(np.unique(numbers[is_equal]))
     means, is_equal = average()
     means[is_equal] = means[0]
-    n_as_good = int(np.count_nonzero(means[1:] >= means[0]))
-    return float(means[0]), means[1:], (n_as_good + 1) / len(means)
+    n_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
+    return float(means[0]), means[1:], (n_at_least_as_good + 1) / len(means)
 
 
-def score_alone(
-    estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: Distinct
+def score_one_by_one(
+    estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: DistinctData
 ) -> Scores:
     """Return the Scores of fits that are made one by one; bounds are of rounding unless a likelihood ratio has more."""
     values, errors = np.zeros((2, len(distinct.scores)))
@@ -195,7 +195,7 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
     if has_bound and model.class_weight is None and model.penalty_factors is None:
         C, l1_ratio = read_penalty(model)
         if l1_ratio == 0:
-            l2 = 1 / C / (1.0 if is_by_alpha(model) else len(labels))
+            l2 = 1 / C / (1.0 if uses_alpha(model) else len(labels))
             penalty = 0.5 * l2 * float(np.square(model.coef_).sum())
             J = float(losses.mean()) + penalty
             error += bound_loss(bound_suboptimality(model.certificate_, J, model.tol, model.converged_), penalty)
@@ -211,7 +211,7 @@ def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[fl
     return n_doubled * (likelihood - null), n_doubled * (error + gamma(4) * (abs(likelihood) + abs(null)))
 
 
-class SideBySide:
+class BatchedScores:
     """The fits of two classes to different data, and their scores by one of SCORES."""
 
     def __init__(
@@ -222,9 +222,9 @@ class SideBySide:
         folds: Sequence[Fold],
         name: str,
         draw: Draw,
-        distinct: Distinct,
+        distinct: DistinctData,
     ) -> None:
-        from fastlin.estimators.many_fits import Task, fit_tasks
+        from fastlin.estimators.batched_fits import Task, fit_tasks
         from fastlin.objective.rows import weigh_by_counts
 
         self.model, self.labels, self.folds, self.name = model, labels, folds, name
@@ -232,15 +232,15 @@ class SideBySide:
         # A fold may name a row more than once.
         self.counts = [weigh_by_counts(train, None, len(labels)) for train, _ in folds]
 
-        def pose(k):
+        def make_task(k):
             order, fold = distinct.fits[k]
             return Task(self._arrange(labels, order, np.uint8), self._arrange(self.counts[fold], order, np.float64))
 
-        fits = fit_tasks(model, X, pose, len(distinct.fits))
+        fits = fit_tasks(model, X, make_task, len(distinct.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
         ends = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
-        self.excesses = [
-            float(bound_suboptimality(end, J, model.tol, is_criterion_met)) for end, J, is_criterion_met in ends
+        self.suboptimalities = [
+            float(bound_suboptimality(end, J, model.tol, has_converged)) for end, J, has_converged in ends
         ]
         self.matrix = read_matrix(model, X, reset=False)
         self.C, self.l1_ratio = read_penalty(model)
@@ -250,12 +250,12 @@ class SideBySide:
         )
         self.rows = FittedRows(self.matrix, factors, model.fit_intercept)
         self.roundings = self.rows.bound_rounding(self.coefs, self.intercepts)
-        self.has_own_bound = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
+        self.bounds_training_loss = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
 
     def score(self) -> Scores:
         """Return the Scores, with bounds that take little time, and refined ones that take a Hessian each."""
         values, errors = np.array([self._score(number) for number in range(len(self.distinct.scores))]).T
-        return Scores(values, errors, None if self.has_own_bound else partial(self._score, is_refined=True))
+        return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
 
     def _compute_decisions(self, k):
         """Return the decision values (n,) of a fit, whose bits do not depend on other fits."""
@@ -268,11 +268,11 @@ class SideBySide:
         decisions, test = self._compute_decisions(k), self.draw(order)[self.folds[fold][1]]
         held_out = HeldOut(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
         fit, errors, first_order = self._read_fit(k), np.zeros(len(test)), None
-        if self.has_own_bound:
-            first_order = self.rows.bound_own_loss(fit)
+        if self.bounds_training_loss:
+            first_order = self.rows.bound_training_loss(fit)
         elif not is_refined:
             errors += self.rows.bound_decisions(fit, decisions)
-        elif (metric := self.rows.find_metric(fit, decisions, test)) is not None:
+        elif (metric := self.rows.compute_metric(fit, decisions, test)) is not None:
             errors, first_order = metric.bound_decisions(), metric.bound_mean(held_out.residuals)
         if self.name == "accuracy":
             return held_out.score_accuracy(errors, is_refined)
@@ -282,8 +282,8 @@ class SideBySide:
     def _read_fit(self, k):
         order, fold = self.distinct.fits[k]
         weights = self._arrange(self.counts[fold], order, np.float64)
-        l2 = (1 - self.l1_ratio) / self.C / (1.0 if is_by_alpha(self.model) else weights.sum())
-        return BinaryFit(self.coefs[k], self.excesses[k], l2, weights)
+        l2 = (1 - self.l1_ratio) / self.C / (1.0 if uses_alpha(self.model) else weights.sum())
+        return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)
 
     def _arrange(self, values, order, dtype):
         """Return values of the rows in an order, where each row of X is."""

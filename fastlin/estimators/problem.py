@@ -16,7 +16,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import LeftOut
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
-from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
+from fastlin.estimators.parameters import uses_alpha, read_bounds, read_penalty_factors
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import Objective, RangeError, fill_factors
@@ -29,22 +29,22 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.stop_reasons import Listener
+    from fastlin.estimators.fit_reporting import Listener
 
 # A penalty below this part of J is rounding.
-NOTHING = 1e-12
+NEGLIGIBLE_PENALTY = 1e-12
 # A smaller rise of J changes no prediction.
-LOST = 1e-6
+MAX_ROUNDING_RISE = 1e-6
 # Fits of so few products a pass wait for the interpreter's lock more than they compute: one after the other the folds
 # of seven tables take 0.7 to 0.96 of the time that they take on two threads.
-PRODUCTS_IN_TURN = 1 << 16
+MAX_SEQUENTIAL_PRODUCTS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """Where a fit at C ended."""
 
-    C: float  # 1 / alpha of an estimator that `is_by_alpha`
+    C: float  # 1 / alpha of an estimator that `uses_alpha`
     coef: np.ndarray  # (K, d), of the columns as they were given, in the type of `choose_dtype`
     intercept: np.ndarray  # (K,), likewise
     certificate: float  # an upper bound on J - J*; inf where none is known
@@ -77,11 +77,11 @@ class Problem:
         if rows is not None:
             # Rows that are not named tell the columns nothing.
             weights = weigh_by_counts(rows, weights, len(data.labels))
-        self._unit, self._total_weight = data.weight_unit, data.weigh() if rows is None else float(weights.sum())
+        self._unit, self._total_weight = data.weight_unit, data.sum_weights() if rows is None else float(weights.sum())
         if not self._total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
-        if is_by_alpha(estimator):
+        if uses_alpha(estimator):
             # The penalty is alpha, whatever the rows weigh, and what is called C is 1 / alpha.
             self._unit = self._total_weight = 1.0
         self._objective: Objective | None = None
@@ -117,7 +117,7 @@ class Problem:
         tiny = np.finfo(np.float64).smallest_subnormal
         penalty = -log(max(C * self._unit, tiny)) - log(self._total_weight)
         largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(LARGEST_PENALTY)
-        return penalty + 2 * largest > log(NOTHING)
+        return penalty + 2 * largest > log(NEGLIGIBLE_PENALTY)
 
     def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
@@ -172,7 +172,7 @@ class Problem:
                 f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "
                 "instance with sklearn.preprocessing.StandardScaler."
             ) from error
-        if rise > max(solution.value, LOST):
+        if rise > max(solution.value, MAX_ROUNDING_RISE):
             # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
             solution = replace(
                 solution, stop_reason=StopReason(f"the coefficients are too large for {np.dtype(dtype)}")
@@ -180,17 +180,17 @@ class Problem:
         return Fit(C, coef, intercept, solution.certificate + rise, solution, n_before)
 
 
-def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
+def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
     """Return how many fits of rows of a matrix, each with its own budget, may run at once."""
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # The reader of blocks need not stand several readings at once.
-    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= PRODUCTS_IN_TURN:
+    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_SEQUENTIAL_PRODUCTS:
         return 1
     return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
 
 
-class LevelsLeftOut(NamedTuple):
+class OmittedLevels(NamedTuple):
     """The indices of the columns of a matrix that have no coefficients without a penalty, which only tables have.
 
     `references` are the first levels of categorical columns that have rows with a weight: other levels are compared
@@ -205,11 +205,11 @@ class LevelsLeftOut(NamedTuple):
         return LeftOut(names[self.references].tolist(), names[self.unused].tolist())
 
 
-def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
+def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevels:
     """Return which levels have no coefficients. Without an intercept the first categorical column has no reference."""
     matrix = data.matrix
     if not (isinstance(matrix, TableMatrix) and len(matrix.level_features)):
-        return LevelsLeftOut(*np.empty((2, 0), np.int64))
+        return OmittedLevels(*np.empty((2, 0), np.int64))
     are_used = np.ones(matrix.shape[1], bool)
     are_used[matrix.level_features] = matrix.weigh_levels(data.weights)[0] > 0
     firsts = np.cumsum(matrix.widths) - matrix.widths
@@ -219,10 +219,10 @@ def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
         if isinstance(column, Codes)
     ]
     references = of_levels[0 if fit_intercept else 1 :]
-    return LevelsLeftOut(np.array(references, np.int64), np.flatnonzero(~are_used))
+    return OmittedLevels(np.array(references, np.int64), np.flatnonzero(~are_used))
 
 
-def take_differences(data: TrainingData, levels: LevelsLeftOut, coef: FloatArray, intercept: FloatArray) -> Any:
+def apply_reference_coding(data: TrainingData, levels: OmittedLevels, coef: FloatArray, intercept: FloatArray) -> Any:
     """Return the rows of a table and the coefficients of a fit as differences from the reference of each column.
 
     The levels that are left out have no column. The indices of the columns that are kept follow.

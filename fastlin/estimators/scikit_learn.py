@@ -99,7 +99,7 @@ def has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
+def begin_task_tree(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
     """Set up the callbacks of an estimator; return the context of its fit with at most n_tasks tasks."""
     return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 

@@ -44,7 +44,7 @@ from fastlin.typing import FloatArray, IntArray
 
 # If decision values differ by at most one, the Hessian falls by at most a factor of e on the way to the minimum, and a
 # squared distance in its norm is at most the certificate over this number.
-MIN_FALL = 1 - 2 * exp(-1)
+MIN_DECREASE = 1 - 2 * exp(-1)
 # Relative rounding errors of a logistic loss and of the sums and products that make a score of it.
 LOSS_ROUNDINGS = 32
 
@@ -66,9 +66,9 @@ class FittedRows:
         self.matrix, self.factors, self.fit_intercept = matrix, factors, fit_intercept
         self._columns = matrix.measure()
         # Entries of a column differ from any mean of it by no more than its range.
-        self._reach = self._columns.magnitude
+        self._ranges = self._columns.magnitude
         if fit_intercept:
-            self._reach = self._columns.largest - self._columns.smallest
+            self._ranges = self._columns.largest - self._columns.smallest
 
     def bound_rounding(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the rounding error (B,) of decision values in float64 of coef (B, d) and intercept (B,)."""
@@ -78,17 +78,17 @@ class FittedRows:
     def bound_decisions(self, fit: BinaryFit, decisions: FloatArray) -> float:
         """Return a bound on the error of each decision value by the L2 penalty alone, or infinity."""
         square = self._bound_rows(fit, decisions)
-        return sqrt(square) * find_distance(fit.suboptimality, square)
+        return sqrt(square) * bound_distance(fit.suboptimality, square)
 
     def _bound_rows(self, fit, decisions):
         """Return a bound on x' H^-1 x of all rows by the L2 penalty and the curvature of the intercept, or infinity."""
         curvature = np.inf
         if self.fit_intercept:
-            curvature = np.einsum("i,i->", fit.weights, find_curvatures(decisions)) / fit.weights.sum()
+            curvature = np.einsum("i,i->", fit.weights, compute_curvatures(decisions)) / fit.weights.sum()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return float(np.where(self._reach > 0, self._reach**2 / (fit.l2 * self.factors), 0).sum() + 1 / curvature)
+            return float(np.where(self._ranges > 0, self._ranges**2 / (fit.l2 * self.factors), 0).sum() + 1 / curvature)
 
-    def bound_own_loss(self, fit: BinaryFit) -> float:
+    def bound_training_loss(self, fit: BinaryFit) -> float:
         """Return a bound on the error of the mean loss of the rows of a fit without an L1 penalty."""
         return bound_loss(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
 
@@ -103,14 +103,14 @@ class FittedRows:
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
 
-    def find_metric(self, fit: BinaryFit, decisions: FloatArray, numbers: IntArray) -> Metric | None:
+    def compute_metric(self, fit: BinaryFit, decisions: FloatArray, numbers: IntArray) -> Metric | None:
         """Return the Metric of the Hessian of J for rows of some numbers, or None.
 
         None means that the Hessian is too large, or not positive definite, or that J - J* is too large for a bound.
         """
         if self.matrix.shape[1] > SMALL_HESSIAN:
             return None
-        hessian = self._shared.gram(fit.weights / fit.weights.sum() * find_curvatures(decisions), np.float64)
+        hessian = self._shared.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
         diagonal = np.einsum("jj->j", hessian)
         diagonal += fit.l2 * self._shared.units
         # Columns without curvature are zero in the coordinates of the Hessian.
@@ -118,10 +118,10 @@ class FittedRows:
         factor = Factor(hessian)
         if factor.first_dependent is not None:
             return None
-        longest = self._bound_rows(fit, decisions)
-        if not find_distance(fit.suboptimality, longest) < np.inf:
-            longest = find_squares(factor, self._read(fit.weights.nonzero()[0])).max()
-        distance = find_distance(fit.suboptimality, longest)
+        max_square = self._bound_rows(fit, decisions)
+        if not bound_distance(fit.suboptimality, max_square) < np.inf:
+            max_square = compute_squares(factor, self._read(fit.weights.nonzero()[0])).max()
+        distance = bound_distance(fit.suboptimality, max_square)
         return Metric(self._read(numbers), factor, distance) if distance < np.inf else None
 
 
@@ -134,20 +134,20 @@ class Metric(NamedTuple):
 
     def bound_decisions(self) -> FloatArray:
         """Return bounds (m,) on the errors of the decision values."""
-        return self.distance * np.sqrt(find_squares(self.factor, self.rows))
+        return self.distance * np.sqrt(compute_squares(self.factor, self.rows))
 
     def bound_mean(self, factors: FloatArray) -> float:
         """Return a bound on the mean of the errors of the decision values times factors (m,)."""
         mean = np.einsum("i,ij->j", factors, self.rows)[None] / len(self.rows)
-        return self.distance * sqrt(find_squares(self.factor, mean)[0])
+        return self.distance * sqrt(compute_squares(self.factor, mean)[0])
 
 
-def find_squares(factor: Factor, rows: FloatArray) -> FloatArray:
+def compute_squares(factor: Factor, rows: FloatArray) -> FloatArray:
     """Return x' H^-1 x of rows x (m, d + 1), (m,), for the factor of H."""
     return np.maximum(np.einsum("ij,ij->i", rows, factor.solve(rows)), 0.0)
 
 
-def find_curvatures(decisions: FloatArray) -> FloatArray:
+def compute_curvatures(decisions: FloatArray) -> FloatArray:
     """Return p (1 - p) of decision values."""
     probabilities = expit(decisions)
     return probabilities * (1 - probabilities)
@@ -164,12 +164,12 @@ def bound_suboptimality(certificate: float, objective: float, tol: float, has_co
     return certificate if certificate < np.inf else tol * objective
 
 
-def find_distance(suboptimality: float, longest: float) -> float:
+def bound_distance(suboptimality: float, max_square: float) -> float:
     """Return a bound on the distance from the minimum in the norm of the Hessian, or infinity.
 
     longest is the largest x' H^-1 x of the rows of the fit. A matrix that is nowhere above H may stand for it.
     """
-    return sqrt(suboptimality / MIN_FALL) if suboptimality * longest <= MIN_FALL else np.inf
+    return sqrt(suboptimality / MIN_DECREASE) if suboptimality * max_square <= MIN_DECREASE else np.inf
 
 
 def bound_loss(suboptimality: float, penalty: float) -> float:

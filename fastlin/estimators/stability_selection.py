@@ -13,18 +13,18 @@ from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.columns import name_features
-from fastlin.estimators.folds import choose_grid, fit_along
+from fastlin.estimators.folds import choose_grid, fit_path
 from fastlin.estimators.labels import read_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import count_fits, warn_of_limits
-from fastlin.fitted import expect, read_count
+from fastlin.estimators.fit_reporting import count_fits, warn_of_unconverged_fits
+from fastlin.fitted import require, read_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
 # For larger shares of the features the bound for unimodal frequencies is not proven.
-LARGEST_SHARE = 1 / sqrt(3)
+MAX_FRACTION = 1 / sqrt(3)
 # Fits reach this tol where the estimator asks for less.
 TOL = 1e-8
 
@@ -105,7 +105,7 @@ class StabilitySelection:
         fraction = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
-        if assumption == "unimodal" and fraction <= LARGEST_SHARE:
+        if assumption == "unimodal" and fraction <= MAX_FRACTION:
             if threshold > 0.75:
                 factor = min(factor, 4 * (1 - threshold + half_step) / (1 + 2 * half_step))
             elif threshold > 0.5 + min(fraction**2, half_step + 0.75 * fraction**2):
@@ -170,13 +170,13 @@ def stability_selection(
     >>> stability_selection(LogisticRegression(), *load_iris(return_X_y=True), random_state=0).selected()
     array(['x2', 'x3'], dtype=object)
     """
-    from fastlin.estimators.many_fits import suits_parts
-    from fastlin.estimators.problem import Problem, count_fits_at_once
+    from fastlin.estimators.batched_fits import batches_are_faster
+    from fastlin.estimators.problem import Problem, count_concurrent_fits
 
     if not isinstance(estimator, LogisticRegression):
         raise TypeError(f"estimator must be a LogisticRegression of fastlin, got {type(estimator).__name__}")
     check_parameters(estimator)
-    n_pairs = read_count("n_pairs", n_pairs, least=1)
+    n_pairs = read_count("n_pairs", n_pairs, minimum=1)
     Cs = read_Cs(Cs)
     seed = read_seed(random_state)
     # The Cs of the path tell the penalty.
@@ -191,29 +191,31 @@ def stability_selection(
         factors = whole.penalty_factors
         is_free = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_free)
-        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, least=1)
+        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, minimum=1)
         range_of_numbers = f"be from 1 to {n_candidates}, the number of features with a penalty"
-        expect(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
+        require(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
         rows_of_classes = _find_rows(data)
         entered, stop_reasons = np.zeros((n_selected, len(names))), []
         with count_fits(model, 2 * n_pairs) as on_fit:
 
             def begin(number):
                 problem = Problem(model, data, _draw_half_samples(rows_of_classes, (seed, number // 2))[number % 2])
-                return problem, _Entries(problem, Cs, n_selected, is_free, sqrt(model.tol))
+                return problem, _SelectionPath(problem, Cs, n_selected, is_free, sqrt(model.tol))
 
-            if suits_parts(whole, 1.0, 1.0):
-                half_samples: Iterable[_Entries] = _select_batched(whole, begin, 2 * n_pairs, on_fit)
+            if batches_are_faster(whole, 1.0, 1.0):
+                half_samples: Iterable[_SelectionPath] = _select_batched(whole, begin, 2 * n_pairs, on_fit)
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
-                at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
-                half_samples = run_side_by_side(lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, at_once)
-            for half in half_samples:
-                first = half.order[:n_selected]
+                n_concurrent = count_concurrent_fits(data.matrix, (K, len(names) + 1), is_smooth=False)
+                half_samples = run_side_by_side(
+                    lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, n_concurrent
+                )
+            for half_sample in half_samples:
+                first = half_sample.order[:n_selected]
                 entered[np.arange(len(first)), first] += 1
-                stop_reasons.extend(half.stop_reasons)
+                stop_reasons.extend(half_sample.stop_reasons)
     converged, n_iter = np.array(stop_reasons).T
-    warn_of_limits(converged.astype(bool), n_iter, model, stacklevel=3)
+    warn_of_unconverged_fits(converged.astype(bool), n_iter, model, stacklevel=3)
     path = entered.cumsum(axis=0) / (2 * n_pairs)
     path[:, is_free] = np.nan
     return StabilitySelection(path, names, n_pairs)
@@ -246,7 +248,7 @@ def _draw_half_samples(rows_of_classes, seed):
     return np.sort(np.concatenate(drawn, axis=1))
 
 
-class _Entries:
+class _SelectionPath:
     """The features that enter along the Cs of a half, in order, and how its fits ended."""
 
     def __init__(self, problem, Cs, n_selected, is_free, accuracy):
@@ -282,7 +284,7 @@ def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
 def _select(begin, on_fit, number, check):
     """Return the entries of a half after its fits, each started from those before."""
     problem, entries = begin(number)
-    for fit in fit_along(problem, entries.Cs, 1.0, lambda fit: None, check, start=entries.start):
+    for fit in fit_path(problem, entries.Cs, 1.0, lambda fit: None, check, start=entries.start):
         if not entries.take(fit):
             break
     on_fit(fit)
@@ -291,7 +293,7 @@ def _select(begin, on_fit, number, check):
 
 def _select_batched(whole, begin, n_half_samples, on_fit):
     """Return the entries of all halves after their fits; those at one place of the Cs are made in batches."""
-    from fastlin.estimators.many_fits import Task, fit_problem_batches
+    from fastlin.estimators.batched_fits import Task, fit_in_batches
     from fastlin.estimators.problem import Problem
 
     data, half_samples = whole.data, []
@@ -305,23 +307,23 @@ def _select_batched(whole, begin, n_half_samples, on_fit):
     while left:
         position, going = len(left[0][1].stop_reasons), []
         Cs, curvatures = (
-            np.array([half.Cs[position] for _, half in left]),
+            np.array([half_sample.Cs[position] for _, half_sample in left]),
             np.full(len(left), fraction * (1 - fraction)),
         )
 
         def find_rows(number, left=left):
             return np.unpackbits(left[number][0], count=len(data.labels))
 
-        def pose(number, left=left):
+        def make_task(number, left=left):
             is_in, entries = find_rows(number), left[number][1]
             weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
             return Task(data.labels, weights, entries.start)
 
-        def pose_alone(number):
+        def make_problem(number):
             return Problem(whole.estimator, data, np.flatnonzero(find_rows(number)))
 
-        given = whole, pose, Cs, 1.0, pose_alone
-        for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=data.weights):
+        given = whole, make_task, Cs, 1.0, make_problem
+        for number, fit in fit_in_batches(*given, curvatures=curvatures, reference=data.weights):
             if left[number][1].take(fit):
                 going.append(left[number])
             else:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, read_classes
-from fastlin.estimators.parameters import invert, is_by_alpha
+from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, read_classes
+from fastlin.estimators.parameters import invert, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.fitted import read_count
@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 # Of scikit-learn 1.10.
 NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
 # What models of both have, apart from their parameters.
-OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
-OF_PATHS = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
-OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
-CURVES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
-OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", *CURVES
+COMMON_ATTRIBUTES = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
+PATH_ATTRIBUTES = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
+LINEAR_MODEL_ATTRIBUTES = *COMMON_ATTRIBUTES, "coef_", "intercept_", *PATH_ATTRIBUTES
+CURVE_ATTRIBUTES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+NETWORK_ATTRIBUTES = (
+    *COMMON_ATTRIBUTES,
+    "coefs_",
+    "intercepts_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+    "t_",
+    *CURVE_ATTRIBUTES,
+)
 
 
 class FitSummary(NotebookDisplay):
@@ -68,7 +77,7 @@ class FitSummary(NotebookDisplay):
 
         given = {} if offset is None else {"offset": offset}
         lines = describe_fit(self, X, y, sample_weight, **given)
-        return Text("\n".join(lay_out(lines)), _write_table(lines))
+        return Text("\n".join(format_lines(lines)), _write_table(lines))
 
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
@@ -112,7 +121,7 @@ def describe_fit(
     return lines
 
 
-def lay_out(lines: Mapping[str, str]) -> Iterator[str]:
+def format_lines(lines: Mapping[str, str]) -> Iterator[str]:
     """Yield the names and texts of a dict as lines of two columns, which a terminal can show."""
     width = max(map(len, lines))
     return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
@@ -131,12 +140,12 @@ def describe_data(estimator: Any) -> str:
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     n_features = read_count("n_features_in_", estimator.n_features_in_)
-    if has_several_labels(estimator):
+    if is_multilabel(estimator):
         return f"{rows}{n_features:,} features, {len(estimator.classes_):,} labels"
     return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
 
 
-def describe_end(estimator: Any, n_iter: int) -> dict[str, str]:
+def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
     """Return lines on how the fit of a model with one label a row ended, after some iterations."""
     # One of many fits, or one without an iteration, has no history.
     lines, gap, history = {}, 0.0, getattr(estimator, "history_", None)
@@ -169,15 +178,15 @@ def describe_coef(estimator: Any) -> str:
 
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
-    made = copy_model(model, made_class, OF_LINEAR_MODELS)
+    model_copy = copy_model(model, made_class, LINEAR_MODEL_ATTRIBUTES)
     check_coefficients(model, classes=read_classes(model))
-    if not (hasattr(made, "alpha") or hasattr(made, "alphas")):
+    if not (hasattr(model_copy, "alpha") or hasattr(model_copy, "alphas")):
         # A version before 1.10, where any other solver finds the same minimum.
-        if is_by_alpha(model):
-            made.set_params(**_translate_alpha(model))
+        if uses_alpha(model):
+            model_copy.set_params(**_translate_alpha(model))
         if model.solver in NEWER_SOLVERS:
-            made.solver = made_class().solver
-    return made
+            model_copy.solver = made_class().solver
+    return model_copy
 
 
 def _translate_alpha(model):
@@ -189,10 +198,10 @@ def make_linear_model(model: Any) -> Any:
     """Return scikit-learn's fitted LogisticRegression with a linear model's coefficients and fit_intercept."""
     check_is_fitted(model)
     check_coefficients(model)
-    made = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
-    _copy_attributes(model, made, OF_LINEAR_MODELS)
-    made.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
-    return made
+    model_copy = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
+    _copy_attributes(model, model_copy, LINEAR_MODEL_ATTRIBUTES)
+    model_copy.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
+    return model_copy
 
 
 def _differs(value, default):
@@ -218,12 +227,14 @@ def copy_model(model: Any, made_class: type[Any], names: Iterable[str]) -> Any:
     given = model.get_params(deep=False).items()
     # scikit-learn's LogisticRegressionCV knows no validation set, and the last fit was of X as by default.
     given = [(name, value) for name, value in given if (name, value) != ("refit", "train")]
-    made = made_class(**{name: value for name, value in given if name in known and _differs(value, defaults[name])})
-    _copy_attributes(model, made, names)
-    return made
+    model_copy = made_class(
+        **{name: value for name, value in given if name in known and _differs(value, defaults[name])}
+    )
+    _copy_attributes(model, model_copy, names)
+    return model_copy
 
 
-def _copy_attributes(model, made, names):
+def _copy_attributes(model, model_copy, names):
     for name in names:
         if hasattr(model, name):
-            setattr(made, name, deepcopy(getattr(model, name)))
+            setattr(model_copy, name, deepcopy(getattr(model, name)))

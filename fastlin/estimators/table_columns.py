@@ -16,9 +16,9 @@ from fastlin.typing import Array, IntArray
 CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
 # The beginnings of Arrow's types of text and of bytes.
-ARROW_TEXTS = "string", "large_string", "binary", "large_binary", "fixed_size_binary"
+ARROW_STRING_TYPES = "string", "large_string", "binary", "large_binary", "fixed_size_binary"
 # Values that NumPy sorts and of which none is missing, but for None, NaN and NaT.
-SORTED = "biufUSOmM"
+SORTABLE_KINDS = "biufUSOmM"
 TIMES = date, time, timedelta, np.datetime64, np.timedelta64
 
 
@@ -34,7 +34,7 @@ def _has_categories(column):
 
 def is_categorical(column: Any) -> bool:
     """Return whether a column has a type with levels, or holds text or bytes, also among objects."""
-    if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_TEXTS):
+    if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_STRING_TYPES):
         return True
     dtype: Any = getattr(column, "dtype", None)
     if getattr(dtype, "kind", "") == "O" and isinstance(dtype, np.dtype):
@@ -158,7 +158,7 @@ def is_missing(value: object) -> bool:
 
 def _find_levels(values):
     """Return the values of an array without a type for levels, sorted, and the number of each."""
-    if values.dtype.kind not in SORTED:
+    if values.dtype.kind not in SORTABLE_KINDS:
         raise TypeError(f"values of type {values.dtype}")
     are_objects = values.dtype.kind == "O"
     missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values

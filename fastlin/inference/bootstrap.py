@@ -62,7 +62,7 @@ class Refits(NamedTuple):
     max_at_once: int
     # Yields the number of each of some resamples and its Resampled, in any order, from the Draws and their number, all
     # side by side. None where the objective does not allow it.
-    fit_problem_batches: Callable[[Draws, int], Iterator[tuple[int, Resampled | None]]] | None = None
+    fit_in_batches: Callable[[Draws, int], Iterator[tuple[int, Resampled | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,8 +233,8 @@ def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[i
         found = (refits.fit(weights, check) for weights in draws.draw(number))
         return next(each for each in found if each is not None)
 
-    if refits.fit_problem_batches is not None:
-        for number, found in refits.fit_problem_batches(draws, n_resamples):
+    if refits.fit_in_batches is not None:
+        for number, found in refits.fit_in_batches(draws, n_resamples):
             yield number, fit_one(number) if found is None else found
     else:
         yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.max_at_once))

@@ -154,7 +154,7 @@ def draw(seed, types=TYPES):
     return Problem(X, y, weights, offset, parameters)
 
 
-def pose(X, y, weights=None, offset=None, **parameters):
+def make_task(X, y, weights=None, offset=None, **parameters):
     own = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
     return Problem(X, y, weights, offset, DEFAULTS | own | parameters)
 
@@ -187,7 +187,7 @@ def test_the_model_is_that_of_scipy(loader, lower, upper):
             given = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
             given |= {"lower_bounds": lower, "upper_bounds": upper}
             model = fit(X, y, **given)
-            check(model, pose(X, y, **given))
+            check(model, make_task(X, y, **given))
             assert model.certificate_ < 1e-7
             assert ((model.coef_ == lower) | (model.coef_ == upper)).any()
 
@@ -224,12 +224,12 @@ def test_bounds_of_a_table_are_those_of_its_coefficients_or_columns():
         ({"city": -0.1}, [-0.1, -0.1, -0.1, -INF]),
     ):
         model = fit(X, y, lower_bounds=bounds, categorical_features="from_dtype")
-        check(model, pose(rows, y, lower_bounds=np.array(lower)))
+        check(model, make_task(rows, y, lower_bounds=np.array(lower)))
         assert (model.coef_ == lower).any()
     numbers = pd.DataFrame({"age": age, "noise": -age + generator.normal(size=300)})
     model = fit(numbers, y, lower_bounds={"age": 0}, upper_bounds={"noise": -0.3, "age": 0.3})
     bounds = {"lower_bounds": np.array([0, -INF]), "upper_bounds": np.array([0.3, -0.3])}
-    check(model, pose(numbers.to_numpy(), y, **bounds))
+    check(model, make_task(numbers.to_numpy(), y, **bounds))
     np.testing.assert_array_equal(model.coef_, [[0.3, -0.3]])
 
 
@@ -344,7 +344,7 @@ GIVEN = {
 def test_small_fits_of_large_numbers_end_at_the_minimum(case):
     X, y, offset, given, least = GIVEN[case]
     X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
-    model, value = fit_problem(pose(X, y, None, offset, **given))
+    model, value = fit_problem(make_task(X, y, None, offset, **given))
     assert model.converged_
     assert model.certificate_ <= 1e-4 * least or given.get("C") == INF
     assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
@@ -421,7 +421,7 @@ def draw_far_offsets(seed):
         "solver": str(generator.choice(["auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"])),
         "max_iter": 1000,
     }
-    return pose(X, y, weights, offset, **parameters)
+    return make_task(X, y, weights, offset, **parameters)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 10_000))])

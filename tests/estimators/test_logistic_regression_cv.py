@@ -244,7 +244,7 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
 
 
 def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     calls = []
 
     def scorer(estimator, X_test, y_test):
@@ -362,7 +362,7 @@ def test_errors_of_floating_point_that_a_caller_asks_for_are_not_ours():
 def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
     # Small ones run one after the other.
     expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     running, at_once, threads, minimize = set(), [0], set(), Problem.minimize
 
     def minimize_and_count(self, *arguments, **options):
@@ -385,7 +385,7 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
 def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
 
     def scorer(estimator, X_test, y_test):
         raise error("stop")

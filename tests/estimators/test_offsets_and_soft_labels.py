@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
-from fastlin.estimators.labels import read_columns
+from fastlin.estimators.labels import read_label_columns
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -329,7 +329,7 @@ def test_labels_that_are_no_probabilities_are_refused():
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
     assert_refused("leave some rows above zero", weightless.fit, X, soft)
     # Rows that nearly sum to one are scaled.
-    _, scaled = read_columns(soft * (1 + 5e-6 * (soft < 1)))
+    _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
 

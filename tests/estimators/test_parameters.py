@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators import many_fits, scikit_learn
+from fastlin.estimators import batched_fits, scikit_learn
 
 X, Y = load_scaled(load_iris)
 ROWS, LABELS = make_classification(200, 6, flip_y=0.2, random_state=0)
@@ -203,7 +203,7 @@ def test_alpha_goes_wherever_the_penalty_does():
 def test_resamples_in_lots_have_the_penalty_of_those_fitted_alone(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
     for is_batched in (True, False):
-        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_batched: suits)
+        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, suits=is_batched: suits)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 

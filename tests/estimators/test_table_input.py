@@ -172,7 +172,7 @@ def test_a_new_fit_goes_on_from_the_last_levels_or_forgets_them():
 
 # What is missing, and the same as a level of another name.
 NAMED = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
-LOST = {
+MAX_ROUNDING_RISE = {
     "city": np.where(NAMED["city"] == "~", None, NAMED["city"]),
     "day": np.where(NAMED["day"] == 3, np.nan, NAMED["day"]),
 }
@@ -193,7 +193,7 @@ MISSING = {
 @pytest.mark.parametrize("name", MISSING)
 def test_missing_values_are_a_level_on_request_only(name):
     column, of_type = name.split()[0], "dictionary" in name or "categories" in name
-    table, named = MISSING[name](LOST[column]), NAMED[column].astype(object)[:, None]
+    table, named = MISSING[name](MAX_ROUNDING_RISE[column]), NAMED[column].astype(object)[:, None]
     chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
     refusal = "Column .* of X has missing values.*missing_as_category=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
@@ -210,7 +210,7 @@ def test_missing_values_are_a_level_on_request_only(name):
 
 @pytest.mark.parametrize(("city", "missing_as_category"), [("Atlantis", False), ("Atlantis", True), (None, True)])
 def test_levels_that_the_fit_has_not_seen_add_nothing(city, missing_as_category):
-    lost = make_array({**COLUMNS, "city": LOST["city"]})
+    lost = make_array({**COLUMNS, "city": MAX_ROUNDING_RISE["city"]})
     model = fit(
         lost if city and missing_as_category else ARRAY,
         Y,

@@ -18,21 +18,21 @@ import numpy as np
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.columns import choose_dtype, choose_form, read_matrix
-from fastlin.estimators.folds import Fits, FoldFits, fit_along
+from fastlin.estimators.folds import Fits, FoldFits, fit_path
 from fastlin.estimators.labels import (
     TrainingData,
-    choose_labels,
+    choose_labels_and_weights,
     make_training_data,
     read_labels,
     read_rows,
-    take_label,
-    weigh_rows,
+    take_label_column,
+    compute_row_weights,
 )
 from fastlin.estimators.linear_predictions import read_coefficients
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, is_by_alpha, limit_jobs, read_penalty
-from fastlin.estimators.problem import LOST, Fit, Problem, count_fits_at_once
+from fastlin.estimators.parameters import STACKLEVEL_OF_FIT, uses_alpha, limit_jobs, read_penalty
+from fastlin.estimators.problem import MAX_ROUNDING_RISE, Fit, Problem, count_concurrent_fits
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.stop_reasons import Tasks, count_fits, tell_all, warn_of_limits
+from fastlin.estimators.fit_reporting import CallbackTasks, count_fits, combine_listeners, warn_of_unconverged_fits
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective.coordinates import choose_coordinates
@@ -62,7 +62,7 @@ class Task(NamedTuple):
     start: Start | None = None  # None for the solver's choice
 
 
-def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
+def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Say whether fits to the rows of a problem, with its classes each, may be made in batches."""
     data, factors = problem.data, problem.penalty_factors
     return (
@@ -72,7 +72,7 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
         and problem.bounds is None
         and (factors is None or bool((factors > 0).all()))
         and data.targets is None
-        and (len(data.classes) == 2 or (l1_ratio == 0 and _suits_softmax(data)))
+        and (len(data.classes) == 2 or (l1_ratio == 0 and _can_batch_softmax(data)))
         # Models with L1 take the square of the columns.
         and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
         # They differ from task to task.
@@ -82,26 +82,26 @@ def suits(problem: Problem, C: float, l1_ratio: float) -> bool:
     )
 
 
-def suits_parts(problem: Problem, C: float, l1_ratio: float) -> bool:
+def batches_are_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Say whether fits to many parts of the rows of a problem, at many C, are faster in batches than alone."""
     # With L1 and fewer rows for each column single fits take 0.25 to 0.9 of the time.
     n_rows, n_columns = problem.data.matrix.shape
-    return n_rows >= ROWS_PER_PARAMETER * n_columns and suits(problem, C, l1_ratio)
+    return n_rows >= ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
 
 
-def _suits_softmax(data):
+def _can_batch_softmax(data):
     """Say whether the Hessian of the rows, with three or more classes, tells enough of those of resamples."""
     (n_rows, n_columns), K = data.matrix.shape, len(data.classes)
     is_told = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_CLASSES
     return is_told and data.offsets is None and not isinstance(data.matrix, SparseMatrix)
 
 
-def fit_problem_batches(
+def fit_in_batches(
     problem: Problem,
-    pose: Callable[[int], Task],
+    make_task: Callable[[int], Task],
     Cs: FloatArray,
     l1_ratio: float,
-    pose_alone: Callable[[int], Problem] | None,
+    make_problem: Callable[[int], Problem] | None,
     *,
     curvatures: FloatArray | None = None,
     reference: Array | None = None,
@@ -111,59 +111,59 @@ def fit_problem_batches(
     """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
 
     pose returns the task of a number. What has not converged in batches, or does not suit them, comes last, side by side:
-    pose_alone returns the Problem of a number, which is minimized with the hints, from where it was left after some
-    iterations, or from its own start; without pose_alone its Fit is None. Cs and curvatures (B,) are the tasks' C and
+    make_problem returns the Problem of a number, which is minimized with the hints, from where it was left after some
+    iterations, or from its own start; without make_problem its Fit is None. Cs and curvatures (B,) are the tasks' C and
     about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
     of `minimize_all`.
     """
     # From where, and after how many iterations, each task goes on that has no Fit yet.
-    left: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
+    remaining: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Overflow at extreme scales is left to single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for number, fit, rise in _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+        for number, fit, rise in _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
             # It may be NaN.
-            if not rise <= max(fit.solution.value, LOST):
+            if not rise <= max(fit.solution.value, MAX_ROUNDING_RISE):
                 continue
             if fit.solution.converged:
-                del left[number]
+                del remaining[number]
                 yield number, fit
             elif fit.n_iter < problem.estimator.max_iter:
-                left[number] = fit.start, fit.n_iter
-    numbers = list(left)
-    if pose_alone is None:
+                remaining[number] = fit.start, fit.n_iter
+    numbers = list(remaining)
+    if make_problem is None:
         yield from ((number, None) for number in numbers)
     elif numbers:
 
         def fit_alone(position, check):
             number = numbers[position]
-            near, n_before = left[number]
-            start = near or pose(number).start
+            near, n_before = remaining[number]
+            start = near or make_task(number).start
             starts = [start] if start else []
-            return pose_alone(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
+            return make_problem(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
 
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
         shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
-        at_once = count_fits_at_once(data.matrix, shape, is_smooth)
-        yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), at_once), strict=True)
+        n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
+        yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), n_concurrent), strict=True)
 
 
-def _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
+def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
     """Yield the number of each task that suits batches, its Fit, and by how much the type of coefficients raised J."""
     from fastlin.objective import problem_batch
     from fastlin.solvers.batched_lbfgs import minimize_all
 
     estimator, data = problem.estimator, problem.data
     is_finite = Cs < np.inf
-    if not (is_finite.any() and suits(problem, Cs[is_finite].max(), l1_ratio)):
+    if not (is_finite.any() and can_batch(problem, Cs[is_finite].max(), l1_ratio)):
         return
     if curvatures is None:
-        curvatures = np.array([_find_curvature(pose(number)) for number in range(len(Cs))])
+        curvatures = np.array([_find_curvature(make_task(number)) for number in range(len(Cs))])
     # A class without a row of weight has no best intercept, from which a batch starts.
     numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
-    strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.weigh()
-    has_strength = is_by_alpha(estimator)
+    strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.sum_weights()
+    has_strength = uses_alpha(estimator)
     factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
     coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
     K, fit_intercept = count_rows_coef(len(data.classes)), estimator.fit_intercept
@@ -176,20 +176,22 @@ def _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
         return
-    posed: dict[int, tuple[float, float]] = {}
+    strengths_of_variants: dict[int, tuple[float, float]] = {}
 
-    def pose_problem(position):
-        labels, weights, start = pose(int(numbers[position]))
+    def make_variant(position):
+        labels, weights, start = make_task(int(numbers[position]))
         strength = strengths[position] * (1.0 if weights is None or has_strength else total / weights.sum())
-        posed[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
+        strengths_of_variants[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
         return problem_batch.Variant(labels, l2, weights, parameters, l1)
 
-    given = rows, pose_problem, ratios, reference
+    given = rows, make_variant, ratios, reference
     tol = estimator.tol if tol is None else tol
     for position, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
         number = int(numbers[position])
-        coef, intercept, rise = rows.finish(found.parameters, found.gradient, *posed.pop(position), dtype)
+        coef, intercept, rise = rows.finish(
+            found.parameters, found.gradient, *strengths_of_variants.pop(position), dtype
+        )
         yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found), rise
 
 
@@ -207,7 +209,7 @@ def fit_folds(
     data: TrainingData,
     training_rows: Sequence[IntArray | None],
     fits: FoldFits,
-    tasks: Tasks,
+    tasks: CallbackTasks,
     on_fit: Callable[[Fit], object],
     is_over: Callable[[], bool],
 ) -> None:
@@ -221,7 +223,7 @@ def fit_folds(
     if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
         whole = Problem(estimator, data)
         # Batches take half of the time in the mean, with L1.
-        if suits_parts(whole, finite[-1], fits.l1_ratios[0]):
+        if batches_are_faster(whole, finite[-1], fits.l1_ratios[0]):
             _fit_batched(whole, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
@@ -238,8 +240,8 @@ def fit_folds(
         def must_end(*_):
             return not is_needed and is_over()
 
-        told = on_fit, tell_all(check, must_end), partial(tasks.begin_fit, path)
-        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
+        told = on_fit, combine_listeners(check, must_end), partial(tasks.begin_fit, path)
+        for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
             if fit.solution.converged or not must_end():
                 fits.record((fold, r, c), fit)
                 is_needed = False
@@ -249,9 +251,9 @@ def fit_folds(
 
     shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
-    at_once = count_fits_at_once(data.matrix, shape, is_smooth)
+    n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
     # On threads, since all fits share X.
-    for _ in run_side_by_side(fit_pair, len(pairs), at_once):
+    for _ in run_side_by_side(fit_pair, len(pairs), n_concurrent):
         pass
 
 
@@ -260,20 +262,20 @@ def _fit_batched(whole, training_rows, fits, on_fit):
     data, n_Cs = whole.data, len(fits.Cs)
     Cs = np.tile(fits.Cs, len(training_rows))
 
-    def pose(number):
+    def make_task(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
-    def pose_alone(number):
+    def make_problem(number):
         return Problem(whole.estimator, data, training_rows[number // n_Cs])
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
-        given = whole, pose, Cs, l1_ratio, pose_alone
-        for number, fit in fit_problem_batches(*given, reference=data.weights, is_compared=True):
+        given = whole, make_task, Cs, l1_ratio, make_problem
+        for number, fit in fit_in_batches(*given, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 
 
-def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
+def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
     """Fit an estimator to each label of several a row; given are arguments that such fits do not take."""
     check_parameters(estimator)
     for name, value in given.items():
@@ -281,26 +283,26 @@ def fit_labels(estimator: Model, X: Any, several: Any, sample_weight: Any, given
             raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
     if has_callbacks(estimator):
         raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
-    n_labels = several.shape[1]
+    n_labels = indicators.shape[1]
     with limit_jobs(estimator.n_jobs):
         matrix = read_matrix(estimator, X, ensure_all_finite=False, takes_blocks=True)
         if isinstance(X, Blocks):
-            _, sample_weight = choose_labels(X, None, sample_weight)
-        labels = read_labels(estimator, np.zeros(several.shape[0], np.int8), matrix.shape[0])
-        weights, _ = weigh_rows(labels, labels, sample_weight, None)
-        constants = _find_constants(several, weights)
+            _, sample_weight = choose_labels_and_weights(X, None, sample_weight)
+        labels = read_labels(estimator, np.zeros(indicators.shape[0], np.int8), matrix.shape[0])
+        weights, _ = compute_row_weights(labels, labels, sample_weight, None)
+        constants = _find_constants(indicators, weights)
         fitted = np.flatnonzero(np.isnan(constants))
-        starts = estimator._starts((n_labels, matrix.shape[1]))
+        starts = estimator._read_starts((n_labels, matrix.shape[1]))
 
         def take(position):
             k = fitted[position]
             own = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
-            return Task(take_label(several, k), weights, *own)
+            return Task(take_label_column(indicators, k), weights, *own)
 
         fits = _fit_each(estimator, matrix, take, len(fitted), weights)
     if len(fitted) < n_labels:
         _warn_of_constants(constants)
-    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=STACKLEVEL_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
     # A label that is constant has no coefficients, and infinite log odds: nothing is left to prove.
     estimator.coef_ = np.zeros((n_labels, matrix.shape[1]), fits.coef.dtype)
@@ -331,7 +333,7 @@ def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
 
 
 def fit_tasks(
-    estimator: LogisticRegression, X: Any, pose: Callable[[int], Task], n_tasks: int, reference: Any = None
+    estimator: LogisticRegression, X: Any, make_task: Callable[[int], Task], n_tasks: int, reference: Any = None
 ) -> Fits:
     """Return the Fits of an estimator to rows of X; pose returns the task of a number, the same whenever it is asked.
 
@@ -339,10 +341,10 @@ def fit_tasks(
     """
     check_parameters(estimator)
     with limit_jobs(estimator.n_jobs):
-        matrix, labels, reference = read_rows(estimator, X, pose(0).labels, reference)
-        reference, _ = weigh_rows(labels, labels, reference, None)
-        fits = _fit_each(estimator, matrix, pose, n_tasks, reference)
-    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=TO_THE_CALLER_OF_FIT)
+        matrix, labels, reference = read_rows(estimator, X, make_task(0).labels, reference)
+        reference, _ = compute_row_weights(labels, labels, reference, None)
+        fits = _fit_each(estimator, matrix, make_task, n_tasks, reference)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=STACKLEVEL_OF_FIT)
     return fits
 
 
@@ -359,33 +361,33 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
         # It raises where X is not finite.
         return Fits((0,), Problem(estimator, data).data, estimator)
 
-    def pose_as_given(labels, weights):
+    def make_unscaled_problem(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     # It raises where X is not finite.
-    shared = pose_as_given(take(0).labels, reference)
+    shared = make_unscaled_problem(take(0).labels, reference)
     unit = shared.data.weight_unit
 
-    def pose(k):
+    def make_task(k):
         labels, weights, start = take(k)
         return Task(labels, None if weights is None else weights / unit, start)
 
-    def pose_alone(k):
+    def make_problem(k):
         labels, weights, _ = take(k)
-        return pose_as_given(labels, weights)
+        return make_unscaled_problem(labels, weights)
 
     fits = Fits((n_fits,), shared.data, estimator)
-    given = shared, pose, np.full(n_fits, C), l1_ratio, pose_alone
+    given = shared, make_task, np.full(n_fits, C), l1_ratio, make_problem
     with count_fits(estimator, n_fits) as on_fit:
-        for k, fit in fit_problem_batches(*given, reference=shared.data.weights):
+        for k, fit in fit_in_batches(*given, reference=shared.data.weights):
             fits.record(k, fit)
             on_fit(fit)
     return fits
 
 
-def _find_constants(several, weights):
+def _find_constants(indicators, weights):
     """Return (n_labels,): the value of each label that is the same in all rows of weight, NaN for other labels."""
-    counted = several if weights is None else several[weights > 0]
+    counted = indicators if weights is None else indicators[weights > 0]
     n_with, n_counted = np.asarray(counted.sum(axis=0, dtype=np.int64)).ravel(), counted.shape[0]
     return np.where(n_with == 0, 0.0, np.where(n_with == n_counted, 1.0, np.nan))
 
@@ -399,7 +401,7 @@ def _warn_of_constants(constants):
         f"that have a weight, {len(columns)} of {len(constants)}: {columns.tolist()!r:.200}. The model predicts that "
         f"value for every row. Leave such columns out, or give rows with both values.",
         UserWarning,
-        stacklevel=TO_THE_CALLER_OF_FIT,
+        stacklevel=STACKLEVEL_OF_FIT,
     )
 
 
@@ -435,7 +437,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         point = objective.at(solution.parameters, out=objective.make_buffer())
 
     def fit_batched(draws, n_resamples):
-        total = whole.data.weigh()
+        total = whole.data.sum_weights()
         if len(point.parameters) == 1:
             (reference,) = point.curvatures()
             curvature = reference.sum() / total
@@ -445,7 +447,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
             reference = point.hessian_of_loss() / curvature
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
         given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
-        for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=reference, tol=tol):
+        for number, fit in fit_in_batches(*given, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
 
     return Refits(
@@ -453,6 +455,6 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         best,
         point,
         np.append(np.ones(n_features, bool), model.fit_intercept),
-        count_fits_at_once(data.matrix, objective.shape, l1_ratio == 0),
-        fit_batched if point is not None and suits(whole, C, l1_ratio) else None,
+        count_concurrent_fits(data.matrix, objective.shape, l1_ratio == 0),
+        fit_batched if point is not None and can_batch(whole, C, l1_ratio) else None,
     )

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastlin.estimators.parameters import is_by_alpha
-from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
+from fastlin.estimators.parameters import uses_alpha
+from fastlin.estimators.scikit_learn import has_callbacks, begin_task_tree
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.terminal import show_bar
 from fastlin.typing import BoolArray, IntArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin.training.loop import Training
 
 # What scikit-learn's warning says, by the name of the solver that was asked for; `fastlin.patch` runs "auto" instead.
-TEXTS = {
+SCIKIT_LEARN_WARNINGS = {
     "lbfgs": "lbfgs failed to converge after {n_iter} iteration(s). ",
     "newton-cg": "newton-cg failed to converge at loss = {objective:.6g}. Increase the number of iterations. ",
     **dict.fromkeys(
@@ -49,7 +49,7 @@ Describe: TypeAlias = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
-def restored_on_error(estimator: Any) -> Iterator[None]:
+def restore_on_error(estimator: Any) -> Iterator[None]:
     """Put the attributes of an estimator back where the ``with`` block raises, Ctrl-C included; else time the block."""
     before, begin = estimator.__dict__.copy(), perf_counter()
     try:
@@ -61,7 +61,7 @@ def restored_on_error(estimator: Any) -> Iterator[None]:
         raise
 
 
-def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
+def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
     from fastlin.solvers.solution import LIMITED, SEPARABLE, STOPPED
 
@@ -86,22 +86,24 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
             f"({solution.stop_reason.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = _find_text(estimator) if solution.stop_reason == LIMITED else ""
+    known = _find_scikit_learn_warning(estimator) if solution.stop_reason == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
 
-def _find_text(estimator):
+def _find_scikit_learn_warning(estimator):
     """Return the text of scikit-learn's warning for the solver that was asked for, or none."""
-    return TEXTS.get(vars(estimator).get("asked_solver", estimator.solver), "")
+    return SCIKIT_LEARN_WARNINGS.get(vars(estimator).get("asked_solver", estimator.solver), "")
 
 
-def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int) -> None:
+def warn_of_unconverged_fits(
+    converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int
+) -> None:
     """Warn where some of many fits did not reach tol; n_iter are the iterations of each of them."""
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
-        known = _find_text(estimator).replace(" at loss = {objective:.6g}", "") if is_limited else ""
+        known = _find_scikit_learn_warning(estimator).replace(" at loss = {objective:.6g}", "") if is_limited else ""
         warnings.warn(
             f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
             f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "
@@ -111,7 +113,7 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
         )
 
 
-def warn_of_training(
+def warn_of_stopped_training(
     estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
 ) -> None:
     """Warn if a training by epochs diverged, came to its limit or was interrupted, perhaps with steps that it keeps."""
@@ -145,7 +147,7 @@ def warn_of_training(
     warnings.warn(text, UserWarning if ended == "interrupted" else ConvergenceWarning, stacklevel=stacklevel)
 
 
-def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """Return a function that passes on what it is given to listeners, and whether any asks to stop; None without."""
     told = [listener for listener in listeners if listener is not None]
     if not told:
@@ -183,7 +185,7 @@ def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fi
     if not estimator.verbose:
         yield lambda fit: None
         return
-    is_inverse, numbers, lock = is_by_alpha(estimator), itertools.count(1), Lock()
+    is_inverse, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
     with show_bar("fastlin: fits", n_fits) as show:
 
         def on_fit(fit):
@@ -196,13 +198,13 @@ def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fi
         yield on_fit
 
 
-def end_after(seconds: float | None) -> Callable[..., bool]:
+def make_time_limit(seconds: float | None) -> Callable[..., bool]:
     """Return a Listener that asks to stop once `seconds` have passed since it was made; None means never."""
     end = np.inf if seconds is None else perf_counter() + seconds
     return lambda *_: perf_counter() >= end
 
 
-class Tasks:
+class CallbackTasks:
     """The tasks of the fit of an estimator, of which its callbacks are told, one at a time; None without callbacks.
 
     n_paths is the number of paths of fits of a cross-validation, None for a single fit. `is_stopped` says whether a
@@ -219,15 +221,15 @@ class Tasks:
         self._n_iterations = max(estimator.max_iter, 1) + 1
         self._fit = None
         if has_callbacks(estimator):
-            self._fit = open_tasks(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
+            self._fit = begin_task_tree(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
             self._fit.call_on_fit_task_begin(**self._told)
 
-    def begin_within(self, task: Any, attributes: Any = None, **named: Any) -> Any:
+    def begin_subtask(self, task: Any, attributes: Any = None, **prefix_errors: Any) -> Any:
         """Begin and return a task within another one, by its name and number; attributes describe the model by now."""
         if task is None:
             return None
         with self._lock:
-            begun = task.subcontext(**named)
+            begun = task.subcontext(**prefix_errors)
             begun.call_on_fit_task_begin(**self._told, reconstruction_attributes=attributes)
             return begun
 
@@ -240,7 +242,7 @@ class Tasks:
 
     def begin_path(self, number: int, n_fits: int, name: str = "fold") -> Any:
         """Begin and return the task of the fits of a fold and l1_ratio, or of the refit."""
-        return self.begin_within(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
+        return self.begin_subtask(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
 
     def begin_fit(self, path: Any = None) -> IterationTasks | None:
         """Begin the next fit of a path, or the single one."""
@@ -248,7 +250,7 @@ class Tasks:
             return None
         fit = self._fit
         if path is not None:
-            fit = self.begin_within(path, task_name="C", max_subtasks=self._n_iterations)
+            fit = self.begin_subtask(path, task_name="C", max_subtasks=self._n_iterations)
         return IterationTasks(self, fit)
 
     def end_paths(self, *model: Any) -> None:
@@ -259,9 +261,9 @@ class Tasks:
 class IterationTasks:
     """The iterations of one fit, as a Listener; the last task stays empty, as in scikit-learn's lbfgs."""
 
-    def __init__(self, tasks: Tasks, fit: Any) -> None:
+    def __init__(self, tasks: CallbackTasks, fit: Any) -> None:
         self._tasks, self._fit, self._n_iter = tasks, fit, 0
-        self._iteration = tasks.begin_within(fit, task_name="iteration")
+        self._iteration = tasks.begin_subtask(fit, task_name="iteration")
 
     def __call__(self, n_iter: int, iteration: Any, model: Callable[[], Iterable[Any]]) -> Any:
         """End the task of an iteration and begin the next one."""
@@ -272,12 +274,12 @@ class IterationTasks:
 
         stop = self._tasks.end(self._iteration, attributes)
         self._tasks.is_stopped = self._tasks.is_stopped or bool(stop)
-        self._iteration = self._tasks.begin_within(self._fit, attributes, task_name="iteration")
+        self._iteration = self._tasks.begin_subtask(self._fit, attributes, task_name="iteration")
         return stop
 
     def end(self, *model: Any) -> None:
         """End the tasks of a fit that has led to a model."""
         self._tasks.end(self._iteration)
         if self._n_iter == 0:
-            self._tasks.end(self._tasks.begin_within(self._fit, task_name="iteration"))
+            self._tasks.end(self._tasks.begin_subtask(self._fit, task_name="iteration"))
         self._tasks.end(self._fit, self._tasks.describe(self._n_iter, *model))
