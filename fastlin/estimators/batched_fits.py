@@ -18,21 +18,21 @@ import numpy as np
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.estimators.columns import choose_dtype, choose_form, read_matrix
+from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, count_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import Fits, FoldFits, fit_path
 from fastlin.estimators.labels import (
     TrainingData,
     choose_labels_and_weights,
+    compute_row_weights,
     make_training_data,
     read_labels,
     read_rows,
     take_label_column,
-    compute_row_weights,
 )
 from fastlin.estimators.linear_predictions import read_coefficients
-from fastlin.estimators.parameters import STACKLEVEL_OF_FIT, uses_alpha, limit_jobs, read_penalty
+from fastlin.estimators.parameters import STACKLEVEL_OF_FIT, limit_jobs, read_penalty, uses_alpha
 from fastlin.estimators.problem import MAX_ROUNDING_RISE, Fit, Problem, count_concurrent_fits
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.estimators.fit_reporting import CallbackTasks, count_fits, combine_listeners, warn_of_unconverged_fits
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.matrices import SparseMatrix
 from fastlin.objective.coordinates import choose_coordinates

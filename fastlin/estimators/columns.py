@@ -21,7 +21,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
 from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, is_categorical, read_levels
 from fastlin.extras import needs
-from fastlin.fitted import require, read_count
+from fastlin.fitted import read_count, require
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, MatrixLike
 

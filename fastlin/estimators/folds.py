@@ -12,18 +12,18 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
+from fastlin.estimators.fit_reporting import (
+    IterationTasks,
+    Listener,
+    combine_listeners,
+    count_fits,
+    warn_of_unconverged_fits,
+)
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import C_EXPONENTS, limit_jobs, read_Cs
 from fastlin.estimators.scikit_learn import check_parameters, select_metadata
-from fastlin.estimators.fit_reporting import (
-    IterationTasks,
-    Listener,
-    count_fits,
-    combine_listeners,
-    warn_of_unconverged_fits,
-)
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:

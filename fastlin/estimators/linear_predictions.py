@@ -20,7 +20,7 @@ from fastlin.estimators.columns import check_parts, name_features, read_categori
 from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, describe, require, read_count, read_scalar
+from fastlin.fitted import as_array, check_array, describe, read_count, read_scalar, require
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Output = TypeVar("Output", covariant=True)

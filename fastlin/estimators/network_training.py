@@ -12,21 +12,21 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.labels import (
     X_VAL_REQUIREMENT,
     are_binary,
     check_label_type,
+    compute_row_weights,
     encode_labels,
     explain_multilabel,
     prefix_errors,
     read_labels,
-    compute_row_weights,
 )
 from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
-from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.summary import FitSummary
-from fastlin.fitted import as_array, check_generator_state, require, read_count
+from fastlin.fitted import as_array, check_generator_state, read_count, require
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps

@@ -19,7 +19,7 @@ from sklearn.model_selection import cross_val_score
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import uses_alpha, limit_jobs, read_penalty, read_penalty_factors
+from fastlin.estimators.parameters import limit_jobs, read_penalty, read_penalty_factors, uses_alpha
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
 from fastlin.estimators.score_errors import (
     LOSS_ROUNDINGS,

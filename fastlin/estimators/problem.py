@@ -16,7 +16,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import LeftOut
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
-from fastlin.estimators.parameters import uses_alpha, read_bounds, read_penalty_factors
+from fastlin.estimators.parameters import read_bounds, read_penalty_factors, uses_alpha
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import Objective, RangeError, fill_factors

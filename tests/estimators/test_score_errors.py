@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import fastlin
-from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_suboptimality, bound_distance
+from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_distance, bound_suboptimality
 from fastlin.matrices import as_matrix
 from fastlin.objective.rounding import gamma
 
