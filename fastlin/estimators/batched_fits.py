@@ -1,6 +1,6 @@
-"""Fits of one X that differ in rows, labels, weights and C: side by side on threads, or in batches where these are faster.
+"""Many fits to one X that differ in rows, labels, weights and C, in batches if that is faster, or in parallel threads.
 
-The folds of a search are such fits, and so are the labels of rows that have several, and resamples.
+Cross-validation folds, the labels of multilabel y, and bootstrap resamples are such fits.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression, LogisticRegressionCV
     from fastlin.inference.bootstrap import Refits
 
-# With fewer rows for each parameter resamples differ so much that single fits are faster: digits have 2.8 rows, and
-# single fits take 0.8 times as long. With more classes their pairs take the time: 40 take as long, 60 1.6 times.
+# With fewer rows per parameter resamples differ so much that single fits are faster. With more classes the pairs of
+# classes dominate the time (docs/benchmarks/design-choices.md: batched softmax fits).
 ROWS_PER_PARAMETER, MAX_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
@@ -55,15 +55,15 @@ Start: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 class Task(NamedTuple):
-    """The fit of some classes, all of which some rows of weight have."""
+    """The labels, weights and start of one fit; each class must have rows of positive weight."""
 
-    labels: np.ndarray  # (n,), the numbers of classes
-    weights: np.ndarray | None = None  # (n,), divided by the unit of TrainingData where fits begin; None for ones
-    start: Start | None = None  # None for the solver's choice
+    labels: np.ndarray  # (n,), class indices
+    weights: np.ndarray | None = None  # (n,), in the unit of TrainingData within fits; None for ones
+    start: Start | None = None  # None if the solver chooses it
 
 
 def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
-    """Say whether fits to the rows of a problem, with its classes each, may be made in batches."""
+    """Return whether fits to the rows and classes of a problem can run in batches."""
     data, factors = problem.data, problem.penalty_factors
     return (
         data.matrix.lies_in_memory
@@ -73,27 +73,27 @@ def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
         and (factors is None or bool((factors > 0).all()))
         and data.targets is None
         and (len(data.classes) == 2 or (l1_ratio == 0 and _can_batch_softmax(data)))
-        # Models with L1 take the square of the columns.
+        # L1 models need memory for the square of the number of columns.
         and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
-        # They differ from task to task.
+        # Class weights differ between tasks.
         and getattr(problem.estimator, "class_weight", None) is None
-        # Wide rows are fitted in their own space, 2 to 57 times as fast as in batches.
+        # Wide data are faster in the space of their rows (docs/benchmarks/design-choices.md: batches of wide rows).
         and not (l1_ratio == 0 and row_space_lbfgs.suits(problem.objective(C, l1_ratio)))
     )
 
 
 def batches_are_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
-    """Say whether fits to many parts of the rows of a problem, at many C, are faster in batches than alone."""
-    # With L1 and fewer rows for each column single fits take 0.25 to 0.9 of the time.
+    """Return whether fits to many subsets of the rows, for many C, are faster in batches than one at a time."""
+    # With fewer rows per column single fits are faster (docs/benchmarks/design-choices.md: batched L1 fits).
     n_rows, n_columns = problem.data.matrix.shape
     return n_rows >= ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
 
 
 def _can_batch_softmax(data):
-    """Say whether the Hessian of the rows, with three or more classes, tells enough of those of resamples."""
+    """Return whether the Hessian of all rows is a good preconditioner for resamples with three or more classes."""
     (n_rows, n_columns), K = data.matrix.shape, len(data.classes)
-    is_told = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_CLASSES
-    return is_told and data.offsets is None and not isinstance(data.matrix, SparseMatrix)
+    has_enough_rows = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_CLASSES
+    return has_enough_rows and data.offsets is None and not isinstance(data.matrix, SparseMatrix)
 
 
 def fit_in_batches(
@@ -108,20 +108,20 @@ def fit_in_batches(
     tol: float | None = None,
     **hints: Any,
 ) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the Fit of each task, in any order, of fits to the rows of a problem.
+    """Fit many tasks to the rows of a problem, and yield the number of each task and its Fit, in any order.
 
-    pose returns the task of a number. What has not converged in batches, or does not suit them, comes last, side by side:
-    make_problem returns the Problem of a number, which is minimized with the hints, from where it was left after some
-    iterations, or from its own start; without make_problem its Fit is None. Cs and curvatures (B,) are the tasks' C and
-    about the sums of their Points' curvatures; None stands for the mean p (1 - p) of two classes. The reference is that
-    of `minimize_all`.
+    make_task returns the task of a number. Tasks that do not converge in batches, or cannot be batched, run last, in
+    parallel threads: make_problem returns the Problem of a number, which is minimized with the hints, from the last
+    point of the batch or from the start of the task. If make_problem is None, their Fit is None. Cs (B,) are the values
+    of C. curvatures (B,) are about the sums of the curvatures at the solutions; None means p (1 - p) of the
+    intercept-only models of two classes. The reference is that of `minimize_all`.
     """
-    # From where, and after how many iterations, each task goes on that has no Fit yet.
+    # The point and the number of iterations from which each unfinished task continues.
     remaining: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
-    # Overflow at extreme scales is left to single fits.
+    # Fits that overflow at extreme scales are repeated one at a time.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for number, fit, rise in _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
-            # It may be NaN.
+            # The rise may be NaN.
             if not rise <= max(fit.solution.value, MAX_ROUNDING_RISE):
                 continue
             if fit.solution.converged:
@@ -134,21 +134,21 @@ def fit_in_batches(
         yield from ((number, None) for number in numbers)
     elif numbers:
 
-        def fit_alone(position, check):
-            number = numbers[position]
-            near, n_before = remaining[number]
-            start = near or make_task(number).start
+        def fit_one(index, check):
+            number = numbers[index]
+            last_point, n_before = remaining[number]
+            start = last_point or make_task(number).start
             starts = [start] if start else []
             return make_problem(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
 
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
         shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
         n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
-        yield from zip(numbers, run_side_by_side(fit_alone, len(numbers), n_concurrent), strict=True)
+        yield from zip(numbers, run_side_by_side(fit_one, len(numbers), n_concurrent), strict=True)
 
 
 def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task that suits batches, its Fit, and by how much the type of coefficients raised J."""
+    """Yield the number of each task that can be batched, its Fit, and the rise of J by rounding the coefficients."""
     from fastlin.objective import problem_batch
     from fastlin.solvers.batched_lbfgs import minimize_all
 
@@ -158,15 +158,15 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
         return
     if curvatures is None:
         curvatures = np.array([_find_curvature(make_task(number)) for number in range(len(Cs))])
-    # A class without a row of weight has no best intercept, from which a batch starts.
+    # A batch starts from the best intercept, which does not exist if a class has no rows of positive weight.
     numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
     strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.sum_weights()
     has_strength = uses_alpha(estimator)
-    factors, of_l2 = fill_factors(problem.penalty_factors, data.matrix.shape[1]), 1 - l1_ratio
-    coordinates = choose_coordinates(problem.columns, of_l2 * float(strengths.min()), factors, estimator.fit_intercept)
-    K, fit_intercept = count_rows_coef(len(data.classes)), estimator.fit_intercept
+    K, fit_intercept, l2_ratio = count_rows_coef(len(data.classes)), estimator.fit_intercept, 1 - l1_ratio
+    factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
+    coordinates = choose_coordinates(problem.columns, l2_ratio * float(strengths.min()), factors, fit_intercept)
     rows = problem_batch.SharedRows(
         data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K
     )
@@ -176,27 +176,26 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
         return
-    strengths_of_variants: dict[int, tuple[float, float]] = {}
+    variant_strengths: dict[int, tuple[float, float]] = {}
 
-    def make_variant(position):
-        labels, weights, start = make_task(int(numbers[position]))
-        strength = strengths[position] * (1.0 if weights is None or has_strength else total / weights.sum())
-        strengths_of_variants[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
+    def make_variant(index):
+        labels, weights, start = make_task(int(numbers[index]))
+        strength = strengths[index] * (1.0 if weights is None or has_strength else total / weights.sum())
+        variant_strengths[index] = l2, l1 = l2_ratio * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
         return problem_batch.Variant(labels, l2, weights, parameters, l1)
 
-    given = rows, make_variant, ratios, reference
     tol = estimator.tol if tol is None else tol
-    for position, found in minimize_all(*given, tol=tol, max_iter=estimator.max_iter, has_l1=l1_ratio > 0):
-        number = int(numbers[position])
-        coef, intercept, rise = rows.finish(
-            found.parameters, found.gradient, *strengths_of_variants.pop(position), dtype
-        )
-        yield number, Fit(Cs[number], coef, intercept, found.certificate + rise, found), rise
+    options = {"tol": tol, "max_iter": estimator.max_iter, "has_l1": l1_ratio > 0}
+    for index, solution in minimize_all(rows, make_variant, ratios, reference, **options):
+        number = int(numbers[index])
+        penalty_strengths = variant_strengths.pop(index)
+        coef, intercept, rise = rows.finish(solution.parameters, solution.gradient, *penalty_strengths, dtype)
+        yield number, Fit(Cs[number], coef, intercept, solution.certificate + rise, solution), rise
 
 
 def _find_curvature(task):
-    """Return the mean p (1 - p) of the rows of a task of two classes at the best intercept; NaN without weight."""
+    """Return p (1 - p) of the intercept-only model of a task of two classes; NaN if the total weight is zero."""
     if task.weights is None:
         fraction = np.mean(task.labels)
     else:
@@ -213,16 +212,16 @@ def fit_folds(
     on_fit: Callable[[Fit], object],
     is_over: Callable[[], bool],
 ) -> None:
-    """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
+    """Fit all folds along the Cs for each l1_ratio, with as much parallelism as threads and memory allow.
 
-    training_rows are the row numbers of each fold, None for all rows. fits are filled but for their scores. on_fit is
-    called from any thread. After the time limit only the first C of each fold goes on.
+    training_rows are the row indices of each fold, None for all rows. The results are stored in fits, except the
+    scores. on_fit may be called from any thread. After the time limit only the first C of each fold continues.
     """
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
     finite = fits.Cs[fits.Cs < np.inf]
     if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
         whole = Problem(estimator, data)
-        # Batches take half of the time in the mean, with L1.
+        # With L1 batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
         if batches_are_faster(whole, finite[-1], fits.l1_ratios[0]):
             _fit_batched(whole, training_rows, fits, on_fit)
             return
@@ -230,35 +229,35 @@ def fit_folds(
 
     def fit_pair(number, check):
         fold, r = pairs[number]
-        # Without the first fit of each fold there would be no model.
+        # The first fit of each fold always finishes, so that there is a model.
         is_needed = r == 0
         if is_over() and not is_needed:
             return
         problem = Problem(estimator, data, training_rows[fold])
         path = tasks.begin_path(number, len(fits.Cs))
 
-        def must_end(*_):
+        def must_stop(*_):
             return not is_needed and is_over()
 
-        told = on_fit, combine_listeners(check, must_end), partial(tasks.begin_fit, path)
-        for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *told, is_compared=True)):
-            if fit.solution.converged or not must_end():
+        callbacks = on_fit, combine_listeners(check, must_stop), partial(tasks.begin_fit, path)
+        for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *callbacks, is_compared=True)):
+            if fit.solution.converged or not must_stop():
                 fits.record((fold, r, c), fit)
                 is_needed = False
-            if must_end():
+            if must_stop():
                 break
         tasks.end(path)
 
     shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
-    # On threads, since all fits share X.
+    # On threads, because all fits share X.
     for _ in run_side_by_side(fit_pair, len(pairs), n_concurrent):
         pass
 
 
 def _fit_batched(whole, training_rows, fits, on_fit):
-    """Fill the fits of all folds, those with one l1_ratio at once."""
+    """Fit all folds and Cs in batches, one l1_ratio at a time."""
     data, n_Cs = whole.data, len(fits.Cs)
     Cs = np.tile(fits.Cs, len(training_rows))
 
@@ -269,20 +268,20 @@ def _fit_batched(whole, training_rows, fits, on_fit):
         return Problem(whole.estimator, data, training_rows[number // n_Cs])
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
-        given = whole, make_task, Cs, l1_ratio, make_problem
-        for number, fit in fit_in_batches(*given, reference=data.weights, is_compared=True):
+        arguments = whole, make_task, Cs, l1_ratio, make_problem
+        for number, fit in fit_in_batches(*arguments, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 
 
-def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, given: Mapping[str, Any]) -> Model:
-    """Fit an estimator to each label of several a row; given are arguments that such fits do not take."""
+def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported: Mapping[str, Any]) -> Model:
+    """Fit an estimator to multilabel y, a binary model per label; unsupported are arguments that must be None."""
     check_parameters(estimator)
-    for name, value in given.items():
+    for name, value in unsupported.items():
         if value is not None:
-            raise ValueError(f"{name} must be None where y has several labels a row; fit each label alone.")
+            raise ValueError(f"{name} must be None for multilabel y; fit a separate model to each label instead.")
     if has_callbacks(estimator):
-        raise ValueError("Callbacks take fits to one label a row; fit each label alone, or without callbacks.")
+        raise ValueError("Callbacks do not support multilabel y; fit a model to each label, or remove the callbacks.")
     n_labels = indicators.shape[1]
     with limit_jobs(estimator.n_jobs):
         matrix = read_matrix(estimator, X, ensure_all_finite=False, takes_blocks=True)
@@ -294,40 +293,40 @@ def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, gi
         fitted = np.flatnonzero(np.isnan(constants))
         starts = estimator._read_starts((n_labels, matrix.shape[1]))
 
-        def take(position):
-            k = fitted[position]
-            own = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
-            return Task(take_label_column(indicators, k), weights, *own)
+        def make_task(index):
+            k = fitted[index]
+            start = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
+            return Task(take_label_column(indicators, k), weights, *start)
 
-        fits = _fit_each(estimator, matrix, take, len(fitted), weights)
+        fits = _fit_each(estimator, matrix, make_task, len(fitted), weights)
     if len(fitted) < n_labels:
         _warn_of_constants(constants)
     warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=STACKLEVEL_OF_FIT)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
-    # A label that is constant has no coefficients, and infinite log odds: nothing is left to prove.
+    # A constant label has zero coefficients and infinite log odds, with a duality gap of zero.
     estimator.coef_ = np.zeros((n_labels, matrix.shape[1]), fits.coef.dtype)
     estimator.intercept_ = np.where(constants > 0, np.inf, -np.inf).astype(fits.coef.dtype)
     estimator.n_iter_, certificates = np.zeros(n_labels, np.int32), np.zeros(n_labels)
     estimator.coef_[fitted], estimator.intercept_[fitted] = fits.coef[:, 0], fits.intercept[:, 0]
     estimator.n_iter_[fitted], certificates[fitted] = fits.n_iter, fits.certificates
     estimator.multilabel_, estimator.converged_ = True, bool(fits.converged.all())
-    # Users of one label a row rely on the type that is declared.
+    # The declared type is a float, which holds for fits with one label per row.
     vars(estimator)["certificate_"] = certificates
-    # Nothing is left of what the fit to one label a row had before.
+    # Remove the attributes of a previous fit with one label per row.
     for name in ("history_", "n_passes_"):
         vars(estimator).pop(name, None)
     return estimator
 
 
 def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
-    """Return a function that returns a Task, and holds a bit a row for its labels, and a byte for counts up to 255."""
+    """Return a function that returns a Task; it stores one bit per row for labels and one byte for counts up to 255."""
     n_rows, bits = len(labels), np.packbits(labels.astype(bool))
     if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
         weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
 
     def unpack():
-        given = None if weights is None else np.asarray(weights, np.float64)
-        return Task(np.unpackbits(bits, count=n_rows), given)
+        row_weights = None if weights is None else np.asarray(weights, np.float64)
+        return Task(np.unpackbits(bits, count=n_rows), row_weights)
 
     return unpack
 
@@ -335,9 +334,9 @@ def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
 def fit_tasks(
     estimator: LogisticRegression, X: Any, make_task: Callable[[int], Task], n_tasks: int, reference: Any = None
 ) -> Fits:
-    """Return the Fits of an estimator to rows of X; pose returns the task of a number, the same whenever it is asked.
+    """Return the Fits of an estimator to X for n_tasks tasks; make_task is a deterministic function of their number.
 
-    Either all tasks have weights, or none. The reference is about their mean, None for ones.
+    Either all tasks have weights, or none. The reference is about the mean of the weights, None for ones.
     """
     check_parameters(estimator)
     with limit_jobs(estimator.n_jobs):
@@ -348,8 +347,8 @@ def fit_tasks(
     return fits
 
 
-def _fit_each(estimator, matrix, take, n_fits, reference):
-    """Return the Fits to the rows of a matrix; take gives the Task of each, with weights as they were given.
+def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
+    """Return the Fits to the rows of a matrix; make_unscaled_task returns a Task with the weights of the user.
 
     The reference is about the mean of the weights, None for ones.
     """
@@ -358,66 +357,66 @@ def _fit_each(estimator, matrix, take, n_fits, reference):
     if not n_fits:
         labels = np.zeros(matrix.shape[0], np.int32)
         data = TrainingData(matrix, labels, np.arange(2), labels, None, 1.0)
-        # It raises where X is not finite.
+        # It raises an error if X is not finite.
         return Fits((0,), Problem(estimator, data).data, estimator)
 
     def make_unscaled_problem(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
-    # It raises where X is not finite.
-    shared = make_unscaled_problem(take(0).labels, reference)
+    # It raises an error if X is not finite.
+    shared = make_unscaled_problem(make_unscaled_task(0).labels, reference)
     unit = shared.data.weight_unit
 
     def make_task(k):
-        labels, weights, start = take(k)
+        labels, weights, start = make_unscaled_task(k)
         return Task(labels, None if weights is None else weights / unit, start)
 
     def make_problem(k):
-        labels, weights, _ = take(k)
+        labels, weights, _ = make_unscaled_task(k)
         return make_unscaled_problem(labels, weights)
 
     fits = Fits((n_fits,), shared.data, estimator)
-    given = shared, make_task, np.full(n_fits, C), l1_ratio, make_problem
+    arguments = shared, make_task, np.full(n_fits, C), l1_ratio, make_problem
     with count_fits(estimator, n_fits) as on_fit:
-        for k, fit in fit_in_batches(*given, reference=shared.data.weights):
+        for k, fit in fit_in_batches(*arguments, reference=shared.data.weights):
             fits.record(k, fit)
             on_fit(fit)
     return fits
 
 
 def _find_constants(indicators, weights):
-    """Return (n_labels,): the value of each label that is the same in all rows of weight, NaN for other labels."""
-    counted = indicators if weights is None else indicators[weights > 0]
-    n_with, n_counted = np.asarray(counted.sum(axis=0, dtype=np.int64)).ravel(), counted.shape[0]
-    return np.where(n_with == 0, 0.0, np.where(n_with == n_counted, 1.0, np.nan))
+    """Return the value of each label that is constant in the rows of positive weight, NaN for others, (n_labels,)."""
+    weighted = indicators if weights is None else indicators[weights > 0]
+    n_ones, n_rows = np.asarray(weighted.sum(axis=0, dtype=np.int64)).ravel(), weighted.shape[0]
+    return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
 
 
 def _warn_of_constants(constants):
-    """Warn of labels that are constant, in the words of OneVsRestClassifier for the first of them."""
+    """Warn about constant labels, beginning with the text of OneVsRestClassifier for the first of them."""
     columns = np.flatnonzero(~np.isnan(constants))
     first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
     warnings.warn(
-        f"Label {first} is present in all training examples. Columns of y with the same value in all rows "
-        f"that have a weight, {len(columns)} of {len(constants)}: {columns.tolist()!r:.200}. The model predicts that "
-        f"value for every row. Leave such columns out, or give rows with both values.",
+        f"Label {first} is present in all training examples. {len(columns)} of {len(constants)} columns of y have the "
+        f"same value in all rows of positive weight: {columns.tolist()!r:.200}. The model predicts this value for all "
+        f"rows. Remove these columns, or add rows with both values.",
         UserWarning,
         stacklevel=STACKLEVEL_OF_FIT,
     )
 
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
-    """Return the function that fits resamples of the rows of data at C and l1_ratio, from a fitted estimator on."""
+    """Return the Refits for resamples of the rows of data, at C and l1_ratio, starting from a fitted estimator."""
     from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
 
     model = copy(estimator)
-    # Other solvers ask for a small gradient, which tells no distance in standard errors.
+    # The tol of other solvers bounds the gradient, which does not bound the distance in standard errors.
     model.solver = "auto"
     _, coef, intercept = read_coefficients(model)
 
     def make_problem(weights):
         if model.class_weight is None:
             return Problem(model, replace(data, weights=weights))
-        # Class weights follow from the rows of the resample.
+        # Class weights are recomputed for the resample.
         weights = weights * data.weight_unit
         return Problem(model, make_training_data(model, data.matrix, data.y, weights, data.offsets, data.classes))
 
@@ -446,8 +445,12 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
             curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
             reference = point.hessian_of_loss() / curvature
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
-        given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
-        for number, fit in fit_in_batches(*given, curvatures=curvatures, reference=reference, tol=tol):
+
+        def make_task(number):
+            return Task(whole.data.labels, next(draws.draw(number)), origin)
+
+        arguments = whole, make_task, Cs, l1_ratio, None
+        for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
 
     return Refits(

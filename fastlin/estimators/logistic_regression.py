@@ -87,7 +87,7 @@ class BootstrapMixin:
     """Mixin with the method `bootstrap` and the parameters of the linear classifiers that read any kind of rows."""
 
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "integer"])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
         default=None, accepts=["from_dtype", "array-like", None]
     )

@@ -361,7 +361,7 @@ class LogisticRegressionCV(PenalizedClassifier):
                 )
             n_fits = np.count_nonzero(np.isfinite(self.objectives_))
             limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
-            lines["fits"] = f"{n_fits:,}{limit}; largest duality gap at the best C relative to the objective: {gap:.1e}"
+            lines["fits"] = f"{n_fits:,}{limit}; largest relative duality gap at the chosen C: {gap:.1e}"
             if hasattr(self, "history_"):
                 lines |= describe_convergence(self, len(self.history_))
         return {**lines, "coefficients": describe_coef(self)}

@@ -143,7 +143,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     tol: float = parameter(default=1e-3, accepts=["at least 0"])
     n_iter_no_change: float = parameter(default=5, accepts=["count", "inf"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "integer"])
 
     best_validation_loss_: float | None = fitted()
 

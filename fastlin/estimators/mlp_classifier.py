@@ -428,8 +428,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             return log_softmax(scores, axis=1)
         if scores.shape[1] == 1:
             return np.hstack([log_expit(-scores), log_expit(scores)])
-        # In float32 the probabilities of many labels would round to 0 or 1. Log-probabilities that round to 0 stay 0, so
-        # that the largest probability and the largest logarithm belong to the same label.
+        # In float32 many probabilities would round to 0 or 1. Without log1p the logarithm of a probability that rounds
+        # to 1 is 0, so that the largest probability and the largest logarithm belong to the same label.
         scores = scores.astype(np.float64)
         return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 

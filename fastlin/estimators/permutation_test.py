@@ -23,7 +23,7 @@ from fastlin.typing import MatrixLike
 LIKELIHOOD_RATIO = "likelihood_ratio"
 # Scores that batched fits support.
 SCORES = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
-# The largest tol of the fits. Batched fits take little longer than with 1e-4, and likelihood ratios are then accurate to
+# The largest tol of the fits. Batched fits take little longer than with 1e-4, and likelihood ratios are accurate to
 # several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
 TOL = 1e-12
 
@@ -153,7 +153,7 @@ def permutation_test(
         scores = BatchedScores(estimator, X, labels, folds, name, draw, distinct).score()
     else:
         scores = score_one_by_one(estimator, X, y, folds, scoring, draw, distinct)
-    return PermutationTest(*compare(scores, distinct.numbers))
+    return PermutationTest(*compare(scores, distinct.indices))
 
 
 def _permute(n_rows, groups, seed):

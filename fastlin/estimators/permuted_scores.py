@@ -1,6 +1,6 @@
-"""The scores of models with permuted rows, each computed once for all permutations that yield the same data.
+"""Scores of models for permuted data, computed once for all permutations that yield the same data.
 
-A score comes with a bound on its error: by how much it may differ from the score at the exact minimum of J.
+Each score has an error bound: the largest possible difference from the score at the exact minimum of J.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 DIGEST_BYTES = 16
 
-# Returns an order of the rows, (n,), by its number.
+# Returns the order of the rows, (n,), with a given number.
 Draw = Callable[[int], IntArray]
-# The numbers of the training rows and of the test rows.
+# The indices of the training rows and of the test rows.
 Fold = tuple[IntArray, IntArray]
 
 
 class DataSlot(NamedTuple):
-    """An order of the rows, by its number, and a fold, by its number."""
+    """The number of an order of the rows, and the number of a fold."""
 
     order: int
     fold: int
@@ -50,63 +50,63 @@ class DataSlot(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DistinctData:
-    """Which permutations and folds yield different data, up to the order of the rows.
+    """The distinct data among the permutations and folds, up to the order of the rows.
 
-    Each fit and each score stands at the first place where its data occur.
+    Each fit and each score refers to the first slot with its data.
     """
 
     fits: list[DataSlot]
-    scores: list[tuple[int, DataSlot]]  # the number of the fit, and the place
-    numbers: np.ndarray  # (n_orders, n_folds), the numbers of the scores
+    scores: list[tuple[int, DataSlot]]  # the index of the fit, and the slot
+    indices: np.ndarray  # (n_orders, n_folds), the indices of the scores
 
 
 @dataclass(eq=False)
 class Scores:
-    """The values of different scores and bounds on their errors, (n_scores,) each."""
+    """The values of the distinct scores and bounds on their errors, (n_scores,) each."""
 
     values: np.ndarray
     errors: np.ndarray
-    # Returns a value and a tighter bound, by the number of a score; None where there is none.
+    # Returns the value of a score and a tighter bound; None if there is no tighter bound.
     refine: Callable[[int], tuple[float, float]] | None = None
     _refined: set[int] = field(default_factory=set)
 
-    def tighten(self, numbers: Iterable[int]) -> None:
-        """Tighten the bounds of the scores of some numbers."""
+    def tighten(self, indices: Iterable[int]) -> None:
+        """Tighten the bounds of the scores with these indices."""
         if self.refine is None:
             return
-        for number in numbers:
-            if self.errors[number] > 0 and number not in self._refined:
-                self.values[number], self.errors[number] = self.refine(number)
-                self._refined.add(number)
+        for index in indices:
+            if self.errors[index] > 0 and index not in self._refined:
+                self.values[index], self.errors[index] = self.refine(index)
+                self._refined.add(index)
 
 
 def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> DistinctData:
-    """Return the different data among those of n_orders orders of the rows and the folds."""
+    """Return the distinct data among n_orders orders of the rows and the folds."""
     first_rows, n_classes = number_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
-    found = DistinctData([], [], np.empty((n_orders, len(folds)), np.int64))
+    distinct = DistinctData([], [], np.empty((n_orders, len(folds)), np.int64))
     for order in range(n_orders):
         codes = first_rows[draw(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            position, key = DataSlot(order, fold), _digest(codes[train])
+            slot, key = DataSlot(order, fold), _digest(codes[train])
             fit = fits.setdefault(key, len(fits))
-            if fit == len(found.fits):
-                found.fits.append(position)
+            if fit == len(distinct.fits):
+                distinct.fits.append(slot)
             score = scores.setdefault((key, _digest(codes[test])), len(scores))
-            if score == len(found.scores):
-                found.scores.append((fit, position))
-            found.numbers[order, fold] = score
-    return found
+            if score == len(distinct.scores):
+                distinct.scores.append((fit, slot))
+            distinct.indices[order, fold] = score
+    return distinct
 
 
 def _digest(codes):
-    """Return a digest of codes that does not depend on their order."""
+    """Return a hash of codes that is independent of their order."""
     return blake2b(np.sort(codes).tobytes(), digest_size=DIGEST_BYTES).digest()
 
 
 def number_rows(X: Any) -> IntArray:
-    """Return the number of the first row that equals each row of X, (n,)."""
+    """Return for each row of X the index of the first row that equals it, (n,)."""
     keys: Iterable[Any]
     if sparse.issparse(X):
         rows = sparse.csr_array(X, copy=True)
@@ -120,7 +120,7 @@ def number_rows(X: Any) -> IntArray:
         if rows.dtype.kind == "O":
             keys = map(tuple, rows.tolist())
         elif rows.dtype.kind == "f":
-            # Zeros of both signs are equal.
+            # Adding 0 makes zeros of both signs equal.
             keys = ((row + 0).tobytes() for row in rows)
         else:
             keys = (row.tobytes() for row in rows)
@@ -128,26 +128,26 @@ def number_rows(X: Any) -> IntArray:
     try:
         return np.array([first.setdefault(key, number) for number, key in enumerate(keys)], np.int64)
     except TypeError:
-        # Objects that have no hash: no two rows count as equal.
+        # With objects that are not hashable no two rows count as equal.
         return np.arange(len(rows))
 
 
-def compare(scores: Scores, numbers: IntArray) -> tuple[float, FloatArray, float]:
-    """Return the score of the first order of the rows, those of the others and the p-value.
+def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float]:
+    """Return the score of the first order of the rows, the scores of the other orders, and the p-value.
 
-    numbers (n_orders, n_folds) are those of the scores, whose means over the folds are compared. A mean that equals the
-    first within their bounds has its value.
+    indices (n_orders, n_folds) are those of the scores, whose means over the folds are compared. A mean that equals the
+    first within the error bounds is set to it.
     """
-    # A mean of so many numbers.
-    rounding = gamma(numbers.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
+    # The rounding error of a mean over the folds.
+    rounding = gamma(indices.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
 
     def average():
-        means, errors = scores.values[numbers].mean(axis=1), scores.errors[numbers].mean(axis=1) + rounding
+        means, errors = scores.values[indices].mean(axis=1), scores.errors[indices].mean(axis=1) + rounding
         return means, np.abs(means - means[0]) <= errors + errors[0]
 
-    scores.tighten(np.unique(numbers[0]))
+    scores.tighten(np.unique(indices[0]))
     _, is_equal = average()
-    scores.tighten(np.unique(numbers[is_equal]))
+    scores.tighten(np.unique(indices[is_equal]))
     means, is_equal = average()
     means[is_equal] = means[0]
     n_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
@@ -157,37 +157,37 @@ def compare(scores: Scores, numbers: IntArray) -> tuple[float, FloatArray, float
 def score_one_by_one(
     estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: DistinctData
 ) -> Scores:
-    """Return the Scores of fits that are made one by one; bounds are of rounding unless a likelihood ratio has more."""
+    """Return the Scores of fits that run one at a time; their bounds are those of rounding, or of likelihood ratios."""
     values, errors = np.zeros((2, len(distinct.scores)))
     if type(estimator) in (LogisticRegression, FirthLogisticRegression):
         X = _widen(X)
     if scoring == LIKELIHOOD_RATIO:
 
         def scoring(model, X, y):
-            value, errors[number] = score_likelihood_ratio(model, X, y)
+            value, errors[index] = score_likelihood_ratio(model, X, y)
             return value
 
-    for number, (_, (order, fold)) in enumerate(distinct.scores):
-        given, drawn, (train, test) = np.empty_like(y), draw(order), folds[fold]
-        given[drawn] = y
-        options = {"cv": [(drawn[train], drawn[test])], "scoring": scoring, "error_score": "raise"}
-        (values[number],) = cross_val_score(estimator, X, given, **options)
+    for index, (_, (order, fold)) in enumerate(distinct.scores):
+        permuted_y, permutation, (train, test) = np.empty_like(y), draw(order), folds[fold]
+        permuted_y[permutation] = y
+        options = {"cv": [(permutation[train], permutation[test])], "scoring": scoring, "error_score": "raise"}
+        (values[index],) = cross_val_score(estimator, X, permuted_y, **options)
     errors += gamma(len(y) + LOSS_ROUNDINGS) * np.abs(values).max(initial=0.0)
     return Scores(values, errors)
 
 
 def _widen(X):
-    """Return X with float64 in the place of float32, an array, a sparse array or a DataFrame of pandas."""
+    """Return X, an array, a sparse array or a pandas DataFrame, with float32 converted to float64."""
     if hasattr(X, "dtypes") and hasattr(X.dtypes, "items"):
         return X.astype({name: np.float64 for name, dtype in X.dtypes.items() if dtype == np.float32})
     return X.astype(np.float64) if getattr(X, "dtype", None) == np.float32 else X
 
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
-    """Return the likelihood ratio of a classifier, with a bound on its error, and without a certificate on rounding."""
+    """Return the likelihood ratio of a classifier and a bound on its error (of rounding only without a certificate)."""
     labels, has_bound = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
     if has_bound:
-        # Scores are then computed in float64.
+        # Compute the scores in float64.
         model = copy(model)
         model.coef_, model.intercept_ = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
     losses = -model.predict_log_proba(X)[np.arange(len(labels)), labels].astype(np.float64)
@@ -203,7 +203,7 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
 
 
 def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
-    """Return the ratio to the best intercept alone of a mean log-likelihood of rows, and a bound on its error."""
+    """Return the likelihood ratio of a mean log-likelihood to the intercept-only model, and a bound on its error."""
     fractions = np.bincount(labels) / len(labels)
     fractions = fractions[fractions > 0]
     null = float(fractions @ np.log(fractions))
@@ -212,7 +212,7 @@ def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[fl
 
 
 class BatchedScores:
-    """The fits of two classes to different data, and their scores by one of SCORES."""
+    """Batched fits to the distinct data with two classes, and their scores by one of SCORES."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class BatchedScores:
 
         self.model, self.labels, self.folds, self.name = model, labels, folds, name
         self.draw, self.distinct = draw, distinct
-        # A fold may name a row more than once.
+        # A fold may contain a row more than once.
         self.counts = [weigh_by_counts(train, None, len(labels)) for train, _ in folds]
 
         def make_task(k):
@@ -238,33 +238,34 @@ class BatchedScores:
 
         fits = fit_tasks(model, X, make_task, len(distinct.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
-        ends = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
+        outcomes = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
         self.suboptimalities = [
-            float(bound_suboptimality(end, J, model.tol, has_converged)) for end, J, has_converged in ends
+            float(bound_suboptimality(certificate, J, model.tol, has_converged))
+            for certificate, J, has_converged in outcomes
         ]
         self.matrix = read_matrix(model, X, reset=False)
         self.C, self.l1_ratio = read_penalty(model)
-        given = model.penalty_factors
-        factors = fill_factors(
-            None if given is None else read_penalty_factors(given, self.matrix), self.matrix.shape[1]
-        )
+        factors = None
+        if model.penalty_factors is not None:
+            factors = read_penalty_factors(model.penalty_factors, self.matrix)
+        factors = fill_factors(factors, self.matrix.shape[1])
         self.rows = FittedRows(self.matrix, factors, model.fit_intercept)
         self.roundings = self.rows.bound_rounding(self.coefs, self.intercepts)
         self.bounds_training_loss = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
 
     def score(self) -> Scores:
-        """Return the Scores, with bounds that take little time, and refined ones that take a Hessian each."""
-        values, errors = np.array([self._score(number) for number in range(len(self.distinct.scores))]).T
+        """Return the Scores with cheap bounds; the refined bounds need a Hessian each."""
+        values, errors = np.array([self._score(index) for index in range(len(self.distinct.scores))]).T
         return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
 
     def _compute_decisions(self, k):
-        """Return the decision values (n,) of a fit, whose bits do not depend on other fits."""
+        """Return the decision values (n,) of fit k; its bits do not depend on the other fits."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 
-    def _score(self, number, *, is_refined=False):
-        """Return the score of a number and a bound on its error."""
-        k, (order, fold) = self.distinct.scores[number]
+    def _score(self, index, *, is_refined=False):
+        """Return the score with this index and a bound on its error."""
+        k, (order, fold) = self.distinct.scores[index]
         decisions, test = self._compute_decisions(k), self.draw(order)[self.folds[fold][1]]
         held_out = HeldOut(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
         fit, errors, first_order = self._read_fit(k), np.zeros(len(test)), None
@@ -286,7 +287,7 @@ class BatchedScores:
         return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)
 
     def _arrange(self, values, order, dtype):
-        """Return values of the rows in an order, where each row of X is."""
+        """Return values of the permuted rows in the order of the rows of X."""
         arranged = np.empty(len(values), dtype)
         arranged[self.draw(order)] = values
         return arranged

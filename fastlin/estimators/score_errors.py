@@ -11,8 +11,8 @@ exp(-D (1 - u)) times that at W (docs/derivations.md, section 9). J falls in no 
 
     e >= (1 - (1 + D) exp(-D)) |v|^2 / D^2
 
-The right side decreases with D. At D = B |v| it gives 1 - (1 + B |v|) exp(-B |v|) <= B^2 e <= 1 - 2 exp(-1), so B |v| <= 1,
-and with D <= 1 the right side is at least (1 - 2 exp(-1)) |v|^2.
+The right side decreases with D. At D = B |v| it gives 1 - (1 + B |v|) exp(-B |v|) <= B^2 e <= 1 - 2 exp(-1), so
+B |v| <= 1, and with D <= 1 the right side is at least (1 - 2 exp(-1)) |v|^2.
 
 Corollary 1. The error of the decision value of any row x is at most d = r sqrt(x' H^-1 x). The error of the mean log
 loss of rows with residuals p - y is at most r sqrt(g' H^-1 g) + mean(d^2) / 8 with g = mean((p - y) x), because the

@@ -159,7 +159,7 @@ def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
         objective, gap = history[-1].objective, estimator.certificate_
         relative_gap = gap / objective if objective > 0 else np.inf
         lines["objective"] = f"{objective:.9g}"
-        lines["duality gap"] = "no certified bound"
+        lines["duality gap"] = "inf (certificate_), no certified bound"
         if relative_gap < np.inf:
             lines["duality gap"] = f"{gap:.1e} (certificate_), {relative_gap:.1e} relative to the objective"
     # With the other solvers tol bounds the gradient, whatever the gap.
