@@ -243,7 +243,7 @@ def cifar10():
 def sparse_passes():
     """Fit every sparse X by sparse passes, filled or not, so that tests of all forms of X need no empty columns."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlin.estimators.columns.FILLED", 2)
+        patch.setattr("fastlin.estimators.columns.MIN_DENSITY", 2)
         yield
 
 

@@ -284,7 +284,7 @@ def test_unpatching_takes_back_only_what_is_still_fastlins(wrap):
     ours, our_prediction = map(wrap, ("fit", "predict"))
     assert is_by_fastlin()
     theirs = LogisticRegression.fit
-    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
+    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression after") as caught:
         fastlin.unpatch_sklearn()
     assert [each.filename for each in caught] == [__file__]
     assert LogisticRegression.fit is theirs
@@ -299,7 +299,7 @@ def test_unpatching_takes_back_only_what_is_still_fastlins(wrap):
 @pytest.mark.usefixtures("wrap")
 def test_a_method_that_calls_none_of_scikit_learns_is_named():
     LogisticRegression.fit = lambda self, X, y: self
-    with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
+    with pytest.warns(UserWarning, match="LogisticRegression.fit has been replaced by another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
     assert is_by_fastlin()

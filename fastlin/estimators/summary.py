@@ -159,9 +159,9 @@ def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
         objective, gap = history[-1].objective, estimator.certificate_
         relative_gap = gap / objective if objective > 0 else np.inf
         lines["objective"] = f"{objective:.9g}"
-        lines["duality gap"] = "inf (certificate_), no certified bound"
-        if relative_gap < np.inf:
-            lines["duality gap"] = f"{gap:.1e} (certificate_), {relative_gap:.1e} relative to the objective"
+        lines["duality gap"] = f"{gap:.1e} (certificate_), {relative_gap:.1e} relative to the objective"
+        if gap == np.inf:
+            lines["duality gap"] = "inf (certificate_), no certified bound"
     # With the other solvers tol bounds the gradient, whatever the gap.
     is_limited = estimator.solver == "auto" and estimator.tol < relative_gap < np.inf
     limit = f" up to {estimator.coef_.dtype} rounding error" if is_limited else ""

@@ -111,7 +111,7 @@ def test_a_validation_file_chooses_c(files, table, run, refuse):
     call = *FIT, "first.csv", "--validation"
     printed = run(*call, "later.csv").stdout
     assert "data          150 rows, 3 features, 2 classes" in printed
-    assert " at best, on the validation rows" in printed
+    assert " on the validation set" in printed
     assert "on 150 rows, the training rows\n" in printed
     X, y, X_val, y_val = *encode(first), *encode(later)
     options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}

@@ -180,7 +180,7 @@ def test_what_is_blamed_is_the_cause():
     rows[:, 1] += y
     rows = (rows * [500, 1e-40]).astype(np.float32)
     assert_refused(r"X underflows: the values of a column reach \d\.\d+e-40", LogisticRegression(C=np.inf).fit, rows, y)
-    message = "the information of the rows is zero, or overflows, by the size of the offset"
+    message = "the Fisher information is zero or overflows. Check the size of the offset"
     assert_refused(message, FirthLogisticRegression().fit, X, Y, offset=X[::-1, 0] * 1e29)
     message = "Columns of X depend on each other and on the intercept: x1 = x0[.]"
     assert_refused(message, FirthLogisticRegression().fit, X[:, [0, 0]], Y)

@@ -218,5 +218,5 @@ def test_an_interrupt_is_raised_or_told(name, between):
 
 
 def test_an_interrupt_at_the_very_end_of_a_fit_leaves_the_model_as_it_was(monkeypatch):
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
+    monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
     assert_refused(None, fastlin.LogisticRegression().fit, ROWS, LABELS, error=KeyboardInterrupt)

@@ -104,7 +104,7 @@ def test_predictions_come_block_by_block(kind, n_classes):
 
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])
 def test_other_estimators_say_that_they_take_no_blocks(estimator):
-    message = f"{type(estimator).__name__} takes arrays .* linear classifiers fit blocks"
+    message = f"{type(estimator).__name__} accepts arrays .* linear classifiers accept Blocks"
     assert_refused(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
@@ -241,8 +241,8 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     broken = from_arrays(broken, Y, rows_per_block=ROWS)
     for data, message in (
         ((broken,), "rows 180 to 269 of X contains NaN"),
-        ((blocks, Y), "y is given, but the blocks hold y too"),
-        ((blocks, None, WEIGHTS), "sample_weight is given"),
+        ((blocks, Y), "y was passed, but the blocks of X also contain y"),
+        ((blocks, None, WEIGHTS), "sample_weight was passed"),
         ((from_arrays(X),), "requires y to be passed"),
         ((X,), "requires y to be passed"),
         ((from_arrays(X), Y[:5]), "y has 5 entries, but X has 400 rows"),
@@ -254,7 +254,7 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     model.fit(blocks)
     message = f"X has 2 features, but {type(model).__name__} is expecting 6"
     assert_refused(message, model.score, from_arrays(X[:, :2], Y))
-    assert_refused("score requires y, which only Blocks may hold", model.score, X)
+    assert_refused("score requires y, unless X is Blocks that contain labels", model.score, X)
     answers = model.predict(broken)
     assert len(next(answers)) == len(next(answers)) == ROWS
     assert_refused("rows 180 to 269 of X contains NaN", next, answers)

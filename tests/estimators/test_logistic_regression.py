@@ -83,10 +83,10 @@ def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
 
 def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():
     X, y = load_scaled(load_digits)
-    with pytest.warns(ConvergenceWarning, match="proven to be within .* of its minimum.*max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match="certified duality gap is .* relative to the objective.*max_iter") as caught:
         model = fastlin.LogisticRegression(C=100.0, max_iter=1).fit(X, y)
     assert model.n_iter_[0] == 1
-    said = float(re.search("proven to be within (.*) of its minimum", str(caught[0].message)).group(1))
+    said = float(re.search("certified duality gap is (.*) relative to the objective", str(caught[0].message)).group(1))
     assert said == pytest.approx(model.certificate_ / model.history_[-1].objective, rel=0.1)
 
 
@@ -230,4 +230,4 @@ def test_classes_that_are_no_text_are_refused():
     model = fastlin.LogisticRegression().fit(X, Y)
     # As a damaged file may hold it: NumPy's texts are numbers of four bytes.
     model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
-    assert_refused("classes_ must hold texts of Unicode", model.predict, X)
+    assert_refused("classes_ must contain Unicode strings", model.predict, X)

@@ -154,12 +154,12 @@ def test_an_unfinished_fit_warns_with_what_to_do(early_stopping):
 def test_a_diverging_run_stops_there_and_keeps_the_best_epoch(dtype, validated):
     parameters = {"activation": "identity", "batch_size": 90, "alpha": 0.0, "learning_rate_init": 3.0, "dtype": dtype}
     model = make((30, 30), **parameters, nesterovs_momentum=False, max_iter=200)
-    with pytest.warns(ConvergenceWarning, match="The training diverged: its loss was no longer finite in") as caught:
+    with pytest.warns(ConvergenceWarning, match="The training diverged: the loss is not finite in") as caught:
         model.fit(X, Y, **({"X_val": X, "y_val": Y} if validated else {}))
     message = str(caught[0].message)
     assert "learning_rate_init (now 3.0)" in message
     epoch = int(re.search(r"in epoch (\d+)\.", message).group(1))
-    kept = 0 if "those that it began with" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
+    kept = 0 if "the initial ones" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
     assert epoch == model.n_iter_ + 1 == len(model.loss_curve_) + 1
     assert np.isfinite(model.loss_curve_).all()
     # The loss of an epoch describes the parameters that it began with.

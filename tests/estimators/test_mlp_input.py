@@ -61,8 +61,8 @@ def test_any_type_of_data_gives_the_same_bits(parameters):
         (X_VAL[:, :2], Y_VAL, "X_val must be rows .* X has 2 features, but MLPClassifier is .* 6"),
         (X_VAL[:, 0], Y_VAL, "X_val must be rows .*: Expected 2D array"),
         (X_VAL[:0], Y_VAL[:0], "X_val must be rows .*0 sample"),
-        (X_VAL, Y_VAL + 1, r"y_val must hold classes of \[0 1 2\] only, got \[3\]"),
-        (X_VAL, Y_VAL.astype(str), "y_val must hold classes"),
+        (X_VAL, Y_VAL + 1, r"y_val must contain only the classes \[0 1 2\], got \[3\]"),
+        (X_VAL, Y_VAL.astype(str), "y_val must contain only the classes"),
     ],
 )
 def test_bad_validation_data_are_refused_and_the_estimator_stays_as_it_was(X_val, y_val, message):
@@ -87,21 +87,21 @@ def test_a_column_of_labels_is_taken_with_a_warning():
 
 def test_parameters_targets_and_weights_that_fit_no_data_are_named():
     fit, stopped = make().fit, make(early_stopping=True, batch_size="auto")
-    neither = "solver='lbfgs' has neither batch_norm nor dropout"
+    neither = "solver='lbfgs' supports neither batch_norm nor dropout"
     for parameters, message in (
-        ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be whole numbers > 0, got \(3, 0\)"),
-        ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be whole numbers > 0"),
+        ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be integers > 0, got \(3, 0\)"),
+        ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be integers > 0"),
         ({"solver": "lbfgs", "batch_norm": "both"}, neither),
         ({"solver": "lbfgs", "dropout": 0.2}, neither),
         ({"batch_norm": "hidden", "batch_size": 1}, "must be at least 2 with batch_norm='hidden', got 1"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "^validation_fraction=0.01 of 90 .* cannot .* X_val"),
     ):
         assert_refused(message, make(**parameters).fit, X, Y)
-    assert_refused(r"row \d+ holds 1\.\d+", fit, X, 2 * SOFT)
+    assert_refused(r"row \d+ contains 1\.\d+", fit, X, 2 * SOFT)
     assert_refused(r"y should be a 1d array .* got .* \(90, 3\)", fit, X, 2 + SEVERAL)
-    assert_refused("class_weight needs one class a row", make(class_weight={0: 2}).fit, X, SEVERAL)
+    assert_refused("class_weight requires y with one class per row", make(class_weight={0: 2}).fit, X, SEVERAL)
     assert_refused("^validation_fraction=0.1 of 9 .*: at least 2 rows are needed", stopped.fit, X[:9], np.arange(9) % 3)
-    assert_refused("sample_weight leaves no weight above zero", stopped.fit, X, Y, np.arange(N) < 2)
+    assert_refused("sample_weight must be positive for some training rows", stopped.fit, X, Y, np.arange(N) < 2)
 
 
 def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted():
@@ -123,17 +123,17 @@ def test_another_kind_of_target_is_refused_where_training_goes_on():
     assert_refused("kind of the last training, class, got 'soft'", two.fit, X, half_samples)
     assert_refused("y must be of the kind", several.partial_fit, X, Y)
     assert_refused("y must have a column for each of 3 classes, got 2", several.partial_fit, X, SEVERAL[:, :2])
-    assert_refused("y_val must be of the kind of y, multilabel, got 'class'", several.fit, X, SEVERAL, X_val=X, y_val=Y)
+    assert_refused("y_val must contain zeros and ones, as y does, got 'one class per row'", several.fit, X, SEVERAL, X_val=X, y_val=Y)
     assert_refused("kind of the last training, soft, got 'multilabel'", soft.partial_fit, X, ones)
 
 
 def test_calls_of_partial_fit_that_are_refused_change_nothing():
     for parameters, y, classes, message in (
         ({}, Y, None, "classes must be passed on the first call"),
-        ({}, Y, [0], "classes must hold at least 2 classes, got only one class"),
+        ({}, Y, [0], "classes must contain at least 2 classes, got only one class"),
         ({"early_stopping": True}, Y, CLASSES, "partial_fit does not support early_stopping=True"),
-        ({"class_weight": "balanced"}, Y, CLASSES, 'class_weight="balanced" is not supported for partial_fit'),
-        ({"batch_norm": "input"}, Y[:1], CLASSES, "batch_norm='input' needs at least 2 rows to train on, got 1"),
+        ({"class_weight": "balanced"}, Y, CLASSES, 'class_weight="balanced" is not supported by partial_fit'),
+        ({"batch_norm": "input"}, Y[:1], CLASSES, "batch_norm='input' requires at least 2 training rows, got 1"),
     ):
         assert_refused(message, make(**parameters).partial_fit, X[: len(y)], y, classes=classes)
     model = make().partial_fit(X, Y, classes=CLASSES)
@@ -143,7 +143,7 @@ def test_calls_of_partial_fit_that_are_refused_change_nothing():
         ("NaN", np.where(X > 1, np.nan, X), Y, {}),
         ("weight", X, Y, {"sample_weight": np.zeros(N)}),
         ("samples", X, Y[:-1], {}),
-        (r"^y must hold classes of \[0 1 2\] only, got \[3\]", X, Y + 1, {}),
+        (r"^y must contain only the classes \[0 1 2\], got \[3\]", X, Y + 1, {}),
     ):
         assert_refused(message, model.partial_fit, rows, y, **more)
     assert_same_bits(model.partial_fit(X, Y), make().partial_fit(X, Y, classes=CLASSES).partial_fit(X, Y))
@@ -301,6 +301,6 @@ def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_on
 
 def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():
     model = make(solver="lbfgs", activation="identity")
-    with pytest.warns(ConvergenceWarning, match="diverged.*those that it began with"):
+    with pytest.warns(ConvergenceWarning, match="diverged.*the initial ones"):
         model.fit(np.abs(X) / np.abs(X).max() * 1e308, Y)
     assert np.isfinite(np.concatenate([coef.ravel() for coef in model.coefs_])).all()

@@ -198,7 +198,7 @@ def test_validation_rows_have_offsets_and_soft_labels_of_their_own_or_none():
         ({}, r"offset and offset_val must be given together, got only offset\."),
         ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
         (of_no_rows, "together, got only offset_val"),
-        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val the shape"),
+        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val has the shape"),
     ):
         assert_refused(message, model.fit, X[train], y[train], **{**given, **other})
 
@@ -210,24 +210,24 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
     broken[7] = np.nan
     model = LogisticRegression().fit(X, y)
     for target, given, message in (
-        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
-        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
+        (y, broken, "offset must contain finite numbers with an absolute value of at most 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "at most 1e\\+30, but row 0 has"),
         (y, offset[:-1], "offset has 239 rows, but X has 240"),
         (y, 1.5, "offset must have one number for each row"),
         (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
-        (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
+        (labels, offset, "for 3 classes, got the shape .* Adding the same number for all classes of a row has no effect"),
         (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
-        (y, offset.astype(str), "offset must hold numbers: got an array of <U"),
-        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
-        (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
-        (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
-        (y, [10**400] * len(y), "offset must hold numbers"),
+        (y, offset.astype(str), "offset must contain numbers: got an array of <U"),
+        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must contain numbers"),
+        (y, sparse.csr_array(offset[:, None]), "offset must contain numbers"),
+        (y, [[1.0], [1.0, 2.0]], "offset must contain numbers"),
+        (y, [10**400] * len(y), "offset must contain numbers"),
     ):
         assert_refused(message, model.fit, X, target, offset=given)
     for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
             assert_refused(message, model.predict_proba, rows, offset=given)
-    message = r"scoring must be 'accuracy', .* for rows with an offset"
+    message = r"scoring must be 'accuracy', .* with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
         model = make_cv(Cs=2, scoring=scoring)
         assert_refused(message, model.fit, X, y, offset=offset)
@@ -314,9 +314,9 @@ def test_labels_that_are_no_probabilities_are_refused():
     X, _, soft, *_ = make_rows(3)
     model = LogisticRegression().fit(X, soft)
     for place, value, message in (
-        ((30, 1), np.nan, "row 30 holds nan"),
-        ((30, 1), np.inf, "row 30 holds inf"),
-        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
+        ((30, 1), np.nan, "row 30 contains nan"),
+        ((30, 1), np.inf, "row 30 contains inf"),
+        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
         ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
@@ -327,7 +327,7 @@ def test_labels_that_are_no_probabilities_are_refused():
     assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
     assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
-    assert_refused("leave some rows above zero", weightless.fit, X, soft)
+    assert_refused("must be positive for some rows", weightless.fit, X, soft)
     # Rows that nearly sum to one are scaled.
     _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)

@@ -67,14 +67,14 @@ def test_parameters_out_of_range_are_named(estimator, name):
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
-        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
-        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
+        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
+        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
         (fastlin.LogisticRegression, {"class_weight": {0: -1.0}}, "class_weight"),
         (fastlin.LogisticRegression, {"class_weight": "balanced"}, "class 2"),
         (fastlin.LogisticRegression, {"dual": True}, "dual"),
         (fastlin.LogisticRegression, {"solver": "liblinear"}, "liblinear.*multiclass"),
-        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must be left out .* got C=2.0 and alpha=0.1"),
-        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must be left out .* Cs=\[1.0\] and alphas=\[0.1\]"),
+        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must not be set .* got C=2.0 and alpha=0.1"),
+        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
         (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
         (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
         # Values equal to accepted ones, which are remembered, but of another type.

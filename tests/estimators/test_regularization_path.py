@@ -89,7 +89,7 @@ def test_grids_without_an_l1_penalty_or_a_place_to_begin():
         ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, ValueError, "penalty_factors"),
         ({"sample_weight": np.zeros(150)}, ValueError, "weight"),
         # Parameters without a meaning.
-        ({"alpha": 0.1}, TypeError, "logistic_path takes no alpha"),
+        ({"alpha": 0.1}, TypeError, "logistic_path does not accept alpha"),
         *(({name: 1.0}, TypeError, name) for name in ("C", "penalty", "warm_start", "tolerance")),
     ],
     ids=str,

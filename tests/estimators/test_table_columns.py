@@ -83,7 +83,7 @@ def test_times_are_no_numbers_in_any_container(name, container):
     values, of_numpy, of_arrow = TIMES[name]
     X = CONTAINERS[container](values, of_numpy, of_arrow)
     refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
-    remedy = "Convert it to numbers, for instance days since a date"
+    remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
         assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
@@ -98,7 +98,7 @@ def test_times_are_no_numbers_in_any_container(name, container):
 
 def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
     values, of_numpy, of_arrow = TIMES["dates"]
-    refusal = "Column .* of X holds values .* must hold numbers. The fit found numbers there."
+    refusal = "Column .* of X contains values .* must be numeric. It was numeric in the training data."
     for container, make in CONTAINERS.items():
         X = make(values, of_numpy, of_arrow)
         rows = np.column_stack([NUMBERS] * (2 - ("alone" in container or container in OF_NUMPY[:3])))
@@ -137,12 +137,12 @@ def test_python_objects_in_polars_are_read_as_in_arrays():
     X = {}
     for name, values in {"mixed": [1, "a"] * (N // 2), "text": TEXTS, "numbers": DAYS.tolist()}.items():
         X[name] = polars.DataFrame({"b": NUMBERS, "a": polars.Series(values, dtype=polars.Object)})
-    mixed = "Column 'a' of X mixes numbers such as 1 and text such as 'a'"
+    mixed = "Column 'a' of X mixes numbers such as 1 and strings such as 'a'"
     for chosen in (["a"], "from_dtype"):
         assert_refused(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
         found = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
         assert found.categories_[1].tolist() == ["a", "b", "c", "d"]
-    assert_refused("Column 'a' of X holds text such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
+    assert_refused("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
     expected = fastlin.LogisticRegression().fit(np.column_stack([NUMBERS, DAYS]), Y)
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
 

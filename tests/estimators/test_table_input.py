@@ -115,9 +115,9 @@ def test_columns_of_text_are_categorical_by_their_type(kind):
 
 def test_text_where_numbers_are_wanted_is_named_with_its_column():
     dataframe = pd.DataFrame({"age": COLUMNS["age"], "city": COLUMNS["city"]})
-    text = "Column {} of X holds text such as '{}'.*must hold numbers"
+    text = "Column {} of X contains strings such as '{}'.*must be numeric"
     remedies = {
-        fastlin.LogisticRegression: "set categorical_features='from_dtype', or name the column",
+        fastlin.LogisticRegression: "set categorical_features='from_dtype', or include the column",
         fastlin.MLPClassifier: "OneHotEncoder",
     }
     for estimator, remedy in remedies.items():
@@ -195,7 +195,7 @@ def test_missing_values_are_a_level_on_request_only(name):
     column, of_type = name.split()[0], "dictionary" in name or "categories" in name
     table, named = MISSING[name](MAX_ROUNDING_RISE[column]), NAMED[column].astype(object)[:, None]
     chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
-    refusal = "Column .* of X has missing values.*missing_as_category=True"
+    refusal = "Column .* of X contains missing values.*missing_as_category=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
     found = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
     *levels, missing = found.categories_[0]
@@ -269,14 +269,14 @@ TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_local
 NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
 MIXED = np.array([["a"], [2]] * 250, object)
 REFUSED = {
-    "a name": (["town"], DATAFRAME, "names 'town', but X has the columns"),
-    "a number": ([7], DATAFRAME, "names 7, but .* numbers from 0 to 3"),
-    "a short mask": ([True], DATAFRAME, "a mask must have 4 entries"),
+    "a name": (["town"], DATAFRAME, "contains 'town', but the columns of X are"),
+    "a number": ([7], DATAFRAME, "contains 7, but .* indices from 0 to 3"),
+    "a short mask": ([True], DATAFRAME, "a boolean mask must have 4 entries"),
     "another word": ("auto", DATAFRAME, "categorical_features"),
     "numbers with a part": ([0.5], DATAFRAME, "categorical_features must be"),
     "lists of several lengths": ([[0], [0, 1]], DATAFRAME, "categorical_features must be"),
-    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text such as .* must hold numbers"),
-    "an array of text": ("from_dtype", ARRAY.astype(str), "X is an array of text, <U.* an array of objects; or name"),
+    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X contains strings such as .* must be numeric"),
+    "an array of text": ("from_dtype", ARRAY.astype(str), "X is an array of strings .dtype <U.* an array of objects; otherwise list"),
     "NaN": (
         "from_dtype",
         DATAFRAME.replace({"age": DATAFRAME["age"][7]}, np.nan),
@@ -289,15 +289,15 @@ REFUSED = {
     ),
     "more rows than labels": ("from_dtype", pd.concat([DATAFRAME, DATAFRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", DATAFRAME.iloc[:0], "0 sample"),
-    "mixed levels": ([0], MIXED, "Column 0 of X mixes text such as 'a' and numbers such as 2: .* by astype"),
-    "mixed levels of pandas": ([0], pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers such as 2"),
-    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers"),
-    "sparse rows": ([0], sparse.csr_array((N, 3)), "takes a table of pandas, polars or Arrow, or an array"),
+    "mixed levels": ([0], MIXED, "Column 0 of X mixes strings such as 'a' and numbers such as 2; .* with astype"),
+    "mixed levels of pandas": ([0], pd.DataFrame(MIXED), "Column 0 of X mixes strings such as 'a' and numbers such as 2"),
+    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes strings such as 'a' and numbers"),
+    "sparse rows": ([0], sparse.csr_array((N, 3)), "accepts a table of pandas, polars or Arrow, or an array"),
     "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
-    "nanoseconds": ([0], NANOSECONDS, r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] is finer"),
+    "nanoseconds": ([0], NANOSECONDS, r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] has values beyond"),
     "complex numbers": ([0], np.ones((N, 1), complex), "Column 0 of X has levels that cannot be sorted.*complex128"),
     "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
-    "times": ([0], TIMES, "Column 't' of X holds values"),
+    "times": ([0], TIMES, "Column 't' of X contains values"),
 }
 
 
@@ -315,12 +315,12 @@ def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels
     assert_refused("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
     assert_refused("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
     assert_refused("OneHotEncoder", model.to_sklearn)
-    assert_refused("blocks do not have", model.predict, from_arrays(np.ones((4, 4))))
+    assert_refused("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
     codes = pyarrow.array(np.arange(N) % 6)
     for levels in (["a", "b"], ["a", "a"]):
         broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
-        message = "Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"
+        message = "Column 'c' of X is corrupt: its codes range from 0 to 5, but it has 2 levels"
         model = fastlin.LogisticRegression(**FROM_DTYPE)
         assert_refused(message, model.fit, pyarrow.table({"c": broken}), Y)
 

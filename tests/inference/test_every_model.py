@@ -89,7 +89,7 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X[:, :2], Y), {}, "features"),
         ((X, Y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
-        ((X, Y + 1), {}, "y has the label 2, which is not one of classes="),
+        ((X, Y + 1), {}, "y contains the label 2, which is not one of classes="),
         ((X[Y == 1], Y[Y == 1]), {}, "No row of y has the class 0"),
         ((np.where(X > 2, np.nan, X), Y), {}, "NaN"),
         ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
@@ -127,7 +127,7 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
     assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
     cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
-    assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalized="laplace")
+    assert_refused("fitted with refit=False, .* needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
@@ -178,4 +178,4 @@ def test_levels_are_compared_with_the_first_of_each_column():
     assert_refused(message, model.inference, dataframe, y, error=SeparationError)
     dataframe["color"] = dataframe["color"].astype(object)
     dataframe.loc[3, "color"] = "z"
-    assert_refused("column 1 of X holds values that the fit has not seen", model.inference, dataframe, y)
+    assert_refused("column 1 of X contains missing values or categories that were not in", model.inference, dataframe, y)

@@ -78,7 +78,7 @@ def test_profiles_and_columns_of_one_name_are_found_by_index():
         assert_refused("is not unique", found.profile_conf_int, name)
         assert_refused("is not unique", found.wald_test, name)
     for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
-        message = "names 'p', but columns 0, 1 of X all have this name. Give (numbers from 0|an array)"
+        message = "contains 'p', the name of several columns of X .0, 1.. Use (indices from 0|an array)"
         assert_refused(message, LogisticRegression(**chosen).fit, X, y)
 
 
