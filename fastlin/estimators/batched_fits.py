@@ -220,10 +220,10 @@ def fit_folds(
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
     finite = fits.Cs[fits.Cs < np.inf]
     if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
-        whole = Problem(estimator, data)
+        full_problem = Problem(estimator, data)
         # With L1 batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
-        if batches_are_faster(whole, finite[-1], fits.l1_ratios[0]):
-            _fit_batched(whole, training_rows, fits, on_fit)
+        if batches_are_faster(full_problem, finite[-1], fits.l1_ratios[0]):
+            _fit_batched(full_problem, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
@@ -256,19 +256,19 @@ def fit_folds(
         pass
 
 
-def _fit_batched(whole, training_rows, fits, on_fit):
+def _fit_batched(full_problem, training_rows, fits, on_fit):
     """Fit all folds and Cs in batches, one l1_ratio at a time."""
-    data, n_Cs = whole.data, len(fits.Cs)
+    data, n_Cs = full_problem.data, len(fits.Cs)
     Cs = np.tile(fits.Cs, len(training_rows))
 
     def make_task(number):
         return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
 
     def make_problem(number):
-        return Problem(whole.estimator, data, training_rows[number // n_Cs])
+        return Problem(full_problem.estimator, data, training_rows[number // n_Cs])
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
-        arguments = whole, make_task, Cs, l1_ratio, make_problem
+        arguments = full_problem, make_task, Cs, l1_ratio, make_problem
         for number, fit in fit_in_batches(*arguments, reference=data.weights, is_compared=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
@@ -425,18 +425,18 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
 
     n_rows, n_features = data.matrix.shape
-    whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
-    objective = whole.objective(C, l1_ratio)
-    first, solution = find(whole, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
+    full_problem = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
+    objective = full_problem.objective(C, l1_ratio)
+    first, solution = find(full_problem, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
     tol = choose_tol(model.tol, solution.value, n_rows)
-    best, solution = find(whole, (first.coef, first.intercept), tol)
+    best, solution = find(full_problem, (first.coef, first.intercept), tol)
     origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
     point: Any = None
     if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_lasso:
         point = objective.at(solution.parameters, out=objective.make_buffer())
 
     def fit_batched(draws, n_resamples):
-        total = whole.data.sum_weights()
+        total = full_problem.data.sum_weights()
         if len(point.parameters) == 1:
             (reference,) = point.curvatures()
             curvature = reference.sum() / total
@@ -447,9 +447,9 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
 
         def make_task(number):
-            return Task(whole.data.labels, next(draws.draw(number)), origin)
+            return Task(full_problem.data.labels, next(draws.draw(number)), origin)
 
-        arguments = whole, make_task, Cs, l1_ratio, None
+        arguments = full_problem, make_task, Cs, l1_ratio, None
         for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
 
@@ -459,5 +459,5 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         point,
         np.append(np.ones(n_features, bool), model.fit_intercept),
         count_concurrent_fits(data.matrix, objective.shape, l1_ratio == 0),
-        fit_batched if point is not None and can_batch(whole, C, l1_ratio) else None,
+        fit_batched if point is not None and can_batch(full_problem, C, l1_ratio) else None,
     )

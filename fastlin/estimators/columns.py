@@ -172,11 +172,12 @@ def _name_columns(X):
 def _are_columns_of(estimator, X, names):
     """Return whether X has the number of features of an estimator, and the same names or none."""
     expected = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        has_names = expected is None
-    else:
-        has_names = isinstance(expected, np.ndarray) and expected.tolist() == names
+    has_names = expected is None if names is None else _equal_names(expected, names)
     return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
+
+
+def _equal_names(expected, names):
+    return isinstance(expected, np.ndarray) and expected.tolist() == names
 
 
 def _read_blocks(estimator, blocks, reset):

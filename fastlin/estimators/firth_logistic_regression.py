@@ -233,13 +233,13 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
             _, begin = self._evaluate(replace(data, weights=weights), levels, coefficients)
             return None if begin is None else finish(begin, RESAMPLED_TOL)
 
-        whole = self._begin(data, coefficients)
-        best, objective = finish(whole, self.tol), whole.likelihood.objective
+        full_state = self._begin(data, coefficients)
+        best, objective = finish(full_state, self.tol), full_state.likelihood.objective
         coefficients, point = list(best[:2]), None
         if objective.keeps_probabilities:
             point = objective.at(objective.coordinates.to_parameters(*coefficients), out=objective.make_buffer())
         n_concurrent = count_concurrent_fits(data.matrix, objective.shape, True)
-        return Refits(refit, best, point, whole.likelihood.free, n_concurrent)
+        return Refits(refit, best, point, full_state.likelihood.free, n_concurrent)
 
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevels, coefficients: Sequence[FloatArray] | None = None

@@ -197,8 +197,8 @@ def stability_selection(
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
         # It raises an error if X is not finite.
-        whole = Problem(model, data)
-        factors = whole.penalty_factors
+        full_problem = Problem(model, data)
+        factors = full_problem.penalty_factors
         is_free = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_free)
         n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, minimum=1)
@@ -213,8 +213,10 @@ def stability_selection(
                 return problem, _SelectionPath(problem, Cs, n_selected, is_free, sqrt(model.tol))
 
             n_half_samples = 2 * n_pairs
-            if batches_are_faster(whole, 1.0, 1.0):
-                half_samples: Iterable[_SelectionPath] = _select_batched(whole, begin_path, n_half_samples, on_fit)
+            if batches_are_faster(full_problem, 1.0, 1.0):
+                half_samples: Iterable[_SelectionPath] = _select_batched(
+                    full_problem, begin_path, n_half_samples, on_fit
+                )
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
                 n_concurrent = count_concurrent_fits(data.matrix, (K, len(names) + 1), is_smooth=False)
@@ -302,12 +304,12 @@ def _select(begin_path, on_fit, number, check):
     return selection_path
 
 
-def _select_batched(whole, begin_path, n_half_samples, on_fit):
+def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
     """Return the selection paths of all half-samples; the fits at the same index of the Cs run in batches."""
     from fastlin.estimators.batched_fits import Task, fit_in_batches
     from fastlin.estimators.problem import Problem
 
-    data, half_samples = whole.data, []
+    data, half_samples = full_problem.data, []
     for number in range(n_half_samples):
         problem, selection_path = begin_path(number)
         is_included = np.zeros(len(data.labels), bool)
@@ -329,9 +331,9 @@ def _select_batched(whole, begin_path, n_half_samples, on_fit):
             return Task(data.labels, weights, selection_path.start)
 
         def make_problem(number):
-            return Problem(whole.estimator, data, np.flatnonzero(unpack_rows(number)))
+            return Problem(full_problem.estimator, data, np.flatnonzero(unpack_rows(number)))
 
-        arguments = whole, make_task, Cs, 1.0, make_problem
+        arguments = full_problem, make_task, Cs, 1.0, make_problem
         for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=data.weights):
             if active[number][1].record(fit):
                 still_active.append(active[number])

@@ -161,7 +161,7 @@ DAMAGES = {
     "no records": (lambda content, arrays: arrays.pop("records"), "'records'"),
     "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
     "no parameters": (lambda content, arrays: content.pop("parameters"), "'parameters'"),
-    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position of at most 624"),
+    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position of at most"),
     "generator": (lambda content, arrays: content["generator"].__setitem__(2, FAR), "generator must have a position"),
     "short": (change_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
     "infinite": (change_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),

@@ -123,7 +123,7 @@ def test_another_kind_of_target_is_refused_where_training_goes_on():
     assert_refused("kind of the last training, class, got 'soft'", two.fit, X, half_samples)
     assert_refused("y must be of the kind", several.partial_fit, X, Y)
     assert_refused("y must have a column for each of 3 classes, got 2", several.partial_fit, X, SEVERAL[:, :2])
-    assert_refused("y_val must contain zeros and ones, as y does, got 'one class per row'", several.fit, X, SEVERAL, X_val=X, y_val=Y)
+    assert_refused("zeros and ones, as y does, got 'one class per row'", several.fit, X, SEVERAL, X_val=X, y_val=Y)
     assert_refused("kind of the last training, soft, got 'multilabel'", soft.partial_fit, X, ones)
 
 

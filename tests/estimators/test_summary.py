@@ -67,7 +67,8 @@ def test_coefficients_in_float32_name_the_floor_that_they_set():
     X = ((1e3 + Z) * 10 ** generator.uniform(-3, 3, 20)).astype(np.float32)
     y = np.argmax(Z[:, :3] + generator.normal(size=(199, 3)), axis=1)
     values = []
-    for dtype, floor in ((np.float64, ""), (np.float32, " up to float32 rounding error; convert X to float64 for a smaller gap")):
+    limit = " up to float32 rounding error; convert X to float64 for a smaller gap"
+    for dtype, floor in ((np.float64, ""), (np.float32, limit)):
         model = fastlin.LogisticRegression(C=300, tol=1e-8).fit(X.astype(dtype), y)
         assert model.converged_
         assert read_summary(model)["tol"] == f"1e-08, reached{floor}"

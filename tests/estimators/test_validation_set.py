@@ -239,7 +239,9 @@ def test_labels_that_y_lacks_count_as_wrong(labels, refit):
         (whole, "roc_auc_ovr", refit),
         (others, "accuracy", refit),
     ):
-        with pytest.raises(ValueError, match=r"y_val contains .*, which does not occur in y; .* they count as misclassified"):
+        with pytest.raises(
+            ValueError, match=r"y_val contains .*, which does not occur in y; .* count as misclassified"
+        ):
             fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=refit_too)
 
 

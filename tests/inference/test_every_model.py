@@ -127,7 +127,7 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
     assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
     cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
-    assert_refused("fitted with refit=False, .* needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
+    assert_refused("needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
 
 
 def test_what_was_warned_of_in_a_fit_is_not_told_again():
@@ -178,4 +178,4 @@ def test_levels_are_compared_with_the_first_of_each_column():
     assert_refused(message, model.inference, dataframe, y, error=SeparationError)
     dataframe["color"] = dataframe["color"].astype(object)
     dataframe.loc[3, "color"] = "z"
-    assert_refused("column 1 of X contains missing values or categories that were not in", model.inference, dataframe, y)
+    assert_refused("column 1 of X contains .* that were not in the training", model.inference, dataframe, y)
