@@ -129,7 +129,7 @@ def test_classes_may_be_given_and_missing_from_partitions(client):
     dX, dy = cut(X[order], Y[order])
     found = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
     assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y))
-    message = "y has the label 3, which is not one of classes"
+    message = "y contains the label 3, which is not one of classes"
     assert_refused(message, found.fit, dX, dy, classes=[0, 1, 2])
     assert_refused("No row of y has the class 7, which is one of classes", found.fit, dX, dy, classes=[0, 1, 2, 3, 7])
 
@@ -251,7 +251,7 @@ def test_wrong_offsets_and_soft_labels_are_refused(client):
         (dsoft, {"offset": doffset[:, 0]}, "Adding the same number for all classes of a row has no effect"),
         (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
         (dsoft, {"offset": doffset[:100]}, "offset has 100 entries, but X has 400 rows"),
-        (cut(wrong)[0], {}, "Partition 1 of y: y has 3 columns, .* row 10 sums to 1.5"),
+        (cut(wrong)[0], {}, "Partition 1 of y: y has 3 columns. .* row 10 sums to 1.5"),
         (cut(certain)[0], {}, "y has 3 columns of zeros and ones"),
         (cut(certain.astype(int))[0], {}, "y has 3 columns of zeros and ones"),
         (cut(2 * certain.astype(int))[0], {}, "Partition 0 of y: y should be a 1d array of labels"),

@@ -111,7 +111,7 @@ def test_what_cannot_go_on_is_refused(path):
     for name in ("save_checkpoint", "resume"):
         assert_refused(f"{name} requires solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
         assert_refused(f"{name} requires warm_start=False", warm.fit, X, Y, **{name: path})
-    assert_refused("save_checkpoint must be a file in a folder that exists", model.fit, X, Y, save_checkpoint=nowhere)
+    assert_refused("save_checkpoint must be a file in an existing folder", model.fit, X, Y, save_checkpoint=nowhere)
     assert_refused("none", model.fit, X, Y, resume=nowhere.parent, error=FileNotFoundError)
 
 

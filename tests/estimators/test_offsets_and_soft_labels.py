@@ -321,7 +321,7 @@ def test_labels_that_are_no_probabilities_are_refused():
         ((30, 1), np.nan, "row 30 contains nan"),
         ((30, 1), np.inf, "row 30 contains inf"),
         ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
-        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns. .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
         wrong[place] = value
@@ -357,7 +357,7 @@ def test_classes_name_the_columns():
     # Of other labels they are those that y has.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
-    assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_refused("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
     assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 

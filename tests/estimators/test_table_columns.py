@@ -112,7 +112,7 @@ def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
 def test_times_are_no_weights(kind):
     weights = DAYS.astype(kind)
     for given in (weights, list(weights), pd.Series(weights)):
-        refusal = "sample_weight holds values of type (datetime|timedelta)64.*convert it to numbers"
+        refusal = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
         assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, given)
 
 

@@ -127,7 +127,7 @@ def test_text_where_numbers_are_wanted_is_named_with_its_column():
     days = pd.DataFrame({"age": COLUMNS["age"], "day": pd.date_range("2020-01-01", periods=N)})
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused("Column 'day' of X holds values of type datetime64.*Convert it", model.fit, days, Y)
+        assert_refused("Column 'day' of X contains values of type datetime64.*Convert it", model.fit, days, Y)
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(dataframe[["age"]], Y)
     wrong = dataframe[["city"]].rename(columns={"city": "age"})
     assert_refused("Column 'age' of X holds text .* The fit found numbers there", model.predict, wrong)
