@@ -239,7 +239,9 @@ def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
         model.fit(X[:, 1:], 0 * Y)
     assert model.coef_ is before
     assert count() == [2, 1]
-    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.* before it reached tol=") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match=r"failed to converge after 1 iteration.* before it reached tol="
+    ) as caught:
         model.set_params(max_iter=1).fit(X, Y)
     assert caught[0].filename == __file__
     assert_refused(None, model.fit, X, Y, error=ConvergenceWarning)

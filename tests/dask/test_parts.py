@@ -90,7 +90,7 @@ def test_a_description_tells_of_entries_and_the_scheduler_learns_how_large_a_par
 
 def test_labels_of_two_kinds_are_refused_with_the_partition():
     labels = np.array(["a", 1, "b"], object)
-    message = "Partition 2 of y: Unknown label type: y is .* that holds text such as 'a' and numbers such as 1"
+    message = "Partition 2 of y: Unknown label type: y is .* with strings such as 'a' and numbers such as 1"
     assert_refused(message, decode, X, labels, None, "Partition 2")
     message = r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"
     assert_refused(message, _join, "y", [Y[:0].astype(str), Y, Y.astype(str)])

@@ -146,7 +146,7 @@ def test_verbose_shows_a_bar_with_the_figures(capsys):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_unfinished_fit_warns_with_what_to_do(early_stopping):
     what = "the validation accuracy" if early_stopping else "the loss"
-    with pytest.warns(ConvergenceWarning, match=rf"Maximum iterations \(2\) reached.*: {what} still improved"):
+    with pytest.warns(ConvergenceWarning, match=rf"Maximum iterations \(2\) reached.*: {what} was still improving"):
         make(n_iter_no_change=10, max_iter=2, early_stopping=early_stopping).fit(X, Y)
 
 

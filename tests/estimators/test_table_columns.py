@@ -82,12 +82,14 @@ PAIRS = [
 def test_times_are_no_numbers_in_any_container(name, container):
     values, of_numpy, of_arrow = TIMES[name]
     X = CONTAINERS[container](values, of_numpy, of_arrow)
-    refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
+    refusal = (
+        f"Column {name_last(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
+    )
     remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
-    assert_refused(rf"{refusal} hold numbers. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
+        assert_refused(f"{refusal} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
+    assert_refused(rf"{refusal} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
     # The second remedy works: equal values have the same coefficient as texts in the same order.
     found = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
     texts = CONTAINERS["array of objects"](TEXTS)[:, -found.n_features_in_ :]
