@@ -230,7 +230,7 @@ def test_folds_may_be_any_rows():
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
         compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
     light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
-    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
+    assert_refused("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
