@@ -116,7 +116,7 @@ def test_a_path_may_end_without_a_penalty(solver):
 def test_a_path_shows_itself_as_a_table():
     path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0], l1_ratio=0.0)
     title, headers, first, last = repr(path).splitlines()
-    assert title == "path of 4 features and 3 classes, l1_ratio=0"
+    assert title == "RegularizationPath of 4 features and 3 classes, l1_ratio=0"
     assert headers.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
     assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
     assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]
