@@ -243,7 +243,7 @@ def cifar10():
 def sparse_passes():
     """Use sparse kernels for every sparse X, whatever its density, so that tests need no sparser data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlin.estimators.columns.FILLED", 2)
+        patch.setattr("fastlin.estimators.columns.MIN_DENSITY", 2)
         yield
 
 

@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from fastlin import LogisticRegression, __version__
 from fastlin.cli.arguments import command
-from fastlin.estimators.summary import lay_out
+from fastlin.estimators.summary import format_lines
 from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.saved_code import SUFFIX
@@ -67,7 +67,7 @@ def lay_out_environment() -> list[str]:
     """Return a line for each of what `describe_environment` tells."""
     environment = describe_environment()
     texts = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in environment.items()}
-    return list(lay_out({name.replace("_", " "): text for name, text in texts.items()}))
+    return list(format_lines({name.replace("_", " "): text for name, text in texts.items()}))
 
 
 def _tell_threads():

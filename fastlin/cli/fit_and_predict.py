@@ -16,7 +16,7 @@ from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_op
 from fastlin.cli.notes import note_columns_like_names, note_unseen_levels, print_notes
 from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
-from fastlin.estimators.summary import describe_fit, lay_out
+from fastlin.estimators.summary import describe_fit, format_lines
 from fastlin.file_system import write_whole
 from fastlin.terminal import make_printable
 
@@ -89,7 +89,7 @@ def fit(options: SimpleNamespace) -> int:
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    print(*lay_out(lines), sep="\n")
+    print(*format_lines(lines), sep="\n")
     if found is not None:
         print("", *map(make_printable, found.summary().splitlines()), sep="\n")
     print_notes(notes, note_columns_like_names(table, texts), dict.fromkeys(str(each.message) for each in warned))

@@ -143,7 +143,7 @@ def test_the_types_of_the_fit_decide_what_columns_hold_in_other_files(files, run
     printed = run(*FIT, "data.csv", "--C", "100").stdout
     loss = "a number loses the leading zero of '01234'; to fit it as numbers, write each value as a plain number"
     assert f"Note: column 'code' of data.csv stays text: {loss}\n" in printed
-    assert "coefficients  4 of 4 not zero" in printed
+    assert "coefficients  4 of 4 nonzero" in printed
     options = SimpleNamespace(**TABLE, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
     assert comparison.pose(options)[0].X.shape[1] == 4
     found = []
@@ -461,4 +461,4 @@ def test_texts_of_several_lines_stay_whole_in_large_files(files, run):
     # Arrow reads pieces of a megabyte.
     rows = [f'"{"ab"[i % 2]}\n{"x" * 60}",{"uv"[i % 2]}' for i in range(20_000)]
     (files / "large.csv").write_text("\n".join(["note,end", *rows]))
-    assert "coefficients  2 of 2 not zero" in run(*FIT, "large.csv").stdout
+    assert "coefficients  2 of 2 nonzero" in run(*FIT, "large.csv").stdout

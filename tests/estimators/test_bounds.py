@@ -35,11 +35,11 @@ THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, MINIMA, strict=True))
 REFUSED = [
     ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
     ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
-    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not hold NaN"),
+    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not contain NaN"),
     ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
-    ({"lower_bounds": INF}, "finite numbers between them"),
-    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
-    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
+    ({"lower_bounds": INF}, "allow finite numbers"),
+    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or an array"),
+    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or an array"),
     ({"lower_bounds": {"age": 0}}, "no names"),
     ({"lower_bounds": 0, "group_lasso": True}, "group_lasso must be False"),
     ({"upper_bounds": "none"}, "'upper_bounds' parameter"),
@@ -157,7 +157,7 @@ def draw(seed, types=TYPES):
     return Problem(X, y, weights, offset, parameters)
 
 
-def pose(X, y, weights=None, offset=None, **parameters):
+def make_task(X, y, weights=None, offset=None, **parameters):
     derived = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
     return Problem(X, y, weights, offset, DEFAULTS | derived | parameters)
 
@@ -190,7 +190,7 @@ def test_the_model_equals_that_of_scipy(loader, lower, upper):
             parameters = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
             parameters |= {"lower_bounds": lower, "upper_bounds": upper}
             model = fit(X, y, **parameters)
-            check(model, pose(X, y, **parameters))
+            check(model, make_task(X, y, **parameters))
             assert model.certificate_ < 1e-7
             assert ((model.coef_ == lower) | (model.coef_ == upper)).any()
 
@@ -227,12 +227,12 @@ def test_bounds_of_a_table_apply_to_its_coefficients_or_columns():
         ({"city": -0.1}, [-0.1, -0.1, -0.1, -INF]),
     ):
         model = fit(X, y, lower_bounds=bounds, categorical_features="from_dtype")
-        check(model, pose(rows, y, lower_bounds=np.array(lower)))
+        check(model, make_task(rows, y, lower_bounds=np.array(lower)))
         assert (model.coef_ == lower).any()
     numbers = pd.DataFrame({"age": age, "noise": -age + generator.normal(size=300)})
     model = fit(numbers, y, lower_bounds={"age": 0}, upper_bounds={"noise": -0.3, "age": 0.3})
     bounds = {"lower_bounds": np.array([0, -INF]), "upper_bounds": np.array([0.3, -0.3])}
-    check(model, pose(numbers.to_numpy(), y, **bounds))
+    check(model, make_task(numbers.to_numpy(), y, **bounds))
     np.testing.assert_array_equal(model.coef_, [[0.3, -0.3]])
 
 
@@ -347,7 +347,7 @@ SMALL_PROBLEMS = {
 def test_small_fits_of_large_features_reach_the_minimum(case):
     X, y, offset, parameters, minimum = SMALL_PROBLEMS[case]
     X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
-    model, value = fit_problem(pose(X, y, None, offset, **parameters))
+    model, value = fit_problem(make_task(X, y, None, offset, **parameters))
     assert model.converged_
     assert model.certificate_ <= 1e-4 * minimum or parameters.get("C") == INF
     assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
@@ -424,7 +424,7 @@ def draw_far_offsets(seed):
         "solver": str(generator.choice(["auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"])),
         "max_iter": 1000,
     }
-    return pose(X, y, weights, offset, **parameters)
+    return make_task(X, y, weights, offset, **parameters)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 10_000))])

@@ -99,19 +99,19 @@ def test_random_numbers_continue_from_the_checkpoint(random_state, path, monkeyp
 def test_checkpoints_of_other_data_or_parameters_raise_an_error(path):
     model = make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     for message, parameters, rows, y in (
-        ("alpha=0.0001, this one has 0.01", {"alpha": 0.01}, X, Y),
-        ("is of other data", {}, X[:200], Y[:200]),
-        ("is of other data", {}, X, Y + 1),
-        ("is of other data", {}, X, Y[::-1]),
-        ("is of other data", {}, X * 16, Y),
+        ("alpha=0.0001, this fit has 0.01", {"alpha": 0.01}, X, Y),
+        ("belongs to other data", {}, X[:200], Y[:200]),
+        ("belongs to other data", {}, X, Y + 1),
+        ("belongs to other data", {}, X, Y[::-1]),
+        ("belongs to other data", {}, X * 16, Y),
     ):
         assert_refused(message, make_model(**parameters).fit, rows, y, resume=path)
-    assert_refused("is of other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
+    assert_refused("belongs to other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
     by_lbfgs, warm, nowhere = make_model(solver="lbfgs"), make_model(warm_start=True), path.parent / "none" / "training"
     for name in ("save_checkpoint", "resume"):
-        assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
-        assert_refused(f"{name} needs warm_start=False", warm.fit, X, Y, **{name: path})
-    assert_refused("save_checkpoint must be a file in a folder that exists", model.fit, X, Y, save_checkpoint=nowhere)
+        assert_refused(f"{name} requires solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
+        assert_refused(f"{name} requires warm_start=False", warm.fit, X, Y, **{name: path})
+    assert_refused("save_checkpoint must be a file in an existing folder", model.fit, X, Y, save_checkpoint=nowhere)
     assert_refused("none", model.fit, X, Y, resume=nowhere.parent, error=FileNotFoundError)
 
 
@@ -123,7 +123,7 @@ def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
-    assert_refused("is of other data", make_model().fit, X, Y, resume=path, **other)
+    assert_refused("belongs to other data", make_model().fit, X, Y, resume=path, **other)
 
 
 def save(path, how, *arrays, **named):
@@ -154,19 +154,19 @@ def write_bomb(path, _):
         archive.writestr("content.npy", start + header.encode() + bytes(24))
 
 
-BROKEN = "is no checkpoint of fastlin, or is damaged"
+BROKEN = "is not a checkpoint of fastlin, or is damaged"
 FAR = 10**9
 DAMAGES = {
     "fewer records": (change_array("records", lambda records: records[:, :1]), "records must be real .* shape .2, 2."),
     "no records": (lambda content, arrays: arrays.pop("records"), "'records'"),
     "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
     "no parameters": (lambda content, arrays: content.pop("parameters"), "'parameters'"),
-    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position up to 624"),
+    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position of at most"),
     "generator": (lambda content, arrays: content["generator"].__setitem__(2, FAR), "generator must have a position"),
     "short": (change_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
     "infinite": (change_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),
-    "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be a whole number"),
-    "far order": (change_array("order", lambda order: order * 10**6), "order must name each row to"),
+    "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be an integer"),
+    "far order": (change_array("order", lambda order: order * 10**6), "order must contain the index of each"),
 }
 # A function that writes a file, from the bytes of a checkpoint of two epochs, and the error message.
 FILES = {
@@ -176,7 +176,7 @@ FILES = {
     "zeros": (lambda path, content: path.write_bytes(content[:400] + bytes(200) + content[600:]), BROKEN),
     "an array": (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
     "a list": (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
-    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 5"),
+    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format version 3; .* reads 5"),
     "bomb": (write_bomb, BROKEN),
     "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
     "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),

@@ -180,7 +180,7 @@ def test_errors_name_the_cause():
     rows[:, 1] += y
     rows = (rows * [500, 1e-40]).astype(np.float32)
     assert_refused(r"X underflows: the values of a column reach \d\.\d+e-40", LogisticRegression(C=np.inf).fit, rows, y)
-    message = "the information of the rows is zero, or overflows, by the size of the offset"
+    message = "the Fisher information is zero or overflows. Check the size of the offset"
     assert_refused(message, FirthLogisticRegression().fit, X, Y, offset=X[::-1, 0] * 1e29)
     message = "Columns of X depend on each other and on the intercept: x1 = x0[.]"
     assert_refused(message, FirthLogisticRegression().fit, X[:, [0, 0]], Y)
@@ -206,7 +206,7 @@ def test_penalties_beyond_float64_give_zero_coefficients_and_a_valid_certificate
             assert model.converged_
     # With these columns a penalty below the range of float64 would matter.
     for size, C in ((1e140, 5e-324), (1e150, 1e-308)):
-        assert_refused(f"C={C:g} is a penalty that float64 does not hold", LogisticRegression(C=C).fit, size * X, Y)
+        assert_refused(f"C={C:g} is too small for X", LogisticRegression(C=C).fit, size * X, Y)
 
 
 def test_subnormal_penalties_do_not_overflow():

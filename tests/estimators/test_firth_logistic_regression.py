@@ -128,8 +128,8 @@ def test_unsupported_data_raise_an_error_and_unconverged_fits_warn():
     assert_refused("on the intercept: twice = 2 a; one is constant[.]", model.fit, dataframe, y)
     message = "x0 is constant; x2 = 2 x1; x3 = 3 x1; x4 = 4 x1; x5 = 5 x1; and 2 more"
     assert_refused(message, model.fit, np.outer(X[:, 0], np.arange(8)), y)
-    assert_refused("in each of the classes", model.fit, X, y, y == 0)
-    assert_refused("y has the label 2, which is not one of classes=", model.inference, X, y + 1)
+    assert_refused("positive weight in each class", model.fit, X, y, y == 0)
+    assert_refused("y contains the label 2, which is not one of classes=", model.inference, X, y + 1)
     with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
         short = FirthLogisticRegression(max_iter=1).fit(X, y)
     assert not short.converged_

@@ -104,7 +104,7 @@ def test_predictions_are_yielded_per_block(kind, n_classes):
 
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])
 def test_estimators_without_support_for_blocks_raise_an_error(estimator):
-    message = f"{type(estimator).__name__} takes arrays .* linear classifiers fit blocks"
+    message = f"{type(estimator).__name__} accepts arrays .* linear classifiers accept Blocks"
     assert_refused(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
@@ -232,7 +232,7 @@ def test_folds_can_be_arbitrary_rows():
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
         compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
     light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
-    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
+    assert_refused("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
@@ -243,8 +243,8 @@ def test_invalid_blocks_raise_an_error_and_do_not_change_the_model(make):
     broken = from_arrays(broken, Y, rows_per_block=ROWS)
     for data, message in (
         ((broken,), "rows 180 to 269 of X contains NaN"),
-        ((blocks, Y), "y is given, but the blocks hold y too"),
-        ((blocks, None, WEIGHTS), "sample_weight is given"),
+        ((blocks, Y), "y was passed, but the blocks of X also contain y"),
+        ((blocks, None, WEIGHTS), "sample_weight was passed"),
         ((from_arrays(X),), "requires y to be passed"),
         ((X,), "requires y to be passed"),
         ((from_arrays(X), Y[:5]), "y has 5 entries, but X has 400 rows"),
@@ -256,7 +256,7 @@ def test_invalid_blocks_raise_an_error_and_do_not_change_the_model(make):
     model.fit(blocks)
     message = f"X has 2 features, but {type(model).__name__} is expecting 6"
     assert_refused(message, model.score, from_arrays(X[:, :2], Y))
-    assert_refused("score requires y, which only Blocks may hold", model.score, X)
+    assert_refused("score requires y, unless X is Blocks that contain labels", model.score, X)
     predictions = model.predict(broken)
     assert len(next(predictions)) == len(next(predictions)) == ROWS
     assert_refused("rows 180 to 269 of X contains NaN", next, predictions)

@@ -110,9 +110,9 @@ UNKNOWN = {
     "dates of Python": (DAYS.date, r"values of type date such as datetime.date\(2020, 1, 1\).*astype\(str\)"),
     "times of Python": (DAYS.to_pydatetime(), "values of type datetime such as"),
     "periods": (DAYS.to_period("D"), "values of type Period such as"),
-    "numbers and text": ([1, "a"], "numbers such as 1 and text such as 'a'.*Convert the labels"),
-    "text and numbers": (["a", 1.5], "text such as 'a' and numbers such as 1.5"),
-    "missing labels": (["a", None], "text such as 'a' and missing values such as None.*Leave out the rows"),
+    "numbers and text": ([1, "a"], "numbers such as 1 and strings such as 'a'.*Convert the labels"),
+    "text and numbers": (["a", 1.5], "strings such as 'a' and numbers such as 1.5"),
+    "missing labels": (["a", None], "strings such as 'a' and missing values such as None.*Remove the rows"),
     "numbers": ([1, 2], "numbers such as 1"),
 }
 
@@ -121,7 +121,7 @@ UNKNOWN = {
 def test_errors_for_object_labels_describe_them_and_the_accepted_types(name):
     labels, message = UNKNOWN[name]
     y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
-    message = f"Unknown label type: y is an array of objects that holds {message}"
+    message = f"Unknown label type: y is an array of objects with {message}"
     fitted = fastlin.LogisticRegression().fit(X, np.arange(20) % 2)
     for targets in (y, pd.Series(y, dtype=object)):
         for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
@@ -147,7 +147,7 @@ def test_errors_for_object_labels_describe_them_and_the_accepted_types(name):
 )
 def test_missing_labels_raise_an_error_in_every_type_of_column(y):
     X = np.random.default_rng(0).normal(size=(24, 2))
-    message = "y is an array of objects that holds text such as 'a' and missing values.*Leave out the rows"
+    message = "y is an array of objects with strings such as 'a' and missing values.*Remove the rows"
     assert_refused(message, fastlin.LogisticRegression().fit, X, y)
 
 
@@ -163,13 +163,13 @@ def test_missing_dates_raise_an_error():
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.array(["2020-01-01", "2020-01-02"] * 10, "M8[D]")
     assert len(fastlin.LogisticRegression().fit(X, y).classes_) == 2
     y[3] = "NaT"
-    assert_refused("y has no label in row 3: it is NaT", fastlin.LogisticRegression().fit, X, y)
+    assert_refused("y contains NaT in row 3", fastlin.LogisticRegression().fit, X, y)
 
 
 def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required():
     X = np.random.default_rng(0).normal(size=(30, 2))
     certain = np.eye(3)[np.arange(30) % 3]
-    message = r"y holds zeros and ones in 3 columns, a single one in each row. .* y.argmax\(axis=1\)"
+    message = r"y has 3 columns of zeros and ones, with a single one in each row, .* y.argmax\(axis=1\)"
     fits = [
         lambda y: make_cv(Cs=2, cv=2).fit(from_arrays(X, y)),
         lambda y: fastlin.FirthLogisticRegression().fit(X, y),
@@ -181,7 +181,9 @@ def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required
     multilabel[0] = 1
     for fit in fits:
         assert_refused(message, fit, certain)
-        assert_refused("in 3 columns, which are several labels per row.*fastlin.LogisticRegression", fit, multilabel)
+        assert_refused(
+            "3 columns of zeros and ones, i.e. multilabel targets.*fastlin.LogisticRegression", fit, multilabel
+        )
     assert_refused(message, fastlin.FirthLogisticRegression().fit, X, sparse.csr_array(certain))
     # The remedy of the message works.
     assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain.argmax(axis=1))).classes_.tolist() == [0, 1, 2]
@@ -240,7 +242,7 @@ def test_rows_to_predict_are_checked():
     for wrong, form in product((np.nan, np.inf), (np.asarray, sparse.csc_matrix)):
         assert_refused("NaN|infinity", model.predict, form(put(X[:1], (0, 1), wrong)))
     for call in (model.fit, model.score):
-        assert_refused("y must be one label a row", call, X[:3], [[0], [1, 2], [0]])
+        assert_refused("y must be one label per row", call, X[:3], [[0], [1, 2], [0]])
     assert_refused("0 sample", model.predict, X[:0])
     # The sum of the features overflows, the features do not.
     assert model.predict(np.full((1, 4), 1e308)).shape == (1,)

@@ -244,7 +244,7 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
 
 
 def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     calls = []
 
     def scorer(estimator, X_test, y_test):
@@ -338,10 +338,10 @@ def test_groups_reach_the_splitter():
         # test_regularization_path.py tests other values, test_parameters.py the parameters of a single fit.
         ({"Cs": [1.0, 0.0]}, r"Cs must be .* got \[1.0, 0.0\]"),
         *(({"l1_ratios": ratios}, "l1_ratios .*between 0 and 1") for ratios in ([-0.1], [0.5, 1.1], [np.nan], [])),
-        ({"cv": []}, "cv gave no folds"),
-        ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must give folds whose training rows have some weight"),
-        ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must give folds of numbers from 0 to 59.*60 is out"),
-        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must give folds of .* or masks of 60 rows"),
+        ({"cv": []}, "cv yielded no folds"),
+        ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must yield folds with training rows of positive weight"),
+        ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must yield row indices from 0 to 59.*60 is out"),
+        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must yield .* or boolean masks of 60 rows"),
         ({"scoring": "no such scorer"}, "scoring"),
     ],
     ids=str,
@@ -362,7 +362,7 @@ def test_fits_ignore_the_floating_point_errors_that_a_caller_enables():
 def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkeypatch):
     # Small fits run sequentially.
     expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     running, at_once, threads, minimize = set(), [0], set(), Problem.minimize
 
     def minimize_and_count(self, *arguments, **options):
@@ -385,7 +385,7 @@ def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkey
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
 def test_an_error_does_not_change_the_estimator(error, n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
 
     def scorer(estimator, X_test, y_test):
         raise error("stop")

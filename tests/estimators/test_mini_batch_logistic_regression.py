@@ -106,7 +106,7 @@ def test_partial_fit_continues_training_and_fit_batches_is_equivalent(parameters
 @pytest.mark.parametrize(
     ("message", "parts"),
     [
-        ("part 1 of batches: .*y must hold classes of .* only, got .*'d'", [(X, Y), (X, np.full(150, "d"))]),
+        ("part 1 of batches: .*y must contain only the classes .*, got .*'d'", [(X, Y), (X, np.full(150, "d"))]),
         ("part 1 of batches: .*NaN", [(X, Y), (np.where(X > 2, np.nan, X), Y)]),
         ("part 1 of batches: X has 3 features", [(X, Y), (X[:, :3], Y)]),
         ("part 0 of batches: .*inconsistent numbers of samples", [(X, Y[:-1])]),
@@ -127,14 +127,14 @@ def test_invalid_calls_raise_an_error():
     model, warm = make_model(), make_model(max_iter=500, warm_start=True).fit(X, Y)
     balanced, stopped = make_model(class_weight="balanced"), make_model(early_stopping=True)
     assert_refused("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
-    assert_refused("n_epochs must be a whole number of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
+    assert_refused("n_epochs must be an integer of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
     assert_refused("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
     assert_refused("classes must be passed on the first call", model.partial_fit, X, Y)
-    assert_refused("y must hold one class a row, got soft data", model.partial_fit, X, soft, classes=[0, 1, 2])
+    assert_refused("one class per row, got probabilities of the classes", model.partial_fit, X, soft, classes=[0, 1, 2])
     assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
-    assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
+    assert_refused('"balanced" is not supported by fit_batches', balanced.fit_batches, batches, CLASSES)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
-    assert_refused("early_stopping=True of fit_batches needs X_val and y_val", stopped.fit_batches, batches, CLASSES)
+    assert_refused("fit_batches with early_stopping=True requires X_val", stopped.fit_batches, batches, CLASSES)
     assert_refused("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
 
 
@@ -163,7 +163,7 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, m
     with monkeypatch.context() as patch:
         patch.setattr(linear_descent, "RUN_WORK", steps_per_run * 2 * 40 * 12 if steps_per_run > 1 else 1)
         patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
-        with pytest.warns(UserWarning, match=rf"after {n_steps // 4} whole epochs, which are kept with the whole"):
+        with pytest.warns(UserWarning, match=rf"after {n_steps // 4} complete epochs; .* keeps them and the steps"):
             calls[by]()
     assert model.interrupted_
     np.testing.assert_allclose(parameters_of(model), mean if average else expected, atol=TOLERANCE)
@@ -274,7 +274,7 @@ def test_warm_starts_continue_counters_accept_sparse_coefficients_and_stop_early
     warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
     n_first = warm.n_iter_
     assert warm.fit(X, Y).n_iter_ < n_first < 500
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss was still improving"):
         make_model(max_iter=2).fit(X, Y)
 
 

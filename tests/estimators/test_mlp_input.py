@@ -61,8 +61,8 @@ def test_any_type_of_data_gives_bitwise_equal_networks(parameters):
         (X_VAL[:, :2], Y_VAL, "X_val must be rows .* X has 2 features, but MLPClassifier is .* 6"),
         (X_VAL[:, 0], Y_VAL, "X_val must be rows .*: Expected 2D array"),
         (X_VAL[:0], Y_VAL[:0], "X_val must be rows .*0 sample"),
-        (X_VAL, Y_VAL + 1, r"y_val must hold classes of \[0 1 2\] only, got \[3\]"),
-        (X_VAL, Y_VAL.astype(str), "y_val must hold classes"),
+        (X_VAL, Y_VAL + 1, r"y_val must contain only the classes \[0 1 2\], got \[3\]"),
+        (X_VAL, Y_VAL.astype(str), "y_val must contain only the classes"),
     ],
 )
 def test_invalid_validation_data_raise_an_error_and_do_not_change_the_estimator(X_val, y_val, message):
@@ -87,21 +87,21 @@ def test_a_column_of_labels_is_accepted_with_a_warning():
 
 def test_invalid_parameters_targets_and_weights_raise_an_error():
     fit, stopped = make().fit, make(early_stopping=True, batch_size="auto")
-    neither = "solver='lbfgs' has neither batch_norm nor dropout"
+    neither = "solver='lbfgs' supports neither batch_norm nor dropout"
     for parameters, message in (
-        ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be whole numbers > 0, got \(3, 0\)"),
-        ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be whole numbers > 0"),
+        ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be integers > 0, got \(3, 0\)"),
+        ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be integers > 0"),
         ({"solver": "lbfgs", "batch_norm": "both"}, neither),
         ({"solver": "lbfgs", "dropout": 0.2}, neither),
         ({"batch_norm": "hidden", "batch_size": 1}, "must be at least 2 with batch_norm='hidden', got 1"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "^validation_fraction=0.01 of 90 .* cannot .* X_val"),
     ):
         assert_refused(message, make(**parameters).fit, X, Y)
-    assert_refused(r"row \d+ holds 1\.\d+", fit, X, 2 * SOFT)
+    assert_refused(r"row \d+ contains 1\.\d+", fit, X, 2 * SOFT)
     assert_refused(r"y should be a 1d array .* got .* \(90, 3\)", fit, X, 2 + MULTILABEL)
-    assert_refused("class_weight needs one class a row", make(class_weight={0: 2}).fit, X, MULTILABEL)
+    assert_refused("class_weight requires y with one class per row", make(class_weight={0: 2}).fit, X, MULTILABEL)
     assert_refused("^validation_fraction=0.1 of 9 .*: at least 2 rows are needed", stopped.fit, X[:9], np.arange(9) % 3)
-    assert_refused("sample_weight leaves no weight above zero", stopped.fit, X, Y, np.arange(N) < 2)
+    assert_refused("sample_weight must be positive for some training rows", stopped.fit, X, Y, np.arange(N) < 2)
 
 
 def test_broken_sparse_labels_raise_an_error_before_their_conversion():
@@ -124,7 +124,7 @@ def test_continued_training_requires_the_same_kind_of_target():
     assert_refused("y must be of the kind", multilabel.partial_fit, X, Y)
     assert_refused("y must have a column for each of 3 classes, got 2", multilabel.partial_fit, X, MULTILABEL[:, :2])
     assert_refused(
-        "y_val must be of the kind of y, multilabel, got 'class'", multilabel.fit, X, MULTILABEL, X_val=X, y_val=Y
+        "zeros and ones, as y does, got 'one class per row'", multilabel.fit, X, MULTILABEL, X_val=X, y_val=Y
     )
     assert_refused("kind of the last training, soft, got 'multilabel'", soft.partial_fit, X, ones)
 
@@ -132,10 +132,10 @@ def test_continued_training_requires_the_same_kind_of_target():
 def test_invalid_calls_of_partial_fit_do_not_change_the_model():
     for parameters, y, classes, message in (
         ({}, Y, None, "classes must be passed on the first call"),
-        ({}, Y, [0], "classes must hold at least 2 classes, got only one class"),
+        ({}, Y, [0], "classes must contain at least 2 classes, got only one class"),
         ({"early_stopping": True}, Y, CLASSES, "partial_fit does not support early_stopping=True"),
-        ({"class_weight": "balanced"}, Y, CLASSES, 'class_weight="balanced" is not supported for partial_fit'),
-        ({"batch_norm": "input"}, Y[:1], CLASSES, "batch_norm='input' needs at least 2 rows to train on, got 1"),
+        ({"class_weight": "balanced"}, Y, CLASSES, 'class_weight="balanced" is not supported by partial_fit'),
+        ({"batch_norm": "input"}, Y[:1], CLASSES, "batch_norm='input' requires at least 2 training rows, got 1"),
     ):
         assert_refused(message, make(**parameters).partial_fit, X[: len(y)], y, classes=classes)
     model = make().partial_fit(X, Y, classes=CLASSES)
@@ -145,7 +145,7 @@ def test_invalid_calls_of_partial_fit_do_not_change_the_model():
         ("NaN", np.where(X > 1, np.nan, X), Y, {}),
         ("weight", X, Y, {"sample_weight": np.zeros(N)}),
         ("samples", X, Y[:-1], {}),
-        (r"^y must hold classes of \[0 1 2\] only, got \[3\]", X, Y + 1, {}),
+        (r"^y must contain only the classes \[0 1 2\], got \[3\]", X, Y + 1, {}),
     ):
         assert_refused(message, model.partial_fit, rows, y, **more)
     assert_same_bits(model.partial_fit(X, Y), make().partial_fit(X, Y, classes=CLASSES).partial_fit(X, Y))
@@ -303,6 +303,6 @@ def test_lbfgs_keeps_the_best_validated_iteration_and_the_last_complete_one_afte
 
 def test_lbfgs_keeps_the_initial_parameters_if_the_loss_is_not_finite():
     model = make(solver="lbfgs", activation="identity")
-    with pytest.warns(ConvergenceWarning, match="diverged.*those that it began with"):
+    with pytest.warns(ConvergenceWarning, match="diverged.*the initial ones"):
         model.fit(np.abs(X) / np.abs(X).max() * 1e308, Y)
     assert np.isfinite(np.concatenate([coef.ravel() for coef in model.coefs_])).all()

@@ -124,7 +124,7 @@ def test_blocks_can_contain_labels_and_weights():
         np.testing.assert_array_equal(actual.coef_, expected.coef_)
         assert actual.multilabel_
     assert actual.score(row_blocks) == expected.score(X, Y, weights)
-    message = "y is given, but the blocks hold y too"
+    message = "y was passed, but the blocks of X also contain y"
     assert_refused(message, LogisticRegression().fit, row_blocks, Y)
     # With `classes` zeros and ones are soft labels.
     certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
@@ -152,7 +152,7 @@ def test_duplicate_entries_of_sparse_labels_are_summed_and_single_labels_raise_a
     actual, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
     np.testing.assert_array_equal(actual, expected)
     for Y in (twice, sparse_labels[:, :1], sparse_labels[:, :0]):
-        message = r"y may be sparse where it has several labels a row, .* got the shape \(60, \d\)"
+        message = r"y may be sparse only if it is multilabel, .* got shape \(60, \d\)"
         assert_refused(message, LogisticRegression().fit, X, Y, error=TypeError)
 
 
@@ -171,7 +171,7 @@ def test_a_warm_start_continues_from_the_last_fit_of_each_label():
         before, coef = model.n_iter_, model.coef_
         np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
         assert before.min() > 1 >= model.n_iter_.max()
-    message = r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"
+    message = r"warm_start=True needs coef_ of shape \(3, 10\), but the previous fit left \(9, 10\)"
     assert_refused(message, model.fit, X, Y[:, :3])
     model.coef_[4, 2] = np.nan
     assert_refused("coef_ must be finite", model.fit, X, Y)
@@ -197,13 +197,13 @@ def test_a_fit_of_single_labels_removes_multilabel_attributes():
 def test_the_summary_covers_all_labels_and_a_warning_counts_those_that_do_not_converge():
     model = LogisticRegression().fit(X, Y)
     summary = model.summary(X, Y)
-    for expected in ("300 rows, 10 features, 9 labels", "reached by all labels", "of a label", "of 90 not zero"):
+    for expected in ("300 rows, 10 features, 9 labels", "reached for all labels", "per label", "of 90 nonzero"):
         assert expected in summary
     assert "9 labels" in model._repr_html_()
     with pytest.warns(ConvergenceWarning, match="9 of 9 fits stopped"):
         model.set_params(max_iter=1, tol=1e-12).fit(X, Y)
     assert not model.converged_
-    assert "not reached by some label" in model.summary()
+    assert "not reached for some labels" in model.summary()
 
 
 CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
@@ -215,7 +215,7 @@ CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 def test_constant_labels_are_predicted_as_by_one_vs_rest(make, parameters):
     model = LogisticRegression(tol=1e-10, **parameters)
-    with pytest.warns(UserWarning, match=r"Label not 0 is present in all training .* 2 of 5: \[0, 4\]"):
+    with pytest.warns(UserWarning, match=r"Label not 0 is present in all training .* 2 of 5 columns .*: \[0, 4\]"):
         actual = clone(model).fit(X, make(CONSTANTS))
     with pytest.warns(UserWarning, match="present in all training examples"):
         expected = OneVsRestClassifier(model).fit(X, CONSTANTS)
@@ -244,7 +244,7 @@ def test_rows_without_weight_are_ignored_for_constant_labels():
     assert actual.intercept_[0] == -np.inf and np.isfinite(actual.intercept_[1:]).all()
     expected = LogisticRegression().fit(X, Y[:, 1:], weights)
     np.testing.assert_array_equal(actual.coef_[1:], expected.coef_)
-    with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2:"):
+    with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2 columns"):
         actual = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
     assert (actual.predict(X) == [1, 0]).all() and actual.converged_
     assert (
@@ -283,16 +283,16 @@ def test_a_warm_start_fits_labels_that_were_constant_from_zero():
 @since(1, 9)
 def test_callbacks_raise_an_error():
     model = LogisticRegression().set_callbacks(TimeLimit(10))
-    assert_refused("Callbacks take fits to one label a row", model.fit, X, Y)
+    assert_refused("Callbacks do not support multilabel y", model.fit, X, Y)
 
 
 def test_unsupported_arguments_raise_an_error_and_do_not_change_the_model():
     model = LogisticRegression().fit(X, Y[:, 0])
     for message, arguments in [
-        (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
-        (r"else probabilities of the classes. .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
-        (r"but row 3 holds nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
-        (r"coef_init must be None where y has several labels", {"y": Y, "coef_init": np.zeros((1, 10))}),
+        (r"offset must be None for multilabel y", {"y": Y, "offset": np.zeros(300)}),
+        (r"or class probabilities .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
+        (r"but row 3 contains nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
+        (r"coef_init must be None for multilabel y", {"y": Y, "coef_init": np.zeros((1, 10))}),
         (r"y has 299 entries, but X has 300 rows", {"y": Y[1:]}),
         (r"y should be a 1d array", {"y": Y + 1}),
         (r"NaN", {"X": np.where(X > X.min(), X, np.nan), "y": Y}),
@@ -304,9 +304,9 @@ def test_unsupported_arguments_raise_an_error_and_do_not_change_the_model():
 def test_methods_for_single_labels_raise_an_error():
     model = LogisticRegression().fit(X, Y)
     for method, arguments in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
-        assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *arguments)
+        assert_refused("fitted to multilabel y with 9 labels, which is not supported", method, *arguments)
     assert_refused("score requires y", model.score, X)
-    message = "offset must be None for a model of several labels a row"
+    message = "offset must be None for a multilabel model"
     assert_refused(message, model.predict, X, offset=np.zeros(300))
     assert_refused(message, model.score, X, Y, offset=np.zeros(300))
     with pytest.raises(ValueError, match="correct_prior does not support multilabel models"):

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
-from fastlin.estimators.labels import read_columns
+from fastlin.estimators.labels import read_label_columns
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -211,7 +211,7 @@ def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
         ({}, r"offset and offset_val must be given together, got only offset\."),
         ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
         (without_rows, "together, got only offset_val"),
-        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val the shape"),
+        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val has the shape"),
     ):
         assert_refused(message, model.fit, X[train], y[train], **{**arguments, **other})
 
@@ -223,24 +223,28 @@ def test_invalid_offsets_and_scorers_without_offsets_raise_an_error():
     broken[7] = np.nan
     model = LogisticRegression().fit(X, y)
     for target, bad_offset, message in (
-        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
-        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
+        (y, broken, "offset must contain finite numbers .* at most 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "at most 1e\\+30, but row 0 has"),
         (y, offset[:-1], "offset has 239 rows, but X has 240"),
         (y, 1.5, "offset must have one number for each row"),
         (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
-        (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
+        (
+            labels,
+            offset,
+            "for 3 classes, got the shape .* Adding the same number for all classes of a row has no effect",
+        ),
         (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
-        (y, offset.astype(str), "offset must hold numbers: got an array of <U"),
-        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
-        (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
-        (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
-        (y, [10**400] * len(y), "offset must hold numbers"),
+        (y, offset.astype(str), "offset must contain numbers: got an array of <U"),
+        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must contain numbers"),
+        (y, sparse.csr_array(offset[:, None]), "offset must contain numbers"),
+        (y, [[1.0], [1.0, 2.0]], "offset must contain numbers"),
+        (y, [10**400] * len(y), "offset must contain numbers"),
     ):
         assert_refused(message, model.fit, X, target, offset=bad_offset)
     for bad_offset, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
             assert_refused(message, model.predict_proba, rows, offset=bad_offset)
-    message = r"scoring must be 'accuracy', .* for rows with an offset"
+    message = r"scoring must be 'accuracy', .* with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
         model = make_cv(Cs=2, scoring=scoring)
         assert_refused(message, model.fit, X, y, offset=offset)
@@ -327,10 +331,10 @@ def test_labels_that_are_not_probabilities_raise_an_error():
     X, _, soft, *_ = make_rows(3)
     model = LogisticRegression().fit(X, soft)
     for index, value, message in (
-        ((30, 1), np.nan, "row 30 holds nan"),
-        ((30, 1), np.inf, "row 30 holds inf"),
-        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
-        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
+        ((30, 1), np.nan, "row 30 contains nan"),
+        ((30, 1), np.inf, "row 30 contains inf"),
+        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns. .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
         wrong[index] = value
@@ -340,9 +344,9 @@ def test_labels_that_are_not_probabilities_raise_an_error():
     assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
     assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
-    assert_refused("leave some rows above zero", weightless.fit, X, soft)
+    assert_refused("must be positive for some rows", weightless.fit, X, soft)
     # Rows whose sums are close to one are scaled.
-    _, scaled = read_columns(soft * (1 + 5e-6 * (soft < 1)))
+    _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
 
@@ -366,7 +370,7 @@ def test_classes_name_the_columns():
     # For plain labels they must be the labels of y.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
-    assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_refused("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
     assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 

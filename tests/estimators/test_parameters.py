@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators import many_fits, scikit_learn
+from fastlin.estimators import batched_fits, scikit_learn
 
 X, Y = load_scaled(load_iris)
 ROWS, LABELS = make_classification(200, 6, flip_y=0.2, random_state=0)
@@ -67,14 +67,14 @@ def test_parameters_out_of_range_raise_an_error_that_names_them(estimator, name)
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
-        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
-        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
+        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
+        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
         (fastlin.LogisticRegression, {"class_weight": {0: -1.0}}, "class_weight"),
         (fastlin.LogisticRegression, {"class_weight": "balanced"}, "class 2"),
         (fastlin.LogisticRegression, {"dual": True}, "dual"),
         (fastlin.LogisticRegression, {"solver": "liblinear"}, "liblinear.*multiclass"),
-        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must be left out .* got C=2.0 and alpha=0.1"),
-        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must be left out .* Cs=\[1.0\] and alphas=\[0.1\]"),
+        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must not be set .* got C=2.0 and alpha=0.1"),
+        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
         (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
         (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
         # Values that equal cached valid ones, but have another type.
@@ -209,7 +209,7 @@ def test_alpha_applies_to_inference_and_multilabel_fits():
 def test_batched_resamples_have_the_penalty_of_single_fits(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
     for is_batched in (True, False):
-        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_batched: suits)
+        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, suits=is_batched: suits)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 

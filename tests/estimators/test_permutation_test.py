@@ -69,7 +69,7 @@ def test_permutations_depend_on_the_seed_only_and_the_estimator_does_not_change(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_permutations": -1}, "n_permutations must be a whole number of at least 0"),
+        ({"n_permutations": -1}, "n_permutations must be an integer of at least 0"),
         ({"scoring": "likelihood_ratio", "cv": 3}, "cv must be None for scoring='likelihood_ratio'"),
         ({"scoring": "acuracy"}, "acuracy"),
         ({"cv": [(np.arange(10, 20), np.arange(10))]}, "contains only one class: no"),

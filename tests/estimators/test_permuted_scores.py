@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators.many_fits import Task, fit_tasks
+from fastlin.estimators.batched_fits import Task, fit_tasks
 from fastlin.estimators.permuted_scores import number_rows
 
 # The reference iterates Newton's method to rounding error; different scores of its tables differ by more.

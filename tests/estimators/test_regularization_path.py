@@ -89,7 +89,7 @@ def test_grids_without_an_l1_penalty_or_without_signal():
         ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, ValueError, "penalty_factors"),
         ({"sample_weight": np.zeros(150)}, ValueError, "weight"),
         # Unsupported parameters.
-        ({"alpha": 0.1}, TypeError, "logistic_path takes no alpha"),
+        ({"alpha": 0.1}, TypeError, "logistic_path does not accept alpha"),
         *(({name: 1.0}, TypeError, name) for name in ("C", "penalty", "warm_start", "tolerance")),
     ],
     ids=str,
@@ -116,7 +116,7 @@ def test_a_path_can_end_without_a_penalty(solver):
 def test_a_path_is_printed_as_a_table():
     path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0], l1_ratio=0.0)
     title, headers, first, last = repr(path).splitlines()
-    assert title == "path of 4 features and 3 classes, l1_ratio=0"
+    assert title == "RegularizationPath of 4 features and 3 classes, l1_ratio=0"
     assert headers.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
     assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
     assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]

@@ -218,5 +218,5 @@ def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_line
 
 
 def test_an_interrupt_at_the_end_of_a_fit_does_not_change_the_model(monkeypatch):
-    monkeypatch.setattr("fastlin.estimators.stop_reasons.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
+    monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
     assert_refused(None, fastlin.LogisticRegression().fit, ROWS, LABELS, error=KeyboardInterrupt)

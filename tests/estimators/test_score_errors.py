@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import fastlin
-from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_suboptimality, find_distance
+from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_distance, bound_suboptimality
 from fastlin.matrices import as_matrix
 from fastlin.objective.rounding import gamma
 
@@ -36,7 +36,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
         suboptimality = compute_objective(model, C) - compute_objective(best, C) + best.certificate_ + 1e-15
         fit = BinaryFit(model.coef_[0], suboptimality, 0.0 if C == np.inf else 1 / (C * len(TRAIN)), weights)
         decisions, exact = model.decision_function(X), best.decision_function(X)
-        metric = rows.find_metric(fit, decisions, TEST)
+        metric = rows.compute_metric(fit, decisions, TEST)
         crude = rows.bound_decisions(fit, decisions)
         assert metric is not None or suboptimality > 1e-3
         held_out, ideal = HeldOut(decisions[TEST], Y[TEST], 0.0), HeldOut(exact[TEST], Y[TEST], 0.0)
@@ -45,7 +45,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
             np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * decisions)[TRAIN])
             - np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * exact)[TRAIN])
         )
-        assert own_loss <= rows.bound_own_loss(fit)
+        assert own_loss <= rows.bound_training_loss(fit)
         error_bounds = [np.full(40, crude)] if metric is None else [np.full(40, crude), metric.bound_decisions()]
         for k, errors in enumerate(error_bounds):
             assert (np.abs(decisions - exact)[TEST] <= errors).all()
@@ -68,7 +68,7 @@ def test_the_distance_accounts_for_the_decrease_of_the_curvature():
         for step in (-1.0, -0.3, 0.3, 1.0):
             suboptimality = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step
             curvature = expit(z + step) * expit(-z - step)
-            assert abs(step) * np.sqrt(curvature) <= find_distance(suboptimality, 1 / curvature)
+            assert abs(step) * np.sqrt(curvature) <= bound_distance(suboptimality, 1 / curvature)
 
 
 def test_the_certificate_or_the_stopping_criterion_bounds_the_suboptimality_of_a_converged_fit():

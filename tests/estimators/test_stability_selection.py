@@ -126,7 +126,7 @@ def test_half_samples_and_unconverged_fits_are_counted(capsys):
         selection = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
     assert warned[0].filename == __file__
     assert "4/4" in capsys.readouterr().out
-    assert repr(selection) == "StabilitySelection(2 pairs of halves, 12 of 12 features selected by each)"
+    assert repr(selection) == "StabilitySelection(2 pairs of half-samples, each selects 12 of 12 features)"
 
 
 X, Y = draw_rows()
@@ -146,8 +146,11 @@ X, Y = draw_rows()
         ),
         ({"estimator": fastlin.LogisticRegression(penalty_factors=np.zeros(12))}, "^n_selected must be .* 0"),
         ({"X": np.where(np.arange(12) == 3, np.nan, X)}, "NaN"),
-        ({"y": np.arange(150) == 7}, "^y must have at least 2 rows of each class.* class True has 1"),
-        ({"sample_weight": np.where(Y == 1, 0.0, 1.0)}, "^y must have at least 2 rows of each class.* class 1 has 0"),
+        ({"y": np.arange(150) == 7}, "^y must have at least 2 rows .* in each class.* class True has 1"),
+        (
+            {"sample_weight": np.where(Y == 1, 0.0, 1.0)},
+            "^y must have at least 2 rows .* in each class.* class 1 has 0",
+        ),
     ],
     ids=str,
 )

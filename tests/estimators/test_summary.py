@@ -30,10 +30,11 @@ def test_a_summary_has_data_objective_gap_iterations_and_coefficients(capsys):
     assert lines == {
         "model": "LogisticRegression(C=0.5)",
         "data": "150 rows, 4 features, 3 classes",
-        "objective": f"{objective:.9g}, proven within {gap} of its minimum, relative to it",
+        "objective": f"{objective:.9g}",
+        "duality gap": f"{model.certificate_:.1e} (certificate_), {gap} relative to the objective",
         "tol": "0.0001, reached",
         "iterations": f"{model.n_iter_[0]}, {model.n_passes_:.1f} passes over the data",
-        "coefficients": "12 of 12 not zero, of 4 features",
+        "coefficients": "12 of 12 nonzero, in 4 of 4 features",
         "accuracy": f"{model.score(X, Y):.4f} on 150 rows",
     }
     text = model.summary()
@@ -49,11 +50,11 @@ def test_a_summary_reports_a_missing_bound_and_limits_by_rounding():
     rows = np.random.default_rng(0).normal(size=(100, 2))
     # Newton steps with the full Hessian would give a bound.
     model = fastlin.LogisticRegression(C=np.inf, solver="lbfgs").fit(rows, Y[:100] % 2)
-    assert "without a bound on the distance from its minimum" in read_summary(model)["objective"]
+    assert read_summary(model)["duality gap"] == "inf (certificate_), no certified bound"
     # With a negligible penalty rounding errors dominate the bound.
     model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
     assert model.converged_ and model.certificate_ > 1
-    assert read_summary(model)["tol"] == "0.0001, reached as far as float64 allows"
+    assert read_summary(model)["tol"] == "0.0001, reached up to float64 rounding error"
     model = fastlin.LogisticRegression(solver="newton-cg", tol=1e-2).fit(X, Y)
     assert model.converged_ and model.certificate_ > 1e-2 * model.history_[-1].objective
     assert read_summary(model)["tol"] == "0.01, reached"
@@ -66,7 +67,8 @@ def test_a_summary_reports_the_accuracy_limit_of_float32_coefficients():
     X = ((1e3 + Z) * 10 ** generator.uniform(-3, 3, 20)).astype(np.float32)
     y = np.argmax(Z[:, :3] + generator.normal(size=(199, 3)), axis=1)
     values = []
-    for dtype, floor in ((np.float64, ""), (np.float32, " as far as float32 allows; X in float64 allows more")):
+    limit = " up to float32 rounding error; convert X to float64 for a smaller gap"
+    for dtype, floor in ((np.float64, ""), (np.float32, limit)):
         model = fastlin.LogisticRegression(C=300, tol=1e-8).fit(X.astype(dtype), y)
         assert model.converged_
         assert read_summary(model)["tol"] == f"1e-08, reached{floor}"
@@ -82,7 +84,7 @@ def test_a_summary_counts_zeros_of_sparse_coefficients_and_supports_fits_without
     n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))
     assert n_nonzero < 12
     for fitted in (model, model.sparsify()):
-        assert read_summary(fitted)["coefficients"] == f"{n_nonzero} of 12 not zero, of {n_features} features"
+        assert read_summary(fitted)["coefficients"] == f"{n_nonzero} of 12 nonzero, in {n_features} of 4 features"
     model = fastlin.LogisticRegression(C=1e-9, l1_ratio=1.0).fit(X, Y)
     lines = read_summary(model)
     assert (lines["tol"], lines["iterations"].split(",")[0]) == ("0.0001, reached", "0")
@@ -97,9 +99,9 @@ def test_a_summary_of_cross_validation_has_the_choice(is_legacy):
     assert lines["accuracy"] == f"{np.mean(model.predict(X) == Y):.4f} on 150 rows"
     scores = (model.scores_[0] if is_legacy else model.scores_[:, 0]).reshape(3, 2)
     best = np.argmax(scores.mean(axis=0))
-    assert lines["choice"] == f"C={[1e-3, 1.0][best]:g}, l1_ratio=0"
-    assert lines["score"].startswith(f"{scores[:, best].mean():.6g} ± {scores[:, best].std():.2g} at best")
-    assert lines["fits"].startswith("6, those of the choice proven within ")
+    assert lines["chosen"] == f"C={[1e-3, 1.0][best]:g}, l1_ratio=0"
+    assert lines["best score"].startswith(f"{scores[:, best].mean():.6g} ± {scores[:, best].std():.2g} (mean")
+    assert lines["fits"].startswith("6; largest relative duality gap at the chosen C: ")
 
 
 def test_a_summary_of_a_training_has_epochs_loss_and_accuracy():
@@ -107,8 +109,8 @@ def test_a_summary_of_a_training_has_epochs_loss_and_accuracy():
     network.fit(X, Y, X_val=X, y_val=Y)
     lines = read_summary(network)
     assert lines["layers"] == f"4 → 5 → 4 → 3, {5 * 5 + 6 * 4 + 5 * 3} coefficients and intercepts"
-    assert lines["epochs"] == "2, 300 rows taken"
-    assert lines["loss"] == f"{network.loss_curve_[-1]:.6g} in the last epoch, with the penalty"
+    assert lines["epochs"] == "2, 300 training samples seen"
+    assert lines["loss"] == f"{network.loss_curve_[-1]:.6g} in the last epoch, including the penalty"
     assert lines["validation"].startswith(f"loss {network.validation_loss_curve_[-1]:.6g}, accuracy ")
     linear = fastlin.MiniBatchLogisticRegression(max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(X, Y)
     lines = read_summary(linear)
@@ -140,7 +142,7 @@ def test_notebooks_show_the_summary_and_a_plot(monkeypatch):
     model.set_params(max_iter=100)
     model.fit(X, np.array(["<b>", "c", "d"])[Y])
     html = model._repr_mimebundle_()["text/html"]
-    assert re.search(r"<th [^>]*>objective</th><td [^>]*>0\.\d+, proven within ", html)
+    assert re.search(r"<th [^>]*>duality gap</th><td [^>]*>.*\(certificate_\)", html)
     assert html.count('src="data:image/png;base64,') == 1
     assert model._repr_html_() == html or "objective" in model._repr_html_()
     with config_context(display="text"):

@@ -82,12 +82,14 @@ PAIRS = [
 def test_times_raise_an_error_in_any_container(name, container):
     values, of_numpy, of_arrow = TIMES[name]
     X = CONTAINERS[container](values, of_numpy, of_arrow)
-    refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
-    remedy = "Convert it to numbers, for instance days since a date"
+    refusal = (
+        f"Column {name_last(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
+    )
+    remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
-    assert_refused(rf"{refusal} hold numbers. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
+        assert_refused(f"{refusal} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
+    assert_refused(rf"{refusal} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
     # The second remedy works: coefficients equal those of strings in the same order.
     actual = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
     strings = CONTAINERS["array of objects"](STRINGS)[:, -actual.n_features_in_ :]
@@ -98,7 +100,7 @@ def test_times_raise_an_error_in_any_container(name, container):
 
 def test_times_in_place_of_numbers_of_the_fit_raise_an_error_that_names_the_column():
     values, of_numpy, of_arrow = TIMES["dates"]
-    refusal = "Column .* of X holds values .* must hold numbers. The fit found numbers there."
+    refusal = "Column .* of X contains values .* must be numeric. It was numeric in the training data."
     for container, make in CONTAINERS.items():
         X = make(values, of_numpy, of_arrow)
         rows = np.column_stack([NUMBERS] * (2 - ("alone" in container or container in OF_NUMPY[:3])))
@@ -112,7 +114,7 @@ def test_times_in_place_of_numbers_of_the_fit_raise_an_error_that_names_the_colu
 def test_times_as_weights_raise_an_error(kind):
     weights = DAYS.astype(kind)
     for container in (weights, list(weights), pd.Series(weights)):
-        refusal = "sample_weight holds values of type (datetime|timedelta)64.*convert it to numbers"
+        refusal = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
         assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, container)
 
 
@@ -137,12 +139,12 @@ def test_python_objects_in_polars_are_read_as_in_arrays():
     X = {}
     for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRINGS, "numbers": DAYS.tolist()}.items():
         X[name] = polars.DataFrame({"b": NUMBERS, "a": polars.Series(values, dtype=polars.Object)})
-    mixed = "Column 'a' of X mixes numbers such as 1 and text such as 'a'"
+    mixed = "Column 'a' of X mixes numbers such as 1 and strings such as 'a'"
     for chosen in (["a"], "from_dtype"):
         assert_refused(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
         actual = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
         assert actual.categories_[1].tolist() == ["a", "b", "c", "d"]
-    assert_refused("Column 'a' of X holds text such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
+    assert_refused("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
     expected = fastlin.LogisticRegression().fit(np.column_stack([NUMBERS, DAYS]), Y)
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
 

@@ -119,7 +119,7 @@ def test_rows_in_any_container_are_read_without_changes(one, other):
 def test_validation_rows_in_another_kind_of_container_raise_an_error():
     kinds = {"dense rows": "list", "sparse rows": "CSR", "dense blocks": "blocks", "sparse blocks": "sparse blocks"}
     for one, other in itertools.permutations(kinds, 2):
-        with pytest.raises(ValueError, match=f"^X_val .*: they must be {one}, as X is, got {other}"):
+        with pytest.raises(ValueError, match=f"^X_val .*: expected {one} as for X, got {other}"):
             fit((FORMS[kinds[one]][0](X), Y), (FORMS[kinds[other]][0](X_VAL), Y_VAL))
 
 
@@ -188,8 +188,8 @@ def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator(
         (None, Y_VAL, None, "X_val and y_val must be given together, got only y_val"),
         (None, None, WEIGHTS_VAL, "X_val and y_val .* got only sample_weight_val"),
         (blocks.from_arrays(X_VAL), None, None, "X_val and y_val must be given together, got only X_val"),
-        (validation_blocks, Y_VAL, None, "y_val is given, but the blocks of X_val hold it"),
-        (validation_blocks, None, WEIGHTS_VAL, "sample_weight_val is given, but the blocks"),
+        (validation_blocks, Y_VAL, None, "y_val was passed, but the blocks of X_val also contain y"),
+        (validation_blocks, None, WEIGHTS_VAL, "sample_weight_val was passed, but the blocks"),
         (X_VAL[:, :4], Y_VAL, None, "X_val must be rows .* with the columns of X: X has 4 features"),
         (blocks.from_arrays(X_VAL[:, :4], Y_VAL), None, None, "X_val must be rows .* 4 features"),
         (X_VAL[:0], Y_VAL[:0], None, "X_val must be rows .* 0 sample"),
@@ -197,14 +197,14 @@ def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator(
         (damaged, Y_VAL, None, "X_val must be rows of finite numbers .*NaN"),
         (blocks.from_arrays(damaged, Y_VAL), None, None, "X_val must be rows of finite numbers .*NaN"),
         (X_VAL, Y_VAL[:-1], None, "y_val must be one label for each row of X_val: .*39"),
-        (X_VAL, Y_VAL + 1, None, "y_val holds 3, which is no label of y; its labels are"),
+        (X_VAL, Y_VAL + 1, None, "y_val contains the label 3, which does not occur in y; the labels of y are"),
         (X_VAL, np.where(Y_VAL, np.nan, 0), None, "y_val must be one label .*NaN"),
         (X_VAL, Y_VAL, -1 - WEIGHTS_VAL, "sample_weight_val must be one"),
         (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
         arguments = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
         assert_refused(f"(?s)^{message}", model.fit, X, Y, **arguments)
-    assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, Y)
+    assert_refused("refit='train' requires X_val", make_cv(refit="train").fit, X, Y)
     assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, Y)
     assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, Y)
     assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, Y, X_val=X_VAL, y_val=Y_VAL)
@@ -239,7 +239,9 @@ def test_validation_labels_that_y_lacks_count_as_wrong(labels, refit):
         (all_rows, "roc_auc_ovr", refit),
         (others, "accuracy", refit),
     ):
-        with pytest.raises(ValueError, match=r"y_val holds .*, which is no label of y; .* they count as wrong"):
+        with pytest.raises(
+            ValueError, match=r"y_val contains .*, which does not occur in y; .* count as misclassified"
+        ):
             fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=refit_too)
 
 
@@ -261,7 +263,7 @@ def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # A clock that advances with each call: some fits finish, more of them in one fold than in the other.
-    monkeypatch.setattr("fastlin.estimators.stop_reasons.perf_counter", itertools.count().__next__)
+    monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", itertools.count().__next__)
     actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
     counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)
     assert actual.timed_out_
@@ -284,7 +286,7 @@ def test_the_progress_bar_and_the_summary_mention_the_validation_rows(capsys):
     out = capsys.readouterr().out
     assert "4/4" in out
     assert f"C={model.C_:g} gap=" in out
-    assert f"{model.scores_.max():.6g} at best, on the validation rows" in model.summary()
+    assert f"{model.scores_.max():.6g} on the validation set" in model.summary()
     limited = fit(TRAINING, VALIDATION, time_limit=1e-9, use_legacy_attributes=True)
     assert limited.C_.tolist() == [CS[0]] * 3
     assert "1 of 3 within 1e-09 s" in limited.summary()

@@ -179,7 +179,7 @@ def test_callbacks_receive_every_fold_and_its_iterations(refit):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
     unlimited = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
