@@ -60,9 +60,9 @@ SWITCHES = {
     "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
     "passes in float32": (Matrix, "gains_from_float32", _never),
-    "settled intercepts": (Stopping, "intercept_limits_bound", _never),
+    "optimized intercepts": (Stopping, "intercept_limits_bound", _never),
     "rows read in place": (dense, "allows_folding", _never),
-    "leaps over columns": (quadratic.ColumnModel, "_count_sweeps", _never),
+    "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _never),
     "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _never),
 }
 

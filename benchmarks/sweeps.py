@@ -1,7 +1,7 @@
 """Sweeps over C: the protocol by which evaluations of embeddings choose C, and many small cross-validations.
 
 The protocol fits each C again, takes the one of the best accuracy on validation rows, and fits all rows at that C.
-scikit-learn runs it as published. fastlin runs the same lines, its defaults fit by fit, and one call for the whole
+scikit-learn runs it as published. fastlin runs the same lines, its defaults one model at a time, and one call for the whole
 sweep. A way that takes longer than a limit begins no further fit: its seconds are then a lower bound.
 """
 
@@ -29,8 +29,8 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 CS = np.logspace(-6, 5, 45)
 CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
-BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, fit by fit"
-BASELINE = "scikit-learn lbfgs, tol 1e-12, fit by fit"
+BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, one model at a time"
+BASELINE = "scikit-learn lbfgs, tol 1e-12, one model at a time"
 # Embeddings: each class is a mixture of so many kinds, and the noise is so many times as long as a kind's mean.
 KINDS, NOISE = 3, 4.5
 # They tell on how many threads scikit-learn is faster.

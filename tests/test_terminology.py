@@ -55,7 +55,7 @@ hard columns?                           ill-conditioned features            # X 
 anew                                    again                               # It is fitted anew.
 beside                                  in addition to, compared with       # Beside X a fit holds K numbers.
 but for                                 except                              # all but for the first
-of which                                a sentence of its own               # arrays, of which two are empty
+(?<!\bone\s)(?<!none\s)(?<!each\s)of which  a sentence of its own               # arrays, of which two are empty
 mend(s|ed|ing)?                         fix                                 # Mend the file.
 impatient|has arrived                   converged, switch threshold         # the solver has arrived
 features gain                           improvement over the null model     # what the features gain

@@ -23,7 +23,7 @@ from fastlin.typing import Array, IntArray, SparseContainer
 BLOCK_BYTES = 64 << 20
 # Linux reads at most this many bytes ahead per call (docs/benchmarks/design-choices.md: read-ahead).
 READ_AHEAD = 128 << 10
-# The suffix for names of an array's blocks, after the row numbers, and the function that loads the array.
+# The suffix for names of an array's blocks, after the range of rows, and the function that loads the array.
 Source: TypeAlias = tuple[str, Callable[[], Array]]
 
 

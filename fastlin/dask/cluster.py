@@ -156,7 +156,7 @@ class Cluster:
                 raise WorkersLostError(
                     f"{n_lost} workers were lost during one pass over the data. {ADVICE}"
                 ) from self._last_loss
-            if not self._place(missing):
+            if not self._create_shards(missing):
                 n_lost += 1
                 # The client may not know of the loss yet.
                 sleep(PAUSE)
@@ -184,7 +184,7 @@ class Cluster:
 
         return self._client.sync(call_all)
 
-    def _place(self, parts):
+    def _create_shards(self, parts):
         """Create Shards for parts without one, on the workers that hold them; return whether all parts have one."""
         unplaced = sorted(parts.difference(*(shard.parts for shard in self._shards)))
         if not unplaced:

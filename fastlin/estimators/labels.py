@@ -187,7 +187,7 @@ def read_scored(
 def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     """Return a label indicator matrix (n, K), if y is multilabel, and soft labels (n, K), if y has them; else None.
 
-    An indicator matrix contains zeros and ones, as an array or a sparse CSC matrix. Soft labels are floats, of which
+    An indicator matrix contains zeros and ones, as an array or a sparse CSC matrix. Soft labels are floats, and
     some are neither 0 nor 1; they are returned as float64 with rows that sum to one.
     """
     # A list of plain labels is not converted, which would be slow.

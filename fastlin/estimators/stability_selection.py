@@ -24,7 +24,7 @@ from fastlin.fitted import read_count, require
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
-# The bound for unimodal frequencies is proven only up to this fraction of selected features.
+# The bound for unimodal frequencies holds only up to this fraction of selected features.
 MAX_FRACTION = 1 / sqrt(3)
 # The largest tol of the fits.
 TOL = 1e-8
@@ -285,7 +285,7 @@ def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
     """Return the indices in descending order of size; sizes that are equal within accuracy keep their order.
 
     accuracy is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared length
-    of the coefficients in the norm of the Hessian. A fit whose suboptimality is tol times this excess therefore has an
+    of the coefficients in the norm of the Hessian. A fit whose suboptimality is tol times this amount therefore has an
     error of about sqrt(tol) times this length.
     """
     order = np.argsort(-sizes, kind="stable")

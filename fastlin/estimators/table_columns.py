@@ -149,7 +149,7 @@ def describe_values(values: Array) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value is None, NaN, or pandas.NA, whose comparison has no truth value."""
+    """Return whether a value is None, NaN, or pandas.NA, whose comparison has no boolean value."""
     try:
         return value is None or bool(value != value)
     except TypeError:

@@ -164,5 +164,5 @@ def _unscale(objective, difference):
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])
     size = float(np.sum(np.abs(difference[:-1] * shift)) + np.abs(difference[-1])) / float(scale[feature])
-    is_rounding = abs(constant) <= TERM_TOL * max(size, float(1 / scale[feature]))
-    return Dependence(feature, factors, 0.0 if is_rounding or not objective.fit_intercept else constant)
+    is_rounding_error = abs(constant) <= TERM_TOL * max(size, float(1 / scale[feature]))
+    return Dependence(feature, factors, 0.0 if is_rounding_error or not objective.fit_intercept else constant)

@@ -184,27 +184,27 @@ def _search_limit(maximum, direction, drop, side):
 
     # Maximizations from different states differ by rounding error, which may change the sign.
     @cache
-    def compute_excess(distance):
+    def compute_difference(distance):
         """Return sqrt(2 drop) minus its target; positive if the information is not positive definite there."""
         nonlocal state, beyond, has_maximum
         constrained = maximize_at(state, direction[None], np.array([center + side * distance]))
         value = _read_value(constrained)
-        excess = target if value is None else math.sqrt(2 * max(0.0, maximum.value - value)) - target
-        if excess <= 0:
+        difference = target if value is None else math.sqrt(2 * max(0.0, maximum.value - value)) - target
+        if difference <= 0:
             # The next maximization starts here.
             state = constrained.state
         elif distance < beyond:
             beyond, has_maximum = distance, value is not None
-        return excess
+        return difference
 
     low, high = 0.0, target * math.sqrt(dot(direction, maximum.factor.solve(direction)))
     for _ in range(MAX_TRIALS):
-        if compute_excess(high) >= 0:
+        if compute_difference(high) >= 0:
             break
         low, high = high, BRACKET_GROWTH * high
     else:
         return side * math.inf
-    distance = optimize.brentq(compute_excess, low, high, xtol=0.01 * LIMIT_TOL * high)
+    distance = optimize.brentq(compute_difference, low, high, xtol=0.01 * LIMIT_TOL * high)
     # The root is a limit if the profile reached the target, not if the information stopped being positive definite.
     is_limit = has_maximum or maximum.value - state.value >= (1 - MAX_MISSING) * drop
     return center + side * distance if is_limit else side * math.inf

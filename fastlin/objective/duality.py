@@ -152,8 +152,8 @@ def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin)
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
     step_error = gradient_error * penalty.largest_error_weight
     if penalty.box is None:
-        excess = max(0.0, step_error - margin)
-        return error + gradient_error * sqrt(len(point.parameters)) * point.error_weight + abs(entropy) * excess
+        overshoot = max(0.0, step_error - margin)
+        return error + gradient_error * sqrt(len(point.parameters)) * point.error_weight + abs(entropy) * overshoot
     step_error += gamma(4)
     error += step_error * max(abs(entropy), value)
     # If the error leaves no bound, zero is a bound, because J is not negative.
@@ -216,10 +216,10 @@ def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], hig
             values = low * entropy - at_low[0], high * entropy - at_high[0]
             # Both tangents are upper bounds, and so is their intersection.
             rise = values[1] - values[0] - slopes[1] * (high - low)
-            met = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
+            crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
             newton = high + slopes[1] / at_high[2] if at_high[2] > 0 else low
-            middle = newton if low < newton < high else met
-            limit = values[0] + slopes[0] * (met - low)
+            middle = newton if low < newton < high else crossing
+            limit = values[0] + slopes[0] * (crossing - low)
             if not low < middle < high:
                 break
             at_middle = conjugate(middle)

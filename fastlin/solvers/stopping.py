@@ -187,8 +187,8 @@ class Stopping:
         if point.precision == np.float64:
             certificate = self.certify(point)
             # The rounding error is ignored only if it alone exceeds the allowed gap and is small compared with J.
-            is_rounding_ignored = allowed <= certificate - bound <= INNER_TOL * point.value
-            bound = bound if is_rounding_ignored else certificate
+            ignores_rounding = allowed <= certificate - bound <= INNER_TOL * point.value
+            bound = bound if ignores_rounding else certificate
         return bound <= allowed
 
     def find_stop_reason(self, point: Point, bound: float, decrement: float) -> StopReason | None:

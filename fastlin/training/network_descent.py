@@ -64,7 +64,7 @@ class Descent:
             array[...] = 0
 
     def _update(self, vectors, n_penalized, learning_rate, l2):
-        """Update parameters, the first n_penalized of which are coefficients; return the sum of squares of those."""
+        """Update parameters; return the sum of squares of the coefficients, which are the first n_penalized."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
