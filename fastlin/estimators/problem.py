@@ -237,7 +237,7 @@ def take_differences(data: TrainingData, levels: LevelsLeftOut, coef: FloatArray
         if not isinstance(column, Codes):
             columns.append(column)
             continue
-        codes, all_levels = column.number_missing(), np.arange(first, first + column.n_levels)
+        codes, all_levels = column.recode_missing(), np.arange(first, first + column.n_levels)
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X holds values that the fit has not seen, or missing ones: their "

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_ROWS, Kept, Samples
+from fastlin.kernels.linear.operands import NO_ROWS, ProbabilityOutput, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
@@ -36,7 +36,7 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-NOT_KEPT = Kept.of(None)
+NOT_KEPT = ProbabilityOutput.of(None)
 # Products by which parameters are expressed as sums of rows. Text takes 1 to 7: 2,000 x 50,000, ten classes, C = 1 to
 # 1,000, from the means of five folds or from the minimum at a third of C.
 MAX_PRODUCTS = 30

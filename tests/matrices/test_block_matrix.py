@@ -40,7 +40,7 @@ def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(mo
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     # Three rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
     # Some rows, of which one block has none and another one all.
     for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
@@ -84,8 +84,8 @@ def test_rows_and_columns_are_those_of_all_rows_together(kind):
     columns = blocks.transposed(np.float64, features)
     for j in range(D):
         column, entries = np.zeros(N), slice(*columns.starts[j : j + 2])
-        if columns.places[j] >= 0:
-            column = columns.panel[columns.places[j]].astype(float)
+        if columns.positions[j] >= 0:
+            column = columns.panel[columns.positions[j]].astype(float)
         column[columns.indices[entries]] += columns.values[entries]
         expected = columns.scale[j] * dense[:, j].astype(float) + columns.shift[j] if j in features else np.zeros(N)
         np.testing.assert_allclose(column, expected, atol=1e-9)
@@ -154,7 +154,7 @@ def test_memory_follows_x_up_to_four_gigabytes():
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(NONE, np.zeros(50, np.int32), np.empty(0))
     whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
     # What is known of the rows before they are read.

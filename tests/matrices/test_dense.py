@@ -46,7 +46,7 @@ def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     assert transposed.panel.dtype == (np.uint8 if dtype == np.uint8 else precision)
     expected = X * transposed.scale + transposed.shift
     np.testing.assert_allclose(transposed.panel, expected.T, atol=1e-12 if precision == np.float64 else 1e-5)
-    np.testing.assert_array_equal(transposed.places, np.arange(D))
+    np.testing.assert_array_equal(transposed.positions, np.arange(D))
     assert len(transposed.values) == 0
 
 
@@ -58,10 +58,10 @@ def test_columns_of_few_numbers_are_kept_as_entries(dtype):
     for j, n_entries in enumerate((40, 5, 6, 0, 40, 1)):
         X[generator.permutation(40)[n_entries:], j] = 0
     found = DenseMatrix(X).transposed(np.float64, None)
-    assert (found.places < 0).tolist() == [False, True, False, True, False, True]
+    assert (found.positions < 0).tolist() == [False, True, False, True, False, True]
     for j in range(6):
-        if found.places[j] >= 0:
-            column = found.panel[found.places[j]].astype(float)
+        if found.positions[j] >= 0:
+            column = found.panel[found.positions[j]].astype(float)
         else:
             own, column = slice(found.starts[j], found.starts[j + 1]), np.zeros(40)
             column[found.indices[own]] = found.values[own]
@@ -84,7 +84,7 @@ def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, mon
 
 @pytest.mark.parametrize("offset", [0.0, 50.0, 1e6])
 def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, offset):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, D)) + offset
     labels, weights = generator.integers(0, 2, 60).astype(np.int32), generator.uniform(0.5, 2, 60)

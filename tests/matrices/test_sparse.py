@@ -107,7 +107,7 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
     assert len(as_matrix(X).entries.data) == 0 < len(as_matrix(2 * X).entries.data)
     late = X.copy()
     late.data[-1] = 2
-    assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.ONES_TRIED
+    assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.N_PROBED_VALUES
     for n_classes in (1, 3):
         found = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
@@ -209,9 +209,9 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
     matrix = as_matrix(sparse.csr_array(dense))
     transposed = matrix.transposed(np.float64, None)
     assert matrix.transposed(np.float64, None) is transposed
-    np.testing.assert_array_equal(transposed.places, np.where(np.arange(D) == 3, 0, -1))
+    np.testing.assert_array_equal(transposed.positions, np.where(np.arange(D) == 3, 0, -1))
     np.testing.assert_array_equal(transposed.panel[0], dense[:, 3] * transposed.scale[3] + transposed.shift[3])
-    for j in np.flatnonzero(transposed.places < 0):
+    for j in np.flatnonzero(transposed.positions < 0):
         part, column = slice(*transposed.starts[j : j + 2]), np.zeros(N)
         column[transposed.indices[part]] = transposed.values[part]
         np.testing.assert_array_equal(column, dense[:, j])

@@ -159,8 +159,8 @@ def test_columns_are_centered_or_kept_as_entries(table, precision):
     for j in range(X.shape[1]):
         expected = X[:, j] * found.scale[j] + found.shift[j]
         column = np.zeros(len(X))
-        if found.places[j] >= 0:
-            column = found.panel[found.places[j]]
+        if found.positions[j] >= 0:
+            column = found.panel[found.positions[j]]
             # It is centered, and its spread is near one.
             assert abs(column.mean()) < 1e-6
             assert column.std() < 2
@@ -180,5 +180,5 @@ def test_few_rows_are_copied_and_many_are_not():
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])
 def test_columns_of_other_shapes_are_refused(columns):
-    with pytest.raises(ValueError, match="columns of a table must have one length"):
+    with pytest.raises(ValueError, match="columns of a table must be one-dimensional and of one length"):
         TableMatrix(columns)

@@ -39,7 +39,7 @@ class Samples(NamedTuple):
         return Samples(NO_ROWS, labels[numbers], *(each[numbers] if len(each) else each for each in others))
 
 
-class Kept(NamedTuple):
+class ProbabilityOutput(NamedTuple):
     """The memory for the probabilities of the rows of a pass: the array of one type has entries, or none has.
 
     A pass in float64 fills either. If an argument had the type of the room, Numba would compile that pass three times.
@@ -62,7 +62,7 @@ class Losses(NamedTuple):
 
     samples: Samples
     values: np.ndarray  # (B,) float64, the sum of the losses of each block
-    kept: Kept
+    kept: ProbabilityOutput
 
 
 class ProblemBatch(NamedTuple):

@@ -5,7 +5,7 @@ Scores stand class by class, so that every loop runs over rows and is vectorized
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import (
@@ -91,7 +91,7 @@ def convert_scores_of_batch(scores, n_rows, batch, n_classes, block, start, buff
 def convert_logistic_scores_of_batch(scores, n_rows, batch, first, block, start, buffers):
     """Do `convert_scores_of_batch` for problems of two classes from ``first`` on, whose scores are (B, tile rows)."""
     compile_apart()
-    kept = Kept(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
+    kept = ProbabilityOutput(np.empty((0, 0), np.float32), np.empty((0, 0), np.float64))
     buffer, stop = buffers[0], start + n_rows
     targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
     one, ones = scores.dtype.type(1), np.empty(0, batch.weights.dtype)
@@ -115,7 +115,7 @@ def _convert_softmax_scores_of_batch(scores, n_rows, batch, n_classes, block, st
     """Do `convert_scores_of_batch` for problems of three or more classes."""
     compile_apart()
     numbers, probabilities = number_rows(start, start + n_rows), zeros_aligned((n_classes, n_rows), np.float64)
-    kept = Kept(np.empty((0, 0), np.float32), probabilities)
+    kept = ProbabilityOutput(np.empty((0, 0), np.float32), probabilities)
     for b in range(batch.labels.shape[0]):
         own = scores[b * n_classes : (b + 1) * n_classes]
         weights = batch.weights[b] if batch.weights.shape[0] > 0 else np.empty(0, batch.weights.dtype)

@@ -119,7 +119,7 @@ class Emitter:
         narrow = isinstance(self.scalar, ir.FloatType)
         return (self.builder.fptrunc if narrow else self.builder.fpext)(vector, self.vector)
 
-    def standard_deviation(self, scalar):
+    def broadcast(self, scalar):
         """Return a vector whose lanes are all the same number."""
         number = ir.IntType(32)
         one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, number(0))

@@ -63,7 +63,7 @@ def _combination(n_vectors, lanes, n_sums):
                 for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
                     emit.prefetch(builder.add(target, number(line)))
             value = builder.load(builder.gep(values, [entry]))
-            value = emit.standard_deviation(context.cast(builder, value, data_type.dtype, types.float64))
+            value = emit.broadcast(context.cast(builder, value, data_type.dtype, types.float64))
             row = builder.bitcast(address(entry), base.type)
             for v in range(n_vectors):
                 x = emit.load(row, number(v * lanes), align=8 * lanes)

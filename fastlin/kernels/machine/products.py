@@ -14,7 +14,7 @@ from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP, lines_in_s
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
     Scaling,
-    is_turned,
+    uses_transposed_tile,
     load_tile,
     no_scaling,
     pad_columns,
@@ -41,12 +41,12 @@ class Tile(NamedTuple):
     turned: np.ndarray  # (width, tile rows), the columns of the rows; without entries they are not turned
 
 
-_is_turned = kernel(is_turned, inline=True)
+_is_turned = kernel(uses_transposed_tile, inline=True)
 
 
 @kernel(inner=True)
 def open_tile(coef, scaling, tile_rows, turns):
-    """Return a Tile of ``tile_rows`` rows for coef (K, d), turned if it ``turns`` and `is_turned` says so."""
+    """Return a Tile of ``tile_rows`` rows for coef (K, d), turned if it ``turns`` and `uses_transposed_tile` says so."""
     compile_small()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)

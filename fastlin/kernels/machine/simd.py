@@ -109,7 +109,7 @@ def _accumulation(n_vectors, n_classes):
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))
-            u = [emit.standard_deviation(builder.load(builder.gep(row, [i]))) for row in classes]
+            u = [emit.broadcast(builder.load(builder.gep(row, [i]))) for row in classes]
             for v in range(n_vectors):
                 x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
                 for c in range(n_classes):
@@ -156,7 +156,7 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
     number = n_rows.type
     n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
     with cgutils.for_range(builder, n_rows, intp=number) as row:
-        factor = emit.standard_deviation(builder.load(emit.pointer(tile_type, tile, row.index, j)))
+        factor = emit.broadcast(builder.load(emit.pointer(tile_type, tile, row.index, j)))
         source = emit.pointer(tile_type, tile, row.index, h)
         target = emit.pointer(products_type, products, row.index, position)
         with cgutils.for_range(builder, n_vectors, intp=number) as loop:

@@ -32,7 +32,7 @@ class Scaling(NamedTuple):
     shift: np.ndarray
 
 
-def is_turned(n_features: int, n_classes: int) -> bool:
+def uses_transposed_tile(n_features: int, n_classes: int) -> bool:
     """Say whether scores are sums over the columns of a tile as rows.
 
     Sums over the lanes of vectors take most of a pass where each has few columns: 20,000 x 50 with 1,000 classes takes
@@ -43,7 +43,7 @@ def is_turned(n_features: int, n_classes: int) -> bool:
 
 def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
     """Return the rows of a tile: whole groups, from the shape alone."""
-    if is_turned(n_features, n_classes):
+    if uses_transposed_tile(n_features, n_classes):
         return MAX_TILE_ROWS
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
     return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
 from fastlin.kernels.linear.residuals import convert_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -153,7 +153,7 @@ def finish_batch(batch, measured, position, squares, rule, state):
 @kernel(inline=True)
 def nothing_kept():
     """Return a Kept that keeps no probabilities."""
-    return Kept(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
+    return ProbabilityOutput(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
 
 
 @kernel(inline=True)

@@ -59,7 +59,7 @@ def test_a_pass_agrees_with_naive(dtype):
 def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
     n_classes, rows, monkeypatch, cut_into_blocks
 ):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0 if n_classes > 2 else 1 << 17)
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0 if n_classes > 2 else 1 << 17)
     n, n_blocks = 3_000, []
     X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
     # Some tiles have no weight at all.

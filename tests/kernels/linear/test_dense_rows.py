@@ -6,7 +6,7 @@ import reference
 from conftest import COMPILED, assert_same_bits, from_python, make_offsets_and_targets, make_problem, marked
 
 from fastlin.kernels.linear import dense_rows, logistic_rows, residuals
-from fastlin.kernels.linear.operands import BlockSums, Curvature, Kept, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Curvature, ProbabilityOutput, Losses, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
@@ -53,7 +53,7 @@ def run_pass(
     probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
     samples = Samples(rows, labels.astype(np.int32), weights.astype(np.float64))
     parameters = Parameters(np.ascontiguousarray(coef, kind), intercept.astype(kind))
-    arguments = scaling, parameters, tile_rows, sums, Losses(samples, losses, Kept.of(probabilities)), None
+    arguments = scaling, parameters, tile_rows, sums, Losses(samples, losses, ProbabilityOutput.of(probabilities)), None
     if layout:
         run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, any_layout(LAYOUTS[layout](X)), *arguments)
     else:
@@ -268,7 +268,7 @@ def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes)
     for targets in (soft, np.eye(max(2, n_classes))[labels][:, -n_classes:].copy()):
         scores, probabilities = given.copy(), np.empty((n_classes, 11), kind)
         samples = Samples(NONE, labels, weights, offsets, targets)
-        loss = turn(scores, numbers, samples, Kept.of(probabilities), np.int64(0))
+        loss = turn(scores, numbers, samples, ProbabilityOutput.of(probabilities), np.int64(0))
         y = targets[numbers] if n_classes > 1 else np.column_stack([1 - targets, targets])[numbers]
         losses, p, of_rows = reference.losses_of(shifted, y)
         eps = 64 * float(np.finfo(kind).eps)
@@ -280,5 +280,5 @@ def test_offsets_are_added_and_targets_take_the_place_of_labels(kind, n_classes)
         np.testing.assert_allclose(scores[:, :11], slopes.astype(float), atol=2 * most)
     # Rows without offsets and targets have the bits that they had.
     samples = Samples(NONE, labels, weights), Samples(NONE, labels, weights, np.zeros_like(offsets))
-    found = [turn(given.copy(), numbers, each, Kept.of(None), np.int64(0)) for each in samples]
+    found = [turn(given.copy(), numbers, each, ProbabilityOutput.of(None), np.int64(0)) for each in samples]
     assert found[0] == found[1]

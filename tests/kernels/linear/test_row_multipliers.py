@@ -6,7 +6,7 @@ import reference
 from conftest import COMPILED, LAYOUTS, make_sparse, marked
 from scipy import sparse
 
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import run_blocks
@@ -54,7 +54,7 @@ def test_residuals_along_a_direction(n_classes, n_blocks):
     scores, direction = make_vector(N, K), make_vector(N, K, 2)
     residuals = np.full_like(scores, 7.0)
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
-    given = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, Kept.of(None)
+    given = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, ProbabilityOutput.of(None)
     run_blocks(fill_block_residuals_along, n_blocks, *given, residuals, losses, slopes, sums)
     # The rows of an identity have the scores for their coefficients.
     moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
@@ -106,7 +106,7 @@ def test_panels_of_any_shape(monkeypatch, n, d):
 
 
 def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
-    X, factors = make_dense(n=4 * dense.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
+    X, factors = make_dense(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
     matrix, kept = as_matrix(X), None
     # The second fit waits as long, so that its bits do not depend on what came before, but finds the matrix there.
     for own, is_first in ((factors, True), (factors, False), (2 * factors, False)):

@@ -9,7 +9,7 @@ from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import Chunk, Compressed, ProbabilityOutput, Losses, Parameters, Samples
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
@@ -55,7 +55,7 @@ class SparseProblem:
             borders = np.array([begin, (begin + end) // 2, end])
             losses, sums = np.full(2, np.nan), np.full((2, self.K), np.nan)
             arguments = self.rows, rows, borders, parameters, 8, residuals, sums
-            turn = Losses(samples, losses, Kept.of(probabilities)), None
+            turn = Losses(samples, losses, ProbabilityOutput.of(probabilities)), None
             run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, *turn)
             arguments = self.columns, columns, residuals, sums.sum(axis=0), self.scaling, first > 0, gradient
             run_blocks(sparse_columns.fill_block_product, 2, *arguments)

@@ -11,7 +11,7 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, is_turned
+from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, uses_transposed_tile
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
 SOME = np.random.default_rng(0).permutation(13)[2:12]
@@ -76,7 +76,7 @@ def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
 def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
     rows = count_tile_rows(n_features, n_classes, 8)
     assert ROW_GROUP <= rows <= MAX_TILE_ROWS and rows % ROW_GROUP == 0
-    assert rows == MAX_TILE_ROWS or not is_turned(n_features, n_classes)
+    assert rows == MAX_TILE_ROWS or not uses_transposed_tile(n_features, n_classes)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
