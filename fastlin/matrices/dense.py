@@ -13,8 +13,8 @@ from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, 
 from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
+    MIN_WIDE_COLUMNS,
     PANEL_ROWS,
-    WIDE,
     WIDE_PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
@@ -297,7 +297,7 @@ class DensePasses(Passes):
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """See `Passes.gram`."""
         size, n = self.shape[1], row_weights.shape[1]
-        panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
+        panel_rows = PANEL_ROWS if size < MIN_WIDE_COLUMNS else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
         # Later panels have less work, so a few panels alone do not keep the threads equally busy.
         n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_EVEN_PANELS else 1

@@ -26,7 +26,7 @@ from fastlin.kernels.linear.sparse_columns import (
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
-    CLASSES_PER_CACHE_LINE,
+    PROBLEMS_PER_GROUP,
     fill_block_batch_pass,
     fill_block_chunk,
     fill_block_logistic_pass,
@@ -266,20 +266,18 @@ class SparsePasses(Passes):
         """See `Passes.evaluate_batch`; each part of the rows has separate sums for each group of problems."""
         matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
         n_problems = len(parameters)
-        n_groups = -(-n_problems // CLASSES_PER_CACHE_LINE)
+        n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
         n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
         borders = cut_lines(matrix.entries.indptr, n_parts)
-        padded = np.zeros((n_groups * CLASSES_PER_CACHE_LINE, d + 1))
+        padded = np.zeros((n_groups * PROBLEMS_PER_GROUP, d + 1))
         padded[:n_problems] = parameters
         intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
-        tables = zeros_aligned((n_groups * d, CLASSES_PER_CACHE_LINE), np.float64).reshape(
-            n_groups, d, CLASSES_PER_CACHE_LINE
-        )
-        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, CLASSES_PER_CACHE_LINE, d).transpose(0, 2, 1)
-        sums = zeros_aligned((n_parts * n_groups * (d + 1), CLASSES_PER_CACHE_LINE), np.float64)
-        sums = sums.reshape(n_parts, n_groups, d + 1, CLASSES_PER_CACHE_LINE)
+        tables = zeros_aligned((n_groups * d, PROBLEMS_PER_GROUP), np.float64).reshape(n_groups, d, PROBLEMS_PER_GROUP)
+        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, PROBLEMS_PER_GROUP, d).transpose(0, 2, 1)
+        sums = zeros_aligned((n_parts * n_groups * (d + 1), PROBLEMS_PER_GROUP), np.float64)
+        sums = sums.reshape(n_parts, n_groups, d + 1, PROBLEMS_PER_GROUP)
         batch = ProblemBatch.over(labels, weights, self.samples.offsets, 1, n_parts)
-        intercepts = intercepts.reshape(n_groups, CLASSES_PER_CACHE_LINE)
+        intercepts = intercepts.reshape(n_groups, PROBLEMS_PER_GROUP)
         operands = matrix.entries, borders, tables, intercepts, TILE_ROWS, sums, batch
         run_blocks(fill_block_batch_pass, n_parts * n_groups, *operands)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]

@@ -192,11 +192,11 @@ class TableMatrix(Matrix):
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """See `Matrix.score`; scores are computed in float64."""
-        levels, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
+        levels, coef = self.make_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
         levels.table[: self.shape[1], : len(coef)] = coef.T
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
 
-    def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
+    def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
         """Return the Levels for a pass over n_rows rows, whose blocks use partial_bytes in addition to level sums."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
@@ -271,7 +271,7 @@ class TablePasses(Passes):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         features, levels = matrix.number_features, matrix.level_features
         self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
-        self._levels = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
+        self._levels = matrix.make_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
         self._n_blocks = len(self._levels.sums)
         of_numbers = Scaling(scaling.scale[features], scaling.shift[features])
         self._numbers = DensePasses(matrix.numbers, samples, of_numbers, n_rows_coef, self._levels)

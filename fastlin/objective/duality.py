@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
+from fastlin.kernels.linear.penalties import CONJUGATE, MAX_STEP, Exchange
 from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
 from fastlin.objective.rounding import UNIT_ROUNDOFF, RowErrors, bound_parameter_sums, gamma
 
@@ -178,7 +178,7 @@ def _maximize(point, entropy, exchange):
         value = entropy - conjugate(1.0)[CONJUGATE]
         return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        within = min(conjugate(BEYOND)[WITHIN], BEYOND)
+        within = min(conjugate(BEYOND)[MAX_STEP], BEYOND)
         return entropy * min(within, 1.0), 1 - 1 / within if within > 1 else 0.0
     return climb(entropy, conjugate, 1.0)[1], 0.0
 

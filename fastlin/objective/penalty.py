@@ -16,7 +16,7 @@ import numpy as np
 from fastlin.kernels.linear.penalties import (
     LARGEST,
     NO_BOUNDS,
-    WITHIN,
+    MAX_STEP,
     Exchange,
     PenaltyArrays,
     fill_block_dual,
@@ -247,7 +247,7 @@ class Penalty:
         """Return the conjugate at a dual point, its derivatives, and the box: the sums (4,) of fill_block_dual.
 
         The classes exchange first; the dual point lies at the part `step` of the way from the labels to the
-        probabilities. At WITHIN stands the step at which an entry without a quadratic penalty leaves the box.
+        probabilities. At MAX_STEP stands the step at which an entry without a quadratic penalty leaves the box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
@@ -255,7 +255,7 @@ class Penalty:
         if n_blocks == 1:
             return sums[0]
         totals = np.add.reduce(sums)
-        totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
+        totals[MAX_STEP] = np.minimum.reduce(sums[:, MAX_STEP])
         return totals
 
     def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:

@@ -14,9 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinate_descent import fill_block_least
+from fastlin.kernels.linear.coordinate_descent import fill_block_minimizers
 from fastlin.kernels.linear.operands import count_pairs
-from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
+from fastlin.kernels.linear.quasi_newton import (
+    ROUNDING,
+    SUFFICIENT_DECREASE,
+    SUM_ROUNDING,
+    VALUE_ROUNDING,
+    compute_allowed_gap,
+)
 from fastlin.kernels.machine.threads import cut_work, run_blocks
 from fastlin.objective.problem_batch import Points, ProblemBatch, SharedRows, Variant
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, regularize_equal_changes
@@ -134,7 +140,7 @@ class _Slots:
         """Return directions (B, m) to the least points of models, and first-order changes of J, where it has turned."""
         numbers, least, size = np.flatnonzero(turned), self.at.copy(), len(hessian)
         run_blocks(
-            fill_block_least,
+            fill_block_minimizers,
             cut_work(len(numbers) * size**2 * (SWEEPS + 3 * N_PAIRS), max(1, len(numbers))),
             numbers,
             hessian,
@@ -216,7 +222,7 @@ def _find_met(batch, positions, tol, accepted):
     told = value.tolist(), batch.measure_squares(positions.at).tolist(), batch.null_objective.tolist()
     asked = np.array(
         [
-            ask(tol, J, J, squares, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
+            compute_allowed_gap(tol, J, J, squares, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
             for J, squares, least in zip(*told, strict=True)
         ]
     )

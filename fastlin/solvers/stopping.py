@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
+from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, compute_allowed_gap
 from fastlin.objective.objective import RangeError
 from fastlin.solvers.solution import (
     AT_FLOOR,
@@ -133,8 +133,8 @@ class Stopping:
             self._is_stopped = True
 
     def asked(self, point: Point | RowPoint, tol: float | None = None) -> float:
-        """Return the excess of J over its minimum that `ask` allows at a point, by tol or another tolerance."""
-        return ask(
+        """Return the suboptimality that `compute_allowed_gap` allows at a point, by tol or another tolerance."""
+        return compute_allowed_gap(
             self.tol if tol is None else tol,
             point.value,
             point.value if point.value > self.smallest_value else self.smallest_value,

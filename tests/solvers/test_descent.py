@@ -90,7 +90,7 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
     """Return a descent at start of J = (v1^2 + 4 v2^2) / 2 with a matrix, and what judges its trial."""
     walk = quasi_newton.Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
-    assert walk.state[0].n_trials == quasi_newton.BEGINNING
+    assert walk.state[0].n_trials == quasi_newton.NOT_STARTED
 
     def evaluate_and_monitor():
         v = walk.row(quasi_newton.TRIAL)
@@ -98,8 +98,8 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
         return quasi_newton.check_step(walk, 2.0 * v[0, 1] ** 2)
 
     assert evaluate_and_monitor() == quasi_newton.ACCEPTED
-    assert quasi_newton.turn(walk, 1e-9, np.inf)
-    quasi_newton.renew(walk, np.array([matrix]) - np.diag([1.0, 0.0]))
+    assert quasi_newton.update_direction(walk, 1e-9, np.inf)
+    quasi_newton.set_matrix(walk, np.array([matrix]) - np.diag([1.0, 0.0]))
     return walk, evaluate_and_monitor
 
 
@@ -108,7 +108,7 @@ def test_steps_that_are_too_long_or_too_short_are_mended():
         walk, evaluate_and_monitor = begin_square(matrix=factor * np.diag([1.0, 4.0]))
         start = float(walk.now["value"])
         assert start == pytest.approx(4.5 + 8)
-        assert not quasi_newton.turn(walk, 1e-9, np.inf) and walk.now["slope"] < 0
+        assert not quasi_newton.update_direction(walk, 1e-9, np.inf) and walk.now["slope"] < 0
         outcomes = [evaluate_and_monitor()]
         while outcomes[-1] == quasi_newton.SEARCHING:
             assert (walk.now["high"] > 0) == is_too_long or walk.now["step"] > 1
@@ -120,12 +120,12 @@ def test_steps_that_are_too_long_or_too_short_are_mended():
 def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     walk, evaluate_and_monitor = begin_square(matrix=((1.0, 0.0), (0.0, 0.75)))
     for _ in range(2):
-        quasi_newton.turn(walk, 1e-9, np.inf)
+        quasi_newton.update_direction(walk, 1e-9, np.inf)
         while evaluate_and_monitor() == quasi_newton.SEARCHING:
             pass
     assert walk.now["n_pairs"] > 0
-    quasi_newton.renew(walk, np.diag([0.0, 4.0])[None])
-    quasi_newton.turn(walk, 1e-9, np.inf)
+    quasi_newton.set_matrix(walk, np.diag([0.0, 4.0])[None])
+    quasi_newton.update_direction(walk, 1e-9, np.inf)
     assert walk.now["n_pairs"] == 0
     assert evaluate_and_monitor() == quasi_newton.ACCEPTED
     np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), 0, atol=1e-12)
@@ -142,15 +142,15 @@ def test_a_direction_that_does_not_descend_stalls_and_a_search_that_fails_ends_a
     start, outcomes = (3.0, -0.2), []
     walk, evaluate_and_monitor = begin_square(start)
     while quasi_newton.STALLED not in outcomes:
-        quasi_newton.turn(walk, 1e-9, np.inf)
+        quasi_newton.update_direction(walk, 1e-9, np.inf)
         turn_around(walk)
         outcomes.append(quasi_newton.SEARCHING)
         while outcomes[-1] == quasi_newton.SEARCHING:
             outcomes.append(evaluate_and_monitor())
     np.testing.assert_allclose(walk.row(quasi_newton.PARAMETERS), [start], rtol=1e-12)
     monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
-    turn = quasi_newton.turn
-    monkeypatch.setattr(quasi_newton, "turn", lambda walk, *given: turn(walk, *given) or turn_around(walk))
+    update_direction = quasi_newton.update_direction
+    monkeypatch.setattr(quasi_newton, "update_direction", lambda walk, *given: update_direction(walk, *given) or turn_around(walk))
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     found = minimize(objective)
     assert not found.converged
@@ -193,12 +193,12 @@ def test_rows_that_are_drawn_weigh_as_much_as_all_and_are_all_where_they_have_no
 def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
-    renew, kinds = quasi_newton.renew, []
-    told = lambda walk, *given: (renew(walk, *given), kinds.append(walk.now["kind"]))  # noqa: E731
-    monkeypatch.setattr(quasi_newton, "renew", told)
+    set_matrix, kinds = quasi_newton.set_matrix, []
+    told = lambda walk, *given: (set_matrix(walk, *given), kinds.append(walk.now["kind"]))  # noqa: E731
+    monkeypatch.setattr(quasi_newton, "set_matrix", told)
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     found = minimize(objective)
-    assert quasi_newton.SEPARATE in kinds and quasi_newton.WHOLE not in kinds
+    assert quasi_newton.SEPARATE in kinds and quasi_newton.FULL not in kinds
     assert found.stop_reason == REACHED
     assert found.value <= minimum_of(objective)[0] + found.certificate
 

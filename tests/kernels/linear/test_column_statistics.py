@@ -41,7 +41,7 @@ def test_agrees_with_numpy(dtype):
 
 
 # Narrow rows are measured column by column, others row by row.
-@pytest.mark.parametrize("n_columns", [3, column_scaling.NARROW, column_scaling.NARROW + 1])
+@pytest.mark.parametrize("n_columns", [3, column_scaling.MIN_ROWWISE_COLUMNS, column_scaling.MIN_ROWWISE_COLUMNS + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_what_is_not_finite_shows_wherever_it_stands_and_squares_that_overflow_do_not(dtype, n_columns):
     for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):

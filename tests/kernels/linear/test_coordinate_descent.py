@@ -278,7 +278,7 @@ def test_models_of_a_lot_tell_the_changes_of_their_pairs_and_end_at_their_least_
     slopes, start = generator.normal(size=(2, B, D))
     least, places = start.copy(), np.array([0, 1, 2, 4])
     given = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, least
-    run_blocks(kernels.fill_block_least, 3, places, *given)
+    run_blocks(kernels.fill_block_minimizers, 3, places, *given)
     np.testing.assert_array_equal(least[3], start[3])
     for b in places:
         model = curvatures[b] * hessian + np.diag(penalty[0][b])

@@ -6,7 +6,7 @@ import reference
 from conftest import COMPILED, assert_same_bits, from_python, make_offsets_and_targets, make_problem, marked
 
 from fastlin.kernels.linear import dense_rows, logistic_rows, residuals
-from fastlin.kernels.linear.operands import BlockSums, Curvature, ProbabilityOutput, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Curvature, Losses, Parameters, ProbabilityOutput, Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling

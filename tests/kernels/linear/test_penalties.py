@@ -91,9 +91,9 @@ def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
         assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[suboptimality > 0].sum(), rel=1e-11)
         beyond = (case.roots == 0) & (suboptimality > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
-        assert found[:, penalties.WITHIN].min() == pytest.approx(ratios.min(), rel=1e-12)
+        assert found[:, penalties.MAX_STEP].min() == pytest.approx(ratios.min(), rel=1e-12)
         assert l2 == 0 or d < 5 or sums[penalties.CONJUGATE] > 0
-        assert l2 > 0 or d < 5 or found[:, penalties.WITHIN].min() < 1
+        assert l2 > 0 or d < 5 or found[:, penalties.MAX_STEP].min() < 1
 
 
 @pytest.mark.parametrize("size", [1e152, 1e-152])
@@ -109,7 +109,7 @@ def test_roots_whose_squares_are_at_the_end_of_float64(size):
 @pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
 def test_the_best_shift_is_the_best(threshold, curvature, grouped):
     for n_classes in (3, 4, 7):
-        function = from_python(penalties.best_shift)
+        function = from_python(penalties.find_best_shift)
         generator = np.random.default_rng(n_classes)
         for case in range(30):
             values = generator.normal(generator.normal(), 1, n_classes)
@@ -130,7 +130,7 @@ def test_the_best_shift_is_the_best(threshold, curvature, grouped):
 
 
 def test_the_best_shift_leaves_a_majority_of_zeros():
-    function = from_python(penalties.best_shift)
+    function = from_python(penalties.find_best_shift)
     assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
     assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
     # The median of an odd number of values: it becomes an exact zero.

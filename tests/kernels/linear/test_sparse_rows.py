@@ -9,7 +9,7 @@ from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, ProbabilityOutput, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import Chunk, Compressed, Losses, Parameters, ProbabilityOutput, Samples
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling

@@ -12,8 +12,8 @@ import pytest
 from conftest import KERNELS_ALONE
 
 from fastlin import file_system
+from fastlin.kernels.machine.compilation_time import MESSAGE
 from fastlin.kernels.machine.levels import LEVELS, levels_of
-from fastlin.kernels.machine.waiting import TEXT
 
 PACKAGE = Path(file_system.__file__).parent
 
@@ -62,7 +62,7 @@ def finish(process):
     """Return what a program printed, read as JSON, and the lines that it logged, but for the one of a slow compiler."""
     printed, logged = process.communicate(timeout=120)
     assert process.returncode == 0, logged
-    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(TEXT)]
+    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
 
 
 @pytest.fixture

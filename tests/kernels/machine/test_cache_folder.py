@@ -120,7 +120,7 @@ def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path
     assert modes == [0o700, 0o700, 0o600]
     assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
-    assert_refused("another user could have written", module.read_file, folder / "code.nbc", error=PermissionError)
+    assert_refused("another user could have changed", module.read_file, folder / "code.nbc", error=PermissionError)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

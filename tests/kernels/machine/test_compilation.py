@@ -133,7 +133,7 @@ def test_another_numba_without_the_known_dispatcher_compiles_and_says_so_once(mo
     cache_folder.log_once.cache_clear()
     assert [compilation.kernel(lambda: 1)(), compilation.kernel(lambda: 2)()] == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
-        f"Numba {numba.__version__} keeps compiled kernels in another way: each process compiles them."
+        f"Compiled kernels cannot be cached with Numba {numba.__version__}. Each process compiles them."
     ]
 
 
@@ -200,5 +200,5 @@ def test_what_cannot_be_kept_is_told_once(folder, caplog, monkeypatch, result, l
     for name in ("a.nbc", "b.nbc"):
         save_code(name, result if library is None else SimpleNamespace(**library))
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"A compiled kernel cannot be kept in {folder}: {reason}")
+    assert line.startswith(f"A compiled kernel cannot be saved in {folder}: {reason}")
     assert list(folder.iterdir()) == []

@@ -11,7 +11,7 @@ from numba.core.registry import cpu_target
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_apart
+from fastlin.kernels.machine.instructions import prevent_inlining
 from fastlin.kernels.machine.levels import LEVELS
 from fastlin.kernels.machine.target import vector_bytes
 
@@ -50,7 +50,7 @@ def test_vectors_are_as_wide_as_the_features_allow_and_no_instruction_of_a_highe
 
 
 def sum_apart(values):
-    compile_apart()
+    prevent_inlining()
     return values.sum()
 
 

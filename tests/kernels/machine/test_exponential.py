@@ -10,7 +10,7 @@ from fastlin.kernels.machine import exponential
 from fastlin.kernels.machine.compilation import kernel
 
 exponentiate_in_place = from_python(exponential.exponentiate_in_place)
-log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
+log_above_one, log1p = from_python(exponential.log_above_one), from_python(exponential.log1p)
 FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
 FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
 FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
@@ -19,7 +19,7 @@ FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1
 @kernel(reassociate=False)
 def exponentiate_less_one_in_place(values):
     for j in range(values.shape[0]):
-        values[j] = exponential.exponential_less_one(values[j], values)
+        values[j] = exponential.expm1(values[j], values)
 
 
 @FUNCTIONS
@@ -47,7 +47,7 @@ def test_arguments_beyond_the_range_and_zeros_are_exact_and_nan_stays(dtype, les
 
 @pytest.mark.parametrize(
     ("function", "exact", "numbers", "least"),
-    [(log_one_plus, math.log1p, FROM_ZERO, 0), (log_from_one, math.log, FROM_ONE, 1e-18)],
+    [(log1p, math.log1p, FROM_ZERO, 0), (log_above_one, math.log, FROM_ONE, 1e-18)],
     ids=["log(1 + x)", "log(x)"],
 )
 def test_logarithms_keep_their_digits(function, exact, numbers, least):

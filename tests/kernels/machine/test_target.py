@@ -99,7 +99,7 @@ def test_a_processor_without_a_level_of_the_wheel_is_compiled_for_and_a_source_t
         path.rename(path.with_name("x86-64-v4.zip"))
     chosen, ((severity, line),) = choose(AVX2)
     assert (chosen, severity) == ((HOST, 32, None), "INFO")
-    assert line == "The wheel carries kernels for ['x86-64-v4'], not for this processor: they are compiled."
+    assert line == "The wheel contains kernels for ['x86-64-v4'], not for this processor. They are compiled."
     shutil.rmtree(wheel / "kernels" / "compiled")
     assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
 
@@ -110,7 +110,7 @@ def test_the_wheels_code_can_be_turned_off(choose, monkeypatch):
     monkeypatch.setenv("FASTLIN_COMPILED", "On")
     assert (choose()[0].name, choose()[1]) == (BEST, [])
     monkeypatch.setenv("FASTLIN_COMPILED", "no")
-    line = "FASTLIN_COMPILED must be 'on' or 'off', got 'no'; it counts as 'on'."
+    line = "FASTLIN_COMPILED must be 'on' or 'off', got 'no'. It is treated as 'on'."
     assert (choose()[0].name, choose()[1]) == (BEST, [("WARNING", line)])
 
 
@@ -131,9 +131,9 @@ def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, platform
 @pytest.mark.parametrize("wrong", [*STAMPS, b"", b"PK\x03\x04 and nothing else", "cut"])
 def test_an_archive_of_other_versions_or_a_damaged_one_is_compiled_anew(choose, wheel, wrong):
     path = archive_of(wheel)
-    line = f"{path} is damaged: kernels are compiled where it lacks them."
+    line = f"{path} is damaged. Kernels that cannot be loaded from it are compiled."
     if wrong in STAMPS:
-        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}: they are compiled again."
+        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}. They are compiled again."
         changed = {wrong: STAMPS[wrong]}
         rewrite(path, lambda name, old: json.dumps(json.loads(old) | changed) if name == STAMP else old)
     else:
@@ -163,7 +163,7 @@ def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
     damage(path)
     found, logged = use(wheel)
     assert (found["target"], found["dot"]) == (BEST, MISS)
-    assert logged == [f"INFO {path} is damaged: kernels are compiled where it lacks them."]
+    assert logged == [f"INFO {path} is damaged. Kernels that cannot be loaded from it are compiled."]
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     first, logged = use(wheel, "steps")
     # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
     assert (first["target"], first["dot"], first["add_block_combination"]) == (BEST, HIT, MISS)
-    assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data: it is compiled."]
+    assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data. It is compiled now."]
     again, _ = use(wheel, "steps")
     assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
     # It may hold code of the level, so that a process without that compiles its own.

@@ -235,7 +235,7 @@ def test_the_innermost_limit_counts(environment):
 @pytest.mark.parametrize("value", ["²", "many", "0", "-1", "1.5", "2,1", "9" * 5000])
 def test_a_number_of_threads_that_is_none_raises(environment, value):
     environment(FASTLIN_NUM_THREADS=value)
-    message = re.escape(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {value!r}")
+    message = re.escape(f"FASTLIN_NUM_THREADS must be a positive integer, got {value!r}. Change or unset it.")
     assert_refused(message, count_threads)
     with pytest.raises(ValueError, match=message), limit_threads(None):
         count_threads()
