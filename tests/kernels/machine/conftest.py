@@ -1,4 +1,4 @@
-"""Copies of the package that carry compiled kernels, as installed wheels do, and processes that make and use them."""
+"""Copies of the package with compiled kernels, like installed wheels, and processes that make and use them."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from fastlin.kernels.machine.levels import LEVELS, levels_of
 
 PACKAGE = Path(file_system.__file__).parent
 
-# Compiles a kernel and writes the archive, without running it.
+# A program that compiles a kernel and writes the archive, without running it.
 COMPILE = """
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ vector = types.Array(types.float64, 1, "C")
 archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
 archives.write_archive(Path(sys.argv[1]))
 """
-# Calls that kernel, and where it is asked to, one that calls it and that no archive holds.
+# A program that calls that kernel and, with an argument, one that calls it and that no archive contains.
 USE = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -50,16 +50,16 @@ print(json.dumps(found))
 
 
 def start(package, program, *arguments, **environment):
-    """Start a program that imports the kernels of a package, without what this process was told to compile for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
+    """Start a program that imports the kernels of a package, without the compilation settings of this process."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
     code = KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program
-    environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    environment = {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **pipes)
 
 
 def finish(process):
-    """Return what a program printed, read as JSON, and the lines that it logged, but for the one of a slow compiler."""
+    """Return the output of a program, read as JSON, and its logged lines, except for the one about compilation time."""
     printed, logged = process.communicate(timeout=120)
     assert process.returncode == 0, logged
     return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
@@ -67,7 +67,7 @@ def finish(process):
 
 @pytest.fixture
 def use(tmp_path):
-    """Use the kernels of a package in a process of its own; return what it found and logged."""
+    """A function that runs USE with the kernels of a package in a new process and returns its output and log."""
 
     def use(package, *arguments, **environment):
         return finish(start(package, USE, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}))
@@ -77,13 +77,13 @@ def use(tmp_path):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """The folder of archives that hold one kernel, for each level of this machine, whether it can run it or not."""
+    """A folder with archives of one kernel for each level of this machine, including unsupported ones."""
     folder = tmp_path_factory.mktemp("archives")
     names = levels_of(platform.machine())
     if not names:
         pytest.skip("there are no levels of this machine")
-    kept = {"NUMBA_CACHE_DIR": str(folder / "cache")}
-    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **kept, **LEVELS[name].environment) for name in names]
+    cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **cache, **LEVELS[name].environment) for name in names]
     for process in processes:
         finish(process)
     return folder
@@ -91,7 +91,7 @@ def archives(tmp_path_factory):
 
 @pytest.fixture
 def wheel(archives, tmp_path):
-    """A copy of the package that carries the archives, as an installed wheel does; a test may change it."""
+    """A copy of the package with the archives, like an installed wheel, which a test may change."""
     package = tmp_path / "fastlin"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     compiled = package / "kernels" / "compiled"
