@@ -106,7 +106,7 @@ def choose_levels(words, table, features):
     ValueError
         The setting contains a level that this machine does not have, or this processor supports no level.
     """
-    available = table["levels_of"](platform.machine())
+    available = table["list_levels"](platform.machine())
     if words == ["all"]:
         names = available
     elif words in (["host-level"], CORE):

@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 
     @property
     def standard_deviation(self) -> FloatArray:
-        """The weighted standard deviations; zero where a column is constant."""
+        """The weighted standard deviations; zero for constant columns."""
         with np.errstate(over="ignore", invalid="ignore"):
             standard_deviation = np.sqrt(self.variance)
             # Squares of values beyond 1e+-150 overflow or underflow.

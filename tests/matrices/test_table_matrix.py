@@ -182,5 +182,5 @@ def test_few_rows_are_copied_and_many_are_not():
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])
 def test_columns_of_different_shapes_raise(columns):
-    with pytest.raises(ValueError, match="columns of a table must be one-dimensional and of one length"):
+    with pytest.raises(ValueError, match="columns of a table must be one-dimensional and of equal length"):
         TableMatrix(columns)

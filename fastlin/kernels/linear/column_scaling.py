@@ -5,7 +5,7 @@ The kernels over X, a view from `any_layout`, read its rows once.
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import weight_of
+from fastlin.kernels.linear.residuals import get_weight
 from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
@@ -80,7 +80,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
                 smallest[j], largest[j] = low, high
     for i in range(end, last):
         for j in range(sums.shape[0]):
-            x, weight = np.float64(X[i, j]), weight_of(weights, i)
+            x, weight = np.float64(X[i, j]), get_weight(weights, i)
             distance = x - origins[j]
             sums[j] += weight * distance
             squares[j] += weight * distance * distance
@@ -91,7 +91,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
 @kernel(inline=True)
 def _weights_of_four(weights, i):
     """Return the weights of the rows i to i + 3."""
-    return weight_of(weights, i), weight_of(weights, i + 1), weight_of(weights, i + 2), weight_of(weights, i + 3)
+    return get_weight(weights, i), get_weight(weights, i + 1), get_weight(weights, i + 2), get_weight(weights, i + 3)
 
 
 @kernel(inline=True)

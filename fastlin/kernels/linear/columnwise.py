@@ -42,7 +42,7 @@ class TiledRows(NamedTuple):
     offsets: np.ndarray  # (T, K, m), added to the scores; (T, 0, m) for none
     targets: np.ndarray  # (T, K, m), the class probabilities that replace the labels; (T, 0, m) for none
     n_rows: int  # n
-    is_weighted: bool  # whether weights were given
+    is_weighted: bool  # whether the samples have weights
 
     @classmethod
     def of(cls, X: np.ndarray, samples: Samples, scale: np.ndarray, shift: np.ndarray) -> Self:

@@ -42,7 +42,7 @@ def convert_scores_to_residuals(scores, row_indices, samples, output, first):
 
 
 @kernel(inline=True)
-def weight_of(weights, row):
+def get_weight(weights, row):
     """Return the weight of a row; empty weights mean all ones and use no memory."""
     return weights[row] if weights.shape[0] > 0 else 1.0
 
@@ -156,7 +156,7 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
     targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
     exponentials, linear = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
     for i in range(n_rows):
-        row_weights[i] = weight_of(weights, i)
+        row_weights[i] = get_weight(weights, i)
     # A single loop, because separate loops would store the intermediate results.
     for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
@@ -280,14 +280,14 @@ def _softmax_residuals(scores, row_indices, samples, output, first):
     find_row_maxima(scores, n_rows, largest)
     for i in range(n_rows):
         row = row_indices[i]
-        row_weights[i] = weight_of(weights, row)
+        row_weights[i] = get_weight(weights, row)
         if targets.shape[0] == 0:
-            losses[i] = np.float64(weight_of(weights, row)) * np.float64(largest[i] - scores[labels[row], i])
+            losses[i] = np.float64(get_weight(weights, row)) * np.float64(largest[i] - scores[labels[row], i])
     for i in range(n_rows if targets.shape[0] > 0 else 0):
         linear_loss = 0.0
         for k in range(n_classes):
             linear_loss += targets[row_indices[i], k] * np.float64(largest[i] - scores[k, i])
-        losses[i] = np.float64(weight_of(weights, row_indices[i])) * linear_loss
+        losses[i] = np.float64(get_weight(weights, row_indices[i])) * linear_loss
     exponentiate_shifted(scores, n_rows, largest, totals)
     for i in range(n_rows):
         losses[i] += np.float64(row_weights[i]) * log_above_one(totals[i])
@@ -300,11 +300,11 @@ def _softmax_residuals(scores, row_indices, samples, output, first):
             s[i] *= row_weights[i]
     for i in range(n_rows if targets.shape[0] == 0 else 0):
         row = row_indices[i]
-        scores[labels[row], i] -= weight_of(weights, row)
+        scores[labels[row], i] -= get_weight(weights, row)
     for i in range(n_rows if targets.shape[0] > 0 else 0):
         row = row_indices[i]
         for k in range(n_classes):
-            scores[k, i] -= kind(np.float64(weight_of(weights, row)) * targets[row, k])
+            scores[k, i] -= kind(np.float64(get_weight(weights, row)) * targets[row, k])
     return sum_values(losses)
 
 

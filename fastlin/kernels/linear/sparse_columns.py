@@ -6,7 +6,7 @@ sum is computed by one block. Everything is computed in float64; a column enters
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import weight_of
+from fastlin.kernels.linear.residuals import get_weight
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
@@ -76,7 +76,7 @@ def fill_block_sparse_statistics(
         if end - begin < n_rows:
             low, high = 0.0, 0.0
         for p in range(begin, end):
-            x, s = np.float64(data[p]), weight_of(weights, indices[p])
+            x, s = np.float64(data[p]), get_weight(weights, indices[p])
             first = x if (weight == 0) & (s > 0) else first
             varies |= (s > 0) & (x != first)
             total += s * x
@@ -89,7 +89,7 @@ def fill_block_sparse_statistics(
         mean = total / total_weight if varies | (rest > 0) else first
         square = rest * mean * mean
         for p in range(begin, end):
-            s = weight_of(weights, indices[p])
+            s = get_weight(weights, indices[p])
             # A row of weight zero contributes nothing, even if its square is infinite.
             difference = np.float64(data[p]) - mean if s > 0 else 0.0
             square += s * difference * difference

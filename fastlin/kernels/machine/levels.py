@@ -41,7 +41,7 @@ LEVELS = {
 }
 
 
-def levels_of(machine: str) -> list[str]:
+def list_levels(machine: str) -> list[str]:
     """Return the names of the levels of a machine, a result of `platform.machine()`, best first."""
     return [name for name, level in LEVELS.items() if machine.lower() in level.machines]
 

@@ -12,7 +12,7 @@ from fastlin.kernels.linear.residuals import (
     exponentiate_shifted,
     find_row_maxima,
     gather_and_convert_logistic_scores,
-    weight_of,
+    get_weight,
 )
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -182,7 +182,7 @@ def fill_block_residuals(
     losses[block] = loss
     n_correct[block] = 0
     for i in range(n_rows):
-        n_correct[block] += weight_of(block_weights, i) * is_correct[i]
+        n_correct[block] += get_weight(block_weights, i) * is_correct[i]
     fraction = scores.dtype.type(1 / total)
     for k in range(n_classes):
         sums[block, k] = 0

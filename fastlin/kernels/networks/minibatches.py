@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
-from fastlin.kernels.linear.residuals import convert_scores_to_residuals, weight_of
+from fastlin.kernels.linear.residuals import convert_scores_to_residuals, get_weight
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_reassociated, prevent_inlining
@@ -118,7 +118,7 @@ def measure_rows(scores, row_indices, samples, batch):
     sums, n_rows = batch.sums, row_indices.shape[0]
     mark_correct(scores, row_indices, samples.labels, batch.is_correct)
     for i in range(n_rows):
-        weight = np.float64(weight_of(samples.weights, row_indices[i]))
+        weight = np.float64(get_weight(samples.weights, row_indices[i]))
         sums[1] += weight
         sums[2] += weight * batch.is_correct[i]
     sums[0] += convert_scores_to_residuals(scores, row_indices, samples, make_empty_output(), np.int64(0))

@@ -13,7 +13,7 @@ from conftest import KERNELS_ALONE
 
 from fastlin import file_system
 from fastlin.kernels.machine.compilation_time import MESSAGE
-from fastlin.kernels.machine.levels import LEVELS, levels_of
+from fastlin.kernels.machine.levels import LEVELS, list_levels
 
 PACKAGE = Path(file_system.__file__).parent
 
@@ -79,7 +79,7 @@ def use(tmp_path):
 def archives(tmp_path_factory):
     """A folder with archives of one kernel for each level of this machine, including unsupported ones."""
     folder = tmp_path_factory.mktemp("archives")
-    names = levels_of(platform.machine())
+    names = list_levels(platform.machine())
     if not names:
         pytest.skip("there are no levels of this machine")
     cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}

@@ -4,15 +4,15 @@ import itertools
 
 import pytest
 
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
+from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
 
 X86_64_LEVELS = ["x86-64-v4", "x86-64-v3", "x86-64-v2"]
 
 
 def test_levels_of_a_machine_are_sorted_from_best_to_worst():
-    assert levels_of("x86_64") == levels_of("AMD64") == X86_64_LEVELS
-    assert levels_of("aarch64") == levels_of("arm64") == ["aarch64"]
-    assert levels_of("s390") == []
+    assert list_levels("x86_64") == list_levels("AMD64") == X86_64_LEVELS
+    assert list_levels("aarch64") == list_levels("arm64") == ["aarch64"]
+    assert list_levels("s390") == []
     for better, worse in itertools.pairwise(X86_64_LEVELS):
         assert set(LEVELS[better].features) > set(LEVELS[worse].features)
 

@@ -14,16 +14,16 @@ from conftest import COMPILED
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
 from fastlin.kernels.machine.archives import STAMP
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
+from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
 from fastlin.kernels.machine.target import HOST, vector_bytes
 
 from .conftest import COMPILE, PACKAGE, USE, finish, start
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
-X86_64 = levels_of(platform.machine()) == levels_of("x86_64")
+X86_64 = list_levels(platform.machine()) == list_levels("x86_64")
 FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
-BEST = choose_level(levels_of(platform.machine()), FEATURES)
+BEST = choose_level(list_levels(platform.machine()), FEATURES)
 HIT, MISS = [1, 0], [0, 1]
 STAMPS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
