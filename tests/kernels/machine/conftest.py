@@ -36,16 +36,16 @@ from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.vectors import add_block_combination, dot
 folder = cache_folder()
-found = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
+report = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
 a = np.random.default_rng(0).normal(size=1_003)
-found["value"] = dot(a, a).hex()
+report["value"] = dot(a, a).hex()
 if len(sys.argv) > 1:
     vector = a.copy()
     add_block_combination(0, 1, a[None], 1, np.ones(1), vector)
-    found["step"] = vector.sum().hex()
+    report["step"] = vector.sum().hex()
 for kernel in (dot, add_block_combination):
-    found[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
-print(json.dumps(found))
+    report[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
+print(json.dumps(report))
 """
 
 

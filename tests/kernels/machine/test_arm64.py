@@ -33,7 +33,7 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.networks import layers
 
 assert TARGET.vector_bytes == 16
-found = collections.defaultdict(list)
+report = collections.defaultdict(list)
 
 def compile_alone(kernel, *arguments):
     types = tuple(map(numba.typeof, arguments))
@@ -45,7 +45,7 @@ def compile_alone(kernel, *arguments):
     machine = binding.Target.from_triple(MACOS).create_target_machine(cpu="apple-m1", opt=3)
     module.triple, module.data_layout = MACOS, str(machine.target_data)
     fused = r"\\bfmla(\\.|\\s+v)"
-    found[kernel.__name__].append({
+    report[kernel.__name__].append({
         "fused": len(re.findall(fused, assembly)),
         "fused on macOS": len(re.findall(fused, machine.emit_assembly(module))),
         "called": sorted(set(re.findall(r"@(llvm\\.[\\w.]+)", code))),
@@ -73,7 +73,7 @@ scaling = tiles.Scaling(np.ones(65), np.zeros(65))
 compile_alone(loop(load), any_layout(np.ones((8, 63), np.float32))[0], scaling, tile)
 compile_alone(loop(combine), tile[0], np.zeros(3, np.int32), tile, tile)
 compile_alone(layers.activate_block, 0, 1, tile, tile[0], tile[0], 0, 0.5, 1, 0, tile)
-print(json.dumps(found))
+print(json.dumps(report))
 """
 
 

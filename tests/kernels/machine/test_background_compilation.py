@@ -28,10 +28,10 @@ from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.archives import list_kernels
 X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
 model = LogisticRegression().fit(X, y)
-found = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
+results = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
 process = background_compilation._background_compilation and background_compilation._background_compilation._process.pid
 loaded = {kernel.__name__ for kernel in list_kernels() if kernel.stats.cache_hits}
-print(json.dumps([process, sorted(loaded), found]))
+print(json.dumps([process, sorted(loaded), results]))
 """
 
 
