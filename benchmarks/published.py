@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import change_results, read_results
-from fastlin.kernels.machine.levels import choose_level, levels_of
+from fastlin.kernels.machine.levels import choose_level, list_levels
 from fastlin.kernels.machine.target import read_features
 
 FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
@@ -91,7 +91,7 @@ def count_cores():
 
 def find_level():
     """Return the best level of instructions of this machine, or "none"; bounds may differ by it."""
-    return choose_level(levels_of(platform.machine()), read_features()) or "none"
+    return choose_level(list_levels(platform.machine()), read_features()) or "none"
 
 
 def describe_run():

@@ -1,10 +1,11 @@
-"""The archives of compiled kernels that the user's cache folder keeps, so that a second installation compiles nothing.
+"""Archives of compiled kernels in the user's cache folder, which later installations of the same version reuse.
 
     python archive_cache.py fetch LEVEL FOLDER   # copies the archive of a level into a folder, if there is one
-    python archive_cache.py keep LEVEL FOLDER    # keeps the archive of a folder
+    python archive_cache.py save LEVEL FOLDER    # saves the archive of a level that is in a folder
 
-The package is that of the unpacked wheel, on PYTHONPATH. The name of an archive holds a hash of all that decides its
-content. Archives lie beside the code that fits have compiled, in folders that only the user and root can write to.
+The package is the one of the unpacked wheel, on PYTHONPATH. The name of an archive contains a hash of everything that
+its content depends on. Archives are in the same folders as the code that fits compiled, which only the user and root
+can write to.
 """
 
 import hashlib
@@ -18,12 +19,12 @@ from pathlib import Path
 
 from kernel_worker import import_kernels_alone
 
-# The archives of so many versions of fastlin, Numba and Python are kept.
-MAX_KEPT = 8
+# The maximum number of archives, for different versions of fastlin, Numba and Python.
+MAX_ARCHIVES = 8
 
 
 def name_archive(level):
-    """Return the name of the archive of a level, with a hash of the sources and of the versions that it depends on."""
+    """Return the name of the archive of a level, with a hash of the sources and versions that it depends on."""
     import numpy as np
 
     from fastlin.kernels.machine.archives import make_stamp
@@ -36,43 +37,43 @@ def name_archive(level):
 
 
 def fetch(level, folder):
-    """Copy the archive of a level into a folder, if one is kept and whole."""
+    """Copy the archive of a level into a folder, if there is a valid one."""
     from fastlin.kernels.machine.archives import STAMP, make_stamp
     from fastlin.kernels.machine.cache_folder import code_folders, read_file
 
-    for place in code_folders():
-        path = place / name_archive(level)
-        # zipfile raises whatever reading a damaged file leads to.
+    for code_folder in code_folders():
+        path = code_folder / name_archive(level)
+        # Reading a damaged file with zipfile can raise any exception.
         with suppress(Exception):
             content = read_file(path)
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 if archive.testzip() is not None or json.loads(archive.read(STAMP)) != make_stamp():
                     continue
             (folder / f"{level}.zip").write_bytes(content)
-            print(f"fastlin's kernels for {level} were compiled by an earlier installation: {path}", flush=True)
+            print(f"fastlin's kernels for {level} are copied from an earlier installation: {path}", flush=True)
             with suppress(OSError):
                 os.utime(path)
             return
 
 
-def keep(level, folder):
-    """Keep the archive of a level that lies in a folder, and remove those that were not used for the longest time."""
+def save(level, folder):
+    """Save the archive of a level that is in a folder, and remove the least recently used archives."""
     from fastlin.kernels.machine.cache_folder import cache_folder, make_folder, write_file
 
-    place = cache_folder()
-    if place is None:
+    target = cache_folder()
+    if target is None:
         return
     try:
-        make_folder(place)
-        write_file(place / name_archive(level), (folder / f"{level}.zip").read_bytes())
-        kept = sorted(place.parent.glob("kernels-*/*.zip"), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-MAX_KEPT]:
+        make_folder(target)
+        write_file(target / name_archive(level), (folder / f"{level}.zip").read_bytes())
+        archives = sorted(target.parent.glob("kernels-*/*.zip"), key=lambda path: path.stat().st_mtime)
+        for path in archives[:-MAX_ARCHIVES]:
             path.unlink()
     except OSError as error:
-        print(f"fastlin's kernels are not kept for later installations: {error}", flush=True)
+        print(f"fastlin's kernels are not saved for later installations: {error}", flush=True)
 
 
 if __name__ == "__main__":
     import_kernels_alone()
     action, level, folder = sys.argv[1:]
-    {"fetch": fetch, "keep": keep}[action](level, Path(folder))
+    {"fetch": fetch, "save": save}[action](level, Path(folder))

@@ -1,9 +1,10 @@
-"""The kernels that an installation compiles: those of the first fits of dense data, as first_fits.json lists them.
+"""The list first_fits.json of kernels that an installation compiles: those of first fits of dense data.
 
-    python build_backend/first_fits.py    # runs the fits for two minutes, and writes the list again
+    python build_backend/first_fits.py    # runs the fits, about two minutes, and updates the list
 
-With the list a build needs only what the kernels import, and not SciPy and scikit-learn, which take longer to install
-than all kernels take to compile. Larger fits need more kernels, which are compiled when a fit first needs them.
+With the list, a build requires only the packages that kernels import, and not SciPy and scikit-learn, whose
+installation takes longer than the compilation. Larger fits use more kernels, which are compiled when they are first
+needed.
 """
 
 import importlib
@@ -19,7 +20,7 @@ MODULE = "fastlin.kernels."
 
 
 def list_first_fits():
-    """Return the fits, by name, whose kernels an installation compiles."""
+    """Return the fits whose kernels an installation compiles, by name."""
     from fastlin.warmup import fit_separable
 
     return {
@@ -45,19 +46,19 @@ def find_signatures():
 
 
 def describe_signature(signature):
-    """Return a signature as the list holds it: the module, the name, and the type of each argument."""
+    """Return a signature in the format of the list: the module, the name, and the type of each argument."""
     module, name, types = signature
     return [module.removeprefix(MODULE), name, *map(describe_type, types)]
 
 
 def make_signature(line):
-    """Return the signature, as `fastlin.kernels.machine.archives` takes it, that `describe_signature` described."""
+    """Return a signature for `fastlin.kernels.machine.archives` from the result of `describe_signature`."""
     module, name, *types = line
     return MODULE + module, name, tuple(map(make_type, types))
 
 
 def describe_type(numba_type):
-    """Return one of Numba's types as JSON: a string, or a list for a named tuple and for an array of records."""
+    """Return a Numba type as JSON: a string, or a list for a named tuple or an array of records."""
     from numba import types
     from numba.np.numpy_support import as_dtype
 
@@ -74,7 +75,7 @@ def describe_type(numba_type):
 
 
 def make_type(description):
-    """Return the type of Numba's that `describe_type` described."""
+    """Return the Numba type from the result of `describe_type`."""
     import numpy as np
     from numba import from_dtype, types
 
@@ -93,7 +94,7 @@ def make_type(description):
 
 
 def read_signatures():
-    """Return the signatures of the list, those first that take longest to compile."""
+    """Return the signatures of the list, in descending order of compilation time."""
     return [make_signature(line) for line in json.loads(LIST.read_text(encoding="utf-8"))]
 
 
@@ -105,7 +106,7 @@ def write_list():
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    # What was loaded was not timed.
+    # An empty cache, because kernels that are loaded have no compilation time.
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILERS": "1", "FASTLIN_COMPILED": "off"}
         write_list()

@@ -1,18 +1,18 @@
-"""The build backend: setuptools', and wheels that carry compiled kernels.
+"""The build backend: that of setuptools, extended by wheels that contain compiled kernels.
 
     pip install .                                           # the kernels of the first fits, for this processor's level
     pip install . -Ckernels=host-level                      # all kernels, for this processor's level
     python -m build --wheel -Ckernels=all                   # for every level of this machine's architecture
-    python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3   # for some of them
+    python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3   # for these levels
     FASTLIN_BUILD_KERNELS=0 python -m build --wheel         # none: a pure wheel, for every machine
 
-Setuptools' own wheel is pure, and its kernels are compiled as they are needed. It is unpacked, its kernels are compiled
-for each level, and it is packed again with the code, for this version of Python and this platform alone. Without the
-setting that is done where it can be: a line says why it could not, and the wheel is the pure one. What was compiled
-without the setting is kept in the user's cache folder for the next build. Setuptools works in a copy, so that nothing
-is written into the source tree; only an editable installation leaves its metadata there.
+The wheel of setuptools is pure, and its kernels are compiled when they are needed. This backend unpacks it, compiles
+its kernels for each level, and packs it with the code, for this version of Python and this platform only. If that fails
+without the setting, the backend prints the reason and returns the pure wheel. Kernels that were compiled without the
+setting are saved in the user's cache folder for the next build. Setuptools works in a copy, so nothing is written to
+the source tree, except for the metadata of an editable installation.
 
-Where SOURCE_DATE_EPOCH is set, the same sources give the same bytes of the sdist and of the pure wheel.
+If SOURCE_DATE_EPOCH is set, builds of the sdist and of the pure wheel from the same sources are bitwise equal.
 """
 
 import shutil
@@ -36,13 +36,13 @@ __all__ = [
 
 
 def get_requires_for_build_wheel(config_settings=None):
-    """Return what a build of the wheel needs besides setuptools, to compile kernels."""
-    # Setuptools would write its metadata into the source tree, to find that it needs nothing more.
+    """Return the requirements of a build of the wheel in addition to setuptools, for compiling kernels."""
+    # Setuptools is not called here: it would write metadata to the source tree, and has no requirements.
     return choose_requirements(read_setting(config_settings))
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    """Write the metadata of the wheel and return the name of their folder."""
+    """Write the metadata of the wheel and return the name of its folder."""
     with copied_source():
         return build_meta.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
 
@@ -58,15 +58,15 @@ def build_sdist(sdist_directory, config_settings=None):
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    """Build the wheel, with the compiled kernels that the setting asks for, and return its name."""
+    """Build the wheel, with the compiled kernels of the setting, and return its name."""
     words, epoch = read_setting(config_settings), read_epoch()
     with tempfile.TemporaryDirectory() as work:
         with copied_source():
-            # Setuptools looks at the settings that it knows, and does not mind others.
+            # Setuptools ignores settings of other backends.
             name = build_meta.build_wheel(work, config_settings, metadata_directory)
         pure = Path(work, name)
         if words:
-            # A release is what its sources say, whatever was installed on the machine before.
+            # A release must not depend on earlier installations on this machine.
             name = add_kernels(pure, words, Path(wheel_directory), is_cached=epoch is None)
         if name == pure.name:
             shutil.copy(pure, wheel_directory)

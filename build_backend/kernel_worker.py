@@ -1,12 +1,12 @@
-"""A process that compiles kernels of a wheel, one of several side by side, since Numba has one lock in a process.
+"""A worker process that compiles kernels of a wheel; several run in parallel, because Numba has one lock per process.
 
-    python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # compiles the kernels of first fits, runs nothing
-    python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and notes what that has compiled
-    python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles the same for another level, runs nothing
+    python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # compiles the kernels of first fits
+    python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and saves the signatures it compiled
+    python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles these signatures for another level
 
-The processes of an action share tasks and a cache folder: what one has compiled, the others load from there. Each step
-of the warm-up is a task, and so is each signature. Each process writes what it has compiled itself into an archive
-LEVEL-NUMBER.zip. The package is that of the unpacked wheel, on PYTHONPATH.
+The COUNT workers share tasks and a cache folder, from which they load each other's kernels. A task is a step of the
+warm-up or a signature. Each worker writes the kernels that it compiled itself to an archive LEVEL-NUMBER.zip. The
+package is the one of the unpacked wheel, on PYTHONPATH.
 """
 
 import importlib.util
@@ -20,9 +20,9 @@ import first_fits
 
 
 def share_tasks(tasks, level, folder, count, number):
-    """Yield the tasks that no other process has taken, and print how many are taken at each tenth of them.
+    """Yield the tasks that no other worker has taken, and print the progress in steps of a tenth.
 
-    Each process begins at another place: neighbors need the same inner kernels, which one process then compiles once.
+    The workers start at different positions, because neighboring tasks use the same inner kernels.
     """
     folder.mkdir(exist_ok=True)
     begin = len(tasks) * number // count
@@ -38,38 +38,38 @@ def share_tasks(tasks, level, folder, count, number):
 
 
 def read_signatures(folder):
-    """Return the signatures that the processes of the warm-up have noted, each once."""
-    noted = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("signatures-*"))]
-    return list(dict.fromkeys(signature for part in noted for signature in part))
+    """Return the signatures that the workers of the warm-up saved, without duplicates."""
+    saved = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("signatures-*"))]
+    return list(dict.fromkeys(signature for signatures in saved for signature in signatures))
 
 
 def import_kernels_alone():
-    """Let this process import kernels without the rest of the package, which needs SciPy and scikit-learn."""
+    """Make kernels importable without the rest of the package, which requires SciPy and scikit-learn."""
     package, annotations = ModuleType("fastlin"), ModuleType("fastlin.typing")
     package.__path__ = importlib.util.find_spec("fastlin").submodule_search_locations
-    # The module imports SciPy, for a type that no kernel takes.
+    # fastlin.typing imports SciPy, for a type that kernels do not use.
     annotations.__getattr__ = lambda name: Any
     sys.modules |= {"fastlin": package, "fastlin.typing": annotations}
 
 
 def main(action, level, folder, count, number):
-    """Do what the command line says."""
+    """Run the action of the command line."""
     if action == "core":
         import_kernels_alone()
     from fastlin.kernels.machine import archives
 
-    folder, fraction = Path(folder), (int(count), int(number))
+    folder, worker = Path(folder), (int(count), int(number))
     if action == "warm":
         from fastlin.warmup import STEPS
 
-        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *fraction):
+        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *worker):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:
-        # All processes begin with the kernels of first fits that take longest, so that they end at the same time.
+        # All workers start with the kernels of first fits that take longest, so that they end at about the same time.
         core = action == "core"
-        signatures, fraction = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), fraction)
-        for signature in share_tasks(signatures, level, folder / level, *fraction):
+        signatures, worker = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), worker)
+        for signature in share_tasks(signatures, level, folder / level, *worker):
             archives.compile_signatures([signature])
     archives.write_archive(folder / f"{level}-{number}.zip")
 

@@ -1,4 +1,4 @@
-"""A copy of the source tree, in which setuptools may leave what it likes."""
+"""A temporary copy of the source tree, in which setuptools can write files."""
 
 import contextlib
 import re
@@ -7,15 +7,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# What builds, programs and documentation leave in the folders that are copied.
-LEFT = shutil.ignore_patterns("__pycache__", "_build", "gallery")
+# The outputs of builds, programs and documentation in the folders that are copied.
+IGNORED = shutil.ignore_patterns("__pycache__", "_build", "gallery")
 
 
 @contextlib.contextmanager
 def copied_source() -> Iterator[Path]:
-    """Work in a copy of the source tree, which is the current folder, while the ``with`` block runs; yield the copy.
+    """Copy the source tree, the current folder, and make the copy the current folder in the ``with`` block; yield it.
 
-    It has the files in the root, the package, and the folders that the sdist takes whole.
+    It contains the files of the root, the package, and the folders that the sdist includes completely.
     """
     source = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
@@ -24,9 +24,9 @@ def copied_source() -> Iterator[Path]:
                 shutil.copy2(path, folder)
         grafted = re.findall(r"^graft (\S+)$", (source / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE)
         for name in ("fastlin", *grafted):
-            # The wheel is built from an sdist too, and is the same without the tests.
+            # A build from an sdist may lack some of these folders, such as the tests.
             if (source / name).is_dir():
-                shutil.copytree(source / name, Path(folder, name), ignore=LEFT)
-        # Windows removes no folder that a process is in.
+                shutil.copytree(source / name, Path(folder, name), ignore=IGNORED)
+        # Windows cannot remove the current folder of a process.
         with contextlib.chdir(folder):
             yield Path(folder)

@@ -35,8 +35,8 @@ def take_steps(X, labels, weights, batches, start, rule):
         measured.append((reference.mean_loss(*arguments, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
         by_coef, by_intercept = reference.gradient(*arguments, s)
         g = np.vstack([by_coef.T + rule.l2 * w[:-1], by_intercept * rule.has_intercept]).astype(float)
-        v = rule.momentum * v + rule.gradient_part * g
-        w = w - rule.velocity_part * v
+        v = rule.momentum * v + rule.gradient_factor * g
+        w = w - rule.velocity_factor * v
         steps.append(w)
     return w, v, np.array(measured, float).T, np.mean(steps, axis=0)
 

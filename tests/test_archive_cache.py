@@ -46,7 +46,7 @@ def test_archives_are_stored_and_fetched_and_damaged_ones_are_ignored(archive, t
     content = archive.read_bytes()
     CACHE["fetch"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
-    CACHE["keep"]("v3", archive.parent)
+    CACHE["save"]("v3", archive.parent)
     (stored,) = (tmp_path / "cache").rglob("*.zip")
 
     def fetch():
@@ -63,14 +63,14 @@ def test_archives_are_stored_and_fetched_and_damaged_ones_are_ignored(archive, t
         stored.write_bytes(damaged)
         assert fetch() is None
     archive.write_bytes(content)
-    CACHE["keep"]("v3", archive.parent)
+    CACHE["save"]("v3", archive.parent)
     assert fetch() == content
     assert list((tmp_path / "cache").rglob("*.zip")) == [stored]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
 def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
-    CACHE["keep"]("v3", archive.parent)
+    CACHE["save"]("v3", archive.parent)
     archive.unlink()
     (stored,) = (tmp_path / "cache").rglob("*.zip")
     assert stat.S_IMODE(stored.stat().st_mode) == 0o600
@@ -86,19 +86,19 @@ def test_only_the_most_recently_used_archives_stay(archive, tmp_path):
         (folder / "v3-old.zip").write_bytes(b"")
         (folder / "code.nbc").write_bytes(b"")
         os.utime(folder / "v3-old.zip", (number, number))
-    CACHE["keep"]("v3", archive.parent)
+    CACHE["save"]("v3", archive.parent)
     remaining = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
     assert remaining == {f"kernels-{number}" for number in range(3, 10)}
-    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_KEPT"]
+    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_ARCHIVES"]
     assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 10
 
 
 def test_an_installation_succeeds_if_nothing_can_be_stored(archive, monkeypatch, capsys):
     monkeypatch.setattr(cache_folder, "write_file", Mock(side_effect=OSError(28, "No space left on device")))
-    CACHE["keep"]("v3", archive.parent)
-    assert "not kept for later installations: [Errno 28] No space left" in capsys.readouterr().out
+    CACHE["save"]("v3", archive.parent)
+    assert "not saved for later installations: [Errno 28] No space left" in capsys.readouterr().out
     monkeypatch.setattr(cache_folder, "cache_folder", lambda: None)
-    CACHE["keep"]("v3", archive.parent)
+    CACHE["save"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
 
 

@@ -237,7 +237,7 @@ def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_fir
         name = f"{level}.zip" if script == "archive_cache.py" else f"{level}-{command[6]}.zip"
         if action == "fetch" and (cache / name).exists():
             shutil.copy(cache / name, folder)
-        elif action == "keep":
+        elif action == "save":
             shutil.copy(Path(folder, name), cache)
         elif script == "kernel_worker.py":
             with zipfile.ZipFile(Path(folder, name), "w") as archive:
@@ -247,7 +247,7 @@ def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_fir
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2, True))
-    expected = [["fetch", "core", "keep"], ["fetch"], ["core"], ["warm"]]
+    expected = [["fetch", "core", "save"], ["fetch"], ["core"], ["warm"]]
     # A reproducible build does not use the cache, nor does one with a setting.
     builds = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
     for number, (words, is_cached) in enumerate(builds):
@@ -268,7 +268,7 @@ def test_a_wheel_without_a_setting_is_pure_if_nothing_can_be_compiled(tmp_path, 
     assert_refused("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path, False)
     assert BACKEND["add_kernels"](pure, ["core"], tmp_path, False) == pure.name
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("fastlin's kernels are not compiled now, but when they are needed: ValueError: ")
+    assert line.startswith("fastlin's kernels cannot be compiled now. They will be compiled when needed. ValueError: ")
 
 
 def requirements():

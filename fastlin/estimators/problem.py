@@ -240,7 +240,7 @@ def apply_reference_coding(
         if not isinstance(column, Codes):
             columns.append(column)
             continue
-        codes, all_levels = column.number_missing(), np.arange(first, first + column.n_levels)
+        codes, all_levels = column.recode_missing(), np.arange(first, first + column.n_levels)
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X contains missing values or categories that were not in the "

@@ -1,6 +1,6 @@
 """The kernels that the first fit of a small table compiles, as tasks that two processes share.
 
-Only kernels that read X have types that follow from X; those here have the same types for any X and number of classes.
+The list contains only kernels whose argument types are the same for any X and any number of classes.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fastlin.kernels.machine.libraries import numba, target_context
 
 
 def list_tasks() -> dict[str, Callable[[], Any]]:
-    """Return what compiles each of the kernels, by the names of the files that keep their code, the longest first."""
+    """Return functions that compile one kernel each, longest first, keyed by the names of the files with the code."""
     vector, matrix, tiles, positions = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
     rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
@@ -23,8 +23,8 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
     exchange = penalties.Exchange(matrix, vector, vector)
     scratch = quasi_newton.Scratch.of(1, 1, 1, 1)
     calls: list[tuple[Any, tuple[Any, ...]]] = [
-        (columnwise.evaluate_within, (rows, vector, tiles, matrix, vector)),
-        (quasi_newton.renew_in_cache, (rows, descent, scratch, False)),
+        (columnwise.evaluate_tiles, (rows, vector, tiles, matrix, vector)),
+        (quasi_newton.build_matrix_in_cache, (rows, descent, scratch, False)),
         (penalties.fill_block_penalties, (0, 1, matrix, 1.0, matrix, penalty, matrix, matrix, matrix)),
         (penalties.fill_block_dual, (0, 1, matrix, matrix, penalty, exchange, 1.0, matrix)),
         (
@@ -40,5 +40,5 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 
 def main(folder: str) -> None:
-    """Compile at the same time as another process, which has taken tasks in a folder too."""
+    """Compile kernels in parallel with the process that uses the same folder of tasks."""
     background_compilation.work(folder, list_tasks())

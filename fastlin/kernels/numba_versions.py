@@ -1,7 +1,7 @@
 """The versions of Numba that fastlin is tested with.
 
-Kernels call intrinsics of LLVM by name, and its releases change what these take. Numba's classes for compiled code are
-not public either. So another version may fail, or end the process.
+Kernels call LLVM intrinsics by name, and their signatures change between LLVM releases. Numba's classes for compiled
+code are not public either. Other versions may therefore fail or crash the process.
 """
 
 import importlib.metadata
@@ -12,17 +12,17 @@ LOGGER = logging.getLogger("fastlin")
 
 
 def check_numba() -> None:
-    """Log a warning where fastlin was not tested with the version of Numba that is installed."""
-    # Numba itself takes a quarter of a second to import, and is left to the first fit.
+    """Log a warning if fastlin was not tested with the installed version of Numba."""
+    # Only the metadata are read, because importing Numba takes long and is deferred to the first fit.
     try:
         version = importlib.metadata.version("numba")
     except importlib.metadata.PackageNotFoundError:
-        # A program that was packed together with its packages was tested by those who packed it.
+        # A frozen application may have no metadata; its authors test it.
         return
     if ".".join(version.split(".")[:2]) not in TESTED:
         LOGGER.warning(
-            "fastlin was not tested with Numba %s, but with %s to %s. Where fits fail, install one of these, for "
-            "example by pip install 'numba==%s.*'.",
+            "Numba %s is installed, but fastlin was tested with versions %s to %s only. If fits fail, install one of "
+            "these, for example with pip install 'numba==%s.*'.",
             version,
             TESTED[0],
             TESTED[-1],

@@ -1,4 +1,7 @@
-"""Matrices: X in the form it came in, and the passes over it that an objective is made of."""
+"""Matrices: X in the format of the input, and the passes over its rows from which an objective is computed.
+
+This layer calls the kernels of `fastlin.kernels` and is used by `fastlin.objective`.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from fastlin.typing import Array, SparseContainer
 
 
 def as_matrix(X: Array | SparseContainer | Matrix) -> Any:
-    """Return X as a matrix that an objective works on; raise ValueError for a container that SparseMatrix refuses."""
+    """Return X as a Matrix; raise ValueError if it is a sparse container that SparseMatrix does not accept."""
     if isinstance(X, Matrix):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)

@@ -1,4 +1,4 @@
-"""Dense X of any type and layout: statistics of columns, predictions, and passes, which copy X where it is small."""
+"""Dense X of any dtype and memory layout: column statistics, predictions, and passes, which copy a small X."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, 
 from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
+    MIN_WIDE_COLUMNS,
     PANEL_ROWS,
-    WIDE,
     WIDE_PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
@@ -47,47 +47,47 @@ from fastlin.kernels.machine.threads import (
     cut_work,
     run_blocks,
 )
-from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows, is_turned
+from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows, uses_transposed_tile
 from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# From this number of panels of a Gram matrix on, the rows are not cut too.
-EVEN_PANELS = 5
-# What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
-# microseconds. With one row of coefficients the products wait for memory.
+# A Gram matrix of at least this many panels keeps the threads busy without blocks of rows.
+MIN_EVEN_PANELS = 5
+# The work of a pass per row, column and class, for three or more classes. With one row of coefficients memory bandwidth
+# limits the products, so they count as reads.
 CLASS_WORK = 10
 
-# An X of no more numbers, a megabyte, is copied column by column. So is one of more than two classes, where the
-# products of its columns are no more than FEW_PRODUCTS: 100,000 x 5 and 3,000 x 50 with four classes take 0.7 of the
-# time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as FEWEST_COLUMNS, so that no copy takes
-# more than 16 MB.
-FEW_NUMBERS, FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 17, 1 << 25, 16
-# An X of FEW_NUMBERS is scored by a kernel that compiles sooner, up to this number of products.
-FEW_SCORE_PRODUCTS = 1 << 21
-# Blocks of many classes have no fewer rows: to allocate sums and coefficients takes as long as 75 of them, and
-# 8,000 x 384 with 100 classes 15 % longer in 27 blocks than in 15.
+# An X of at most MAX_COPIED_NUMBERS, a megabyte, is copied by columns. With more than two classes, so is one whose
+# columns have at most MAX_COPIED_PRODUCTS products, which is the limit up to which the copy pays
+# (docs/benchmarks/design-choices.md: copied columns). At least MIN_COUNTED_COLUMNS are assumed: no copy exceeds 16 MB.
+MAX_COPIED_NUMBERS, MAX_COPIED_PRODUCTS, MIN_COUNTED_COLUMNS = 1 << 17, 1 << 25, 16
+# An X of MAX_COPIED_NUMBERS with at most this many products is scored by a kernel that compiles faster.
+MAX_SMALL_SCORE_PRODUCTS = 1 << 21
+# With many classes blocks have at least BLOCK_ROWS, because each block allocates sums and coefficients
+# (docs/benchmarks/design-choices.md: blocks with many classes).
 MANY_CLASSES, BLOCK_ROWS = 32, 512
-# Each column of a tile beside levels is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms
-# with tiles of 2,048 rows, 57 with 512 and 73 with 128.
+# Passes over levels loop over the columns of a tile one at a time, so they gain from long tiles
+# (docs/benchmarks/design-choices.md: tiles of levels).
 MAX_TILE_ROWS = 2048
-# What a column costs in a row of such a copy, for each class.
+# The work per row, column and class of a pass over a copy by columns.
 COLUMNWISE_WORK = 4
-# Columns in which at most one number out of so many is not zero are kept as entries where X is held by columns.
+# Columns with at most one nonzero value in this many rows are stored as entries if X is held by columns.
 SPARSITY = 8
-# Numbers of the rows that are scaled before they are written as columns: these stay in the second-level cache.
-NUMBERS_TURNED, MIN_ROWS_TURNED = 1 << 15, 64
-# A panel of dense X takes about PANEL_BYTES, and has a multiple of the next number of columns, at most MAX_COLUMNS.
+# The numbers, and the minimum of rows, that are scaled before they are written as columns: they fit into the
+# second-level cache.
+TRANSPOSED_NUMBERS, MIN_TRANSPOSED_ROWS = 1 << 15, 64
+# A panel of dense X takes about PANEL_BYTES and has a multiple of PANEL_COLUMNS columns, at most MAX_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MAX_COLUMNS = 256
-# G takes as long as a product for each class and this number of rows. It is computed after that many products, so a fit
-# takes at most twice as long as with the better of both.
-ROWS_A_PRODUCT = 24
+# The Gram matrix G of n rows takes as long as n / (ROWS_PER_PRODUCT K) products. It is computed after that many
+# products, so a fit takes at most twice as long as with the better of the two methods.
+ROWS_PER_PRODUCT = 24
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) are as `any_layout` makes them."""
+    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) are the views from `any_layout`."""
 
     def __init__(self, X: Array) -> None:
         if X.dtype not in DTYPES:
@@ -100,16 +100,16 @@ class DenseMatrix(Matrix):
 
     @cached_property
     def longest_row(self) -> int:
-        """The most entries that are added one after the other: the lanes of a vector share the others."""
+        """The largest number of consecutive additions: the lanes of a vector sum separately."""
         return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """See `Matrix.measure`."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if 0 < self.X.size <= FEW_NUMBERS:
+        if 0 < self.X.size <= MAX_COPIED_NUMBERS:
             background_compilation.begin("fastlin.kernels.first_fit")
-        # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
+        # Sums are relative to the heaviest row: relative to a light outlier, the variance would be rounding error.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
@@ -121,7 +121,7 @@ class DenseMatrix(Matrix):
         return Columns(*columns)
 
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
+        """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in ``precision``; weights (n,)."""
         n, d = self.shape
         samples = Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0))
         passes = self.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
@@ -130,9 +130,9 @@ class DenseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, levels: Levels | None = None
     ) -> None:
-        """See `Matrix.score`; rows may have levels too."""
+        """See `Matrix.score`; rows may also have levels of categorical columns."""
         K, d = coef.shape
-        if levels is None and self.X.size <= FEW_NUMBERS and self.X.size * K <= FEW_SCORE_PRODUCTS:
+        if levels is None and self.X.size <= MAX_COPIED_NUMBERS and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
             fill_scores(X, np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
             return
@@ -141,8 +141,8 @@ class DenseMatrix(Matrix):
             n_blocks, tile_rows = count_blocks(len(self.X), row_work=K * d), count_tile_rows(d, K, coef.itemsize)
             run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
         else:
-            given = parameters, count_tile_rows_beside(levels, d, K), scores, best, levels
-            run_blocks(fill_block_scores, len(levels.sums), self.layers, *given)
+            operands = parameters, count_tile_rows_with_levels(levels, d, K), scores, best, levels
+            run_blocks(fill_block_scores, len(levels.sums), self.layers, *operands)
 
     def take(self, rows: IntArray | slice) -> DenseMatrix:
         """See `Matrix.take`."""
@@ -153,28 +153,28 @@ class DenseMatrix(Matrix):
         return self.X[rows]
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
-        """Return the given rows (m, d) in the type of ``out``: ``out`` itself, or a view of X that needs no copy."""
+        """Return the rows (m, d) in the type of ``out``: ``out`` itself, or a view of X if no copy is needed."""
         if self.X.dtype == out.dtype and self.X.flags.c_contiguous:
             if isinstance(rows, slice):
                 return self.X[rows]
-            # Without a copy between, 200 x 784 take half of the time.
+            # mode="clip" avoids a temporary copy (docs/benchmarks/design-choices.md: rows taken by NumPy).
             return np.take(self.X, rows, axis=0, out=out, mode="clip")
-        # In NumPy, with a copy between and on one thread, rows of float64 to float32 take up to twice as long.
+        # NumPy would convert in a temporary copy, on one thread.
         rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         run_blocks(fill_block_rows, count_blocks(*out.shape), self.layers, rows, out)
         return out
 
     def _transpose(self, precision):
-        """Return columns of few numbers that are not zero as entries, and the others whole.
+        """Return columns with few nonzero values as entries and the others as dense columns.
 
-        Whole numbers of up to two bytes stay as they are, others are scaled and centered.
+        Integers of up to two bytes are copied unchanged, other types are scaled and centered.
         """
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         n_entries = np.count_nonzero(self.X, axis=0)
         has_few = (np.abs(shift) <= 1) & (SPARSITY * n_entries <= n)
         X, whole, positions = self.X, np.arange(d), np.arange(d)
-        # In the types of most sparse data, for which the kernels of a descent are then compiled too.
+        # These are the types of most sparse data, so the kernels of coordinate descent are compiled only once.
         starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
         if has_few.any():
             whole, positions = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
@@ -185,12 +185,12 @@ class DenseMatrix(Matrix):
         if self.X.itemsize <= 2:
             panel, scale, shift = np.array(X.T, order="C"), np.ones(d), np.zeros(d)
         else:
-            own = _cast(Scaling(scale[whole], shift[whole]), self.dtype, precision)
+            scaling = _cast(Scaling(scale[whole], shift[whole]), self.dtype, precision)
             panel = np.empty((len(whole), n), precision)
-            batch_size = max(MIN_ROWS_TURNED, NUMBERS_TURNED // max(1, d))
+            batch_size = max(MIN_TRANSPOSED_ROWS, TRANSPOSED_NUMBERS // max(1, d))
             for first in range(0, n, batch_size):
                 part = slice(first, first + batch_size)
-                panel[:, part] = (X[part] * own.scale + own.shift).T
+                panel[:, part] = (X[part] * scaling.scale + scaling.shift).T
         return Transposed(panel, positions, starts, indices, values, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
@@ -199,8 +199,8 @@ class DenseMatrix(Matrix):
         return DenseRowProducts(self.layers, n_rows_coef, factors, find_gram)
 
     def _find_row_gram(self, factors):
-        """Return X F^-1 X' as a DenseMatrix (n, n), which is kept for the next fit with the same factors."""
-        # Folds in threads ask for it at once.
+        """Return X F^-1 X' as a DenseMatrix (n, n), which is cached for the next fit with the same factors."""
+        # Folds that run in threads may request it at the same time.
         with self._lock:
             if self._row_gram is None or (self._row_gram[0] != factors).any():
                 gram = DenseMatrix(self.X.T).gram(1 / factors, np.float64)
@@ -214,44 +214,44 @@ class DenseMatrix(Matrix):
 
 
 def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
-    """Say whether passes are over a copy column by column: of a small X, or one of few columns."""
+    """Return whether passes read a copy by columns, as they do if X is small or has few columns."""
     size = n_features + 1
-    products = n_rows * size * max(size, FEWEST_COLUMNS)
-    return n_rows * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
+    products = n_rows * size * max(size, MIN_COUNTED_COLUMNS)
+    return n_rows * size <= MAX_COPIED_NUMBERS or (n_rows_coef > 1 and products <= MAX_COPIED_PRODUCTS)
 
 
 def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
-    """Return the number of blocks into which a pass over rows of X is cut; an entry of X has ``itemsize`` bytes."""
+    """Return the number of row blocks of a pass over X, whose entries have ``itemsize`` bytes."""
     K, d = n_rows_coef, n_features
     row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
     n_blocks = count_blocks(n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=n_rows * itemsize * d)
     return n_blocks if K < MANY_CLASSES else min(n_blocks, max(2, n_rows // BLOCK_ROWS))
 
 
-def count_tile_rows_beside(levels: Levels, n_features: int, n_rows_coef: int) -> int:
-    """Return the rows of a tile of a pass over levels beside dense columns."""
+def count_tile_rows_with_levels(levels: Levels, n_features: int, n_rows_coef: int) -> int:
+    """Return the number of rows per tile of a pass over levels and numeric columns."""
     (n_coded, _), (_, width) = levels.columns.shape, levels.table.shape
     row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_coded
     return max(1, min(TILE_BYTES // row_bytes, MAX_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
 
 
 class Plan(NamedTuple):
-    """How passes in a precision are made."""
+    """How passes are computed in one precision."""
 
     scaling: Scaling  # of the columns
-    tile_rows: int  # worked on at a time
-    folds: bool  # whether X is read in place, with the scaling in the coefficients
+    tile_rows: int  # the number of rows per tile
+    folds: bool  # whether X is read in place, with the scaling folded into the coefficients
 
 
 class DensePasses(Passes):
-    """Passes over the rows where they lie; `logistic_rows.py` says when scale and shift enter the coefficients."""
+    """Passes over the rows in place; see `allows_folding` for when scale and shift are folded into the coefficients."""
 
     def __init__(
         self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, levels: Levels | None = None
     ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
-        # The levels of a table, which are added to the rows.
+        # The levels of the categorical columns of a table, whose numeric columns are X.
         self._layers, self._levels = matrix.layers, levels
         K, d = n_rows_coef, X.shape[1]
         self._reads_in_place = K == 1 and not (len(samples.rows) or levels) and X.itemsize in X.strides
@@ -263,33 +263,33 @@ class DensePasses(Passes):
 
     @property
     def longest_row(self) -> int:
-        """See `Passes.longest_row`; no lanes share the columns of a turned tile."""
+        """See `Passes.longest_row`; in a transposed tile the columns are added one after the other."""
         K, size = self.shape
-        return size - 1 if is_turned(size - 1, K) else super().longest_row
+        return size - 1 if uses_transposed_tile(size - 1, K) else super().longest_row
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a tile, the tiles of a block, and the blocks."""
+        """See `Passes.longest_sum`: the rows of a tile, plus the tiles of a block, plus the blocks."""
         tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
         return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
 
     def _run(self, parameters, total, losses, curvature, batch=None):
         precision, sums = parameters.dtype.type, self._sums
         if len(parameters) < len(sums.intercept[0]):
-            sums = BlockSums(*(np.empty((len(each), len(parameters), *each.shape[2:])) for each in sums))
+            sums = BlockSums(*(np.empty((len(values), len(parameters), *values.shape[2:])) for values in sums))
         plan = self._plan(precision)
-        given = plan.scaling, _split(parameters, precision), plan.tile_rows, sums, losses, curvature
+        operands = plan.scaling, _split(parameters, precision), plan.tile_rows, sums, losses, curvature
         if plan.folds:
-            run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *given)
+            run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *operands)
         else:
-            # The last arguments of the kernel, if there are any.
-            others = () if self._levels is None else (self._levels,)
-            others = others if batch is None else (*(others or (None,)), batch)
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *given, *others)
+            # The optional last arguments of the kernel.
+            optional = () if self._levels is None else (self._levels,)
+            optional = optional if batch is None else (*(optional or (None,)), batch)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *optional)
         if batch is not None:
             total[:, :-1], total[:, -1] = add_blocks(sums.coef), add_blocks(sums.intercept)
             return total
-        # In small passes sum() takes a microsecond more each time.
+        # ndarray.sum() has more overhead, which matters in small passes.
         np.add.reduce(sums.coef, out=total[:, :-1])
         np.add.reduce(sums.intercept, out=total[:, -1])
         return total
@@ -297,16 +297,16 @@ class DensePasses(Passes):
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """See `Passes.gram`."""
         size, n = self.shape[1], row_weights.shape[1]
-        panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
+        panel_rows = PANEL_ROWS if size < MIN_WIDE_COLUMNS else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
-        # One panel after the other has less work: the first ones alone do not keep threads equally busy.
-        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < EVEN_PANELS else 1
+        # Later panels have less work, so a few panels alone do not keep the threads equally busy.
+        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_EVEN_PANELS else 1
         grams = np.empty((n_parts, len(row_weights), size, size), precision)
         run_blocks(
             fill_block_gram,
             n_panels * n_parts,
             self._layers,
-            self._row_numbers(rows),
+            self._row_indices(rows),
             np.ascontiguousarray(row_weights, precision),
             self._plan(precision).scaling,
             panel_rows,
@@ -319,7 +319,7 @@ class DensePasses(Passes):
         K, size = self.shape
         precision = probabilities.dtype.type
         if K == 1:
-            # Each array of a number for each row takes as long as a tenth of a small Gram matrix.
+            # In place: each temporary array of n numbers takes a tenth of the time of a small Gram matrix.
             curvature = 1 - probabilities
             curvature *= probabilities
             if len(self.samples.weights):
@@ -336,7 +336,7 @@ class DensePasses(Passes):
             fill_block_class_pair_gram,
             n_parts * n_groups,
             self._layers,
-            self._row_numbers(self.samples.rows),
+            self._row_indices(self.samples.rows),
             row_weights,
             probabilities,
             self._plan(precision).scaling,
@@ -344,16 +344,16 @@ class DensePasses(Passes):
         )
         return unpack_pairs(np.add.reduce(sums), K, size)
 
-    def _row_numbers(self, rows):
+    def _row_indices(self, rows):
         return rows if len(rows) else np.arange(len(self._X))
 
     def _plan(self, precision):
-        """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""
+        """Return the cached Plan of passes in a precision; making one takes a tenth of the time of a small pass."""
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
             if self._levels is not None:
-                tile_rows = count_tile_rows_beside(self._levels, X.shape[1], K)
+                tile_rows = count_tile_rows_with_levels(self._levels, X.shape[1], K)
             elif folds:
                 tile_rows = count_tile_rows_in_place(X.shape[1], X.itemsize)
             else:
@@ -363,24 +363,24 @@ class DensePasses(Passes):
 
 
 def _cast(scaling, dtype, precision):
-    """Return a Scaling for passes in a precision over data of a type."""
-    # Numbers that float32 cannot hold are centered before they are rounded to it.
+    """Return the Scaling for passes in ``precision`` over data of type ``dtype``."""
+    # float64 data are centered before they are rounded to float32, whose range may not hold the raw values.
     kind = np.float64 if dtype == np.float64 else precision
     return Scaling(scaling.scale.astype(kind), scaling.shift.astype(kind))
 
 
 def _split(parameters, precision):
-    """Return parameters (K, d + 1) as the kernels take them."""
+    """Return parameters (K, d + 1) as kernel operands in ``precision``."""
     coef = np.ascontiguousarray(parameters[:, :-1], precision)
     return Parameters(coef, np.ascontiguousarray(parameters[:, -1], precision))
 
 
 class ColumnPasses(DensePasses):
-    """Passes over few columns: the first pass in float64 copies them, column by column."""
+    """Passes over a copy of a small X by columns, which the first float64 pass makes."""
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self.lies_in_cache = self._n_rows * self.shape[1] <= FEW_NUMBERS
+        self.lies_in_cache = self._n_rows * self.shape[1] <= MAX_COPIED_NUMBERS
         self._tiles: TiledRows | None = None
 
     @property
@@ -390,13 +390,13 @@ class ColumnPasses(DensePasses):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a tile, and the tiles."""
+        """See `Passes.longest_sum`: the rows of a tile plus the number of tiles."""
         return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
-        """Return the columns, scaled, centered and followed by one of this number, with the samples; the copy is kept.
+        """Return a cached copy of the scaled and centered columns and the samples, with ``intercept`` as last column.
 
-        A pass at an intercept of zero is the same for each number, but for the derivative by the intercept.
+        With an intercept parameter of zero, the value only changes the derivative by the intercept.
         """
         if self._tiles is None:
             self._tiles = TiledRows.of(self._layers, self.samples, *self._scaling)
@@ -412,16 +412,17 @@ class ColumnPasses(DensePasses):
         n_blocks = count_blocks(self._n_rows, row_work=row_work, partial_bytes=8 * K * size)
         n_blocks = min(n_blocks, len(rows.values))
         losses, totals = np.empty(n_blocks), np.empty((n_blocks, K * size))
-        kept = np.empty((0, 0)) if probabilities is None else probabilities
-        run_blocks(fill_block_sums, n_blocks, rows, parameters.ravel(), losses, totals, kept)
+        outputs = losses, totals, np.empty((0, 0)) if probabilities is None else probabilities
+        run_blocks(fill_block_sums, n_blocks, rows, parameters.ravel(), *outputs)
         np.add.reduce(totals.reshape(n_blocks, K, size), out=gradient)
         return float(np.add.reduce(losses))
 
 
 class DenseRowProducts:
-    """Products for dense X: panel by panel at first, later by G itself, a DenseMatrix that `find_gram` returns.
+    """Products with G = X F^-1 X' for dense X: computed from panels of X first, later from G itself.
 
-    Penalty factors (d,) are above zero. `find_gram` is None if G does not fit into memory or would lose digits.
+    `find_gram` returns G as a DenseMatrix; it is None if G does not fit into memory or would be inaccurate. The penalty
+    factors F (d,) are positive.
     """
 
     def __init__(
@@ -437,37 +438,37 @@ class DenseRowProducts:
         self._products = np.empty((n_blocks, n_rows_coef, n))
         self._find_gram = find_gram
         self._gram: DenseMatrix | None = None
-        self._n_left = n // (ROWS_A_PRODUCT * n_rows_coef)
+        self._n_left = n // (ROWS_PER_PRODUCT * n_rows_coef)
 
     def combine(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
-        self._run(self._turn(vector))
+        self._run(self._transpose(vector))
         coef[:] = self._coef
 
     def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
-        turned = self._turn(vector)
+        transposed = self._transpose(vector)
         if self._find_gram is not None and self._n_left == 0:
             self._gram, self._find_gram = self._find_gram(), None
         self._n_left -= 1
-        n = turned.shape[1]
+        n = transposed.shape[1]
         if self._gram is not None:
-            product[:n, : len(turned)] = self._gram.compute_scores(turned, np.zeros(len(turned)))
+            product[:n, : len(transposed)] = self._gram.compute_scores(transposed, np.zeros(len(transposed)))
         else:
-            self._run(turned)
-            product[:n, : len(turned)] = np.add.reduce(self._products).T
+            self._run(transposed)
+            product[:n, : len(transposed)] = np.add.reduce(self._products).T
 
-    def _turn(self, vector):
-        """Return the numbers of a vector class by class, (K, n)."""
+    def _transpose(self, vector):
+        """Return the entries of a vector by class, (K, n)."""
         return copy_aligned(vector[: self._products.shape[2], : self._n_rows_coef].T)
 
-    def _run(self, turned):
+    def _run(self, transposed):
         run_blocks(
             fill_block_row_products,
             len(self._products),
             self._layers,
             self._scaling,
-            turned,
+            transposed,
             self._factors,
             self._width,
             self._coef,

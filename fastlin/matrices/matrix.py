@@ -1,4 +1,4 @@
-"""What every form of X answers, stated once: the matrix, its columns, and the passes that an objective is made of."""
+"""The interface that every format of X implements: `Matrix`, the statistics `Columns`, and the `Passes` over rows."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Curvature, Kept, Losses, ProblemBatch, Samples
+from fastlin.kernels.linear.operands import (
+    NO_DOUBLE,
+    NO_ROWS,
+    Curvature,
+    Losses,
+    ProbabilityOutput,
+    ProblemBatch,
+    Samples,
+)
 from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
+# A pass of fewer multiply-adds takes less time than the rest of an iteration, so float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
-# No more rows than this part of X are copied, rather than read among the others. Of text, 20,000 x 20,000 with 20
-# classes, the copy of a quarter takes 5 ms by rows and by columns, and each pass 5 in place of 12; of half of the rows
-# it pays after three passes. Of dense 20,000 x 200 the copy of a quarter is measured in 0.9 ms, all rows in 1.4.
-COPIED_PART = 0.25
-# Bytes of rows and their scores that are held together where the scores of all rows are not wanted themselves.
+# A subset of the rows is copied before it is read, unless it is a larger fraction of X. A copy of a quarter of the rows
+# pays for itself within a pass, a copy of half only after several (docs/benchmarks/design-choices.md: copied rows).
+MAX_COPIED_FRACTION = 0.25
+# Bytes of rows and scores per step of a loop that does not need the scores of all rows at once.
 SCORE_BYTES = 8 << 20
-# Bytes of probabilities held at a time if the probabilities of all rows are not kept.
+# Bytes of probabilities per step of a loop that does not store the probabilities of all rows.
 PROBABILITY_BYTES = 32 << 20
 
 Sum = TypeVar("Sum")
 
 
 class Columns(NamedTuple):
-    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64."""
+    """Statistics of the columns of X with row weights s: arrays of shape (d,), float64."""
 
     mean: np.ndarray
-    # What rounding took from the means. It counts where a column's spread is small relative to its mean.
+    # The rounding error of the means. It matters if the standard deviation of a column is small relative to its mean.
     remainder: np.ndarray
-    # Zero where all rows of weight above zero have one number, and where the squares leave the range of float64.
+    # Zero if all rows of positive weight have the same value, or if the squares underflow; infinite if they overflow.
     variance: np.ndarray
-    smallest: np.ndarray  # over all rows, whatever their weights, as is `largest`
+    smallest: np.ndarray  # over all rows, including those of weight zero, like `largest`
     largest: np.ndarray
 
     @property
     def standard_deviation(self) -> FloatArray:
-        """The weighted standard deviations; zero where a column is constant."""
+        """The weighted standard deviations; zero for constant columns."""
         with np.errstate(over="ignore", invalid="ignore"):
             standard_deviation = np.sqrt(self.variance)
-            # Squares of numbers beyond 1e+-150 leave the range of float64.
+            # Squares of values beyond 1e+-150 overflow or underflow.
             if not (standard_deviation.min(initial=np.inf) > 1e-150 and standard_deviation.max(initial=0.0) < np.inf):
                 half = 0.5 * self.largest - 0.5 * self.smallest
                 standard_deviation = np.where(
@@ -62,17 +69,17 @@ class Columns(NamedTuple):
 
     @property
     def farthest(self) -> FloatArray:
-        """The largest distances of an entry from the mean, over all rows."""
+        """The largest absolute deviations from the mean, over all rows."""
         with np.errstate(over="ignore", invalid="ignore"):
             return np.maximum(self.mean - self.smallest, self.largest - self.mean)
 
     @property
     def finite(self) -> bool:
-        """Whether X holds finite numbers only."""
+        """Whether all values of X are finite."""
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale, a power of two, and shift (d,): x scale + shift has mean zero and a spread near one."""
+        """Return scale, powers of two, and shift (d,): x scale + shift has mean 0 and a standard deviation near 1."""
         standard_deviation = self.standard_deviation
         exponents = -np.log2(standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
@@ -80,50 +87,51 @@ class Columns(NamedTuple):
 
 
 def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
-    """Return the Columns of several blocks of rows from their weights (B,), some above zero, and their Columns."""
-    mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
+    """Return the Columns of all rows from the weights (B,) of blocks, some of them positive, and their Columns."""
+    mean, remainder, variance, smallest, largest = (np.array(values) for values in zip(*moments, strict=True))
     fractions = (totals / totals.sum())[:, None]
-    counts = totals > 0
+    has_weight = totals > 0
     with np.errstate(over="ignore", invalid="ignore"):
-        # From the mean of the heaviest block, so that blocks of one number leave exactly this and no variance.
+        # Relative to the mean of the heaviest block, a constant column keeps its exact mean and a variance of zero.
         origin = mean[np.argmax(totals)]
-        distances, fractions = (mean - origin + remainder)[counts], fractions[counts]
+        distances, fractions = (mean - origin + remainder)[has_weight], fractions[has_weight]
         shift = np.add.reduce(fractions * distances)
-        # Chan, Golub and LeVeque 1979: the variances within, and the variance of the means.
-        variance = np.add.reduce(fractions * (variance[counts] + (distances - shift) ** 2))
+        # Chan, Golub and LeVeque 1979: the variances within blocks plus the variance of the means.
+        variance = np.add.reduce(fractions * (variance[has_weight] + (distances - shift) ** 2))
         return Columns(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
 
 def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return a + b and what it lost when it was rounded (Knuth 1969, section 4.2.2)."""
+    """Return a + b and its rounding error (Knuth 1969, section 4.2.2)."""
     total = a + b
-    own = total - a
-    return total, (a - (total - own)) + (b - own)
+    rounded_b = total - a
+    return total, (a - (total - rounded_b)) + (b - rounded_b)
 
 
 @dataclass(frozen=True, eq=False)
 class Transposed:
-    """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries."""
+    """X by columns: column j holds scale_j x_j + shift_j of all rows, either dense or as its nonzero entries."""
 
-    panel: np.ndarray  # (m, n), the columns that are kept whole
-    positions: np.ndarray  # (d,) int64, the place of column j in panel; -1 where it is kept as entries
-    starts: np.ndarray  # The entries of column j are those from starts[j] to starts[j + 1].
+    panel: np.ndarray  # (m, n), the dense columns
+    positions: np.ndarray  # (d,) int64, the row of panel that holds column j; -1 if it is stored as entries
+    starts: np.ndarray  # (d + 1,): column j has the entries starts[j] to starts[j + 1] - 1
     indices: np.ndarray  # the row of each entry
     values: np.ndarray
     scale: np.ndarray  # (d,) float64
-    shift: np.ndarray  # (d,) float64, zero for a column that is kept as entries
+    shift: np.ndarray  # (d,) float64, zero for a column that is stored as entries
 
 
 class Matrix:
-    """X of shape (n, d) in one of its forms; a pass reads `n_entries` entries.
+    """X of shape (n, d) in one of its formats; a pass reads `n_entries` entries.
 
-    Passes over sparse X sum entries as they are and center the sums; dense rows are centered one by one. A fit's budget
-    in addition to X follows from `budget_bytes`: the bytes of X, or a part of them if X need not lie in memory.
+    Passes over sparse X sum the raw entries and center the sums; passes over dense X center each row. `budget_bytes`
+    determines the memory that a fit may use in addition to X: the bytes of X, or a fraction of them if X need not be in
+    memory.
     """
 
-    # Some of the rows, and all columns, may be had without reading X again.
+    # Whether subsets of the rows, and all columns, are available without reading X again.
     lies_in_memory = True
-    # Passes can fill the probabilities of the rows.
+    # Whether passes can return the probabilities of the rows.
     keeps_probabilities = True
     _X: Any = None
 
@@ -134,35 +142,35 @@ class Matrix:
         self.shape, self.dtype, self.is_sparse = (n, d), dtype, is_sparse
         self.n_entries, self.budget_bytes = n_entries, budget_bytes
         self._transposed: dict[FloatType, Transposed] = {}
-        # Folds in threads ask for a copy at once.
+        # Folds that run in threads may request a copy at the same time.
         self._lock = RLock()
 
     @property
     def X(self) -> Any:
-        """The data, which can be asked for some of their rows; None where they need not lie in memory."""
+        """The data, which can be indexed by rows; None if they need not be in memory."""
         return self._X
 
     @cached_property
     def longest_row(self) -> int:
-        """The most entries of a row that a pass multiplies."""
+        """The largest number of entries per row that a pass multiplies."""
         return self.shape[1]
 
     @property
     def shift_roundings(self) -> float:
-        """`Passes.shift_roundings` of columns whose entries are not centered first: the shifts of all are one sum.
+        """`Passes.shift_roundings` of columns that are not centered per entry, whose shifts are added as one sum.
 
-        They are two at least, as those of a slope are.
+        It is at least two, the number for the derivative by a coefficient.
         """
         return max(2.0, 1 + (self.shape[1] + 1) / (self.longest_row + 4))
 
     @property
     def row_bytes(self) -> int:
-        """The mean of the bytes that a copy of a row takes: an entry of sparse rows has an index too."""
+        """The mean bytes per row of a copy; a sparse entry includes its index."""
         bytes_an_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
         return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
 
     def gains_from_float32(self, n_rows_coef: int) -> bool:
-        """Say whether passes are faster in float32, for K rows of coefficients; sparse entries are widened anyway."""
+        """Return whether passes with K rows of coefficients are faster in float32; sparse passes never are."""
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
     def count_gram_work(self) -> int:
@@ -171,7 +179,7 @@ class Matrix:
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns with weights (n,) of the rows, None for ones; non-finite values do not raise."""
+        """Return the Columns with row weights (n,), or ones if None; non-finite values do not raise."""
         raise NotImplementedError
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -181,37 +189,37 @@ class Matrix:
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the first class of the largest score of each row, (n,); with one row of coef, 1 above 0."""
+        """Return the class with the largest score per row, (n,), the first in a tie; with K = 1, score > 0."""
         best = np.empty(self.shape[0], np.int64)
         self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
-        """Fill scores (n, K) and best (n,), either of which may have no rows, in one pass."""
+        """Fill scores (n, K) and the best classes (n,) in one pass; an array without rows is not filled."""
         raise NotImplementedError
 
     def take(self, rows: IntArray | slice) -> Matrix:
-        """Return the matrix of some rows: a slice, or row numbers in their order."""
+        """Return the matrix of a subset of the rows: a slice, or row indices in any order."""
         raise NotImplementedError
 
     def densify(self, rows: IntArray | slice) -> Array:
-        """Return some rows as a dense array (m, d), of a type of NumPy's."""
+        """Return a subset of the rows as a dense NumPy array (m, d)."""
         raise NotImplementedError
 
     def copies(self, rows: IntArray) -> bool:
-        """Say whether some of the rows, of which there are few, are copied before they are read."""
-        return 0 < len(rows) <= COPIED_PART * self.shape[0]
+        """Return whether a subset of the rows is small enough to be copied before it is read."""
+        return 0 < len(rows) <= MAX_COPIED_FRACTION * self.shape[0]
 
     def extracts(self, rows: IntArray) -> bool:
-        """Say whether passes over some of the rows are made of the matrix that `take` returns, not of this one."""
+        """Return whether passes over a subset of the rows should use the matrix that `take` returns."""
         return not self.lies_in_memory
 
     def parts(self) -> Iterator[tuple[str, Matrix]]:
-        """Yield the name of each part of X for error messages, and its matrix."""
+        """Yield the name of each part of X, for error messages, and its matrix."""
         yield "X", self
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """Return X column by column, a copy for each precision; columns outside of ``features`` may be empty."""
+        """Return X by columns, one cached copy per precision; columns that are not in ``features`` may be empty."""
         with self._lock:
             if precision not in self._transposed:
                 self._transposed[precision] = self._transpose(precision)
@@ -221,25 +229,25 @@ class Matrix:
         raise NotImplementedError
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
-        """Return the products by the inner products of the rows; allows_gram says that these fit and lose no digits."""
+        """Return the products with the Gram matrix G of the rows; allows_gram: G fits into memory and is accurate."""
         raise NotImplementedError
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> Passes:
-        """Return the Passes over Samples, whose columns enter by a Scaling in float64, for K rows of coefficients."""
+        """Return the Passes over samples with columns scaled by a float64 Scaling, for K rows of coefficients."""
         raise NotImplementedError
 
 
 class Passes:
-    """The sums over some rows that an objective is made of, each one pass over X; they are not divided by the weight.
+    """The sums over rows from which an objective is computed, one pass over X each, not divided by the total weight.
 
-    A row enters as x~ = x scale + shift, with a Scaling in float64. Parameters and sums have the shape (K, d + 1); K is
-    1 for two classes, else the number of classes. `lies_in_cache` says that a pass reads a copy in the second-level
-    cache of a core. `shift_roundings`, a number or (d,), counts the roundings of a column's shift relative to those of
-    a product, none where entries are centered first. `gram_lengths`, a number or (d,), are the lengths of columns as
-    they enter a Gram matrix, relative to centered ones.
+    A row x enters as x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the shape (K, d + 1); K is
+    1 for two classes and the number of classes otherwise. `lies_in_cache`: a pass reads a copy that fits into the
+    second-level cache of a core. `shift_roundings`, a number or (d,): the rounding errors of a column's shift relative
+    to those of a product, zero if entries are centered first. `gram_lengths`, a number or (d,): the norms of columns as
+    they enter a Gram matrix, relative to the centered columns.
     """
 
-    _n_blocks: int  # Rows are cut into so many, each with a loss of its own.
+    _n_blocks: int  # the number of row blocks; each block has its own loss
     lies_in_cache = False
     shift_roundings: float | FloatArray = 0.0
     gram_lengths: float | FloatArray = 1.0
@@ -248,55 +256,55 @@ class Passes:
         n, d = matrix.shape
         self._matrix: Any = matrix
         self.samples, self._scaling = samples, scaling
-        # What a pass reads, where that is a copy of the rows.
+        # The samples of the matrix that a pass reads, which may be a copy of the rows.
         self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
 
     @property
     def longest_row(self) -> int:
-        """The most additions that a product of a row goes through, but for its intercept."""
+        """The largest number of additions on a term of a row's linear predictor, excluding the intercept."""
         return self._matrix.longest_row
 
     @property
     def longest_sum(self) -> int:
-        """The most additions that a term of a sum over the rows goes through, in any order."""
+        """The largest number of additions on a term of a sum over the rows, for any order of summation."""
         return self._n_rows + MAX_BLOCKS
 
     def measure_error_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return how much a unit of each column's parameter perturbs a score, and one of the residuals a slope, (d,) each.
+        """Return two error bound weights (d,): of a score per unit of parameter, of a slope per unit of residual.
 
-        sizes (d,) are those of the columns as they enter. Where shifts are added later, the entries of a slope may be
-        larger by the shift, and the shift times the sum of the residuals is added: two shifts, and no more.
+        sizes (d,) are those of the scaled columns. If shifts are added after the sum, the entries of a slope may be
+        larger by the shift, and the shift times the sum of the residuals is added: at most two shifts.
         """
         shifts = np.abs(self._scaling.shift)
         return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m), unless they are None.
+        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m) unless None.
 
-        The last column of parameters (K, d + 1), float64 or float32, holds the intercepts. Dense products are computed
-        in their type, all others in float64; sums over rows are float64.
+        The last column of parameters (K, d + 1), float64 or float32, holds the intercepts. Products with dense rows are
+        computed in the type of the parameters, all others in float64; sums over rows are float64.
         """
-        losses = Losses(self._read, np.empty(self._n_blocks), Kept.of(probabilities))
+        losses = Losses(self._read, np.empty(self._n_blocks), ProbabilityOutput.of(probabilities))
         self._run(parameters, gradient, losses, None)
         return float(np.add.reduce(losses.values))
 
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """Return sum s_i l_i and sum s_i p_ik p_il of pairs of classes, of B problems over all rows, (1 + pairs, B).
+        """Return sum s_i l_i and the sums s_i p_ik p_il of class pairs of B problems over all rows, (1 + pairs, B).
 
-        gradients (B k, d + 1) are filled, of the k rows of coefficients of each problem. B k is no more than K; k is
-        one for sparse rows. labels (B, n) are uint8; weights (B, n) without entries are ones. The bits of a problem
-        depend neither on the others nor on B.
+        Fill gradients (B k, d + 1), with k rows of coefficients per problem. B k is at most K; k is 1 for sparse rows.
+        labels (B, n) are uint8; empty weights (B, n) mean all ones. The result of a problem is bitwise independent of
+        the other problems and of B.
         """
         batch = ProblemBatch.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
         self._run(parameters, gradients, None, None, batch)
         return add_blocks(batch.values.swapaxes(0, 1))
 
     def without_offsets(self) -> Passes:
-        """Return the passes over the same rows as if they had no offsets."""
+        """Return the passes over the same rows without offsets."""
         if not len(self.samples.offsets):
             return self
         return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self.shape[0])
@@ -308,17 +316,17 @@ class Passes:
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        """Fill and return total (K, d + 1), the sums of a pass by Losses, a Curvature or a Batch."""
+        """Fill and return total (K, d + 1), the sums of a pass with Losses, a Curvature or a ProblemBatch."""
         raise NotImplementedError
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
-        """Return the products of the rows with directions (C, d + 1) in the space of parameters, (m, C), float64."""
+        """Return the linear predictors of the rows for C rows of parameters, directions (C, d + 1): (m, C), float64."""
         return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1), in ``precision``.
 
-        rows (m,), int64, are row numbers of X, none for all. row_weights (C, m) stand in their order.
+        rows (m,), int64, are row indices of X; empty means all rows. row_weights (C, m) are in the order of rows.
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
@@ -331,7 +339,7 @@ class Passes:
         K, size = self.shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
-        # One call of `gram` for each pair would take a third longer where rows are few.
+        # One call of `gram` per pair takes longer if there are few rows.
         all_rows, all_weights = self.samples.rows, self.samples.weigh()
         rows = all_rows if len(all_rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
@@ -343,66 +351,66 @@ class Passes:
         return hessian
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
-        """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
+        """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that each cover some of the rows.
 
-        The probabilities (K, m) at parameters (K, d + 1) are computed again, which takes one more pass.
+        The probabilities (K, m) at parameters (K, d + 1) are recomputed, which takes one more pass.
         """
 
-        def find(part):
+        def compute_term(part):
             probabilities = np.empty((len(parameters), part._n_rows), parameters.dtype)
             part.evaluate(parameters, probabilities, np.empty(parameters.shape))
             return term(part, probabilities, *arguments)
 
         max_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
-        return add(find(part) for part in self.split(max_rows))
+        return add(compute_term(part) for part in self.split(max_rows))
 
     def read_rows(self) -> FloatArray:
         """Return the rows [x~, 1], dense, (m, d + 1), float64."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         X = self._matrix.densify(rows if len(rows) else slice(None))
-        read = np.ones((len(X), X.shape[1] + 1))
-        np.multiply(X, scale, out=read[:, :-1])
-        read[:, :-1] += shift
-        return read
+        scaled = np.ones((len(X), X.shape[1] + 1))
+        np.multiply(X, scale, out=scaled[:, :-1])
+        scaled[:, :-1] += shift
+        return scaled
 
     def find_ranges(self) -> tuple[FloatArray, FloatArray]:
-        """Return the smallest and the largest number of each column of the rows, as they are: (d,) and (d,)."""
+        """Return the minimum and the maximum per column of the rows, neither scaled nor shifted: (d,) and (d,)."""
         rows = self.samples.rows
         columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
         return columns.smallest, columns.largest
 
     def take(self, positions: IntArray) -> Passes:
-        """Return passes over some of the rows, by their places among these, ascending."""
+        """Return passes over a subset of these rows, given by ascending positions within them."""
         rows = self.samples.rows
         samples = self.samples._replace(rows=rows[positions] if len(rows) else positions)
         return self._matrix.passes(samples, self._scaling, self.shape[0])
 
     def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield slices of the passes' rows and their scores (m, M) at parameters (M, d + 1), for any M, in order."""
+        """Yield consecutive slices of the rows and their scores (m, M) at parameters (M, d + 1), for any M."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         coef = parameters[:, :-1] * scale
         intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
-        together = max(1, SCORE_BYTES // (8 * len(parameters) + self._matrix.row_bytes))
-        for first in range(0, self._n_rows, together):
-            part = slice(first, min(first + together, self._n_rows))
+        n_rows = max(1, SCORE_BYTES // (8 * len(parameters) + self._matrix.row_bytes))
+        for first in range(0, self._n_rows, n_rows):
+            part = slice(first, min(first + n_rows, self._n_rows))
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
-        """Yield passes over the rows one after the other, no more than max_rows of them at a time."""
+        """Yield passes over consecutive parts of the rows, of at most max_rows rows each."""
         if self._n_rows <= max_rows:
-            # Without numbers a pass reads all rows, and those in their order faster.
+            # A pass without row indices is faster.
             yield self
             return
         rows = self.samples.rows
         for first in range(0, self._n_rows, max_rows):
             last = min(first + max_rows, self._n_rows)
-            numbers = rows[first:last] if len(rows) else np.arange(first, last)
-            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self.shape[0])
+            indices = rows[first:last] if len(rows) else np.arange(first, last)
+            yield self._matrix.passes(self.samples._replace(rows=indices), self._scaling, self.shape[0])
 
 
 def add(sums: Iterable[Sum]) -> Sum:
-    """Return the sum of arrays, or of other objects with +=; the first is overwritten."""
+    """Return the sum of arrays, or of other objects with +=, which overwrites the first."""
     total: Any = next(sums := iter(sums))
-    for each in sums:
-        total += each
+    for term in sums:
+        total += term
     return total

@@ -1,7 +1,7 @@
-"""Sums over pieces of rows that need not lie in memory, and what a fit may take in addition to such an X.
+"""X in pieces of rows that need not be in memory, the sums over the pieces, and the memory budget of a fit.
 
-Each sum has a term, a function of the passes over one piece, and a join, which adds terms in the order of the pieces:
-blocks in a loop (`BlockMatrix`), partitions in a tree over the workers (`fastlin.dask`).
+Each sum has a term, a function of the passes over one piece, and a function that adds the terms in the order of the
+pieces: blocks in a loop (`BlockMatrix`), partitions in a tree over the workers (`fastlin.dask`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, me
 from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
-# A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
-PART_IN_MEMORY = 32
-# The budget does not grow with data on disk or on other machines.
+# A fit may use four times `budget_bytes`, an eighth of X, so that its total memory fits into a quarter of X.
+BUDGET_DIVISOR = 32
+# The budget has an upper limit, because the data may be on disk or on other machines.
 MAX_BYTES = 1 << 30
 
-# The total weight of some rows, and the moments of their columns.
+# The total weight of a set of rows, and the statistics of their columns.
 Measured: TypeAlias = tuple[float, Columns]
-# The loss over some rows, sum s_i l_i, and its derivative (K, d + 1).
+# The loss over a set of rows, sum s_i l_i, and its gradient (K, d + 1).
 Evaluated: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
-    """X of shape (n, d) in pieces of rows, all dense or all sparse; `pieces` holds the rows and the type of each."""
+    """X of shape (n, d) in pieces, all dense or all sparse; `pieces` lists the number of rows and the dtype of each."""
 
     lies_in_memory = False
 
@@ -50,12 +50,12 @@ class PiecewiseMatrix(Matrix):
         pieces: Sequence[tuple[int, np.dtype[Any]]],
     ) -> None:
         n_bytes = n_entries * (dtype.itemsize + (4 if is_sparse else 0))
-        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MAX_BYTES))
+        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // BUDGET_DIVISOR, MAX_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
 
 class PiecewisePasses(Passes):
-    """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms."""
+    """The sums over the rows of X in pieces; a subclass accesses the pieces and adds their terms."""
 
     def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -66,16 +66,16 @@ class PiecewisePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a piece, its blocks, and the pieces."""
+        """See `Passes.longest_sum`: the rows of a piece, plus its blocks, plus the pieces."""
         pieces = self._matrix.pieces
         return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`; `Rows.curved_at` returns the last argument."""
+        """See `Passes.hessian_product`; the last argument is returned by `Rows.curved_at`."""
         return self._add(find_hessian_product, curved, direction)
 
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """See `Passes.class_pair_gram`; `Rows.curved_at` returns the argument."""
+        """See `Passes.class_pair_gram`; the argument is returned by `Rows.curved_at`."""
         return self._add(find_class_pair_gram, curved)
 
     def _add(self, term, curved, *arguments):
@@ -84,30 +84,30 @@ class PiecewisePasses(Passes):
 
 
 def measure(matrix: Matrix, weights: FloatArray) -> Measured:
-    """Return the total weight and the moments of a piece; weights (m,) without entries are ones."""
+    """Return the total weight and the column statistics of a piece; empty weights (m,) mean all ones."""
     if not matrix.shape[0]:
         zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
         return 0.0, Columns(zeros, zeros, zeros, none, -none)
     total = float(weights.sum()) if len(weights) else float(matrix.shape[0])
-    # Rows without weight have a smallest and a largest entry all the same.
+    # Rows of weight zero count towards the minimum and the maximum.
     return total, matrix.measure(weights if len(weights) and total > 0 else None)
 
 
 def merge(measured: Iterable[Measured]) -> Measured:
-    """Return the total weight and the moments of several pieces together."""
-    found, moments = zip(*measured, strict=True)
-    totals = np.array(found)
+    """Return the total weight and the column statistics of several pieces combined."""
+    weights, moments = zip(*measured, strict=True)
+    totals = np.array(weights)
     return float(totals.sum()), merge_columns(totals if totals.any() else np.ones(len(totals)), moments)
 
 
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
-    """Return the loss of a piece and its gradient at parameters (K, d + 1), and fill probabilities, if given."""
+    """Return the loss of a piece and its gradient at parameters (K, d + 1); fill probabilities unless None."""
     gradient = np.empty(parameters.shape)
     return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
 def add_evaluated(evaluated: Iterable[Evaluated]) -> Evaluated:
-    """Return the loss and the gradient of several pieces together; the gradient of the first is overwritten."""
+    """Return the loss and the gradient of several pieces combined, which overwrites the first gradient."""
     loss, gradient = next(evaluated := iter(evaluated))
     for other_loss, other in evaluated:
         loss += other_loss
@@ -128,15 +128,15 @@ def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArra
 def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
     precision, weights = probabilities.dtype.type, passes.samples.weigh()
-    # Relative to the largest, so that weights of any unit lie within the range of float32.
+    # Relative to the largest weight, so that weights of any unit are within the range of float32.
     unit = weights.max(initial=0.0) or 1.0
     return DenseMatrix(probabilities.T).gram(weights / unit, precision).astype(np.float64) * unit
 
 
 class BlockMatrix(PiecewiseMatrix):
-    """X of shape (n, d), a `fastlin.blocks.Blocks`, whose rows come block by block, in the same order for each pass.
+    """X of shape (n, d) from a `fastlin.blocks.Blocks`, whose blocks are read in the same order in each pass.
 
-    Another thread reads the next block while one is computed with. `n_reads` counts the readings of all blocks.
+    A thread reads the next block during the computations with the current one. `n_reads` counts the complete readings.
     """
 
     def __init__(self, blocks: Any) -> None:
@@ -146,7 +146,7 @@ class BlockMatrix(PiecewiseMatrix):
         self.n_reads = 0
 
     def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
-        """Yield `first, last, matrix` for each block with rows first to last - 1; the next block is read meanwhile."""
+        """Yield `first, last, matrix` for each block with rows first to last - 1, and read the next one ahead."""
         for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
             if last > first:
                 yield int(first), int(last), block
@@ -155,73 +155,73 @@ class BlockMatrix(PiecewiseMatrix):
         """See `Matrix.parts`; each block is a part."""
         make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
         process = os.getpid()
-        coming, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
+        blocks, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
-            ahead = reader.submit(next, coming, None)
+            ahead = reader.submit(next, blocks, None)
             for name in self.blocks.names:
                 if os.getpid() != process:
                     raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
                 X = ahead.result()
-                ahead = reader.submit(next, coming, None)
+                ahead = reader.submit(next, blocks, None)
                 try:
                     block = make(X)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from error
                 yield f"{name} of X", block
-            # What follows the last block is the end, or an error.
+            # The generator ends after the last block, or raises an error.
             ahead.result()
             self.n_reads += 1
         finally:
-            # Where the reader is still at work, and the user presses Ctrl-C again, it ends by itself.
-            reader.submit(coming.close)
+            # If a second Ctrl-C interrupts the wait for the reader, it still ends by itself.
+            reader.submit(blocks.close)
             reader.shutdown()
 
     def count_read_bytes(self) -> int:
-        """Return how many bytes have been read so far, in whole readings of all blocks."""
+        """Return the number of bytes read so far by complete readings of all blocks."""
         return self.n_reads * self.blocks.nbytes
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """See `Matrix.measure`."""
-        given = np.empty(0) if weights is None else weights
-        _, moments = merge(measure(block, given[first:last]) for first, last, block in self.read())
+        row_weights = np.empty(0) if weights is None else weights
+        _, moments = merge(measure(block, row_weights[first:last]) for first, last, block in self.read())
         return moments
 
     def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are copied into memory."""
         rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
         if self.is_sparse:
-            found = [(positions, block.X[own]) for positions, own, block in self._find(rows)]
-            order = np.argsort(np.concatenate([positions for positions, _ in found]), kind="stable")
-            return SparseMatrix(sparse.vstack([piece for _, piece in found], format="csr")[order])
+            pieces = [(positions, block.X[block_rows]) for positions, block_rows, block in self._locate(rows)]
+            order = np.argsort(np.concatenate([positions for positions, _ in pieces]), kind="stable")
+            return SparseMatrix(sparse.vstack([piece for _, piece in pieces], format="csr")[order])
         taken = np.empty((len(rows), self.shape[1]), self.dtype)
-        for positions, own, block in self._find(rows):
-            taken[positions] = block.X[own]
+        for positions, block_rows, block in self._locate(rows):
+            taken[positions] = block.X[block_rows]
         return DenseMatrix(taken)
 
-    def _find(self, rows):
-        """Yield for each block the places of the row numbers that lie in it, their numbers in it, and its matrix."""
+    def _locate(self, rows):
+        """Yield for each block the positions of its rows in ``rows``, their indices in the block, and its matrix."""
         for first, last, block in self.read():
             positions = np.flatnonzero((rows >= first) & (rows < last))
             yield positions, rows[positions] - first, block
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """See `Matrix.transposed`; one pass reads the columns that will be used, and they are not kept."""
+        """See `Matrix.transposed`; one pass reads the requested columns, which are not cached."""
         features = np.arange(self.shape[1]) if features is None else features
         pieces = [block.X[:, features] for _, _, block in self.read()]
         if self.is_sparse:
-            found = SparseMatrix(sparse.vstack(pieces, format="csr"))
+            columns = SparseMatrix(sparse.vstack(pieces, format="csr"))
         else:
-            found = DenseMatrix(np.concatenate(pieces))
+            columns = DenseMatrix(np.concatenate(pieces))
         del pieces
-        return _spread(found.transposed(precision), features, self.shape[1])
+        return _insert_columns(columns.transposed(precision), features, self.shape[1])
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
-        """See `Matrix.passes`; the rows are sorted."""
+        """See `Matrix.passes`; the rows have to be sorted."""
         return BlockPasses(self, samples, scaling, n_rows_coef)
 
 
 class BlockPasses(PiecewisePasses):
-    """The sums of all blocks, joined as they are read; the rows of the samples are sorted."""
+    """The sums over all blocks, added as the blocks are read; the rows of the samples have to be sorted."""
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""
@@ -229,20 +229,20 @@ class BlockPasses(PiecewisePasses):
         def evaluate_block(positions, passes):
             if probabilities is None:
                 return evaluate(passes, parameters)
-            kept = np.empty(probabilities[:, positions].shape, probabilities.dtype)
-            found = evaluate(passes, parameters, kept)
-            probabilities[:, positions] = kept
-            return found
+            of_block = np.empty(probabilities[:, positions].shape, probabilities.dtype)
+            evaluated = evaluate(passes, parameters, of_block)
+            probabilities[:, positions] = of_block
+            return evaluated
 
-        loss, gradient[:] = add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
+        loss, gradient[:] = add_evaluated(evaluate_block(*block) for block in self._cut(self.samples.rows))
         return loss
 
     def _add(self, term, curved, *arguments):
         return self._add_over(self.samples.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """See `Passes.gram`; the rows are sorted."""
-        return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
+        """See `Passes.gram`; the rows have to be sorted."""
+        return self._add_over(rows, _compute_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
         """See `Passes.split`; the blocks are read once."""
@@ -250,38 +250,38 @@ class BlockPasses(PiecewisePasses):
             yield from passes.split(max_rows)
 
     def _add_over(self, rows, term, by_rows, *arguments):
-        """Return the sum of ``term(passes, own, *arguments)`` over sorted rows, own being by_rows of a block's rows."""
+        """Return the sum over blocks of ``term(passes, by_rows of the block's rows, *arguments)``; rows are sorted."""
         return add(
             term(passes, np.ascontiguousarray(by_rows[:, positions]), *arguments)
             for positions, passes in self._cut(rows)
         )
 
     def _cut(self, rows):
-        """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
+        """Yield for each block the slice of the sorted row indices that it holds, and the passes over these rows."""
         if (rows[1:] < rows[:-1]).any():
-            raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
+            raise ValueError("Passes over blocks require sorted row indices, but `rows` is not sorted. Sort it first.")
         for first, last, block in self._matrix.read():
-            positions, own = slice(first, last), rows
+            positions, block_rows = slice(first, last), rows
             if len(rows):
                 positions = slice(*np.searchsorted(rows, (first, last)))
-                own = rows[positions] - first
-                if not len(own):
+                block_rows = rows[positions] - first
+                if not len(block_rows):
                     continue
-                if len(own) == last - first and (np.diff(own) == 1).all():
-                    # A pass over all rows reads them faster without their numbers.
-                    own = own[:0]
-            samples = self.samples.take(slice(first, last))._replace(rows=own)
+                if len(block_rows) == last - first and (np.diff(block_rows) == 1).all():
+                    # A pass over all rows is faster without row indices.
+                    block_rows = block_rows[:0]
+            samples = self.samples.take(slice(first, last))._replace(rows=block_rows)
             yield positions, block.passes(samples, self._scaling, self.shape[0])
 
 
-def _find_gram(passes, row_weights, precision):
+def _compute_gram(passes, row_weights, precision):
     return passes.gram(passes.samples.rows, row_weights, precision).astype(np.float64, copy=False)
 
 
-def _spread(found, features, d):
-    """Return the Transposed of some columns as one of d columns, of which the others are empty."""
+def _insert_columns(columns, features, d):
+    """Return the Transposed of the columns ``features`` as one of d columns, with all other columns empty."""
     positions, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
-    positions[features], lengths[features] = found.positions, np.diff(found.starts)
-    scale[features], shift[features] = found.scale, found.shift
+    positions[features], lengths[features] = columns.positions, np.diff(columns.starts)
+    scale[features], shift[features] = columns.scale, columns.shift
     starts = np.append(0, np.cumsum(lengths))
-    return Transposed(found.panel, positions, starts, found.indices, found.values, scale, shift)
+    return Transposed(columns.panel, positions, starts, columns.indices, columns.values, scale, shift)

@@ -1,4 +1,4 @@
-"""Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's passes; never densified."""
+"""Sparse X in CSR and CSC format: column statistics, predictions and passes, without a dense copy of X."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fastlin.kernels.linear.sparse_columns import (
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
-    CLASSES_PER_CACHE_LINE,
+    PROBLEMS_PER_GROUP,
     fill_block_batch_pass,
     fill_block_chunk,
     fill_block_logistic_pass,
@@ -40,42 +40,42 @@ from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, add_blocks, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.matrix import COPIED_PART, Columns, Matrix, Passes, Transposed
+from fastlin.matrices.matrix import MAX_COPIED_FRACTION, Columns, Matrix, Passes, Transposed
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-# Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
-# 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
+# Mini-batches of X are multiplied in sparse format up to this density, if the dense product takes at least
+# MIN_DENSE_WORK multiply-adds (docs/benchmarks/design-choices.md: sparse mini-batches).
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Columns whose mean is FAR times their spread are centered entry by entry in Gram matrices, which would lose the square
-# of that ratio in digits.
+# Columns whose mean exceeds FAR standard deviations are centered per entry in Gram matrices, because centering the sums
+# would lose the square of that ratio in accuracy.
 FAR = 8
-# Rows of a Gram matrix that are centered together: of 1,000 columns they stay in the second-level cache.
+# Rows of a Gram matrix that are centered at a time: with 1,000 columns they fit into the second-level cache.
 ROWS_CENTERED = 64
-# Values that are looked at before all are, to see whether all are one.
-ONES_TRIED = 64
-# The most bytes of residuals, or as many as the coefficients take, between the pass by rows and the pass by columns.
+# Values that are compared with one before all values are.
+N_PROBED_VALUES = 64
+# The largest size of the residuals between the pass by rows and the pass by columns, unless the coefficients need more.
 RESIDUAL_BYTES = 8 << 20
-# Rows of a tile in a pass by rows alone, of which only the scores are kept.
+# Rows per tile of a pass by rows alone, which stores only their scores.
 TILE_ROWS = 512
-# Predictions of so many times fewer entries than columns read the coefficients of the entries alone.
-FEW_ENTRIES = 16
-# What a row or column costs in addition to its entries, in entries.
+# With at least this many columns per entry, predictions lay out only the coefficients of the entries.
+MIN_COLUMNS_PER_ENTRY = 16
+# The work of a row or column in addition to its entries, in entries.
 LINE_WORK = 8
-# Entries for each number of a block's own sums: then adding up the sums takes little time.
+# A block has at least this many entries per column, so that adding up the blocks' sums takes little time.
 ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
-    """X of shape (n, d), real numbers, by rows (CSR) as given and, once needed, a copy by columns (CSC).
+    """X of shape (n, d), real numbers, by rows (CSR) in place and, once needed, a copy by columns (CSC).
 
-    Entries may be unsorted or repeated; passes read a copy then. ValueError: X is not two-dimensional or not real, or
-    its arrays contradict each other.
+    If entries are unsorted or duplicated, passes read a copy. ValueError: X is not two-dimensional or not real, or its
+    arrays are inconsistent.
     """
 
     def __init__(self, X: SparseContainer) -> None:
         csr, csc = read_container(X)
-        # Whole numbers and truth values are added up in their type, as in a dense array.
+        # Duplicate integers and booleans are added in their own type, as SciPy does in a dense array.
         if csr.dtype.kind != "f" and not _is_ordered(csr):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
@@ -85,13 +85,13 @@ class SparseMatrix(Matrix):
 
     @cached_property
     def csr(self) -> SparseContainer:
-        """X by rows whose columns ascend, with one entry for each place: as it came, or a copy."""
+        """X by rows with ascending column indices and without duplicates: the input itself, or a copy."""
         return self.X if _is_ordered(self.X) else _sum_duplicates(self.X)
 
     @property
     def csc(self) -> SparseContainer:
-        """X by columns whose rows ascend, with one entry for each place."""
-        # Folds in threads ask for it at once.
+        """X by columns with ascending row indices and without duplicates."""
+        # Folds that run in threads may request it at the same time.
         with self._lock:
             if self._csc is None:
                 self._csc = self.csr.tocsc()
@@ -99,10 +99,10 @@ class SparseMatrix(Matrix):
 
     @cached_property
     def entries(self) -> Compressed:
-        """X by rows, without its values where all of them are one."""
+        """X by rows, without its values if all of them are one."""
         X = compressed(self.csr)
-        # Most other data differ from one early on.
-        is_one = (X.data[:ONES_TRIED] == 1).all() and (X.data == 1).all()
+        # Most data have another value early on, so all values are rarely read.
+        is_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
         return X._replace(data=X.data[:0]) if is_one else X
 
     @cached_property
@@ -122,11 +122,11 @@ class SparseMatrix(Matrix):
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        # Sums of entries that are not centered round by as much as a mean does.
+        # The remainder is zero: the other sums are not centered, so their rounding error is as large as the mean's.
         return Columns(mean, np.zeros(d), variance, smallest, largest)
 
     def _measure_by_rows(self, n_blocks):
-        """Return the Columns of rows that count alike, from blocks of rows, without a transposed copy of X."""
+        """Return the Columns of unweighted rows from blocks of rows, without a transposed copy of X."""
         n, d = self.shape
         borders = cut_lines(self.entries.indptr, n_blocks)
         sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
@@ -134,7 +134,7 @@ class SparseMatrix(Matrix):
         smallest, largest = sums[:, :, 2].min(axis=0), sums[:, :, 3].max(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             count, total = np.add.reduce(sums[:, :, :2]).T
-            # A column of one number has this as its mean, and no variance.
+            # The mean of a constant column is exact, and its variance zero.
             mean = np.where((count == n) & (smallest == largest), smallest, total / n)
             run_blocks(fill_block_row_squares, n_blocks, self.entries, borders, mean, squares)
             variance = ((n - count) * mean**2 + np.add.reduce(squares)) / n
@@ -145,10 +145,10 @@ class SparseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
     ) -> None:
-        """See `Matrix.score`; `rows` (m,) restrict it to some rows of X."""
+        """See `Matrix.score`; `rows` (m,) select rows of X."""
         X = compressed(self.X)
-        if FEW_ENTRIES * self.n_entries <= coef.shape[1]:
-            # Of a text and 50,000 words, 20 classes, to lay out all coefficients takes most of the time.
+        if MIN_COLUMNS_PER_ENTRY * self.n_entries <= coef.shape[1]:
+            # For a few rows of text, laying out all coefficients would take most of the time.
             columns, positions = np.unique(X.indices[: self.n_entries], return_inverse=True)
             coef, X = coef[:, columns], X._replace(indices=positions.astype(X.indices.dtype))
         K, d = coef.shape
@@ -160,7 +160,7 @@ class SparseMatrix(Matrix):
         run_blocks(fill_block_sparse_scores, len(borders) - 1, X, rows, borders, parameters, scores, best)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
-        """Fill ``out`` (m, d) with the given rows of X, dense and in its type, and return it."""
+        """Fill ``out`` (m, d) with the rows of X, dense and converted to its type, and return it."""
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
         n_blocks = count_line_blocks(len(rows), out.size, 1)
@@ -168,7 +168,7 @@ class SparseMatrix(Matrix):
         return out
 
     def take_sparse_rows(self, rows: IntArray | slice, dtype: DTypeLike, n_columns: int) -> SparseContainer | None:
-        """Return a CSR copy of rows of X for products with n_columns columns; None where dense rows multiply faster."""
+        """Return a CSR copy of rows of X for products with n_columns columns, or None if dense rows are faster."""
         n, d = self.X.shape
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
@@ -177,7 +177,7 @@ class SparseMatrix(Matrix):
         return self.X[rows].astype(dtype, copy=False)
 
     def _transpose(self, precision):
-        """Return the entries as they are, and columns far from zero, most of them filled, whole and centered."""
+        """Return columns far from zero, which have few zeros, as centered dense columns, and the others as entries."""
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -186,7 +186,7 @@ class SparseMatrix(Matrix):
         positions = np.full(d, -1)
         positions[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
-            # Centered before float32 rounds it.
+            # In float64, so that the column is centered before it is rounded to float32.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
@@ -201,19 +201,19 @@ class SparseMatrix(Matrix):
         return kind(self, samples, scaling, n_rows_coef)
 
     def count_row_blocks(self, rows: IntArray) -> int:
-        """Return into how many blocks passes by rows alone cut these: 0 where a column has too few entries for them."""
-        # Repeated entries, which `n_entries` counts each, are one here.
+        """Return the number of row blocks of passes by rows alone; 0 if there are too few entries per column."""
+        # `entries` has no duplicates, which `n_entries` may count.
         starts = count_starts(self.entries.indptr, rows)
         return count_blocks_with_sums(len(starts) - 1, int(starts[-1] - starts[0]), self.shape[1])
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """See `Matrix.row_products`; no matrix is kept."""
+        """See `Matrix.row_products`; the Gram matrix is never formed."""
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
     def copies(self, rows: IntArray) -> bool:
-        """See `Matrix.copies`; entries are counted, since few rows of text may hold most of them."""
+        """See `Matrix.copies`; this counts entries, because a few long rows may hold most of them."""
         starts = self.csr.indptr
-        return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= COPIED_PART * self.n_entries
+        return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_FRACTION * self.n_entries
 
     def take(self, rows: IntArray | slice) -> SparseMatrix:
         """See `Matrix.take`."""
@@ -224,14 +224,14 @@ class SparseMatrix(Matrix):
         return self.csr[rows].toarray()
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (d + 1, d + 1), float64, over row numbers (m,)."""
+        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (d + 1, d + 1), float64, over row indices (m,)."""
         far = np.abs(scaling.shift) > FAR
         if far.any():
             others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
             return self._center(far, scaling).gram(rows, row_weights, others)
         d = self.shape[1]
         X = self.entries
-        # For each entry the entries of its row.
+        # Each entry is multiplied by the entries of its row.
         row_length = max(1, self.n_entries // max(1, self.shape[0]))
         n_blocks = count_line_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
@@ -240,19 +240,19 @@ class SparseMatrix(Matrix):
         return center_gram(halves, totals, row_weights.sum(), scaling)
 
     def _center(self, far, scaling):
-        """Return the columns; those far from zero are whole, scaled and centered. The last scaling's result is kept."""
-        own = Scaling(scaling.scale[far], scaling.shift[far])
-        kept, others, centered = self._centered
-        if not (np.array_equal(kept, far) and np.array_equal(others, own)):
-            whole = sparse.csr_array(self.csr[:, far].toarray() * own.scale + own.shift)
+        """Return X with the columns ``far`` dense, scaled and centered; the result for the last scaling is cached."""
+        of_far = Scaling(scaling.scale[far], scaling.shift[far])
+        cached_far, cached_scaling, centered = self._centered
+        if not (np.array_equal(cached_far, far) and np.array_equal(cached_scaling, of_far)):
+            dense = sparse.csr_array(self.csr[:, far].toarray() * of_far.scale + of_far.shift)
             positions = np.argsort(np.argsort(far, kind="stable"))
-            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], whole], format="csr")[:, positions])
-            self._centered = far, own, centered
+            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], dense], format="csr")[:, positions])
+            self._centered = far, of_far, centered
         return centered
 
 
 class SparsePasses(Passes):
-    """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X."""
+    """The sums over rows of sparse X; a subclass implements `_run` with its own order of reading X."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -263,32 +263,23 @@ class SparsePasses(Passes):
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """See `Passes.evaluate_batch`; each part of the rows has sums of its own for each group of problems."""
+        """See `Passes.evaluate_batch`; each part of the rows has separate sums for each group of problems."""
         matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
         n_problems = len(parameters)
-        n_groups = -(-n_problems // CLASSES_PER_CACHE_LINE)
+        n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
         n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
         borders = cut_lines(matrix.entries.indptr, n_parts)
-        padded = np.zeros((n_groups * CLASSES_PER_CACHE_LINE, d + 1))
+        padded = np.zeros((n_groups * PROBLEMS_PER_GROUP, d + 1))
         padded[:n_problems] = parameters
         intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
-        tables = zeros_aligned((n_groups * d, CLASSES_PER_CACHE_LINE), np.float64).reshape(
-            n_groups, d, CLASSES_PER_CACHE_LINE
-        )
-        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, CLASSES_PER_CACHE_LINE, d).transpose(0, 2, 1)
-        sums = zeros_aligned((n_parts * n_groups * (d + 1), CLASSES_PER_CACHE_LINE), np.float64)
-        sums = sums.reshape(n_parts, n_groups, d + 1, CLASSES_PER_CACHE_LINE)
+        tables = zeros_aligned((n_groups * d, PROBLEMS_PER_GROUP), np.float64).reshape(n_groups, d, PROBLEMS_PER_GROUP)
+        tables[:] = (padded[:, :-1] * scale).reshape(n_groups, PROBLEMS_PER_GROUP, d).transpose(0, 2, 1)
+        sums = zeros_aligned((n_parts * n_groups * (d + 1), PROBLEMS_PER_GROUP), np.float64)
+        sums = sums.reshape(n_parts, n_groups, d + 1, PROBLEMS_PER_GROUP)
         batch = ProblemBatch.over(labels, weights, self.samples.offsets, 1, n_parts)
-        given = (
-            matrix.entries,
-            borders,
-            tables,
-            intercepts.reshape(n_groups, CLASSES_PER_CACHE_LINE),
-            TILE_ROWS,
-            sums,
-            batch,
-        )
-        run_blocks(fill_block_batch_pass, n_parts * n_groups, *given)
+        intercepts = intercepts.reshape(n_groups, PROBLEMS_PER_GROUP)
+        operands = matrix.entries, borders, tables, intercepts, TILE_ROWS, sums, batch
+        run_blocks(fill_block_batch_pass, n_parts * n_groups, *operands)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]
         gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
@@ -296,7 +287,7 @@ class SparsePasses(Passes):
 
 
 class PassesByRows(SparsePasses):
-    """Passes of the logistic loss (K is 1) that read X by rows, once; each block of rows has its own gradient."""
+    """Passes of the logistic loss (K = 1) that read X once, by rows; each block of rows has its own gradient."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -306,8 +297,8 @@ class PassesByRows(SparsePasses):
 
     def _run(self, parameters, total, losses, curvature, batch=None):
         (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
-        given = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
-        run_blocks(fill_block_logistic_pass, self._n_blocks, *given, self._sums, losses, curvature)
+        operands = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
+        run_blocks(fill_block_logistic_pass, self._n_blocks, *operands, self._sums, losses, curvature)
         sums = self._sums[0] if self._n_blocks == 1 else np.add.reduce(self._sums)
         total[0, :-1] = self._scaling.scale * sums[:-1] + self._scaling.shift * sums[-1]
         total[0, -1] = sums[-1]
@@ -315,7 +306,7 @@ class PassesByRows(SparsePasses):
 
 
 class PassesByColumns(SparsePasses):
-    """Passes that read X by rows, for the residuals, and then by columns, for the gradient; few rows are copied."""
+    """Passes that read X by rows for the residuals, then by columns for the gradient; a few rows are copied first."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -327,7 +318,7 @@ class PassesByColumns(SparsePasses):
         K = n_rows_coef
         columns = matrix.csc
         self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
-        # As many rows as leave their residuals within these bytes.
+        # The rows are cut into chunks whose residuals fit into n_bytes.
         n_bytes = max(RESIDUAL_BYTES, 8 * K * (d + 1))
         n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_columns(K)))))
         self._residuals = zeros_table(-(-n // n_chunks), K)
@@ -336,7 +327,7 @@ class PassesByColumns(SparsePasses):
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
-        """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
+        """Return the Chunk of a range of rows, and the borders of its blocks as positions in the rows of the pass."""
         indptr, rows = self._by_rows.indptr, self._read.rows
         if not len(rows):
             starts, position = indptr[first : last + 1], first
@@ -352,13 +343,13 @@ class PassesByColumns(SparsePasses):
         totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:
             if len(self._read.rows) and len(self._chunks) > 1:
-                # Rows that the pass leaves out would keep the numbers of another chunk.
+                # Rows that are not part of the pass would otherwise keep the values of the previous chunk.
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self.shape[0]))
-            given = self._by_rows, self._read.rows, borders, by_table, self._tile_rows, chunk, sums
+            operands = self._by_rows, self._read.rows, borders, by_table, self._tile_rows, chunk, sums
             part = slice(n_before, n_before + len(sums))
-            own = None if losses is None else losses._replace(values=losses.values[part])
-            run_blocks(fill_block_chunk, len(sums), *given, own, curvature)
+            chunk_losses = None if losses is None else losses._replace(values=losses.values[part])
+            run_blocks(fill_block_chunk, len(sums), *operands, chunk_losses, curvature)
             n_before = part.stop
             chunk_sums = np.add.reduce(sums)
             run_blocks(
@@ -378,12 +369,12 @@ class PassesByColumns(SparsePasses):
 
 
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:
-    """Return `Passes.gram_lengths` of columns with a shift (d,), of which those that are FAR from zero are centered."""
+    """Return `Passes.gram_lengths` of columns with a shift (d,); columns FAR from zero are centered."""
     return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
-    """Fill table (d, columns) with coef transposed times scale; return intercepts after the shift, (K,)."""
+    """Fill table (d, columns) with the transpose of coef scale; return the intercepts (K,) including the shift."""
     n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
@@ -392,7 +383,7 @@ def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatAr
 
 
 class SparseRowProducts:
-    """Products for sparse X: a pass by columns, then one by rows; the penalty factors (d,) are above zero."""
+    """Products for sparse X: a pass by columns, then a pass by rows; the penalty factors (d,) are positive."""
 
     def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
         self._lines = [
@@ -418,25 +409,25 @@ class SparseRowProducts:
 
 
 def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
-    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
+    """Return the number of blocks of n_lines rows or columns, which depends on the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
     return cut_work(NUMBER_WORK * width * (int(n_entries) + LINE_WORK * n_lines))
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
-    """Return into how many blocks rows are cut that each have sums for all columns: 0 where there are few entries."""
+    """Return the number of row blocks that each have sums for all columns; 0 if there are too few entries."""
     return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
 
 
 def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
-    """Return where the entries of each row would start, (m + 1,), if only the given rows, or all, were there."""
+    """Return the row pointers (m + 1,) of the matrix of the selected rows; empty ``rows`` means all."""
     if not len(rows):
         return indptr
     return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
 
 
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
-    """Return the n_blocks + 1 borders of blocks of lines with about equal work; line i begins at starts[i]."""
+    """Return the n_blocks + 1 borders of blocks of lines with about equal work; line i starts at entry starts[i]."""
     n_lines, origin = len(starts) - 1, int(starts[0])
 
     def work(i):
@@ -448,18 +439,21 @@ def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
 
 
 def compressed(matrix: SparseContainer) -> Compressed:
-    """Return a CSR or CSC matrix as kernels take it, the same memory."""
+    """Return a CSR or CSC matrix as a kernel operand that shares its memory."""
     data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
     arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
     return Compressed(*arrays)
 
 
 def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
-    """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
+    """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks.
+
+    The halves (B, d, d) and their transposes add up to the sum of s_i x_i x_i', the totals (B, d) to that of s_i x_i.
+    """
     total = np.add.reduce(totals) * scaling.scale
     d = len(total)
     gram = np.empty((d + 1, d + 1))
-    # Each of two products has half of that of the shifts.
+    # Each of the two mixed products contains half of the product of the shifts.
     mixed = total + 0.5 * total_weight * scaling.shift
     run_blocks(_fill_centered_rows, -(-d // ROWS_CENTERED), halves, mixed, scaling, gram)
     gram[-1, :-1] = gram[:-1, -1] = total + scaling.shift * total_weight
@@ -467,7 +461,7 @@ def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
     return gram
 
 
-# At extreme scales a product leaves the range of float64, and what takes the matrix sees that it is not finite.
+# At extreme scales products overflow; the callers check that the matrix is finite.
 @np.errstate(over="ignore", invalid="ignore")
 def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
     scale, shift = scaling.scale, scaling.shift
@@ -475,19 +469,19 @@ def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
     rows = gram[part, :-1]
     np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
     rows *= scale[part, None] * scale
-    # In this order the matrix is symmetric to the last bit.
+    # This order of operations makes the matrix exactly symmetric.
     rows += mixed[part, None] * shift + shift[part, None] * mixed
 
 
 def _is_ordered(matrix):
-    """Say whether the entries of each row of a CSR matrix, or column of a CSC one, ascend, one for each place."""
-    # What the caller's own object says of itself need not be so.
+    """Return whether the indices of each row of a CSR matrix, or column of a CSC one, ascend without duplicates."""
+    # Checked on a new object, because the flag of the caller's object may be wrong.
     make = getattr(sparse, f"{matrix.format}_array")
     return make((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
 
 
 def _sum_duplicates(csr):
-    """Return a copy of a CSR matrix with one entry for each place, in ascending order."""
+    """Return a copy of a CSR matrix with sorted indices and without duplicates."""
     csr = csr.copy()
     csr.sum_duplicates()
     return csr

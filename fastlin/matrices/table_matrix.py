@@ -1,4 +1,4 @@
-"""X as a table: columns of numbers and columns of codes, and an objective's passes over both."""
+"""X as a table of numeric columns and coded categorical columns, and the passes over both."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, center_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
-# What a code costs in addition to its multiply-adds, in multiply-adds.
+# The work of a code in addition to its multiply-adds, in multiply-adds.
 CODE_WORK = 8
-# A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
-PART_IN_MEMORY = 8
-# Rows whose levels are counted together.
-ROWS_COUNTED = 1 << 18
+# A fit may use four times `budget_bytes`, half of the table.
+BUDGET_DIVISOR = 8
+# Rows per step of counting levels.
+MAX_COUNTED_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """A categorical column."""
+    """A categorical column, encoded by the index of the level of each row."""
 
-    codes: np.ndarray  # (n,) int8, int16 or int32: each row's level, or -1 where its value is missing or unknown
+    codes: np.ndarray  # (n,) int8, int16 or int32: the level of each row, or -1 if its value is missing or unseen
     n_levels: int  # each level is a column of the matrix
-    has_missing_category: bool = False  # Whether rows with -1 have the last level; otherwise they have none.
+    has_missing_category: bool = False  # whether -1 stands for the last level; otherwise such rows have no level
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
-        """Return the column of some rows."""
+        """Return the column of a subset of the rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_category)
 
     def append(self, other: Codes) -> Codes:
-        """Return the column of these rows followed by the rows of another column with the same levels."""
-        return Codes(np.concatenate([self.number_missing(), other.number_missing()]), self.n_levels)
+        """Return the concatenation with another column that has the same levels."""
+        return Codes(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_levels)
 
-    def number_missing(self) -> IntArray:
-        """Return the codes, with the number of the last level in place of -1 where that is its code."""
+    def recode_missing(self) -> IntArray:
+        """Return the codes, with -1 replaced by the last level if there is a missing category."""
         if not self.has_missing_category:
             return self.codes
         wide_enough = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
         return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_enough)
 
-    def standard_deviation(self) -> sparse.csc_array:
-        """Return the levels as columns (n, n_levels) of ones, uint8."""
-        codes = self.number_missing()
-        # A stable sort of codes of one or two bytes counts them.
+    def encode_one_hot(self) -> sparse.csc_array:
+        """Return the one-hot encoding (n, n_levels), uint8."""
+        codes = self.recode_missing()
+        # For one or two bytes NumPy's stable sort is a radix sort.
         rows = np.argsort(codes, kind="stable")
         starts = np.searchsorted(codes[rows], np.arange(self.n_levels + 1))
         rows = rows[starts[0] :]
@@ -62,10 +62,10 @@ class Codes:
 
 
 class TableMatrix(Matrix):
-    """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
+    """X of shape (n, d) whose columns are numeric columns and the one-hot encoded levels of categorical columns.
 
-    Codes are read where they lie; numbers are copied once. Column i of the table stands for `widths[i]` columns of X;
-    `number_features` and `level_features` say which. ValueError: columns differ in length.
+    Codes are read in place; numeric columns are copied once. Column i of the table stands for `widths[i]` columns of X;
+    `number_features` and `level_features` are their column indices in X. ValueError: columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
@@ -78,21 +78,24 @@ class TableMatrix(Matrix):
         self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
         arrays = [*self._numbers, *(column.codes for column in self._coded)]
         n = len(arrays[0])
-        # Kernels get addresses, and check nothing.
+        # Kernels read addresses without checks.
         if any(array.shape != (n,) for array in arrays):
-            raise ValueError(f"The columns of a table must have one length, got the shapes {[a.shape for a in arrays]}")
+            shapes = [array.shape for array in arrays]
+            raise ValueError(
+                f"The columns of a table must be one-dimensional and of equal length, got shapes {shapes}."
+            )
         are_narrow = [column.dtype == np.float32 for column in self._numbers]
         dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
         self._column_bytes = sum(array.nbytes for array in arrays)
-        shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // PART_IN_MEMORY
+        shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // BUDGET_DIVISOR
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
-        # A table of levels has a row for each column of X, and one for each categorical column's values without level.
+        # A table of levels has one row per column of X, then one per categorical column for its values without a level.
         self._missing_positions = self.shape[1] + np.arange(len(self._coded))
 
     @property
     def X(self) -> TableMatrix:
-        """The matrix itself, which can be asked for some of its rows."""
+        """The matrix itself, which can be indexed by rows."""
         return self
 
     @cached_property
@@ -102,7 +105,7 @@ class TableMatrix(Matrix):
 
     @cached_property
     def numbers(self) -> DenseMatrix:
-        """The columns of numbers, a copy."""
+        """A copy of the numeric columns."""
         numbers = np.empty((self.shape[0], len(self._numbers)), self.dtype)
         for j, column in enumerate(self._numbers):
             numbers[:, j] = column
@@ -110,7 +113,7 @@ class TableMatrix(Matrix):
 
     @cached_property
     def _code_columns(self):
-        """The categorical columns as kernels take them, `Levels.columns`."""
+        """The categorical columns as a kernel operand, `Levels.columns`."""
         columns = []
         for column, first, position in zip(self._coded, self._coded_firsts, self._missing_positions, strict=True):
             missing = first + column.n_levels - 1 if column.has_missing_category else position
@@ -123,11 +126,11 @@ class TableMatrix(Matrix):
         return self.shape[0]
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> TableMatrix:
-        """Return the matrix of some rows: their numbers, a slice or a mask."""
+        """Return the matrix of a subset of the rows: indices, a slice or a mask."""
         return TableMatrix([column[rows] for column in self.columns])
 
     def append(self, other: TableMatrix) -> TableMatrix:
-        """Return a copy of these rows followed by the rows of another table with the same columns."""
+        """Return the concatenation of the rows with another table that has the same columns, a copy."""
         columns: list[Array | Codes] = []
         for one, added in zip(self.columns, other.columns, strict=True):
             if isinstance(one, Codes) and isinstance(added, Codes):
@@ -145,40 +148,40 @@ class TableMatrix(Matrix):
         moments = Columns(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._coded:
-            (own, rest), features = self.weigh_levels(weights), self.level_features
-            mean[features], variance[features] = own / (own + rest), own * rest / (own + rest) ** 2
-            n_own, n_rest = (own, rest) if weights is None else self.weigh_levels(None)
-            smallest[features], largest[features] = n_rest == 0, n_own > 0
+            (ones, zeros), features = self.weigh_levels(weights), self.level_features
+            mean[features], variance[features] = ones / (ones + zeros), ones * zeros / (ones + zeros) ** 2
+            n_ones, n_zeros = (ones, zeros) if weights is None else self.weigh_levels(None)
+            smallest[features], largest[features] = n_zeros == 0, n_ones > 0
         if self._numbers:
-            for found, of_numbers in zip(moments, self.numbers.measure(weights), strict=True):
-                found[self.number_features] = of_numbers
+            for statistic, of_numbers in zip(moments, self.numbers.measure(weights), strict=True):
+                statistic[self.number_features] = of_numbers
         return moments
 
     def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the weight of the rows with each level and of other rows, (n_levels,) each, exactly zero without any.
+        """Return the weight of the rows with each level and of all other rows, (levels,), exactly zero without rows.
 
-        The weights (n,) are ones if they are None.
+        weights (n,) default to ones if None.
         """
-        found = []
+        sums = []
         for column in self._coded:
-            codes, own = column.number_missing(), np.zeros(column.n_levels + 1)
-            # Some rows at a time: NumPy counts numbers of eight bytes.
-            for first in range(0, len(codes), ROWS_COUNTED):
-                part = slice(first, first + ROWS_COUNTED)
-                # Rows without a level come first.
+            codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
+            # In steps, because NumPy counts a copy of the codes of eight bytes each.
+            for first in range(0, len(codes), MAX_COUNTED_ROWS):
+                part = slice(first, first + MAX_COUNTED_ROWS)
+                # Rows without a level are counted first.
                 positions = codes[part].astype(np.intp) + 1
-                own += np.bincount(positions, None if weights is None else weights[part], len(own))
-            rest = np.zeros(len(own))
-            rest[1:] += np.cumsum(own)[:-1]
-            rest[:-1] += np.cumsum(own[::-1])[-2::-1]
-            found.append((own[1:], rest[1:]))
-        own, rest = np.concatenate(found, axis=1)
-        return own, rest
+                ones += np.bincount(positions, None if weights is None else weights[part], len(ones))
+            zeros = np.zeros(len(ones))
+            zeros[1:] += np.cumsum(ones)[:-1]
+            zeros[:-1] += np.cumsum(ones[::-1])[-2::-1]
+            sums.append((ones[1:], zeros[1:]))
+        ones, zeros = np.concatenate(sums, axis=1)
+        return ones, zeros
 
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
-        """Return the SparseMatrix of some rows, by their numbers or as a slice."""
+        """Return the one-hot encoded SparseMatrix of a subset of the rows, indices or a slice."""
         parts = [
-            taken.standard_deviation() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
+            taken.encode_one_hot() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
             for taken in (column[rows] for column in self.columns)
         ]
         return SparseMatrix(sparse.hstack(parts, "csr", self.dtype))
@@ -189,12 +192,12 @@ class TableMatrix(Matrix):
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """See `Matrix.score`; scores are computed in float64."""
-        levels, coef = self.open_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
+        levels, coef = self.make_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
         levels.table[: self.shape[1], : len(coef)] = coef.T
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
 
-    def open_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
-        """Return the levels for a pass over n_rows rows, whose blocks keep partial_bytes besides the levels' sums."""
+    def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
+        """Return the Levels for a pass over n_rows rows, whose blocks use partial_bytes in addition to level sums."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
         n_blocks = count_blocks(
@@ -207,23 +210,21 @@ class TableMatrix(Matrix):
         return Levels(self._code_columns, zeros_table(size, n_rows_coef), sums)
 
     def extracts(self, rows: IntArray) -> bool:
-        """See `Matrix.extracts`; few rows are copied."""
+        """See `Matrix.extracts`; a small subset of the rows is copied."""
         return self.copies(rows)
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """See `Matrix.parts`; the columns of numbers that may not be finite are the parts."""
+        """See `Matrix.parts`; the parts are the floating-point columns, whose values may not be finite."""
         names = range(len(self.columns)) if self._names is None else self._names
         for name, column in zip(names, self.columns, strict=True):
             if not isinstance(column, Codes) and column.dtype.kind == "f":
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
-        """Return levels by their rows, a copy of five bytes an entry, and numbers as dense data have them."""
+        """Return levels as entries, a copy of five bytes per entry, and numeric columns as `DenseMatrix` does."""
         n, d = self.shape
         nothing = sparse.csc_array((n, 1), dtype=np.uint8)
-        levels = sparse.hstack(
-            [c.standard_deviation() if isinstance(c, Codes) else nothing for c in self.columns], "csc"
-        )
+        levels = sparse.hstack([c.encode_one_hot() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
         panel, positions, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
         if self._numbers:
             numbers, features = self.numbers.transposed(precision), self.number_features
@@ -232,26 +233,27 @@ class TableMatrix(Matrix):
         return Transposed(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """See `Matrix.row_products`; a sparse copy makes them."""
+        """See `Matrix.row_products`; these read a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """See `SparseMatrix.gram`; numbers are centered one by one, sums of levels afterwards."""
+        """See `SparseMatrix.gram`; numeric columns are centered per entry, levels after they are summed."""
         features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
-        own, size, width = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded, len(features) + 1
+        of_numbers, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded
+        width = len(features) + 1
         row_work = n_coded * width + CODE_WORK * n_coded**2 // 2
         n_blocks = min(count_blocks(len(rows), row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
         crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
-        given = self._code_columns, self.numbers.layers, rows, row_weights, own, crosses, pairs
-        run_blocks(fill_block_level_gram, n_blocks, *given)
-        # Products of each level with the numbers and a one, then the products of the numbers.
+        operands = self._code_columns, self.numbers.layers, rows, row_weights, of_numbers, crosses, pairs
+        run_blocks(fill_block_level_gram, n_blocks, *operands)
+        # First the products of levels with numbers and ones, then those of numbers with each other.
         cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross[:, :-1]
         totals = cross[:, -1].copy()
         half[np.diag_indices(d)] = 0.5 * totals
         if self._numbers:
             samples = Samples(rows, NO_ROWS, NO_ROWS)
-            (gram,) = DensePasses(self.numbers, samples, own, 1).gram(rows, row_weights[None], np.float64)
+            (gram,) = DensePasses(self.numbers, samples, of_numbers, 1).gram(rows, row_weights[None], np.float64)
             totals[features], half[np.ix_(features, features)] = gram[:-1, -1], 0.5 * gram[:-1, :-1]
         scale, shift = scaling.scale.copy(), scaling.shift.copy()
         scale[features], shift[features] = 1, 0
@@ -263,17 +265,17 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over the columns of a table, in float64: those over its numbers, with the levels."""
+    """Passes over a table in float64: dense passes over its numeric columns that also add the levels."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         features, levels = matrix.number_features, matrix.level_features
         self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
-        self._levels = matrix.open_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
+        self._levels = matrix.make_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
         self._n_blocks = len(self._levels.sums)
-        own = Scaling(scaling.scale[features], scaling.shift[features])
-        self._numbers = DensePasses(matrix.numbers, samples, own, n_rows_coef, self._levels)
-        # Numbers are centered one by one, the shifts of levels are summed by columns.
+        of_numbers = Scaling(scaling.scale[features], scaling.shift[features])
+        self._numbers = DensePasses(matrix.numbers, samples, of_numbers, n_rows_coef, self._levels)
+        # Numeric columns are centered per entry; the shifts of levels are added as one sum.
         self.shift_roundings = np.zeros(self.shape[1] - 1)
         self.shift_roundings[levels] = matrix.shift_roundings
         self.gram_lengths = np.ones(self.shape[1] - 1)
@@ -281,7 +283,7 @@ class TablePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a block, the blocks, and the parts of a level."""
+        """See `Passes.longest_sum`: the rows of a block, plus the blocks, plus the two terms of a level."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):
@@ -290,7 +292,7 @@ class TablePasses(Passes):
         coef = parameters[:, levels].astype(np.float64)
         self._levels.table[levels, : len(coef)] = (coef * scale).T
         numbers = parameters[:, features].astype(np.float64)
-        # einsum has another order of additions where there is one row.
+        # Not einsum, which adds in another order if there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
         of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
         sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import CONJUGATE, WITHIN, Exchange
+from fastlin.kernels.linear.penalties import CONJUGATE, MAX_STEP, Exchange
 from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
 from fastlin.objective.rounding import UNIT_ROUNDOFF, RowErrors, bound_parameter_sums, gamma
 
@@ -178,7 +178,7 @@ def _maximize(point, entropy, exchange):
         value = entropy - conjugate(1.0)[CONJUGATE]
         return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        within = min(conjugate(MAX_STEP_TO_EDGE)[WITHIN], MAX_STEP_TO_EDGE)
+        within = min(conjugate(MAX_STEP_TO_EDGE)[MAX_STEP], MAX_STEP_TO_EDGE)
         return entropy * min(within, 1.0), 1 - 1 / within if within > 1 else 0.0
     return maximize_dual(entropy, conjugate, 1.0)[1], 0.0
 

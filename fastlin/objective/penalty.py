@@ -15,8 +15,8 @@ import numpy as np
 
 from fastlin.kernels.linear.penalties import (
     LARGEST,
+    MAX_STEP,
     NO_BOUNDS,
-    WITHIN,
     Exchange,
     PenaltyArrays,
     fill_block_dual,
@@ -249,7 +249,7 @@ class Penalty:
         """Return the sums of `fill_block_dual`: the conjugate at a dual point, derivatives, and the step to the edge.
 
         The dual point is at the fraction `step` of the way from the labels to the probabilities after the exchange. The
-        entry WITHIN is the step at which an entry without a quadratic penalty leaves the feasible box.
+        entry MAX_STEP is the step at which an entry without a quadratic penalty leaves the feasible box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
@@ -257,7 +257,7 @@ class Penalty:
         if n_blocks == 1:
             return sums[0]
         totals = np.add.reduce(sums)
-        totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
+        totals[MAX_STEP] = np.minimum.reduce(sums[:, MAX_STEP])
         return totals
 
     def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:

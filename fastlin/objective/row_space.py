@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_ROWS, Kept, Samples
+from fastlin.kernels.linear.operands import NO_ROWS, ProbabilityOutput, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
@@ -38,7 +38,7 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-NOT_KEPT = Kept.of(None)
+NOT_KEPT = ProbabilityOutput.of(None)
 # Products to represent parameters as sums of rows. Text takes far fewer
 # (docs/benchmarks/design-choices.md: representation by rows).
 MAX_PRODUCTS = 30

@@ -14,9 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinate_descent import fill_block_least
+from fastlin.kernels.linear.coordinate_descent import fill_block_minimizers
 from fastlin.kernels.linear.operands import count_pairs
-from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
+from fastlin.kernels.linear.quasi_newton import (
+    ROUNDING,
+    SUFFICIENT_DECREASE,
+    SUM_ROUNDING,
+    VALUE_ROUNDING,
+    compute_allowed_gap,
+)
 from fastlin.kernels.machine.threads import cut_work, run_blocks
 from fastlin.objective.problem_batch import Points, Problem, ProblemBatch, SharedRows
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, regularize_equal_changes
@@ -134,7 +140,7 @@ class _Slots:
         """Return directions (B, m) to the minimizers of the selected models, and the first-order changes of J."""
         slots, minimizers, size = np.flatnonzero(selected), self.at.copy(), len(hessian)
         run_blocks(
-            fill_block_least,
+            fill_block_minimizers,
             cut_work(len(slots) * size**2 * (N_SWEEPS + 3 * N_PAIRS), max(1, len(slots))),
             slots,
             hessian,
@@ -215,7 +221,7 @@ def _check_convergence(batch, slots, tol, accepted):
     columns = value.tolist(), batch.measure_squares(slots.at).tolist(), batch.null_objective.tolist()
     allowed = np.array(
         [
-            ask(tol, J, J, squares, null, VALUE_ROUNDING, 2 * SUM_ROUNDING * null)
+            compute_allowed_gap(tol, J, J, squares, null, VALUE_ROUNDING, 2 * SUM_ROUNDING * null)
             for J, squares, null in zip(*columns, strict=True)
         ]
     )

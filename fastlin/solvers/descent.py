@@ -94,7 +94,7 @@ def minimize(fit: Fit) -> Solution:
         if not iterations:
             outcome, iterations = steps.iterate(inner_tol, min(n_per_call, max_iter - len(stopping.history)))
         gap = iterations[-1][1]
-        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.ask(inner_tol) and not needs_points
+        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not needs_points
         parameters = descent.row(quasi_newton.PARAMETERS).copy()
         for value_then, gap_then, largest_entry in iterations if is_open else iterations[:-1]:
             # With a callback there is one iteration per call, so that the parameters are those of the iteration.
@@ -141,19 +141,19 @@ class _InCache:
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol; return the outcome, and J, gap and gradient of each."""
         descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
-        is_start = bool(descent.now["n_trials"] == quasi_newton.BEGINNING)
+        is_start = bool(descent.now["n_trials"] == quasi_newton.NOT_STARTED)
         n_made = 0
         while True:
             arguments = self._rows, descent, self._scratch
             outcome, n_more = quasi_newton.descend_in_cache(*arguments, tol, self.passes_of_matrix, history[n_made:])
             n_made += n_more
-            if outcome != quasi_newton.LACKING:
+            if outcome != quasi_newton.NEEDS_MATRIX:
                 break
-            quasi_newton.renew_in_cache(*arguments, self._is_whole)
+            quasi_newton.build_matrix_in_cache(*arguments, self._is_whole)
         iterations = history[:n_made].tolist()
         rows.count_pass(is_start + sum(row[3] for row in iterations))
         if is_start:
-            rows.note_sums(self._start, descent.row(quasi_newton.AT_START))
+            rows.note_sums(self._start, descent.row(quasi_newton.START_TOTAL))
         return outcome, [row[:3] for row in iterations]
 
 
@@ -182,14 +182,14 @@ class _ByPasses:
     def iterate(self, tol, n_iterations):
         """Make an iteration, after the start if it is the first; return the outcome, and J, gap and gradient."""
         descent, now = self._descent, self._descent.now
-        if descent.now["n_trials"] == quasi_newton.BEGINNING:
+        if descent.now["n_trials"] == quasi_newton.NOT_STARTED:
             outcome = quasi_newton.check_step(descent, self._evaluate())
-            if tol == inf or not descent.ask(tol) < now["natural"] < inf:
+            if tol == inf or not descent.compute_allowed_gap(tol) < now["coef_gap"] < inf:
                 return outcome, []
-        target = descent.ask(tol)
-        if quasi_newton.turn(descent, target, self.passes_of_matrix):
+        target = descent.compute_allowed_gap(tol)
+        if quasi_newton.update_direction(descent, target, self.passes_of_matrix):
             self._renew()
-            quasi_newton.turn(descent, target, inf)
+            quasi_newton.update_direction(descent, target, inf)
         outcome = quasi_newton.SEARCHING
         while outcome == quasi_newton.SEARCHING:
             outcome = quasi_newton.check_step(descent, self._evaluate())
@@ -203,19 +203,19 @@ class _ByPasses:
     def _renew(self):
         descent, sampled = self._descent, self._sampled
         if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
-            # All rows have the class weights as probabilities, as in `renew_in_cache`.
+            # All rows have the class weights as probabilities, as in `build_matrix_in_cache`.
             K, fractions = self._objective.n_rows_coef, self._objective.class_weights
             fraction = 1 / K if K > 1 else fractions[0] * fractions[1]
-            quasi_newton.renew(descent, fraction * self._sum_products(self._weigh_sample()[None]))
+            quasi_newton.set_matrix(descent, fraction * self._sum_products(self._weigh_sample()[None]))
             return
         if self._has_hessian:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
             point = _make_point(self._objective, descent, self._buffer)
-            quasi_newton.renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
+            quasi_newton.set_matrix(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
         p = np.ascontiguousarray(self._buffer.probabilities[:, sampled])
         grams = self._sum_products(p * (1 - p) * self._weigh_sample())
-        quasi_newton.renew(descent, grams)
+        quasi_newton.set_matrix(descent, grams)
 
     def _sum_products(self, row_weights):
         """Return the Gram matrices (C, d + 1, d + 1) of the sampled rows with weights (C, m)."""

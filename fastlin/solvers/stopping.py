@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, ask
+from fastlin.kernels.linear.quasi_newton import SUM_ROUNDING, compute_allowed_gap
 from fastlin.objective.objective import RangeError
 from fastlin.solvers.solution import (
     AT_ROUNDING_LIMIT,
@@ -134,7 +134,7 @@ class Stopping:
 
     def allowed_gap(self, point: Point | RowPoint, tol: float | None = None) -> float:
         """Return the largest suboptimality that tol, or another tolerance, allows at a point."""
-        return ask(
+        return compute_allowed_gap(
             self.tol if tol is None else tol,
             point.value,
             point.value if point.value > self.smallest_value else self.smallest_value,

@@ -79,7 +79,7 @@ class LinearDescent(Descent):
             sizes = np.diff(np.minimum(np.arange(first, last + 1) * batch_size, len(order)))
             # A batch of weight zero has no loss, and takes no step.
             loss += float(sizes @ np.where(measures.totals > 0, losses, 0.0))
-            n_correct, total = n_correct + float(measures.right.sum()), total + float(measures.totals.sum())
+            n_correct, total = n_correct + float(measures.correct.sum()), total + float(measures.totals.sum())
             first = last
         return Sums(loss, len(order), n_correct, total)
 

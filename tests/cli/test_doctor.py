@@ -26,7 +26,7 @@ def test_the_description_is_plain_and_true_and_has_a_line_for_what_is_wrong_or_m
     assert words == [name.replace("_", " ") for name in environment]
     monkeypatch.setenv("FASTLIN_NUM_THREADS", "abc")
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
-    message = "FASTLIN_NUM_THREADS must be a whole number from 1 on, got 'abc'"
+    message = "FASTLIN_NUM_THREADS must be a positive integer, got 'abc'. Change or unset it."
     assert describe_environment()["threads"] == message
     lines = dict(re.split("  +", line, maxsplit=1) for line in lay_out_environment())
     assert (lines["threads"], lines["no-such-package"]) == (message, "not installed")

@@ -1,4 +1,4 @@
-"""The versions of Numba that are tested, and the warning about any other version."""
+"""The tested versions of Numba, and the warning about other versions."""
 
 import importlib.metadata
 import json
@@ -11,11 +11,11 @@ from repository import read, read_settings
 from fastlin.kernels.numba_versions import TESTED, check_numba
 
 
-# None is a packed program without metadata.
+# None: a frozen program without metadata.
 @pytest.mark.parametrize(
     "version", [*(f"{minor}.{patch}" for minor in TESTED for patch in ("0", "3", "0rc1")), None, "0.99.1"]
 )
-def test_a_warning_names_a_version_that_was_not_tested_and_those_that_were(version, monkeypatch, caplog):
+def test_an_untested_version_of_numba_causes_a_warning_that_names_the_tested_ones(version, monkeypatch, caplog):
     missing = importlib.metadata.PackageNotFoundError("numba")
     find = Mock(return_value=version, side_effect=None if version else missing)
     monkeypatch.setattr(importlib.metadata, "version", find)
@@ -27,7 +27,7 @@ def test_a_warning_names_a_version_that_was_not_tested_and_those_that_were(versi
             assert text in record.getMessage()
 
 
-def test_the_installation_the_workflow_and_the_documents_name_the_versions_that_are_tested():
+def test_installation_workflow_and_documents_name_the_tested_versions():
     assert re.search(r"numba>=([\d.]+)", read_settings()["options"]["install_requires"])[1] == TESTED[0]
     assert re.search(r"numba >=([\d.]+)", read(".ci/conda/recipe.yaml"))[1] == TESTED[0]
     assert tuple(json.loads(re.search(r"numba: (\[.*\])", read(".github/workflows/ci.yml"))[1])) == TESTED

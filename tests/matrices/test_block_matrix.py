@@ -1,4 +1,4 @@
-"""X in blocks of rows: what is known before they are read, and what is read, are those of all rows together."""
+"""X in blocks of rows: properties that are available before reading, and sums, compared with X in memory."""
 
 import os
 
@@ -35,45 +35,47 @@ def make_both(kind, n_classes=3):
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_passes_sum_what_the_rows_together_do_and_curvature_takes_one_reading(monkeypatch, kind, n_classes, weighted):
+def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_once(
+    monkeypatch, kind, n_classes, weighted
+):
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
-    # Three rows at a time.
+    # Three rows per step.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
-    # Some rows, of which one block has none and another one all.
+    # All rows, and a subset that contains no row of one block and all rows of another.
     for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
-        given = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
-        expected, found = whole.passes(*given), blocks.passes(*given)
+        operands = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
+        expected, actual = whole.passes(*operands), blocks.passes(*operands)
         probabilities, gradients = np.empty((K, len(rows) or N)), np.empty((2, K, 6))
         loss = expected.evaluate(parameters, probabilities, gradients[0])
-        assert found.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-11)
+        assert actual.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-11)
         np.testing.assert_allclose(*gradients, rtol=1e-11, atol=1e-11 * np.abs(gradients).max())
-        assert found.shift_roundings >= expected.shift_roundings
-        assert len(rows) or (found.shift_roundings > 0) == (expected.shift_roundings > 0)
+        assert actual.shift_roundings >= expected.shift_roundings
+        assert len(rows) or (actual.shift_roundings > 0) == (expected.shift_roundings > 0)
         ones = np.concatenate([probabilities, np.ones((1, len(rows) or N))])
         for term, arguments, sums in (
             (pieces.find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
             (pieces.find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
-            (pieces.multiply_probabilities, [], (ones * given[0].weigh()) @ ones.T),
+            (pieces.multiply_probabilities, [], (ones * operands[0].weigh()) @ ones.T),
         ):
-            for passes in (expected, found):
+            for passes in (expected, actual):
                 n_reads = blocks.n_reads
                 restarted = passes.sum_curvature(term, parameters, *arguments)
                 np.testing.assert_allclose(restarted, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
-                assert blocks.n_reads - n_reads == (passes is found)
+                assert blocks.n_reads - n_reads == (passes is actual)
     with pytest.raises(ValueError, match="not sorted"):
-        blocks.passes(given[0]._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, gradients[0])
+        blocks.passes(operands[0]._replace(rows=rows[::-1]), *operands[1:]).evaluate(parameters, None, gradients[0])
 
 
 @KINDS
-def test_rows_and_columns_are_those_of_all_rows_together(kind):
+def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
     whole, blocks, _, weights = make_both(kind)
-    # One of the blocks has no weight; its extremes count all the same.
-    for given in (None, weights):
-        for found, expected in zip(blocks.measure(given), whole.measure(given), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-9)
+    # The weight of one block is zero, but its extremes count.
+    for row_weights in (None, weights):
+        for actual, expected in zip(blocks.measure(row_weights), whole.measure(row_weights), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-9)
     dense = whole.X.toarray() if kind == "sparse" else whole.X
     for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):
         taken = blocks.take(rows)
@@ -84,8 +86,8 @@ def test_rows_and_columns_are_those_of_all_rows_together(kind):
     columns = blocks.transposed(np.float64, features)
     for j in range(D):
         column, entries = np.zeros(N), slice(*columns.starts[j : j + 2])
-        if columns.places[j] >= 0:
-            column = columns.panel[columns.places[j]].astype(float)
+        if columns.positions[j] >= 0:
+            column = columns.panel[columns.positions[j]].astype(float)
         column[columns.indices[entries]] += columns.values[entries]
         expected = columns.scale[j] * dense[:, j].astype(float) + columns.shift[j] if j in features else np.zeros(N)
         np.testing.assert_allclose(column, expected, atol=1e-9)
@@ -94,45 +96,45 @@ def test_rows_and_columns_are_those_of_all_rows_together(kind):
 
 
 class Source:
-    """Two rows of one column in each of three blocks; reading them tells of it, and breaks after some of them."""
+    """Three blocks of two rows and one column; reading is recorded, and fails after ``breaks_after`` blocks."""
 
     shape, dtype, is_sparse = (6, 1), np.dtype(float), False
     borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1
 
     def __init__(self, breaks_after=None):
-        self.told, self.breaks_after = [], breaks_after
+        self.messages, self.breaks_after = [], breaks_after
 
     def read(self):
         for number in range(4):
             if number == self.breaks_after:
                 raise OSError("the disk is gone")
             if number < 3:
-                self.told.append(f"read {number}")
+                self.messages.append(f"read {number}")
                 yield np.full((2, 1), number, float)
 
 
-def test_the_next_block_is_read_while_one_is_computed_with():
+def test_the_next_block_is_read_ahead():
     source = Source()
     for number, _ in enumerate(BlockMatrix(source).read()):
-        while number < 2 and f"read {number + 1}" not in source.told:
+        while number < 2 and f"read {number + 1}" not in source.messages:
             pass
-        source.told.append(f"compute {number}")
+        source.messages.append(f"compute {number}")
     for number in (0, 1):
-        assert source.told.index(f"read {number + 1}") < source.told.index(f"compute {number}")
+        assert source.messages.index(f"read {number + 1}") < source.messages.index(f"compute {number}")
 
 
 @pytest.mark.parametrize("after", range(4))
-def test_what_reading_raises_reaches_the_caller(after):
+def test_errors_while_reading_are_raised_in_the_caller(after):
     with pytest.raises(OSError, match="disk is gone"):
         BlockMatrix(Source(after)).measure()
     for _ in BlockMatrix(Source()).read():
-        # Who stops in the middle leaves no thread behind.
+        # Stopping early leaves no thread behind.
         break
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_what_was_begun_before_a_fork_is_refused_in_the_child():
+def test_a_reading_that_began_before_a_fork_raises_in_the_child():
     parts = BlockMatrix(from_arrays(np.ones((4, 1)), rows_per_block=2)).parts()
     next(parts)
     child = os.fork()
@@ -146,34 +148,34 @@ def test_what_was_begun_before_a_fork_is_refused_in_the_child():
     assert next(parts)[0] == "rows 2 to 3 of X"
 
 
-def test_memory_follows_x_up_to_four_gigabytes():
+def test_the_budget_is_proportional_to_x_up_to_four_gigabytes():
     for n, budget in ((5_000_000, 20e9 / 8), (1_000_000_000, 4 << 30)):
-        known = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
-        assert Budget.for_data(known.budget_bytes).bytes == pytest.approx(budget)
+        piecewise = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
+        assert Budget.for_data(piecewise.budget_bytes).bytes == pytest.approx(budget)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+def test_piecewise_matrices_have_the_rules_of_matrices_in_memory(monkeypatch, is_sparse):
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(NONE, np.zeros(50, np.int32), np.empty(0))
     whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
-    # What is known of the rows before they are read.
-    known = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
+    # The properties that are available before reading.
+    piecewise = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
-        assert known.gains_from_float32(K) == whole.gains_from_float32(K)
-    assert known.count_gram_work() == whole.count_gram_work()
+        assert piecewise.gains_from_float32(K) == whole.gains_from_float32(K)
+    assert piecewise.count_gram_work() == whole.count_gram_work()
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
-        given = samples, Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
-        found = pieces.PiecewisePasses(known, *given)
-        assert found.shift_roundings == pytest.approx(whole.passes(*given).shift_roundings)
+        operands = samples, Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
+        actual = pieces.PiecewisePasses(piecewise, *operands)
+        assert actual.shift_roundings == pytest.approx(whole.passes(*operands).shift_roundings)
 
 
 @pytest.mark.parametrize("unit", [0.0, 1e-50, 1e45])
-def test_products_of_probabilities_in_float32_keep_weights_of_any_unit(unit):
+def test_products_of_probabilities_in_float32_support_weights_of_any_unit(unit):
     generator = np.random.default_rng(0)
     probabilities, weights = generator.random((3, 30)).astype(np.float32), unit * generator.random(30)
     samples = Samples(NONE, np.zeros(30, np.int32), weights)
     passes = as_matrix(generator.random((30, 2))).passes(samples, Scaling(np.ones(2), np.zeros(2)), 3)
     ones = np.concatenate([probabilities, np.ones((1, 30))])
-    found = pieces.multiply_probabilities(passes, probabilities)
-    np.testing.assert_allclose(found, (ones * weights) @ ones.T, rtol=1e-5)
+    actual = pieces.multiply_probabilities(passes, probabilities)
+    np.testing.assert_allclose(actual, (ones * weights) @ ones.T, rtol=1e-5)

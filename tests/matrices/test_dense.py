@@ -1,4 +1,4 @@
-"""Dense matrices against NumPy; their passes are tested with the objective, and by those over sparse matrices."""
+"""Dense matrices, compared with NumPy; their passes are tested with the objective and with sparse matrices."""
 
 import numpy as np
 import pytest
@@ -17,16 +17,16 @@ def make(dtype=np.float64):
     return (np.random.default_rng(0).normal(3, 40, (N, D)) % 100).astype(dtype)
 
 
-def test_a_matrix_is_the_callers_memory_whose_rows_are_copied_where_they_do_not_lie_as_wanted():
+def test_a_matrix_shares_the_callers_memory_and_copies_rows_only_if_needed():
     X, out = make(), np.empty((3, D))
     matrix = as_matrix(X)
     assert matrix.take_rows(np.array([9, 2, 2]), out) is out
     np.testing.assert_array_equal(out, X[[9, 2, 2]])
     assert np.shares_memory(matrix.take_rows(slice(4, 7), out), X)
     for other in (make(np.float32), np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
-        found = as_matrix(other).take_rows(slice(4, 7), out)
-        assert found is out
-        np.testing.assert_array_equal(found, other[4:7])
+        actual = as_matrix(other).take_rows(slice(4, 7), out)
+        assert actual is out
+        np.testing.assert_array_equal(actual, other[4:7])
     X.flags.writeable = False
     matrix = as_matrix(X)
     assert isinstance(matrix, DenseMatrix) and as_matrix(matrix) is matrix
@@ -38,7 +38,7 @@ def test_a_matrix_is_the_callers_memory_whose_rows_are_copied_where_they_do_not_
     "dtype", [np.float64, np.uint8, *marked(pytest.mark.thorough, np.float32, np.float16, np.int32)]
 )
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
+def test_columns_are_stored_unchanged_or_scaled_and_shifted(dtype, precision):
     X = make(dtype)
     matrix = as_matrix(X)
     transposed = matrix.transposed(precision, None)
@@ -46,45 +46,45 @@ def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     assert transposed.panel.dtype == (np.uint8 if dtype == np.uint8 else precision)
     expected = X * transposed.scale + transposed.shift
     np.testing.assert_allclose(transposed.panel, expected.T, atol=1e-12 if precision == np.float64 else 1e-5)
-    np.testing.assert_array_equal(transposed.places, np.arange(D))
+    np.testing.assert_array_equal(transposed.positions, np.arange(D))
     assert len(transposed.values) == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
-def test_columns_of_few_numbers_are_kept_as_entries(dtype):
+def test_columns_with_few_nonzeros_are_stored_as_entries(dtype):
     generator = np.random.default_rng(0)
     X = generator.integers(1, 9, size=(40, 6)).astype(dtype)
-    # At most one of eight numbers is not zero; the columns between have more.
+    # Columns 1, 3 and 5 have at most one nonzero value in eight rows, the others more.
     for j, n_entries in enumerate((40, 5, 6, 0, 40, 1)):
         X[generator.permutation(40)[n_entries:], j] = 0
-    found = DenseMatrix(X).transposed(np.float64, None)
-    assert (found.places < 0).tolist() == [False, True, False, True, False, True]
+    actual = DenseMatrix(X).transposed(np.float64, None)
+    assert (actual.positions < 0).tolist() == [False, True, False, True, False, True]
     for j in range(6):
-        if found.places[j] >= 0:
-            column = found.panel[found.places[j]].astype(float)
+        if actual.positions[j] >= 0:
+            column = actual.panel[actual.positions[j]].astype(float)
         else:
-            own, column = slice(found.starts[j], found.starts[j + 1]), np.zeros(40)
-            column[found.indices[own]] = found.values[own]
-        np.testing.assert_allclose((column - found.shift[j]) / found.scale[j], X[:, j], rtol=0, atol=1e-13)
+            entries, column = slice(actual.starts[j], actual.starts[j + 1]), np.zeros(40)
+            column[actual.indices[entries]] = actual.values[entries]
+        np.testing.assert_allclose((column - actual.shift[j]) / actual.scale[j], X[:, j], rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, monkeypatch):
+def test_gram_matrices_in_parts_of_the_rows_agree_with_those_of_all_rows(precision, monkeypatch):
     generator = np.random.default_rng(0)
     X, weights = generator.normal(size=(50, 90)), generator.uniform(size=50)
     ones = np.column_stack([X, np.ones(50)])
     expected = ones.T @ (weights[:, None] * ones)
     bound = 60 * np.finfo(precision).eps * (np.abs(ones).T @ (weights[:, None] * np.abs(ones)))
     for n_parts in (1, 3):
-        monkeypatch.setattr(dense, "count_blocks", lambda *given, n_parts=n_parts, **named: n_parts)
+        monkeypatch.setattr(dense, "count_blocks", lambda *arguments, n_parts=n_parts, **named: n_parts)
         gram = DenseMatrix(X).gram(weights, precision)
         assert gram.dtype == precision
         assert (np.abs(gram - expected) <= bound).all()
 
 
 @pytest.mark.parametrize("offset", [0.0, 50.0, 1e6])
-def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, offset):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, D)) + offset
     labels, weights = generator.integers(0, 2, 60).astype(np.int32), generator.uniform(0.5, 2, 60)
@@ -92,7 +92,7 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
     parameters = generator.normal(size=(1, D + 1))
     x = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(60)])
     losses, p, residuals = reference.losses_of(x @ parameters.T, labels)
-    # Rows and columns that lie together, neither of them, and some rows of all.
+    # Contiguous rows, contiguous columns, neither of them, and selected rows.
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
@@ -107,8 +107,8 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
 
 
 @pytest.mark.parametrize(("n", "d", "n_classes"), [(256, 50, 30), (8192, 50, 30), (8192, 200, 6)])
-def test_no_score_is_off_by_more_roundings_than_are_counted(n, d, n_classes):
-    # Each of these terms is lost where it is added to the first alone: in a copy, in tiles that are turned, in lanes.
+def test_scores_have_at_most_the_counted_rounding_errors(n, d, n_classes):
+    # Each term vanishes if it is added to the first term alone: in a copy, in transposed tiles, and in vector lanes.
     unit, scaling = np.finfo(np.float64).eps / 2, Scaling(np.ones(d), np.zeros(d))
     X, coef = np.full((n, d), unit), np.zeros((n_classes, d + 1))
     X[:, 0], coef[0, :-1] = 1, 2.0**20

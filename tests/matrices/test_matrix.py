@@ -1,4 +1,4 @@
-"""What every form of X answers in the same way: scores, passes, and statistics, where rounding lies in wait."""
+"""Scores, passes and column statistics of every format of X, including cases that are sensitive to rounding error."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import find_class_pair_gram
 
 N = 700
-# How X may lie.
+# The formats of X.
 KINDS = {
     "dense": as_matrix,
     "blocks": lambda X: BlockMatrix(from_arrays(X, rows_per_block=9)),
@@ -24,8 +24,8 @@ KINDS = {
 }
 
 
-def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
-    # Three rows at a time, of sparse X a few more.
+def test_scores_of_parts_of_the_rows_agree_with_those_of_all(monkeypatch):
+    # About three rows per step.
     monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 200)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(40, 6)) * (generator.random((40, 6)) < 0.5)
@@ -34,79 +34,82 @@ def test_scores_of_some_rows_at_a_time_are_those_of_all(monkeypatch):
     others = as_matrix(np.asfortranarray(X)), as_matrix(sparse.csc_array(X))
     for matrix in (*(make(X) for make in KINDS.values()), *others):
         pieces = matrix.passes(samples, scaling, 2).split(len(X))
-        found = [scores for piece in pieces for _, scores in piece.score_parts(np.column_stack([coef, intercept]))]
-        np.testing.assert_allclose(np.concatenate(found), X @ coef.T + intercept, rtol=1e-13, atol=1e-13)
+        actual = [scores for piece in pieces for _, scores in piece.score_parts(np.column_stack([coef, intercept]))]
+        np.testing.assert_allclose(np.concatenate(actual), X @ coef.T + intercept, rtol=1e-13, atol=1e-13)
 
 
-def test_sums_of_passes_with_and_without_offsets_and_targets_are_those_of_the_reference(monkeypatch):
+def test_passes_with_and_without_offsets_and_targets_agree_with_the_reference(monkeypatch):
     monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BYTES", 8 * 3 * 50)
     generator = np.random.default_rng(3)
     for (n, d), n_classes, size in [((60, 4), 2, 3.0), ((400, 100), 2, 1e3), ((400, 100), 3, 3.0), ((80, 7), 3, 1e3)]:
-        # Numbers that float32 holds too.
+        # Values that float32 represents exactly.
         X = (generator.normal(size=(n, d)) * (generator.random((n, d)) < 0.5)).astype(np.float32).astype(float)
         labels, weights = generator.integers(0, n_classes, n).astype(np.int32), generator.uniform(0, 2, n)
         offsets, targets = make_offsets_and_targets(labels, n_classes, size, standard_deviation=size)
         K = offsets.shape[1]
         scaling = Scaling(2.0 ** generator.integers(-1, 2, d), generator.normal(size=d))
         parameters = generator.normal(size=(K, d + 1)) / np.sqrt(d)
-        forms = [
+        matrices = [
             *(make(X) for make in KINDS.values()),
             as_matrix(np.asfortranarray(X)),
             as_matrix(X.astype(np.float32)),
         ]
         direction = np.cos(parameters)
-        for own, soft, numbers in [
+        for row_offsets, soft, numbers in [
             (np.empty((0, 0)), np.empty((0, 0)), np.empty(0, int)),
             (offsets, targets, np.empty(0, int)),
             (offsets, np.empty((0, 0)), np.sort(generator.choice(n, n // 2))),
             (np.empty((0, 0)), targets, np.arange(3, n // 7)),
         ]:
-            samples, of = Samples(numbers, labels, weights, own, soft), numbers if len(numbers) else np.arange(n)
+            samples, of = (
+                Samples(numbers, labels, weights, row_offsets, soft),
+                numbers if len(numbers) else np.arange(n),
+            )
             rows = np.column_stack([X * scaling.scale + scaling.shift, np.ones(n)])[of]
-            added, given, total = own[of] if len(own) else 0.0, labels[of], weights[of].sum()
+            added, classes, total = row_offsets[of] if len(row_offsets) else 0.0, labels[of], weights[of].sum()
             if len(soft):
-                given = soft[of] if K > 1 else np.column_stack([1 - soft, soft])[of]
+                classes = soft[of] if K > 1 else np.column_stack([1 - soft, soft])[of]
             options = {"weights": weights[of], "offsets": added}
-            loss = float(reference.mean_loss(rows, given, parameters, 0.0, **options)) * total
-            slopes = reference.gradient(rows, given, parameters, 0.0, **options)[0].astype(float) * total
-            _, p, _ = reference.losses_of(rows @ parameters.T + added, given)
+            loss = float(reference.mean_loss(rows, classes, parameters, 0.0, **options)) * total
+            slopes = reference.gradient(rows, classes, parameters, 0.0, **options)[0].astype(float) * total
+            _, p, _ = reference.losses_of(rows @ parameters.T + added, classes)
             exact = np.ascontiguousarray(p.T)
             hessian = reference.hessian(rows, weights[of], p)
-            for matrix in forms:
+            for matrix in matrices:
                 passes = matrix.passes(samples, scaling, K)
                 for precision, accuracy in ((np.float64, 1e-11), (np.float32, 1e-3)):
                     gradient, probabilities = np.empty(parameters.shape), np.empty((K, len(of)), precision)
-                    found = passes.evaluate(parameters.astype(precision), probabilities, gradient)
-                    assert found == pytest.approx(loss, rel=accuracy)
+                    actual = passes.evaluate(parameters.astype(precision), probabilities, gradient)
+                    assert actual == pytest.approx(loss, rel=accuracy)
                     np.testing.assert_allclose(gradient, slopes, atol=accuracy * total)
                     np.testing.assert_allclose(probabilities, p.T, atol=accuracy)
                 product, curvature = passes.hessian_product(direction, exact), passes.class_pair_gram(exact)
                 np.testing.assert_allclose(product.ravel(), hessian @ direction.ravel(), atol=1e-9 * total)
-                # What is summed over probabilities, some rows at a time, is summed over those with the offsets.
-                for found in (curvature, passes.sum_curvature(find_class_pair_gram, parameters)):
-                    np.testing.assert_allclose(found, hessian, atol=1e-9 * total)
+                # Sums over recomputed probabilities include the offsets.
+                for actual in (curvature, passes.sum_curvature(find_class_pair_gram, parameters)):
+                    np.testing.assert_allclose(actual, hessian, atol=1e-9 * total)
                 (gram,) = passes.gram(numbers, weights[of][None], np.float64)
                 np.testing.assert_allclose(gram, (rows.T * weights[of]) @ rows, atol=1e-9 * total)
 
 
 def from_moments(*columns):
-    """Return the Columns of (mean, variance, smallest, largest) of each."""
+    """Return Columns from (mean, variance, smallest, largest) per column."""
     mean, variance, smallest, largest = np.array(columns, float).T
     return Columns(mean, np.zeros_like(mean), variance, smallest, largest)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_column_is_constant_where_all_rows_of_weight_have_one_number_and_nowhere_else(kind, weighted):
+def test_only_columns_that_are_constant_over_weighted_rows_have_zero_variance(kind, weighted):
     generator = np.random.default_rng(0)
     weights = generator.uniform(0.01, 2, N) if weighted else None
     constants = 0.1, -1 / 3, 1e16, 1e-3, 0.0
     X = np.tile(constants, (N, 1))
-    # One number in 700 differs by as little as it can, and one by nothing that has a square.
+    # One value in 700 differs by one unit in the last place, or by a number whose square underflows.
     nearly = np.tile([0.1, 1e16, 1.0, 0.0], (N, 1))
     nearly[5] = [*np.nextafter(nearly[5, :3], 1e300), 1e-310]
     if weighted:
-        # What alone makes the first columns vary has no weight.
+        # The rows in which the first columns vary have weight zero.
         weights[::3], weights[5] = 0, 1e-9
         X[::3] = generator.normal(size=(len(X[::3]), len(constants)))
     columns = KINDS[kind](np.hstack([X, nearly])).measure(weights)
@@ -116,7 +119,7 @@ def test_a_column_is_constant_where_all_rows_of_weight_have_one_number_and_nowhe
 
 
 @pytest.mark.parametrize("kind", ["dense", "blocks", "table"])
-def test_a_mean_is_known_to_far_more_than_its_own_digits(kind):
+def test_means_with_remainders_are_more_accurate_than_float64(kind):
     generator = np.random.default_rng(1)
     weights = generator.uniform(0, 2, N)
     distances = np.column_stack([2.0 * generator.integers(0, 9, N), generator.integers(0, 9, N) / 1024])
@@ -129,7 +132,7 @@ def test_a_mean_is_known_to_far_more_than_its_own_digits(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_light_row_far_from_the_others_leaves_their_spread(kind):
+def test_a_light_outlier_does_not_affect_the_standard_deviation(kind):
     X = np.random.default_rng(2).normal(size=(N, 1)) + 3
     X[0], weights = 1e9, np.ones(N)
     weights[0] = 1e-30
@@ -139,27 +142,27 @@ def test_a_light_row_far_from_the_others_leaves_their_spread(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("extreme", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_reported_in_rows_without_weight_too(extreme, kind):
+def test_nonfinite_values_are_reported_even_in_rows_of_weight_zero(extreme, kind):
     X, weights = np.ones((N, 2)), (np.arange(N) != 5).astype(float)
     X[5, 1] = extreme
     with np.errstate(invalid="ignore"):
-        assert not any(KINDS[kind](X).measure(given).finite for given in (None, weights))
+        assert not any(KINDS[kind](X).measure(row_weights).finite for row_weights in (None, weights))
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200])
-def test_squares_outside_of_float64_leave_half_the_range(size):
+def test_half_the_range_replaces_a_standard_deviation_whose_square_leaves_float64(size):
     with np.errstate(over="ignore"):
         columns = from_moments((0, np.float64(size) ** 2, -3 * size, size))
     assert columns.standard_deviation[0] == pytest.approx(2 * size)
     assert columns.finite
 
 
-def test_spread_magnitude_and_coordinates_follow_from_moments():
+def test_standard_deviation_magnitude_and_coordinates_follow_from_moments():
     columns = from_moments((3, 4, -2, 9), (-1, 0.25, -6, 5), (7, 0, 7, 7))
     np.testing.assert_array_equal(columns.standard_deviation, [2, 0.5, 0])
     np.testing.assert_array_equal(columns.magnitude, [9, 6, 7])
     scale, shift = columns.choose_coordinates()
-    # Powers of two.
+    # Scales are powers of two.
     np.testing.assert_array_equal(from_moments((5, 0.3, 0, 9)).choose_coordinates()[0], [2])
     np.testing.assert_array_equal(scale, [0.5, 2, 1])
     np.testing.assert_array_equal(shift, -columns.mean * scale)

@@ -1,4 +1,4 @@
-"""Sparse matrices against dense ones for every call, and what they never do: copy what is right, or make X dense."""
+"""Sparse matrices, compared with dense ones; valid input is never copied, and X is never densified."""
 
 import tracemalloc
 
@@ -53,8 +53,8 @@ def measure_passes(passes, shape, rows=NONE):
     return loss, gradient, probabilities, product, grams, passes.class_pair_gram(probabilities)
 
 
-def assert_close(found, expected, tolerance=1e-11):
-    for value, right in zip(found, expected, strict=True):
+def assert_close(actual, expected, tolerance=1e-11):
+    for value, right in zip(actual, expected, strict=True):
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(1.0, np.abs(right).max()))
 
 
@@ -63,7 +63,7 @@ def assert_close(found, expected, tolerance=1e-11):
     ("plan", "n_classes"),
     [("by rows", 1), *(("by columns", K) for K in (1, 3, 5, 20)), *(("in chunks", K) for K in (1, 3, 20))],
 )
-def test_passes_are_those_of_dense_data_on_any_number_of_threads(monkeypatch, cut_into_blocks, plan, n_classes, rows):
+def test_passes_agree_with_dense_data_on_any_number_of_threads(monkeypatch, cut_into_blocks, plan, n_classes, rows):
     X, rows, weighted = make_csr(), ROWS[rows], n_classes != 3
     expected = measure_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
     cut_into_blocks(2_000)
@@ -77,59 +77,59 @@ def test_passes_are_those_of_dense_data_on_any_number_of_threads(monkeypatch, cu
         with limit_threads(n_threads):
             results.append((*measure_passes(passes, (n_classes, D), rows), *as_matrix(X).measure()))
     assert_same_bits(results)
-    found = results[0][: len(expected)]
-    assert_close(found, expected)
-    np.testing.assert_array_equal(found[-1], found[-1].T)
+    actual = results[0][: len(expected)]
+    assert_close(actual, expected)
+    np.testing.assert_array_equal(actual[-1], actual[-1].T)
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_gram_matrices_of_columns_far_from_zero_keep_their_digits(rows):
+def test_gram_matrices_of_columns_far_from_zero_are_accurate(rows):
     X, generator = make_csr().toarray(), np.random.default_rng(3)
-    # Whole numbers are centered without rounding.
-    standard_deviation = generator.integers(-9, 10, (N, 3)).astype(float)
+    # Integers are centered without rounding error.
+    deviations = generator.integers(-9, 10, (N, 3)).astype(float)
     scale, shift, far = 2.0 ** generator.integers(-4, 1, D), np.zeros(D), [0, 5, 12]
     shift[far] = -scale[far] * 1e7
-    X[:, far] = standard_deviation + 1e7
+    X[:, far] = deviations + 1e7
     centered = X.copy()
-    centered[:, far] = standard_deviation
+    centered[:, far] = deviations
     samples, weights = Samples(ROWS[rows], np.zeros(N, np.int32), np.empty(0)), np.ones((1, len(ROWS[rows]) or N))
     matrix = as_matrix(sparse.csr_array(X))
     for factor in (1, 2):
         scaling = Scaling(factor * scale, factor * shift)
-        (found,) = matrix.passes(samples, scaling, 1).gram(samples.rows, weights, np.float64)
+        (actual,) = matrix.passes(samples, scaling, 1).gram(samples.rows, weights, np.float64)
         x = np.column_stack([centered * scaling.scale, np.ones(N)])[ROWS[rows] if len(ROWS[rows]) else slice(None)]
-        np.testing.assert_allclose(found, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
+        np.testing.assert_allclose(actual, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
 
 
-def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
+def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
     X = make_csr()
     X.data[:] = 1
     assert len(as_matrix(X).entries.data) == 0 < len(as_matrix(2 * X).entries.data)
     late = X.copy()
     late.data[-1] = 2
-    assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.ONES_TRIED
+    assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.N_PROBED_VALUES
     for n_classes in (1, 3):
-        found = measure_passes(make_passes(X, n_classes), (n_classes, D))
+        actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
-        # The values as they are.
+        # The same matrix with its values.
         matrix.entries = sparse_matrices.compressed(matrix.csr)
         expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
-        for first, second in zip(found, expected, strict=True):
+        for first, second in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("ones", [False, True])
-def test_statistics_by_rows_and_by_columns_are_those_of_dense_data(cut_into_blocks, ones):
+def test_statistics_by_rows_and_by_columns_agree_with_dense_data(cut_into_blocks, ones):
     X = make_csr().tolil()
-    # Columns of one number, of one number and zeros, and without entries.
+    # Constant columns, a column of one value and zeros, and a column without entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
     X = sparse.csr_array(X)
     if ones:
         X.data[:] = 1
     cut_into_blocks(2_000)
-    found, dense = as_matrix(X), as_matrix(X.toarray())
-    for matrix, weights in ((found, None), (as_matrix(X.tocsc()), None), (found, np.linspace(0, 2, N))):
-        assert (found._csc is None) == (matrix is found or weights is None)
+    actual, dense = as_matrix(X), as_matrix(X.toarray())
+    for matrix, weights in ((actual, None), (as_matrix(X.tocsc()), None), (actual, np.linspace(0, 2, N))):
+        assert (actual._csc is None) == (matrix is actual or weights is None)
         columns, expected = matrix.measure(weights), dense.measure(weights)
         np.testing.assert_allclose(columns.mean, expected.mean + expected.remainder, rtol=1e-13, atol=1e-13)
         np.testing.assert_allclose(columns.variance, expected.variance, rtol=1e-11)
@@ -139,7 +139,7 @@ def test_statistics_by_rows_and_by_columns_are_those_of_dense_data(cut_into_bloc
 
 
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
-def test_rows_and_columns_are_used_as_they_are(index_dtype):
+def test_rows_and_columns_are_used_in_place(index_dtype):
     X = make_csr()
     X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
     matrix, columns = as_matrix(X), X.tocsc()
@@ -147,19 +147,19 @@ def test_rows_and_columns_are_used_as_they_are(index_dtype):
     assert matrix.X is X and as_matrix(columns).csc is columns
 
 
-# With 30 the entries of X are enough for a pass by rows, and those of its copy are not.
+# With 30, X has enough entries for a pass by rows, but its copy without duplicates has not.
 @pytest.mark.parametrize(("form", "entries_per_sum"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)])
 def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
     monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", entries_per_sum)
     plain = make_csr()
-    # Each entry stands there in two halves.
+    # Each entry is the sum of two duplicates.
     X = sparse.csr_array((np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2), 2 * plain.indptr), shape=(N, D))
     if form == "bsr":
         X = sparse.bsr_array((X.data.reshape(-1, 1, 1), X.indices, X.indptr), shape=X.shape)
     X, n_entries = X.asformat(form), X.nnz
     for n_classes in (1, 3):
-        found = measure_passes(make_passes(X, n_classes), (n_classes, D))
-        assert_close(found, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
+        actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
+        assert_close(actual, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
     matrix, expected = as_matrix(X), as_matrix(plain).measure()
     assert_close(
         [matrix.measure().standard_deviation, matrix.measure().magnitude],
@@ -176,7 +176,7 @@ def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
     np.testing.assert_array_equal(as_matrix(X).compute_scores(coef, np.zeros(2)), X.toarray().astype(float))
 
 
-def test_few_entries_have_the_scores_that_they_have_among_many():
+def test_scores_of_few_entries_equal_those_among_many():
     X, generator = sparse.random_array((90, 400), density=0.03, random_state=0, format="csr"), np.random.default_rng(0)
     X.indices = X.indices[::-1].copy()  # unsorted
     X.indptr[1] = X.indptr[0]
@@ -187,14 +187,14 @@ def test_few_entries_have_the_scores_that_they_have_among_many():
         np.testing.assert_array_equal(few, scores)
 
 
-def test_rows_are_taken_in_any_order_and_few_are_copied_by_their_entries():
+def test_rows_are_taken_in_any_order_and_copied_if_they_have_few_entries():
     X = make_csr()
     for rows in (np.array([9, 2, 2, 50]), slice(3, 8)):
         expected = X.toarray()[rows]
         out = np.full(expected.shape, np.nan, np.float32)
         assert as_matrix(X).take_rows(rows, out) is out
         np.testing.assert_array_equal(out, expected)
-    # Every fourth row holds nearly all of X: their copy would take as much memory again.
+    # Every fourth row contains nearly all entries, so a copy would use as much memory as X.
     lengths = np.where(np.arange(400) % 4, 1, 100)
     starts = np.append(0, np.cumsum(lengths))
     indices = np.concatenate([np.arange(length) for length in lengths])
@@ -203,22 +203,22 @@ def test_rows_are_taken_in_any_order_and_few_are_copied_by_their_entries():
     assert not matrix.copies(rows[::4]) and matrix.copies(rows[1::4]) and not matrix.copies(rows[:0])
 
 
-def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
+def test_columns_far_from_zero_are_stored_densely_and_others_as_entries():
     dense = make_csr().toarray()
     dense[:, 3] = 100 + np.arange(N) % 7
     matrix = as_matrix(sparse.csr_array(dense))
     transposed = matrix.transposed(np.float64, None)
     assert matrix.transposed(np.float64, None) is transposed
-    np.testing.assert_array_equal(transposed.places, np.where(np.arange(D) == 3, 0, -1))
+    np.testing.assert_array_equal(transposed.positions, np.where(np.arange(D) == 3, 0, -1))
     np.testing.assert_array_equal(transposed.panel[0], dense[:, 3] * transposed.scale[3] + transposed.shift[3])
-    for j in np.flatnonzero(transposed.places < 0):
+    for j in np.flatnonzero(transposed.positions < 0):
         part, column = slice(*transposed.starts[j : j + 2]), np.zeros(N)
         column[transposed.indices[part]] = transposed.values[part]
         np.testing.assert_array_equal(column, dense[:, j])
         assert (transposed.scale[j], transposed.shift[j]) == (1, 0)
 
 
-def test_blocks_have_equal_work():
+def test_blocks_of_lines_have_similar_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
     borders = sparse_matrices.cut_lines(starts, 4)
     assert (borders[0], borders[-1]) == (0, len(starts) - 1) and (np.diff(borders) > 0).all()
@@ -227,7 +227,7 @@ def test_blocks_have_equal_work():
 
 
 @pytest.mark.thorough
-def test_wide_data_are_never_made_dense():
+def test_wide_data_are_never_densified():
     n, d, generator = 1_000, 10_000_000, np.random.default_rng(0)
     X = sparse.csr_array((np.ones(5 * n), generator.integers(0, d, 5 * n), 5 * np.arange(n + 1)), shape=(n, d))
     coef = generator.normal(size=(1, d))
@@ -242,7 +242,7 @@ def test_wide_data_are_never_made_dense():
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # Vectors of one number a column take 80 MB each, X as dense 80 GB.
+    # Each vector of one number per column uses 80 MB, a dense X 80 GB.
     assert peak < 1.5e9
     scores = X @ coef[0]
     assert loss == pytest.approx(np.logaddexp(0, scores).sum(), rel=1e-10)

@@ -1,4 +1,4 @@
-"""Tables beside NumPy on the same columns: statistics, scores, passes, Gram matrices and columns."""
+"""Tables, compared with NumPy on the same columns: statistics, scores, passes, Gram matrices and columns."""
 
 import numpy as np
 import pytest
@@ -9,21 +9,21 @@ from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Codes, TableMatrix, table_matrix
 
-# A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
+# A sum of n numbers has at most n rounding errors in any order, here of sums below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
 NONE = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
-    """Return a table with codes of every width, missing ones with and without a level, and numbers of every type."""
+    """Return a table with codes and numbers of every dtype, and missing codes with and without a level; and X."""
     generator = np.random.default_rng(seed)
     columns = []
     if codes:
         for n_levels, dtype, missing in ((3, np.int8, "level"), (200, np.int16, None), (40, np.int32, "none")):
-            found = generator.integers(0, n_levels, n).astype(dtype)
+            actual = generator.integers(0, n_levels, n).astype(dtype)
             if missing:
-                found[generator.random(n) < 0.1] = -1
-            columns.append(Codes(found, n_levels + (missing == "level"), missing == "level"))
+                actual[generator.random(n) < 0.1] = -1
+            columns.append(Codes(actual, n_levels + (missing == "level"), missing == "level"))
     if numbers:
         for dtype in (np.float64, np.float32, np.int64, np.int32, np.int16, np.int8, np.uint8, bool):
             columns.append((1 + 20 * generator.random(n)).astype(dtype))
@@ -31,11 +31,11 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
         wide = generator.normal(size=(n, 3)) + 5
         # Every other row and column of another array.
         columns.insert(1, np.repeat(wide, 2, axis=0)[::2, 1])
-    return TableMatrix(columns), standard_deviation(columns)
+    return TableMatrix(columns), encode_one_hot(columns)
 
 
-def standard_deviation(columns):
-    """Return the dense X of a table's columns: an independent one-hot encoding, with loops."""
+def encode_one_hot(columns):
+    """Return the dense X of a table's columns by an independent one-hot encoding with loops."""
     X = []
     for column in columns:
         if not isinstance(column, Codes):
@@ -52,7 +52,7 @@ def table(request):
     return make_table(numbers=request.param != "codes", codes=request.param != "numbers")
 
 
-def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
+def check_passes(table, X, K, *, rows=NONE, weighted=False, stored_as=np.float64):
     """Compare all sums of passes with NumPy's over the rows [scale x + shift, 1], mostly in extended precision."""
     generator, (n, d) = np.random.default_rng(1), X.shape
     labels, weights = generator.integers(0, max(2, K), n), generator.random(n)
@@ -63,20 +63,20 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, kept_as=np.float64):
     x = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(n)])[numbers]
     s = weights[numbers] if weighted else np.ones(len(numbers))
     losses, p, residuals = reference.losses_of(x @ parameters.T, labels[numbers])
-    gradient, kept = np.empty(parameters.shape), np.empty((K, len(numbers)), kept_as)
-    np.testing.assert_allclose(passes.evaluate(parameters, kept, gradient), float(s @ losses), rtol=1e-12)
+    gradient, stored = np.empty(parameters.shape), np.empty((K, len(numbers)), stored_as)
+    np.testing.assert_allclose(passes.evaluate(parameters, stored, gradient), float(s @ losses), rtol=1e-12)
     np.testing.assert_allclose(gradient, (residuals.T * s @ x).astype(float), **EXACT)
-    tolerance = {"rtol": 1e-12, "atol": 1e-15} if kept_as is np.float64 else {"rtol": 1e-6}
-    np.testing.assert_allclose(kept, p.T.astype(kept_as), **tolerance)
+    tolerance = {"rtol": 1e-12, "atol": 1e-15} if stored_as is np.float64 else {"rtol": 1e-6}
+    np.testing.assert_allclose(stored, p.T.astype(stored_as), **tolerance)
 
-    p = kept.astype(np.float64)
+    p = stored.astype(np.float64)
     slopes = direction @ x.T
     slopes -= (p * slopes).sum(axis=0)
     product = passes.hessian_product(direction, p)
     np.testing.assert_allclose(product, (s * p * slopes @ x).astype(float), **EXACT)
     if K <= 4:
         x, row_weights = x.astype(float), generator.random((2, len(x)))
-        grams = [(x.T * own) @ x for own in row_weights]
+        grams = [(x.T * set_weights) @ x for set_weights in row_weights]
         np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT)
         np.testing.assert_allclose(passes.class_pair_gram(p), reference.hessian(x, s, p.T), **EXACT)
 
@@ -91,50 +91,52 @@ def test_a_table_has_the_shape_and_entries_of_its_encoding(table):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_statistics_are_those_of_the_spread_columns(table, weighted):
+def test_statistics_agree_with_the_one_hot_encoding(table, weighted):
     table, X = table
     weights = np.random.default_rng(2).random(len(X)) if weighted else None
     if weighted:
         weights[X[:, 0] == X[0, 0]] = 0
-    found, exact = table.measure(weights), X.astype(np.longdouble)
+    actual, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
     standard_deviation = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights))
     magnitude, farthest = abs(X).max(axis=0), abs(exact - mean).max(axis=0)
-    for each, right in zip(
-        (found.mean, found.standard_deviation, found.magnitude, found.farthest),
+    for statistic, right in zip(
+        (actual.mean, actual.standard_deviation, actual.magnitude, actual.farthest),
         (mean, standard_deviation, magnitude, farthest),
         strict=True,
     ):
-        np.testing.assert_allclose(each, right.astype(float), rtol=1e-12, atol=1e-14)
-    assert found.finite
+        np.testing.assert_allclose(statistic, right.astype(float), rtol=1e-12, atol=1e-14)
+    assert actual.finite
 
 
 @pytest.mark.parametrize("K", [1, 3, 5, 9, 40])
-def test_passes_are_those_of_numpy(table, K):
+def test_passes_agree_with_numpy(table, K):
     check_passes(*table, K)
 
 
 @pytest.mark.parametrize("K", [1, 4])
 @pytest.mark.parametrize("rows", [np.arange(3, 690), np.r_[0:20, 400:100:-3, 7, 7]], ids=["stretch", "any order"])
-def test_passes_over_some_weighted_rows_are_those_of_numpy(K, rows):
-    check_passes(*make_table(), K, rows=rows, weighted=True, kept_as=np.float32)
+def test_passes_over_some_weighted_rows_agree_with_numpy(K, rows):
+    check_passes(*make_table(), K, rows=rows, weighted=True, stored_as=np.float32)
 
 
-def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
+def test_gram_matrices_of_numbers_far_from_zero_are_accurate():
     codes, numbers = Codes(np.arange(700, dtype=np.int32) % 5, 5), 1e9 + np.random.default_rng(8).integers(0, 9, 700)
     table = TableMatrix([codes, numbers])
     scale, shift = table.measure().choose_coordinates()
     samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
-    (found,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
-    X = np.column_stack([standard_deviation([codes, numbers]) * scale + shift, np.ones(700)])
-    # A product of numbers that are not centered has 1e18, of which float64 keeps whole hundreds.
-    np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
+    (actual,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
+    X = np.column_stack([encode_one_hot([codes, numbers]) * scale + shift, np.ones(700)])
+    # A product of uncentered numbers is near 1e18, where float64 has a resolution of about a hundred.
+    np.testing.assert_allclose(actual, X.T @ X, rtol=1e-9, atol=1e-6)
 
 
-def test_sums_of_several_blocks_have_the_same_bits_on_any_number_of_threads(monkeypatch, cut_into_blocks):
+def test_sums_of_several_blocks_are_bitwise_equal_on_any_number_of_threads(monkeypatch, cut_into_blocks):
     cut_into_blocks(100_000)
-    n, generator, n_blocks, found = 3_000, np.random.default_rng(0), [], set()
-    monkeypatch.setattr(table_matrix, "run_blocks", lambda *given: n_blocks.append(given[1]) or run_blocks(*given))
+    n, generator, n_blocks, actual = 3_000, np.random.default_rng(0), [], set()
+    monkeypatch.setattr(
+        table_matrix, "run_blocks", lambda *arguments: n_blocks.append(arguments[1]) or run_blocks(*arguments)
+    )
     codes = [Codes(generator.integers(-1, 30, n).astype(np.int8), 30) for _ in range(3)]
     columns, weights = [*codes, generator.normal(size=n)], generator.random((1, n))
     table, parameters = TableMatrix(columns), 0.1 * generator.normal(size=(3, 92))
@@ -144,30 +146,30 @@ def test_sums_of_several_blocks_have_the_same_bits_on_any_number_of_threads(monk
         with limit_threads(limit):
             gradient = np.empty(parameters.shape)
             loss, gram = passes.evaluate(parameters, None, gradient), passes.gram(samples.rows, weights, np.float64)
-            found.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
-    assert len(found) == 1
+            actual.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
+    assert len(actual) == 1
     assert min(n_blocks) > 1 and len(passes._levels.sums) > 2
-    x = np.column_stack([standard_deviation(columns), np.ones(n)])
+    x = np.column_stack([encode_one_hot(columns), np.ones(n)])
     expected = (x.T * weights) @ x
     np.testing.assert_allclose(gram[0], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_columns_are_centered_or_kept_as_entries(table, precision):
+def test_columns_are_centered_or_stored_as_entries(table, precision):
     table, X = table
-    found = table.transposed(precision, None)
+    actual = table.transposed(precision, None)
     for j in range(X.shape[1]):
-        expected = X[:, j] * found.scale[j] + found.shift[j]
+        expected = X[:, j] * actual.scale[j] + actual.shift[j]
         column = np.zeros(len(X))
-        if found.places[j] >= 0:
-            column = found.panel[found.places[j]]
-            # It is centered, and its spread is near one.
+        if actual.positions[j] >= 0:
+            column = actual.panel[actual.positions[j]]
+            # The column is centered, and its standard deviation is near one.
             assert abs(column.mean()) < 1e-6
             assert column.std() < 2
         else:
-            own = slice(found.starts[j], found.starts[j + 1])
-            assert (np.diff(found.indices[own]) > 0).all()
-            column[found.indices[own]] = found.values[own]
+            entries = slice(actual.starts[j], actual.starts[j + 1])
+            assert (np.diff(actual.indices[entries]) > 0).all()
+            column[actual.indices[entries]] = actual.values[entries]
         np.testing.assert_allclose(column, expected, rtol=0, atol=4 * np.finfo(precision).eps * 40)
 
 
@@ -179,6 +181,6 @@ def test_few_rows_are_copied_and_many_are_not():
 
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])
-def test_columns_of_other_shapes_are_refused(columns):
-    with pytest.raises(ValueError, match="columns of a table must have one length"):
+def test_columns_of_different_shapes_raise(columns):
+    with pytest.raises(ValueError, match="columns of a table must be one-dimensional and of equal length"):
         TableMatrix(columns)

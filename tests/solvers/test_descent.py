@@ -90,7 +90,7 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
     """Return a Descent at a start on J = (v1^2 + 4 v2^2) / 2 with a matrix, and a function that evaluates its trial."""
     minimizer = quasi_newton.Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
-    assert minimizer.state[0].n_trials == quasi_newton.BEGINNING
+    assert minimizer.state[0].n_trials == quasi_newton.NOT_STARTED
 
     def evaluate_trial():
         v = minimizer.row(quasi_newton.TRIAL)
@@ -98,8 +98,8 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
         return quasi_newton.check_step(minimizer, 2.0 * v[0, 1] ** 2)
 
     assert evaluate_trial() == quasi_newton.ACCEPTED
-    assert quasi_newton.turn(minimizer, 1e-9, np.inf)
-    quasi_newton.renew(minimizer, np.array([matrix]) - np.diag([1.0, 0.0]))
+    assert quasi_newton.update_direction(minimizer, 1e-9, np.inf)
+    quasi_newton.set_matrix(minimizer, np.array([matrix]) - np.diag([1.0, 0.0]))
     return minimizer, evaluate_trial
 
 
@@ -108,7 +108,7 @@ def test_steps_that_are_too_long_or_too_short_are_corrected():
         minimizer, evaluate_trial = begin_square(matrix=factor * np.diag([1.0, 4.0]))
         start = float(minimizer.now["value"])
         assert start == pytest.approx(4.5 + 8)
-        assert not quasi_newton.turn(minimizer, 1e-9, np.inf) and minimizer.now["slope"] < 0
+        assert not quasi_newton.update_direction(minimizer, 1e-9, np.inf) and minimizer.now["slope"] < 0
         outcomes = [evaluate_trial()]
         while outcomes[-1] == quasi_newton.SEARCHING:
             assert (minimizer.now["high"] > 0) == is_too_long or minimizer.now["step"] > 1
@@ -120,12 +120,12 @@ def test_steps_that_are_too_long_or_too_short_are_corrected():
 def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     minimizer, evaluate_trial = begin_square(matrix=((1.0, 0.0), (0.0, 0.75)))
     for _ in range(2):
-        quasi_newton.turn(minimizer, 1e-9, np.inf)
+        quasi_newton.update_direction(minimizer, 1e-9, np.inf)
         while evaluate_trial() == quasi_newton.SEARCHING:
             pass
     assert minimizer.now["n_pairs"] > 0
-    quasi_newton.renew(minimizer, np.diag([0.0, 4.0])[None])
-    quasi_newton.turn(minimizer, 1e-9, np.inf)
+    quasi_newton.set_matrix(minimizer, np.diag([0.0, 4.0])[None])
+    quasi_newton.update_direction(minimizer, 1e-9, np.inf)
     assert minimizer.now["n_pairs"] == 0
     assert evaluate_trial() == quasi_newton.ACCEPTED
     np.testing.assert_allclose(minimizer.row(quasi_newton.PARAMETERS), 0, atol=1e-12)
@@ -144,16 +144,18 @@ def test_a_direction_that_does_not_descend_stalls_and_a_search_that_fails_ends_a
     start, outcomes = (3.0, -0.2), []
     minimizer, evaluate_trial = begin_square(start)
     while quasi_newton.STALLED not in outcomes:
-        quasi_newton.turn(minimizer, 1e-9, np.inf)
+        quasi_newton.update_direction(minimizer, 1e-9, np.inf)
         reverse_direction(minimizer)
         outcomes.append(quasi_newton.SEARCHING)
         while outcomes[-1] == quasi_newton.SEARCHING:
             outcomes.append(evaluate_trial())
     np.testing.assert_allclose(minimizer.row(quasi_newton.PARAMETERS), [start], rtol=1e-12)
     monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
-    turn = quasi_newton.turn
+    update_direction = quasi_newton.update_direction
     monkeypatch.setattr(
-        quasi_newton, "turn", lambda minimizer, *arguments: turn(minimizer, *arguments) or reverse_direction(minimizer)
+        quasi_newton,
+        "update_direction",
+        lambda minimizer, *arguments: update_direction(minimizer, *arguments) or reverse_direction(minimizer),
     )
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     solution = minimize(objective)
@@ -197,16 +199,16 @@ def test_sampled_rows_have_the_total_weight_and_all_rows_are_used_if_they_have_n
 def test_blocks_of_classes_replace_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
-    renew, kinds = quasi_newton.renew, []
+    set_matrix, kinds = quasi_newton.set_matrix, []
 
     def record_kind(minimizer, *arguments):
-        renew(minimizer, *arguments)
+        set_matrix(minimizer, *arguments)
         kinds.append(minimizer.now["kind"])
 
-    monkeypatch.setattr(quasi_newton, "renew", record_kind)
+    monkeypatch.setattr(quasi_newton, "set_matrix", record_kind)
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     solution = minimize(objective)
-    assert quasi_newton.SEPARATE in kinds and quasi_newton.WHOLE not in kinds
+    assert quasi_newton.SEPARATE in kinds and quasi_newton.FULL not in kinds
     assert solution.stop_reason == CONVERGED
     assert solution.value <= minimum_of(objective)[0] + solution.certificate
 

@@ -1,1 +1,1 @@
-"""Kernels of linear models: passes over dense rows, sparse rows and columns, curvature, penalties, coordinates."""
+"""Kernels of linear models: passes over dense rows, sparse rows and columns, Hessians, penalties, column scaling."""

@@ -1,58 +1,59 @@
-"""Kernels over the columns of dense X: statistics, the coordinates that they enter in, coefficients.
+"""Kernels for the columns of dense X: their statistics, their scale and shift, and coefficients of unscaled columns.
 
-Those over X, which comes from `any_layout`, pass over its rows once.
+The kernels over X, a view from `any_layout`, read its rows once.
 """
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import weight_of
+from fastlin.kernels.linear.residuals import get_weight
 from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
 
-# A float64 has an exponent above the bits of its fraction, ONE for the numbers from 1 on. ROOT_OF_2 is the fraction of
-# the square root of two.
+# The exponent of a float64 is stored above the bits of its fraction; it is ONE for values in [1, 2). ROOT_OF_2 is the
+# fraction of the square root of two.
 FRACTION_BITS, ONE = 52, 1023
 FRACTION, ROOT_OF_2 = (1 << FRACTION_BITS) - 1, 0x6A09E667F3BCC
-# Scales are no further from one than this power of two.
-LARGEST_EXPONENT = 1000
-# Scales beyond these powers of two are not computed with in float32, whose range ends at 2^128.
-FLOAT32_EXPONENTS = 60
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-# A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
-MAX_MOVED = 0.1
+# Scales are limited to 2^-MAX_EXPONENT to 2^MAX_EXPONENT.
+MAX_EXPONENT = 1000
+# float32, whose range ends at 2^128, is not used for computations if scales are beyond these powers of two.
+MAX_FLOAT32_EXPONENT = 60
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+# A shift is rounded to float32 if that moves the mean of the scaled column, whose standard deviation is about one, by
+# at most this much.
+MAX_SHIFT_ERROR = 0.1
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
-# Rows whose numbers of a column are added up before they are added to the others, so that what is kept for a column is
-# read and written a quarter as often: 2,000 x 20,000 takes 13 ms so, row by row 24.
-ROWS_MEASURED = 4
-# Narrower rows are measured column by column, ROWS_PER_BATCH at a time: they stay in the first-level cache.
-NARROW, ROWS_PER_BATCH = 16, 256
-# Roundings of a row in addition to its sums: an exponential and a logarithm of a few units in the last place, the shift
-# by the largest score, divisions and weights.
+# Rows that are summed before they are added to the statistics of a column, which are then read and written less often
+# (docs/benchmarks/design-choices.md: statistics of four rows).
+ROWS_PER_STEP = 4
+# X with fewer columns is read column by column, in batches of ROWS_PER_BATCH rows that fit into the first-level cache.
+MIN_ROWWISE_COLUMNS, ROWS_PER_BATCH = 16, 256
+# The rounding errors of a row in addition to those of its sums: an exponential and a logarithm that are accurate to a
+# few units in the last place, the shift by the largest score, divisions and weights.
 ROW_ROUNDINGS = 16
 
 
 @kernel(reassociate=False)
 def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistics):
-    """Fill statistics[:, block], of (4, B, d), float64, over the block's rows of X: sums, squares and extremes.
+    """Fill statistics[:, block] (4, d), float64, with sums, squares, minima and maxima over the block's rows of X.
 
-    The sums are sum s (x - origin) and the squares sum s (x - origin)^2 with origins (d,), float64, a row of X, so that
-    the variance does not cancel; then come the smallest and the largest x. All numbers of a column are finite where its
-    extremes are and the squares are not NaN. weights s (n,) without entries stand for ones.
+    The sums are sum s (x - origin) and the squares sum s (x - origin)^2; origins (d,), float64, are a row of X, which
+    avoids cancellation in the variance. All values of a column are finite if its extremes are finite and its square is
+    not NaN. Empty weights s (n,) mean all ones.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
-    end = first + (last - first) // ROWS_MEASURED * ROWS_MEASURED
+    end = first + (last - first) // ROWS_PER_STEP * ROWS_PER_STEP
     sums, squares = statistics[0, block], statistics[1, block]
     smallest, largest = statistics[2, block], statistics[3, block]
     for j in range(sums.shape[0]):
         sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
-    if X.strides[1] == X.itemsize and X.shape[1] >= NARROW:
-        for i in range(first, end, ROWS_MEASURED):
+    if X.strides[1] == X.itemsize and X.shape[1] >= MIN_ROWWISE_COLUMNS:
+        for i in range(first, end, ROWS_PER_STEP):
             a, b, c, d = dense_row(X, i), dense_row(X, i + 1), dense_row(X, i + 2), dense_row(X, i + 3)
             four = _weights_of_four(weights, i)
-            # Loops that write to two arrays: LLVM makes vectors of these, and none of one that writes to four.
+            # Two loops that write to two arrays each: LLVM vectorizes these, but not one that writes to four.
             for j in range(a.shape[0]):
                 shift, square = _sum_four((a[j], b[j], c[j], d[j]), four, origins[j])
                 sums[j] += shift
@@ -66,7 +67,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
             stop = min(start + ROWS_PER_BATCH, end)
             for j in range(sums.shape[0]):
                 shift, square, low, high = 0.0, 0.0, smallest[j], largest[j]
-                for i in range(start, stop, ROWS_MEASURED):
+                for i in range(start, stop, ROWS_PER_STEP):
                     four = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
                     more_shift, more_square = _sum_four(four, _weights_of_four(weights, i), origins[j])
                     more_low, more_high = _extremes_of_four(four)
@@ -79,7 +80,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
                 smallest[j], largest[j] = low, high
     for i in range(end, last):
         for j in range(sums.shape[0]):
-            x, weight = np.float64(X[i, j]), weight_of(weights, i)
+            x, weight = np.float64(X[i, j]), get_weight(weights, i)
             distance = x - origins[j]
             sums[j] += weight * distance
             squares[j] += weight * distance * distance
@@ -89,13 +90,13 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
 
 @kernel(inline=True)
 def _weights_of_four(weights, i):
-    """Return the weights of four rows from the row i on."""
-    return weight_of(weights, i), weight_of(weights, i + 1), weight_of(weights, i + 2), weight_of(weights, i + 3)
+    """Return the weights of the rows i to i + 3."""
+    return get_weight(weights, i), get_weight(weights, i + 1), get_weight(weights, i + 2), get_weight(weights, i + 3)
 
 
 @kernel(inline=True)
 def _sum_four(numbers, weights, origin):
-    """Return sum s (x - origin) and sum s (x - origin)^2 of four numbers of a column."""
+    """Return sum s (x - origin) and sum s (x - origin)^2 of four values of a column."""
     a, b = np.float64(numbers[0]) - origin, np.float64(numbers[1]) - origin
     c, d = np.float64(numbers[2]) - origin, np.float64(numbers[3]) - origin
     of_a, of_b, of_c, of_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
@@ -104,7 +105,7 @@ def _sum_four(numbers, weights, origin):
 
 @kernel(inline=True)
 def _extremes_of_four(numbers):
-    """Return the smallest and the largest of four numbers; comparisons pass over NaN."""
+    """Return the minimum and the maximum of four values; a NaN may be ignored."""
     a, b, c, d = np.float64(numbers[0]), np.float64(numbers[1]), np.float64(numbers[2]), np.float64(numbers[3])
     low, high = b if b < a else a, a if b < a else b
     other_low, other_high = d if d < c else c, c if d < c else d
@@ -115,7 +116,7 @@ def _extremes_of_four(numbers):
 def join_column_statistics(statistics, origins, total, fraction, columns):
     """Fill columns (5, d) with the arrays of `Columns` from the statistics (4, B, d) of all blocks.
 
-    total is the weight of all rows, and share the part of it that the row of the origins has.
+    total is the weight of all rows, and fraction the proportion of it that belongs to the row of the origins.
     """
     for j in range(origins.shape[0]):
         shift, square, low, high = 0.0, 0.0, np.inf, -np.inf
@@ -124,45 +125,45 @@ def join_column_statistics(statistics, origins, total, fraction, columns):
             square += statistics[1, block, j]
             low = min(low, statistics[2, block, j])
             high = max(high, statistics[3, block, j])
-        # The comparisons pass over NaN.
+        # The comparisons ignore NaN.
         low = low if square == square else np.nan
         shift, square = shift / total, square / total
-        # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
-        # zero where all rows have one number, and nowhere else.
-        variance, least = square - shift * shift, fraction * square
-        # As `add_exactly` does.
+        # The Cauchy-Schwarz inequality: the row of the origin contributes nothing to the square. This lower bound makes
+        # the variance zero if and only if the column is constant.
+        variance, min_variance = square - shift * shift, fraction * square
+        # As in `add_exactly`.
         mean = origins[j] + shift
-        own = mean - origins[j]
-        columns[0, j], columns[1, j] = mean, (origins[j] - (mean - own)) + (shift - own)
-        columns[2, j], columns[3, j], columns[4, j] = variance if variance > least else least, low, high
+        rounded_shift = mean - origins[j]
+        columns[0, j], columns[1, j] = mean, (origins[j] - (mean - rounded_shift)) + (shift - rounded_shift)
+        columns[2, j], columns[3, j], columns[4, j] = variance if variance > min_variance else min_variance, low, high
 
 
 @kernel(reassociate=False)
-def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, found, mean_squares):
-    """Fill found (4, d) with scale, shift, mean and peaks, and mean_squares (d + 1,) except its last, of `Coordinates`.
+def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, outputs, mean_squares):
+    """Fill outputs (4, d) with scale, shift, mean and peaks of `Coordinates`, and mean_squares (d + 1,) but its last.
 
-    found[0] comes with the numbers whose reciprocals, rounded to powers of two, are the scales; bits (d,), int64, is
-    its memory. The other arrays (d,) are those of `Columns`; is_centered says whether columns are shifted. Return the
-    number of columns that are zero once centered, and whether the scaled columns lie within the range of float32.
+    On entry outputs[0] contains the values whose reciprocals, rounded to powers of two, are the scales; bits (d,),
+    int64, is a view of its memory. The other arrays (d,) are those of `Columns`; is_centered: columns are shifted.
+    Return the number of columns that are zero after centering, and whether float32 can represent the scaled columns.
     """
-    scale, shift, means, peaks = found[0], found[1], found[2], found[3]
+    scale, shift, means, peaks = outputs[0], outputs[1], outputs[2], outputs[3]
     n_vanishing, allows_float32 = 0, True
     for j in range(mean.shape[0]):
         exponent = 0
         if scale[j] > 0:
-            # The logarithm of fraction and exponent, rounded: no logarithm is computed.
+            # The rounded binary logarithm, from the bits of exponent and fraction.
             exponent = ONE - (bits[j] >> FRACTION_BITS)
             exponent -= 1 if bits[j] & FRACTION > ROOT_OF_2 else 0
-            exponent = max(-LARGEST_EXPONENT, min(exponent, LARGEST_EXPONENT))
+            exponent = max(-MAX_EXPONENT, min(exponent, MAX_EXPONENT))
         bits[j] = (exponent + ONE) << FRACTION_BITS
         exact = -mean[j] * scale[j] if is_centered else 0.0
-        # A float32 number, so that both precisions share one system of coordinates.
-        rounded = float(np.float32(exact)) if abs(exact) <= LARGEST_FLOAT32 else np.inf
-        is_near = abs(rounded - exact) <= MAX_MOVED
+        # A float32 value, so that both precisions use the same coordinates.
+        rounded = float(np.float32(exact)) if abs(exact) <= MAX_FLOAT32 else np.inf
+        is_near = abs(rounded - exact) <= MAX_SHIFT_ERROR
         shift[j] = rounded if is_near else exact
-        is_small = abs(exponent) < FLOAT32_EXPONENTS and largest[j] * scale[j] < 2.0**FLOAT32_EXPONENTS
+        is_small = abs(exponent) < MAX_FLOAT32_EXPONENT and largest[j] * scale[j] < 2.0**MAX_FLOAT32_EXPONENT
         allows_float32 = allows_float32 and is_near and is_small
-        # The sum in brackets is exact: its terms are the same number, or one is the other rounded to float32.
+        # The sum in parentheses is exact: its terms differ in sign and are equal, or equal after rounding to float32.
         means[j] = (mean[j] * scale[j] + shift[j]) + remainder[j] * scale[j]
         deviation = scale[j] * standard_deviation[j]
         mean_squares[j] = means[j] * means[j] + deviation * deviation
@@ -176,11 +177,11 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
 
 @kernel
 def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_square, coef, intercept, change):
-    """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), the change by rounding.
+    """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), the rounding errors.
 
-    parameters (K, d + 1) have the gradient (K, d + 1) and the curvatures (d + 1,) of a quadratic penalty. mean_square
-    is the mean over the rows of the square of a scaled row. Return whether all coefficients are within the range of
-    their type, and an upper bound of the rise of the objective without a penalty by size, as `Objective.finish` says.
+    They belong to parameters (K, d + 1) with the gradient (K, d + 1) and the curvatures (d + 1,) of the quadratic
+    penalty. mean_square is the mean squared norm of the scaled rows. Return whether all coefficients are within the
+    range of their type, and an upper bound on how much rounding increases the smooth objective (`Objective.finish`).
     """
     n_classes, n_features = coef.shape
     is_finite, rise = True, 0.0
@@ -189,7 +190,7 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
         exact = compensated_dot(parameters[k, n_features], row, shift)
         intercept[k] = exact
         is_finite = is_finite and abs(intercept[k]) < np.inf
-        size, moved, square, bent = 0.0, 0.0, 0.0, 0.0
+        size, moved, square, penalty = 0.0, 0.0, 0.0, 0.0
         for j in range(n_features):
             coefficient = row[j] * scale[j]
             coef[k, j] = coefficient
@@ -198,11 +199,10 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
             size += abs(row[j] * shift[j])
             moved += abs(changed[j] * shift[j])
             square += changed[j] * changed[j]
-            bent += curvatures[j] * changed[j] * changed[j]
+            penalty += curvatures[j] * changed[j] * changed[j]
             rise += abs(slopes[j] * changed[j])
-        # The float64 intercept is rounded, and so is each product that it is the sum of; then what rounding it further
-        # adds.
+        # The rounding error of the float64 intercept and of its products, plus that of rounding it to its type.
         last = UNIT_ROUNDOFF * (abs(exact) + 2 * size) + abs(intercept[k] - exact) + moved
         changed[n_features] = last
-        rise += abs(slopes[n_features] * last) + 0.25 * mean_square * (square + last * last) + 0.5 * bent
+        rise += abs(slopes[n_features] * last) + 0.25 * mean_square * (square + last * last) + 0.5 * penalty
     return is_finite, rise

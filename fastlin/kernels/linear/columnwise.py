@@ -1,8 +1,8 @@
-"""Kernels over an X of few columns that was copied column by column, scaled and centered: passes, Gram matrices.
+"""Kernels for a copy of X by columns, scaled and centered, used if X has few columns: passes and Gram matrices.
 
-A column is a vector of rows, so that each product is a plain loop that LLVM vectorizes, however few the columns are.
-The last column is the intercept's: ones, or zeros where there is none. The rows lie in tiles, each of which stays in
-the first-level cache from the scores to the gradient, or with many columns in the second-level cache.
+Each column is contiguous, so LLVM vectorizes each product as a loop over rows, however few columns there are. The last
+column belongs to the intercept: ones, or zeros without an intercept. The rows are stored in tiles that fit into the
+first-level cache, or with many columns into the second-level cache.
 """
 
 from typing import NamedTuple, Self
@@ -11,106 +11,108 @@ import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
-    divide_logistic,
-    exponentiate_below,
-    find_largest,
-    take_logarithms,
+    compute_logistic_terms,
+    exponentiate_shifted,
+    find_row_maxima,
+    reduce_log_losses,
 )
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
-from fastlin.kernels.machine.instructions import add_freely
+from fastlin.kernels.machine.instructions import add_reassociated
 from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
-# Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
-# longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
+# The size of a tile with few columns: 24 KB of the first-level cache. With fewer than MIN_TILE_ROWS rows, the sums over
+# vector lanes take longer than the cache saves (docs/benchmarks/design-choices.md: short tiles).
 TILE_NUMBERS = 3072
-FEWEST_TILE_ROWS, MAX_TILE_ROWS = 256, 512
-# Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
-# of 569 x 30 took 66 microseconds so, and takes 16.
-ROWS_AT_ONCE = 32
-# The rows of `buffer` behind those of the scores, and two more for `fill_gram`.
+MIN_TILE_ROWS, MAX_TILE_ROWS = 256, 512
+# Tiles have a multiple of the rows that LLVM's unrolled loops process, so that no row is processed individually
+# (docs/benchmarks/design-choices.md: rows per unrolled loop).
+TILE_ROW_MULTIPLE = 32
+# The rows of `buffer` that follow the scores; `fill_gram` uses two more.
 LARGEST, FACTORS = range(2)
 BUFFER_ROWS = 4
 
 
 class TiledRows(NamedTuple):
-    """The rows of a fit in T tiles of m rows; behind the n rows stand zeros."""
+    """The n rows of a fit in T tiles of m rows, padded with zeros."""
 
     values: np.ndarray  # (T, d + 1, m), X, scaled and centered, and the column of the intercept
     labels: np.ndarray  # (T, m) int64
     weights: np.ndarray  # (T, m)
     offsets: np.ndarray  # (T, K, m), added to the scores; (T, 0, m) for none
-    targets: np.ndarray  # (T, K, m), the probabilities in place of the labels; (T, 0, m) for none
+    targets: np.ndarray  # (T, K, m), the class probabilities that replace the labels; (T, 0, m) for none
     n_rows: int  # n
-    is_weighted: bool  # whether weights were given
+    is_weighted: bool  # whether the samples have weights
 
     @classmethod
     def of(cls, X: np.ndarray, samples: Samples, scale: np.ndarray, shift: np.ndarray) -> Self:
-        """Copy the rows of samples from X[0], with what samples has of them."""
+        """Return a copy of the rows of samples from X[0], with their labels, weights, offsets and targets."""
         rows = samples.rows
         if len(rows):
             samples = samples.take(rows)
         n, n_columns = len(rows) or X.shape[1], X.shape[2] + 1
         shape = count_tiles(n, n_columns)
         values = np.zeros((shape[0], n_columns, shape[1]))
-        own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
-        own_labels.reshape(-1)[:n] = samples.labels
-        own_weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
+        labels, weights = np.zeros(shape, np.int64), np.zeros(shape)
+        labels.reshape(-1)[:n] = samples.labels
+        weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
         n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
-        offsets, targets = (_cut_by_class(each, shape) for each in (samples.offsets, samples.targets))
-        return cls(values, own_labels, own_weights, offsets, targets, n, len(samples.weights) > 0)
+        offsets, targets = (_tile_by_class(by_row, shape) for by_row in (samples.offsets, samples.targets))
+        return cls(values, labels, weights, offsets, targets, n, len(samples.weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
-        """Set the rows of a column to a value."""
+        """Set column j of all rows to a value."""
         n_tiles, _, tile_rows = self.values.shape
         last = self.n_rows - (n_tiles - 1) * tile_rows
         self.values[:-1, j], self.values[-1, j, :last] = value, value
 
 
-def _cut_by_class(by_rows, shape):
-    """Return numbers (n, K) of the rows in tiles of a shape (T, m), as (T, K, m)."""
-    n, n_classes = by_rows.shape
+def _tile_by_class(by_row, shape):
+    """Return values (n, K) as (T, K, m) in tiles of ``shape`` (T, m)."""
+    n, n_classes = by_row.shape
     if not n:
         return np.empty((shape[0], 0, shape[1]))
-    cut = np.zeros((*shape, n_classes))
-    cut.reshape(-1, n_classes)[:n] = by_rows
-    return np.ascontiguousarray(cut.transpose(0, 2, 1))
+    tiled = np.zeros((*shape, n_classes))
+    tiled.reshape(-1, n_classes)[:n] = by_row
+    return np.ascontiguousarray(tiled.transpose(0, 2, 1))
 
 
 def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
-    """Return what `evaluate` overwrites, with rows for the scores and BUFFER_ROWS more."""
+    """Return the buffer (K + BUFFER_ROWS, m) that `evaluate_tiles` overwrites."""
     return np.empty((n_classes + BUFFER_ROWS, tile_rows))
 
 
 @kernel
 def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
-    """Fill the columns of the block's tiles of values (T, d + 1, m), but the last, with scale[j] x + shift[j].
+    """Fill the first d columns of the block's tiles of values (T, d + 1, m) with scale[j] x_ij + shift[j].
 
-    x are columns of X[0] (n, d), of any type and layout, in the given rows; without entries these are all.
+    X[0] (n, d) has any type and layout; i runs over ``rows``, or over all rows if it is empty.
     """
     tile_rows, n_rows = values.shape[2], rows.shape[0] if rows.shape[0] > 0 else X.shape[1]
     for t in range(block * values.shape[0] // n_blocks, (block + 1) * values.shape[0] // n_blocks):
         first = t * tile_rows
         for j in range(X.shape[2]):
             for i in range(min(n_rows - first, tile_rows)):
-                number = rows[first + i] if rows.shape[0] > 0 else first + i
-                values[t, j, i] = np.float64(X[0, number, j]) * scale[j] + shift[j]
+                row = rows[first + i] if rows.shape[0] > 0 else first + i
+                values[t, j, i] = np.float64(X[0, row, j]) * scale[j] + shift[j]
 
 
 def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
-    """Return how many tiles the rows lie in, and how many rows each has."""
-    most = max(FEWEST_TILE_ROWS, min(TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE, MAX_TILE_ROWS))
-    n_tiles = max(1, -(-n_rows // most))
-    return n_tiles, max(1, -(-n_rows // n_tiles // ROWS_AT_ONCE)) * ROWS_AT_ONCE
+    """Return the number of tiles and the number of rows per tile."""
+    max_rows = max(
+        MIN_TILE_ROWS, min(TILE_NUMBERS // n_columns // TILE_ROW_MULTIPLE * TILE_ROW_MULTIPLE, MAX_TILE_ROWS)
+    )
+    n_tiles = max(1, -(-n_rows // max_rows))
+    return n_tiles, max(1, -(-n_rows // n_tiles // TILE_ROW_MULTIPLE)) * TILE_ROW_MULTIPLE
 
 
 @kernel(reassociate=False, inner=True)
-def evaluate_within(rows, parameters, probabilities, buffer, total):
-    """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
+def evaluate_tiles(rows, parameters, probabilities, buffer, total):
+    """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its gradient.
 
-    rows are TiledRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
-    by four; the last ones, where none are left, with factors of zero.
+    rows are TiledRows; fill probabilities (T, K, m). The losses are those of residuals.py. Columns are read in groups
+    of four; the last group is filled up with factors of zero.
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
@@ -123,7 +125,7 @@ def evaluate_within(rows, parameters, probabilities, buffer, total):
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
                 buffer[k, i] = rows.offsets[t, k, i]
-        # Two classes at a time, which share what is read of X; the last of an odd number comes alone.
+        # Two classes at a time, so that X is read once for both; the last of an odd number is processed alone.
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
             for j in range(0, n_columns, 4):
@@ -158,19 +160,19 @@ def evaluate_within(rows, parameters, probabilities, buffer, total):
             for i in range(tile_rows * targets.shape[1]):
                 largest[i] = targets[t, 0, i]
             for i in range(tile_rows):
-                p, suboptimality, slope = divide_logistic(buffer[0, i], largest[i], factors[i], buffer)
+                p, linear_loss, slope = compute_logistic_terms(buffer[0, i], largest[i], factors[i], buffer)
                 probabilities[t, 0, i] = p
-                part = add_freely(part, weights[t, i] * suboptimality)
+                part = add_reassociated(part, weights[t, i] * linear_loss)
                 buffer[0, i] = slope * weights[t, i]
         else:
             factors[:] = -1.0
-            find_largest(buffer[:n_classes], tile_rows, largest)
+            find_row_maxima(buffer[:n_classes], tile_rows, largest)
             for i in range(tile_rows * (targets.shape[1] == 0)):
                 part -= weights[t, i] * (buffer[labels[t, i], i] - largest[i])
             for k in range(targets.shape[1]):
                 for i in range(tile_rows):
-                    part = add_freely(part, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i])))
-            exponentiate_below(buffer[:n_classes], tile_rows, largest, factors)
+                    part = add_reassociated(part, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i])))
+            exponentiate_shifted(buffer[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
                     fraction = buffer[k, i] / (1.0 + factors[i])
@@ -181,8 +183,8 @@ def evaluate_within(rows, parameters, probabilities, buffer, total):
             for k in range(targets.shape[1]):
                 for i in range(tile_rows):
                     buffer[k, i] -= targets[t, k, i] * weights[t, i]
-        for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
-            part = add_freely(part, factors[i])
+        for i in range(reduce_log_losses(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
+            part = add_reassociated(part, factors[i])
         loss += part
         for k in range(0, n_classes - 1, 2):
             first, end = k * n_columns, (k + 1) * n_columns
@@ -195,10 +197,10 @@ def evaluate_within(rows, parameters, probabilities, buffer, total):
                 a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
                 p, q, u, v = 0.0, 0.0, 0.0, 0.0
                 for i in range(tile_rows):
-                    p = add_freely(p, buffer[k, i] * values[t, j, i])
-                    q = add_freely(q, buffer[k, i] * values[t, a, i])
-                    u = add_freely(u, buffer[k, i] * values[t, b, i])
-                    v = add_freely(v, buffer[k, i] * values[t, c, i])
+                    p = add_reassociated(p, buffer[k, i] * values[t, j, i])
+                    q = add_reassociated(q, buffer[k, i] * values[t, a, i])
+                    u = add_reassociated(u, buffer[k, i] * values[t, b, i])
+                    v = add_reassociated(v, buffer[k, i] * values[t, c, i])
                 total[first + j] += p
                 total[first + a] += q * (j + 1 <= last)
                 total[first + b] += u * (j + 2 <= last)
@@ -207,14 +209,14 @@ def evaluate_within(rows, parameters, probabilities, buffer, total):
 
 
 @kernel(reassociate=False)
-def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
-    """Fill losses[block] and totals[block], of totals (B, K (d + 1)), with loss and gradient of the block's tiles.
+def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabilities):
+    """Fill losses[block] and totals[block] (K (d + 1),) with the loss and the gradient over the block's tiles.
 
-    kept (K, n) takes the probabilities of the block's rows; without entries they are not wanted.
+    Fill probabilities (K, n) of the block's rows, unless it is empty.
     """
     n_tiles, n_columns, tile_rows = rows.values.shape
     n_classes = parameters.shape[0] // n_columns
-    buffer, found = np.empty((n_classes + BUFFER_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
+    buffer, of_tile = np.empty((n_classes + BUFFER_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
     total, loss = np.empty(parameters.shape[0]), 0.0
     totals[block] = 0.0
     for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
@@ -228,11 +230,11 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
             rows.n_rows - first,
             rows.is_weighted,
         )
-        loss += evaluate_within(tile, parameters, found, buffer, total)
+        loss += evaluate_tiles(tile, parameters, of_tile, buffer, total)
         for j in range(total.shape[0]):
             totals[block, j] += total[j]
-        for k in range(kept.shape[0]):
-            source, target = found[0, k], kept[k, first : first + tile_rows]
+        for k in range(probabilities.shape[0]):
+            source, target = of_tile[0, k], probabilities[k, first : first + tile_rows]
             for i in range(target.shape[0]):
                 target[i] = source[i]
     losses[block] = loss
@@ -240,9 +242,9 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
 
 @kernel(reassociate=False, inner=True)
 def _add_products(one, other, values, first, sums, other_sums):
-    """Add the sum over the rows of one[i] values[j, i] to sums[j], and that of other to other_sums, for j >= first.
+    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to other_sums[j], for j >= first.
 
-    Columns are read by four; the last ones, where none are left, add zeros.
+    Columns are read in groups of four; the last group is filled up with factors of zero.
     """
     last = values.shape[0] - 1
     for j in range(first, values.shape[0], 4):
@@ -250,14 +252,14 @@ def _add_products(one, other, values, first, sums, other_sums):
         has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
         p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(values.shape[1]):
-            p = add_freely(p, one[i] * values[j, i])
-            q = add_freely(q, one[i] * values[a, i])
-            u = add_freely(u, one[i] * values[b, i])
-            v = add_freely(v, one[i] * values[c, i])
-            e = add_freely(e, other[i] * values[j, i])
-            f = add_freely(f, other[i] * values[a, i])
-            g = add_freely(g, other[i] * values[b, i])
-            w = add_freely(w, other[i] * values[c, i])
+            p = add_reassociated(p, one[i] * values[j, i])
+            q = add_reassociated(q, one[i] * values[a, i])
+            u = add_reassociated(u, one[i] * values[b, i])
+            v = add_reassociated(v, one[i] * values[c, i])
+            e = add_reassociated(e, other[i] * values[j, i])
+            f = add_reassociated(f, other[i] * values[a, i])
+            g = add_reassociated(g, other[i] * values[b, i])
+            w = add_reassociated(w, other[i] * values[c, i])
         sums[j] += p
         sums[a] += q * has_a
         sums[b] += u * has_b
@@ -272,15 +274,15 @@ def _add_products(one, other, values, first, sums, other_sums):
 def fill_gram(values, weights, buffer, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
-    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `buffer` are overwritten. What lies
-    left of the diagonal means nothing.
+    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `buffer` are overwritten. Entries
+    left of the diagonal are undefined.
     """
     n_tiles, n_columns, tile_rows = values.shape
     one, other = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
-            # The last of an odd number comes with zeros.
+            # The last of an odd number of columns is paired with zeros.
             below = min(j + 1, n_columns - 1)
             for i in range(tile_rows):
                 one[i] = weights[t, i] * values[t, j, i]

@@ -1,8 +1,8 @@
 """Kernels for second-order solvers: Gram matrices of weighted rows, and the Hessian of the loss.
 
-Shapes and x~ are those of dense_rows.py; rows (m,) are the row numbers of the pass, row_weights and probabilities stand
-in their order. With p the softmax probabilities the Hessian of the loss of a row is (diag(p) - p p') x [x~, 1][x~, 1]',
-for K = 1 it is p (1 - p) [x~, 1][x~, 1]'.
+Shapes and x~ are those of dense_rows.py; rows (m,) are the row indices of the pass, and row_weights and probabilities
+are in their order. With softmax probabilities p, the Hessian of the loss of a row is the Kronecker product of
+diag(p) - p p' and [x~, 1] [x~, 1]'; for K = 1 it is p (1 - p) [x~, 1] [x~, 1]'.
 """
 
 import numpy as np
@@ -11,41 +11,40 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_apart, compile_small
+from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
 from fastlin.typing import FloatArray
 
-# Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
-# worth the pass, and of a wide matrix more. With many rows few panels are left, and threads share the rows as well:
-# 1,000 x 400 takes 3.6 ms with 96 rows in a panel and 7 with 240, and 4,000 x 784 takes 53 and 47.
+# Rows of a Gram matrix that are summed in one pass over X (a panel), in whole groups of classes and vectors; wide
+# matrices have larger panels (docs/benchmarks/design-choices.md: panels of Gram matrices).
 PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_PER_TILE // 16 * 16 * CLASSES_PER_TILE for rows in (96, 240))
-WIDE = 1200
-# Rows of X that are multiplied at a time.
+MIN_WIDE_COLUMNS = 1200
+# Rows of X per tile.
 GRAM_ROWS = 128
-# The sums of several sets of weights share a pass as far as they fit here.
+# Several sets of weights share a pass as long as their sums fit into this size.
 MAX_SUMS_BYTES = 1 << 20
-# Rows, pairs of columns and pairs of classes of a Hessian that are worked on at a time: products of the columns fill
-# half of a second-level cache of 512 KB.
+# Rows, pairs of columns and pairs of classes per step of a Hessian: the products of columns fill half of a second-level
+# cache of 512 KB.
 PAIR_ROWS = 128
 COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
-# The float32 numbers of the widest vector.
+# The number of float32 values in the widest vector.
 PADDING = 16
 
 
 @kernel
 def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, grams):
-    """Fill grams[part, c] = sum over i of row_weights[c, i] [x~_i, 1][x~_i, 1]' over the part's rows.
+    """Fill grams[part, c] with the sum of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over the rows i of each part.
 
-    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type computed in. Each block takes a part of the rows of X
-    and a panel of ``panel_rows`` rows of the matrices, of which it sums what lies right of the diagonal: n_blocks is
-    the number of parts times that of panels. Four vectors of columns at a time, of a tile and of the sums, are in one
-    piece: in wide matrices, rows that lie kilobytes apart would take a page each, and twice the time.
+    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type of the computation. A block sums one part of the rows
+    of X and one panel of ``panel_rows`` rows of the matrices, right of the diagonal; n_blocks is the number of parts
+    times the number of panels. Tiles and sums are stored in pieces of four vectors of columns, because wide rows would
+    take one memory page each, and twice the time.
     """
-    compile_small()
+    optimize_for_size()
     X = X[0]
     n_parts, n_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
     panel, part = block // n_parts, block % n_parts
@@ -64,7 +63,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     batch_size = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_sets else n_sets
-    # A triangle is summed in whole groups of rows: 1,000,000 x 20 takes 19 ms so, as a square 26.
+    # A narrow triangle is summed in whole groups of rows, which is faster than the whole square.
     n_rows_set = (n_summed + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
     multipliers = zeros_aligned((batch_size * n_rows_set, GRAM_ROWS), tile.dtype)
     sums = zeros_aligned((n_pieces * batch_size * n_rows_set, group), np.float64)
@@ -85,7 +84,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                 continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
-                # Of the rows of the matrix, the first reach this piece.
+                # The rows of the matrix whose diagonal entry is left of the end of this piece.
                 n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
                 for t in range(n_here):
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
@@ -109,8 +108,8 @@ def _copy_columns(tile, n_rows, begin, piece):
 
 @kernel(inner=True)
 def _weigh_columns(columns, n_columns, row_weights, scaled):
-    """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns; the columns are those of X or of classes."""
-    compile_apart()
+    """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns."""
+    prevent_inlining()
     for j in range(n_columns):
         x, y = columns[j], scaled[j]
         for i in range(row_weights.shape[0]):
@@ -119,8 +118,8 @@ def _weigh_columns(columns, n_columns, row_weights, scaled):
 
 @kernel(inner=True)
 def _mirror(sums, begin, first, gram):
-    """Write sums[j, h], the entries (begin + j, first + h) of a symmetric matrix, from the diagonal on, twice."""
-    compile_small()
+    """Write sums[j, h], for entries on or right of the diagonal, to (begin + j, first + h) and its mirror in gram."""
+    optimize_for_size()
     stop = first + sums.shape[1] if first + sums.shape[1] < gram.shape[0] else gram.shape[0]
     for j in range(sums.shape[0]):
         for other in range(first if first > begin + j else begin + j, stop):
@@ -133,15 +132,15 @@ def _mirror(sums, begin, first, gram):
 
 @kernel
 def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
-    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h to sums[part], zeros before, over the part's rows.
+    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over the part's rows to sums[part], which has to be zero on entry.
 
-    Here x = [x~_i, 1], and D_kl = 1 for k = l. The rows of sums (parts, C, Q), float64, are the pairs of classes
-    k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1) and so on, and then the padding of
-    `pad_pairs`. row_weights (m,) and probabilities (K, m) are in the type computed in. A block has one part of the rows
-    and one part of the pairs of columns: n_blocks is a multiple of the parts of the rows. Within a class s_i p_k
-    (1 - p_k) is summed, without cancellation.
+    Here x = [x~_i, 1], and D_kl = 1 for k = l, else 0. The rows of sums (parts, C, Q), float64, are the pairs of
+    classes k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1), ..., then the padding of
+    `pad_pairs`. row_weights (m,) and probabilities (K, m) are in the type of the computation. A block sums one part of
+    the rows and one group of pairs of columns, so n_blocks is a multiple of the parts of the rows. For k = l the terms
+    are s_i p_k (1 - p_k), without cancellation.
     """
-    compile_small()
+    optimize_for_size()
     X = X[0]
     n_classes, n_columns = probabilities.shape[0], X.shape[1] + 1
     n_parts, n_class_pairs = sums.shape[0], sums.shape[1]
@@ -150,13 +149,13 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     n_column_pairs = n_columns * (n_columns + 1) // 2
     n_chunks = (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS
     begin, end = group * n_chunks // n_groups * COLUMN_PAIRS, (group + 1) * n_chunks // n_groups * COLUMN_PAIRS
-    # The pair of columns (j, h) that the group begins with.
+    # The first pair of columns (j, h) of the group.
     first_j, first_h = 0, begin
     while first_h >= n_columns:
         first_j += 1
         first_h += first_j - n_columns
     lanes = VECTOR_BYTES // probabilities.itemsize
-    # Products are read and written in whole vectors, up to one behind the last column.
+    # Products are read and written in whole vectors, which extend up to one vector beyond the last column.
     tile = zeros_padded(np.int64(PAIR_ROWS), n_columns + lanes, probabilities.dtype)
     products = zeros_padded(np.int64(PAIR_ROWS), COLUMN_PAIRS + lanes, tile.dtype)
     padded_scaling = pad_scaling(scaling, tile)
@@ -198,12 +197,12 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
 
 
 def pad_pairs(n_pairs: int) -> int:
-    """Return the columns that the sums of n_pairs pairs of columns take, with whole vectors of any type."""
+    """Return n_pairs rounded up to whole vectors of any type."""
     return -(-n_pairs // PADDING) * PADDING
 
 
 def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
-    """Return the Hessian (K (d + 1), K (d + 1)) of what `fill_block_class_pair_gram` has summed, all parts added."""
+    """Return the Hessian (K (d + 1), K (d + 1)) from the sums of `fill_block_class_pair_gram` over all parts."""
     hessian = np.empty((n_classes * size, n_classes * size))
     blocks = hessian.reshape(n_classes, size, n_classes, size)
     position = np.empty((size, size), np.int64)
@@ -216,8 +215,8 @@ def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
 
 @kernel(inner=True)
 def _fill_multipliers(weighted, p, is_own, multipliers):
-    """Fill multipliers[i] = weighted[i] (1 - p[i]) within a class, else -weighted[i] p[i]."""
-    compile_apart()
+    """Fill multipliers[i] = weighted[i] (1 - p[i]) if both classes are the same (is_own), else -weighted[i] p[i]."""
+    prevent_inlining()
     one = p.dtype.type(1 if is_own else 0)
     for i in range(p.shape[0]):
         multipliers[i] = weighted[i] * (one - p[i])

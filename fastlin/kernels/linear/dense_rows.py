@@ -1,78 +1,80 @@
-"""Kernels over dense rows: the rows themselves, scores, and the sums of the logistic and the softmax loss.
+"""Kernels over dense rows: converted rows, scores, and the sums of the logistic and the softmax loss.
 
-X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row enters as x~ = scale x + shift, and
-everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
-K >= 3 the softmax with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while the
-tile lies in the second-level cache, so that X is read from memory once. Where X is the numbers of a table, the levels
-of its other columns are given too; else these are None.
+X (n, d) has any type and strides and is passed as the view from `any_layout`. A row enters as x~ = scale x + shift. All
+computations are in the type of coef. K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax loss with
+labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while it is in the second-level
+cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are its categorical
+columns; otherwise they are None.
 """
 
 import numpy as np
 
 from fastlin.kernels.linear.residuals import (
-    add_up,
+    allocate_logistic_buffers,
     convert_products_to_slopes,
     convert_scores_of_batch,
     convert_scores_to_residuals,
-    open_logistic_buffer,
+    sum_values,
 )
-from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, open_levels
+from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, allocate_level_tile
 from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.products import (
     add_product,
+    allocate_read_tile,
+    allocate_tile,
     load_and_multiply,
-    open_tile,
-    open_tile_to_read,
 )
-from fastlin.kernels.machine.tiles import number_rows, rows_between
+from fastlin.kernels.machine.tiles import make_row_range, slice_rows
 from fastlin.kernels.machine.vectors import copy_rows
 
 
 @kernel(reassociate=False)
 def fill_block_pass(
-    block, n_blocks, X, numbers, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
+    block, n_blocks, X, row_indices, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
 ):
-    """Fill the block's slice of sums, BlockSums, over its part of the rows ``numbers`` (m,), in one pass.
+    """Fill the block's slice of sums, a BlockSums, in one pass over its share of ``row_indices`` (m,), or of all rows.
 
-    With Losses these are the derivatives of sum s_i l_i, which the block's place of them takes, by coef and intercept.
-    With a Curvature, in the type of coef, they are the Hessian of that times the parameters, a direction: sum u x~_i'
-    and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. Numbers without entries are all rows. The sum over
-    a tile of ``tile_rows`` rows is made in the type of coef, beyond that in float64. Levels add their coefficients to
-    the scores, and take the block's sums by level. With a Batch coef holds the rows of its problems, over all rows.
+    With Losses, these are the derivatives of sum s_i l_i by coef and intercept, and losses.values[block] is that sum.
+    With a Curvature, in the type of coef, the parameters are a direction, and the sums its product with the Hessian:
+    sum u x~_i' and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. With a ProblemBatch, coef contains the
+    coefficients of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type
+    of coef, all others in float64. Levels add their coefficients to the scores, and take the block's sums per level.
     """
-    compile_small()
+    optimize_for_size()
     X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
-    n_rows = numbers.shape[0] if numbers.shape[0] > 0 else X.shape[0]
+    n_rows = row_indices.shape[0] if row_indices.shape[0] > 0 else X.shape[0]
     first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
-    rows, n_rows = rows_between(numbers, first, last), last - first
-    # What a problem of a Batch comes to has the same bits with any number of others.
-    tile = open_tile(coef, scaling, tile_rows, batch is None)
+    rows, n_rows = slice_rows(row_indices, first, last), last - first
+    # In a ProblemBatch tiles are not transposed, so that a result is bitwise independent of the other problems.
+    tile = allocate_tile(coef, scaling, tile_rows, batch is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
     if levels is not None:
-        of_levels = open_levels(levels, block, tile_rows)
+        of_levels = allocate_level_tile(levels, block, tile_rows)
     if batch is not None:
-        buffers = open_logistic_buffer(tile_rows, tile.scores)
+        buffers = allocate_logistic_buffers(tile_rows, tile.scores)
         batch.values[:, block] = 0
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        own = rows[start:stop]
+        tile_indices = rows[start:stop]
         load_and_multiply(X, rows, start, stop, intercept, tile)
         if levels is not None:
-            add_level_scores(levels, own, of_levels, tile.scores)
+            add_level_scores(levels, tile_indices, of_levels, tile.scores)
         if losses is not None:
-            loss += convert_scores_to_residuals(tile.scores, own, losses.samples, losses.kept, first + start)
+            loss += convert_scores_to_residuals(
+                tile.scores, tile_indices, losses.samples, losses.probability_output, first + start
+            )
         if curvature is not None:
             convert_products_to_slopes(tile.scores, stop - start, curvature, first + start)
         if batch is not None:
             convert_scores_of_batch(tile.scores, stop - start, batch, batch.n_classes, block, first + start, buffers)
         for k in range(intercept.shape[0]):
-            intercept_sums[k] += add_up(tile.scores[k, : stop - start])
+            intercept_sums[k] += sum_values(tile.scores[k, : stop - start])
         add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
         if levels is not None:
             add_to_levels(tile.scores, stop - start, of_levels)
@@ -83,21 +85,21 @@ def fill_block_pass(
 
 @kernel(reassociate=False)
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, levels=None):
-    """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the largest.
+    """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the maximum.
 
-    Either of scores (n, K) and best (n,), int64, may have no rows; it is not filled then. Of equal scores the first
-    class is best, and for K = 1 it is 1 where the score is above 0, else 0. For the classes no more than the scores of
-    a tile are held. Levels add their coefficients.
+    An array among scores (n, K) and best (n,), int64, that has no rows is not filled. In a tie the first class is best;
+    for K = 1 it is 1 if the score is positive, else 0. Only the scores of one tile are stored to find the classes.
+    Levels add their coefficients.
     """
     X = X[0]
     coef = parameters.coef
-    rows = number_rows(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
+    rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
-    tile = open_tile_to_read(X, coef, tile_rows)
+    tile = allocate_read_tile(X, coef, tile_rows)
     of_tile = tile.scores
     largest = zeros_aligned(tile_rows, coef.dtype)
     if levels is not None:
-        of_levels = open_levels(levels, block, tile_rows)
+        of_levels = allocate_level_tile(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         load_and_multiply(X, rows, start, stop, parameters.intercept, tile, True)
@@ -108,23 +110,26 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
                 for k in range(coef.shape[0]):
                     scores[rows[start + i], k] = of_tile[k, i]
         if best.shape[0] > 0:
-            found = best[rows[start] : rows[start] + stop - start]
+            classes = best[rows[start] : rows[start] + stop - start]
             for i in range(stop - start):
-                found[i] = np.int64(coef.shape[0] == 1 and of_tile[0, i] > 0)
+                classes[i] = np.int64(coef.shape[0] == 1 and of_tile[0, i] > 0)
                 largest[i] = of_tile[0, i]
             for k in range(1, coef.shape[0]):
                 s = of_tile[k]
                 for i in range(stop - start):
-                    found[i] = k if s[i] > largest[i] else found[i]
+                    classes[i] = k if s[i] > largest[i] else classes[i]
                     largest[i] = s[i] if s[i] > largest[i] else largest[i]
 
 
 @kernel
 def fill_scores(X, coef, intercept, scores, best):
-    """Fill scores and best as `fill_block_scores`, for a small X (n, d) in C order and coef's type; compiles faster."""
+    """Fill scores and best like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
+
+    It is slower for large X, but compiles faster.
+    """
     kind = coef.dtype.type
     for i in range(X.shape[0]):
-        row, largest, found, score = X[i], kind(0), 0, kind(0)
+        row, largest, best_class, score = X[i], kind(0), 0, kind(0)
         for k in range(coef.shape[0]):
             factors, score = coef[k], kind(0)
             for j in range(row.shape[0]):
@@ -133,14 +138,14 @@ def fill_scores(X, coef, intercept, scores, best):
             if scores.shape[0] > 0:
                 scores[i, k] = score
             is_best = (score > largest) | (k == 0)
-            found, largest = k if is_best else found, score if is_best else largest
+            best_class, largest = k if is_best else best_class, score if is_best else largest
         if best.shape[0] > 0:
-            best[i] = found if coef.shape[0] > 1 else np.int64(score > 0)
+            best[i] = best_class if coef.shape[0] > 1 else np.int64(score > 0)
 
 
 @kernel
 def fill_block_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered (m, d) with X[rows_i], converted, for the block's part of rows (m,); X comes from `any_layout`."""
+    """Fill gathered[i] = X[rows[i]], converted, for the block's share of rows (m,); X is a view from `any_layout`."""
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:

@@ -1,7 +1,7 @@
-"""The named tuples of arrays that kernels of linear models take: what belongs together is one argument.
+"""Named tuples of arrays that are passed to the kernels of linear models as one argument.
 
-Numba takes a named tuple apart where it is passed on, so that it costs no more than its fields as arguments. How
-columns are scaled and shifted is `Scaling`, in machine/tiles.py.
+Numba unpacks a named tuple when it is passed on, so it costs no more than separate arguments. The scale and shift of
+columns are a `Scaling`, in machine/tiles.py.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ NO_SINGLE, NO_DOUBLE, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), 
 
 
 class Samples(NamedTuple):
-    """The rows of a pass, with the labels, weights, offsets and targets of all rows of X."""
+    """The row indices of a pass, and the labels, weights, offsets and targets of all rows of X."""
 
-    rows: np.ndarray  # (m,) int64, in the order of the pass; without entries all rows
-    labels: np.ndarray  # (n,), whole numbers from 0 on; with targets the most probable classes
-    weights: np.ndarray  # (n,); without entries ones
-    offsets: np.ndarray = NO_DOUBLE  # (n, K) float64, added to the scores; without entries zeros
-    # (n, K) float64, the probabilities of the classes, for K = 1 that of class 1, which take the place of the labels in
-    # losses and residuals; without entries there are none.
+    rows: np.ndarray  # (m,) int64, in the order of the pass; empty means all rows
+    labels: np.ndarray  # (n,), integers from 0; with targets, the most probable classes
+    weights: np.ndarray  # (n,); empty means all ones
+    offsets: np.ndarray = NO_DOUBLE  # (n, K) float64, added to the scores; empty means zeros
+    # (n, K) float64, the probabilities of the classes (K = 1: of class 1), which replace the labels in losses and
+    # residuals; empty means none.
     targets: np.ndarray = NO_DOUBLE
 
     def weigh(self) -> FloatArray:
@@ -33,16 +33,17 @@ class Samples(NamedTuple):
             return np.ones(len(rows) or len(labels))
         return weights[rows] if len(rows) else weights
 
-    def take(self, numbers: IntArray | slice) -> Samples:
-        """Return the samples of the matrix that has some rows of X, by their numbers, of which all are meant."""
+    def take(self, indices: IntArray | slice) -> Samples:
+        """Return the samples of all rows of the matrix that consists of the rows ``indices`` of X."""
         labels, *others = self[1:]
-        return Samples(NO_ROWS, labels[numbers], *(each[numbers] if len(each) else each for each in others))
+        return Samples(NO_ROWS, labels[indices], *(values[indices] if len(values) else values for values in others))
 
 
-class Kept(NamedTuple):
-    """The memory for the probabilities of the rows of a pass: the array of one type has entries, or none has.
+class ProbabilityOutput(NamedTuple):
+    """The output arrays for the probabilities of the rows of a pass, at most one of which has entries.
 
-    A pass in float64 fills either. If an argument had the type of the room, Numba would compile that pass three times.
+    A pass in float64 can fill either. With a single argument of varying type, Numba would compile the pass again for
+    each type.
     """
 
     single: np.ndarray  # (K, m) or (K, 0), float32
@@ -50,7 +51,7 @@ class Kept(NamedTuple):
 
     @classmethod
     def of(cls, probabilities: FloatArray | None) -> Self:
-        """Return the memory that an array (K, m) of either type gives, or none where it is None."""
+        """Return the output for an array (K, m) of either type, or an empty output if it is None."""
         if probabilities is None:
             return cls(NO_SINGLE, NO_DOUBLE)
         is_single = probabilities.dtype == np.float32
@@ -58,30 +59,30 @@ class Kept(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The operands by which a pass for loss and gradient turns scores into residuals, and its other results."""
+    """The operands of a pass for loss and gradient, which converts scores to residuals, and its other outputs."""
 
     samples: Samples
-    values: np.ndarray  # (B,) float64, the sum of the losses of each block
-    kept: Kept
+    values: np.ndarray  # (B,) float64, output: the sum of the losses of each block
+    probability_output: ProbabilityOutput
 
 
 class ProblemBatch(NamedTuple):
-    """The labels and weights of B problems over the same rows, by which a pass turns scores, and losses.
+    """The labels and weights of B problems over the same rows, and the outputs of a pass over them.
 
-    Each is logistic, or a softmax with K rows of coefficients, which stand side by side.
+    Each problem has the logistic loss or the softmax loss with K adjacent rows of coefficients.
     """
 
-    labels: np.ndarray  # (B, n) uint8, the numbers of classes
-    weights: np.ndarray  # (B, n) float64; without entries ones
-    offsets: np.ndarray  # (n, K) float64, added to the scores of all problems; without entries zeros
-    n_classes: int | None  # K; None for two classes, whose kernels are compiled without the softmax
-    # (1 + pairs, blocks, B) float64, the sums of the losses s l of each problem in each block, and of s p_k p_l for
-    # each pair of classes k < l; two classes are one pair.
+    labels: np.ndarray  # (B, n) uint8, class indices
+    weights: np.ndarray  # (B, n) float64; empty means all ones
+    offsets: np.ndarray  # (n, K) float64, added to the scores of all problems; empty means zeros
+    n_classes: int | None  # K; None for two classes, so that Numba does not compile the softmax
+    # (1 + pairs, blocks, B) float64, output: the sums of the losses s l of each problem in each block, and of s p_k p_l
+    # for each pair of classes k < l; two classes are one pair.
     values: np.ndarray
 
     @classmethod
     def over(cls, labels: Array, weights: FloatArray, offsets: FloatArray, n_rows_coef: int, n_blocks: int) -> Self:
-        """Return problems with memory for their sums in n_blocks blocks."""
+        """Return the problems with an uninitialized output for n_blocks blocks."""
         sums = np.empty((1 + count_pairs(n_rows_coef), n_blocks, len(labels)))
         return cls(labels, weights, offsets, None if n_rows_coef == 1 else n_rows_coef, sums)
 
@@ -92,62 +93,62 @@ def count_pairs(n_rows_coef: int) -> int:
 
 
 class Curvature(NamedTuple):
-    """The Hessian's view of the rows, by which a pass for its product with a direction turns scores."""
+    """The curvature of the rows' losses, the operands of a pass for the product of the Hessian and a direction."""
 
     row_weights: np.ndarray  # (m,), s_i, in the order of the rows of the pass
     probabilities: np.ndarray  # (K, m), p_ik
 
 
 class Parameters(NamedTuple):
-    """The coefficients and intercepts of a linear model, or a direction in their space, in the type computed in."""
+    """The coefficients and intercepts of a linear model, or a direction, in the type of the computation."""
 
-    # (K, d); K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax. For sparse rows a table (d, columns of
-    # a table) of the coefficients times the scale of their columns.
+    # (K, d); K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax loss. For sparse rows: a table (d,
+    # columns of a table) of the coefficients times the scale of their columns.
     coef: np.ndarray
-    intercept: np.ndarray  # (K,); for sparse rows with the shift of the columns in it
+    intercept: np.ndarray  # (K,); for sparse rows it includes the shift of the columns
 
 
 class BlockSums(NamedTuple):
-    """The partial sums of each of B blocks of rows, float64: those of one block are overwritten by its kernel."""
+    """The partial sums of B blocks of rows, float64; the kernel of a block overwrites its slice."""
 
     coef: np.ndarray  # (B, K, d)
     intercept: np.ndarray  # (B, K)
 
 
 class Compressed(NamedTuple):
-    """A sparse matrix by rows (CSR) or by columns (CSC), called its lines here."""
+    """A sparse matrix by rows (CSR) or by columns (CSC); its rows or columns, respectively, are called lines."""
 
     data: np.ndarray  # of any type
-    indices: np.ndarray  # int32 or int64, where each entry stands in its line
-    indptr: np.ndarray  # int32 or int64; line i has the entries indptr[i] to indptr[i + 1]
+    indices: np.ndarray  # int32 or int64, the position of each entry in its line
+    indptr: np.ndarray  # int32 or int64; line i has the entries indptr[i] to indptr[i + 1] - 1
 
 
 class Chunk(NamedTuple):
-    """Numbers of each class for a range of the rows of sparse data: residuals, or a Hessian's slopes of a direction."""
+    """Values per class for a range of rows of sparse data: residuals, or the slopes of a product with the Hessian."""
 
-    first: int
-    table: np.ndarray  # (rows of the range, columns of a table) float64; row i is row first + i of the data
+    first: int  # the first row of the range
+    table: np.ndarray  # (rows of the range, columns of a table) float64; row i belongs to row first + i of the data
 
 
 class Levels(NamedTuple):
     """The C categorical columns of a table with d features, and the tables that a pass over them reads and fills.
 
-    A table of levels has a row for each feature, and then one for the values without a level of each column.
+    A table of levels has one row per feature, followed by one row per categorical column for its values without level.
     """
 
-    # (C, 5) int64: for each column the address of its first code, the bytes from one code to the next and those of a
-    # code, and the rows of a table of levels that stand for the codes 0 and -1. The levels follow in the order of the
-    # codes, which are of int8, int16 or int32. The caller keeps the codes alive.
+    # (C, 5) int64, per column: the address of the first code, the stride and the size of codes in bytes, and the rows
+    # of a table of levels for the codes 0 and -1. Levels are in the order of the codes, which are int8, int16 or int32.
+    # The caller keeps the codes alive.
     columns: np.ndarray
     table: np.ndarray  # (d + C, columns of a table) float64, the coefficients of the levels
-    # (B, d + C, columns of a table) float64, the sums of the residuals, or of a pass's other numbers, by level and
-    # block.
+    # (B, d + C, columns of a table) float64, output: the sums of the residuals, or of the slopes of a product with the
+    # Hessian, per block and level.
     sums: np.ndarray
 
 
 class LevelTile(NamedTuple):
-    """Some rows of Levels as a kernel works on them."""
+    """The workspace of a kernel for a tile of rows of Levels."""
 
-    codes: np.ndarray  # (C, tile rows) int32, as rows of a table of levels
-    rowwise: np.ndarray  # (tile rows, columns of a table) float64, the scores of each row in one piece
-    sums: np.ndarray  # (d + C, columns of a table) float64, the block's part of the sums
+    codes: np.ndarray  # (C, tile rows) int32, as row indices of a table of levels
+    rowwise: np.ndarray  # (tile rows, columns of a table) float64, the scores by row
+    sums: np.ndarray  # (d + C, columns of a table) float64, the block's slice of the sums

@@ -1,4 +1,4 @@
-"""Kernels over parameters and gradients (K, d + 1): the penalty, the terms of a dual point, the proximal operator."""
+"""Kernels over parameters and gradients (K, d + 1): penalty, terms of the dual objective, proximal operator."""
 
 from typing import NamedTuple
 
@@ -7,55 +7,53 @@ import numpy as np
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 
-# The places of what fill_block_penalties sums: both parts of the penalty, the parameters times the gradient of the
-# loss, the square of the gradient in the norm of the dual, the largest entry of the smallest subgradient by the
-# coefficients, and the magnitudes of the terms of the slope.
+# The positions of the sums of `fill_block_penalties`: the quadratic and the L1 penalty, the inner product of parameters
+# and gradient of the loss, the squared gradient in the dual norm, the largest entry of the minimum-norm subgradient by
+# the coefficients, and the sum of the magnitudes of the terms of the inner product.
 SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE = range(6)
-# Columns at a time, whose sums over the classes stay in the first-level cache.
+# Columns per step, whose sums over the classes fit into the first-level cache.
 STRIP = 256
-# The places of what fill_block_dual sums: the conjugate of the penalty, its first two derivatives by the step, and the
-# step at which the box is left.
-CONJUGATE, FIRST, SECOND, WITHIN = range(4)
+# The positions of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivative by the
+# step, and the largest step for which the dual point is feasible.
+CONJUGATE, FIRST, SECOND, MAX_STEP = range(4)
 NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
-    """The penalties of the parameters, and the coordinates of their columns."""
+    """The penalties of the parameters, and the scaling of their columns."""
 
     curvatures: np.ndarray  # (d + 1,), of the quadratic penalty; zero for the intercept
-    thresholds: np.ndarray  # (d + 1,), of the penalty by size; zero for the intercept
+    thresholds: np.ndarray  # (d + 1,), of the L1 penalty; zero for the intercept
     roots: np.ndarray  # (d,), the square roots of the curvatures
-    grouped: bool  # whether the size of a column is its norm over the classes
-    # (K, d + 1), bounds that descents keep to; without entries, and grouped, there are none.
+    grouped: bool  # whether the size of a column is its L2 norm over the classes (group lasso)
+    # (K, d + 1), bounds on the parameters; empty for none, and if grouped.
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
     scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray = NO_VALUES
-    error_weight: np.ndarray = (
-        NO_VALUES  # (d,), how much a parameter can perturb a score, relative to the rounding of a product
-    )
+    # (d,), the error bound weights: the rounding error of a score per unit of a parameter, in roundings of a product.
+    error_weight: np.ndarray = NO_VALUES
 
 
 class Exchange(NamedTuple):
-    """An exchange of probability between classes, so that the class sums of a dual point are those of the labels."""
+    """A transfer of probability between classes that makes the class sums of a dual point equal to the labels'."""
 
     features: np.ndarray  # (n_classes, d), the gradients of the labels alone
-    # (n_classes,), the part of its probability that each class gives up; without entries nothing is exchanged.
-    parts: np.ndarray
-    received: np.ndarray  # (n_classes,), the part of the whole gift that each class receives
+    parts: np.ndarray  # (n_classes,), the fraction of its probability that each class gives up; empty: no transfer
+    received: np.ndarray  # (n_classes,), the fraction of the total transfer that each class receives
 
 
 @kernel(inline=True)
 def shrink(value, threshold):
-    """Return value moved towards zero by threshold, or zero: the proximal operator of threshold |value|."""
+    """Return the soft-thresholded value: the proximal operator of threshold |value|."""
     return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
 
 
 @kernel(inner=True)
-def best_shift(values, threshold, curvature, grouped):
-    """Return the number that, added to all of values (K,), makes their penalty least; the loss of K >= 3 stays.
+def find_best_shift(values, threshold, curvature, grouped):
+    """Return the number that minimizes the penalty if added to all of values (K,); the softmax loss does not change.
 
-    Without it a feature that is hardly penalized creeps along a valley, one class at a time.
+    Without this shift, coordinate descent converges slowly for weakly penalized features.
     """
     n_classes = values.shape[0]
     total, signs, zeros = 0.0, 0.0, 0
@@ -83,10 +81,10 @@ def best_shift(values, threshold, curvature, grouped):
 
 
 @kernel(inner=True)
-def shift_equally(values, j, penalty):
-    """Add to all of values (K,), of column j, the number that `best_shift` returns, within their bounds; return it."""
+def shift_classes(values, j, penalty):
+    """Add the result of `find_best_shift` for column j, limited by the bounds, to all of values (K,); return it."""
     lower, upper = penalty.lower, penalty.upper
-    shift = best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
+    shift = find_best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
     for k in range(values.shape[0] if lower.shape[0] > 0 else 0):
         shift = min(max(shift, lower[k, j] - values[k]), upper[k, j] - values[k])
     for k in range(values.shape[0]):
@@ -98,10 +96,11 @@ def shift_equally(values, j, penalty):
 
 @kernel
 def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, gradient, sums, error_weights):
-    """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and error weights (B, K), by columns.
+    """Fill gradient (K, d + 1) = total / total_weight + curvatures parameters, and the block's sums and error weights.
 
-    For the block's columns. error weights are the magnitudes of the parameters times the error weight of their column, by class. total
-    (K, d + 1) is the gradient of the loss before division. A root of zero leaves its column out of the dual sums.
+    The kernel processes the block's columns. total (K, d + 1) is the sum of the gradients of the losses. sums (B, 6)
+    are those listed above, and error_weights (B, K) the sums of |parameter| times the error bound weight of its column,
+    per class. A root of zero excludes its column from the dual sum.
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, error_weight = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
@@ -117,7 +116,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
             of_intercept = total[k, n_features] * part
-            # The rounding of a sum grows with its terms: those of a strip are added up by themselves.
+            # The rounding error of a sum grows with its number of terms, so each strip has partial sums.
             strip_slope, strip_size, strip_error_weight = 0.0, 0.0, 0.0
             for j in range(v.shape[0]):
                 of_loss = t[j] * part
@@ -128,7 +127,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
                 dual_length[j] += g[j] * g[j]
-                # By the coefficient of the column as it is, not as it is centered.
+                # The gradient by the coefficient of the uncentered column.
                 plain = g[j] - shifts[j] * of_intercept
                 length[j] += plain * plain
                 sign = threshold[j] if v[j] > 0 else -threshold[j]
@@ -167,58 +166,58 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
 
 @kernel
 def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, step, sums):
-    """sums (B, 4) of the dual point that lies `step` of the way from the labels to the probabilities.
+    """Fill sums (B, 4) for the dual point at the fraction ``step`` of the way from the labels to the probabilities.
 
-    For the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at the
-    probabilities. Before that each class k gives up the part parts[k] of its probability and receives the part
-    received[k] of all gifts. The features (classes, d) of an Exchange are the gradients of the labels alone, so
-    G + features are those of the probabilities. For K = 1 both classes have an entry, 0 and 1. With a = |G_kj|
-    (grouped, over the classes) and t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a
-    root is zero its column is left out, and WITHIN is the least t / a.
+    The kernel processes the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at
+    the probabilities, after the transfer of an Exchange: each class k gives up the fraction parts[k] of its probability
+    and receives the fraction received[k] of the total. The features (classes, d) of the Exchange are the gradients of
+    the labels alone, so G + features are those of the probabilities. For K = 1 both classes have an entry, 0 and 1.
+    With a = |G_kj| (grouped: the norm over the classes) and threshold t, the conjugate is sum max(step a - t, 0)^2 / (2
+    roots^2). Columns with a root of zero are excluded from it; MAX_STEP is the minimum of t / a over them.
     """
     curvatures, thresholds, roots, grouped = penalty[:4]
     features, parts, received = exchange
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
-    conjugate, first_derivative, second_derivative, within = 0.0, 0.0, 0.0, np.inf
+    conjugate, first_derivative, second_derivative, max_step = 0.0, 0.0, 0.0, np.inf
     for start in range(first, last, STRIP):
         stop = start + STRIP if start + STRIP < last else last
-        given, square, rises, slopes, second_derivatives, top = zeros_aligned((6, STRIP), np.float64)
+        transfer, square, rises, slopes, second_derivatives, top = zeros_aligned((6, STRIP), np.float64)
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for c in range(n_parts):
             k, sign = (0, 2.0 * c - 1) if n_classes == 1 else (c, 1.0)
             v, g, label = parameters[k, start:stop], gradient[k, start:stop], features[c, start:stop]
             for j in range(v.shape[0]):
-                given[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label[j])
+                transfer[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label[j])
         for k in range(n_classes):
             c = n_parts - 1 if n_classes == 1 else k
             lost, gained = (parts[c], received[c]) if n_parts > 0 else (0.0, 0.0)
-            label = features[c, start:stop] if n_parts > 0 else given[: stop - start]
+            label = features[c, start:stop] if n_parts > 0 else transfer[: stop - start]
             v, g = parameters[k, start:stop], gradient[k, start:stop]
             for j in range(v.shape[0]):
                 of_loss = g[j] - curvature[j] * v[j]
-                of_loss += gained * given[j] - lost * (of_loss + label[j])
+                of_loss += gained * transfer[j] - lost * (of_loss + label[j])
                 a = abs(of_loss)
                 square[j] += a * a
                 top[j] = a if a > top[j] else top[j]
-                suboptimality = step * a - threshold[j]
-                suboptimality = suboptimality if suboptimality > 0 else 0.0
-                rises[j] += suboptimality * suboptimality
-                slopes[j] += suboptimality * a
-                second_derivatives[j] += a * a if suboptimality > 0 else 0.0
+                exceedance = step * a - threshold[j]
+                exceedance = exceedance if exceedance > 0 else 0.0
+                rises[j] += exceedance * exceedance
+                slopes[j] += exceedance * a
+                second_derivatives[j] += a * a if exceedance > 0 else 0.0
         for j in range(curvature.shape[0]):
             root = roots[start + j]
             if grouped:
                 top[j] = np.sqrt(square[j])
-                suboptimality = max(step * top[j] - threshold[j], 0.0)
-                rises[j], slopes[j] = suboptimality * suboptimality, suboptimality * top[j]
-                second_derivatives[j] = square[j] if suboptimality > 0 else 0.0
+                exceedance = max(step * top[j] - threshold[j], 0.0)
+                rises[j], slopes[j] = exceedance * exceedance, exceedance * top[j]
+                second_derivatives[j] = square[j] if exceedance > 0 else 0.0
             if root > 0:
-                # Roots first: squares of roots leave the range of float64 where columns reach 1e150.
+                # Divide by roots, because their squares leave the range of float64 if columns reach 1e150.
                 conjugate += 0.5 * np.square(np.sqrt(rises[j]) / root)
                 first_derivative += slopes[j] / root / root
                 second_derivative += second_derivatives[j] / root / root
             elif step * top[j] > threshold[j]:
-                within = min(within, threshold[j] / top[j])
+                max_step = min(max_step, threshold[j] / top[j])
     sums[block, CONJUGATE], sums[block, FIRST] = conjugate, first_derivative
-    sums[block, SECOND], sums[block, WITHIN] = second_derivative, within
+    sums[block, SECOND], sums[block, MAX_STEP] = second_derivative, max_step

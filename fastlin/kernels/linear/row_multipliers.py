@@ -1,7 +1,7 @@
-"""Kernels over tables of numbers by row of the data and class: what a fit in the space of the rows is made of.
+"""Kernels for fits in the space of the rows, whose unknowns are one multiplier per row and class.
 
-Tables have a row for each row or feature of the data and a column for each class, as machine/gather.py has them. One
-more row may hold the intercepts. Everything is computed in float64.
+Tables have one row per row or feature of the data and one column per class (machine/gather.py); an additional row may
+hold the intercepts. Everything is computed in float64.
 """
 
 import numpy as np
@@ -10,19 +10,18 @@ from fastlin.kernels.linear.residuals import convert_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
-from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product, add_scores
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import Scaling, load_tile, number_rows, pad_scaling, zeros_padded
+from fastlin.kernels.machine.tiles import Scaling, load_tile, make_row_range, pad_scaling, zeros_padded
 
 
 @kernel
 def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
-    """Fill product[i] = factors[i] sum over the entries of line i of X of their value times the row of table they name.
+    """Fill product[i] = factors[i] sum_j x_ij table[j] over the entries of line i of X.
 
-    X is Compressed. The block's lines are those from borders[block] to borders[block + 1]. All tables have the same
-    columns.
+    X is Compressed. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same columns.
     """
     for i in range(borders[block], borders[block + 1]):
         begin, end = np.int64(X.indptr[i]), np.int64(X.indptr[i + 1])
@@ -34,17 +33,17 @@ def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
 
 @kernel(reassociate=False)
 def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, width, coef, products):
-    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and multiply these by the rows.
+    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and multiply them by the rows.
 
-    products[block, k, i] takes the sum of coef[k, j] x~_ij over the block's columns. X is what `any_layout` makes of
-    (n, d), multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole
-    vectors, lie in the second-level cache while both products pass over them, so that X is read from memory once.
+    products[block, k, i] is the sum of coef[k, j] x~_ij over the block's columns. X (n, d) is a view from `any_layout`;
+    multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole vectors, stay
+    in the second-level cache for both products, so X is read from memory once.
     """
-    compile_small()
+    optimize_for_size()
     X = X[0]
     n_rows, n_features = X.shape
     n_classes = multipliers.shape[0]
-    numbers = number_rows(np.int64(0), n_rows)
+    row_indices = make_row_range(np.int64(0), n_rows)
     buffer = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
     tile = buffer[:n_rows]
     sums = zeros_aligned((n_classes, buffer.shape[1]), np.float64)
@@ -55,7 +54,7 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
         first = panel * width
         last = first + width if first + width < n_features else n_features
         scale, shift = padded.scale[first : first + buffer.shape[1]], padded.shift[first : first + buffer.shape[1]]
-        load_tile(X[:, first:last], numbers, Scaling(scale, shift), tile)
+        load_tile(X[:, first:last], row_indices, Scaling(scale, shift), tile)
         sums[:] = 0
         add_product(buffer, n_rows, multipliers, sums, empty_list(0))
         for k in range(n_classes):
@@ -72,13 +71,14 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
 
 @kernel
 def fill_block_residuals_along(
-    block, n_blocks, samples, scores, direction, step, tile_rows, kept, residuals, losses, slopes, sums
+    block, n_blocks, samples, scores, direction, step, tile_rows, output, residuals, losses, slopes, sums
 ):
-    """Fill the block's rows of residuals with s_i dl_i / dscore_k at the scores moved a step along a direction.
+    """Fill the block's rows of residuals with s_i dl_i / dscore_k at scores + step direction.
 
-    scores, direction and residuals are of shape (n + 1, columns of a table). The last row of the first two, the
-    intercepts, is added to all others; that of residuals is not touched. losses[block] takes sum s_i l_i,
-    slopes[block] its derivative by the step, and sums[block, k], of sums (B, K), the sums of the residuals.
+    scores, direction and residuals have the shape (n + 1, columns of a table). The last row of the first two, the
+    intercepts, is added to all others; that of residuals is not changed. Fill losses[block] with sum s_i l_i,
+    slopes[block] with its derivative by the step, and sums[block] (K,) with the sums of the residuals. output is a
+    ProbabilityOutput.
     """
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
     loss, slope = 0.0, 0.0
@@ -91,7 +91,7 @@ def fill_block_residuals_along(
             values, intercept = tile[k], scores[n_rows, k] + step * direction[n_rows, k]
             for i in range(count):
                 values[i] = scores[first + i, k] + step * direction[first + i, k] + intercept
-        loss += convert_scores_to_residuals(tile, number_rows(first, first + count), samples, kept, first)
+        loss += convert_scores_to_residuals(tile, make_row_range(first, first + count), samples, output, first)
         for k in range(n_classes):
             values, total, along = tile[k], 0.0, 0.0
             for i in range(count):

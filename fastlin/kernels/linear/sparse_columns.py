@@ -1,37 +1,38 @@
 """Kernels over sparse columns: gradients, statistics, and Gram matrices of weighted rows.
 
-Columns are the lines of a CSC matrix, `Compressed`, whose row numbers ascend. Blocks divide the columns, so that every
-number is summed by one of them. Everything is computed in float64; a column enters as x~ = scale x + shift.
+Columns are the lines of a CSC matrix, `Compressed`, with ascending row indices. Blocks are ranges of columns, so each
+sum is computed by one block. Everything is computed in float64; a column enters as x~ = scale x + shift.
 """
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import weight_of
+from fastlin.kernels.linear.residuals import get_weight
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 
-# Columns whose sums are written together: writing waits for memory, and each column for the one before. The gradient of
-# text (56,436 columns, 20 classes) takes 8.2 ms of one thread; written one column at a time it takes 11.3.
-COLUMNS_WRITTEN = 64
-# Of a difference that leaves less than this part of the total weight rounding leaves few digits. Such a column has
-# entries in nearly all rows, so that to add up the weights of the others takes about as long as to read it.
-SMALL_REST = 1e-3
+# Columns whose sums are written together, because the latency of a write would delay each column
+# (docs/benchmarks/design-choices.md: columns written together).
+COLUMNS_PER_WRITE = 64
+# If the rows without an entry have less than this fraction of the total weight, their weight is summed, because a
+# difference would lose accuracy. Such a column has entries in nearly all rows, so this takes about as long as reading
+# it.
+MIN_REST_FRACTION = 1e-3
 
 
 @kernel
 def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, adds, product):
     """Fill product[k, j] = scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k].
 
-    X is Compressed by columns, and the columns j are those from borders[block] to borders[block + 1]. With the
-    residuals in the Chunk and their sums (K,) the product is the gradient by the scaled coefficients. It is added to
-    what product (K, d or more) holds where ``adds`` is true.
+    X is Compressed by columns; the columns j are borders[block] to borders[block + 1] - 1. If the Chunk contains
+    residuals, with sums (K,), the product is the gradient by the scaled coefficients. If ``adds``, it is added to
+    product (K, d or more) instead.
     """
     indices, table, first_row = X.indices, chunk.table, chunk.first
     last_row = first_row + table.shape[0]
-    sums = zeros_aligned((COLUMNS_WRITTEN, table.shape[1]), np.float64)
-    for first in range(borders[block], borders[block + 1], COLUMNS_WRITTEN):
-        count = COLUMNS_WRITTEN if first + COLUMNS_WRITTEN < borders[block + 1] else borders[block + 1] - first
+    sums = zeros_aligned((COLUMNS_PER_WRITE, table.shape[1]), np.float64)
+    for first in range(borders[block], borders[block + 1], COLUMNS_PER_WRITE):
+        count = COLUMNS_PER_WRITE if first + COLUMNS_PER_WRITE < borders[block + 1] else borders[block + 1] - first
         for j in range(count):
             begin, end = np.int64(X.indptr[first + j]), np.int64(X.indptr[first + j + 1])
             if begin < end and (indices[begin] < first_row or indices[end - 1] >= last_row):
@@ -41,13 +42,13 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
             scale, shift = scaling.scale[first + j], scaling.shift[first + j]
             column, entries = product[: chunk_sums.shape[0], first + j], sums[j]
             for k in range(column.shape[0]):
-                own = scale * entries[k] + shift * chunk_sums[k]
-                column[k] = column[k] + own if adds else own
+                value = scale * entries[k] + shift * chunk_sums[k]
+                column[k] = column[k] + value if adds else value
 
 
 @kernel(inner=True)
 def _find_row(indices, begin, end, row):
-    """Return the first place from begin on, at most end, whose index is not below row; indices ascend."""
+    """Return the first position from begin to end whose index is at least row, or end; indices ascend."""
     while begin < end:
         middle = begin + (end - begin) // 2
         if indices[middle] < row:
@@ -61,11 +62,11 @@ def _find_row(indices, begin, end, row):
 def fill_block_sparse_statistics(
     block, n_blocks, X, borders, n_rows, weights, total_weight, means, variances, smallest, largest
 ):
-    """Fill the weighted means and variances, and the extremes, of the block's columns: (d,), float64.
+    """Fill the weighted means and variances, minima and maxima of the block's columns: (d,), float64.
 
-    X is Compressed by columns. Entries that are not stored count as zeros, of n_rows rows whose weights (n,) sum to
-    total_weight; weights without entries stand for ones. A NaN makes the smallest NaN. A column whose rows of weight
-    above zero have one number has this as its mean and no variance.
+    X is Compressed by columns and has n_rows rows; entries that are not stored are zeros. The weights (n,) sum to
+    total_weight; empty means all ones. If a column contains NaN, its minimum is NaN. If all its rows of positive weight
+    have the same value, its mean is exactly that value, and its variance zero.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     for j in range(borders[block], borders[block + 1]):
@@ -75,7 +76,7 @@ def fill_block_sparse_statistics(
         if end - begin < n_rows:
             low, high = 0.0, 0.0
         for p in range(begin, end):
-            x, s = np.float64(data[p]), weight_of(weights, indices[p])
+            x, s = np.float64(data[p]), get_weight(weights, indices[p])
             first = x if (weight == 0) & (s > 0) else first
             varies |= (s > 0) & (x != first)
             total += s * x
@@ -83,13 +84,13 @@ def fill_block_sparse_statistics(
             low = x if (x < low) | (x != x) else low
             high = x if x > high else high
         rest = total_weight - weight
-        if weights.shape[0] > 0 and rest < SMALL_REST * total_weight:
+        if weights.shape[0] > 0 and rest < MIN_REST_FRACTION * total_weight:
             rest = _weigh_others(indices, begin, end, n_rows, weights)
         mean = total / total_weight if varies | (rest > 0) else first
         square = rest * mean * mean
         for p in range(begin, end):
-            s = weight_of(weights, indices[p])
-            # Without weight even a square that is infinite counts for nothing.
+            s = get_weight(weights, indices[p])
+            # A row of weight zero contributes nothing, even if its square is infinite.
             difference = np.float64(data[p]) - mean if s > 0 else 0.0
             square += s * difference * difference
         means[j], variances[j], smallest[j], largest[j] = mean, square / total_weight, low, high
@@ -97,7 +98,7 @@ def fill_block_sparse_statistics(
 
 @kernel(inner=True)
 def _weigh_others(indices, begin, end, n_rows, weights):
-    """Return the sum of the weights of the rows, of n_rows, that are not among indices[begin:end], which ascend."""
+    """Return the total weight of the rows 0 to n_rows - 1 that are not in indices[begin:end], which ascend."""
     rest = 0.0
     for i in range(n_rows):
         if begin < end and indices[begin] == i:
@@ -109,10 +110,10 @@ def _weigh_others(indices, begin, end, n_rows, weights):
 
 @kernel(reassociate=False)
 def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals):
-    """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's part of rows (m,).
+    """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's share of rows (m,).
 
     halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
-    Compressed by rows, and values without entries stand for ones; row_weights (m,) stand in the order of rows.
+    Compressed by rows; empty data mean all ones. row_weights (m,) are in the order of rows.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
@@ -123,12 +124,12 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         if weight == 0:
             continue
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
-        # Each pair once, in the order of the entries, whichever side of the diagonal that is.
+        # Each pair is added once, in the order of the entries, on either side of the diagonal.
         for p in range(begin, end):
-            j, own = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
-            x = weight * own
+            j, value = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
+            x = weight * value
             total[j] += x
             for q in range(begin, p):
                 other = np.float64(data[np.uint64(q)]) if data.shape[0] > 0 else 1.0
                 half[j, np.uint64(indices[np.uint64(q)])] += x * other
-            half[j, j] += 0.5 * x * own
+            half[j, j] += 0.5 * x * value

@@ -1,1 +1,1 @@
-"""What kernels know of the processor: compilation, threads, vectors, memory ahead, tiles and their products."""
+"""Kernels and functions that depend on the processor: compilation, threads, vectors, prefetching, tiles, products."""

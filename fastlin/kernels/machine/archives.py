@@ -1,8 +1,8 @@
-"""The files in which a wheel carries compiled kernels, one for each level.
+"""The archives of compiled kernels that a wheel contains, one file per level of instruction sets.
 
-A file is a ZIP archive with a member for each kernel and signature, and a stamp that says with what it can be used. A
-member holds LLVM's bitcode only of kernels that other kernels call. That and the annotated source are four fifths of
-what Numba keeps in its own cache.
+A file is a ZIP archive with one member per kernel and signature, and a stamp with the versions that it is compatible
+with. Members include LLVM bitcode only for kernels that other kernels call, and no annotated source; the two are four
+fifths of the size of Numba's own cache files.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from fastlin.kernels.machine.cache_folder import hash_sources, log_once
 from fastlin.kernels.machine.libraries import binding, dispatcher, llvmlite, numba
 from fastlin.kernels.machine.saved_code import pack, unpack
 
-# Where the archives lie in an installed wheel; a source tree has none.
+# The folder of the archives in an installed wheel; a source tree has none.
 FOLDER = Path(__file__).parents[1] / "compiled"
 SUFFIX = ".zip"
 STAMP = "stamp.json"
-DAMAGED = "%s is damaged: kernels are compiled where it lacks them."
+DAMAGED = "%s is damaged. Kernels that cannot be loaded from it are compiled."
 
 
 def make_stamp() -> dict[str, Any]:
-    """Return with what compiled kernels can be used: the versions, the platform and the kernels' sources."""
+    """Return what compiled kernels depend on: versions, platform and a hash of the kernels' sources."""
     return {
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
@@ -39,15 +39,16 @@ def make_stamp() -> dict[str, Any]:
 
 
 def name_platform():
-    """Return LLVM's name of the platform without the version of macOS, of which compiled kernels know nothing."""
+    """Return LLVM's name of the platform without the version of macOS, which compiled kernels do not depend on."""
     return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", binding.get_process_triple())
 
 
 class Archive:
-    """The compiled kernels of one level, from a file that is read whole, since children of a fork share its position.
+    """The compiled kernels of one level, from a file that is read into memory.
 
-    `stamp` says with what the kernels can be used, and `n_kernels` counts kernels and signatures. OSError, ValueError,
-    KeyError or zipfile.BadZipFile: the file cannot be read, or is no archive.
+    (Forked processes would share the position in an open file.) `stamp` is what `make_stamp` returned when it was
+    written; `n_kernels` counts pairs of kernel and signature. OSError, ValueError, KeyError or zipfile.BadZipFile: the
+    file cannot be read, or is not an archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,44 +59,44 @@ class Archive:
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
-        """Return a kernel's code for a tuple of Numba's types, as Numba rebuilds its own results; None if absent."""
+        """Return a kernel's code for a tuple of Numba types as a compile result of Numba's, or None if absent."""
         name = _member(kernel, signature)
         if name not in self._names:
-            log_once("%s has no code for these types of data: it is compiled.", self.path)
+            log_once("%s has no code for these types of data. It is compiled now.", self.path)
             return None
         try:
             return unpack(self._zip.read(name), target_context)
         except Exception:
-            # Damage shows in the checksum of the member. Whatever else happens here, compiling is the way out.
+            # The checksum of the member is wrong, or unpickling failed: compile the kernel.
             log_once(DAMAGED, self.path)
             return None
 
 
 def write_archive(path: Path) -> None:
-    """Write the code that this process has compiled, not loaded, of the kernels that Python calls into an archive."""
+    """Write an archive of the code that this process compiled, rather than loaded, for kernels that Python calls."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
         for kernel in _list_called():
-            # LLVM keeps no copy of what it has loaded.
+            # Loaded code cannot be serialized again.
             for signature in kernel.overloads.keys() - kernel.stats.cache_hits:
                 result = kernel.overloads[signature]
                 archive.writestr(_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in called))
 
 
 def list_signatures() -> list[tuple[str, str, Any]]:
-    """Return (module, name, types of the arguments) of the kernels that Python has called in this process."""
+    """Return (module, name, argument types) of the kernels that Python has called in this process."""
     return [(kernel.__module__, kernel.__name__, types) for kernel in _list_called() for types in kernel.overloads]
 
 
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
-    """Compile the kernels that `list_signatures` has named, without running them."""
+    """Compile kernels, given as by `list_signatures`, without running them."""
     for module, name, types in signatures:
         getattr(importlib.import_module(module), name).compile(types)
 
 
 def list_kernels() -> list[Any]:
-    """Return the kernels of the modules that are imported, in the order of their names."""
+    """Return the kernels of all imported modules, sorted by name."""
     modules = [module for name, module in sys.modules.items() if name.startswith("fastlin.kernels.")]
     kernels = {
         value for module in modules for value in vars(module).values() if isinstance(value, dispatcher.Dispatcher)
@@ -104,12 +105,12 @@ def list_kernels() -> list[Any]:
 
 
 def _list_called():
-    """Return the kernels that Python calls; the code of other kernels stands in their callers' code."""
+    """Return the kernels that Python calls; the code of the others is part of their callers' code."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 
 def _calls(kernel):
-    """Yield the kernels that a kernel calls by their names."""
+    """Yield the kernels that a kernel calls by name."""
     function = kernel.py_func
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
@@ -118,6 +119,6 @@ def _calls(kernel):
 
 
 def _member(kernel, signature):
-    """Return the name of the member that holds a kernel's code for a signature."""
+    """Return the name of the member with a kernel's code for a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"

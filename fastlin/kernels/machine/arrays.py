@@ -1,4 +1,4 @@
-"""Arrays in the form that kernels run best on: aligned, writable, of the type computed in."""
+"""Arrays in the formats that kernels require: aligned, writable, and of one Numba type for every memory layout."""
 
 from math import prod
 from types import SimpleNamespace
@@ -9,21 +9,20 @@ import numpy as np
 from fastlin.kernels.machine.libraries import arrayobj, cgutils, extending, imputils, types
 from fastlin.typing import Array, FloatType
 
-# Bytes of a cache line.
+# The size of a cache line in bytes.
 CACHE_LINE = 64
 
 
 def zeros_aligned(shape, dtype):
-    """Return zeros of shape n or (m, n) that start on a cache line, since a load that spans two lines costs two."""
+    """Return zeros of shape n or (m, n) that start on a cache line, so that no vector load spans two lines."""
     n_bytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
-    # Half a microsecond; np.prod and memory.ctypes take seven more, a tenth of a prediction.
+    # np.prod and memory.ctypes have more overhead, which matters in a prediction of a single row.
     first = -memory.__array_interface__["data"][0] % CACHE_LINE
     return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
-# In kernels the function is written as instructions: what Numba makes of NumPy's calls above takes a second and a half
-# to compile.
+# In kernels the function is emitted as LLVM instructions, because Numba takes long to compile the NumPy calls above.
 @extending.type_callable(zeros_aligned)
 def _type_zeros_aligned(context):
     return lambda shape, dtype: types.Array(dtype.dtype, getattr(shape, "count", 1), "C")
@@ -48,7 +47,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def dense_row(X, i):
-    """Return row i of X (n, d), one piece of memory, as an array whose type says so: LLVM makes vectors of it."""
+    """Return the contiguous row i of X (n, d) as an array of contiguous type, so that LLVM can vectorize loops."""
     return X[i]
 
 
@@ -71,7 +70,7 @@ def _emit_dense_row(context, builder, signature, arguments):
 
 
 def compute_type(X: Any) -> FloatType:
-    """Return the type that X is computed in: float32 for float32 data, float64 for everything else."""
+    """Return the type of computations with X: float32 for float32 data, float64 for everything else."""
     return np.float32 if X.dtype == np.float32 else np.float64
 
 
@@ -83,25 +82,26 @@ def copy_aligned(values: Array) -> Array:
 
 
 def writable_view(X: Array) -> Array:
-    """Return the memory of X as an array that is marked writable, though kernels never write to X.
+    """Return a view of X that is marked writable, although kernels never write to X.
 
-    For arrays that are marked read-only (memory maps, joblib's workers) Numba compiles every kernel again, seconds each.
+    Numba would compile every kernel again for read-only arrays (memory maps, arrays in joblib's workers).
     """
     if X.flags.writeable:
         return X
     memory, _ = X.__array_interface__["data"]
-    # The array keeps what it is made from alive, and that X.
+    # The namespace, which the view references, keeps X alive.
     return np.asarray(SimpleNamespace(__array_interface__={**X.__array_interface__, "data": (memory, False)}, X=X))
 
 
 def any_layout(X: Array) -> Array:
-    """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
+    """Return a view of X (n, d) as an array (2, n, d) whose two layers are the same memory.
 
-    Numba compiles a kernel again, for seconds, for rows that lie together, for columns that do, and for neither. An
-    array whose layers overlap has the type of neither. Kernels take its first layer, and find its layout at run time.
+    Numba would compile a kernel separately for C-contiguous, F-contiguous and other arrays. An array with overlapping
+    layers always has the type of a non-contiguous array. Kernels use its first layer, and check the strides at run
+    time.
     """
     shape, strides = (2, *X.shape), (0, *X.strides)
     if X.flags.c_contiguous and X.flags.writeable and X.size:
-        # The same in a microsecond instead of eight.
+        # Less overhead than as_strided.
         return np.ndarray(shape, X.dtype, X, 0, strides)
     return np.lib.stride_tricks.as_strided(writable_view(X), shape, strides)

@@ -1,8 +1,9 @@
-"""A second process that compiles kernels too, since Numba compiles one at a time in a process.
+"""A background process that compiles kernels in parallel, because Numba compiles one at a time in a process.
 
-Both take tasks from one list, this process from its end. The one that makes the file of a task has taken it. What the
-other process has compiled lies in the user's cache folder. It ends with its list, or with this process, whose end
-closes its stdin. Where it cannot be started or ends early, this process compiles everything.
+Both processes take tasks from one list, this process from its end. The process that creates the file of a task has
+taken it. The background process writes compiled code to the user's cache folder. It ends after its last task, or
+together with this process, whose end closes its stdin. If it cannot be started or ends early, this process compiles all
+kernels.
 """
 
 import atexit
@@ -26,13 +27,13 @@ from fastlin.kernels.machine.libraries import config
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
-# The environment variable with the number of processes that compile: 1, or 2, which it is without it.
+# The environment variable with the number of processes that compile: 1 or 2 (default).
 SETTING = "FASTLIN_COMPILERS"
-# Seconds in which the other process compiles any of its kernels.
+# The maximum of seconds to wait for a kernel of the background process.
 TIMEOUT = 60
 PACKAGE = Path(__file__).parents[2]
-# The other process imports what this one does, nothing from the current folder, and kernels alone: the imports of
-# fastlin/__init__.py take a second.
+# The background process uses the sys.path of this one, without the current folder, and imports only the kernels,
+# because the imports of fastlin/__init__.py take long.
 PROGRAM = f"""
 import sys
 module, folder, *sys.path = sys.argv[1:]
@@ -42,17 +43,17 @@ __import__(module, fromlist=["main"]).main(folder)
 """
 
 
-# That of this process.
+# The background process of this process, if it was started.
 _background_compilation: "BackgroundCompilation | None" = None
 
 
 @cache
 def begin(module: str) -> None:
-    """Start the other process, once in this one, if a kernel of a module's tasks has not been compiled.
+    """Start the background process, at most once, unless all kernels of a module's tasks are compiled already.
 
-    The module has a function ``list_tasks``, and ``main``, which calls `work`.
+    The module has a function ``list_tasks`` and a function ``main``, which calls `work`.
     """
-    if TARGET.archive or config.DISABLE_JIT or not _is_welcome():
+    if TARGET.archive or config.DISABLE_JIT or not _allows_process():
         return
     tasks = importlib.import_module(module).list_tasks()
     if not all(any((folder / name).exists() for folder in code_folders()) for name in tasks):
@@ -61,87 +62,87 @@ def begin(module: str) -> None:
 
 def _start(module, tasks):
     global _background_compilation
-    # If a signal interrupted an earlier `begin`, its process was started nevertheless.
+    # An earlier `begin` that a signal interrupted may have started the process.
     if _background_compilation is None:
         with contextlib.suppress(OSError):
             _background_compilation = BackgroundCompilation(module, tasks)
 
 
 def has_compiled(name: str) -> bool:
-    """Return True once the other process has compiled a kernel; False where this process shall compile it."""
+    """Return True once the background process has compiled a kernel; False if this process has to compile it."""
     return _background_compilation is not None and _background_compilation.has_compiled(name)
 
 
-def _is_welcome():
-    """Say whether this process may start another one, which can keep what it compiles."""
+def _allows_process():
+    """Return whether this process may start another one that can save compiled code."""
     return (
         os.environ.get(SETTING, "2").strip() != "1"
         and count_threads() > 1
         and cache_folder() is not None
-        # A pool of workers has all processors at work already.
+        # A pool of workers already uses all processors.
         and multiprocessing.parent_process() is None
-        # An application that Python is a part of would start itself again.
+        # An application that embeds Python would start itself again.
         and not getattr(sys, "frozen", False)
         and "python" in Path(sys.executable or "").name.lower()
     )
 
 
 class BackgroundCompilation:
-    """The other process, and the tasks of both.
+    """The background process, and the tasks of both processes.
 
-    The other process calls ``main`` of the module with the folder in which tasks are taken. ``tasks`` are functions
-    that compile kernels, by the names of the files with their code, in the order of the other process.
+    The background process calls ``main`` of the module with the folder of the task files. ``tasks`` are functions that
+    compile kernels, keyed by the names of the files with their code, in the order of the background process.
     """
 
     def __init__(self, module: str, tasks: dict[str, Callable[[], Any]]) -> None:
-        # The other process removes it where this one cannot.
+        # The background process removes it if this one cannot.
         self._folder = tempfile.mkdtemp(prefix="fastlin-")
         self._tasks = tasks
-        self._own: set[str] = set()
+        self._taken: set[str] = set()
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, module, self._folder, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, SETTING: "1"},
-            # Ctrl-C is for this process alone.
+            # Ctrl-C interrupts this process alone.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         atexit.register(self.end)
 
     def has_compiled(self, name: str) -> bool:
-        """Run the task of that name; while the other process runs it, take tasks from the end."""
+        """Return False for a task that this process takes; otherwise run others until the other process is done."""
         folder, deadline = cache_folder(), monotonic() + TIMEOUT
-        if folder is None or name not in self._tasks or name in self._own or self._takes(name):
+        if folder is None or name not in self._tasks or name in self._taken or self._take(name):
             return False
         path = folder / name
         while not path.exists():
             if self._process.poll() is not None or monotonic() > deadline:
                 return path.exists()
-            other = next(filter(self._takes, reversed(self._tasks)), None)
+            other = next(filter(self._take, reversed(self._tasks)), None)
             if other is None:
                 sleep(0.005)
             else:
                 self._tasks[other]()
         return True
 
-    def _takes(self, name):
-        """Take a task, where the other process has not."""
-        is_taken = name not in self._own and take(self._folder, name)
+    def _take(self, name):
+        """Take a task and return True, unless one of the processes has taken it before."""
+        is_taken = name not in self._taken and take(self._folder, name)
         if is_taken:
-            self._own.add(name)
+            self._taken.add(name)
         return is_taken
 
     def end(self) -> None:
-        """End the other process, whatever it is at."""
+        """End the background process, even while it compiles."""
         self._process.kill()
         self._process.communicate()
         remove(self._folder)
 
 
 def take(folder: str, name: str) -> bool:
-    """Take a task in a folder, and say whether it had been free."""
+    """Take a task by creating its file in a folder; return False if it was taken before."""
     try:
         Path(folder, name).touch(exist_ok=False)
     except OSError:
@@ -150,7 +151,7 @@ def take(folder: str, name: str) -> bool:
 
 
 def remove(folder: str) -> None:
-    """Remove a folder of tasks and what lies in it."""
+    """Remove a folder of task files."""
     with contextlib.suppress(OSError):
         for path in Path(folder).iterdir():
             path.unlink()
@@ -158,7 +159,7 @@ def remove(folder: str) -> None:
 
 
 def work(folder: str, tasks: dict[str, Callable[[], Any]]) -> None:
-    """Do the tasks that the first process has not taken, as long as that one lives."""
+    """Run the tasks that the other process has not taken, until that process ends."""
     threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
     for name, compile_kernel in tasks.items():
         if take(folder, name):

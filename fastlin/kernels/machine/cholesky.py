@@ -1,6 +1,6 @@
-"""Cholesky factors of symmetric matrices, and solutions with them, the same bits for any number of threads.
+"""Cholesky factorizations of symmetric matrices and solutions with them, bitwise equal for any number of threads.
 
-LAPACK is not used: the threads of BLAS change its bits, and limiting those threads is a setting of the whole process.
+LAPACK is not used because its results depend on the number of BLAS threads, which can be limited only per process.
 """
 
 import math
@@ -10,35 +10,35 @@ import numpy as np
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_apart, compile_small
+from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product
 
-# Rows that are factorized together, whole groups of the products' classes; the products subtract what the rows before
-# them contribute.
+# Rows per step of a factorization, a multiple of the classes per tile of the products, which subtract the contributions
+# of the previous rows.
 ROWS_PER_BATCH = 30
-# Rows whose products are summed at a time. They go one after the other into one number, whose rounding has to stay
-# below what is added to the diagonal: with 128 in float32 a matrix of condition 1e16 came out wrong by its own size.
-ROWS_MULTIPLIED = 16
-# Only a pivot below this part of its diagonal entry can be too small for its row.
-SMALL_PIVOT = 1e-3
-MACHINE_EPSILON, MACHINE_EPSILON_SINGLE = 2.0**-52, 2.0**-23
+# Rows per product. A product adds them one after the other, and its rounding error has to stay below the ridge on the
+# diagonal; 128 rows in float32 fail for matrices of condition 1e16.
+ROWS_PER_PRODUCT = 16
+# Only a pivot below this fraction of its diagonal entry can be too small for its row.
+MAX_SMALL_PIVOT = 1e-3
+MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 
 
 @kernel
 def factorize_block(block, n_blocks, matrices, ridge, triangles):
     """Fill triangles[block] with U, where U' U = A + ridge diag(A).
 
-    A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
-    rows of U one after the other, each from the diagonal on. Where A is not positive definite by more than rounding, a
-    pivot is raised to the diagonal entry it came from, or so far that no entry of its row of U exceeds the root of the
-    diagonal entry of the column, as in a positive matrix. U' U then adds the lacking part to A (a modified Cholesky
-    factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal in a piece are never read.
+    A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, are
+    packed: the rows of U one after the other, each from the diagonal. If A is not numerically positive definite, a
+    pivot is raised to its original diagonal entry, or far enough that no entry of its row of U exceeds the square root
+    of the diagonal entry of its column, as in a positive definite matrix. U' U is then A plus a correction (a modified
+    Cholesky factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal are not read.
     """
-    compile_small()
+    optimize_for_size()
     matrix = matrices[block]
     size = matrix.shape[0]
-    # Four vectors of columns in one piece, all rows one after the other, then the next ones.
+    # Columns are stored in pieces of four vectors, each with all rows one after the other.
     group = 4 * VECTOR_BYTES // matrix.itemsize
     n_pieces = (size + group - 1) // group
     factor = zeros_aligned((n_pieces * size, group), matrix.dtype)
@@ -59,8 +59,8 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
                 negative[i] = -column[i, other % group]
         for piece in range(first // group, n_pieces):
             rows = factor[piece * size : (piece + 1) * size]
-            for i in range(0, first, ROWS_MULTIPLIED):
-                end = i + ROWS_MULTIPLIED if i + ROWS_MULTIPLIED < first else first
+            for i in range(0, first, ROWS_PER_PRODUCT):
+                end = i + ROWS_PER_PRODUCT if i + ROWS_PER_PRODUCT < first else first
                 add_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], nothing)
         _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
@@ -75,33 +75,33 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
 
 @kernel(inner=True)
 def _factorize_rows(factor, matrix, first, stop):
-    compile_apart()
+    prevent_inlining()
     size, group = matrix.shape[0], factor.shape[1]
-    smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_SINGLE))
+    smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_FLOAT32))
     negative = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
     nothing = empty_list(np.int64(0))
     for i in range(first, stop):
-        own = i // group
+        first_piece = i // group
         for h in range(first, i):
-            negative[0, h - first] = -factor[own * size + h, i % group]
-        for piece in range(own, factor.shape[0] // size):
+            negative[0, h - first] = -factor[first_piece * size + h, i % group]
+        for piece in range(first_piece, factor.shape[0] // size):
             rows = factor[piece * size : (piece + 1) * size]
             add_product(rows[first:i], i - first, negative, rows[i : i + 1], nothing)
-        pivot = factor[own * size + i, i % group]
+        pivot = factor[first_piece * size + i, i % group]
         diagonal = matrix[i, i]
         if not diagonal > 0:
             diagonal = matrix.dtype.type(1)
         if not pivot > smallest * diagonal:
             pivot = diagonal
-        if not pivot > SMALL_PIVOT * diagonal or pivot == diagonal:
+        if not pivot > MAX_SMALL_PIVOT * diagonal or pivot == diagonal:
             for j in range(i + 1, size):
                 entry = factor[j // group * size + i, j % group]
                 largest = matrix[j, j] if matrix[j, j] > 0 else matrix.dtype.type(1)
                 if entry * entry > pivot * largest:
                     pivot = entry * entry / largest
-        factor[own * size + i, i % group] = pivot
+        factor[first_piece * size + i, i % group] = pivot
         root = matrix.dtype.type(math.sqrt(pivot))
-        for piece in range(own, factor.shape[0] // size):
+        for piece in range(first_piece, factor.shape[0] // size):
             row = factor[piece * size + i]
             for j in range(group):
                 row[j] /= root
@@ -111,7 +111,8 @@ def _factorize_rows(factor, matrix, first, stop):
 def solve_block(block, n_blocks, triangles, values):
     """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
-    U is triangles[k] as factorize_block packs it, or the only one, triangles[0]. Everything is computed in its type.
+    U is triangles[k], packed as in `factorize_block`, or triangles[0] if there is only one. Everything is computed in
+    the type of triangles.
     """
     n_rows, size = values.shape
     x = zeros_aligned(size, triangles.dtype)
@@ -128,9 +129,9 @@ def solve_block(block, n_blocks, triangles, values):
         for i in range(size - 1, -1, -1):
             first = i * size - i * (i - 1) // 2
             total = factor.dtype.type(0)
-            row, known = factor[first + 1 : first + size - i], x[i + 1 :]
+            row, solved = factor[first + 1 : first + size - i], x[i + 1 :]
             for j in range(row.shape[0]):
-                total += row[j] * known[j]
+                total += row[j] * solved[j]
             x[i] = (x[i] - total) / factor[first]
         for i in range(size):
             values[k, i] = x[i]
@@ -138,7 +139,7 @@ def solve_block(block, n_blocks, triangles, values):
 
 @kernel
 def fill_mirrored_block(block, n_blocks, triangle, mirrored):
-    """Fill the block's rows of mirrored (m, m) with U and U', negated but for the diagonal; triangle is U packed."""
+    """Fill the block's rows of mirrored (m, m) with U and U', negated except for the diagonal; triangle is packed U."""
     size = mirrored.shape[0]
     for i in range(block * size // n_blocks, (block + 1) * size // n_blocks):
         row = mirrored[i]
@@ -152,13 +153,13 @@ def fill_mirrored_block(block, n_blocks, triangle, mirrored):
 
 @kernel
 def solve_group(block, n_blocks, mirrored, values):
-    """Overwrite a block of rows of values (C, m), float64, with the solution of U' U x = values[k], U as mirrored.
+    """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
-    mirrored is what `fill_mirrored_block` fills; everything is computed in its type. The rows of a block lie side by
-    side, in four vectors, so that U is read once for all of them. Block b has the rows from b C / n_blocks on, no more
-    than these vectors hold.
+    mirrored is the output of `fill_mirrored_block` for U; everything is computed in its type. The rows of a block are
+    interleaved in four vectors, so U is read once for all of them; a block has at most as many rows as these hold
+    (`count_solved_per_batch`).
     """
-    compile_small()
+    optimize_for_size()
     n_rows, size = values.shape
     begin, end = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored.itemsize), mirrored.dtype)
@@ -187,8 +188,8 @@ def solve_group(block, n_blocks, mirrored, values):
 
 @kernel(inner=True)
 def _finish_row(factors, x, first, stop, i):
-    """Add the products of factors and the rows of x from first to stop to x[i], and divide it by factors[i]."""
-    compile_small()
+    """Add factors[j] x[j] for j from first to stop - 1 to x[i], and divide it by factors[i]."""
+    optimize_for_size()
     target = x[i]
     for j in range(first, stop):
         row, factor = x[j], factors[j]
@@ -199,25 +200,25 @@ def _finish_row(factors, x, first, stop, i):
 
 
 def count_solved_per_batch(itemsize: int) -> int:
-    """Return how many rows of numbers of itemsize bytes a block of `solve_group` may have: those of four vectors."""
+    """Return the maximum number of rows per block of `solve_group`, for numbers of itemsize bytes: four vectors."""
     return 4 * VECTOR_BYTES // itemsize
 
 
 @kernel
 def remove_row(triangle, size, row):
-    """Turn U (size, size), packed as factorize_block does, into the factor of U' U without a row and its column.
+    """Overwrite U (size, size), packed as in `factorize_block`, with the factor of U' U without one row and column.
 
-    The first (size - 1) size / 2 entries of triangle take it. Rotations spread the rest of the removed row over the
-    rows of U behind it (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factor.
+    The result is in the first (size - 1) size / 2 entries of triangle. Givens rotations add the rest of the removed row
+    to the following rows of U (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factorization.
     """
     first = row * size - row * (row - 1) // 2
     removed = triangle[first + 1 : first + size - row].copy()
-    position, kept = 0, 0
+    position, n_written = 0, 0
     for i in range(size):
         for j in range(i, size):
             if i != row and j != row:
-                triangle[kept] = triangle[position]
-                kept += 1
+                triangle[n_written] = triangle[position]
+                n_written += 1
             position += 1
     for i in range(row, size - 1):
         first = i * (size - 1) - i * (i - 1) // 2

@@ -1,8 +1,8 @@
-"""The one decorator that turns a Python function into a compiled kernel, and the cache of its code.
+"""The decorator that compiles a Python function to a kernel, and the cache of compiled code.
 
-Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls over
-blocks of rows. Its code comes from the wheel where `target` has chosen that, else from the user's cache folder, where
-its key has the processor's name and features and the level of the wheel's code. Else it is compiled and kept there.
+Every kernel releases the interpreter lock and is single-threaded; threads.py runs it on blocks of rows. Its code is
+loaded from the wheel if `target` has chosen that, otherwise from the user's cache folder, with a key that includes the
+processor's name and features and the level of the wheel's code. Otherwise it is compiled and saved to that folder.
 """
 
 import gc
@@ -15,17 +15,17 @@ from fastlin.interruption import run_uninterrupted
 from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.background_compilation import has_compiled
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
+from fastlin.kernels.machine.compilation_time import CompilationTime
 from fastlin.kernels.machine.libraries import config, numba, runtime, target_context
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
-from fastlin.kernels.machine.waiting import CompilationTime
 
-# Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
+# Not all fastmath flags: with "nnan" and "ninf" LLVM would remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
-# The method of Numba's with LLVM's passes over a function, in all versions that are tested.
+# Numba's method that runs LLVM's passes over a function, in all tested versions.
 PASSES = "_function_pass_manager"
-# Of this process. Numba's lock keeps compilations apart.
+# The compilation time of this process. Numba's lock serializes compilations.
 TIME = CompilationTime()
 
 
@@ -34,11 +34,11 @@ def kernel(
 ) -> Any:
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
-    reassociate is False where the order of the additions carries the accuracy (compensated constants), or has to be the
-    same in two places, as in products read from X or from a tile. ``inner`` kernels are called by other kernels alone,
-    which saves a wrapper to compile; numbers among their arguments have to be variables, since Numba compiles the
-    kernel again for each literal. The code of ``inline`` kernels, the shortest, becomes part of the caller's before it
-    is compiled, which saves 0.05 to 0.1 seconds each. With NUMBA_DISABLE_JIT=1 the result is the function itself.
+    reassociate is False if the order of additions matters for accuracy (compensated constants), or has to be the same
+    in two kernels, such as products read from X or from a tile. ``inner`` kernels are called only by other kernels,
+    which saves the compilation of a wrapper; numbers among their arguments have to be variables, because Numba compiles
+    the kernel again for each literal. ``inline`` kernels, which are short, are inserted into the caller before
+    compilation, which saves compilation time. With NUMBA_DISABLE_JIT=1 the result is the function itself.
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
@@ -49,31 +49,30 @@ def kernel(
         fastmath=flags,
         error_model="numpy",
         boundscheck=False,
-        # Nothing takes kernels as arguments: without Numba's wrapper for that a fit's compilation is a tenth shorter.
+        # No kernel is passed as an argument, so the wrapper for that would only cost compilation time.
         no_cfunc_wrapper=True,
         no_cpython_wrapper=inner or inline,
         inline="always" if inline else "never",
     )
     if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
-        compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
+        compiled._compiler.compile = _compile_faster(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
-        # This loads saved code too. Both change Numba's tables of types and LLVM's of symbols.
+        # This also loads saved code. Both change global tables of Numba and LLVM.
         compiled.compile = partial(run_uninterrupted, compiled.compile)
     elif not config.DISABLE_JIT:
-        # Its dispatcher, which is not public, is not the known one.
-        log_once("Numba %s keeps compiled kernels in another way: each process compiles them.", numba.__version__)
+        # The dispatcher is not public, and this version has another one.
+        log_once("Compiled kernels cannot be cached with Numba %s. Each process compiles them.", numba.__version__)
     return compiled
 
 
-def _undisturbed(compile_kernel):
-    """Return compile_kernel without two steps that take a quarter of its time and hardly change the code.
+def _compile_faster(compile_kernel):
+    """Return compile_kernel without two steps that take a quarter of its time and hardly affect the code.
 
-    These are the garbage collector, on Numba's objects, and LLVM's passes over the functions of a module, whose work
-    the passes over the module do again.
+    These are garbage collections of Numba's objects, and LLVM's function passes, whose work the module passes repeat.
     """
 
-    def compile_at_rest(*arguments):
-        # Under Numba's lock: no two threads are here at once.
+    def compile_without_overhead(*arguments):
+        # Numba's lock excludes concurrent calls.
         enabled, codegen = gc.isenabled(), target_context.codegen()
         passes = getattr(codegen, PASSES, None)
         gc.disable()
@@ -88,11 +87,11 @@ def _undisturbed(compile_kernel):
             if enabled:
                 gc.enable()
 
-    return compile_at_rest
+    return compile_without_overhead
 
 
 class _KernelCache:
-    """The code of one kernel, of the wheel if this process uses it, otherwise of the user's cache folder."""
+    """The cache of one kernel: the code of the wheel, if this process uses it, and of the user's cache folder."""
 
     def __init__(self, function):
         self._function = function
@@ -103,14 +102,14 @@ class _KernelCache:
         return folder and str(folder)
 
     def load_overload(self, sig, target_context):
-        # Numba would load its implementations of everything first, for a fifth of a second. Code that is compiled needs
-        # its runtime alone, and a compilation loads them itself.
+        # Numba would first load all of its implementations, which takes long. Compiled code needs only the runtime, and
+        # a compilation loads the implementations itself.
         runtime.rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())
-        kept = shipped or load_code(name, target_context)
-        if kept:
-            return kept
+        saved = shipped or load_code(name, target_context)
+        if saved:
+            return saved
         with TIME.measured():
             return load_code(name, target_context) if has_compiled(name) else None
 
@@ -118,11 +117,11 @@ class _KernelCache:
         save_code(self.name(sig, result.codegen), result)
 
     def flush(self):
-        """Forget nothing before Numba's `recompile`: other sources have another folder."""
+        """Do nothing when Numba recompiles, because changed sources have another folder."""
 
     def name(self, sig, codegen):
-        """Return the name of the file that keeps the code for a signature."""
+        """Return the name of the file with the code for a signature."""
         _, *processor = codegen.magic_tuple()
         machine = (sys.implementation.cache_tag, name_platform(), *processor)
-        # Together with a level's code, a kernel has the vectors of the level and may hold code of the level.
+        # If a level's code is used, kernels have the vector width of the level and may contain code of the level.
         return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))

@@ -1,8 +1,8 @@
-"""The builder of LLVM instructions that writes the loops of `simd` and `gather`, and the width of their vectors.
+"""The builder of the LLVM instructions of the loops in `simd` and `gather`, and their vector width.
 
-Numba compiles a loop as it is written and leaves the vectors to LLVM. The few loops in which a fit spends its time are
-written as instructions instead. `Emitter` has the instructions that they share: loads that convert, products that are
-added, sums over lanes, prefetches.
+Numba relies on LLVM to vectorize loops. The few loops in which a fit spends its time are emitted as explicit vector
+instructions instead. `Emitter` provides the instructions that they share: loads with conversion, multiply-adds, sums
+over lanes, prefetches.
 """
 
 import inspect
@@ -14,38 +14,38 @@ VECTOR_BYTES = TARGET.vector_bytes
 
 
 def emitted(emit, sign=types.void):
-    """Return a decorator of a function that Python runs, and for which kernels have emitted instructions.
+    """Return a decorator that replaces a Python function by emitted LLVM instructions when it is called from kernels.
 
-    ``emit(context, builder, kinds, arguments)`` emits them for operands of Numba's types ``kinds`` and returns the
-    result, or None. ``sign`` makes the signature from the types of the operands.
+    ``emit(context, builder, kinds, arguments)`` emits them for operands of the Numba types ``kinds`` and returns the
+    result, or None. ``sign`` returns the signature for the types of the operands.
     """
 
-    def choose(uncompiled):
+    def decorate(uncompiled):
         if config.DISABLE_JIT:
             return uncompiled
 
         def compiled(typing_context, *operands):
             def generate(context, builder, signature, arguments):
-                found = emit(context, builder, signature.args, arguments)
-                return context.get_dummy_value() if found is None else found
+                result = emit(context, builder, signature.args, arguments)
+                return context.get_dummy_value() if result is None else result
 
             return sign(*operands), generate
 
-        # Numba asks for the names of the operands.
-        own = inspect.signature(uncompiled).parameters.values()
-        named = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        vars(compiled)["__signature__"] = inspect.Signature([named, *own])
+        # Numba reads the names of the operands from the signature.
+        operands = inspect.signature(uncompiled).parameters.values()
+        first = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        vars(compiled)["__signature__"] = inspect.Signature([first, *operands])
         compiled.__doc__ = uncompiled.__doc__
         return extending.intrinsic(compiled)
 
-    return choose
+    return decorate
 
 
 class Emitter:
-    """A builder of the instructions that the loops need, on vectors of ``lanes`` numbers of one type.
+    """A builder of instructions on vectors of ``lanes`` numbers of one type.
 
-    ``kind`` is Numba's type of a number, in which everything is computed. Without ``lanes`` the vectors fill the
-    processor's. `scalar` and `vector` are LLVM's types.
+    ``kind`` is the Numba type of the computations. By default, vectors have the full width of the processor's. `scalar`
+    and `vector` are LLVM types.
     """
 
     def __init__(self, context, builder, kind, lanes=None):
@@ -60,7 +60,7 @@ class Emitter:
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
     def shape(self, array_type, array):
-        """Return the sizes of an array."""
+        """Return the shape of an array."""
         return cgutils.unpack_tuple(
             self.builder, self.context.make_array(array_type)(self.context, self.builder, array).shape
         )
@@ -78,24 +78,24 @@ class Emitter:
         return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
-        """Return the vector at a pointer, or ``index`` numbers behind it; aligned to ``align`` bytes or to a vector."""
+        """Return the vector at a pointer plus ``index`` numbers; aligned to ``align`` bytes, by default to a vector."""
         if index is not None:
             pointer = self.builder.gep(pointer, [index])
         vector = vector or self.vector
         return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=align or VECTOR_BYTES)
 
     def store(self, value, pointer, align=None):
-        """Write a vector to a pointer; aligned to ``align`` bytes or a whole vector."""
+        """Write a vector to a pointer; aligned to ``align`` bytes, by default to a vector."""
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=align or VECTOR_BYTES)
 
     def multiply_add(self, a, b, c):
-        """Return a b + c, fused where the processor has that, else by two instructions."""
+        """Return a b + c, fused if the processor supports that, otherwise by two instructions."""
         name = f"llvm.fmuladd.v{self.lanes}f{64 if isinstance(self.scalar, ir.DoubleType) else 32}"
         shape = ir.FunctionType(self.vector, [self.vector] * 3)
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, shape, name), [a, b, c])
 
     def load_part(self, pointer, kind, n_lanes):
-        """Return the first n_lanes numbers behind a pointer, of type ``kind``, converted, and zeros behind them."""
+        """Return the first n_lanes numbers of type ``kind`` at a pointer, converted and padded with zeros."""
         builder, number = self.builder, ir.IntType(32)
         vector = ir.VectorType(pointer.type.pointee, self.lanes)
         lanes = ir.Constant(ir.VectorType(number, self.lanes), list(range(self.lanes)))
@@ -110,7 +110,7 @@ class Emitter:
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
     def convert(self, vector, kind):
-        """Return a vector of numbers of a Numba type in the type computed in."""
+        """Return a vector of numbers of the Numba type ``kind``, converted to the type of the computations."""
         if not isinstance(kind, types.Float):
             signed = isinstance(kind, types.Integer) and kind.signed
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
@@ -119,20 +119,20 @@ class Emitter:
         narrow = isinstance(self.scalar, ir.FloatType)
         return (self.builder.fptrunc if narrow else self.builder.fpext)(vector, self.vector)
 
-    def standard_deviation(self, scalar):
-        """Return a vector whose lanes are all the same number."""
+    def broadcast(self, scalar):
+        """Return a vector whose lanes all equal a scalar."""
         number = ir.IntType(32)
         one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, number(0))
         mask = ir.Constant(ir.VectorType(number, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, one, mask)
 
     def shuffle(self, a, b, positions):
-        """Return the lanes of a and b, one behind the other, that stand at the given places."""
+        """Return the lanes of the concatenation of a and b at ``positions``."""
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(positions)), positions)
         return self.builder.shuffle_vector(a, b, mask)
 
     def transpose(self, vectors):
-        """Return the vectors of the first lanes, the second lanes and so on of as many vectors as they have lanes."""
+        """Return the transpose of a square of vectors, whose number equals the number of lanes."""
         half = self.lanes // 2
         low = [position // 2 + position % 2 * self.lanes for position in range(self.lanes)]
         high = [position + half for position in low]
@@ -142,10 +142,10 @@ class Emitter:
         return vectors
 
     def sum_lanes(self, vectors):
-        """Return one vector of the sums over the lanes of each of a power of two of vectors, at most the lanes."""
+        """Return one vector with the lane sums of each vector; their number is a power of two, at most lanes."""
         width = 1
         while len(vectors) > 1:
-            # Lanes in blocks of `width`: the even blocks of a and b, then their odd ones.
+            # Add the even and the odd blocks of `width` lanes of a and b.
             blocks = range(0, self.lanes, 2 * width)
             even = [p + q + side for p in blocks for side in (0, self.lanes) for q in range(width)]
             odd = [position + width for position in even]
@@ -162,13 +162,13 @@ class Emitter:
         return total
 
     def add_products(self, rows, classes, sums):
-        """Add rows[r] classes[c], vectors, to the place sums[c][r]."""
+        """Add the product of the vectors rows[r] and classes[c] to the variable sums[c][r]."""
         for r, x in enumerate(rows):
             for c, w in enumerate(classes):
                 self.builder.store(self.multiply_add(x, w, self.builder.load(sums[c][r])), sums[c][r])
 
     def add_to_scores(self, sums, scores_type, scores, k, i):
-        """Add the lanes of the places sums[c][r] to scores[k + c, i + r]."""
+        """Add the sum over the lanes of the variable sums[c][r] to scores[k + c, i + r]."""
         n_rows = len(sums[0])
         group = min(n_rows, self.lanes)
         align = self.context.get_abi_sizeof(self.scalar)
@@ -180,7 +180,7 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), position, align=align)
 
     def prefetch(self, address):
-        """Ask for a cache line that is read soon, in the second-level cache: the first holds what is worked on."""
+        """Prefetch a cache line to the second-level cache, because the first level contains the current data."""
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
@@ -188,7 +188,7 @@ class Emitter:
         self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
-        """Return ``count`` places that hold a vector of zeros each; LLVM keeps them in registers."""
+        """Return ``count`` variables with a vector of zeros each, which LLVM keeps in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
         positions = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
         for position in positions:
@@ -197,10 +197,10 @@ class Emitter:
 
 
 class RowReader:
-    """Reads vectors of the contiguous rows of X, and converts them to the type of an Emitter.
+    """A reader of vectors of the contiguous rows of X, which converts them to the type of an Emitter.
 
-    With a scaling, x scale + shift is computed in the type of scale, before the conversion. X, scaling and
-    `n_features`, the columns of X, are LLVM's values.
+    With a scaling, x scale + shift is computed in the type of scale before the conversion. X, scaling and `n_features`,
+    the number of columns of X, are LLVM values.
     """
 
     def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):
@@ -216,7 +216,7 @@ class RowReader:
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
     def read(self, rows, j, left=None):
-        """Return the vectors from column j on of rows, pointers; of the first ``left`` columns, zeros behind them."""
+        """Return the vectors at column j of rows, which are pointers; if ``left``, only so many columns, then zeros."""
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -231,9 +231,10 @@ class RowReader:
         return vectors
 
     def walk(self, first, last, body):
-        """Emit the loop over the vectors of the columns from first to last, and what is left behind whole vectors.
+        """Emit the loop over the vectors of columns first to last, including a last vector that is not full.
 
-        ``body`` takes the number of a vector, its first column, and how many columns are left there, else None.
+        The arguments of ``body`` are the index of a vector, its first column, and the number of columns of a vector
+        that is not full, otherwise None.
         """
         builder, lanes = self._emit.builder, self._emit.lanes
         whole = builder.and_(self.n_features, first.type(-lanes))

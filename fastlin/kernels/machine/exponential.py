@@ -1,28 +1,27 @@
-"""Exponential and logarithm in a form that the compiler can vectorize; Numba's own are a call per element."""
+"""Exponential and logarithm that LLVM can vectorize; Numba's versions are a function call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
 
 LOG2_E = 1.4426950408889634
-# log 2 in two parts: the first has 9 bits, so that n * LOG2_HIGH is exact in either type (Cody and Waite 1980).
+# log 2 as a sum of two parts: the first has 9 bits, so that n * LOG2_HIGH is exact in both types (Cody and Waite 1980).
 LOG2_HIGH = 0.693359375
 LOG2_LOW = -2.1219444005469057e-4
 LOG2 = 0.6931471805599453
-# exp underflows to subnormal numbers below these, where the exponent bits can no longer be set directly.
-LOWEST = -708.0
-LOWEST_SINGLE = -87.0
-# A number this large leaves no bits for a fraction: adding it and subtracting it again rounds.
-WHOLE, WHOLE_SINGLE = 1.5 * 2.0**52, 1.5 * 2.0**23
+# Below these arguments exp is subnormal, so that its exponent bits cannot be set directly.
+MIN_ARGUMENT = -708.0
+MIN_ARGUMENT_FLOAT32 = -87.0
+# Adding and subtracting this number rounds to an integer, because it leaves no bits for a fraction.
+ROUNDING_SHIFT, ROUNDING_SHIFT_FLOAT32 = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 
 @kernel(reassociate=False, inner=True)
 def exponentiate_in_place(values):
     """Overwrite values with exp(values).
 
-    values are float32 or float64, 1-D, contiguous and each <= 0; below -87 or -708 the result is 0. With n = round(x /
-    log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r), and exp(r) is its Taylor polynomial of degree 13, whose remainder
-    of 4e-18 is below half a unit in the last place. Everything is computed in the type of values: in float32 sixteen
-    numbers fit into a vector.
+    values are one-dimensional, contiguous, float32 or float64, and at most 0; below -87 or -708 the result is 0. With
+    n = round(x / log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r). exp(r) is computed by its Taylor polynomial of
+    degree 13, whose remainder of 4e-18 is below half a unit in the last place, in the type of values.
     """
     for j in range(values.shape[0]):
         values[j] = exponential(values[j], values)
@@ -30,29 +29,29 @@ def exponentiate_in_place(values):
 
 @kernel(inline=True)
 def exponential(value, values):
-    """Return exp(value) in the type of values, an array, as `exponentiate_in_place` does; without reassociation."""
+    """Return exp(value) in the type of the array values, like `exponentiate_in_place`; requires reassociate=False."""
     power, rest = _split_exponential(value, values)
     return power * (rest + values.dtype.type(1))
 
 
 @kernel(inline=True)
-def exponential_less_one(value, values):
-    """Return exp(value) - 1 as `exponential` does, exact near 0 as well."""
+def expm1(value, values):
+    """Return exp(value) - 1, like `exponential`, accurate near 0."""
     power, rest = _split_exponential(value, values)
     return power * rest + (power - values.dtype.type(1))
 
 
 @kernel(inline=True)
 def _split_exponential(value, values):
-    """Return 2^n and exp(r) - 1, whose product and 2^n add up to exp(value): n is round(value / log 2)."""
+    """Return 2^n and exp(r) - 1 with exp(value) = 2^n (exp(r) - 1) + 2^n and n = round(value / log 2)."""
     kind = values.dtype.type
-    lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
-    whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
-    # Written so that NaN stays NaN.
+    lowest = kind(MIN_ARGUMENT_FLOAT32 if values.itemsize == 4 else MIN_ARGUMENT)
+    whole = kind(ROUNDING_SHIFT_FLOAT32 if values.itemsize == 4 else ROUNDING_SHIFT)
+    # This comparison preserves NaN.
     x = lowest if value < lowest else value
     n = (x * kind(LOG2_E) + whole) - whole
     r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
-    # A NaN, whose r is NaN, has no whole number for an exponent.
+    # NaN has no integer exponent; the result is NaN because r is.
     power = power_of_two(n if n == n else kind(0))
     return kind(0) if value < lowest else power, _series(r, kind) * r
 
@@ -76,22 +75,23 @@ def _series(r, kind):
 
 
 @kernel(inline=True)
-def log_one_plus(e):
+def log1p(e):
     """Return log(1 + e) for float64 e >= 0, NaN for NaN.
 
-    It is n log 2 + log(1 + f), 1 + e = 2^n (1 + f), 0 <= f < 1. Below 1, f is e, so small e keep all their digits.
+    It is n log 2 + log(1 + f) with 1 + e = 2^n (1 + f), 0 <= f < 1. For e < 1, f is e, so the result is accurate for
+    small e.
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
     f = (1.0 + e) * power_of_two(-n) - 1.0
-    return n * LOG2 + log_one_plus_part(f if n > 0.0 else e)
+    return n * LOG2 + log1p_below_one(f if n > 0.0 else e)
 
 
 @kernel(inline=True)
-def log_one_plus_part(e):
+def log1p_below_one(e):
     """Return log(1 + e) for float64 e from 0 to 1.
 
-    2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3: the first term left out is below 1e-17 of
-    the sum, and small e keep all their digits.
+    It is 2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3. The first omitted term is below
+    1e-17 of the sum, and the result is accurate for small e.
     """
     s = e / (2.0 + e)
     q = s * s
@@ -116,7 +116,7 @@ def log_one_plus_part(e):
 
 
 @kernel(inline=True)
-def log_from_one(x):
+def log_above_one(x):
     """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
     n = binary_exponent(x if x == x else 1.0)
-    return n * LOG2 + log_one_plus_part(x * power_of_two(-n) - 1.0)
+    return n * LOG2 + log1p_below_one(x * power_of_two(-n) - 1.0)

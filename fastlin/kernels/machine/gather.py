@@ -1,8 +1,8 @@
-"""The innermost loops over sparse entries: sums of rows of a table, each times a number, that stay in registers.
+"""The innermost loops over sparse entries: linear combinations of rows of a table, with the sums in registers.
 
-Scores of a sparse row are such a sum over the coefficients of its features. The gradient of a column is one over the
-residuals of its rows. A row of the table holds a number for each class. The loops are emitted as LLVM instructions,
-since the compiler left to itself stores the sums after every entry. Uncompiled, NumPy stands in.
+The scores of a sparse row are a combination of the coefficients of its features; the gradient of a column is one of the
+residuals of its rows. A row of a table has one number per class. The loops are emitted as LLVM instructions, because
+LLVM's own code stores the sums after every entry. Without compilation, NumPy computes the same.
 """
 
 import numpy as np
@@ -13,16 +13,16 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, emitted
 from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
-# How many entries before its turn the row of the table is asked for: the processor cannot foresee which row comes next.
-# Scores of text (1.7 million entries, 20 classes) take 5.8 ms of one thread, without it 8.0.
+# The row of the table is prefetched this many entries ahead, because the processor cannot predict it
+# (docs/benchmarks/design-choices.md: prefetched table rows).
 ENTRIES_AHEAD = 32
-# Numbers of a vector. Three and four classes take half a vector of 64 bytes.
+# The float64 numbers of a vector, and of the shorter vector that is used for three or four classes.
 LANES = VECTOR_BYTES // 8
 HALF = 4 if LANES == 8 else 2
 
 
 def count_columns(n_classes: int) -> int:
-    """Return the columns of a table of n_classes: one for one class, else whole vectors, so that no loop has a rest."""
+    """Return the number of columns of a table for n_classes: n_classes rounded up to whole vectors, except for 1."""
     if n_classes == 1:
         return 1
     lanes = HALF if n_classes <= HALF else LANES
@@ -30,12 +30,12 @@ def count_columns(n_classes: int) -> int:
 
 
 def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
-    """Return zeros (n_rows, columns of a table), float64, that start on a cache line."""
+    """Return a table of zeros (n_rows, count_columns(n_classes)), float64, that starts on a cache line."""
     return zeros_aligned((n_rows, count_columns(n_classes)), np.float64)
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum."""
+    """Return the loop for n_vectors vectors of columns; entries are added to n_sums sums in turn, to hide latency."""
 
     def generate(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds
@@ -55,7 +55,7 @@ def _combination(n_vectors, lanes, n_sums):
             return builder.gep(builder.bitcast(base, cgutils.voidptr_t), [builder.mul(row, stride)])
 
         def add(entry, total):
-            # A table of one class is small: 16,000 x 123 takes 0.40 ms, with prefetches 0.47.
+            # A table of one class is small enough for the cache.
             if lanes > 1:
                 later = builder.add(entry, number(ENTRIES_AHEAD))
                 later = builder.select(builder.icmp_signed("<", later, final), later, final)
@@ -63,7 +63,7 @@ def _combination(n_vectors, lanes, n_sums):
                 for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
                     emit.prefetch(builder.add(target, number(line)))
             value = builder.load(builder.gep(values, [entry]))
-            value = emit.standard_deviation(context.cast(builder, value, data_type.dtype, types.float64))
+            value = emit.broadcast(context.cast(builder, value, data_type.dtype, types.float64))
             row = builder.bitcast(address(entry), base.type)
             for v in range(n_vectors):
                 x = emit.load(row, number(v * lanes), align=8 * lanes)
@@ -105,10 +105,9 @@ _combine_numbers = _combination(1, 1, 4)
 
 @kernel(inner=True)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
-    """Fill sums[i] = sum over the entries p from first to last of data[p] table[indices[p] - origin], float64.
+    """Fill sums[i] with the sum of data[p] table[indices[p] - origin] over the entries first <= p < last, float64.
 
-    table (rows, columns as of zeros_table) and sums have the same columns. last - first alone sets the order of
-    additions.
+    table and sums have the columns of `zeros_table`. The order of additions depends on last - first alone.
     """
     width = table.shape[1]
     if width == 1:
@@ -128,16 +127,16 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_half_a_vector(data, indices, first, last, table, origin, sums, i, k)
 
 
-# Steps between entries, in the type that Numba adds to places without a sign: others wrap around, which takes time.
+# Unsigned constants, because sums with signed ones are not unsigned, and Numba wraps signed indices around.
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 @kernel(inline=True)
 def dot_entries(data, indices, first, last, coef):
-    """Return the sum over the entries p from first to last of data[p] coef[indices[p]], in the type of coef (d,).
+    """Return the sum of data[p] coef[indices[p]] over the entries first <= p < last, in the type of coef (d,).
 
-    data without entries stand for ones. Four sums side by side do not wait for one another; vectors of gathered numbers
-    and slices of the entries are slower.
+    Empty data mean all ones. Four independent sums hide the latency of additions; vector gathers and slices of the
+    entries are slower.
     """
     kind = coef.dtype.type
     whole = last - (last - first) % 4
@@ -156,7 +155,7 @@ def dot_entries(data, indices, first, last, coef):
 
 @kernel(inline=True)
 def add_entries(data, indices, first, last, factor, sums):
-    """Add factor data[p] to sums[indices[p]] for the entries p from first to last; data as `dot_entries` takes them."""
+    """Add factor data[p] to sums[indices[p]] for the entries first <= p < last; empty data mean all ones."""
     kind = sums.dtype.type
     whole = last - (last - first) % 4
     for p in range(first, whole, 4):
@@ -176,7 +175,7 @@ def _entry(data, position, kind):
 
 
 def _addition(lanes):
-    """Make the loop that adds a vector of named rows of a table to rows in order, or the other way round."""
+    """Return the loop that adds a vector of selected rows of a table to consecutive rows, or the reverse."""
 
     def generate(context, builder, kinds, arguments):
         source_type, codes_type, _, target_type, _, _ = kinds
@@ -187,9 +186,9 @@ def _addition(lanes):
 
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
             code = builder.load(builder.gep(positions, [loop.index]))
-            named = context.cast(builder, code, codes_type.dtype, types.int64)
-            to = builder.select(gathers, loop.index, named)
-            of = builder.select(gathers, named, loop.index)
+            selected = context.cast(builder, code, codes_type.dtype, types.int64)
+            to = builder.select(gathers, loop.index, selected)
+            of = builder.select(gathers, selected, loop.index)
             target_row = emit.pointer(target_type, target, to, k)
             source_row = emit.pointer(source_type, source, of, k)
             added = emit.load(source_row, align=align)
@@ -197,8 +196,8 @@ def _addition(lanes):
 
     @emitted(generate)
     def loop(source, codes, n_rows, target, gathers, k):
-        part, named, in_order = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
-        to, of = (in_order, named) if gathers else (named, in_order)
+        part, selected, in_order = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
+        to, of = (in_order, selected) if gathers else (selected, in_order)
         np.add.at(target[:, part], to, source[of, part])
 
     return loop
@@ -209,7 +208,7 @@ _add_vector, _add_half, _add_number = _addition(LANES), _addition(HALF), _additi
 
 @kernel(inner=True)
 def add_rows(source, codes, n_rows, target, gathers):
-    """Add source[codes[i]] to target[i] for i < n_rows where it ``gathers``, else source[i] to target[codes[i]].
+    """Add source[codes[i]] to target[i] for i < n_rows if ``gathers``, otherwise source[i] to target[codes[i]].
 
     Both tables have the columns of `zeros_table`.
     """

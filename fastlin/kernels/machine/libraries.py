@@ -1,4 +1,4 @@
-"""The modules of Numba and llvmlite that kernels use. No signal handler can interrupt their import here."""
+"""The modules of Numba and llvmlite that kernels use, imported here because signals must not interrupt the import."""
 
 from fastlin.interruption import import_uninterrupted, run_uninterrupted
 

@@ -1,4 +1,4 @@
-"""The two products of a tile, scores and sums, in the type computed in; the first scores read X and fill the tile."""
+"""The two products with a tile of rows: scores, and sums of multiplied rows; the first scores also fill the tile."""
 
 from typing import NamedTuple
 
@@ -8,89 +8,90 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP, lines_in_step
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
     Scaling,
-    is_turned,
     load_tile,
-    no_scaling,
+    make_identity_scaling,
     pad_columns,
     pad_scaling,
     transpose_tile,
+    uses_transposed_tile,
     zeros_padded,
 )
 
-# Scores pass over at most CHUNK_BYTES of each row: five classes, the scaling and four rows of it, of X and of the
-# tile, fit into the first-level cache.
+# Scores are computed in chunks of at most CHUNK_BYTES per row, so that five classes, the scaling and four rows of X and
+# of the tile fit into the first-level cache.
 CHUNK_BYTES = 2_200
-# Where nothing but coefficients and four rows of X has to fit there, ten classes do: whole groups of them.
-CLASSES_CACHED = 10 // CLASSES_PER_TILE * CLASSES_PER_TILE
+# If only coefficients and four rows of X have to fit there, ten classes do, rounded down to whole groups.
+MAX_CACHED_CLASSES = 10 // CLASSES_PER_TILE * CLASSES_PER_TILE
 
 
 class Tile(NamedTuple):
-    """Some rows of X as the products take them, and their operands."""
+    """A tile of rows of X, and the operands and outputs of the products with it."""
 
     rows: np.ndarray  # (tile rows, width), scaled and shifted; whole vectors, and whole groups of rows
-    scaling: Scaling  # of the columns of X, for all columns of the tile
+    scaling: Scaling  # of the columns of X, padded to the width of the tile
     coef: np.ndarray  # (K, width)
-    scores: np.ndarray  # (K, tile rows), of the rows, which kernels overwrite
-    ahead: np.ndarray  # int64, the list of the memory that the next tile is read from
-    turned: np.ndarray  # (width, tile rows), the columns of the rows; without entries they are not turned
+    scores: np.ndarray  # (K, tile rows), which kernels overwrite
+    ahead: np.ndarray  # int64, the list of the memory of the next tile, which is prefetched
+    transposed: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
-_is_turned = kernel(is_turned, inline=True)
+_uses_transposed_tile = kernel(uses_transposed_tile, inline=True)
 
 
 @kernel(inner=True)
-def open_tile(coef, scaling, tile_rows, turns):
-    """Return a Tile of ``tile_rows`` rows for coef (K, d), turned if it ``turns`` and `is_turned` says so."""
-    compile_small()
+def allocate_tile(coef, scaling, tile_rows, transposes):
+    """Return a Tile of ``tile_rows`` rows for coef (K, d), transposed if ``transposes`` and `uses_transposed_tile`."""
+    optimize_for_size()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    turns &= _is_turned(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
-    turned = zeros_aligned((rows.shape[1] if turns else 0, tile_rows), coef.dtype)
-    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows), turned)
+    transposes &= _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    transposed = zeros_aligned((rows.shape[1] if transposes else 0, tile_rows), coef.dtype)
+    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows), transposed)
 
 
 @kernel(inner=True)
-def open_tile_to_read(X, coef, tile_rows):
-    """Return a Tile to read X, which needs no rows where a row of X is one piece of memory; they are not turned."""
-    compile_small()
+def allocate_read_tile(X, coef, tile_rows):
+    """Return a Tile for scores of unscaled X, without memory for rows if the rows of X are contiguous."""
+    optimize_for_size()
     rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
-    scores, turned = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
-    return Tile(rows, no_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows), turned)
+    scores, transposed = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
+    return Tile(rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows), transposed)
 
 
 @kernel(reassociate=False, inner=True)
-def load_and_multiply(X, numbers, start, stop, intercept, tile, reads=None):
-    """Load the rows ``numbers[start:stop]`` of X into the tile; fill its scores[k, i] = coef[k] rows[i] + intercept[k].
+def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
+    """Load X[row_indices[start:stop]] into the tile, and fill its scores[k, i] = coef[k] rows[i] + intercept[k].
 
-    Where a row of X is one piece of memory, the products of the first classes read it themselves. Rows and scores are
-    overwritten to the end of the last group of rows. Meanwhile the memory of the rows from ``stop`` on is asked for.
-    If it ``reads``, X is taken as it is, and such rows are not stored: None leaves that out of what is compiled.
+    If the rows of X are contiguous, the products with the first classes read X directly. Rows and scores are
+    overwritten up to the end of the last group of rows. The memory of the rows from ``stop`` is prefetched. If
+    ``reads`` is not None, X is not scaled, and contiguous rows are not stored; Numba does not compile that branch for
+    None.
     """
-    compile_small()
-    rows, scaling, coef, scores, ahead, turned = tile
+    optimize_for_size()
+    rows, scaling, coef, scores, ahead, transposed = tile
     n_classes, width = coef.shape
     n_rows, zero = stop - start, np.int64(0)
-    list_rows(X, numbers, stop, ahead)
-    numbers = numbers[start:stop]
+    list_rows(X, row_indices, stop, ahead)
+    row_indices = row_indices[start:stop]
     fill_rows(intercept, scores)
-    # A tile that is less than half full is not turned: all of its rows would be.
-    turns = turned.shape[0] > 0 and 2 * n_rows > turned.shape[1]
-    if turns or X.strides[1] != X.itemsize:
-        load_tile(X, numbers, scaling, rows)
-        if turns:
-            transpose_tile(rows, n_rows, X.shape[1], turned)
-            add_product(turned, X.shape[1], coef, scores, ahead)
+    # A tile that is less than half full is not transposed, because the cost is that of a full tile.
+    transposes = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
+    if transposes or X.strides[1] != X.itemsize:
+        load_tile(X, row_indices, scaling, rows)
+        if transposes:
+            transpose_tile(rows, n_rows, X.shape[1], transposed)
+            add_product(transposed, X.shape[1], coef, scores, ahead)
         else:
             add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
         return
     if reads is not None:
-        add_scores(X, numbers, n_rows, coef, zero, scores, ahead)
+        add_scores(X, row_indices, n_rows, coef, zero, scores, ahead)
         return
     count, lanes = _classes_per_batch(n_classes), VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
@@ -100,14 +101,14 @@ def load_and_multiply(X, numbers, start, stop, intercept, tile, reads=None):
         for i in range(0, n_rows, 8 if count == 1 else 4):
             lines = next_lines(ahead, n_lines, coef)
             if count == CLASSES_PER_TILE:
-                simd.load_and_multiply_4_rows(X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows)
+                simd.load_and_multiply_4_rows(X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows)
             elif count == 3:
                 simd.load_and_multiply_4_rows_3_classes(
-                    X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows
+                    X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows
                 )
             else:
                 simd.load_and_multiply_8_rows_1_class(
-                    X, numbers, i, coef, zero, first, last, scores, lines, scaling, rows
+                    X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows
                 )
     add_scores(rows, n_rows, n_rows, coef, count, scores, ahead)
 
@@ -125,7 +126,7 @@ def fill_rows(values, filled):
 
 @kernel(inline=True)
 def _chunk(width, lanes):
-    """Return the columns that are passed over at a time: whole vectors, CHUNK_BYTES at most."""
+    """Return the number of columns per chunk: whole vectors of at most CHUNK_BYTES in total."""
     n_chunks = (width // lanes * VECTOR_BYTES + CHUNK_BYTES - 1) // CHUNK_BYTES
     return (width // lanes + n_chunks - 1) // n_chunks * lanes
 
@@ -136,21 +137,21 @@ def _classes_per_batch(n_left):
 
 
 @kernel(reassociate=False, inner=True)
-def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
-    """Add coef[k] X[numbers[i]] to scores[k, i] for i < n_rows and k from first_class on.
+def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
+    """Add coef[k] X[row_indices[i]] to scores[k, i] for i < n_rows and k >= first_class.
 
-    X has its columns next to each other; n_rows itself in the place of numbers stands for the first rows. coef (K,
-    width) holds whole aligned vectors; scores (K, tile rows) is changed up to the end of the last group of rows.
-    Meanwhile the memory of the list ``ahead`` is asked for.
+    The rows of X are contiguous; row_indices may also be the integer n_rows, for the first rows. coef (K, width) are
+    whole aligned vectors; scores (K, tile rows) are overwritten up to the end of the last group of rows. The memory of
+    the list ``ahead`` is prefetched.
     """
-    compile_small()
+    optimize_for_size()
     n_classes, width = coef.shape
     lanes = VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
-        for group in range(first_class, n_classes, CLASSES_CACHED):
-            end = group + CLASSES_CACHED if group + CLASSES_CACHED < n_classes else n_classes
+        for group in range(first_class, n_classes, MAX_CACHED_CLASSES):
+            end = group + MAX_CACHED_CLASSES if group + MAX_CACHED_CLASSES < n_classes else n_classes
             for i in range(0, n_rows, 4):
                 k = group
                 while k < end:
@@ -158,13 +159,13 @@ def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
                     n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
                     if count == CLASSES_PER_TILE:
                         lines = next_lines(ahead, n_lines, coef)
-                        simd.multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
+                        simd.multiply_4_rows(X, row_indices, i, coef, k, first, last, scores, lines)
                     elif count == 3:
                         lines = next_lines(ahead, n_lines, coef)
-                        simd.multiply_4_rows_3_classes(X, numbers, i, coef, k, first, last, scores, lines)
+                        simd.multiply_4_rows_3_classes(X, row_indices, i, coef, k, first, last, scores, lines)
                     elif i % ROW_GROUP == 0:
                         lines = next_lines(ahead, n_lines, coef)
-                        simd.multiply_8_rows_1_class(X, numbers, i, coef, k, first, last, scores, lines)
+                        simd.multiply_8_rows_1_class(X, row_indices, i, coef, k, first, last, scores, lines)
                     k += count
 
 
@@ -172,10 +173,10 @@ def add_scores(X, numbers, n_rows, coef, first_class, scores, ahead):
 def add_product(tile, n_rows, multipliers, sums, ahead):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
-    multipliers (K, tile rows); sums (K, width), aligned, float64 or of tile's type: the rows of a tile are added up in
-    tile's type before. Meanwhile the memory of the list ``ahead`` is asked for.
+    multipliers (K, tile rows); sums (K, width), aligned, float64 or of the type of tile, in which the rows of a tile
+    are summed first. The memory of the list ``ahead`` is prefetched.
     """
-    compile_small()
+    optimize_for_size()
     n_classes, width = sums.shape
     lanes = VECTOR_BYTES // tile.itemsize
     j = 0
@@ -202,11 +203,12 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
 
 @kernel(reassociate=False, inner=True)
 def add_triangle(tile, n_rows, n_columns, multipliers, sums):
-    """Add to sums[k, j] as `add_product` does, for k <= j < n_columns.
+    """Add to sums[k, j] like `add_product`, for k <= j < n_columns.
 
-    Entries below the diagonal change too, up to the end of a vector and of a group of classes; sums have whole groups.
+    Entries below the diagonal are overwritten up to the end of a vector and of a group of classes; sums have whole
+    groups.
     """
-    compile_small()
+    optimize_for_size()
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)
     for j in range(0, n_columns, lanes):
         end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]

@@ -1,8 +1,8 @@
-"""The innermost loops of the products in explicit vectors, whose accumulators stay in registers.
+"""The innermost loops of the products as explicit vector instructions, with accumulators in registers.
 
-Left to itself the compiler reloads sums in every step and transposes them one number at a time. Each loop is made for
-one number of rows (or vectors of features) and classes, and is emitted as LLVM instructions; the processor that Numba
-compiles for decides how wide vectors are. Uncompiled, NumPy stands in.
+LLVM's own code would reload the sums in every step and transpose them one number at a time. Each loop is generated for
+a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor that Numba
+compiles for. Without compilation, NumPy computes the same.
 """
 
 import numpy as np
@@ -10,61 +10,61 @@ import numpy as np
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
-# The sums of 4 rows (or vectors), a vector of each class and one of a row fill 26 of 32 registers, or all of 16.
+# The sums of 4 rows (or vectors), one vector per class and one of a row use 26 of 32 registers, or all of 16.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROW_GROUP = 8
-# With one class a pass over X is bound by memory: eight rows at a time, and a cache line for each of them in a step
-# (1,000,000 rows of 30 columns: 28.3 ms, with one line 36.9).
+# With one class a pass over X is limited by memory bandwidth, so each step prefetches a cache line of eight rows
+# (docs/benchmarks/design-choices.md: prefetched lines, one class).
 LOADED_ROWS = 8
-# Where X is float64 and the tile float32, a step reads two lines of each row: 60,000 x 784 with ten classes takes 18.6
-# ms with four lines in a step, 19.6 with two and 20.3 with one, 100,000 x 100 with five 3.9 and, with one, 5.4.
+# If X is float64 and the tile float32, a step reads two lines of each row, and prefetches more lines
+# (docs/benchmarks/design-choices.md: prefetched lines, float64 to float32).
 WIDE_LINES = 4
 
 
 def lines_in_step(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return how many cache lines a loop of `multiplication` asks for in each step, by the bytes of entries."""
+    """Return how many cache lines a loop of `multiplication` prefetches per step; X_bytes, coef_bytes: per entry."""
     return LOADED_ROWS if n_classes == 1 else WIDE_LINES if X_bytes > coef_bytes else 1
 
 
-def row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows):
-    """Return the pointers to the rows that `multiplication` takes at i."""
+def row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
+    """Return the pointers to the n_rows rows that `multiplication` reads at i."""
     builder = emit.builder
-    in_order = isinstance(numbers_type, types.Integer)
-    count = numbers if in_order else emit.shape(numbers_type, numbers)[0]
+    in_order = isinstance(indices_type, types.Integer)
+    count = row_indices if in_order else emit.shape(indices_type, row_indices)[0]
     final = builder.sub(count, i.type(1))
     pointers = []
     for r in range(n_rows):
         row = builder.add(i, i.type(r))
         row = builder.select(builder.icmp_signed("<", row, final), row, final)
-        row = row if in_order else builder.load(builder.gep(emit.data(numbers_type, numbers), [row]))
+        row = row if in_order else builder.load(builder.gep(emit.data(indices_type, row_indices), [row]))
         pointers.append(emit.pointer(X_type, X, row, i.type(0)))
     return pointers
 
 
-def _read_rows(X, numbers, i, n_rows, first, last):
-    """Return some columns of the rows that `multiplication` takes at i."""
-    numbers = np.arange(numbers) if np.ndim(numbers) == 0 else numbers
-    return X[numbers[np.minimum(np.arange(i, i + n_rows), len(numbers) - 1)], first:last]
+def _read_rows(X, row_indices, i, n_rows, first, last):
+    """Return the columns first to last - 1 of the n_rows rows that `multiplication` reads at i."""
+    row_indices = np.arange(row_indices) if np.ndim(row_indices) == 0 else row_indices
+    return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
 def multiplication(n_rows, n_classes, stores=False, prefetches=True):
-    """Make the loop that adds the products of n_rows rows of X and n_classes classes, from k on, to their scores.
+    """Return the loop that adds the products of n_rows rows of X and the n_classes classes from k to their scores.
 
-    The rows are those that numbers[i] and the following ones name, the last of them again where fewer are left. An
-    integer in the place of numbers is the number of X's first rows that are meant. X has its columns next to each
-    other. The products are over the columns from first to last, whole vectors, and the padding up to the last one. A
-    loop that ``stores`` also scales and shifts the rows, and fills the tile with them, which saves a fifth of the pass.
-    One that ``prefetches`` asks for ``lines``, an address and the bytes to the next.
+    The rows are X[row_indices[i]] and the following ones; if fewer are left, the last one is repeated. row_indices may
+    also be an integer n, for the first n rows. The rows of X are contiguous. The products are over the columns first to
+    last - 1, whole vectors, of which X may lack the last columns. A loop that ``stores`` also scales and shifts the
+    rows and writes them to the tile, which saves a separate pass. A loop that ``prefetches`` reads ``lines``, an
+    address and a stride in bytes.
     """
 
     def generate(context, builder, kinds, arguments):
-        X_type, numbers_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
-        X, numbers, i, coef, k, first, last, scores, lines, *kept = arguments
+        X_type, indices_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
+        X, row_indices, i, coef, k, first, last, scores, lines, *outputs = arguments
         emit = Emitter(context, builder, coef_type.dtype)
         zero = first.type(0)
-        reader = RowReader(emit, X_type, X, *(others[0], kept[0]) if stores else ())
-        sources = row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
-        targets = [emit.pointer(others[1], kept[1], i, zero, row_step=r) for r in range(n_rows if stores else 0)]
+        reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if stores else ())
+        sources = row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
+        targets = [emit.pointer(others[1], outputs[1], i, zero, row_step=r) for r in range(n_rows if stores else 0)]
         classes = [emit.pointer(coef_type, coef, k, zero, row_step=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
         address, step = cgutils.unpack_tuple(builder, lines)
@@ -82,12 +82,12 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
         reader.walk(first, last, multiply)
         emit.add_to_scores(sums, scores_type, scores, k, i)
 
-    def read(X, numbers, i, coef, k, first, last, scores, lines):
-        x = _read_rows(X, numbers, i, n_rows, first, last).astype(coef.dtype)
+    def read(X, row_indices, i, coef, k, first, last, scores, lines):
+        x = _read_rows(X, row_indices, i, n_rows, first, last).astype(coef.dtype)
         scores[k : k + n_classes, i : i + n_rows] += coef[k : k + n_classes, first : first + x.shape[1]] @ x.T
 
-    def load(X, numbers, i, coef, k, first, last, scores, lines, scaling, tile):
-        x = _read_rows(X, numbers, i, n_rows, first, last).astype(scaling.scale.dtype)
+    def load(X, row_indices, i, coef, k, first, last, scores, lines, scaling, tile):
+        x = _read_rows(X, row_indices, i, n_rows, first, last).astype(scaling.scale.dtype)
         part = slice(first, first + x.shape[1])
         tile[i : i + n_rows, part] = x * scaling.scale[part] + scaling.shift[part]
         read(tile, len(tile), i, coef, k, first, last, scores, lines)
@@ -96,7 +96,7 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
 
 
 def _accumulation(n_vectors, n_classes):
-    """Make the loop that adds rows times multipliers to n_vectors vectors, from column j on, of n_classes sums."""
+    """Return the loop that adds rows times multipliers to n_vectors vectors, from column j, of n_classes sums."""
 
     def generate(context, builder, kinds, arguments):
         tile_type, _, _, multipliers_type, _, sums_type, _ = kinds
@@ -109,7 +109,7 @@ def _accumulation(n_vectors, n_classes):
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))
-            u = [emit.standard_deviation(builder.load(builder.gep(row, [i]))) for row in classes]
+            u = [emit.broadcast(builder.load(builder.gep(row, [i]))) for row in classes]
             for v in range(n_vectors):
                 x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
                 for c in range(n_classes):
@@ -133,19 +133,19 @@ def _accumulation(n_vectors, n_classes):
 
 
 def _emit_transpose_square(context, builder, kinds, arguments):
-    tile_type, _, _, turned_type, _, _ = kinds
-    tile, i, j, turned, row, column = arguments
+    tile_type, _, _, transposed_type, _, _ = kinds
+    tile, i, j, transposed, row, column = arguments
     emit = Emitter(context, builder, tile_type.dtype)
     vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_step=r)) for r in range(emit.lanes)]
     for r, vector in enumerate(emit.transpose(vectors)):
-        emit.store(vector, emit.pointer(turned_type, turned, row, column, row_step=r))
+        emit.store(vector, emit.pointer(transposed_type, transposed, row, column, row_step=r))
 
 
 @emitted(_emit_transpose_square)
-def transpose_square(tile, i, j, turned, row, column):
-    """Write a vector-wide square of tile, from row i and column j on, to turned[row:, column:], its rows as columns."""
+def transpose_square(tile, i, j, transposed, row, column):
+    """Write the transpose of the vector-wide square of tile at row i and column j to transposed[row:, column:]."""
     lanes = VECTOR_BYTES // tile.itemsize
-    turned[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
+    transposed[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
 
 
 def _emit_multiply_columns(context, builder, kinds, arguments):
@@ -156,7 +156,7 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
     number = n_rows.type
     n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
     with cgutils.for_range(builder, n_rows, intp=number) as row:
-        factor = emit.standard_deviation(builder.load(emit.pointer(tile_type, tile, row.index, j)))
+        factor = emit.broadcast(builder.load(emit.pointer(tile_type, tile, row.index, j)))
         source = emit.pointer(tile_type, tile, row.index, h)
         target = emit.pointer(products_type, products, row.index, position)
         with cgutils.for_range(builder, n_vectors, intp=number) as loop:
@@ -167,9 +167,9 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
 
 @emitted(_emit_multiply_columns)
 def multiply_columns(tile, n_rows, j, h, count, products, position):
-    """Write the products of column j and those from h on to ``products``, from ``position`` on.
+    """Write the products of column j and the ``count`` columns from h to ``products``, from column ``position``.
 
-    Whole vectors are read and written: up to one less a number more than ``count`` columns.
+    Whole vectors are read and written, so up to one vector minus one number beyond the last column.
     """
     products[:n_rows, position : position + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
@@ -195,7 +195,7 @@ def _emit_row(context, builder, kinds, arguments):
 
 @emitted(_emit_row)
 def load_row(X, row, scaling, tile, i):
-    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in their type; shift[j] behind the last feature."""
+    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in the type of scale; pad with shift[j]."""
     d = X.shape[1]
     tile[i, :d] = X[row].astype(scaling.scale.dtype) * scaling.scale[:d] + scaling.shift[:d]
     tile[i, d:] = scaling.shift[d:]

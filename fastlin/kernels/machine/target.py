@@ -1,7 +1,8 @@
-"""The target that the kernels of this process are compiled for, decided once, when the first kernel is imported.
+"""The target that the kernels of this process are compiled for, chosen once, when the first kernel is imported.
 
-It is the best level for which the wheel carries code and that the processor and the operating system support, or else
-this very processor. The content of the cache never decides, so the same seed gives the same bits in every process.
+It is the best level of instruction sets that the wheel contains code for and that the processor and the operating
+system support; otherwise it is this processor. The choice does not depend on the cache, so results with the same seed
+are bitwise equal in every process.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fastlin.kernels.machine.cache_folder import log_once
 from fastlin.kernels.machine.levels import LEVELS, choose_level
 from fastlin.kernels.machine.libraries import codegen, config
 
-# The environment variable that turns the wheel's code on or off.
+# The environment variable that enables or disables the wheel's code.
 SWITCH = "FASTLIN_COMPILED"
 HOST = "host"
 LOGGER = logging.getLogger("fastlin")
@@ -27,7 +28,8 @@ class Target(NamedTuple):
 
     name: str  # HOST, or the name of a level
     vector_bytes: int  # the width of the vectors that kernels use
-    # The code of the level. Kernels that it lacks are compiled for this processor, with vectors of the same width.
+    # The code of the level. Kernels that it does not contain are compiled for this processor, with the same vector
+    # width.
     archive: Archive | None = None
 
 
@@ -42,45 +44,45 @@ def choose_target() -> Target:
 
 
 def read_features() -> set[str]:
-    """Return the features for which Numba compiles, as a set of LLVM's names."""
-    # These are not always the host's: NUMBA_CPU_FEATURES asks for others, and NUMBA_CPU_NAME=generic for none. LLVM
-    # leaves out what the operating system does not save.
+    """Return LLVM's names of the processor features that Numba compiles for."""
+    # These may differ from the host's: NUMBA_CPU_FEATURES selects others, and NUMBA_CPU_NAME=generic none. LLVM
+    # excludes features that the operating system does not support.
     features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
 
 def vector_bytes(features: Collection[str]) -> int:
-    """Return the width of the widest vectors among some features."""
+    """Return the width in bytes of the widest vectors that the features include."""
     return 64 if "avx512f" in features else 32 if "avx2" in features else 16
 
 
 def _choose_archived_level(features):
-    """Return the best level of this processor among those of the wheel, or None where the wheel's code is not used."""
+    """Return the best level of the wheel for this processor, or None if the wheel's code is not used."""
     switch = os.environ.get(SWITCH, "").lower()
     if switch not in ("", "on", "off"):
-        LOGGER.warning("%s must be 'on' or 'off', got %r; it counts as 'on'.", SWITCH, switch)
+        LOGGER.warning("%s must be 'on' or 'off', got %r. It is treated as 'on'.", SWITCH, switch)
     if switch == "off" or config.DISABLE_JIT:
         return None
     names = {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")}
     level = choose_level(names, features)
     if names and level is None:
-        LOGGER.info("The wheel carries kernels for %s, not for this processor: they are compiled.", sorted(names))
+        LOGGER.info("The wheel contains kernels for %s, not for this processor. They are compiled.", sorted(names))
     return level
 
 
 def _open_archive(level):
-    """Return the archive of a level, or None, with a line in the log, where it cannot be used here."""
+    """Return the archive of a level; log a message and return None if it cannot be used here."""
     path = FOLDER / (level + SUFFIX)
     try:
         archive = Archive(path)
     except Exception:
-        # A damaged file raises whatever reading it makes of it.
+        # Reading a damaged file can raise any exception.
         log_once(DAMAGED, path)
         return None
     expected = make_stamp()
-    other = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]
-    if other:
-        LOGGER.info("The wheel's kernels were compiled with %s: they are compiled again.", ", ".join(other))
+    differing = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]
+    if differing:
+        LOGGER.info("The wheel's kernels were compiled with %s. They are compiled again.", ", ".join(differing))
         return None
     return archive
 

@@ -1,14 +1,14 @@
-"""Kernels over the solvers' own vectors, whose sums come out the same for any number of BLAS threads."""
+"""Kernels for the vectors of solvers, with results that do not depend on the number of BLAS threads."""
 
 from fastlin.kernels.machine.compilation import kernel
 
-# The entries of a vector that stay in the first-level cache while those of all rows pass.
+# The entries of a vector that stay in the first-level cache while all rows are processed.
 COLUMNS_CACHED = 1024
 
 
 @kernel
 def dot(a, b):
-    """Return the sum of a_j b_j, float64 (BLAS's ddot splits vectors above 10,000 entries by thread count)."""
+    """Return the sum of a_j b_j in float64 (BLAS's ddot splits long vectors by the number of threads)."""
     total = 0.0
     for j in range(a.shape[0]):
         total += a[j] * b[j]
@@ -17,20 +17,20 @@ def dot(a, b):
 
 @kernel(reassociate=False)
 def compensated_dot(first, a, b):
-    """Return first + the sum of a_j b_j, corrected by the rounding errors of the additions (Neumaier 1974)."""
+    """Return first + sum a_j b_j with compensated summation (Neumaier 1974)."""
     total, lost = first, 0.0
     for j in range(a.shape[0]):
         product = a[j] * b[j]
         longer = total + product
         lost += (total - longer) + product if abs(total) >= abs(product) else (product - longer) + total
         total = longer
-    # The rounding errors of infinite sums are NaN.
+    # The rounding error of an infinite sum is NaN.
     return total + lost if lost == lost else total
 
 
 @kernel
 def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
-    """Fill products[block, i] with rows[i] . vector over the block's columns, for the first n_rows of rows."""
+    """Fill products[block, i] with rows[i] . vector over the block's columns, for i < n_rows."""
     n_columns = vector.shape[0]
     end = (block + 1) * n_columns // n_blocks
     for i in range(n_rows):
@@ -47,7 +47,7 @@ def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
 
 @kernel
 def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
-    """Add the sum over the first n_rows of factors[i] rows[i] to vector, in the block's columns."""
+    """Add the sum of factors[i] rows[i] over i < n_rows to vector, in the block's columns."""
     n_columns = vector.shape[0]
     end = (block + 1) * n_columns // n_blocks
     for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
@@ -61,12 +61,12 @@ def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
 
 @kernel
 def find_first_scales(products, crossed, newest, n_pairs, scales):
-    """Fill scales (m,) with those of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
+    """Fill scales (m,) with the coefficients of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
-    The loop takes scale_i change_i from the gradient, from the newest pair to the oldest, with scale_i = step_i . what
-    is left / step_i . change_i. Here it runs over inner products alone (Byrd, Nocedal and Schnabel 1994): products (m,)
-    are those of the steps with the gradient, and crossed[i, l] = step_i . change_l, l = i or newer. The pairs stand in
-    a ring whose newest row is ``newest``.
+    From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, initially the gradient,
+    with scale_i = step_i . q / step_i . change_i. Here it is computed from inner products alone (Byrd, Nocedal and
+    Schnabel 1994): products (m,) are those of the steps with the gradient, and crossed[i, l] = step_i . change_l for l
+    equal to or newer than i. The pairs are stored in a ring buffer with the newest at row ``newest``.
     """
     m = scales.shape[0]
     for i in range(n_pairs):
@@ -80,10 +80,10 @@ def find_first_scales(products, crossed, newest, n_pairs, scales):
 
 @kernel
 def find_second_scales(products, crossed, newest, n_pairs, scales):
-    """Take from scales those of the second loop of L-BFGS, which adds the rest times step_i, from the oldest pair on.
+    """Subtract from scales the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
 
-    products (m,) are those of the changes with the result of the first loop times the starting matrix; the other
-    arguments are those of `find_first_scales`.
+    That loop adds the resulting scale_i step_i. products (m,) are those of the changes with the initial matrix times
+    the result of the first loop; the other arguments are those of `find_first_scales`.
     """
     m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):
@@ -97,7 +97,7 @@ def find_second_scales(products, crossed, newest, n_pairs, scales):
 
 @kernel(inner=True)
 def copy_rows(source, target):
-    """Fill target (m, d) with the first columns of source."""
+    """Copy the first d columns of source to target (m, d)."""
     for i in range(target.shape[0]):
         from_row, to_row = source[i, : target.shape[1]], target[i]
         for j in range(to_row.shape[0]):

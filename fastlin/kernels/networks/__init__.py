@@ -1,1 +1,1 @@
-"""Kernels of training by mini-batches: the layers of a network, and whole steps of the course's models."""
+"""Kernels for mini-batch training: the layers of a network, and complete steps of linear models."""

@@ -1,86 +1,86 @@
-"""Kernels of mini-batch gradient descent on dense rows: a run of whole update steps, and the evaluation of the result.
+"""Kernels of mini-batch gradient descent on dense rows: a sequence of update steps, and the evaluation of a model.
 
-Labels, coefficients and losses are those of linear/dense_rows.py. A shuffled epoch reads its rows through an index.
+Labels, coefficients and losses are those of linear/dense_rows.py. A shuffled epoch reads its rows by row indices.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Kept, Samples
-from fastlin.kernels.linear.residuals import convert_scores_to_residuals, weight_of
+from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
+from fastlin.kernels.linear.residuals import convert_scores_to_residuals, get_weight
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import add_freely, compile_apart
+from fastlin.kernels.machine.instructions import add_reassociated, prevent_inlining
 from fastlin.kernels.machine.products import (
     add_product,
+    allocate_read_tile,
+    allocate_tile,
     load_and_multiply,
-    open_tile,
-    open_tile_to_read,
 )
-from fastlin.kernels.machine.tiles import no_scaling, number_rows, pad_columns
+from fastlin.kernels.machine.tiles import make_identity_scaling, make_row_range, pad_columns
 
 
 class MomentumState(NamedTuple):
-    """The arrays that a step of gradient descent changes, of one type but for the mean."""
+    """The arrays that a step of gradient descent updates, all of one type except for mean and counts."""
 
     w: np.ndarray  # (d, K), the weights of the model
     gradient: np.ndarray  # (d, K), of the last step
-    # (d, K), the gradients before it, each with its power of momentum, times the rule's gradient_part.
+    # (d, K), the sum of the gradients so far, each times its power of momentum and gradient_factor of the rule.
     velocity: np.ndarray
     intercept: np.ndarray  # (K,)
     intercept_velocity: np.ndarray  # (K,)
-    # (d + 1, K) float64, the mean of the weights after each averaged step, and last that of the intercepts; (0, K)
-    # leaves it out.
+    # (d + 1, K) float64, the mean over the averaged steps of the weights and, in the last row, of the intercepts; (0,
+    # K) for no averaging.
     mean: np.ndarray
-    # (2,) int64, how many rows steps were taken with, and how many steps the mean has. They change with the weights:
-    # Ctrl-C falls before a run or behind it.
+    # (2,) int64, the number of rows that steps were taken with, and the number of steps in the mean. They are
+    # consistent with the weights, because Ctrl-C takes effect before or after a run of a kernel.
     counts: np.ndarray
 
 
 class MomentumRule(NamedTuple):
-    """The rule by which a step of gradient descent follows from the mean gradient over a batch."""
+    """The update rule of gradient descent for the mean gradient over a batch."""
 
-    gradient_part: float  # the part of the gradient that is added to the velocity
-    velocity_part: float  # the part of the velocity that is taken from the weights
-    momentum: float  # the part of the last velocity that stays
+    gradient_factor: float  # multiplies the gradient that is added to the velocity
+    velocity_factor: float  # multiplies the velocity that is subtracted from the weights
+    momentum: float  # multiplies the previous velocity
     l2: float  # the strength of the penalty: l2 w is added to the gradient
     has_intercept: bool  # whether there are intercepts
 
 
 class Measured(NamedTuple):
-    """The measures of a run of steps, arrays (n_steps,) with an entry for each step."""
+    """The metrics of a sequence of steps, arrays (n_steps,) with one entry per step."""
 
     losses: np.ndarray  # the mean loss of the batch before the step, without the penalty
-    squares: np.ndarray  # the sum of the squares of the weights before the step
-    right: np.ndarray  # the weight of the rows of the batch whose best class is their label
-    totals: np.ndarray  # the weight of all rows of the batch
+    squares: np.ndarray  # the sum of squares of the weights before the step
+    correct: np.ndarray  # the total weight of the correctly classified rows of the batch
+    totals: np.ndarray  # the total weight of the batch
 
 
 class Batch(NamedTuple):
     """Sums over the rows of a batch."""
 
-    sums: np.ndarray  # (3,): the losses, the weights, and the weights of the rows that are right
-    intercept_gradient: np.ndarray  # (K,), the residuals
-    right: np.ndarray  # (tile rows,) int64, whether each row of a tile is right
+    sums: np.ndarray  # (3,): the losses, the weights, and the weights of the correctly classified rows
+    intercept_gradient: np.ndarray  # (K,), the sums of the residuals
+    is_correct: np.ndarray  # (tile rows,) int64, whether each row of a tile is classified correctly
 
 
 @kernel(reassociate=False)
 def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
-    """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_part g, w -= velocity_part v.
+    """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_factor g, w -= velocity_factor v.
 
-    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows
-    ``samples.rows[step * batch_size:(step + 1) * batch_size]``, or as many of them as there are. A batch without weight
-    takes no step. X is of any type and layout, (2, n, d). A MomentumRule updates state, a MomentumState, in place, and
-    measured, a Measured, is filled.
+    g is the weighted mean gradient over the batch, plus l2 w; a batch consists of the rows ``samples.rows[step *
+    batch_size:(step + 1) * batch_size]``; the last one may have fewer. A batch of weight zero takes no step. X (2, n,
+    d) has any type and layout. rule is a MomentumRule, state a MomentumState that is updated in place, and measured a
+    Measured that is filled.
     """
     X = X[0]
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape
-    tile = open_tile(w.T, no_scaling(w.T), tile_rows, True)
+    tile = allocate_tile(w.T, make_identity_scaling(w.T), tile_rows, True)
     coef, scores = tile.coef, tile.scores
     v, g = pad_columns(state.velocity.T), zeros_aligned(coef.shape, np.float64)
-    batch = open_batch(n_classes, tile_rows)
+    batch = make_empty_batch(n_classes, tile_rows)
     multiply_all(state.mean, np.float64(state.counts[1]))
     for step in range(first, last):
         end = min((step + 1) * batch_size, order.shape[0])
@@ -106,22 +106,22 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
 
 
 @kernel(inline=True)
-def open_batch(n_classes, tile_rows):
-    """Return the Batch of no rows."""
+def make_empty_batch(n_classes, tile_rows):
+    """Return a Batch without rows."""
     sums, intercept_gradient = zeros_aligned(3, np.float64), zeros_aligned(n_classes, np.float64)
     return Batch(sums, intercept_gradient, zeros_aligned(tile_rows, np.int64))
 
 
 @kernel(reassociate=False, inner=True)
-def measure_rows(scores, numbers, samples, batch):
-    """Add the rows ``numbers`` to the batch, and overwrite their scores (K, tile rows) with their residuals."""
-    sums, n_rows = batch.sums, numbers.shape[0]
-    find_right(scores, numbers, samples.labels, batch.right)
+def measure_rows(scores, row_indices, samples, batch):
+    """Add the rows ``row_indices`` to a Batch, and overwrite their scores (K, tile rows) with their residuals."""
+    sums, n_rows = batch.sums, row_indices.shape[0]
+    mark_correct(scores, row_indices, samples.labels, batch.is_correct)
     for i in range(n_rows):
-        weight = np.float64(weight_of(samples.weights, numbers[i]))
+        weight = np.float64(get_weight(samples.weights, row_indices[i]))
         sums[1] += weight
-        sums[2] += weight * batch.right[i]
-    sums[0] += convert_scores_to_residuals(scores, numbers, samples, nothing_kept(), np.int64(0))
+        sums[2] += weight * batch.is_correct[i]
+    sums[0] += convert_scores_to_residuals(scores, row_indices, samples, make_empty_output(), np.int64(0))
     for k in range(scores.shape[0]):
         for i in range(n_rows):
             batch.intercept_gradient[k] += scores[k, i]
@@ -129,20 +129,20 @@ def measure_rows(scores, numbers, samples, batch):
 
 @kernel(inline=True)
 def finish_batch(batch, measured, position, squares, rule, state):
-    """Note a batch's numbers before its step in Measured, take the step of the intercepts, and begin a new batch.
+    """Store the metrics of a batch before its step in Measured, update the intercepts, and reset the batch.
 
-    The mean of state has the sum over the steps until the run ends.
+    state.mean contains sums over the steps until the end of the run.
     """
     sums = batch.sums
-    loss, total, n_right = sums[0], sums[1], sums[2]
+    loss, total, correct = sums[0], sums[1], sums[2]
     intercept, velocity, gradient = state.intercept, state.intercept_velocity, batch.intercept_gradient
     measured.losses[position] = loss / total if total > 0 else 0.0
     measured.squares[position] = squares
-    measured.right[position], measured.totals[position] = n_right, total
+    measured.correct[position], measured.totals[position] = correct, total
     kind = intercept.dtype.type
     for k in range(intercept.shape[0] if rule.has_intercept and total > 0 else 0):
-        velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
-        intercept[k] -= kind(rule.velocity_part) * velocity[k]
+        velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_factor)
+        intercept[k] -= kind(rule.velocity_factor) * velocity[k]
     if state.mean.shape[0] > 0 and total > 0:
         state.counts[1] += 1
         for k in range(intercept.shape[0]):
@@ -151,33 +151,33 @@ def finish_batch(batch, measured, position, squares, rule, state):
 
 
 @kernel(inline=True)
-def nothing_kept():
-    """Return a Kept that keeps no probabilities."""
-    return Kept(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
+def make_empty_output():
+    """Return an empty ProbabilityOutput."""
+    return ProbabilityOutput(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
 
 
 @kernel(inline=True)
 def update(w, g, v, total, rule, keeps_gradient):
-    """Set g = g / total + l2 w, v = momentum v + gradient_part g, w -= velocity_part v; return the old w' w.
+    """Set g = g / total + l2 w, v = momentum v + gradient_factor g, w -= velocity_factor v; return the old w' w.
 
-    Where the gradient is not kept, g becomes zero.
+    g is set to zero afterwards unless keeps_gradient.
     """
     type_of = w.dtype.type
     part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
-    gradient_part, velocity_part = type_of(rule.gradient_part), type_of(rule.velocity_part)
+    gradient_factor, velocity_factor = type_of(rule.gradient_factor), type_of(rule.velocity_factor)
     squares = 0.0
     for j in range(w.shape[0]):
-        squares = add_freely(squares, np.float64(w[j]) * np.float64(w[j]))
+        squares = add_reassociated(squares, np.float64(w[j]) * np.float64(w[j]))
         slope = type_of(g[j]) * part + l2 * w[j]
-        v[j] = momentum * v[j] + gradient_part * slope
-        w[j] -= velocity_part * v[j]
+        v[j] = momentum * v[j] + gradient_factor * slope
+        w[j] -= velocity_factor * v[j]
         g[j] = np.float64(slope) if keeps_gradient else 0.0
     return squares
 
 
 @kernel(inline=True)
 def add_to_mean(coef, mean):
-    """Add coef (K, d or more) to the sums of the weights (d + 1, K) over the steps, if there are any."""
+    """Add coef (K, d or more) to mean (d + 1, K), the sums of the weights over the steps, unless it is empty."""
     for j in range(mean.shape[0] - 1):
         for k in range(coef.shape[0]):
             mean[j, k] += np.float64(coef[k, j])
@@ -185,7 +185,7 @@ def add_to_mean(coef, mean):
 
 @kernel(inner=True)
 def multiply_all(array, factor):
-    """Multiply an array of two dimensions by a number."""
+    """Multiply a two-dimensional array by a number, in place."""
     for j in range(array.shape[0]):
         for k in range(array.shape[1]):
             array[j, k] *= factor
@@ -193,56 +193,55 @@ def multiply_all(array, factor):
 
 @kernel(reassociate=False)
 def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
-    """Fill losses[block] with the sum of the losses, n_correct[block] with how many rows' best class is their label.
+    """Fill losses[block] with the sum of the losses and n_correct[block] with the number of correctly classified rows.
 
-    Both are over the rows of the block, with scores X coef' for X from `any_layout` and coef (K, d). Of equal scores
-    the first class wins, and a probability of exactly one half counts as label 1. An empty losses (0,) leaves the loss
-    out.
+    Both are over the rows of the block, with scores X coef', X a view from `any_layout` and coef (K, d). In a tie the
+    first class is predicted, and a probability of exactly one half predicts label 1. Empty losses are not filled.
     """
     X, n_classes = X[0], coef.shape[0]
-    rows = number_rows(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
+    rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
     nothing = zeros_aligned((0, 0), np.float64)
     samples = Samples(rows, labels, zeros_aligned(0, np.float64), nothing, nothing)
-    tile, right = open_tile_to_read(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
+    tile, is_correct = allocate_read_tile(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
     scores = tile.scores
     intercept = zeros_aligned(n_classes, coef.dtype)
-    kept, beginning = nothing_kept(), np.int64(0)
+    output, beginning = make_empty_output(), np.int64(0)
     loss = 0.0
     correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        numbers = rows[start:stop]
+        row_indices = rows[start:stop]
         load_and_multiply(X, rows, start, stop, intercept, tile, True)
-        find_right(scores, numbers, labels, right)
+        mark_correct(scores, row_indices, labels, is_correct)
         for i in range(stop - start):
-            correct += right[i]
+            correct += is_correct[i]
         if losses.shape[0] > 0:
-            loss += convert_scores_to_residuals(scores, numbers, samples, kept, beginning)
+            loss += convert_scores_to_residuals(scores, row_indices, samples, output, beginning)
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct
 
 
 @kernel(inner=True)
-def find_right(scores, numbers, labels, right):
-    """Set right[i] to 1 where the label of row ``numbers[i]`` has the largest score, the first of equal ones, else 0.
+def mark_correct(scores, row_indices, labels, is_correct):
+    """Set is_correct[i] to 1 if the first class with the largest score is the label of row_indices[i], else to 0.
 
-    With one score its sign decides. A training that diverged has NaN for scores, which are never right.
+    With one score its sign decides. Scores of NaN, from a training that diverged, are never correct.
     """
-    compile_apart()
-    n_rows = numbers.shape[0]
+    prevent_inlining()
+    n_rows = row_indices.shape[0]
     if scores.shape[0] == 1:
         for i in range(n_rows):
             s = scores[0, i]
-            right[i] = np.int64(s >= 0 if labels[numbers[i]] == 1 else s < 0)
+            is_correct[i] = np.int64(s >= 0 if labels[row_indices[i]] == 1 else s < 0)
         return
-    own = zeros_aligned(n_rows, scores.dtype)
+    of_label = zeros_aligned(n_rows, scores.dtype)
     for i in range(n_rows):
-        right[i] = 1
-        own[i] = scores[labels[numbers[i]], i]
+        is_correct[i] = 1
+        of_label[i] = scores[labels[row_indices[i]], i]
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
-            # Without branches, which the processor would guess wrong for every other row.
-            right[i] &= np.int64((s[i] < own[i]) | ((s[i] == own[i]) & (k >= labels[numbers[i]])))
+            # Without branches, which the processor would often mispredict.
+            is_correct[i] &= np.int64((s[i] < of_label[i]) | ((s[i] == of_label[i]) & (k >= labels[row_indices[i]])))

@@ -1,7 +1,7 @@
-"""The kernel of mini-batch gradient descent on sparse rows: a run of whole update steps.
+"""The kernel of mini-batch gradient descent on sparse rows: a sequence of update steps.
 
-Labels, steps and what is measured are those of minibatches.py. Rows are the lines of a CSR matrix, `Compressed`, whose
-indices may stand in any order. Each step changes all weights.
+Labels, steps and metrics are those of minibatches.py. Rows are the lines of a CSR matrix, `Compressed`, with indices in
+any order. Each step updates all weights.
 """
 
 import numpy as np
@@ -12,29 +12,29 @@ from fastlin.kernels.machine.gather import add_entries, dot_entries
 from fastlin.kernels.networks.minibatches import (
     add_to_mean,
     finish_batch,
+    make_empty_batch,
     measure_rows,
     multiply_all,
-    open_batch,
     update,
 )
 
 
 @kernel(reassociate=False)
 def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
-    """Take steps as `train_steps` does, on X Compressed by rows; the gradient of state stays as it is."""
+    """Take steps like `train_steps`, on X Compressed by rows; the gradient of state is not changed."""
     w, v, order = state.w, state.velocity, samples.rows
     n_features, n_classes = w.shape
     g = zeros_aligned((n_features, n_classes), np.float64)
     scores = zeros_aligned((n_classes, tile_rows), w.dtype)
-    batch = open_batch(n_classes, tile_rows)
+    batch = make_empty_batch(n_classes, tile_rows)
     multiply_all(state.mean, np.float64(state.counts[1]))
     for step in range(first, last):
         end, squares = min((step + 1) * batch_size, order.shape[0]), 0.0
         for start in range(step * batch_size, end, tile_rows):
-            numbers = order[start : min(start + tile_rows, end)]
-            _fill_scores(X, numbers, w, state.intercept, scores)
-            measure_rows(scores, numbers, samples, batch)
-            _add_gradient(X, numbers, scores, g)
+            row_indices = order[start : min(start + tile_rows, end)]
+            _fill_scores(X, row_indices, w, state.intercept, scores)
+            measure_rows(scores, row_indices, samples, batch)
+            _add_gradient(X, row_indices, scores, g)
         total = batch.sums[1]
         if total > 0:
             squares = update(w.ravel(), g.ravel(), v.ravel(), total, rule, False)
@@ -45,13 +45,13 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
 
 
 @kernel(inner=True)
-def _fill_scores(X, numbers, w, intercept, scores):
-    """Fill scores[k, i] with the score of class k of the row numbers[i]."""
+def _fill_scores(X, row_indices, w, intercept, scores):
+    """Fill scores[k, i] with the score of class k of row row_indices[i]."""
     data, indices, indptr = X
     kind, flat = w.dtype.type, w.ravel()
     n_classes = w.shape[1]
-    for i in range(numbers.shape[0]):
-        row = numbers[i]
+    for i in range(row_indices.shape[0]):
+        row = row_indices[i]
         first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
         if n_classes == 1:
             scores[0, i] = dot_entries(data, indices, first, last, flat) + intercept[0]
@@ -65,12 +65,12 @@ def _fill_scores(X, numbers, w, intercept, scores):
 
 
 @kernel(inner=True)
-def _add_gradient(X, numbers, residuals, g):
-    """Add residuals[k, i] x_i to g (d, K) for the rows ``numbers``."""
+def _add_gradient(X, row_indices, residuals, g):
+    """Add residuals[k, i] x_i to g (d, K) over the rows ``row_indices``."""
     data, indices, indptr = X
     n_classes, flat = residuals.shape[0], g.ravel()
-    for i in range(numbers.shape[0]):
-        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+    for i in range(row_indices.shape[0]):
+        first, last = np.int64(indptr[row_indices[i]]), np.int64(indptr[row_indices[i] + 1])
         if n_classes == 1:
             add_entries(data, indices, first, last, np.float64(residuals[0, i]), flat)
         else:

@@ -1,4 +1,4 @@
-"""Statistics of columns, the coordinates that follow and rounded coefficients, against NumPy."""
+"""Column statistics, the scale and shift computed from them, and rounded coefficients, compared with NumPy."""
 
 import itertools
 
@@ -18,32 +18,32 @@ D = 12
 def measure(X, weights=NONE):
     statistics = np.full((4, 3, X.shape[1]), np.nan)
     with np.errstate(all="ignore"), limit_threads(1):
-        given = any_layout(X), weights, X[0].astype(np.float64), statistics
-        run_blocks(column_scaling.fill_block_column_statistics, 3, *given)
+        arguments = any_layout(X), weights, X[0].astype(np.float64), statistics
+        run_blocks(column_scaling.fill_block_column_statistics, 3, *arguments)
     return statistics
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", *marked(pytest.mark.slow, "bool")])
-def test_agrees_with_numpy(dtype):
+def test_column_statistics_agree_with_numpy(dtype):
     for n, d in [(3, 1), (13, 7), (41, 17), (200 if COMPILED else 30, 33)]:
         generator = np.random.default_rng(n)
         X = (generator.normal(1e3, 40, (n, d)) % 120).astype(dtype)
         weights = generator.uniform(0, 2, n)
         differences = X.astype(np.float64) - X[0].astype(np.float64)
         for layout in (X, np.asfortranarray(X)):
-            for given in (NONE, weights):
-                s = given if len(given) else np.ones(n)
-                sums, squares, smallest, largest = measure(layout, given)
+            for row_weights in (NONE, weights):
+                s = row_weights if len(row_weights) else np.ones(n)
+                sums, squares, smallest, largest = measure(layout, row_weights)
                 np.testing.assert_allclose(sums.sum(axis=0), s @ differences, rtol=1e-11, atol=1e-9)
                 np.testing.assert_allclose(squares.sum(axis=0), s @ differences**2, rtol=1e-11)
                 np.testing.assert_array_equal(smallest.min(axis=0), X.min(axis=0))
                 np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
 
 
-# Narrow rows are measured column by column, others row by row.
-@pytest.mark.parametrize("n_columns", [3, column_scaling.NARROW, column_scaling.NARROW + 1])
+# X with few columns is read column by column, other X row by row.
+@pytest.mark.parametrize("n_columns", [3, column_scaling.MIN_ROWWISE_COLUMNS, column_scaling.MIN_ROWWISE_COLUMNS + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_what_is_not_finite_shows_wherever_it_stands_and_squares_that_overflow_do_not(dtype, n_columns):
+def test_nonfinite_values_are_detected_and_overflowing_squares_are_not_mistaken_for_them(dtype, n_columns):
     for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):
         X = np.ones((13, n_columns), dtype)
         X[i, 1] = value
@@ -57,17 +57,17 @@ def test_what_is_not_finite_shows_wherever_it_stands_and_squares_that_overflow_d
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
-    generator, found = np.random.default_rng(0), []
+def test_statistics_of_blocks_are_combined(weighted, monkeypatch):
+    generator, actual = np.random.default_rng(0), []
     X = generator.normal(size=(41, 9)) * 10.0 ** generator.uniform(-150, 150, 9) + [1e9, *np.zeros(8)]
     X[:, 3], X[7, 4] = 0.1, -3.0
     weights = generator.uniform(0, 2, 41) if weighted else None
     for n_blocks in (1, 4):
         monkeypatch.setattr("fastlin.matrices.dense.count_blocks", lambda *_, n_blocks=n_blocks, **named: n_blocks)
         with np.errstate(all="ignore"):
-            found.append(as_matrix(X).measure(weights))
-        assert (found[-1].mean[3], found[-1].variance[3], found[-1].remainder[3]) == (0.1, 0, 0)
-    one, four = found
+            actual.append(as_matrix(X).measure(weights))
+        assert (actual[-1].mean[3], actual[-1].variance[3], actual[-1].remainder[3]) == (0.1, 0, 0)
+    one, four = actual
     rounding = 41 * np.finfo(np.float64).eps * np.ptp(X, axis=0)
     assert (np.abs((one.mean - four.mean) + (one.remainder - four.remainder)) <= rounding).all()
     np.testing.assert_allclose(one.variance, four.variance, rtol=1e-12)
@@ -75,7 +75,7 @@ def test_statistics_of_blocks_are_joined(weighted, monkeypatch):
 
 
 def make_columns(generator, exponents):
-    """Return mean, remainder, spread, farthest, largest and the numbers that scales are the reciprocals of."""
+    """Return mean, remainder, standard deviation, farthest, largest, and lengths whose reciprocals are the scales."""
     sizes = 10.0 ** generator.uniform(-exponents, exponents, D)
     mean, standard_deviation = (
         generator.normal(size=D) * 10.0 ** generator.uniform(-3, 9, D) * sizes,
@@ -83,7 +83,7 @@ def make_columns(generator, exponents):
     )
     standard_deviation[:2], mean[5], standard_deviation[5] = 0, 0, 0
     lengths = np.hypot(standard_deviation, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
-    # Next to a tie in the logarithm, and powers of two.
+    # Values next to a tie in the rounded logarithm, and powers of two.
     lengths[2:6] = np.sqrt(2), np.nextafter(np.sqrt(2), 2), 8.0, 5e-324
     farthest = 3 * standard_deviation
     return mean, 1e-17 * mean, standard_deviation, farthest, np.abs(mean) + farthest, lengths
@@ -91,15 +91,15 @@ def make_columns(generator, exponents):
 
 @pytest.mark.parametrize("is_centered", [True, False])
 @pytest.mark.parametrize("exponents", [2, 150])
-def test_coordinates_are_those_of_numpy(exponents, is_centered):
+def test_coordinates_agree_with_numpy(exponents, is_centered):
     for seed in range(20):
         mean, remainder, standard_deviation, farthest, largest, lengths = make_columns(
             np.random.default_rng(seed), exponents
         )
-        found, mean_squares = np.empty((4, D)), np.ones(D + 1)
-        found[0] = lengths
+        actual, mean_squares = np.empty((4, D)), np.ones(D + 1)
+        actual[0] = lengths
         columns = mean, remainder, standard_deviation, farthest, largest
-        counted = column_scaling.fill_coordinates(*columns, is_centered, found[0].view(np.int64), found, mean_squares)
+        counted = column_scaling.fill_coordinates(*columns, is_centered, actual[0].view(np.int64), actual, mean_squares)
         with np.errstate(all="ignore"):
             powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
             scale = 2.0**powers
@@ -112,15 +112,15 @@ def test_coordinates_are_those_of_numpy(exponents, is_centered):
             squares[is_centered & (standard_deviation == 0)] = 0
             peaks = ((farthest if is_centered else largest) * scale) ** 2 / squares
             is_small = is_near & (np.abs(powers) < 60) & (largest * scale < 2.0**60)
-        np.testing.assert_array_equal(found[:3], [scale, shift, expected])
+        np.testing.assert_array_equal(actual[:3], [scale, shift, expected])
         np.testing.assert_allclose(mean_squares, np.append(squares, 1), rtol=1e-15)
-        np.testing.assert_allclose(found[3], np.where(squares > 0, peaks, 0), rtol=1e-14)
+        np.testing.assert_allclose(actual[3], np.where(squares > 0, peaks, 0), rtol=1e-14)
         assert counted == (3 * is_centered, is_small.all())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [1, 3])
-def test_rounded_coefficients_and_what_they_add_to_a_quadratic(n_classes, dtype):
+def test_rounded_coefficients_and_the_bound_on_the_increase_of_a_quadratic(n_classes, dtype):
     generator = np.random.default_rng(0)
     parameters, gradient = generator.normal(size=(2, n_classes, D + 1))
     scale, shift = 2.0 ** generator.integers(-20, 20, D), generator.normal(size=D) * 1e3
@@ -133,7 +133,7 @@ def test_rounded_coefficients_and_what_they_add_to_a_quadratic(n_classes, dtype)
     exact_intercept = parameters[:, -1] + (exact * shift).sum(axis=1)
     np.testing.assert_array_equal(coef, (parameters[:, :-1] * scale).astype(dtype))
     np.testing.assert_allclose(intercept, exact_intercept.astype(float), rtol=2 * np.finfo(dtype).eps)
-    # In the coordinates: as far as coefficients have moved, and no less than the intercept has.
+    # In scaled coordinates: the changes of coefficients are exact, and that of the intercept is an upper bound.
     moved = coef.astype(np.longdouble) / scale - exact
     np.testing.assert_array_equal(change[:, :-1], moved.astype(float))
     off = intercept - exact_intercept - (moved * shift).sum(axis=1)
@@ -143,10 +143,10 @@ def test_rounded_coefficients_and_what_they_add_to_a_quadratic(n_classes, dtype)
     assert rise == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("place", [0, D])
-def test_coefficients_beyond_float32_are_reported(place):
+@pytest.mark.parametrize("position", [0, D])
+def test_coefficients_beyond_float32_are_reported(position):
     parameters, columns = np.ones((1, D + 1)), (np.ones(D), np.zeros(D), np.ones(D + 1))
-    parameters[0, place] = 1e39
+    parameters[0, position] = 1e39
     outputs = np.empty((1, D), np.float32), np.empty(1, np.float32), np.empty((1, D + 1))
     with np.errstate(all="ignore"):
         assert not column_scaling.fill_coefficients(parameters, parameters, *columns, 1.0, *outputs)[0]

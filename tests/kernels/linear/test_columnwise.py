@@ -1,4 +1,4 @@
-"""Passes over a copy of X column by column, against the naive oracle."""
+"""Passes over a copy of X by columns, compared with the reference implementation."""
 
 import tracemalloc
 from itertools import product
@@ -19,7 +19,7 @@ ALL = np.empty(0, np.int64)
 
 
 def make_passes(X, labels, weights, n_classes, rows=ALL):
-    """Return ColumnPasses over X, scaled and centered, and the scale and shift of its columns."""
+    """Return ColumnPasses over scaled and centered X, and the scale and shift of its columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
     samples = Samples(rows, labels.astype(np.int32), weights)
     passes = as_matrix(X).passes(samples, Scaling(scale, shift), 1 if n_classes == 2 else n_classes)
@@ -28,20 +28,20 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *marked(pytest.mark.slow, np.bool_)])
-def test_a_pass_agrees_with_naive(dtype):
-    # Columns of one, below, at and above the four of a loop; rows of one tile and of three.
+def test_passes_agree_with_the_reference(dtype):
+    # Numbers of columns around multiples of the four of a loop; rows in one tile and in three.
     for (n, d), n_classes in product([(3, 1), (70, 3), (90, 6), (600, 5)], (2, 3, 5)):
         X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
         X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
-        for layout, given, rows in (
+        for layout, row_weights, rows in (
             (X, weights, ALL),
             (np.asfortranarray(X), np.empty(0), ALL),
             (X[::-1], weights, np.array([2, 0, 2])),
         ):
-            passes, scale, shift = make_passes(layout, labels, given, n_classes, rows)
+            passes, scale, shift = make_passes(layout, labels, row_weights, n_classes, rows)
             taken = rows if len(rows) else np.arange(n)
             x = layout[taken].astype(np.float64) * scale + shift
-            s = given[taken] if len(given) else np.ones(len(taken))
+            s = row_weights[taken] if len(row_weights) else np.ones(len(taken))
             parameters = np.column_stack([coef, intercept])
             gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(taken)))
             loss = passes.evaluate(parameters, probabilities, gradient)
@@ -54,34 +54,32 @@ def test_a_pass_agrees_with_naive(dtype):
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL)], ids=["given", "all"]
+    ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL)], ids=["selected", "all"]
 )
-def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
-    n_classes, rows, monkeypatch, cut_into_blocks
-):
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0 if n_classes > 2 else 1 << 17)
+def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes, rows, monkeypatch, cut_into_blocks):
+    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0 if n_classes > 2 else 1 << 17)
     n, n_blocks = 3_000, []
     X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
-    # Some tiles have no weight at all.
+    # The weight of some tiles is zero.
     weights[:1_200] = 0
 
-    def run(kernel, n, *given):
+    def run(kernel, n, *arguments):
         n_blocks.append(n)
-        run_blocks(kernel, n, *given)
+        run_blocks(kernel, n, *arguments)
 
     monkeypatch.setattr(dense, "run_blocks", run)
-    parameters, found = np.column_stack([coef, intercept]), []
-    # In one block, and in several.
+    parameters, actual = np.column_stack([coef, intercept]), []
+    # With one block, and with several.
     for work, n_threads in ((threads.MIN_BLOCK_WORK, 1), (100_000, 1), (100_000, 3)):
         cut_into_blocks(work)
         n_blocks.clear()
         passes, *_ = make_passes(X, labels, weights, n_classes, rows)
         gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(rows) or n))
         with limit_threads(n_threads):
-            found.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
-            assert passes.evaluate(parameters, None, gradient.copy()) == found[-1][0]
+            actual.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
+            assert passes.evaluate(parameters, None, gradient.copy()) == actual[-1][0]
         assert (max(n_blocks) > 1) == (work == 100_000)
-    whole, one, three = found
+    whole, one, three = actual
     assert one[0] == three[0] == pytest.approx(whole[0], rel=1e-12)
     for expected, first, second in zip(whole[1:], one[1:], three[1:], strict=True):
         np.testing.assert_array_equal(first, second)
@@ -89,17 +87,17 @@ def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_copy_takes_no_more_than_is_said(dtype):
+def test_a_copy_uses_no_more_memory_than_documented(dtype):
     n, d = 80_000 if COMPILED else 10_000, 19
     X = np.abs(8 * np.random.default_rng(0).normal(size=(n, d))).astype(dtype)
     labels, no_weights = (np.arange(n) % 3).astype(np.int32), np.empty(0)
     warm, *_ = make_passes(X[:9_000], labels[:9_000], no_weights, 3)
-    # What has to be compiled is, before memory is counted.
+    # Kernels have been compiled before memory is measured.
     assert warm.tile().values.nbytes > 0
     passes, *_ = make_passes(X, labels, no_weights, 3)
     tracemalloc.start()
     assert passes.tile().n_rows == n
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Of docs/logistic-regression.md, and of it the rows that fill the last tile.
+    # The limit of docs/logistic-regression.md, plus the padding of the last tile.
     assert n * (d + 1) * 8 < peak <= (16 << 20) + 16 * n + 1_000_000

@@ -1,4 +1,4 @@
-"""Coordinate descent on quadratic models against their optimality conditions in NumPy."""
+"""Coordinate descent on quadratic models, compared with their optimality conditions in NumPy."""
 
 import itertools
 
@@ -15,21 +15,21 @@ from fastlin.kernels.machine.threads import run_blocks
 N, D = 24, 5
 CLASSES = [1, 3, 4] if COMPILED else [1, 3]
 MAX_SWEEPS = 3000 if COMPILED else 400
-# How columns are kept: whole in panels of a type, as entries, or some one way and some the other.
+# The storage of columns: dense in panels of a dtype, as entries, or some of each.
 STORAGES = ["float64", "uint8", "float32", "entries", "mixed"]
 GROUPED = pytest.mark.parametrize("grouped", [False, True])
 BY = pytest.mark.parametrize("by", ["hessian", "columns"])
 
 
 class Model:
-    """A penalized quadratic model around random coefficients, with everything that a kernel takes, and its oracle."""
+    """A penalized quadratic model around random coefficients, with the operands of kernels and reference results."""
 
     def __init__(self, n_classes, grouped, storage="float64", fit_intercept=True):
         self.generator = generator = np.random.default_rng(0)
         self.K, self.grouped, self.bounds = n_classes, grouped, ()
         self.work = np.float32 if storage in ("uint8", "float32") else np.float64
-        self._keep_columns(storage)
-        # The fourth feature has a factor of zero; the second is penalized by its size alone, the third left out.
+        self._store_columns(storage)
+        # The fourth feature is not penalized; the second has only an L1 penalty, which removes the third.
         self.thresholds = np.array([0.06, 0.05, 5.0, 0.0, 0.02, 0.0])
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
@@ -47,8 +47,8 @@ class Model:
             hessian[D :: D + 1] = hessian[:, D :: D + 1] = 0
         self.hessian = hessian + np.diag(np.tile(self.curvatures, n_classes))
 
-    def _keep_columns(self, storage):
-        """Set the columns x~ (D, N) and the arrays that they are kept in."""
+    def _store_columns(self, storage):
+        """Set the columns x~ (D, N) and the arrays that store them."""
         generator = self.generator
         raw = np.where(generator.uniform(size=(D, N)) < 0.5, generator.integers(1, 9, (D, N)), 0)
         scales, shifts = 2.0 ** generator.integers(-3, 0, D), generator.normal(size=D).round(3)
@@ -56,18 +56,18 @@ class Model:
         # Entries are not shifted.
         shifts[~whole] = 0
         panel = raw[whole].astype("float64" if storage in ("entries", "mixed") else storage)
-        places = np.where(whole, np.cumsum(whole) - 1, -1)
+        positions = np.where(whole, np.cumsum(whole) - 1, -1)
         order = [generator.permutation(np.flatnonzero(row)) for row in np.where(whole[:, None], 0, raw)]
-        # As sparse and dense matrices have them.
+        # In the types of sparse and dense matrices.
         starts = np.cumsum([0] + [len(rows) for rows in order]).astype(np.int32)
         indices = np.concatenate(order)
         values = raw[np.repeat(np.arange(D), np.diff(starts)), indices].astype(float)
         of_entries = starts, indices.astype(np.int32), values
-        self.kept = panel, places, *of_entries, scales.astype(self.work), shifts.astype(self.work)
+        self.storage = panel, positions, *of_entries, scales.astype(self.work), shifts.astype(self.work)
         self.columns = raw * scales[:, None] + shifts[:, None]
 
     def value(self, point):
-        """Return the model (without its constant) at a point Z (K, D + 1)."""
+        """Return the value of the model, without its constant, at a point Z (K, D + 1)."""
         step = (point - self.origin).ravel()
         penalty = (reference.sizes_of(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
@@ -76,7 +76,7 @@ class Model:
         return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
 
     def violation(self, point, exempt=False):
-        """Return how far the smallest subgradient of the model at a point is from zero, in its largest entry."""
+        """Return the largest entry of the minimum-norm subgradient of the model at a point."""
         entries = reference.smallest_subgradient(self.slopes(point), point, self.thresholds, self.grouped)
         return np.where(exempt, 0, entries).max()
 
@@ -86,7 +86,7 @@ class Model:
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
     def confine(self):
-        """Give the parameters bounds: one above zero, one on either side, one from below, one that fixes, and none."""
+        """Set bounds: positive ones, ones around zero, a lower one, equal ones, and none."""
         lower, upper = np.full((2, self.K, D + 1), np.inf) * np.array([-1, 1])[:, None, None]
         lower[:, 0], upper[:, 0], lower[:, 1], upper[:, 1], lower[:, 2] = 0.1, 0.4, -0.2, 0.3, 0.0
         lower[-1, 3] = upper[-1, 3] = -0.7
@@ -94,7 +94,7 @@ class Model:
         self.origin = np.clip(self.origin, lower, upper)
 
     def check_minimum(self, point, tolerance):
-        """Assert that a point lies within the bounds, some of them met, and no move within them leads further down."""
+        """Assert that a point satisfies the bounds, some of them with equality, and is a minimizer within them."""
         lower, upper = self.bounds
         assert ((lower <= point) & (point <= upper)).all()
         is_held = (point == lower) | (point == upper)
@@ -120,13 +120,13 @@ class ByHessian:
 
 
 class ByColumns:
-    """A descent by the columns of a working set (K, D), of all without one, from the origin of a model."""
+    """A descent by the columns of a working set (K, D), by default all, from the origin of a model."""
 
     def __init__(self, model, working_set=None):
         self.model = model
-        # Each in memory of its own, as the package has them: others would be compiled for.
+        # Copies, because views have other Numba types, for which kernels would be compiled again.
         features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
-        self.columns = kernels.WorkingColumns(*model.kept, features, classes)
+        self.columns = kernels.WorkingColumns(*model.storage, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
         run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.curved, curvatures)
         diagonal = model.hessian.diagonal().reshape(model.K, D + 1)
@@ -139,8 +139,8 @@ class ByColumns:
         self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
-        given = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
-        return [kernels.descend_by_columns(*given) for _ in range(n_sweeps)]
+        arguments = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
+        return [kernels.descend_by_columns(*arguments) for _ in range(n_sweeps)]
 
     @property
     def point(self):
@@ -150,13 +150,13 @@ class ByColumns:
         return point
 
     def slope_rounding(self):
-        """Return by how much a slope can be off: by the scores that were updated, and by N rounded additions."""
+        """Return a bound on the error of a slope, from the updated scores and from N rounded additions."""
         model, state, step = self.model, self.state, self.point - self.model.origin
         exact = step[:, :-1] @ model.columns + step[:, -1:]
         exact -= (model.probabilities * exact).sum(axis=0)
         factors = model.weights * model.probabilities
-        found = factors * (state.scores - state.means) if model.K > 1 else state.scores
-        off = np.abs(found - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(found)
+        actual = factors * (state.scores - state.means) if model.K > 1 else state.scores
+        off = np.abs(actual - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(actual)
         return (off @ np.abs(model.columns).T).max()
 
 
@@ -164,7 +164,7 @@ DESCENTS = {"hessian": ByHessian, "columns": ByColumns}
 
 
 def find_minimum(descent, min_decrease, rounding):
-    """Sweep until a sweep decreases the model by less; every sweep keeps its promise, but for rounding."""
+    """Sweep until the decrease is below min_decrease; check that sweeps decrease the model as predicted."""
     model = descent.model
     for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
         value, decreases = model.value(descent.point), descent.sweep(n_sweeps)
@@ -174,7 +174,7 @@ def find_minimum(descent, min_decrease, rounding):
     return descent.point
 
 
-@pytest.mark.parametrize(("by", "storage"), [("hessian", "float64"), *(("columns", each) for each in STORAGES)])
+@pytest.mark.parametrize(("by", "storage"), [("hessian", "float64"), *(("columns", storage) for storage in STORAGES)])
 @GROUPED
 def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
     for n_classes, fit_intercept in itertools.product(CLASSES, (True, False)):
@@ -196,16 +196,16 @@ def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
 
 @pytest.mark.parametrize("storage", ["float64", "entries"])
 @pytest.mark.parametrize("n_classes", CLASSES)
-def test_sweeps_keep_to_bounds(n_classes, storage):
+def test_sweeps_respect_bounds(n_classes, storage):
     model = Model(n_classes, False, storage)
     model.confine()
     descent, by_columns = ByHessian(model), ByColumns(model)
-    points = [find_minimum(each, 1e-20, 1e-14) for each in (descent, by_columns)]
+    points = [find_minimum(by, 1e-20, 1e-14) for by in (descent, by_columns)]
     np.testing.assert_allclose(descent.slopes, model.slopes(descent.point), atol=1e-12)
     for point in points:
         model.check_minimum(point, 1e-7)
     assert model.value(points[0]) == pytest.approx(model.value(points[1]), rel=1e-12)
-    # Among the active ones what is at a bound stays, whatever its slope.
+    # Sweeps over active coordinates do not change those at a bound, whatever their slope.
     is_held, before = (descent.point == model.bounds[0]) | (descent.point == model.bounds[1]), descent.point.copy()
     descent.slopes += np.where(is_held, 100.0, 0.0)
     descent.sweep(3, only_active=True)
@@ -214,7 +214,7 @@ def test_sweeps_keep_to_bounds(n_classes, storage):
 
 @pytest.mark.parametrize("storage", STORAGES)
 @GROUPED
-def test_a_working_set_is_minimized_alone(grouped, storage):
+def test_only_the_working_set_is_changed(grouped, storage):
     for n_classes in CLASSES:
         model, working_set = Model(n_classes, grouped, storage), np.ones((n_classes, D), bool)
         working_set[:, 1] = False
@@ -230,7 +230,7 @@ def test_a_working_set_is_minimized_alone(grouped, storage):
 
 @BY
 @GROUPED
-def test_visits_of_the_active_leave_features_at_zero_there(grouped, by):
+def test_sweeps_over_active_coordinates_keep_zeros(grouped, by):
     for n_classes, only_active in itertools.product(CLASSES, (True, False)):
         model = Model(n_classes, grouped)
         model.origin[:, :] = 0
@@ -238,13 +238,13 @@ def test_visits_of_the_active_leave_features_at_zero_there(grouped, by):
         descent = DESCENTS[by](model)
         assert descent.sweep(1, only_active)[0] > 0
         assert (descent.point[:, 0] != model.origin[:, 0]).any()
-        # The fourth feature is not penalized and leaves zero where it may.
+        # The fourth feature is not penalized and becomes nonzero unless only active ones are updated.
         assert descent.point[:, 1:4].any() == (not only_active)
 
 
 @BY
 @GROUPED
-def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
+def test_after_a_sweep_no_shift_of_the_classes_decreases_the_penalty(grouped, by):
     model = Model(3, grouped)
     descent = DESCENTS[by](model)
     descent.sweep(1)
@@ -256,39 +256,39 @@ def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
 
 
 @pytest.mark.parametrize("n_classes", CLASSES)
-def test_a_coordinate_without_curvature_stays(n_classes):
+def test_a_coordinate_without_curvature_is_not_changed(n_classes):
     model = Model(n_classes, False)
     model.hessian[:], model.curvatures[:] = 0, 0
     descent = ByHessian(model)
     assert descent.sweep(1) == [0]
-    # Only a shift over the classes may move it.
+    # Only a common shift of the classes may change it.
     np.testing.assert_allclose(descent.point - descent.point[:1], model.origin - model.origin[:1], atol=1e-14)
 
 
-def test_models_of_a_lot_tell_the_changes_of_their_pairs_and_end_at_their_least_points():
+def test_batched_models_satisfy_their_secant_equations_and_are_minimized():
     generator, B, n_pairs = np.random.default_rng(0), 5, 3
     hessian, curvatures = np.cov(generator.normal(size=(D, 40))), generator.uniform(0.1, 2, B)
-    bent = np.cov(generator.normal(size=(D, 40))) + 0.1 * np.eye(D)
+    curved = np.cov(generator.normal(size=(D, 40))) + 0.1 * np.eye(D)
     moves = generator.normal(size=(B, n_pairs, D))
-    changes = moves @ bent
+    changes = moves @ curved
     products = np.einsum("bpj,bpj->bp", moves, changes)
-    # A problem with a pair less, and one without any.
+    # One problem has a pair less, and one has none.
     products[1, 1], products[2] = 0, 0
     penalty = generator.uniform(0, 0.2, (B, D)), np.where(generator.random((B, D)) < 0.7, 0.3, 0.0)
     slopes, start = generator.normal(size=(2, B, D))
-    least, places = start.copy(), np.array([0, 1, 2, 4])
-    given = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, least
-    run_blocks(kernels.fill_block_least, 3, places, *given)
-    np.testing.assert_array_equal(least[3], start[3])
-    for b in places:
+    minimizers, positions = start.copy(), np.array([0, 1, 2, 4])
+    arguments = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, minimizers
+    run_blocks(kernels.fill_block_minimizers, 3, positions, *arguments)
+    np.testing.assert_array_equal(minimizers[3], start[3])
+    for b in positions:
         model = curvatures[b] * hessian + np.diag(penalty[0][b])
         for move, change in zip(moves[b][products[b] > 0], changes[b][products[b] > 0], strict=True):
             model += np.outer(change, change) / (move @ change)
             before = model - np.outer(change, change) / (move @ change)
             model -= np.outer(before @ move, before @ move) / (move @ before @ move)
             np.testing.assert_allclose(model @ move, change, rtol=1e-10)
-        gradient, thresholds = slopes[b] + model @ (least[b] - start[b]), penalty[1][b]
-        beyond = np.where(least[b] != 0, gradient + thresholds * np.sign(least[b]), 0)
+        gradient, thresholds = slopes[b] + model @ (minimizers[b] - start[b]), penalty[1][b]
+        beyond = np.where(minimizers[b] != 0, gradient + thresholds * np.sign(minimizers[b]), 0)
         np.testing.assert_allclose(beyond, 0, atol=1e-6)
-        assert (np.abs(gradient) <= thresholds + 1e-6)[least[b] == 0].all()
-    assert 0 < np.mean(least[places] == 0) < 1
+        assert (np.abs(gradient) <= thresholds + 1e-6)[minimizers[b] == 0].all()
+    assert 0 < np.mean(minimizers[positions] == 0) < 1

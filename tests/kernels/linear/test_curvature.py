@@ -1,4 +1,4 @@
-"""Hessian products and Gram matrices against NumPy."""
+"""Hessian products and Gram matrices, compared with NumPy."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
-# Around a vector of features, where rows of a tile would lie 512 bytes apart, and with more pairs of columns than are
-# worked on at a time; more rows and columns than a tile and a panel have.
+# Numbers of features around the width of a vector, with rows of a tile 512 bytes apart, and with more pairs of columns
+# than a step has; LARGE: more rows and columns than a tile and a panel have.
 SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
-# Around the classes of a loop.
+# Numbers of classes around multiples of those of a loop.
 CLASSES = [1, 3, 5, 7, 11]
 
 
 class Rows:
-    """Random rows with their weights and probabilities, and how they are scaled and shifted."""
+    """Random rows with weights, probabilities, scale and shift."""
 
     def __init__(self, n, d, n_classes, kind):
         generator = np.random.default_rng(d)
@@ -37,8 +37,8 @@ class Rows:
     def multiply(self, n_blocks=1):
         products = BlockSums(np.full((n_blocks, self.K, self.d), np.nan), np.full((n_blocks, self.K), np.nan))
         arguments = any_layout(self.X), self.numbers, self.scaling, self.direction, 8, products
-        turn = None, Curvature(self.weights, self.probabilities)
-        run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, *turn)
+        outputs = None, Curvature(self.weights, self.probabilities)
+        run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, *outputs)
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
 
     def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
@@ -57,10 +57,10 @@ class Rows:
         return curvature.unpack_pairs(sums.sum(axis=0), self.K, self.d + 1)
 
     def rounding(self):
-        """Return what rounding may change in the Hessian times the direction, in a Gram matrix and in the Hessian.
+        """Return bounds on the rounding errors of the Hessian times the direction, a Gram matrix and the Hessian.
 
-        A sum of m terms in any order is wrong by at most m eps times the sum of their magnitudes (Higham 2002, section
-        3.1). A term has at most eight operations besides its own sums, of d products and of K classes.
+        The error of a sum of m terms in any order is at most m eps times the sum of their magnitudes (Higham 2002,
+        section 3.1). A term has at most eight operations in addition to its sums of d products and K classes.
         """
         n, eps = len(self.numbers), np.finfo(self.kind).eps
         x, s, p = np.abs(self.scaled), self.weights.astype(float), self.probabilities.astype(float)
@@ -72,8 +72,8 @@ class Rows:
         return product, gram, np.kron(np.ones((self.K, self.K)), gram)
 
 
-def assert_within(found, expected, bound):
-    assert (np.abs(found - expected) <= bound).all()
+def assert_within(actual, expected, bound):
+    assert (np.abs(actual - expected) <= bound).all()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def assert_within(found, expected, bound):
         *((kind, 3, LARGE) for kind in (np.float64, np.float32)),
     ],
 )
-def test_products_and_matrices_are_numpys(kind, n_classes, shapes):
+def test_products_and_matrices_agree_with_numpy(kind, n_classes, shapes):
     for n, d in shapes:
         rows = Rows(n, d, n_classes, kind)
         of_product, of_gram, of_hessian = rows.rounding()
@@ -100,7 +100,7 @@ def test_products_and_matrices_are_numpys(kind, n_classes, shapes):
         for n_blocks in (2, 4):
             assert_within(np.column_stack(rows.multiply(n_blocks)), product.reshape(of_product.shape), of_product)
         row_weights = rows.weights * rows.probabilities
-        # One panel, and several.
+        # With one panel, and with several.
         for panel_rows in (curvature.PANEL_ROWS, 16):
-            for own, gram in zip(row_weights, rows.gram(row_weights, 3, panel_rows), strict=True):
-                assert_within(gram, ones.T @ (own[:, None] * ones), of_gram)
+            for weights, gram in zip(row_weights, rows.gram(row_weights, 3, panel_rows), strict=True):
+                assert_within(gram, ones.T @ (weights[:, None] * ones), of_gram)

@@ -1,4 +1,4 @@
-"""What the penalty adds to a gradient and what a dual point costs, against NumPy."""
+"""The gradient of the penalty and the terms of the dual objective, compared with NumPy."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPES = [(1, 1), (1, 7), (3, 5), (4, penalties.STRIP + 3)]
 
 
 class Case:
-    """Random parameters with zeros, a gradient of the loss, and a penalty some of whose numbers are zero."""
+    """Random parameters with zeros, a gradient of the loss, and a penalty in which some factors are zero."""
 
     def __init__(self, n_classes, d, l2, seed=0):
         generator = np.random.default_rng(seed)
@@ -36,16 +36,16 @@ class Case:
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
-def test_penalties_are_numpys(n_classes, d, grouped):
+def test_penalties_agree_with_numpy(n_classes, d, grouped):
     for n_blocks, l2 in [(1, 0.0), (1, 0.3), (3, 0.3)]:
         case = Case(n_classes, d, l2)
         total, parameters = case.of_loss * case.total_weight, case.parameters
-        gradient, found = np.full_like(total, np.nan), np.full((n_blocks, 6), np.nan)
+        gradient, actual = np.full_like(total, np.nan), np.full((n_blocks, 6), np.nan)
         error_weights = np.full((n_blocks, n_classes), np.nan)
         arguments = total, case.total_weight, parameters, case.penalty(grouped)
-        run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, found, error_weights)
+        run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, actual, error_weights)
         np.testing.assert_allclose(gradient, case.of_loss + case.curvatures * parameters, rtol=1e-13)
-        sums, coef = found.sum(axis=0), parameters[:, :-1]
+        sums, coef = actual.sum(axis=0), parameters[:, :-1]
         assert sums[penalties.SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
         assert sums[penalties.SIZES] == pytest.approx((sizes_of(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
         assert sums[penalties.SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
@@ -55,61 +55,61 @@ def test_penalties_are_numpys(n_classes, d, grouped):
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
         assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
-        # By the coefficients of columns that are not shifted.
+        # The gradient by the coefficients of unshifted columns.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
         entries = smallest_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
-        assert found[:, penalties.LARGEST].max() == pytest.approx(expected, rel=1e-12)
+        assert actual[:, penalties.LARGEST].max() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("exchanged", [False, True])
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
-def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
+def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
     for step, l2 in [(1.0, 0.0), (0.4, 0.0), (0.4, 0.3)]:
         case = Case(n_classes, d, l2)
         of_loss, n_all = case.of_loss, max(2, n_classes)
         gradient = of_loss + case.curvatures * case.parameters
         exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-        # The gradient for all classes: of two, that of the first is minus that of the second.
-        everyone = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
+        # The gradients of all classes; with two classes, that of the first is minus that of the second.
+        of_all = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
         if exchanged:
             parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
             exchange = penalties.Exchange(case.generator.normal(size=(n_all, d)), parts, received)
-            moved = parts[:, None] * (everyone + exchange.features)
-            everyone = everyone - moved + np.outer(received, moved.sum(axis=0))
-        expected = everyone[-n_classes:]
-        found = np.full((3, 4), np.nan)
-        given = gradient, case.parameters, case.penalty(grouped), exchange, step
-        run_blocks(penalties.fill_block_dual, 3, *given, found)
+            moved = parts[:, None] * (of_all + exchange.features)
+            of_all = of_all - moved + np.outer(received, moved.sum(axis=0))
+        expected = of_all[-n_classes:]
+        actual = np.full((3, 4), np.nan)
+        arguments = gradient, case.parameters, case.penalty(grouped), exchange, step
+        run_blocks(penalties.fill_block_dual, 3, *arguments, actual)
         sizes, thresholds = sizes_of(expected, grouped), case.thresholds[:-1]
-        suboptimality = np.maximum(step * sizes - thresholds, 0)
+        exceedance = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
-        sums = found.sum(axis=0)
-        assert sums[penalties.CONJUGATE] == pytest.approx((suboptimality**2 / squares).sum() / 2, rel=1e-11)
-        assert sums[penalties.FIRST] == pytest.approx((sizes * suboptimality / squares).sum(), rel=1e-11)
-        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[suboptimality > 0].sum(), rel=1e-11)
-        beyond = (case.roots == 0) & (suboptimality > 0)
+        sums = actual.sum(axis=0)
+        assert sums[penalties.CONJUGATE] == pytest.approx((exceedance**2 / squares).sum() / 2, rel=1e-11)
+        assert sums[penalties.FIRST] == pytest.approx((sizes * exceedance / squares).sum(), rel=1e-11)
+        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[exceedance > 0].sum(), rel=1e-11)
+        beyond = (case.roots == 0) & (exceedance > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
-        assert found[:, penalties.WITHIN].min() == pytest.approx(ratios.min(), rel=1e-12)
+        assert actual[:, penalties.MAX_STEP].min() == pytest.approx(ratios.min(), rel=1e-12)
         assert l2 == 0 or d < 5 or sums[penalties.CONJUGATE] > 0
-        assert l2 > 0 or d < 5 or found[:, penalties.WITHIN].min() < 1
+        assert l2 > 0 or d < 5 or actual[:, penalties.MAX_STEP].min() < 1
 
 
 @pytest.mark.parametrize("size", [1e152, 1e-152])
-def test_roots_whose_squares_are_at_the_end_of_float64(size):
-    found, penalty = np.empty((1, 4)), penalties.PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
+def test_roots_whose_squares_leave_the_range_of_float64(size):
+    actual, penalty = np.empty((1, 4)), penalties.PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
     exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-    penalties.fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, found)
-    sums = found[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]]
+    penalties.fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, actual)
+    sums = actual[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]]
     np.testing.assert_allclose(sums, [4.5, 9, 9], rtol=1e-12)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
-def test_the_best_shift_is_the_best(threshold, curvature, grouped):
+def test_the_best_shift_minimizes_the_penalty(threshold, curvature, grouped):
     for n_classes in (3, 4, 7):
-        function = from_python(penalties.best_shift)
+        function = from_python(penalties.find_best_shift)
         generator = np.random.default_rng(n_classes)
         for case in range(30):
             values = generator.normal(generator.normal(), 1, n_classes)
@@ -125,14 +125,14 @@ def test_the_best_shift_is_the_best(threshold, curvature, grouped):
             costs = threshold * sizes + curvature / 2 * (moved**2).sum(axis=1)
             assert costs[-1] <= costs[:-1].min() + 1e-14
             if not grouped and threshold > 0:
-                # Already there nothing moves, and zeros stay zeros.
+                # At the minimum the best shift is zero.
                 assert function(values + shift, threshold, curvature, grouped) == pytest.approx(0, abs=1e-12)
 
 
-def test_the_best_shift_leaves_a_majority_of_zeros():
-    function = from_python(penalties.best_shift)
+def test_the_best_shift_preserves_a_majority_of_zeros():
+    function = from_python(penalties.find_best_shift)
     assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
     assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
-    # The median of an odd number of values: it becomes an exact zero.
+    # The median of an odd number of values becomes exactly zero.
     values = np.array([0.3, -0.1, 0.7])
     assert values[0] + function(values, 0.1, 0.0, False) == 0

@@ -1,4 +1,4 @@
-"""What a fit in the space of the rows is made of, for every type and layout of X, against the reference and NumPy."""
+"""Kernels for fits in the space of the rows, for every type and layout of X, compared with the reference and NumPy."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import reference
 from conftest import COMPILED, LAYOUTS, make_sparse, marked
 from scipy import sparse
 
-from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import run_blocks
@@ -23,14 +23,14 @@ def make_dense(dtype=np.float64, n=N, d=D):
 
 
 def make_vector(n, n_classes, seed=1):
-    """Return a table of numbers for n rows, and one more row that has no part in products."""
+    """Return a table of numbers for n rows, and one more row that products ignore."""
     table = zeros_table(n + 1, n_classes)
     table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n + 1, n_classes))
     return table
 
 
 def assert_products(X, products, n_classes, factors):
-    """Compare with NumPy's, within d + n roundings of the sums of magnitudes."""
+    """Compare products with NumPy's, within d + n rounding errors of the sums of magnitudes."""
     n, d = X.shape
     X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
     vector, product = make_vector(n, n_classes), zeros_table(n + 1, n_classes)
@@ -41,9 +41,9 @@ def assert_products(X, products, n_classes, factors):
     unit = 2.0**-52
     assert (np.abs(product[:n, :n_classes] - X @ coef) <= (n + d + 4) * unit * (np.abs(X) @ sizes)).all()
     np.testing.assert_array_equal(product[n], 7.0)
-    found = np.empty(coef.T.shape)
-    products.combine(vector, found)
-    assert (np.abs(found - coef.T) <= (n + 4) * unit * sizes.T).all()
+    actual = np.empty(coef.T.shape)
+    products.combine(vector, actual)
+    assert (np.abs(actual - coef.T) <= (n + 4) * unit * sizes.T).all()
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
@@ -54,9 +54,9 @@ def test_residuals_along_a_direction(n_classes, n_blocks):
     scores, direction = make_vector(N, K), make_vector(N, K, 2)
     residuals = np.full_like(scores, 7.0)
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
-    given = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, Kept.of(None)
-    run_blocks(fill_block_residuals_along, n_blocks, *given, residuals, losses, slopes, sums)
-    # The rows of an identity have the scores for their coefficients.
+    arguments = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, ProbabilityOutput.of(None)
+    run_blocks(fill_block_residuals_along, n_blocks, *arguments, residuals, losses, slopes, sums)
+    # For X = identity, the coefficients are the scores.
     moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
     oracle = np.eye(N), labels, moved.T, 0.0, weights
     expected = (reference.gradient(*oracle)[0].T * weights.sum()).astype(float)
@@ -105,15 +105,15 @@ def test_panels_of_any_shape(monkeypatch, n, d):
         assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
 
 
-def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
-    X, factors = make_dense(n=4 * dense.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
-    matrix, kept = as_matrix(X), None
-    # The second fit waits as long, so that its bits do not depend on what came before, but finds the matrix there.
-    for own, is_first in ((factors, True), (factors, False), (2 * factors, False)):
-        products = matrix.row_products(2, own, True)
+def test_the_gram_matrix_is_used_after_as_many_products_as_it_costs():
+    X, factors = make_dense(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
+    matrix, gram = as_matrix(X), None
+    # The second fit uses the cached matrix, after as many products, so that results do not depend on earlier fits.
+    for penalty_factors, is_first in ((factors, True), (factors, False), (2 * factors, False)):
+        products = matrix.row_products(2, penalty_factors, True)
         for _ in range(3):
             assert products._gram is None
             assert (matrix._row_gram is None) == is_first
-            assert_products(X, products, 2, own)
-        kept = kept or matrix._row_gram[1]
-        assert (products._gram is kept) == (own is factors)
+            assert_products(X, products, 2, penalty_factors)
+        gram = gram or matrix._row_gram[1]
+        assert (products._gram is gram) == (penalty_factors is factors)

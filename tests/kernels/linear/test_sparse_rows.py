@@ -1,4 +1,4 @@
-"""Passes over sparse rows and columns, scores and rows against the naive oracle; tests/matrices has all other sums."""
+"""Passes over sparse rows and columns, scores and gathered rows; tests/matrices tests the other sums."""
 
 from itertools import pairwise
 
@@ -9,12 +9,12 @@ from conftest import make_sparse, marked
 from scipy.sparse import csr_array
 
 from fastlin.kernels.linear import sparse_columns, sparse_rows
-from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Losses, Parameters, Samples
+from fastlin.kernels.linear.operands import Chunk, Compressed, Losses, Parameters, ProbabilityOutput, Samples
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
-# One class is two; below, at and above the vectors of a table, and of a group of them.
+# Numbers of classes around the vectors of a table, and around groups of them; 1 means two classes.
 CLASSES = [1, 3, 5, 8, 9, 20, 32, 40]
 NONE = np.empty(0, np.int64)
 
@@ -24,10 +24,10 @@ class SparseProblem:
 
     def __init__(self, n, d, n_classes, dtype=np.float64):
         self.generator = generator = np.random.default_rng(0)
-        data, *places = make_sparse(n, d, dtype)
+        data, *positions = make_sparse(n, d, dtype)
         if np.issubdtype(dtype, np.unsignedinteger):
             data = np.abs(data.astype(np.int8)).astype(dtype)
-        self.rows = Compressed(data, *places)
+        self.rows = Compressed(data, *positions)
         csc = csr_array(tuple(self.rows), shape=(n, d)).tocsc()
         self.columns = Compressed(csc.data, csc.indices.astype(np.int32), csc.indptr.astype(np.int32))
         self.n, self.d, self.K = n, d, n_classes
@@ -44,7 +44,7 @@ class SparseProblem:
         return Parameters(table, self.intercept + shifts.sum(axis=0))
 
     def evaluate(self, cuts, rows):
-        """Return loss, gradient, intercept gradient and probabilities, of ranges of rows one after the other."""
+        """Return loss, gradient, intercept gradient and probabilities, computed over consecutive ranges of rows."""
         parameters, samples = self.fill_table(), Samples(rows, self.labels, self.weights)
         gradient = np.full((self.K, self.d + 1), np.nan)
         probabilities = np.full((self.K, len(rows) or self.n), np.nan)
@@ -55,8 +55,8 @@ class SparseProblem:
             borders = np.array([begin, (begin + end) // 2, end])
             losses, sums = np.full(2, np.nan), np.full((2, self.K), np.nan)
             arguments = self.rows, rows, borders, parameters, 8, residuals, sums
-            turn = Losses(samples, losses, Kept.of(probabilities)), None
-            run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, *turn)
+            outputs = Losses(samples, losses, ProbabilityOutput.of(probabilities)), None
+            run_blocks(sparse_rows.fill_block_chunk, 2, *arguments, *outputs)
             arguments = self.columns, columns, residuals, sums.sum(axis=0), self.scaling, first > 0, gradient
             run_blocks(sparse_columns.fill_block_product, 2, *arguments)
             loss, totals = loss + losses.sum(), totals + sums.sum(axis=0)
@@ -70,22 +70,22 @@ class SparseProblem:
         *marked(pytest.mark.slow, *((5, dtype) for dtype in (np.float32, np.int8, np.uint16, np.int32, np.uint64))),
     ],
 )
-def test_the_pass_agrees_with_naive_over_all_rows_and_some(n_classes, dtype):
+def test_passes_over_all_and_selected_rows_agree_with_the_reference(n_classes, dtype):
     problem = SparseProblem(23, 11, n_classes, dtype)
     for rows in (NONE, np.sort(problem.generator.permutation(23)[:9])):
         taken = rows if len(rows) else np.arange(23)
-        own = problem.scaled[taken], problem.labels[taken]
-        expected = reference.loss_and_gradient(*own, problem.weights[taken], problem.coef, problem.intercept)
-        _, probabilities, _ = reference.losses_of(own[0] @ problem.coef.T + problem.intercept, own[1])
-        # In parts, of which the first column has no rows in one, and one has no rows at all.
+        problem_rows = problem.scaled[taken], problem.labels[taken]
+        expected = reference.loss_and_gradient(*problem_rows, problem.weights[taken], problem.coef, problem.intercept)
+        _, probabilities, _ = reference.losses_of(problem_rows[0] @ problem.coef.T + problem.intercept, problem_rows[1])
+        # In parts; in one of them the first column has no entries, and one has no rows.
         for cuts in ((0, 23), (0, 1, 12, 12, 23)):
             for value, right in zip(problem.evaluate(cuts, rows), (*expected, probabilities.T), strict=True):
-                # Some 10^4 roundings of float64.
+                # About 10^4 rounding errors of float64.
                 np.testing.assert_allclose(value, right, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(right).max()))
 
 
-def fill_scores(rows, *given):
-    run_blocks(sparse_rows.fill_block_sparse_scores, 2, rows, NONE, np.array([0, 1, len(rows.indptr) - 1]), *given)
+def fill_scores(rows, *arguments):
+    run_blocks(sparse_rows.fill_block_sparse_scores, 2, rows, NONE, np.array([0, 1, len(rows.indptr) - 1]), *arguments)
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
@@ -102,7 +102,7 @@ def test_scores_and_best_class(n_classes):
 
 
 @pytest.mark.parametrize(("intercept", "first"), [([0.0, 1, 1, 0], 1), ([0.0], 0)])
-def test_of_equal_scores_the_first_class_is_best(intercept, first):
+def test_the_first_class_is_predicted_in_a_tie(intercept, first):
     best, K = np.full(2, -1), len(intercept)
     rows = Compressed(np.ones(1), np.zeros(1, np.int32), np.array([0, 1, 1], np.int32))
     fill_scores(rows, Parameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best)
@@ -113,8 +113,8 @@ def test_of_equal_scores_the_first_class_is_best(intercept, first):
     ("target", "index_dtype"),
     [(np.float64, np.int32), (np.float32, np.int32), *marked(pytest.mark.thorough, (np.float64, np.int64))],
 )
-def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_dtype):
-    # Row 1 is empty, row 2 unsorted and with two entries of one place.
+def test_sparse_rows_are_gathered_and_duplicates_added(target, index_dtype):
+    # Row 1 is empty; row 2 is unsorted and contains a duplicate.
     data = np.array([1.5, -2.0, 4.0, 0.25, 8.0])
     indices, indptr = np.array([0, 3, 2, 0, 2], index_dtype), np.array([0, 2, 2, 5], index_dtype)
     dense = csr_array((data, indices, indptr), shape=(3, 4)).toarray()
@@ -126,26 +126,26 @@ def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_d
 
 
 @pytest.mark.parametrize("n_left_out", [0, 1, 3])
-def test_the_weight_of_what_is_not_stored_is_exact(n_left_out):
-    # Weights whose sums are rounded in any order; the difference of two such sums is no measure of what is left.
+def test_the_weight_of_rows_without_entries_is_accurate(n_left_out):
+    # The sums of these weights have rounding errors in any order, so their difference is inaccurate.
     n = 701
     weights = np.random.default_rng(4).uniform(0.1, 1, n)
     weights[10:13] = 1e-12, 3e-12, 7e-13
-    # Those that are not stored: rows of weight zero, and some of the lightest.
+    # The rows without an entry have weight zero or are among the lightest.
     weights[::7] = 0
     left_out = np.isin(np.arange(n), np.arange(10, 10 + n_left_out)) | (np.arange(n) % 7 == 0)
     stored = np.flatnonzero(~left_out)
     columns = Compressed(np.full(len(stored), 0.3), stored.astype(np.int32), np.array([0, len(stored)], np.int32))
-    found = np.empty((4, 1))
-    sparse_columns.fill_block_sparse_statistics(0, 1, columns, np.array([0, 1]), n, weights, weights.sum(), *found)
+    actual = np.empty((4, 1))
+    sparse_columns.fill_block_sparse_statistics(0, 1, columns, np.array([0, 1]), n, weights, weights.sum(), *actual)
     rest = weights[10 : 10 + n_left_out].sum() / weights.sum()
-    assert found[1, 0] == pytest.approx(0.09 * rest, rel=1e-3, abs=0)
-    assert n_left_out or found[0, 0] == 0.3
+    assert actual[1, 0] == pytest.approx(0.09 * rest, rel=1e-3, abs=0)
+    assert n_left_out or actual[0, 0] == 0.3
 
 
 @pytest.mark.parametrize("n_classes", [1, 20])
 def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
-    # Files with a hole: a few pages of them exist.
+    # Sparse files, of which only a few pages exist.
     before, n_entries = 2**31 + 7, 50
     generator = np.random.default_rng(0)
     data = np.memmap(tmp_path / "data", np.float64, "w+", shape=before + n_entries)

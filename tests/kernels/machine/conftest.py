@@ -1,4 +1,4 @@
-"""Copies of the package that carry compiled kernels, as installed wheels do, and processes that make and use them."""
+"""Copies of the package with compiled kernels, like installed wheels, and processes that make and use them."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import pytest
 from conftest import KERNELS_ALONE
 
 from fastlin import file_system
-from fastlin.kernels.machine.levels import LEVELS, levels_of
-from fastlin.kernels.machine.waiting import TEXT
+from fastlin.kernels.machine.compilation_time import MESSAGE
+from fastlin.kernels.machine.levels import LEVELS, list_levels
 
 PACKAGE = Path(file_system.__file__).parent
 
-# Compiles a kernel and writes the archive, without running it.
+# A program that compiles a kernel and writes the archive, without running it.
 COMPILE = """
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ vector = types.Array(types.float64, 1, "C")
 archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
 archives.write_archive(Path(sys.argv[1]))
 """
-# Calls that kernel, and where it is asked to, one that calls it and that no archive holds.
+# A program that calls that kernel and, with an argument, one that calls it and that no archive contains.
 USE = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -36,38 +36,38 @@ from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.vectors import add_block_combination, dot
 folder = cache_folder()
-found = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
+report = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
 a = np.random.default_rng(0).normal(size=1_003)
-found["value"] = dot(a, a).hex()
+report["value"] = dot(a, a).hex()
 if len(sys.argv) > 1:
     vector = a.copy()
     add_block_combination(0, 1, a[None], 1, np.ones(1), vector)
-    found["step"] = vector.sum().hex()
+    report["step"] = vector.sum().hex()
 for kernel in (dot, add_block_combination):
-    found[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
-print(json.dumps(found))
+    report[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
+print(json.dumps(report))
 """
 
 
 def start(package, program, *arguments, **environment):
-    """Start a program that imports the kernels of a package, without what this process was told to compile for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
+    """Start a program that imports the kernels of a package, without the compilation settings of this process."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
     code = KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program
-    environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    environment = {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **pipes)
 
 
 def finish(process):
-    """Return what a program printed, read as JSON, and the lines that it logged, but for the one of a slow compiler."""
+    """Return the output of a program, read as JSON, and its logged lines, except for the one about compilation time."""
     printed, logged = process.communicate(timeout=120)
     assert process.returncode == 0, logged
-    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(TEXT)]
+    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
 
 
 @pytest.fixture
 def use(tmp_path):
-    """Use the kernels of a package in a process of its own; return what it found and logged."""
+    """A function that runs USE with the kernels of a package in a new process and returns its output and log."""
 
     def use(package, *arguments, **environment):
         return finish(start(package, USE, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}))
@@ -77,13 +77,13 @@ def use(tmp_path):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """The folder of archives that hold one kernel, for each level of this machine, whether it can run it or not."""
+    """A folder with archives of one kernel for each level of this machine, including unsupported ones."""
     folder = tmp_path_factory.mktemp("archives")
-    names = levels_of(platform.machine())
+    names = list_levels(platform.machine())
     if not names:
         pytest.skip("there are no levels of this machine")
-    kept = {"NUMBA_CACHE_DIR": str(folder / "cache")}
-    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **kept, **LEVELS[name].environment) for name in names]
+    cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **cache, **LEVELS[name].environment) for name in names]
     for process in processes:
         finish(process)
     return folder
@@ -91,7 +91,7 @@ def archives(tmp_path_factory):
 
 @pytest.fixture
 def wheel(archives, tmp_path):
-    """A copy of the package that carries the archives, as an installed wheel does; a test may change it."""
+    """A copy of the package with the archives, like an installed wheel, which a test may change."""
     package = tmp_path / "fastlin"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     compiled = package / "kernels" / "compiled"

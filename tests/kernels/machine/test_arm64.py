@@ -1,7 +1,7 @@
-"""Kernels for arm64, compiled on any machine: LLVM makes code for processors that it does not run on.
+"""Kernels for arm64, cross-compiled by LLVM on any machine.
 
-A process of its own tells Numba that the processor is another one, which it takes from LLVM alone, and compiles what it
-never calls. Whole passes are compiled and run on such machines by CI.
+A separate process patches LLVM, from which Numba reads the name of the processor, and compiles kernels without calling
+them. CI compiles and runs complete passes on such machines.
 """
 
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with N
 
 LINUX, MACOS = "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
 
-# Prints what became of each loop.
+# A program that prints properties of the code of each loop.
 PROGRAM = """
 import collections, json, re
 from llvmlite import binding
@@ -33,19 +33,19 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.networks import layers
 
 assert TARGET.vector_bytes == 16
-found = collections.defaultdict(list)
+report = collections.defaultdict(list)
 
 def compile_alone(kernel, *arguments):
     types = tuple(map(numba.typeof, arguments))
     kernel.compile(types)
     code, assembly = kernel.inspect_llvm(types), kernel.inspect_asm(types)
-    # The same code for macOS, whose conventions and object files are others.
+    # The same code for macOS, which has other calling conventions and object files.
     code = re.sub("^target (triple|datalayout) = .*$", "", code, flags=re.MULTILINE)
     module = binding.parse_assembly(code)
     machine = binding.Target.from_triple(MACOS).create_target_machine(cpu="apple-m1", opt=3)
     module.triple, module.data_layout = MACOS, str(machine.target_data)
     fused = r"\\bfmla(\\.|\\s+v)"
-    found[kernel.__name__].append({
+    report[kernel.__name__].append({
         "fused": len(re.findall(fused, assembly)),
         "fused on macOS": len(re.findall(fused, machine.emit_assembly(module))),
         "called": sorted(set(re.findall(r"@(llvm\\.[\\w.]+)", code))),
@@ -73,11 +73,11 @@ scaling = tiles.Scaling(np.ones(65), np.zeros(65))
 compile_alone(loop(load), any_layout(np.ones((8, 63), np.float32))[0], scaling, tile)
 compile_alone(loop(combine), tile[0], np.zeros(3, np.int32), tile, tile)
 compile_alone(layers.activate_block, 0, 1, tile, tile[0], tile[0], 0, 0.5, 1, 0, tile)
-print(json.dumps(found))
+print(json.dumps(report))
 """
 
 
-def knows_arm64():
+def supports_arm64():
     try:
         return bool(binding.Target.from_triple(LINUX) and binding.Target.from_triple(MACOS))
     except RuntimeError:
@@ -85,17 +85,17 @@ def knows_arm64():
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(not knows_arm64(), reason="this LLVM knows no arm64")
+@pytest.mark.skipif(not supports_arm64(), reason="this LLVM does not support arm64")
 def test_loops_compile_for_arm64(monkeypatch, tmp_path):
-    own = {"NUMBA_CACHE_DIR": str(tmp_path), "FASTLIN_COMPILED": "off"}
-    for name, value in {**LEVELS["aarch64"].environment, **own}.items():
+    settings = {"NUMBA_CACHE_DIR": str(tmp_path), "FASTLIN_COMPILED": "off"}
+    for name, value in {**LEVELS["aarch64"].environment, **settings}.items():
         monkeypatch.setenv(name, value)
     constants = f"LINUX, MACOS = {LINUX!r}, {MACOS!r}\n"
-    found = json.loads(run_program(KERNELS_ALONE + constants + PROGRAM))
-    for name, of_types in found.items():
+    actual = json.loads(run_program(KERNELS_ALONE + constants + PROGRAM))
+    for name, of_types in actual.items():
         for of_kernel in of_types:
             assert not [called for called in of_kernel["called"] if called.startswith("llvm.x86.")], name
             assert of_kernel["registers of x86"] == 0, name
             if name != "transpose":
                 assert of_kernel["fused"] > 0 < of_kernel["fused on macOS"], name
-    assert found.keys() == {"multiply", "transpose", "load", "combine", "exponentiate", "activate_block"}
+    assert actual.keys() == {"multiply", "transpose", "load", "combine", "exponentiate", "activate_block"}

@@ -1,4 +1,4 @@
-"""The second process: what it is started for, that both share the tasks, and that it ends whatever happens."""
+"""The background process: when it is started, how both processes share tasks, and that it always ends."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove, take, work
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-# The file of a task, which exists.
+# The name of a task whose file exists.
 TASK = Path(__file__).name
-# The kernels of a first fit are compiled in an empty folder, by as many processes as the variable says.
+# A program that compiles the kernels of a first fit, with the number of processes of FASTLIN_COMPILERS.
 PROGRAM = """
 import json
 import numpy as np
@@ -28,16 +28,16 @@ from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.archives import list_kernels
 X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
 model = LogisticRegression().fit(X, y)
-found = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
+results = model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
 process = background_compilation._background_compilation and background_compilation._background_compilation._process.pid
 loaded = {kernel.__name__ for kernel in list_kernels() if kernel.stats.cache_hits}
-print(json.dumps([process, sorted(loaded), found]))
+print(json.dumps([process, sorted(loaded), results]))
 """
 
 
 @pytest.fixture
-def welcome(monkeypatch):
-    """Let everything speak for another process; return the modules that one was started for."""
+def started_modules(monkeypatch):
+    """Set up an environment that allows a background process; return the modules that one was started for."""
     started = []
     module = SimpleNamespace(list_tasks=lambda: {TASK: None})
     monkeypatch.setenv(background_compilation.SETTING, "2")
@@ -52,16 +52,16 @@ def welcome(monkeypatch):
     background_compilation.begin.cache_clear()
 
 
-def test_one_process_is_started_for_kernels_that_are_missing(welcome):
-    background_compilation.begin("buffer")
-    background_compilation.begin("buffer")
-    assert welcome == ["buffer"]
+def test_one_process_is_started_for_missing_kernels(started_modules):
+    background_compilation.begin("module")
+    background_compilation.begin("module")
+    assert started_modules == ["module"]
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "value"),
+    ("target", "name", "value"),
     [
-        # All is compiled.
+        # All kernels are compiled.
         (background_compilation, "code_folders", lambda: (Path(__file__).parent,)),
         (background_compilation, "TARGET", SimpleNamespace(archive="of a wheel")),
         (background_compilation, "count_threads", lambda: 1),
@@ -71,7 +71,7 @@ def test_one_process_is_started_for_kernels_that_are_missing(welcome):
         (background_compilation.sys, "executable", "/usr/bin/office"),
         (background_compilation.sys, "executable", None),
         (background_compilation.os, "environ", {background_compilation.SETTING: "1"}),
-        # A system that starts no process.
+        # The system cannot start a process.
         (
             background_compilation,
             "BackgroundCompilation",
@@ -79,10 +79,10 @@ def test_one_process_is_started_for_kernels_that_are_missing(welcome):
         ),
     ],
 )
-def test_none_is_started_where_it_is_not_welcome(welcome, monkeypatch, place, name, value):
-    monkeypatch.setattr(place, name, value)
-    background_compilation.begin("buffer")
-    assert welcome == []
+def test_no_process_is_started_if_it_is_not_allowed_or_not_needed(started_modules, monkeypatch, target, name, value):
+    monkeypatch.setattr(target, name, value)
+    background_compilation.begin("module")
+    assert started_modules == []
     assert not background_compilation.has_compiled(TASK)
 
 
@@ -99,42 +99,42 @@ def test_a_task_is_taken_once(monkeypatch, tmp_path):
 
 @pytest.fixture
 def other(monkeypatch, tmp_path):
-    """A second process that has begun with its first task and then does what a program says, and tasks for both."""
+    """A function that starts a background process that takes its first task and then runs a program."""
     monkeypatch.setattr(background_compilation, "cache_folder", lambda: tmp_path)
     others = []
 
     def start(program, tasks):
         begin = "import sys, time; from pathlib import Path; folder = sys.argv[2]; Path(folder, 'a.nbc').touch()\n"
         monkeypatch.setattr(background_compilation, "PROGRAM", begin + program)
-        others.append(BackgroundCompilation("buffer", tasks))
+        others.append(BackgroundCompilation("module", tasks))
         while not os.path.exists(os.path.join(others[0]._folder, "a.nbc")):
             time.sleep(0.01)
         return others[0]
 
     yield start
-    for each in others:
-        each.end()
-        assert each._process.returncode is not None
-        assert not os.path.exists(each._folder)
+    for process in others:
+        process.end()
+        assert process._process.returncode is not None
+        assert not os.path.exists(process._folder)
 
 
-def test_this_process_takes_tasks_from_the_end_while_the_other_one_is_at_work(other, tmp_path):
+def test_this_process_takes_tasks_from_the_end_while_the_background_process_compiles(other, tmp_path):
     done = []
     tasks = {f"{name}.nbc": lambda name=name: done.append(name) for name in "abcd"}
     program = f"while not Path(folder, 'b.nbc').exists(): time.sleep(0.01)\nPath({str(tmp_path)!r}, 'a.nbc').touch()"
     one = other(program, tasks)
     assert one.has_compiled("a.nbc")
     assert done == ["d", "c", "b"]
-    # What is no task, and what this process has taken, it compiles itself.
+    # This process compiles other kernels, and those of tasks that it has taken.
     assert not one.has_compiled("e.nbc")
     assert not one.has_compiled("d.nbc")
 
 
 @pytest.mark.parametrize(
-    ("program", "patience"), [("sys.exit(1)", 60), ("import os; os.abort()", 60), ("time.sleep(60)", 0.1)]
+    ("program", "timeout"), [("sys.exit(1)", 60), ("import os; os.abort()", 60), ("time.sleep(60)", 0.1)]
 )
-def test_what_a_process_has_begun_that_ends_or_hangs_is_compiled_here(other, monkeypatch, program, patience):
-    monkeypatch.setattr(background_compilation, "TIMEOUT", patience)
+def test_a_task_of_a_process_that_ends_or_hangs_is_compiled_here(other, monkeypatch, program, timeout):
+    monkeypatch.setattr(background_compilation, "TIMEOUT", timeout)
     assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
 
 
@@ -145,28 +145,33 @@ def run(folder, n_processes):
 
 
 @pytest.mark.slow  # Two first fits are compiled.
-def test_a_first_fit_has_the_same_bits_by_two_processes_and_every_task_is_one_of_its_kernels(tmp_path):
+def test_a_first_fit_is_bitwise_equal_with_two_processes_and_uses_every_task(tmp_path):
     ran = [run(tmp_path / str(n), n) for n in (1, 2)]
-    (none, loaded_alone, alone), (process, loaded, together) = (json.loads(each.communicate()[0]) for each in ran)
+    (none, loaded_alone, alone), (process, loaded, together) = (json.loads(running.communicate()[0]) for running in ran)
     assert none is None and loaded_alone == []
     assert together == alone
-    # On a busy machine the first process may be done with most before the other one begins.
+    # On a busy machine the first process may have finished most tasks before the other one starts.
     assert loaded
-    # It has ended with the one that started it.
+    # The background process has ended together with its parent.
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    kept = {path.name for path in (tmp_path / "1").rglob("*.nbc")}
-    assert set(first_fit.list_tasks()) <= kept
+    saved = {path.name for path in (tmp_path / "1").rglob("*.nbc")}
+    assert set(first_fit.list_tasks()) <= saved
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="this system ends processes in another way")
-def test_the_other_process_ends_with_one_that_is_killed(tmp_path):
+def test_the_background_process_ends_if_its_parent_is_killed(tmp_path):
+    module = "fastlin.kernels.machine.background_compilation"
+    child = (
+        f"import sys, time; sys.path[:] = sys.argv[3:]\\nfrom {module} import work; "
+        'work(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})'
+    )
     program = (
         "import sys, time; from fastlin.kernels.machine import background_compilation\n"
-        "background_compilation.PROGRAM = 'import sys, time; sys.path[:] = sys.argv[3:]\\nfrom fastlin.kernels.machine.background_compilation "
-        'import work; work(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})\'\n'
-        "one = background_compilation.BackgroundCompilation('package', {}); print(one._folder, flush=True); time.sleep(60)"
+        f"background_compilation.PROGRAM = '{child}'\n"
+        "one = background_compilation.BackgroundCompilation('package', {}); "
+        "print(one._folder, flush=True); time.sleep(60)"
     )
     first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     folder = first.stdout.readline().strip()

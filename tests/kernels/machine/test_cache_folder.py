@@ -1,4 +1,4 @@
-"""The folder of compiled kernels: its name, whose it is, and where and when it is made."""
+"""The folder of compiled kernels: its name, permissions, location and creation."""
 
 import os
 import shutil
@@ -10,14 +10,14 @@ from conftest import assert_refused, refuse_replacement
 
 from fastlin.kernels.machine import cache_folder as module
 
-with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system's files have other rights")
+with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has other file permissions")
 NAME = f"kernels-{module.hash_sources()}"
 
 
 @pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
-def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
-    buffers = Path(module.__file__).parents[1]
-    copy = shutil.copytree(buffers, tmp_path / "kernels")
+def test_a_change_in_any_package_of_kernels_changes_the_folder(tmp_path, monkeypatch, source):
+    kernels_folder = Path(module.__file__).parents[1]
+    copy = shutil.copytree(kernels_folder, tmp_path / "kernels")
     monkeypatch.setattr(module, "__file__", str(copy / "machine" / "cache_folder.py"))
     before = module.hash_sources.__wrapped__()
     with open(copy / source, "a") as file:
@@ -27,7 +27,7 @@ def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
 
 @pytest.fixture
 def find(monkeypatch):
-    """Find the folder to write to with NUMBA_CACHE_DIR and the user's cache folder set to other places."""
+    """A function that returns the folder to write to for a NUMBA_CACHE_DIR and a user's cache folder."""
 
     def forget():
         module.cache_folder.cache_clear()
@@ -44,24 +44,24 @@ def find(monkeypatch):
     forget()
 
 
-def test_the_first_place_that_can_be_written_is_found_and_code_read_before_it(find, monkeypatch, tmp_path):
+def test_the_first_writable_folder_is_used_and_code_is_also_read_from_earlier_ones(find, monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
     assert find(named, user) == named / "fastlin" / NAME
-    # No code is taken from elsewhere.
+    # No code is loaded from other folders.
     assert module.code_folders() == (named / "fastlin" / NAME,)
     assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
     assert_refused("file", module.make_folder, blocked / NAME, error=OSError)
     assert list(tmp_path.iterdir()) == [blocked]
-    # Root may write anywhere.
+    # Mocked, because root may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
     (named / "fastlin" / NAME).mkdir(parents=True)
     user.mkdir(parents=True)
     assert find(named, user) == user / NAME
     assert module.code_folders() == (named / "fastlin" / NAME, user / NAME)
-    # Where nothing can be written anywhere, it is read all the same.
+    # If no folder is writable, code is still loaded.
     assert find(named, None) is None
     assert module.code_folders() == (named / "fastlin" / NAME,)
 
@@ -70,12 +70,14 @@ def test_the_first_place_that_can_be_written_is_found_and_code_read_before_it(fi
 @pytest.mark.parametrize(
     ("path", "mode", "is_safe"),
     [
-        # The image of a container holds 755. Many users have a group of their own, which may write to what they make.
+        # Images of containers have 755. On many systems users have private groups with write permission (775).
         *((".", mode, mode in (0o700, 0o755)) for mode in (0o700, 0o755, 0o775, 0o757, 0o1777)),
         *(("..", mode, mode != 0o757) for mode in (0o775, 0o757, 0o1777)),
     ],
 )
-def test_a_folder_that_others_can_write_to_is_refused_with_a_warning(find, tmp_path, caplog, path, mode, is_safe):
+def test_a_folder_that_others_can_write_to_is_not_used_and_causes_a_warning(
+    find, tmp_path, caplog, path, mode, is_safe
+):
     named, user = tmp_path / "named" / "fastlin" / NAME, tmp_path / "user"
     module.make_folder(named)
     changed = (named / path).resolve()
@@ -90,15 +92,15 @@ def test_a_folder_that_others_can_write_to_is_refused_with_a_warning(find, tmp_p
 
 @with_owners
 @pytest.mark.parametrize("path", [".", ".."])
-def test_a_folder_of_another_user_is_refused_and_one_of_roots_is_not(find, monkeypatch, tmp_path, caplog, path):
+def test_a_folder_of_another_user_is_not_used_but_one_of_root_is(find, monkeypatch, tmp_path, caplog, path):
     named = tmp_path / "named" / "fastlin" / NAME
     module.make_folder(named)
     of_another = named if path == "." else named.parent
     look, owner = Path.stat, os.geteuid() + 1
 
-    def look_elsewhere(place, **options):
-        status = look(place, **options)
-        return os.stat_result((*status[:4], owner, *status[5:])) if place == of_another else status
+    def look_elsewhere(self, **options):
+        status = look(self, **options)
+        return os.stat_result((*status[:4], owner, *status[5:])) if self == of_another else status
 
     monkeypatch.setattr(Path, "stat", look_elsewhere)
     assert find(tmp_path / "named", None) is None
@@ -108,7 +110,7 @@ def test_a_folder_of_another_user_is_refused_and_one_of_roots_is_not(find, monke
 
 
 @with_owners
-def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path):
+def test_files_are_private_with_any_umask(tmp_path):
     folder = tmp_path / "cache" / "fastlin" / NAME
     before = os.umask(0)
     try:
@@ -120,10 +122,10 @@ def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path
     assert modes == [0o700, 0o700, 0o600]
     assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
-    assert_refused("another user could have written", module.read_file, folder / "code.nbc", error=PermissionError)
+    assert_refused("another user could have changed", module.read_file, folder / "code.nbc", error=PermissionError)
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_written_atomically(tmp_path, monkeypatch):
     module.write_file(tmp_path / "code.nbc", b"old")
     refuse_replacement(monkeypatch)
     assert_refused(None, module.write_file, tmp_path / "code.nbc", b"new", error=PermissionError)

@@ -1,4 +1,4 @@
-"""Cholesky factors and solutions against NumPy's, and what becomes of matrices that have none."""
+"""Cholesky factors and solutions, compared with NumPy, and modified factors of matrices that are not definite."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from fastlin.kernels.machine import cholesky
 from fastlin.kernels.machine.cholesky import ROWS_PER_BATCH
 from fastlin.kernels.machine.threads import run_blocks
 
-# Around the rows that are factorized together, those that are multiplied together, and a cache line.
+# Sizes around the rows of a step, the rows of a product, and a cache line.
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_BATCH + 1, 2 * ROWS_PER_BATCH, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
@@ -40,7 +40,7 @@ def solve(matrix, values, ridge=0.0):
 
 
 @KINDS
-def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
+def test_factors_and_solutions_of_upper_triangles_agree_with_numpy(kind):
     batch_size = cholesky.count_solved_per_batch(np.dtype(kind).itemsize)
     close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
     for size in SIZES:
@@ -56,28 +56,28 @@ def test_factors_and_solutions_of_upper_triangles_are_numpys(kind):
         values = np.random.default_rng(1).normal(size=(2, size))
         expected = np.linalg.solve(exact, values[..., None])[..., 0]
         np.testing.assert_allclose(solve_with(triangles, values), expected, **close, err_msg=f"size {size}")
-        # Rows that share a factor, side by side.
+        # Several right-hand sides of one factor.
         mirrored = np.empty((size, size), kind)
         run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
         for n_rows in (1, batch_size, 2 * batch_size + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
-            found = values.copy()
-            run_blocks(cholesky.solve_group, -(-n_rows // batch_size), mirrored, found)
+            actual = values.copy()
+            run_blocks(cholesky.solve_group, -(-n_rows // batch_size), mirrored, actual)
             for expected in (np.linalg.solve(exact[0], values.T).T, solve_with(triangles[:1], values)):
-                np.testing.assert_allclose(found, expected, **close, err_msg=f"size {size}")
+                np.testing.assert_allclose(actual, expected, **close, err_msg=f"size {size}")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17])
 @pytest.mark.parametrize("condition", [1.0, 1e12])
-def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, condition):
+def test_removing_rows_from_a_factor_agrees_with_factorizing_the_smaller_matrix(size, condition):
     [matrix] = make_matrices(1, size, np.float64)
     unit = np.geomspace(1, condition**0.5, size)
     matrix = matrix * unit * unit[:, None]
     [triangle], left = factorize(matrix[None]), np.arange(size)
-    for place in (size - 1, 0, size // 2):
-        if place < len(left):
-            cholesky.remove_row(triangle, len(left), place)
-            left = np.delete(left, place)
+    for position in (size - 1, 0, size // 2):
+        if position < len(left):
+            cholesky.remove_row(triangle, len(left), position)
+            left = np.delete(left, position)
         if len(left):
             expected = np.linalg.cholesky(matrix[np.ix_(left, left)], upper=True)[np.triu_indices(len(left))]
             np.testing.assert_allclose(triangle[: len(expected)], expected, rtol=1e-11, atol=1e-13 * condition**0.5)
@@ -114,7 +114,7 @@ def make_degenerate(name, size, kind):
 
 @KINDS
 @pytest.mark.parametrize("name", DEGENERATE)
-def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
+def test_any_symmetric_matrix_gives_a_finite_descent_direction(name, kind):
     for size in (2, 6, ROWS_PER_BATCH + 5) if COMPILED else (2, 6):
         matrix = make_degenerate(name, size, kind)
         for gradient in np.random.default_rng(0).normal(size=(3, size)):
@@ -123,23 +123,23 @@ def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
             assert np.sum(solution * gradient) > 0, size
 
 
-def test_one_bad_pivot_leaves_the_other_columns_alone():
+def test_a_bad_pivot_does_not_affect_other_columns():
     [matrix], gradient, others = make_matrices(1, 8, np.float64), np.linspace(-1, 2, 8), np.arange(8) != 5
     matrix[5] = matrix[:, 5] = gradient[5] = 0
-    found = solve(matrix, gradient)
+    actual = solve(matrix, gradient)
     expected = np.linalg.solve(matrix[np.ix_(others, others)], gradient[others])
-    np.testing.assert_allclose(found[others], expected, atol=1e-12)
-    assert found[5] == 0
+    np.testing.assert_allclose(actual[others], expected, atol=1e-12)
+    assert actual[5] == 0
 
 
 @KINDS
-@pytest.mark.parametrize("name", ["standard_deviation", "nearly ones"])
-def test_the_ridge_covers_the_rounding_of_matrices_that_are_nearly_singular(name, kind):
-    # The error of a factor is some roundings of the largest diagonal entry (Higham 2002, theorem 10.3): where it
-    # exceeds the ridge, which is relative to the diagonal, pivots are replaced and the factor is of another matrix.
+@pytest.mark.parametrize("name", ["decaying eigenvalues", "nearly ones"])
+def test_the_ridge_exceeds_the_rounding_error_of_nearly_singular_matrices(name, kind):
+    # The error of a factorization is a few rounding errors of the largest diagonal entry (Higham 2002, theorem 10.3).
+    # If it exceeds the ridge, which is relative to the diagonal, pivots are replaced, and the matrix is changed.
     size = 300 if COMPILED else 40
     matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
-    if name == "standard_deviation":
+    if name == "decaying eigenvalues":
         basis = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
         matrix = multiply_out(basis * np.logspace(0, -8, size))
     matrix, ridge = matrix.astype(kind), 1e-6 if kind == np.float32 else 1e-13

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and that damage, other settings and company cost no more than a compilation."""
+"""The cache of compiled kernels: damage, other settings and concurrent processes only cause a compilation."""
 
 import hashlib
 import importlib
@@ -21,7 +21,7 @@ from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.saved_code import load_code, name_file, pack, save_code
 from fastlin.kernels.machine.vectors import compensated_dot, dot
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or saved with NUMBA_DISABLE_JIT=1")
 
 SETTINGS = ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
 NARROW = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
@@ -41,7 +41,7 @@ def start(folder, dtype="float64", **environment):
 
 
 def finish(process):
-    """Return whether a process has found the code of its kernel, which would have taken no time to compile."""
+    """Return whether a process has loaded the code of its kernel, in which case it has no compilation time."""
     total, hits, has_compiled = process.communicate(timeout=120)[0].split()
     assert (process.returncode, float(total)) == (0, 6)
     assert has_compiled == ("True" if hits == "0" else "False")
@@ -52,7 +52,7 @@ def run(folder, **environment):
     return finish(start(folder, **environment))
 
 
-def test_the_second_process_takes_the_code_of_the_first_and_no_writable_place_means_no_cache(tmp_path):
+def test_a_second_process_loads_the_code_of_the_first_unless_no_folder_is_writable(tmp_path):
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
     assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
@@ -75,11 +75,11 @@ def code(tmp_path_factory):
     [
         *marked(pytest.mark.slow, *((dict([f"NUMBA_{setting}".split("=")]), [0, 1, 1]) for setting in SETTINGS)),
         pytest.param(NARROW, [0, 1, 1], marks=[pytest.mark.slow, pytest.mark.skipif(not X86_64, reason="not x86-64")]),
-        # Numba's own places of code count for nothing.
+        # The settings of Numba's own cache have no effect.
         *marked(pytest.mark.thorough, ({"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}, [1, 1, 1])),
     ],
 )
-def test_code_of_other_settings_and_instruction_sets_is_not_taken(code, environment, hits):
+def test_code_of_other_settings_and_instruction_sets_is_not_loaded(code, environment, hits):
     assert [run(code, **environment), run(code, **environment), run(code)] == hits
 
 
@@ -97,29 +97,29 @@ def test_fits_under_settings_of_numba(monkeypatch, tmp_path, setting):
 
 
 @pytest.mark.slow  # Three processes compile at once.
-def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
+def test_processes_that_compile_at_once_leave_a_valid_cache(tmp_path):
     types = "float64", "float32", "int64"
     for hits in ([0, 0, 0], [1, 1, 1]):
         running = [start(tmp_path, dtype) for dtype in types]
         assert [finish(process) for process in running] == hits
 
 
-def test_names_of_kept_files_suit_every_system():
-    for buffer in (linear, machine, networks):
-        for module in pkgutil.iter_modules(buffer.__path__):
-            importlib.import_module(f"{buffer.__name__}.{module.name}")
-    # A name does not tell what a closure holds.
+def test_names_of_cache_files_are_valid_on_every_system():
+    for package in (linear, machine, networks):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    # The names do not depend on closures, so there must be none.
     assert not any(kernel.py_func.__closure__ for kernel in list_kernels())
     names = {name_file(kernel.py_func, "key") for kernel in list_kernels()}
     assert any("machine.vectors.dot-" in name for name in names)
     assert not {sign for name in names for sign in name} & set('<>:"/\\|?*')
-    # Windows and macOS take names for the same that differ in case alone.
+    # File names on Windows and macOS are not case-sensitive.
     assert len({name.lower() for name in names}) == len(names)
-    # Windows' paths end at 260 signs, of which the cache folder of a long name of a user takes a hundred.
+    # Paths on Windows have at most 260 characters; the cache folder of a long user name has about a hundred.
     assert 100 + max(map(len, names)) + len(".tmp.0123456789abcdef") < 260
 
 
-def test_code_is_kept_for_every_version_of_macos(monkeypatch):
+def test_cached_code_does_not_depend_on_the_version_of_macos(monkeypatch):
     keys = []
     for triple in ("arm64-apple-darwin23.6.0", "arm64-apple-darwin24.1.0", "aarch64-unknown-linux-gnu"):
         monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda triple=triple: triple)
@@ -128,18 +128,18 @@ def test_code_is_kept_for_every_version_of_macos(monkeypatch):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_another_numba_without_the_known_dispatcher_compiles_and_says_so_once(monkeypatch, caplog):
+def test_an_unknown_dispatcher_of_numba_compiles_and_logs_a_message_once(monkeypatch, caplog):
     monkeypatch.setattr(compilation.numba, "njit", lambda function, **options: lambda: function())
     cache_folder.log_once.cache_clear()
     assert [compilation.kernel(lambda: 1)(), compilation.kernel(lambda: 2)()] == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
-        f"Numba {numba.__version__} keeps compiled kernels in another way: each process compiles them."
+        f"Compiled kernels cannot be cached with Numba {numba.__version__}. Each process compiles them."
     ]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder in the place of the cache folder."""
+    """An empty folder that replaces the cache folder."""
     monkeypatch.setattr(saved_code, "code_folders", lambda: (tmp_path / "none", tmp_path))
     monkeypatch.setattr(saved_code, "cache_folder", lambda: tmp_path)
     cache_folder.log_once.cache_clear()
@@ -148,13 +148,13 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def result():
-    """What Numba has compiled of a kernel; what was loaded from the cache could not be written again."""
+    """A compile result of Numba's; one that was loaded from the cache could not be serialized again."""
     compiled = numba.njit(dot.py_func)
     compiled(np.ones(3), np.ones(3))
     return next(iter(compiled.overloads.values()))
 
 
-def test_what_is_kept_is_loaded_and_names_tell_keys_settings_and_functions_apart(folder, result, monkeypatch):
+def test_saved_code_is_loaded_and_names_depend_on_keys_settings_and_functions(folder, result, monkeypatch):
     monkeypatch.setattr(saved_code, "unpack", lambda content, context: content)
     assert load_code("a.nbc", None) is None
     save_code("a.nbc", result)
@@ -175,7 +175,7 @@ def test_what_is_kept_is_loaded_and_names_tell_keys_settings_and_functions_apart
     ],
     ids=["empty", "short", "another", "of another Numba"],
 )
-def test_what_cannot_be_loaded_is_told_once(folder, caplog, content, reason):
+def test_a_failed_load_is_logged_once(folder, caplog, content, reason):
     for name in ("a.nbc", "b.nbc"):
         (folder / name).write_bytes(content)
         assert load_code(name, None) is None
@@ -192,7 +192,7 @@ def test_what_cannot_be_loaded_is_told_once(folder, caplog, content, reason):
     ],
     ids=["dynamic", "of another Numba", "a full disk"],
 )
-def test_what_cannot_be_kept_is_told_once(folder, caplog, monkeypatch, result, library, reason):
+def test_a_failed_save_is_logged_once(folder, caplog, monkeypatch, result, library, reason):
     def fill(path, content):
         raise OSError(28, "No space left on device")
 
@@ -200,5 +200,5 @@ def test_what_cannot_be_kept_is_told_once(folder, caplog, monkeypatch, result, l
     for name in ("a.nbc", "b.nbc"):
         save_code(name, result if library is None else SimpleNamespace(**library))
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"A compiled kernel cannot be kept in {folder}: {reason}")
+    assert line.startswith(f"A compiled kernel cannot be saved in {folder}: {reason}")
     assert list(folder.iterdir()) == []

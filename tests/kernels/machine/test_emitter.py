@@ -1,4 +1,4 @@
-"""The width of vectors, and that no instruction is emitted which the processor asked for does not have."""
+"""The width of vectors, and the instructions of emitted code, which the requested processor has to support."""
 
 import llvmlite.binding
 import numba
@@ -11,18 +11,18 @@ from numba.core.registry import cpu_target
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import compile_apart
+from fastlin.kernels.machine.instructions import prevent_inlining
 from fastlin.kernels.machine.levels import LEVELS
 from fastlin.kernels.machine.target import vector_bytes
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
 PRINT_WIDTH = KERNELS_ALONE + "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
-HOST = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+HOST = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
 
 
 def emitted_code():
-    """Return the assembly of one loop, compiled again: code that was kept cannot be inspected."""
+    """Return the assembly of one loop, compiled again, because cached code cannot be inspected."""
 
     @numba.njit
     def multiply(tile, coef, scores):
@@ -35,7 +35,7 @@ def emitted_code():
     return next(iter(multiply.inspect_asm().values()))
 
 
-def test_vectors_are_as_wide_as_the_features_allow_and_no_instruction_of_a_higher_level_is_left():
+def test_vectors_have_the_width_of_the_features_and_no_instruction_exceeds_them():
     _, _, in_force = cpu_target.target_context.codegen().magic_tuple()
     features = {feature[1:] for feature in in_force.split(",") if feature.startswith("+")}
     assert VECTOR_BYTES == vector_bytes(features)
@@ -44,17 +44,17 @@ def test_vectors_are_as_wide_as_the_features_allow_and_no_instruction_of_a_highe
         assert {64: "zmm", 32: "ymm", 16: "xmm"}[VECTOR_BYTES] in code
         assert "avx512f" in features or "zmm" not in code
         assert "avx" in features or "ymm" not in code
-    # Where other_processors.py asks for a level, nothing else is in force.
+    # If other_processors.py sets a level, only its features are in force.
     if config.CPU_NAME in LEVELS:
         assert features <= set(LEVELS[config.CPU_NAME].features)
 
 
 def sum_apart(values):
-    compile_apart()
+    prevent_inlining()
     return values.sum()
 
 
-def test_attributes_change_no_result():
+def test_attributes_do_not_change_results():
     compiled = numba.njit(sum_apart)
     assert compiled(np.arange(5.0)) == 10
     assert "noinline" in next(iter(compiled.inspect_llvm().values()))
@@ -66,11 +66,11 @@ def test_attributes_change_no_result():
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse4.2"}, 16),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,-avx512f"}, 32),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,+avx512f"}, 64),
-        # The name of a processor alone changes nothing.
+        # The name of a processor alone has no effect.
         ({"NUMBA_CPU_NAME": "x86-64-v3"}, vector_bytes(HOST)),
     ],
 )
-def test_the_width_follows_the_features_that_are_asked_for(monkeypatch, environment, width):
+def test_the_vector_width_depends_on_the_requested_features(monkeypatch, environment, width):
     monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

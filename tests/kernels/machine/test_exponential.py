@@ -1,4 +1,4 @@
-"""The vectorized exponential against the mathematical one."""
+"""The vectorized exponential and logarithms, compared with the math module."""
 
 import math
 
@@ -10,7 +10,7 @@ from fastlin.kernels.machine import exponential
 from fastlin.kernels.machine.compilation import kernel
 
 exponentiate_in_place = from_python(exponential.exponentiate_in_place)
-log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
+log_above_one, log1p = from_python(exponential.log_above_one), from_python(exponential.log1p)
 FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
 FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
 FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
@@ -19,12 +19,12 @@ FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1
 @kernel(reassociate=False)
 def exponentiate_less_one_in_place(values):
     for j in range(values.shape[0]):
-        values[j] = exponential.exponential_less_one(values[j], values)
+        values[j] = exponential.expm1(values[j], values)
 
 
 @FUNCTIONS
 @pytest.mark.parametrize(("dtype", "lowest", "smallest"), [(np.float64, -708.0, 1e-300), (np.float32, -87.0, 1e-37)])
-def test_agrees_to_the_last_places(dtype, lowest, smallest, less_one):
+def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest, smallest, less_one):
     n = 20_001 if COMPILED else 301
     x = np.concatenate([np.linspace(lowest, 0, n), -np.geomspace(smallest, 1, n)]).astype(dtype)
     values, exact = x.copy(), math.expm1 if less_one else math.exp
@@ -36,7 +36,7 @@ def test_agrees_to_the_last_places(dtype, lowest, smallest, less_one):
 
 @FUNCTIONS
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_arguments_beyond_the_range_and_zeros_are_exact_and_nan_stays(dtype, less_one):
+def test_zeros_and_arguments_outside_the_range_are_exact_and_nan_propagates(dtype, less_one):
     values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, np.nan, -1.0], dtype)
     (exponentiate_less_one_in_place if less_one else exponentiate_in_place)(values)
     np.testing.assert_array_equal(values[:-1], np.array([1, 1, 0, 0, 0, np.nan]) - less_one)
@@ -46,11 +46,11 @@ def test_arguments_beyond_the_range_and_zeros_are_exact_and_nan_stays(dtype, les
 
 
 @pytest.mark.parametrize(
-    ("function", "exact", "numbers", "least"),
-    [(log_one_plus, math.log1p, FROM_ZERO, 0), (log_from_one, math.log, FROM_ONE, 1e-18)],
+    ("function", "exact", "numbers", "absolute"),
+    [(log1p, math.log1p, FROM_ZERO, 0), (log_above_one, math.log, FROM_ONE, 1e-18)],
     ids=["log(1 + x)", "log(x)"],
 )
-def test_logarithms_keep_their_digits(function, exact, numbers, least):
+def test_logarithms_are_accurate(function, exact, numbers, absolute):
     for x in map(float, numbers):
-        assert function(x) == pytest.approx(exact(x), rel=4e-16, abs=least)
+        assert function(x) == pytest.approx(exact(x), rel=4e-16, abs=absolute)
     assert np.isnan(function(np.nan))

@@ -1,18 +1,18 @@
-"""The choice of a level from what a processor has, given by hand, since no machine has them all."""
+"""The choice of a level for lists of processor features, since no machine has all of them."""
 
 import itertools
 
 import pytest
 
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
+from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
 
 X86_64_LEVELS = ["x86-64-v4", "x86-64-v3", "x86-64-v2"]
 
 
-def test_levels_of_a_machine_begin_with_the_best_which_has_the_features_of_those_below():
-    assert levels_of("x86_64") == levels_of("AMD64") == X86_64_LEVELS
-    assert levels_of("aarch64") == levels_of("arm64") == ["aarch64"]
-    assert levels_of("s390") == []
+def test_levels_of_a_machine_are_sorted_from_best_to_worst():
+    assert list_levels("x86_64") == list_levels("AMD64") == X86_64_LEVELS
+    assert list_levels("aarch64") == list_levels("arm64") == ["aarch64"]
+    assert list_levels("s390") == []
     for better, worse in itertools.pairwise(X86_64_LEVELS):
         assert set(LEVELS[better].features) > set(LEVELS[worse].features)
 
@@ -22,7 +22,7 @@ def test_levels_of_a_machine_begin_with_the_best_which_has_the_features_of_those
     [
         (X86_64_LEVELS, {*AVX512, "avx512vnni"}, "x86-64-v4"),
         (X86_64_LEVELS, {*AVX512}, "x86-64-v4"),
-        # An operating system that does not save the wide registers takes the features that need them away.
+        # If the operating system does not save the wide registers, the features that require them are missing.
         (X86_64_LEVELS, {*AVX512} - {"avx512f"}, "x86-64-v3"),
         (X86_64_LEVELS, {*AVX512} - {"avx512dq"}, "x86-64-v3"),
         (X86_64_LEVELS, {*AVX2, "sse4a"}, "x86-64-v3"),
@@ -30,7 +30,7 @@ def test_levels_of_a_machine_begin_with_the_best_which_has_the_features_of_those
         (X86_64_LEVELS, {*SSE}, "x86-64-v2"),
         (X86_64_LEVELS, {*SSE} - {"popcnt"}, None),
         (X86_64_LEVELS, set(), None),
-        # What the wheel lacks is not chosen.
+        # A level that the wheel does not contain is not chosen.
         (["x86-64-v2", "x86-64-v4"], {*AVX2}, "x86-64-v2"),
         (["x86-64-v4"], {*AVX2}, None),
         ([], {*AVX512}, None),
@@ -38,5 +38,5 @@ def test_levels_of_a_machine_begin_with_the_best_which_has_the_features_of_those
         (["aarch64"], set(), "aarch64"),
     ],
 )
-def test_the_best_level_that_the_wheel_and_the_processor_have_is_chosen(names, features, level):
+def test_the_best_common_level_of_wheel_and_processor_is_chosen(names, features, level):
     assert choose_level(names, features) == level

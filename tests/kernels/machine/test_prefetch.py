@@ -1,4 +1,4 @@
-"""Lists of memory to ask for: every cache line of the next rows once, nothing behind them."""
+"""Lists of memory to prefetch: every cache line of the next rows once, and no other."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ empty_list, next_lines = from_python(prefetch.empty_list), from_python(prefetch.
 
 @kernel
 def list_rows(layers, numbers, first, ahead):
-    """List rows of a layer as passes do: to Python, layers of other layouts are arrays of other types."""
+    """List rows of a layer within a kernel, like passes; from Python, each layout would be another type."""
     prefetch.list_rows(layers[0], numbers, first, ahead)
 
 
 def take_all(ahead, n_lines):
-    """Return the addresses that are asked for until the list has none left."""
+    """Return the addresses that are prefetched until the list is exhausted."""
     addresses, cached = [], np.zeros(8)
     while True:
         address, step = next_lines(ahead, np.int64(n_lines), cached)
@@ -31,7 +31,7 @@ def take_all(ahead, n_lines):
 
 @pytest.mark.parametrize("rows", [[3, 4, 5, 6], [5, 2, 9]], ids=["together", "apart"])
 @pytest.mark.parametrize("n_lines", [1, 3])
-def test_the_lines_of_all_rows_are_asked_for_once(rows, n_lines):
+def test_each_cache_line_of_the_rows_is_prefetched_once(rows, n_lines):
     X = np.zeros((10, 100))
     ahead = empty_list(np.int64(8))
     list_rows(any_layout(X), np.array([0, *rows]), np.int64(1), ahead)
@@ -43,7 +43,7 @@ def test_the_lines_of_all_rows_are_asked_for_once(rows, n_lines):
     assert addresses == expected
 
 
-def test_no_more_rows_are_listed_than_a_tile_has():
+def test_at_most_as_many_rows_as_a_tile_has_are_listed():
     X = np.zeros((10, 8))
     ahead = empty_list(np.int64(2))
     list_rows(any_layout(X), np.array([7, 1, 4, 3]), np.int64(1), ahead)
@@ -51,7 +51,7 @@ def test_no_more_rows_are_listed_than_a_tile_has():
 
 
 @pytest.mark.parametrize("X", [np.zeros((10, 8)).T, np.zeros((8, 20))[:, ::2]], ids=["columns", "gaps"])
-def test_rows_that_are_not_one_piece_are_not_listed(X):
+def test_rows_that_are_not_contiguous_are_not_listed(X):
     ahead = empty_list(np.int64(4))
     list_rows(any_layout(X), np.arange(8), np.int64(0), ahead)
     assert take_all(ahead, 1) == []

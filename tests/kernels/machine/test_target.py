@@ -1,4 +1,4 @@
-"""What a process compiles for: the code of the wheel, where it can be used, or that of its own processor."""
+"""The target of a process: a level of the wheel, if its code can be used, or this processor."""
 
 import importlib
 import json
@@ -14,16 +14,16 @@ from conftest import COMPILED
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
 from fastlin.kernels.machine.archives import STAMP
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
+from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
 from fastlin.kernels.machine.target import HOST, vector_bytes
 
 from .conftest import COMPILE, PACKAGE, USE, finish, start
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
-X86_64 = levels_of(platform.machine()) == levels_of("x86_64")
-FEATURES = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
-BEST = choose_level(levels_of(platform.machine()), FEATURES)
+X86_64 = list_levels(platform.machine()) == list_levels("x86_64")
+FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
+BEST = choose_level(list_levels(platform.machine()), FEATURES)
 HIT, MISS = [1, 0], [0, 1]
 STAMPS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
@@ -35,7 +35,7 @@ def skip_processors_without_a_level():
 
 
 def rewrite(path, change):
-    """Replace the content of each member of an archive by what change(name, content) returns."""
+    """Replace the content of each member of an archive by change(name, content)."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -48,29 +48,29 @@ def archive_of(wheel, level=BEST):
 
 
 @pytest.mark.thorough
-def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
+def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, use, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     before = sorted(wheel.rglob("*"))
-    # Root may write anywhere: below a file no one can.
-    places = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
-    found, logged = use(wheel, **dict.fromkeys(places, str(blocked)))
-    assert (found["target"], found["dot"], found["made"]) == (BEST, HIT, False)
-    assert found["bytes"] == vector_bytes(LEVELS[BEST].features)
+    # Root may write to any folder, but nobody below a file.
+    positions = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
+    actual, logged = use(wheel, **dict.fromkeys(positions, str(blocked)))
+    assert (actual["target"], actual["dot"], actual["made"]) == (BEST, HIT, False)
+    assert actual["bytes"] == vector_bytes(LEVELS[BEST].features)
     assert logged == []
     assert sorted(wheel.rglob("*")) == before
 
 
 @pytest.mark.thorough
 @pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
-def test_the_level_follows_the_processor_that_is_asked_for(wheel, use):
-    found, logged = use(wheel, **LEVELS["x86-64-v2"].environment)
-    assert (found["target"], found["bytes"], found["dot"], logged) == ("x86-64-v2", 16, HIT, [])
+def test_the_level_depends_on_the_requested_processor(wheel, use):
+    actual, logged = use(wheel, **LEVELS["x86-64-v2"].environment)
+    assert (actual["target"], actual["bytes"], actual["dot"], logged) == ("x86-64-v2", 16, HIT, [])
 
 
 @pytest.fixture
 def choose(wheel, monkeypatch, caplog):
-    """Choose in this process, which goes on as it began, with the features given; return the target and the log."""
+    """A function that returns the target that this process would choose for some features, and the log."""
 
     def choose(features=FEATURES):
         monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
@@ -94,23 +94,23 @@ def test_the_best_level_is_chosen_with_its_vectors(choose, features, level, widt
     assert (chosen.name, chosen.vector_bytes, chosen.archive.path.stem, logged) == (level, width, level, [])
 
 
-def test_a_processor_without_a_level_of_the_wheel_is_compiled_for_and_a_source_tree_has_nothing_to_say(choose, wheel):
+def test_kernels_are_compiled_if_the_wheel_has_no_suitable_level_or_no_code(choose, wheel):
     for path in wheel.glob("kernels/compiled/*.zip"):
         path.rename(path.with_name("x86-64-v4.zip"))
     chosen, ((severity, line),) = choose(AVX2)
     assert (chosen, severity) == ((HOST, 32, None), "INFO")
-    assert line == "The wheel carries kernels for ['x86-64-v4'], not for this processor: they are compiled."
+    assert line == "The wheel contains kernels for ['x86-64-v4'], not for this processor. They are compiled."
     shutil.rmtree(wheel / "kernels" / "compiled")
     assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
 
 
-def test_the_wheels_code_can_be_turned_off(choose, monkeypatch):
+def test_the_wheels_code_can_be_disabled(choose, monkeypatch):
     monkeypatch.setenv("FASTLIN_COMPILED", "off")
     assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
     monkeypatch.setenv("FASTLIN_COMPILED", "On")
     assert (choose()[0].name, choose()[1]) == (BEST, [])
     monkeypatch.setenv("FASTLIN_COMPILED", "no")
-    line = "FASTLIN_COMPILED must be 'on' or 'off', got 'no'; it counts as 'on'."
+    line = "FASTLIN_COMPILED must be 'on' or 'off', got 'no'. It is treated as 'on'."
     assert (choose()[0].name, choose()[1]) == (BEST, [("WARNING", line)])
 
 
@@ -129,11 +129,11 @@ def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, platform
 
 
 @pytest.mark.parametrize("wrong", [*STAMPS, b"", b"PK\x03\x04 and nothing else", "cut"])
-def test_an_archive_of_other_versions_or_a_damaged_one_is_compiled_anew(choose, wheel, wrong):
+def test_kernels_are_compiled_if_the_archive_is_damaged_or_of_other_versions(choose, wheel, wrong):
     path = archive_of(wheel)
-    line = f"{path} is damaged: kernels are compiled where it lacks them."
+    line = f"{path} is damaged. Kernels that cannot be loaded from it are compiled."
     if wrong in STAMPS:
-        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}: they are compiled again."
+        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}. They are compiled again."
         changed = {wrong: STAMPS[wrong]}
         rewrite(path, lambda name, old: json.dumps(json.loads(old) | changed) if name == STAMP else old)
     else:
@@ -143,12 +143,12 @@ def test_an_archive_of_other_versions_or_a_damaged_one_is_compiled_anew(choose, 
 
 
 def replace_the_kernels(path):
-    """Put something else in the place of each kernel, whose checksum is right."""
+    """Replace each kernel by other content with a valid checksum."""
     rewrite(path, lambda member, content: content if member == STAMP else b"cno_such_module\nname\n.")
 
 
 def flip_a_byte(path):
-    """Change the code of a kernel, which the archive's list of members does not show."""
+    """Change the code of a kernel without changing the directory of the archive."""
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         (kernel,) = (member for member in archive.infolist() if member.filename != STAMP)
@@ -158,46 +158,46 @@ def flip_a_byte(path):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("damage", [flip_a_byte, replace_the_kernels])
-def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
+def test_only_a_damaged_kernel_is_compiled(wheel, use, damage):
     path = archive_of(wheel)
     damage(path)
-    found, logged = use(wheel)
-    assert (found["target"], found["dot"]) == (BEST, MISS)
-    assert logged == [f"INFO {path} is damaged: kernels are compiled where it lacks them."]
+    actual, logged = use(wheel)
+    assert (actual["target"], actual["dot"]) == (BEST, MISS)
+    assert logged == [f"INFO {path} is damaged. Kernels that cannot be loaded from it are compiled."]
 
 
 @pytest.mark.slow
-def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
+def test_kernels_that_the_wheel_does_not_contain_are_compiled_and_saved(wheel, use):
     first, logged = use(wheel, "steps")
-    # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
+    # The compiled kernel calls the one of the wheel, whose code becomes part of it.
     assert (first["target"], first["dot"], first["add_block_combination"]) == (BEST, HIT, MISS)
-    assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data: it is compiled."]
+    assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data. It is compiled now."]
     again, _ = use(wheel, "steps")
     assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
-    # It may hold code of the level, so that a process without that compiles its own.
+    # It may contain code of the level, so a process without the level compiles another one.
     off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
     assert (off["dot"], off["add_block_combination"]) == (MISS, MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 
 @pytest.mark.slow
-def test_what_the_cache_holds_decides_nothing(wheel, use):
+def test_the_target_does_not_depend_on_the_cache(wheel, use):
     use(wheel, FASTLIN_COMPILED="off")
     assert use(wheel)[0]["target"] == BEST
 
 
 @pytest.mark.thorough
-def test_processes_at_once_use_one_wheel_and_find_the_same_bits(wheel, tmp_path):
+def test_concurrent_processes_with_one_wheel_have_bitwise_equal_results(wheel, tmp_path):
     processes = [start(wheel, USE, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
     (one, _), (other, _) = map(finish, processes)
     assert (one["target"], one["value"], one["step"]) == (BEST, other["value"], other["step"])
     assert one["dot"] == HIT
 
 
-def test_every_kernel_that_python_calls_is_found_by_its_signature_and_those_of_this_process_are_listed(monkeypatch):
-    for buffer in (linear, machine, networks):
-        for module in pkgutil.iter_modules(buffer.__path__):
-            importlib.import_module(f"{buffer.__name__}.{module.name}")
+def test_kernels_are_compiled_by_signature_and_the_signatures_of_this_process_are_listed(monkeypatch):
+    for package in (linear, machine, networks):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
     kernels, compiled = archives._list_called(), []
     for kernel in kernels:
         monkeypatch.setattr(kernel, "compile", lambda types, kernel=kernel: compiled.append((kernel, types)))
@@ -209,7 +209,7 @@ def test_every_kernel_that_python_calls_is_found_by_its_signature_and_those_of_t
 
 
 @pytest.mark.thorough
-def test_an_archive_has_what_the_process_compiled_and_not_what_it_loaded(tmp_path):
+def test_an_archive_contains_compiled_but_not_loaded_kernels(tmp_path):
     for name, n_members in (("compiled", 2), ("loaded", 1)):
         path = tmp_path / f"{name}.zip"
         finish(start(PACKAGE, COMPILE, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))

@@ -1,4 +1,4 @@
-"""Blocks on threads: every block once, errors and interrupts passed on, forks and nesting survived, shares kept."""
+"""Blocks on threads: each runs once, errors and interrupts are raised, forks, nesting and limits are supported."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from conftest import assert_refused, run_program
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
 
-# Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
+# Longer than any wait in these tests, so that a deadlock fails instead of hanging.
 TIMEOUT = 30
-# What handlers of signals raise: Python's own of Ctrl-C, one of an alarm, one that ends the program.
+# Errors of signal handlers: Python's for Ctrl-C, one for an alarm, one that ends the program.
 RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
 with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 
@@ -26,15 +26,15 @@ def count_helpers():
 
 
 class AtOnce:
-    """Lets all threads within and counts the most that were there at once."""
+    """A context manager that counts the maximum number of threads that are in it at once."""
 
     def __init__(self):
-        self.lock, self.now, self.most = threading.Lock(), 0, 0
+        self.lock, self.now, self.max_at_once = threading.Lock(), 0, 0
 
     def __enter__(self):
         with self.lock:
             self.now += 1
-            self.most = max(self.most, self.now)
+            self.max_at_once = max(self.max_at_once, self.now)
 
     def __exit__(self, *_):
         time.sleep(0.01)
@@ -43,7 +43,7 @@ class AtOnce:
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 8])
-def test_every_block_runs_once_where_threads_switch_all_the_time(n_threads):
+def test_every_block_runs_once_under_frequent_thread_switches(n_threads):
     seen, interval = [], sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -55,11 +55,11 @@ def test_every_block_runs_once_where_threads_switch_all_the_time(n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [2, 7])
-def test_a_run_has_as_many_threads_as_its_limit_on_any_number_of_processors(n_threads):
+def test_a_run_uses_as_many_threads_as_its_limit_on_any_number_of_processors(n_threads):
     with limit_threads(8):
         run_blocks(lambda block, n_blocks: None, 8)
     assert count_helpers() >= 7
-    # Every block waits until as many as are allowed run at once.
+    # Every block waits until the allowed number of blocks runs at once.
     within, together = AtOnce(), threading.Barrier(n_threads)
 
     def meet(block, n_blocks):
@@ -68,7 +68,7 @@ def test_a_run_has_as_many_threads_as_its_limit_on_any_number_of_processors(n_th
 
     with limit_threads(n_threads):
         run_blocks(meet, 3 * n_threads)
-    assert within.most == n_threads
+    assert within.max_at_once == n_threads
 
 
 @pytest.mark.parametrize("failing", ["caller", "helper"])
@@ -86,7 +86,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
     with limit_threads(3), pytest.raises(MemoryError, match="here"):
         run_blocks(fail, 100)
     n_ended = len(ended)
-    # What the others were at; the blocks after it are not begun.
+    # The other threads finish their blocks; no further block starts.
     assert 0 < n_ended < 10
     time.sleep(0.2)
     assert len(ended) == n_ended
@@ -94,7 +94,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
 
 @contextlib.contextmanager
 def handler_that_raises(error):
-    def handle(number, dataframe):
+    def handle(number, frame):
         raise error
 
     before = signal.signal(signal.SIGINT, handle)
@@ -113,7 +113,7 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     def write(block, n_blocks):
         together.wait(TIMEOUT)
         if threading.get_ident() == caller:
-            # One or two signals come while the caller waits, many begin within its block.
+            # One or two signals arrive while the caller waits; many signals start within its block.
             return time.sleep(0.05 if n_interrupts > 2 else 0)
         for _ in range(n_interrupts):
             time.sleep(pause)
@@ -126,7 +126,7 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     assert len(written) == 1
 
 
-def test_no_thread_writes_after_interrupts_where_the_wait_begins(monkeypatch):
+def test_no_thread_writes_after_interrupts_at_the_start_of_the_wait(monkeypatch):
     caller, together, written, n_ends = threading.get_ident(), threading.Barrier(2), [], []
     end = threads.BlockRun.end
 
@@ -173,7 +173,7 @@ def test_runs_nest_and_overlap():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_starts_anew():
+def test_a_forked_child_starts_new_threads():
     def meet():
         together = threading.Barrier(2)
         with limit_threads(2):
@@ -205,7 +205,7 @@ threading.Thread(target=late).start()
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Set variables of the environment that limit threads, and no others of them, on seven processors."""
+    """A function that sets the environment variables that limit threads, and removes the others; 7 processors."""
     monkeypatch.setattr(threads, "_count_processors", lambda: 7)
 
     def environment(**variables):
@@ -226,20 +226,20 @@ def test_the_innermost_limit_counts(environment):
             assert count_threads() == 2
     with limit_threads(None):
         assert count_threads() == 3
-        # What the environment said at first counts to the end of the block.
+        # The first value of the environment is used until the end of the block.
         environment()
         assert count_threads() == 3
     assert count_threads() == 7
 
 
 @pytest.mark.parametrize("value", ["²", "many", "0", "-1", "1.5", "2,1", "9" * 5000])
-def test_a_number_of_threads_that_is_none_raises(environment, value):
+def test_an_invalid_number_of_threads_raises(environment, value):
     environment(FASTLIN_NUM_THREADS=value)
-    message = re.escape(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {value!r}")
+    message = re.escape(f"FASTLIN_NUM_THREADS must be a positive integer, got {value!r}. Change or unset it.")
     assert_refused(message, count_threads)
     with pytest.raises(ValueError, match=message), limit_threads(None):
         count_threads()
-    # It does not count.
+    # The variable is not read if there is another limit.
     with limit_threads(2):
         assert count_threads() == 2
 
@@ -249,7 +249,7 @@ def test_a_number_of_threads_that_is_none_raises(environment, value):
     [("1,1", 1), (" 2 ,1", 2), ("+3", 3), ("04", 4), ("99", 7), ("9" * 5000, 7), ("²", 7), ("", 7)],
 )
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
-def test_variables_of_other_libraries_lower_the_number(environment, name, value, n_threads):
+def test_variables_of_other_libraries_limit_the_number_of_threads(environment, name, value, n_threads):
     environment(**{name: value})
     assert count_threads() == n_threads
 
@@ -263,35 +263,35 @@ def test_an_immense_limit_starts_few_threads():
 
 
 @pytest.mark.parametrize(
-    ("given", "n_blocks"),
+    ("shape", "n_blocks"),
     [
         ((10, 100, 8, 1000), 1),
-        # Work for three is shared by four, which two threads end together.
+        # Work for three blocks is cut into four, so that two threads end at the same time.
         ((12_000, 750, 8, 1000), 4),
         ((60_000, 2 * 7840, 8 * 7840, 376_000_000), 32),
-        # Large partial sums: few blocks, yet more than one.
+        # With large partial sums there are few blocks, but more than one.
         ((60_000, 2 * 784_000, 8 * 784_000, 376_000_000), 2),
-        # Without partial sums the work decides, and no block is without a row.
+        # Without partial sums the number depends on the work, and no block is empty.
         ((60_000, 2 * 784_000), 32),
         ((3, threads.MIN_BLOCK_WORK), 3),
     ],
 )
-def test_blocks_follow_from_the_shape(given, n_blocks):
+def test_the_number_of_blocks_depends_on_the_shape(shape, n_blocks):
     with limit_threads(7):
-        assert threads.count_blocks(*given) == n_blocks
+        assert threads.count_blocks(*shape) == n_blocks
 
 
-def test_work_is_cut_into_a_power_of_two():
-    unit, most = threads.MIN_BLOCK_WORK, threads.MAX_BLOCKS
-    assert [threads.cut_work(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, most]
+def test_the_number_of_blocks_is_a_power_of_two():
+    unit, max_at_once = threads.MIN_BLOCK_WORK, threads.MAX_BLOCKS
+    assert [threads.cut_work(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, max_at_once]
     assert [threads.cut_work(8 * unit, allowed) for allowed in (0, 1, 3)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize(
     ("n_threads", "n_tasks", "fractions"), [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)]
 )
-def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, fractions):
-    # A block of every thread of every task waits until all of them are there.
+def test_concurrent_tasks_use_all_threads(n_threads, n_tasks, fractions):
+    # Each task runs a block per thread; all blocks wait for each other.
     all_started, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
 
     def task(number, check):
@@ -304,14 +304,14 @@ def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, fractions)
         assert list(run_side_by_side(task, n_tasks, 9)) == fractions
 
 
-def test_what_an_ended_task_leaves_goes_to_the_others():
+def test_the_threads_of_an_ended_task_are_used_by_the_others():
     ended = threading.Event()
 
     def task(number, check):
         if number == 0:
             return None
         assert ended.wait(TIMEOUT)
-        # Its thread ends the task after this one could ask.
+        # The first task may end later than its result is available.
         deadline = time.monotonic() + TIMEOUT
         while count_threads() < 7 and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -329,7 +329,9 @@ def test_what_an_ended_task_leaves_goes_to_the_others():
     [(2, 6, 9, 2, {1}), (7, 6, 2, 2, {3, 4}), (7, 3, 1, 1, {7})],
     ids=["more than threads", "fewer than threads", "one"],
 )
-def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, allowed, at_once, fractions):
+def test_the_number_of_concurrent_tasks_is_limited_and_they_start_in_order(
+    n_threads, n_tasks, allowed, at_once, fractions
+):
     within, seen = AtOnce(), []
 
     def task(number, check):
@@ -339,14 +341,14 @@ def test_no_more_tasks_than_allowed_run_at_once_in_order(n_threads, n_tasks, all
 
     with limit_threads(n_threads):
         assert list(run_side_by_side(task, n_tasks, allowed)) == list(range(n_tasks))
-    assert within.most == at_once
-    # Of two at a time a task may overtake its neighbor alone.
-    assert all(abs(place - number) <= 1 for place, (number, _) in enumerate(seen))
-    # The last one has all threads as soon as it is alone.
+    assert within.max_at_once == at_once
+    # With two tasks at a time, a task may overtake only its neighbor.
+    assert all(abs(position - number) <= 1 for position, (number, _) in enumerate(seen))
+    # The last task is not checked, because it uses all threads once it runs alone.
     assert {fraction for number, fraction in seen if number < n_tasks - 1} <= fractions
 
 
-def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_for():
+def test_sequential_tasks_run_lazily_on_the_calling_thread():
     seen = []
 
     def task(number, check):
@@ -361,7 +363,7 @@ def test_tasks_one_after_the_other_run_on_the_callers_thread_as_they_are_asked_f
 @with_signals
 @pytest.mark.parametrize("error", RAISED)
 def test_no_task_runs_after_a_second_signal(error):
-    caller, at_work = threading.get_ident(), []
+    caller, running_tasks = threading.get_ident(), []
 
     def task(number, check):
         try:
@@ -375,21 +377,21 @@ def test_no_task_runs_after_a_second_signal(error):
                 time.sleep(0.001)
         except threads.Stopped:
             if number == 0:
-                at_work.append(True)
+                running_tasks.append(True)
                 # The caller waits for the end of the task.
                 time.sleep(0.05)
                 signal.pthread_kill(caller, signal.SIGINT)
                 time.sleep(0.05)
-                at_work.remove(True)
+                running_tasks.remove(True)
             raise
 
     with handler_that_raises(error), limit_threads(2), pytest.raises(error):
         list(run_side_by_side(task, 2, 2))
-    assert not at_work
+    assert not running_tasks
 
 
 @pytest.mark.parametrize("stop_reason", ["error", "close"])
-def test_tasks_are_stopped_where_nobody_waits_for_them(stop_reason):
+def test_tasks_are_stopped_if_their_results_are_no_longer_needed(stop_reason):
     running, stopped = threading.Barrier(2), []
 
     def task(number, check):
@@ -420,7 +422,7 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(stop_reason):
     assert len(stopped) <= 2
 
 
-def test_processors_are_counted_where_the_system_tells_nothing_of_a_process(monkeypatch):
+def test_processors_are_counted_without_sched_getaffinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 7)
     threads._count_allowed.cache_clear()

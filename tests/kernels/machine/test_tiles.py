@@ -1,4 +1,4 @@
-"""Aligned arrays, views, and tiles of any type and layout against NumPy's conversion."""
+"""Aligned arrays, views, and tiles of any type and layout, compared with NumPy's conversion."""
 
 import numpy as np
 import pytest
@@ -11,16 +11,14 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, is_turned
+from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, uses_transposed_tile
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
 SOME = np.random.default_rng(0).permutation(13)[2:12]
-# Of columns whole squares of a vector's width are turned, rows and columns beside them, rows that have gaps, and rows
-# that are repeated.
+# Sizes with whole squares of a vector's width and with remainders, rows with gaps, and repeated rows.
 SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
 SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
-# The types of X, of the scaling and of the tile that occur together: numbers that are read as they are and widened,
-# and what float32 is centered for. Each takes half a second of the compiler.
+# The combinations of types of X, of the scaling and of the tile that occur; each takes time to compile.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
 TYPES += marked(pytest.mark.thorough, ("float32", np.float32, np.float32))
 TYPES += marked(
@@ -32,7 +30,7 @@ TYPES += marked(
 
 @kernel
 def load_tile(layers, numbers, scaling, tile):
-    """Load rows of a layer as passes do: to Python, layers of other layouts are arrays of other types."""
+    """Load rows of a layer within a kernel, like passes; from Python, each layout would be another type."""
     tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
 
 
@@ -44,7 +42,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         scale = (2.0 ** generator.integers(-3, 3, n_features)).astype(scale_kind)
         scaling = Scaling(scale, generator.normal(size=n_features).astype(scale_kind))
         expected = X[numbers].astype(float) * scale.astype(float) + scaling.shift.astype(float)
-        # One rounding of the sum, and one to the type of the tile.
+        # One rounding error of the sum, and one of the conversion to the type of the tile.
         bound = (np.finfo(kind).eps + np.finfo(scale_kind).eps) * (np.abs(X[numbers] * scale) + np.abs(scaling.shift))
         loaded = []
         for change in LAYOUTS.values():
@@ -76,7 +74,7 @@ def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
 def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
     rows = count_tile_rows(n_features, n_classes, 8)
     assert ROW_GROUP <= rows <= MAX_TILE_ROWS and rows % ROW_GROUP == 0
-    assert rows == MAX_TILE_ROWS or not is_turned(n_features, n_classes)
+    assert rows == MAX_TILE_ROWS or not uses_transposed_tile(n_features, n_classes)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -110,7 +108,7 @@ def test_a_writable_view_is_the_same_memory_and_keeps_it_alive():
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (1, 3), (4, 1), (1, 1)])
-def test_kernels_see_one_type_of_array_whatever_its_layout(shape):
+def test_kernels_get_one_array_type_for_every_layout(shape):
     X, types = np.arange(12.0)[: shape[0] * shape[1]].reshape(shape), set()
     read_only = X.copy()
     read_only.flags.writeable = False

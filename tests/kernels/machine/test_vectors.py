@@ -1,4 +1,4 @@
-"""Products and combinations of vectors against NumPy; the loops of L-BFGS are tested with its solver."""
+"""Products and combinations of vectors, compared with NumPy; the loops of L-BFGS are tested with its solver."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from fastlin.kernels.machine import vectors
 from fastlin.kernels.machine.threads import run_blocks
 
 
-def test_a_dot_product_is_the_sum_of_products_and_a_compensated_one_keeps_what_rounding_takes():
+def test_dot_products_are_sums_of_products_and_compensated_ones_correct_rounding_errors():
     assert vectors.dot(np.arange(7.0), np.arange(7.0) - 3) == 28
     a, b = np.array([1e16, 1.0, -1e16, 3.0]), np.array([1.0, 1.0, 1.0, 0.5])
     assert vectors.compensated_dot(0.25, a, b) == 2.75
@@ -16,17 +16,19 @@ def test_a_dot_product_is_the_sum_of_products_and_a_compensated_one_keeps_what_r
 
 @pytest.mark.parametrize("n_columns", [1, 5, vectors.COLUMNS_CACHED, 2 * vectors.COLUMNS_CACHED + 3])
 @pytest.mark.parametrize("n_blocks", [1, 3])
-def test_products_and_combinations_are_of_the_first_rows(n_columns, n_blocks):
+def test_products_and_combinations_use_the_first_rows(n_columns, n_blocks):
     generator = np.random.default_rng(n_columns)
     rows, vector = generator.normal(size=(4, n_columns)), generator.normal(size=n_columns)
     rows[3] = np.nan
     for kind in (np.float64, np.float32):
-        kept = rows.astype(kind)
+        converted = rows.astype(kind)
         partials = np.full((n_blocks, 4), -1.0)
-        run_blocks(vectors.fill_block_products, n_blocks, kept, 3, vector, partials)
-        np.testing.assert_allclose(partials.sum(axis=0)[:3], kept[:3].astype(float) @ vector, atol=1e-12 * n_columns)
+        run_blocks(vectors.fill_block_products, n_blocks, converted, 3, vector, partials)
+        np.testing.assert_allclose(
+            partials.sum(axis=0)[:3], converted[:3].astype(float) @ vector, atol=1e-12 * n_columns
+        )
         np.testing.assert_array_equal(partials[:, 3], -1.0)
         combined = vector.copy()
-        run_blocks(vectors.add_block_combination, n_blocks, kept, 3, np.array([1.0, -2.0, 0.5, np.nan]), combined)
-        expected = vector + np.array([1.0, -2.0, 0.5]) @ kept[:3].astype(float)
+        run_blocks(vectors.add_block_combination, n_blocks, converted, 3, np.array([1.0, -2.0, 0.5, np.nan]), combined)
+        expected = vector + np.array([1.0, -2.0, 0.5]) @ converted[:3].astype(float)
         np.testing.assert_allclose(combined, expected, atol=1e-13)

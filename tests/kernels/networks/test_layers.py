@@ -1,4 +1,4 @@
-"""Every kernel around the products of a network against its formula, in both types, with extreme values."""
+"""The kernels for the layers of a network, compared with their formulas in both precisions and for extreme values."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from fastlin.kernels.networks import layers
 ACTIVATIONS = {name: getattr(layers, name.upper()) for name in ("identity", "logistic", "relu", "tanh")}
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 TOLERANCES = {np.float64: 1e-13, np.float32: 2e-6}
-# One, several, and more than there are rows, so that some blocks are empty.
+# One block, several, and more than there are rows, so that some are empty.
 N_BLOCKS = [1, 3, 12]
 BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
 EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
-# NumPy, which stands in where kernels are not compiled, warns of them.
+# Without compilation NumPy warns of overflow and invalid values.
 EXTREME = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 N, WIDTH = 7, 5
 
@@ -32,8 +32,8 @@ def draw(shape, dtype, seed=0, scale=2.0):
     return (scale * np.random.default_rng(seed).normal(size=shape)).astype(dtype)
 
 
-def assert_close(found, expected, dtype):
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+def assert_close(actual, expected, dtype):
+    np.testing.assert_allclose(actual, expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
 def rows_of_block(block, n_blocks, n=N):
@@ -41,7 +41,7 @@ def rows_of_block(block, n_blocks, n=N):
 
 
 def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=0, first_row=0, n_blocks=1):
-    """Return the activations of Z, which stays as it is."""
+    """Return the activations of Z without changing Z."""
     width = Z.shape[1]
     scales = np.empty(0, Z.dtype) if scales is None else scales
     shifts = np.zeros(width, Z.dtype) if shifts is None else shifts
@@ -53,7 +53,7 @@ def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=
 @DTYPES
 @EACH_ACTIVATION
 @pytest.mark.parametrize(("scaled", "dropout"), [(False, 0.0), (True, 0.4)])
-def test_activations_are_the_oracles_in_another_array_and_in_place(activation, dtype, scaled, dropout):
+def test_activations_agree_with_the_reference_out_of_place_and_in_place(activation, dtype, scaled, dropout):
     Z, shifts = draw((N, WIDTH), dtype), draw(WIDTH, dtype, 1)
     scales = draw(WIDTH, dtype, 2) if scaled else None
     inner = (scales if scaled else 1.0) * Z.astype(np.float64) + shifts
@@ -61,18 +61,18 @@ def test_activations_are_the_oracles_in_another_array_and_in_place(activation, d
     if dropout:
         expected = expected * naive_network.keep_units(N, WIDTH, dropout, 99, first_row=3)
     for n_blocks in N_BLOCKS:
-        found = activate(Z, activation, scales, shifts, 1 - dropout, 99, 3, n_blocks)
-        assert_close(found, expected, dtype)
+        actual = activate(Z, activation, scales, shifts, 1 - dropout, 99, 3, n_blocks)
+        assert_close(actual, expected, dtype)
     scales = scales if scaled else np.empty(0, dtype)
     run(layers.activate_block, 3, Z, scales, shifts, ACTIVATIONS[activation], 1 - dropout, 99, 3, Z)
-    np.testing.assert_array_equal(Z, found)
+    np.testing.assert_array_equal(Z, actual)
 
 
 @DTYPES
 @pytest.mark.parametrize(
     ("activation", "formula"), [("tanh", math.tanh), ("logistic", lambda z: 1 / (1 + math.exp(-z)))]
 )
-def test_small_and_large_arguments_keep_their_digits(activation, formula, dtype):
+def test_activations_are_accurate_for_small_and_large_arguments(activation, formula, dtype):
     sizes = 10.0 ** np.linspace(-30, np.log10(80), 501 if COMPILED else 61)
     Z = np.concatenate([-sizes, [-0.0, 0.0], sizes]).astype(dtype)[np.newaxis]
     expected = np.array([formula(float(z)) for z in Z[0]])
@@ -93,8 +93,8 @@ def test_activations_of_extreme_values(dtype):
 @EXTREME
 @DTYPES
 @EACH_ACTIVATION
-def test_what_is_no_number_stays_so(activation, dtype):
-    # More than a vector register holds, so that the vectorized loop is met too.
+def test_nan_propagates_through_layers(activation, dtype):
+    # More values than a vector register holds, so that the vectorized loop is tested too.
     Z = np.full((1, 37), np.nan, dtype)
     assert np.isnan(activate(Z, activation)).all()
     slopes, sums, products, normalized = Z.copy(), np.empty((1, 37)), np.empty((1, 0)), np.empty((0, 0), dtype)
@@ -104,7 +104,7 @@ def test_what_is_no_number_stays_so(activation, dtype):
 
 
 @pytest.mark.parametrize(("dropout", "seed"), [(0.1, 5), (0.4, 2**32 - 1), (0.9, 5)])
-def test_dropout_follows_from_seed_row_and_column_alone_and_keeps_its_part(dropout, seed):
+def test_dropout_depends_on_seed_row_and_column_alone_and_keeps_the_expected_fraction(dropout, seed):
     Z, options = np.ones((240, 10)), {"keep": 1 - dropout, "seed": seed}
     whole = activate(Z, **options)
     np.testing.assert_array_equal(whole, naive_network.keep_units(240, 10, dropout, seed))
@@ -120,35 +120,37 @@ def test_dropout_follows_from_seed_row_and_column_alone_and_keeps_its_part(dropo
 @DTYPES
 @EACH_ACTIVATION
 @pytest.mark.parametrize(("dropout", "normalized"), [(0.0, False), (0.4, True)])
-def test_slopes_by_what_was_activated(activation, dtype, dropout, normalized):
+def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropout, normalized):
     Z, slopes = draw((N, WIDTH), dtype), draw((N, WIDTH), dtype, 1)
     activations = activate(Z, activation, keep=1 - dropout, seed=8, first_row=2)
     mask = naive_network.keep_units(N, WIDTH, dropout, 8, first_row=2) if dropout else 1.0
     expected = slopes * mask * naive_network.SLOPES[activation](Z.astype(np.float64))
     x = draw((N, WIDTH), dtype, 2) if normalized else np.empty((0, 0), dtype)
     for n_blocks in N_BLOCKS:
-        found = slopes.copy()
+        actual = slopes.copy()
         sums = np.full((n_blocks, WIDTH), np.nan)
         products = np.full((n_blocks, WIDTH if normalized else 0), np.nan)
         inputs = activations, x, ACTIVATIONS[activation], 1 - dropout, 8, 2
-        run(layers.backpropagate_block, n_blocks, *inputs, found, sums, products)
-        assert_close(found, expected, dtype)
+        run(layers.backpropagate_block, n_blocks, *inputs, actual, sums, products)
+        assert_close(actual, expected, dtype)
         for block in range(n_blocks):
             rows = rows_of_block(block, n_blocks)
-            assert_close(sums[block], found[rows].astype(np.float64).sum(axis=0), np.float64)
+            assert_close(sums[block], actual[rows].astype(np.float64).sum(axis=0), np.float64)
             if normalized:
-                assert_close(products[block], (found[rows].astype(np.float64) * x[rows]).sum(axis=0), np.float64)
+                assert_close(products[block], (actual[rows].astype(np.float64) * x[rows]).sum(axis=0), np.float64)
 
 
 def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
-    """Return residuals, and each block's losses, weights of right rows and sums of residuals; labels (n, K): soft."""
+    """Return residuals, and per block losses, weights of correct rows and sums of residuals; labels (n, K) are soft."""
     residuals, labels, K = scores.copy(), np.asarray(labels), scores.shape[1]
     outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
     weights = np.empty(0) if weights is None else weights
     none = np.empty(0, np.int32), np.empty((0, 0))
-    given = (labels.astype(np.int32), none[1]) if labels.ndim == 1 else (none[0], labels.astype(np.float64))
-    arguments = residuals, intercept, *given, weights, float(total), is_independent
+    labels_and_targets = (
+        (labels.astype(np.int32), none[1]) if labels.ndim == 1 else (none[0], labels.astype(np.float64))
+    )
+    arguments = residuals, intercept, *labels_and_targets, weights, float(total), is_independent
     run(layers.fill_block_residuals, n_blocks, *arguments, *outputs)
     return residuals, *outputs
 
@@ -158,14 +160,14 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
     ("kind", "K"), [("labels", 1), ("labels", 2), ("labels", 10), ("targets", 4), ("independent", 4)]
 )
 @pytest.mark.parametrize(("weighted", "n_blocks"), [(False, 1), (True, 3), (True, 12)])
-def test_residuals_and_sums_of_blocks_are_their_formulas(dtype, kind, K, weighted, n_blocks):
+def test_residuals_and_sums_of_blocks_agree_with_their_formulas(dtype, kind, K, weighted, n_blocks):
     scores, intercept, generator = draw((N, K), dtype, scale=3), draw(K, dtype, 1), np.random.default_rng(2)
     labels, weights = generator.integers(0, max(K, 2), N), generator.uniform(0, 2, N) if weighted else None
     targets = np.eye(K)[labels] if K > 1 else labels[:, None]
     if kind != "labels":
         targets[1:] = generator.dirichlet(np.ones(K), N - 1)
-    given = labels if kind == "labels" else targets, weights, intercept, 11.0, n_blocks, kind == "independent"
-    residuals, losses, n_correct, sums = fill_residuals(scores, *given)
+    arguments = labels if kind == "labels" else targets, weights, intercept, 11.0, n_blocks, kind == "independent"
+    residuals, losses, n_correct, sums = fill_residuals(scores, *arguments)
     z, fractions = scores.astype(np.float64) + intercept, np.ones(N) if weights is None else weights
     if K == 1 or kind == "independent":
         loss, p = (np.logaddexp(0, z) - targets * z).sum(axis=1), expit(z)
@@ -189,28 +191,28 @@ def test_residuals_and_sums_of_blocks_are_their_formulas(dtype, kind, K, weighte
         ([[1], [-1]], [0, 1], False, 2, [[1], [-1]], 0),
         ([[1, 0, -1], [1, 0, -1]], [0, 2], False, 2, [[0, 0, 0], [1, 0, -1]], 1),
         ([[1, -1, 0]], [[1, 0, 0]], False, 0, [[0, 0, 0]], 1),
-        # A score of zero is on the side of class 1.
+        # A score of zero predicts class 1.
         ([[1, -1, 0]], [[1, 0, 0]], True, 0, [[0, 0, 0.5]], 0),
     ],
     ids=["right", "wrong", "classes", "targets", "independent targets"],
 )
 def test_residuals_of_extreme_scores(dtype, size, scores, labels, is_independent, loss, residuals, n_correct):
     scores = np.array(scores, dtype) * dtype(size)
-    found = fill_residuals(scores, labels, is_independent=is_independent)
-    np.testing.assert_array_equal(found[0], residuals)
+    actual = fill_residuals(scores, labels, is_independent=is_independent)
+    np.testing.assert_array_equal(actual[0], residuals)
     expected = loss * float(dtype(size)) + (math.log(2) if is_independent else 0)
-    assert found[1][0] == pytest.approx(expected, rel=1e-12 if loss else 1e-6)
-    assert found[2][0] == n_correct
+    assert actual[1][0] == pytest.approx(expected, rel=1e-12 if loss else 1e-6)
+    assert actual[2][0] == n_correct
 
 
 @DTYPES
-def test_of_equal_scores_the_first_class_is_best_and_of_one_score_class_1(dtype):
+def test_a_tie_predicts_the_first_class_and_a_single_score_of_zero_class_1(dtype):
     assert fill_residuals(np.ones((3, 3), dtype), [0, 1, 2], np.array([1.0, 2.0, 4.0]))[2][0] == 1
     assert fill_residuals(np.zeros((2, 1), dtype), [0, 1], np.array([1.0, 2.0]))[2][0] == 2
 
 
 @DTYPES
-def test_a_row_that_is_right_beyond_doubt_keeps_the_digits_of_its_loss(dtype):
+def test_the_loss_of_a_confidently_correct_row_is_accurate(dtype):
     _, losses, _, _ = fill_residuals(np.array([[25.0]], dtype), [1])
     assert losses[0] == pytest.approx(math.log1p(math.exp(-25)), rel=1e-5, abs=0)
 
@@ -218,14 +220,14 @@ def test_a_row_that_is_right_beyond_doubt_keeps_the_digits_of_its_loss(dtype):
 @EXTREME
 @DTYPES
 @pytest.mark.parametrize("K", [1, 3])
-@pytest.mark.parametrize("place", [0, -1])
-def test_a_score_that_is_no_number_reaches_the_loss(dtype, K, place):
+@pytest.mark.parametrize("position", [0, -1])
+def test_nan_scores_propagate_to_the_loss(dtype, K, position):
     scores = np.zeros((4, K), dtype)
-    scores[2, place] = np.nan
+    scores[2, position] = np.nan
     targets = [(np.eye(K)[[0, 1, 2, 1]], is_independent) for is_independent in (False, True)] if K > 1 else []
     for labels, is_independent in [([0, 1, 0, 1], False), ([0, 1, 1, 1], False), *targets]:
-        found = fill_residuals(scores, labels, n_blocks=4, is_independent=is_independent)
-        residuals, losses, n_correct, sums = found
+        actual = fill_residuals(scores, labels, n_blocks=4, is_independent=is_independent)
+        residuals, losses, n_correct, sums = actual
         np.testing.assert_array_equal(np.isnan(losses), [False, False, True, False])
         reach = np.any if is_independent else np.all
         assert reach(np.isnan(residuals[2])) and reach(np.isnan(sums[2]))
@@ -238,31 +240,31 @@ def test_a_score_that_is_no_number_reaches_the_loss(dtype, K, place):
 
 @DTYPES
 @pytest.mark.parametrize(("K", "n_blocks"), [(1, 1), (1, 12), (2, 3), (5, 3)])
-def test_probabilities_sum_to_one_and_are_the_formulas(dtype, K, n_blocks):
+def test_probabilities_sum_to_one_and_agree_with_their_formulas(dtype, K, n_blocks):
     scores, intercept = draw((N, K), dtype, scale=4), draw(K, dtype, 1)
     scores[0], scores[1], scores[2, 0] = 1e30, -1e30, -1e30
-    found = {}
-    for name, given, is_independent in [
+    actual = {}
+    for name, of_outputs, is_independent in [
         ("all", scores, False),
         ("alone", scores[:, :1], False),
-        ("each", scores, True),
+        ("independent", scores, True),
     ]:
-        found[name] = given.copy()
-        run(layers.fill_block_probabilities, n_blocks, found[name], intercept[: given.shape[1]], is_independent)
+        actual[name] = of_outputs.copy()
+        run(layers.fill_block_probabilities, n_blocks, actual[name], intercept[: of_outputs.shape[1]], is_independent)
     inner = scores.astype(np.float64) + intercept
-    assert_close(found["all"], softmax(inner, axis=1) if K > 1 else expit(inner), dtype)
-    assert_close(found["each"], expit(inner), dtype)
-    np.testing.assert_array_equal(found["each"][:, 0], found["alone"][:, 0])
-    assert found["all"][2, 0] == 0
+    assert_close(actual["all"], softmax(inner, axis=1) if K > 1 else expit(inner), dtype)
+    assert_close(actual["independent"], expit(inner), dtype)
+    np.testing.assert_array_equal(actual["independent"][:, 0], actual["alone"][:, 0])
+    assert actual["all"][2, 0] == 0
     if K > 1:
         eps = float(np.finfo(dtype).eps)
-        np.testing.assert_allclose(found["all"].astype(np.float64).sum(axis=1), 1, rtol=0, atol=4 * eps)
+        np.testing.assert_allclose(actual["all"].astype(np.float64).sum(axis=1), 1, rtol=0, atol=4 * eps)
 
 
 @DTYPES
 @pytest.mark.parametrize("n_penalized", [0, 4, 9])
 @pytest.mark.parametrize(("rule", "option"), [("momentum", False), ("momentum", True), ("adam", None)])
-def test_a_step_is_its_formula(dtype, n_penalized, rule, option):
+def test_update_steps_agree_with_their_formulas(dtype, n_penalized, rule, option):
     parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
@@ -272,12 +274,12 @@ def test_a_step_is_its_formula(dtype, n_penalized, rule, option):
         m, v = 0.9 * m + 0.1 * slopes, 0.99 * v + 0.01 * slopes**2
         w = w - 0.05 * m / (np.sqrt(v) + 0.2)
         strengths = 0.3, 0.05, 0.9, 0.99, 0.2
-        found = layers.update_with_adam(parameters, gradient, means, squares, n_penalized, *strengths)
+        actual = layers.update_with_adam(parameters, gradient, means, squares, n_penalized, *strengths)
     else:
         m = 0.9 * m - 0.05 * slopes
         w = w + (0.9 * m - 0.05 * slopes if option else m)
-        found = layers.update_with_momentum(parameters, gradient, means, n_penalized, 0.3, 0.05, 0.9, option)
-    assert found == pytest.approx(np.sum(penalized**2), rel=1e-13)
+        actual = layers.update_with_momentum(parameters, gradient, means, n_penalized, 0.3, 0.05, 0.9, option)
+    assert actual == pytest.approx(np.sum(penalized**2), rel=1e-13)
     for value, right in ((means, m), (squares, v), (parameters, w)):
         assert_close(value, right, dtype)
     np.testing.assert_array_equal(gradient, before)

@@ -1,4 +1,4 @@
-"""Compiled steps over dense and sparse rows, and evaluation, against naive steps and the reference."""
+"""Compiled steps over dense and sparse rows, and evaluation, compared with naive steps and the reference."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from fastlin.kernels.networks.minibatches import Measured, MomentumRule, Momentu
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 
 N, BATCH_SIZE, N_STEPS = 43, 10, 12
-# Of many columns a batch has few.
+# With MANY columns, a batch has entries in few of them.
 FEW, MANY = 6, 1_920
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 @pytest.mark.parametrize(("momentum", "l2"), [(0.0, 0.0), (0.9, 0.3)])
-def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
+def test_steps_agree_with_the_reference(dtype, n_classes, momentum, l2):
     n, d, batch_size, n_steps = 43, 6, 10, 4
     X, labels, _, coef, _ = make_problem(n, d, n_classes, dtype)
     order = np.random.default_rng(1).permutation(n)
@@ -33,7 +33,7 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     counts, intercepts = np.zeros(2, np.int64), np.zeros((2, w.shape[1]), dtype)
     state = MomentumState(w, *np.zeros((2, *w.shape), dtype), *intercepts, np.empty((0, 0)), counts)
     losses = np.full(n_steps, np.nan)
-    # Two calls and tiles smaller than a batch.
+    # Two calls, and tiles that are smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
         part = Measured(losses[first:last], *np.empty((3, last - first)))
         train_steps(any_layout(X), samples, batch_size, first, last, state, rule, 8, part)
@@ -45,12 +45,12 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_evaluation_counts_right_classes(n_classes, dtype):
+def test_evaluation_counts_correct_rows(n_classes, dtype):
     n = 400 if COMPILED else 30
     X, labels, _, coef, _ = make_problem(n, 6, n_classes, dtype)
     coef = coef.astype(dtype)
     results = []
-    # Rows that are read in place, and rows that are not contiguous.
+    # Contiguous rows, which are read in place, and others.
     for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
         losses, n_correct = np.full(3, np.nan), np.full(3, -1)
         for block in range(3):
@@ -64,21 +64,21 @@ def test_evaluation_counts_right_classes(n_classes, dtype):
     assert losses.sum() == pytest.approx(expected, rel=1e-12 if dtype == np.float64 else 1e-5)
 
 
-def test_of_equal_scores_the_first_class_wins():
+def test_the_first_class_is_predicted_in_a_tie():
     X, n_correct = any_layout(np.ones((3, 2))), np.empty(1, np.int64)
     evaluate_block(0, 1, X, np.array([0, 1, 2], np.int32), np.zeros((3, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 1
-    # One output: a probability of exactly one half is class 1.
+    # With one output, a probability of exactly one half predicts class 1.
     evaluate_block(0, 1, X, np.array([0, 1, 1], np.int32), np.zeros((1, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 2
 
 
 def make_rows(d, seed=0):
-    """Return rows with unsorted indices, of which some are empty and some have two entries of one place."""
+    """Return rows with unsorted indices; some are empty, and some contain duplicates."""
     generator = np.random.default_rng(seed)
     counts = generator.integers(0, 6, N)
     indices = generator.integers(0, d, counts.sum()).astype(np.int32)
-    # A column that nearly all batches have.
+    # Nearly all batches have entries in this column.
     indices[generator.random(len(indices)) < 0.2] = d // 2
     indptr = np.append(0, np.cumsum(counts)).astype(np.int32)
     return sparse.csr_array((generator.normal(size=len(indices)), indices, indptr), shape=(N, d))
@@ -91,11 +91,11 @@ def make_rows(d, seed=0):
     ("momentum", "l2", "has_intercept", "averages"),
     [(0.0, 0.0, True, False), (0.9, 0.3, True, True), (0.5, 0.1, False, True)],
 )
-def test_steps_over_sparse_rows_agree_with_naive(dtype, n_classes, d, momentum, l2, has_intercept, averages):
+def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, momentum, l2, has_intercept, averages):
     X, generator = make_rows(d), np.random.default_rng(1)
     labels, weights = generator.integers(0, max(2, n_classes), N, np.int32), generator.uniform(0, 2, N)
     order = np.concatenate([generator.permutation(N) for _ in range(3)])[: N_STEPS * BATCH_SIZE - 4]
-    # A batch without weight takes no step.
+    # A batch of weight zero takes no step.
     weights[order[20:30]] = 0
     rule = MomentumRule(-0.3, -1.0, momentum, l2, has_intercept)
     start = generator.normal(size=(2, d + 1, n_classes)).astype(dtype)
@@ -107,13 +107,13 @@ def test_steps_over_sparse_rows_agree_with_naive(dtype, n_classes, d, momentum, 
     (w, intercept), (v, intercept_velocity) = ((array[:-1].copy(), array[-1].copy()) for array in start)
     state = MomentumState(w, np.empty((0, 0), dtype), v, intercept, intercept_velocity, mean, counts)
     measured = Measured(*np.full((4, N_STEPS), np.nan))
-    # Two calls, and tiles smaller than a batch.
+    # Two calls, and tiles that are smaller than a batch.
     rows, samples = Compressed(X.data, X.indices, X.indptr), Samples(order, labels, weights)
     for first, last in ((0, 7), (7, N_STEPS)):
         part = Measured(*(array[first:last] for array in measured))
         train_sparse_steps(rows, samples, BATCH_SIZE, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
-    found = np.vstack([w, intercept]), np.vstack([v, intercept_velocity]), np.array(measured), mean
-    for value, right in zip(found[: 3 + averages], expected, strict=False):
+    actual = np.vstack([w, intercept]), np.vstack([v, intercept_velocity]), np.array(measured), mean
+    for value, right in zip(actual[: 3 + averages], expected, strict=False):
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance)
     assert counts.tolist() == [len(order), (N_STEPS - 1) * averages]

@@ -1,0 +1,49 @@
+"""The compilation time of this process, and a message to the user once it exceeds a second."""
+
+import contextlib
+import functools
+import logging
+from collections.abc import Iterator
+from threading import Timer
+from time import perf_counter
+
+# Seconds of compilation before the message.
+TIMEOUT = 1.0
+MESSAGE = (
+    "fastlin is compiling code for this processor and these types of data. This takes a few seconds; later runs reuse "
+    "the code."
+)
+LOGGER = logging.getLogger("fastlin")
+
+
+class CompilationTime:
+    """The total `seconds` of compilations, excluding the loading of saved code; nested compilations count once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth, self._began = 0, 0.0
+
+    @contextlib.contextmanager
+    def measured(self) -> Iterator[None]:
+        """Add the time of the ``with`` block, a compilation, and warn if the total exceeds TIMEOUT; not thread-safe."""
+        if not self._depth:
+            self._began = perf_counter()
+            # LLVM releases the interpreter lock, so the message appears even during a long compilation.
+            self._timer = Timer(max(TIMEOUT - self.seconds, 0), warn_once, [MESSAGE])
+            # If no thread can be started, there is no message, but the compilation succeeds.
+            with contextlib.suppress(RuntimeError):
+                self._timer.start()
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._timer.cancel()
+                self.seconds += perf_counter() - self._began
+
+
+@functools.cache
+def warn_once(text: str) -> None:
+    """Log a warning once per process; without a configured log it appears on stderr."""
+    LOGGER.warning(text)

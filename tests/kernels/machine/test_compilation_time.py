@@ -1,0 +1,94 @@
+"""The message that kernels are being compiled: its level, time and frequency, and the total compilation time."""
+
+import functools
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from fastlin.kernels.machine import compilation, compilation_time
+
+
+@pytest.fixture(autouse=True)
+def forget_warnings():
+    compilation_time.warn_once.cache_clear()
+    yield
+    compilation_time.warn_once.cache_clear()
+
+
+@pytest.fixture
+def advance(monkeypatch):
+    """A function that advances the mocked clock and fires timers."""
+    now, timers = [100.0], []
+
+    def make_timer(delay, function, arguments):
+        start = functools.partial(timers.append, (now[0] + delay, functools.partial(function, *arguments)))
+        return SimpleNamespace(start=start, cancel=timers.clear)
+
+    def advance(seconds):
+        now[0] += seconds
+        for at, ring in list(timers):
+            if at <= now[0]:
+                timers.remove((at, ring))
+                ring()
+
+    monkeypatch.setattr(compilation_time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(compilation_time, "Timer", make_timer)
+    return advance
+
+
+def test_one_message_appears_after_a_second(advance, caplog):
+    time = compilation_time.CompilationTime()
+    for _ in range(3):
+        with time.measured():
+            advance(0.125)
+    # The time between compilations does not count.
+    advance(60)
+    assert (time.seconds, caplog.messages) == (0.375, [])
+    for _ in range(20):
+        with time.measured():
+            advance(0.25)
+    # A warning, because a log that is not configured does not show lower levels.
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", compilation_time.MESSAGE)
+    ]
+
+
+def test_the_message_appears_during_a_long_compilation_and_a_failed_one_counts(advance, caplog):
+    time = compilation_time.CompilationTime()
+    with time.measured():
+        with time.measured():
+            advance(0.5)
+        assert not caplog.messages
+        advance(0.5)
+        assert caplog.messages == [compilation_time.MESSAGE]
+        advance(1)
+    # Each second counts once.
+    assert time.seconds == 2
+    time = compilation_time.CompilationTime()
+    with pytest.raises(ZeroDivisionError), time.measured(), time.measured():
+        advance(0.25)
+        raise ZeroDivisionError
+    advance(10)
+    with time.measured():
+        advance(0.125)
+    assert time.seconds == 0.375
+
+
+def test_the_message_comes_from_a_timer_thread(monkeypatch):
+    logged = threading.Event()
+    monkeypatch.setattr(compilation_time, "warn_once", lambda text: logged.set())
+    monkeypatch.setattr(compilation_time, "TIMEOUT", 0.001)
+    with compilation_time.CompilationTime().measured():
+        assert logged.wait(60)
+
+
+def test_compilation_succeeds_if_no_thread_can_be_started(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(compilation_time.Timer, "start", refuse)
+    before = compilation.TIME.seconds
+    compilation._compile_faster(lambda: None)()
+    # Every compilation is counted.
+    assert compilation.TIME.seconds > before
