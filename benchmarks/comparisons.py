@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import TriedProblem
-from fastlin.course.studies.fair_threads import REPETITIONS, describe_repetitions
+from fastlin.course.studies.timing import REPETITIONS, describe_repetitions
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"

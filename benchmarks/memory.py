@@ -16,7 +16,7 @@ from benchmarks.many_fits import LABELS, load_labels
 from benchmarks.problems import pose
 from benchmarks.processes import call_elsewhere, measure_rise
 from fastlin.budget import Budget
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.objective.problem_batch import BATCH_BYTES
 
 CV_ROWS = 4_000

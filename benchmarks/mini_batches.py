@@ -18,7 +18,7 @@ from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10

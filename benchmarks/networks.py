@@ -14,7 +14,7 @@ import fastlin
 from benchmarks.comparisons import Comparison, Rule
 from benchmarks.data import draw_classes
 from benchmarks.problems import Task, count_test_rows, find_raw_scores
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network

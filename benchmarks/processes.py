@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import fastlin
 from benchmarks.comparisons import FASTLIN
-from fastlin.course.own_process import OwnProcess
+from fastlin.course.worker_process import WorkerProcess
 
 # Where the packages benchmarks and fastlin lie; asv installs the latter.
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def call_elsewhere(function, *arguments):
         patch.dict(os.environ, GIVE_BACK),
         # asv imports this package without a place in the path.
         patch.object(sys, "path", [*list_places(), *sys.path]),
-        closing(OwnProcess()) as process,
+        closing(WorkerProcess()) as process,
     ):
         return process.call(function, *arguments)
 

@@ -255,7 +255,7 @@ def libraries(monkeypatch):
     # The rest between fits steadies times, which no test looks at.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
     # A busy machine takes long to start processes.
-    monkeypatch.setattr("fastlin.course.studies.baselines.LOADED", 600.0)
+    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
     return few
 
 

@@ -9,7 +9,7 @@ import pytest
 from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.texts import read_texts
+from fastlin.course.texts import read_toml
 
 from .conftest import is_within
 
@@ -41,7 +41,7 @@ def draw(found, opened, tmp_path):
 
 
 def test_every_drawing_has_its_texts_and_a_study():
-    texts = read_texts("figures", "plots.toml")
+    texts = read_toml("figures", "plots.toml")
     assert texts.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
     assert all(text.keys() == {"title", "caption", "alt"} for text in texts.values())
 

@@ -40,7 +40,7 @@ def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
         penalties=list(0.1 * np.arange(n_epochs)),
         accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
     )
-    parameters = {"data": data, "part_of_epochs": 1.0}
+    parameters = {"data": data, "fraction_of_epochs": 1.0}
     return Results(parameters, {"reported": REPORTED}, {"a reading": trained, "another": trained})
 
 

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_info
 
 from benchmarks.data import make_synthetic
 from fastlin.course import datasets, figures
-from fastlin.course.studies import baselines, fair_threads
-from fastlin.course.studies.fair_threads import choose_threads, find_interval, repeat_short, time_fit, use_threads
+from fastlin.course.studies import baselines, timing
+from fastlin.course.studies.timing import choose_threads, find_interval, repeat_short, time_fit, use_threads
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import LIBRARIES, Problem
@@ -164,25 +164,25 @@ def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkey
     monkeypatch.setattr(baselines, "PAUSE", 0.0)
     rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = Timed(seconds)
-    entrant = baselines._Entrant(name, "rows", "sample", process)
-    entrant.climb(0, rows, rows, 1, 5.0)
+    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate.measure_next(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
         # The first number of threads had one half of the seconds, and the other one what was left.
-        assert entrant.points == []
-        assert 2.4 < entrant.stopped <= 2.5
-        assert not entrant.goes_on(1, 0.0, 5.0)
+        assert candidate.points == []
+        assert 2.4 < candidate.stopped <= 2.5
+        assert not candidate.has_next(1, 0.0, 5.0)
         return
     process.calls.clear()
-    entrant.climb(1, rows, rows, 1, 5.0)
+    candidate.measure_next(1, rows, rows, 1, 5.0)
     assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
-    assert [point["threads"] for point in entrant.points] == [min(later, key=seconds.get)] * 2
+    assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
 
 
-def make_entrant(name, process, **point):
-    entrant = baselines._Entrant(name, "rows", "sample", process)
-    entrant.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
-    return entrant
+def make_candidate(name, process, **point):
+    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
+    return candidate
 
 
 class Drifting(Timed):
@@ -195,17 +195,17 @@ class Drifting(Timed):
 
 def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
     monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
-    ours = make_entrant("fastlin", Drifting({1: 1.0}))
+    ours = make_candidate("fastlin", Drifting({1: 1.0}))
     others = {
-        "cyanure": make_entrant("cyanure", Drifting({1: 3.0})),
+        "cyanure": make_candidate("cyanure", Drifting({1: 3.0})),
         # Its turns would last beyond the end, and the last one is too far from the optimum.
-        "glum": make_entrant("glum", Timed({1: 50.0}), seconds=50.0),
-        "skglm": make_entrant("skglm", Timed({1: 0.1}), suboptimality=1e-3),
-        "torch": make_entrant("torch", Timed({1: None})),
+        "glum": make_candidate("glum", Timed({1: 50.0}), seconds=50.0),
+        "skglm": make_candidate("skglm", Timed({1: 0.1}), suboptimality=1e-3),
+        "torch": make_candidate("torch", Timed({1: None})),
     }
     repetitions = dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 100.0))
     # The ratio of each turn is the same; who fails in a turn has none.
-    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": fair_threads.REPETITIONS}}
+    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.REPETITIONS}}
     assert not others["glum"]._process.calls
     assert not dict(baselines._repeat_interleaved(others["skglm"], [*others.values()], 100.0))
     # fastlin alone takes no turns.
@@ -222,7 +222,7 @@ def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdi
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
-    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.METRICS, 2.0)) for name in points}
+    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.SUBOPTIMALITIES, 2.0)) for name in points}
     assert rows["torch"]["fastlin is"] == verdict
     assert rows["torch"]["by fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
     assert (rows["glum"]["fastlin is"], rows["glum"]["by fastlin's"]) == ("–", 0.5)
@@ -231,14 +231,14 @@ def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdi
 def test_a_race_ends_in_time(libraries, monkeypatch):
     monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    posed = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
+    problems = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
-    results = baselines.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
+    results = baselines.run(Settings(datasets.load_digits()), problems=problems, seconds=12.0)
     # fastlin and the start of a process may take longer where the machine is busy.
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * baselines.CLIMBED / len(problem["points"])
+    assert problem["budget"] <= 12.0 * baselines.CURVES_END / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 
@@ -253,18 +253,18 @@ def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
         # So may one of any number, where the machine is busy.
         sleep(0.2 if len(seen) < 4 else 0 if seen[-1] == fastest else 0.05)
 
-    monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
+    monkeypatch.setattr(timing, "count_threads", lambda: 3)
     assert choose_threads(fit) == fastest
     assert seen[1:] == [1, 3] * 3
 
 
 def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(fair_threads, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
     run = partial(time_fit, lambda: "found")
-    monkeypatch.setattr(fair_threads, "SHORT", 2)
+    monkeypatch.setattr(timing, "SHORT_SECONDS", 2)
     assert repeat_short(run, 3) == ([1, 1, 1], "found")
-    monkeypatch.setattr(fair_threads, "SHORT", 1)
+    monkeypatch.setattr(timing, "SHORT_SECONDS", 1)
     assert repeat_short(run, 3) == ([1], "found")
 
 

@@ -73,7 +73,7 @@ def test_the_variants_are_what_they_are_called():
             changes["normalization"] = ("input",) if "input" in what else ("hidden",)
         assert variant.recipe == dataclasses.replace(plain, **changes)
         given = "pixels from −1 to 1" if is_template else "components"
-        assert variant.given == (start if "pixels" in start else given)
+        assert variant.inputs == (start if "pixels" in start else given)
         assert name in low or variant.depths == cifar10_deep.DEPTHS
     # Adam has no momentum of its own.
     assert variants["template, plain"].recipe.momentum is None
@@ -112,7 +112,7 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
             # All components together have the variance of all 64 pixels, less what is constant.
             assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
         by_units.setdefault((recipe.hidden, own_seed), []).append((given, dataclasses.replace(recipe, hidden=())))
-    expected = sorted(str((variant.given, variant.recipe)) for variant in shortened.values())
+    expected = sorted(str((variant.inputs, variant.recipe)) for variant in shortened.values())
     # The networks of other images are trained after those of components.
     assert all(sorted(map(str, cases)) == expected for cases in by_units.values())
     assert sorted(len(units) for units, _ in by_units) == [2, 2, 2, 3, 3, 3]

@@ -16,7 +16,7 @@ from fastlin.course.studies.comparators import (
     NOT_CONFIRMED,
     SHOWS_SIGNS,
 )
-from fastlin.course.texts import PLACE
+from fastlin.course.texts import PLACEHOLDER
 
 TEXTS = {"reports", "task", "study", "says", "assumed", "how", "reported", "tolerance", "here", "verdict", "because"}
 TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3d", "4a", "4b", "4c", "4d", "4e"}
@@ -50,7 +50,7 @@ def test_every_claim_names_its_reports_task_study_and_comparator(claim):
     assert claim["assumed"] == "–" or claim["assumed"].endswith(".")
     assert all((claim["how"], claim["reported"], claim["tolerance"]))
     # What is measured here, and the sentence, hold a measurement.
-    assert all(PLACE.search(text) for text in (claim["here"], claim["because"]))
+    assert all(PLACEHOLDER.search(text) for text in (claim["here"], claim["because"]))
     (comparator,) = claim.keys() & COMPARATORS.keys()
     arguments = {name: value for name, value in claim[comparator].items() if name != "needs"}
     signature(COMPARATORS[comparator]).bind({}, **arguments)

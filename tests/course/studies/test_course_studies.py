@@ -14,7 +14,7 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_trai
 from fastlin.course.studies.claims import evaluate_claims
 from fastlin.course.studies.l2 import measure_line, relative_roughness
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.softmax import Slope, average_slopes, find_bottom, find_onset, fit_slope
+from fastlin.course.studies.softmax import Slope, average_slopes, find_minimum, find_onset, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 # The validations of 2 against 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
@@ -237,7 +237,7 @@ def test_the_onset_and_the_bottom_of_curves_are_found():
     for gap, onset in (([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)):
         assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
-    found = find_bottom(make_trained(np.linspace(0, 1, 100), losses=losses))
+    found = find_minimum(make_trained(np.linspace(0, 1, 100), losses=losses))
     # The mean of five is lowest from the values 48 to 52, and stands at the last of their steps.
     assert found["lowest_validation_loss_at_step"] == 2 * 52
     assert found["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))
@@ -257,10 +257,10 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():
     data = datasets.load_digits()
-    lesson = learning.make_lesson(data, 100)
-    X, Y, X_test, Y_test = lesson.arrays
-    np.testing.assert_array_equal(lesson.X, data.X_train[:100] / 255)
-    for part, inputs in ((lesson.X, X), (lesson.X_test, X_test)):
+    task_data = learning.make_task_data(data, 100)
+    X, Y, X_test, Y_test = task_data.arrays
+    np.testing.assert_array_equal(task_data.X, data.X_train[:100] / 255)
+    for part, inputs in ((task_data.X, X), (task_data.X_test, X_test)):
         np.testing.assert_array_equal(inputs, np.hstack([2 * part - 1, np.ones((len(part), 1))]))
     np.testing.assert_array_equal(Y.argmax(axis=1), data.y_train[:100])
     np.testing.assert_array_equal(Y_test.argmax(axis=1), data.y_test)
@@ -275,9 +275,9 @@ def test_every_contender_learns_longer_and_longer():
         # Chance is a tenth.
         assert row[-1]["accuracy"] > 0.6, name
     # The optimum does not depend on who finds it.
-    lesson = learning.make_lesson(DIGITS.data, 1000)
-    fits = learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson)
-    ours, theirs = (lesson.test(fit)["log_loss"] for fit in fits)
+    task_data = learning.make_task_data(DIGITS.data, 1000)
+    fits = learning.fit_fastlin(task_data, 1e-4), learning.fit_logistic_regression(task_data)
+    ours, theirs = (task_data.test(fit)["log_loss"] for fit in fits)
     assert ours == pytest.approx(theirs, rel=0.01)
 
 

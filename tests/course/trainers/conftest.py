@@ -9,7 +9,7 @@ from fastlin.course.trainers import differences
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    monkeypatch.setattr(differences, "_given", set())
+    monkeypatch.setattr(differences, "_issued", set())
 
 
 def make_model(n_outputs, l2_reg_lambda=0.0, half=False):

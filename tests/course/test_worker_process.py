@@ -8,12 +8,12 @@ from time import sleep
 import pytest
 from conftest import assert_refused
 
-from fastlin.course.own_process import OwnProcess
+from fastlin.course.worker_process import WorkerProcess
 
 
 @pytest.fixture
 def process():
-    with closing(OwnProcess()) as process:
+    with closing(WorkerProcess()) as process:
         yield process
 
 
