@@ -1,4 +1,4 @@
-"""An independent oracle of TwoLayerNet: data for it, and the homework's class in plain NumPy, without fastlin."""
+"""An independent reference for TwoLayerNet: the homework's class in plain NumPy without fastlin, and data for it."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import naive_network
 import numpy as np
 
 NAMES = "W1", "b1", "W2", "b2"
-# In the order in which they may be given.
+# In the order of the positional arguments.
 OPTIONS = {"learning_rate": 1e-3, "learning_rate_decay": 0.95, "reg": 5e-6, "num_iters": 100, "batch_size": 200}
 OPTIONS |= {"verbose": False, "momentum": 0.0}
 
@@ -38,8 +38,8 @@ class PlainTwoLayerNet:
     def predict(self, X):
         return self.loss(X).argmax(axis=1)
 
-    def train(self, X, y, X_val, y_val, *given, **named):
-        options = SimpleNamespace(**OPTIONS | dict(zip(OPTIONS, given, strict=False)) | named)
+    def train(self, X, y, X_val, y_val, *arguments, **keywords):
+        options = SimpleNamespace(**OPTIONS | dict(zip(OPTIONS, arguments, strict=False)) | keywords)
         velocity = dict.fromkeys(NAMES, 0.0)
         stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
         for iteration in range(options.num_iters):

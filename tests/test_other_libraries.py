@@ -1,4 +1,4 @@
-"""Every library minimizes the same objective: the proof that has to stand before any of their times counts."""
+"""Every library minimizes the same objective, which is a prerequisite of comparing their times."""
 
 import warnings
 from dataclasses import replace
@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 
-# Relative, of the objective.
-SAME_OPTIMUM = 1e-4
-# Number of classes and intercept.
+# Relative tolerance of the objective.
+OBJECTIVE_TOL = 1e-4
+# Number of classes, and whether there is an intercept.
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
-REFUSALS = {
+UNSUPPORTED = {
     ("snapml", "softmax"): "softmax",
     ("snapml", "logistic"): "penalizes the intercept",
     ("skglm", "softmax"): "softmax",
@@ -25,17 +25,17 @@ REFUSALS = {
     ("glum", "softmax"): "softmax",
     ("statsmodels", "softmax"): "softmax",
 }
-REFUSED_TYPES = {("skglm", "float32"), ("glum", "float32")}
+UNSUPPORTED_DTYPES = {("skglm", "float32"), ("glum", "float32")}
 LARGE = np.zeros((300, 1000))
 
 
 @lru_cache
 def make(kind, dtype="float64"):
-    """Return a problem whose optimum moves when C, the intercept or its penalty is mistaken."""
+    """Return a problem whose optimum changes if C, the intercept or its penalty is wrong."""
     n_classes, fit_intercept = KINDS[kind]
     generator = np.random.default_rng(0)
     centers = generator.normal(0, 0.7, (n_classes, 8))
-    # Far from balanced, and far from the origin: a large intercept.
+    # Unbalanced classes and features far from the origin give a large intercept.
     y = generator.choice(n_classes, 300, p=[0.7, 0.2, 0.1] if n_classes == 3 else [0.8, 0.2])
     X = (centers[y] + generator.normal(0.5, 1, (300, 8))).astype(dtype)
     return Problem(kind, X, y, n_classes, C=0.05, fit_intercept=fit_intercept)
@@ -49,42 +49,42 @@ def solve(kind):
 
 
 def fit(name, problem):
-    """Fit at the tightest effort; iteration limits are reached on purpose, and libraries warn at their import."""
+    """Fit with the largest effort; fits reach iteration limits on purpose, and some libraries warn when imported."""
     with warnings.catch_warnings(action="ignore"):
         return LIBRARIES[name].fit(problem, LIBRARIES[name].efforts[-1])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in REFUSALS]
+    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in UNSUPPORTED]
 )
-def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
+def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
     if not LIBRARIES[name].is_installed():
         pytest.skip(f"{LIBRARIES[name].package} is not installed")
-    if (name, dtype) in REFUSED_TYPES:
+    if (name, dtype) in UNSUPPORTED_DTYPES:
         assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
-    # Beside other tests, threads that wait for each other would turn a second of glum's into a minute.
+    # With other tests running, OpenMP threads that wait for each other would make glum many times slower.
     import_module(LIBRARIES[name].module)
     with threadpool_limits(1, user_api="openmp"):
         coef, intercept = fit(name, make(kind, dtype))
     optimum, best_coef, best_intercept = solve(kind)
-    # The judge agrees with the formulas.
+    # `Problem.objective` agrees with the reference.
     assert make(kind).objective(best_coef, best_intercept) == pytest.approx(float(optimum), rel=1e-12)
-    assert make(kind).objective(coef, intercept) == pytest.approx(float(optimum), rel=SAME_OPTIMUM)
-    close = 1e-3 if dtype == "float64" else 1e-2
-    np.testing.assert_allclose(coef, best_coef, atol=close)
-    # Softmax is blind to a constant added to all intercepts.
+    assert make(kind).objective(coef, intercept) == pytest.approx(float(optimum), rel=OBJECTIVE_TOL)
+    tolerance = 1e-3 if dtype == "float64" else 1e-2
+    np.testing.assert_allclose(coef, best_coef, atol=tolerance)
+    # Softmax is invariant to a constant added to all intercepts.
     shift = np.mean(intercept) - np.mean(best_intercept) if kind == "softmax" else 0
-    np.testing.assert_allclose(intercept - shift, best_intercept, atol=close)
+    np.testing.assert_allclose(intercept - shift, best_intercept, atol=tolerance)
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "changed", "reason"),
+    ("name", "kind", "changes", "reason"),
     [
-        *((name, kind, {}, reason) for (name, kind), reason in REFUSALS.items()),
+        *((name, kind, {}, reason) for (name, kind), reason in UNSUPPORTED.items()),
         pytest.param("scikit-learn newton-cholesky", "softmax", {"X": LARGE}, "3,003 × 3,003", id="a large Hessian"),
     ],
 )
-def test_what_a_contender_cannot_solve_is_refused_with_the_reason(name, kind, changed, reason):
-    assert_refused(reason, fit, name, replace(make(kind), **changed), error=CannotSolveError)
+def test_unsupported_problems_raise_with_the_reason(name, kind, changes, reason):
+    assert_refused(reason, fit, name, replace(make(kind), **changes), error=CannotSolveError)

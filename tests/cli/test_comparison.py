@@ -113,7 +113,7 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     np.savez(tmp_path / "$a$.npz", X=X, y=Y)
     finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
     assert "Not installed, so not compared: torch.\npip install '.[baselines]' in a checkout" in finished.stdout
-    assert "left out: not today" in finished.stdout
+    assert "excluded: not today" in finished.stdout
     names = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*.*")}
     assert names == {"comparison.json", "results.json", "table/baselines.png"}
     results = read_results(tmp_path / "here" / "comparison.json")

@@ -104,8 +104,9 @@ class Recipe:
 
 def read_recipe(name: str, **changes: Any) -> Recipe:
     """Return a recipe of settings.toml, with changes."""
-    values: dict[str, Any] = {**SETTINGS["networks"][name], **changes}
-    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    settings = {**SETTINGS["networks"][name], **changes}
+    values: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
+    return Recipe(**values)
 
 
 @dataclass(frozen=True, eq=False)
