@@ -60,7 +60,7 @@ SWITCHES = {
     "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
     "passes in float32": (Matrix, "gains_from_float32", _return_false),
-    "settled intercepts": (Stopping, "is_worth_settling", _return_false),
+    "settled intercepts": (Stopping, "intercept_limits_bound", _return_false),
     "rows read in place": (dense, "allows_folding", _return_false),
     "leaps over columns": (quadratic.ColumnModel, "_count_sweeps", _return_false),
     "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _return_false),

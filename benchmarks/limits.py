@@ -142,7 +142,7 @@ def pass_over_file(fused_pass, path):
     """Run the pass of a FusedPass over blocks of a file that contains its X, read from the disk."""
     drop_cached_pages(path)
     rows = fused_pass.objective.rows
-    samples = Samples(rows.numbers, rows.labels, rows.weights)
+    samples = Samples(rows.row_indices, rows.labels, rows.weights)
     matrix = BlockMatrix(from_arrays(np.load(path, mmap_mode="r")))
     passes = matrix.passes(samples, rows.coordinates.scaling, rows.n_rows_coef)
     parameters = fused_pass.parameters.astype(fused_pass.precision)

@@ -66,7 +66,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     n_rows_coef = 1 if n_classes == 2 else n_classes
     n_parameters = n_rows_coef * (d + 1)
     size = count_bytes(X)
-    budget = Budget.beside(size)
+    budget = Budget.for_data(size)
     has_l1 = parameters.get("l1_ratio", 0.0) > 0
     scores = n * n_rows_coef * (4 if X.dtype == np.float32 else 8)
     vectors = N_VECTORS * n_parameters * 8

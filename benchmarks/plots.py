@@ -20,6 +20,9 @@ COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 MAX_LABELS = 5
+LABELS = {"spread": "ratio of standard deviations"}
+# Inches of figures that are legible on a phone.
+WIDTH = 7
 # The ratio with full color in a map, and the ratio from which text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
@@ -69,7 +72,7 @@ def read_source(path):
 def draw_pass_scaling(path, machine, record):
     """Draw the time of a pass against rows, features and classes relative to a base, with a line of slope 1."""
     base, factors = record["base"], record["factors"]
-    figure, axes = open_figure(1, 1, 8.5, 6.4)
+    figure, axes = open_figure(1, 1, WIDTH, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
     ends = np.array([factors[0], factors[-1]])
     axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
@@ -78,12 +81,12 @@ def draw_pass_scaling(path, machine, record):
         slope = np.polyfit(np.log(factors), np.log(times), 1)[0]
         label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {slope:.2f})"
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="time of a pass in ms")
+    axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds per pass")
     axes.set_xticks(factors, [f"× {factor}" for factor in factors])
     axes.xaxis.set_minor_formatter("")
     label_powers(axes.yaxis)
     axes.set_title(
-        f"Loss and gradient, float64, {record['threads']} threads, {machine['processor']}\n"
+        f"Time of a pass for loss and gradient, float64\n{machine['processor']}, {record['threads']} threads\n"
         f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}",
         wrap=True,
     )
@@ -92,20 +95,21 @@ def draw_pass_scaling(path, machine, record):
 
 
 def draw_scaling(path, machine, record):
-    """Draw the time of fits, with one panel per sweep: fastlin, scikit-learn's default and the fastest baseline."""
+    """Draw the fit times of fastlin, scikit-learn's default and the fastest baseline, one panel per sweep."""
     sweeps = record["sweeps"]
-    # One more panel contains the legend.
-    n_columns = -(-(len(sweeps) + 1) // 2)
-    figure, panels = open_figure(2, n_columns, 4.6 * n_columns, 9)
+    # One panel is left for the legend.
+    n_columns = 2
+    n_rows = -(-(len(sweeps) + 1) // n_columns)
+    figure, panels = open_figure(n_rows, n_columns, WIDTH + 1, 3.9 * n_rows)
     for panel, sweep in zip(panels.flat, sweeps, strict=False):
         points = sweep["points"]
         values = [point["value"] for point in points]
         ours = [point["seconds"] for point in points]
         # The fastest baseline is from another comparison, so its time is computed from its ratio.
         lines = {
-            "fastlin, certified gap 1e-4": ours,
-            "scikit-learn's default\n(may stop early)": [point["default"]["seconds"] for point in points],
-            "scikit-learn's fastest solver\nwithin 1e-4 of the minimum": [
+            "fastlin, certified to 1e-4": ours,
+            "scikit-learn's default,\nany accuracy": [point["default"]["seconds"] for point in points],
+            "scikit-learn's fastest solver\nthat reaches 1e-4": [
                 point["baseline"]["ratio"] * seconds if point["baseline"] else np.nan
                 for point, seconds in zip(points, ours, strict=True)
             ],
@@ -117,9 +121,9 @@ def draw_scaling(path, machine, record):
         below = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
         for point, value, seconds in zip(points, values, ours, strict=True):
             panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **below)
-        panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
+        panel.set(xscale="log", yscale="log", xlabel=LABELS.get(sweep["name"], sweep["label"]))
         panel.margins(y=0.15)
-        panel.set_title(_describe_base(sweep["base"]))
+        panel.set_title(_describe_base(sweep["base"]), fontsize="medium")
         labeled = values[:: 1 + len(values) // MAX_LABELS]
         panel.set_xticks(labeled, [format_value(value) for value in labeled])
         panel.xaxis.set_minor_formatter("")
@@ -127,9 +131,10 @@ def draw_scaling(path, machine, record):
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
     for panel in panels.flat[::n_columns]:
-        panel.set_ylabel("time of a fit in seconds")
+        panel.set_ylabel("fit time in seconds")
     figure.suptitle(
-        f"Fits, {record['threads']} threads, {machine['processor']}. Labels of points: fastlin's passes over X.",
+        f"Fit time, {machine['processor']}, {record['threads']} threads\n"
+        "Numbers below the points: fastlin's passes over X",
         wrap=True,
     )
     panels.flat[-1].legend(*panels.flat[0].get_legend_handles_labels(), loc="center")
@@ -150,29 +155,29 @@ def draw_everyday(path, machine, record):
     problems = [problem for problem in record["problems"] if problem["shape"]]
     sizes = [sorted({problem["shape"][axis] for problem in problems}) for axis in range(3)]
     all_rows, all_columns, all_classes = sizes
-    figure = make_figure(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows))
-    panels = figure.subplots(1, len(all_classes), squeeze=False)[0]
+    figure = make_figure(WIDTH, 1 + (1.2 + 0.5 * len(all_columns)) * len(all_classes))
+    panels = figure.subplots(len(all_classes), 1, sharex=True, squeeze=False)[:, 0]
     for panel, n_classes in zip(panels, all_classes, strict=True):
-        ratios, shades = np.full((2, len(all_rows), len(all_columns)), np.nan)
+        ratios, shades = np.full((2, len(all_columns), len(all_rows)), np.nan)
         for problem in problems:
             n, d, K = problem["shape"]
             if n_classes == K:
-                cell = all_rows.index(n), all_columns.index(d)
+                cell = all_columns.index(d), all_rows.index(n)
                 ratios[cell], shades[cell] = problem["ratio"], 1 if is_even(problem) else problem["ratio"]
-        # Blue is faster and red slower, on a logarithmic scale; problems without a significant difference are white.
+        # On a log scale, blue means faster and red slower; problems without a clear winner are white.
         panel.imshow(shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
-        for (row, column), ratio in np.ndenumerate(ratios):
+        for (i, j), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
-                is_dark = not 1 / DARK <= shades[row, column] <= DARK
+                is_dark = not 1 / DARK <= shades[i, j] <= DARK
                 color = "white" if is_dark else "black"
-                panel.text(column, row, format_ratio(ratio), ha="center", va="center", color=color)
+                panel.text(j, i, format_ratio(ratio), ha="center", va="center", color=color)
         mean = geometric_mean(ratios[np.isfinite(ratios)])
         panel.set_title(f"{n_classes} classes, geometric mean {format_ratio(mean)}")
-        panel.set(xlabel="columns", xticks=range(len(all_columns)), xticklabels=all_columns)
-        panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
+        panel.set(ylabel="columns", yticks=range(len(all_columns)), yticklabels=all_columns)
+        panel.set_xticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
         panel.grid(visible=False)
-    panels[0].set_ylabel("rows")
-    figure.suptitle(f"Speedup over the fastest baseline, with default parameters\n{call_machine(machine)}")
+    panels[-1].set_xlabel("rows")
+    figure.suptitle(f"Times faster than the fastest baseline, default settings\n{call_machine(machine)}", wrap=True)
     figure.savefig(path)
 
 
@@ -222,27 +227,33 @@ def draw_profile(path, machine, record):
     from matplotlib.ticker import PercentFormatter
 
     curves = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
-    figure, axes = open_figure(1, 1, 9, 6.4)
+    figure, axes = open_figure(1, 1, WIDTH, 7.4)
     # fastlin, which has all problems, comes first and has its own color.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
     for (name, ratios), (color, line) in zip(curves.items(), styles, strict=False):
         factors = np.concatenate([[1], ratios[ratios <= MAX_FACTOR], [MAX_FACTOR]])
         style = {"color": color, "linestyle": line, "linewidth": 3 if name == FASTLIN else 1.8}
-        label = f"{name}, {len(ratios)} problems"
+        label = f"{name}, {len(ratios)}"
         axes.step(factors, find_part(ratios, factors), where="post", label=label, **style)
     axes.set(
-        xscale="log", xlabel="time relative to the fastest solver", ylabel="fraction of problems", ylim=(-0.02, 1.02)
+        xscale="log",
+        xlabel="time relative to the fastest solver",
+        ylabel="fraction of the problems",
+        ylim=(-0.02, 1.02),
     )
     ticks = 1, 2, 5, 10, 20, 50, MAX_FACTOR
     axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(
-        f"Fraction of problems solved within a factor of the fastest time\n{call_machine(machine)}\n"
-        f"A relative suboptimality above {ALLOWED:g} counts as a failure",
+        f"Problems solved within a factor of the fastest time\n{call_machine(machine)}",
         wrap=True,
     )
-    axes.legend(loc="lower right")
+    figure.legend(
+        loc="outside lower center",
+        ncols=2,
+        title=f"solver, number of problems; failed if the objective is {ALLOWED:g} above the lowest",
+    )
     figure.savefig(path)
 
 

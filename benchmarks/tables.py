@@ -1,4 +1,4 @@
-"""Tables of records as text, by the kinds of records: for the console by rich, for documents Markdown."""
+"""Tables of benchmark records: `rich` tables for the console and Markdown for the documents."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import KIND as INFERENCE
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
-# Of the data of a record in words.
+# Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")
 BAD = "bold red"
 MIN_WIDTH = 120
@@ -20,7 +20,7 @@ SCORES = {"accuracy": "accuracy", "log loss": "log_loss"}
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text, and which of its rows are bold, because fastlin is slower there or takes more than allowed."""
+    """A table of strings. Rows in which fastlin is slower, or uses more memory than allowed, are bold."""
 
     title: str
     columns: list
@@ -30,31 +30,31 @@ class Table:
 
 @dataclass(frozen=True)
 class Layout:
-    """How records become a table; `show` yields the rows of a record by heading, each with whether it is bold."""
+    """Converts records to a table; `show` yields each row of a record, a dict by column, and whether it is bold."""
 
     title: str
     show: Callable
 
     def tabulate(self, records):
-        """Return the Table of records, of which there is one at least, without further columns that no row fills."""
+        """Return the Table of one or more records, without the columns that are empty in every row."""
         rows, bold = zip(*(shown for record in records for shown in self.show(record)), strict=True)
         columns = [column for column in rows[0] if column == next(iter(rows[0])) or any(row[column] for row in rows)]
         return Table(self.title, columns, [[row[column] for column in columns] for row in rows], list(map(bool, bold)))
 
 
 def make_table(rows):
-    """Return the Table of rows by heading, without a title and none of them bold."""
+    """Return an untitled Table of rows, each a dict by column; no row is bold."""
     return Layout("", lambda row: [(row, False)]).tabulate(rows)
 
 
 def tabulate(records):
-    """Return the tables of records, by the kind that they name; a kind without records has none."""
+    """Return a table for each kind of record that occurs."""
     by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KINDS}
     return [KINDS[kind].tabulate(of_kind) for kind, of_kind in by_kind.items() if of_kind]
 
 
 def print_tables(tables, file=None):
-    """Print tables by rich, wide enough whatever the terminal."""
+    """Print tables with rich, at least MIN_WIDTH characters wide."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -64,8 +64,8 @@ def print_tables(tables, file=None):
     for table in tables:
         console.print(f"\n{table.title}")
         drawn = RichTable(box=box.SIMPLE, pad_edge=False)
-        for place, column in enumerate(table.columns):
-            drawn.add_column(column, justify="right" if _is_numeric(table, place) else "left", overflow="fold")
+        for index, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if _is_numeric(table, index) else "left", overflow="fold")
         for row, is_bold in zip(table.rows, table.bold, strict=True):
             drawn.add_row(*row, style=BAD if is_bold else None)
         console.print(drawn)
@@ -73,7 +73,7 @@ def print_tables(tables, file=None):
 
 def write_markdown(table):
     """Return a table in Markdown, without its title."""
-    marks = [" ---: " if _is_numeric(table, place) else " --- " for place in range(len(table.columns))]
+    marks = [" ---: " if _is_numeric(table, index) else " --- " for index in range(len(table.columns))]
     lines = [f"| {' | '.join(table.columns)} |", f"|{'|'.join(marks)}|"]
     for row, is_bold in zip(table.rows, table.bold, strict=True):
         cells = [f"**{cell}**" if is_bold and cell else cell for cell in row]
@@ -81,73 +81,73 @@ def write_markdown(table):
     return "\n".join(lines)
 
 
-def _is_numeric(table, place):
-    cells = [row[place] for row in table.rows]
-    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
+def _is_numeric(table, index):
+    cells = [row[index] for row in table.rows]
+    return index > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
 
 
 def format_seconds(seconds):
-    """Return seconds with three digits, in milliseconds below a tenth."""
+    """Return a time with three significant digits, in milliseconds below 0.1 s."""
     return f"{1e3 * seconds:.3g} ms" if seconds < 0.1 else f"{seconds:.3g} s"
 
 
 def format_ratio(ratio):
-    """Return a ratio with two digits."""
+    """Return a ratio with two significant digits."""
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
 
 
 def format_value(value):
-    """Return a number as text, a power of ten with its exponent where that is shorter."""
+    """Return a number as a string, in scientific notation if it is below 1 or at least 1e5."""
     return f"{value:,.0f}" if 1 <= value < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def is_slower(record):
-    """Return whether fastlin is slower in a record: by the whole interval of its ratio, or by the ratio without one."""
+    """Return whether fastlin is slower: the whole interval of the ratio is below 1, or the ratio if it has none."""
     interval = record.get("interval")
     return record["ratio"] < 1 if interval is None else interval[1] < 1
 
 
 def is_even(record):
-    """Return whether the interval of a record's ratio holds 1, so that no library is faster."""
+    """Return whether the interval of a record's ratio contains 1, so that neither library is faster."""
     interval = record.get("interval")
     return interval is not None and interval[0] <= 1 <= interval[1]
 
 
 def is_worse_than_a_guess(record):
-    """Return whether the log losses of fastlin and of the baseline on held-out rows exceed that of a uniform guess.
+    """Return whether the held-out log losses of fastlin and of the baseline both exceed that of a uniform guess.
 
-    Nobody would use such models, so the seconds of their fits say little. Records without an accuracy do not count:
-    they are of passes, of permuted labels, or of folds.
+    Times of models that nobody would use are not informative. Records without an accuracy return False: they measure
+    passes, permuted labels or folds.
     """
     classes = N_CLASSES.search(record.get("data", ""))
     if classes is None or "baseline" not in record:
         return False
-    sides = list_sides(record)
+    sides = list_pair(record)
     if any(side.get("accuracy") is None for side in sides):
         return False
     return min(side["log_loss"] for side in sides) > math.log(int(classes[1].replace(",", "")))
 
 
 def format_interval(record):
-    """Return the ratio of a record, with its 95 % interval where it has one, or as the bound that it is."""
+    """Return the ratio of a record with its 95 % interval, if it has one, or marked as a lower bound."""
     interval = record.get("interval")
     ends = f" ({' to '.join(map(format_ratio, interval))})" if interval else ""
     return "≥ " * record.get("is_bound", False) + format_ratio(record["ratio"]) + ends
 
 
 def describe_case(record):
-    """Return what a record measures, with its data and its threads where it is one."""
-    words = ", ".join(filter(None, (record["title"], record.get("data", ""))))
-    return f"{words}, 1 thread" if record.get("threads") == 1 else words
+    """Return what a record measures: its title, its data, and "1 thread" if it ran on one."""
+    description = ", ".join(filter(None, (record["title"], record.get("data", ""))))
+    return f"{description}, 1 thread" if record.get("threads") == 1 else description
 
 
 def summarize(record):
-    """Return a record in a line: fastlin's seconds or memory, and the ratio to the baseline, if it has them."""
+    """Return a record in one line: fastlin's time or memory, and its speed relative to the baseline, if present."""
     parts = []
     if FASTLIN in record.get("libraries", {}):
-        parts.append(say_seconds(record, FASTLIN))
+        parts.append(format_library_seconds(record, FASTLIN))
     if "fit_bytes" in record:
-        parts.append(f"{record['fit_bytes'] / 1e6:.1f} MB beside X")
+        parts.append(f"{record['fit_bytes'] / 1e6:.1f} MB in addition to X")
     if "part" in record:
         parts.append(f"{record['part']:.0%} of the speed of {record['limit']}")
     if "ratio" in record and "baseline" in record:
@@ -156,15 +156,15 @@ def summarize(record):
     return f"{name}: {', '.join(parts) or 'measured'}"
 
 
-def list_sides(record):
-    """Return what a record has of fastlin and of the baseline."""
+def list_pair(record):
+    """Return the measurements of fastlin and of the baseline in a record."""
     return [record["libraries"][name] for name in (FASTLIN, record["baseline"])]
 
 
-def name_library(record, name, text=None):
-    """Return the name of a library or another text, with its threads where they are not those of the record."""
+def name_library(record, name, label=None):
+    """Return a label, by default the name of a library, with ", 1 thread" if the library ran on fewer threads."""
     n_threads = record["libraries"][name].get("threads", record["threads"])
-    return f"{text or name}{', 1 thread' * (n_threads != record['threads'])}"
+    return f"{label or name}{', 1 thread' * (n_threads != record['threads'])}"
 
 
 def name_baseline(record):
@@ -173,39 +173,36 @@ def name_baseline(record):
 
 
 def compare_scores(record, score="accuracy"):
-    """Return the accuracies or the log losses of fastlin and its baseline, empty where nothing is predicted."""
-    sides = list_sides(record)
-    # Tools that are asked for losses know no accuracy.
-    return " / ".join(format(side[score], ".4f") for side in sides if side[score] is not None)
+    """Return the accuracies or the log losses of fastlin and its baseline, or "" if nothing is predicted."""
+    # Cases that only measure losses store no accuracy.
+    return " vs ".join(format(side[score], ".4f") for side in list_pair(record) if side[score] is not None)
 
 
 def average_accuracies(records):
-    """Return the mean accuracies of fastlin and of the baseline of each record, as text."""
-    pairs = [[side["accuracy"] for side in list_sides(record)] for record in records]
-    return " / ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
+    """Return the mean accuracies of fastlin and of the baselines over records."""
+    pairs = [[side["accuracy"] for side in list_pair(record)] for record in records]
+    return " vs ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
 
 
-def say_seconds(record, name):
-    """Return the seconds of a library, with a sign where it was cut off."""
+def format_library_seconds(record, name):
+    """Return the time of a library, with ">" if its fit was cut off."""
     library = record["libraries"][name]
     return "> " * library.get("is_cut_off", False) + format_seconds(library["seconds"])
 
 
-def _show_ratio(record):
-    return {
-        "accuracies": compare_scores(record),
-        "log losses": compare_scores(record, "log_loss"),
-        "times faster": format_interval(record),
-    }
+def compare_seconds(record):
+    """Return the times of fastlin and of the baseline."""
+    return " vs ".join(format_library_seconds(record, name) for name in (FASTLIN, record["baseline"]))
 
 
 def show_comparison(record):
     """Yield the row of a comparison."""
     row = {
         "case": describe_case(record),
-        **_show_ratio(record),
-        "fastlin": say_seconds(record, FASTLIN),
-        "baseline's time": say_seconds(record, record["baseline"]),
+        "accuracy": compare_scores(record),
+        "log loss": compare_scores(record, "log_loss"),
+        "times faster": format_interval(record),
+        "time": compare_seconds(record),
         "baseline": name_baseline(record),
         "objective gap": f"{record['gap']:+.0e}",
     }
@@ -213,31 +210,31 @@ def show_comparison(record):
 
 
 def show_limit(record):
-    """Yield the row of what limits fastlin."""
-    parts = record.get("part_interval") or [record["part"]]
+    """Yield the row of a pass and of the hardware limit that bounds its speed."""
+    fractions = record.get("part_interval") or [record["part"]]
     row = {
-        "what": describe_case(record),
-        "fastlin": say_seconds(record, FASTLIN),
-        "what limits it": record["limit"],
-        "takes": say_seconds(record, record["limit"]),
-        "part of the limit's speed": " to ".join(f"{part:.0%}" for part in parts),
+        "operation": describe_case(record),
+        "fastlin": format_library_seconds(record, FASTLIN),
+        "limited by": record["limit"],
+        "time at the limit": format_library_seconds(record, record["limit"]),
+        "fraction of the limit's speed": " to ".join(f"{fraction:.0%}" for fraction in fractions),
     }
     yield row, False
 
 
 def show_memory(record):
-    """Yield the row of the memory of a fit."""
-    names = {"X": "X_bytes", "the fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn's": "peer_bytes"}
-    sizes = {title: record.get(name) for title, name in names.items()}
-    row = {title: f"{size / 1e6:.1f} MB" if size else "" for title, size in sizes.items()}
+    """Yield the row of the peak memory of a fit."""
+    names = {"X": "X_bytes", "fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn": "peer_bytes"}
+    sizes = {column: record.get(name) for column, name in names.items()}
+    row = {column: f"{size / 1e6:.1f} MB" if size else "" for column, size in sizes.items()}
     yield {"case": describe_case(record), **row}, record["fit_bytes"] > record["allowed_bytes"]
 
 
 def show_first_use(record):
-    """Yield the row of a first use."""
+    """Yield the row of the first import or fit of a process."""
     ours, theirs = (record["libraries"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
     row = {
-        "what": describe_case(record),
+        "operation": describe_case(record),
         FASTLIN: f"{ours:.2f} s",
         probes.SCIKIT_LEARN: f"{theirs:.2f} s",
         "difference": f"{ours - theirs:+.2f} s",
@@ -251,59 +248,57 @@ def show_groups(record):
     for problem in record["problems"]:
         groups.setdefault(problem["group"], []).append(problem)
     for group, problems in groups.items():
-        worst = min(problems, key=lambda problem: problem["ratio"])
-        errors = list(zip(*([side["coef_error"] for side in list_sides(each)] for each in problems), strict=True))
-        best, scikit_learn, default = (
-            format_ratio(geometric_mean(problem[what] for problem in problems))
-            for what in ("ratio", "scikit_learn_ratio", "default_ratio")
+        slowest = min(problems, key=lambda problem: problem["ratio"])
+        errors = zip(*([side["coef_error"] for side in list_pair(problem)] for problem in problems), strict=True)
+        fastest, scikit_learn, default = (
+            format_ratio(geometric_mean(problem[ratio] for problem in problems))
+            for ratio in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
         row = {
-            "problems": f"{group}, {len(problems)}",
-            "mean accuracies": average_accuracies(problems),
-            "times faster than the fastest, mean": best,
-            "than scikit-learn's best": scikit_learn,
-            "than its default": default,
-            "worst": f"{format_ratio(worst['ratio'])}: {worst['title']}",
-            "slower": f"{sum(map(is_slower, problems))}",
-            "objective above": f"{sum(problem['is_above'] for problem in problems)}",
-            "coefs off, median": " / ".join(f"{median(side):.0e}" for side in errors),
-            "off, worst": " / ".join(f"{max(side):.0e}" for side in errors),
-            "clearly worse": f"{sum(problem['is_worse'] for problem in problems)}",
+            "problems": f"{GROUPS.get(group, group)}, {len(problems)}",
+            "accuracy": average_accuracies(problems),
+            "times faster (mean)": fastest,
+            "vs scikit-learn: fastest solver, default": f"{scikit_learn}, {default}",
+            "slower on": f"{sum(map(is_slower, problems))}; lowest ratio {format_ratio(slowest['ratio'])} on "
+            f"{slowest['title']}",
+            "max coefficient error (median, worst)": " vs ".join(
+                f"{median(side):.0e}, {max(side):.0e}" for side in errors
+            ),
+            "less accurate": f"{sum(problem['is_above'] or problem['is_worse'] for problem in problems)}",
         }
         yield row, False
 
 
 def show_problems(record):
-    """Yield a row for each everyday problem, bold where fastlin is slower."""
+    """Yield a row for each everyday problem, bold if fastlin is slower."""
     for problem in record["problems"]:
         row = {
             "problem": problem["title"],
-            **_show_ratio(problem),
+            "accuracy": compare_scores(problem),
+            "times faster": format_interval(problem),
             "than the default": format_ratio(problem["default_ratio"]),
-            "fastlin": say_seconds(problem, FASTLIN),
-            "baseline's time": say_seconds(problem, problem["baseline"]),
+            "time": compare_seconds(problem),
             "fastest baseline": name_baseline(problem),
-            "objective gap": f"{problem['gap']:+.0e}",
-            "coefficients off": " / ".join(f"{side['coef_error']:.0e}" for side in list_sides(problem)),
+            "objective gap; coefficient error": f"{problem['gap']:+.0e}; "
+            + " vs ".join(f"{side['coef_error']:.0e}" for side in list_pair(problem)),
         }
         yield row, is_slower(problem)
 
 
 def show_sweep(record):
-    """Yield a row for each way of a sweep, bold where a way of fastlin's is slower than the baseline."""
+    """Yield a row for each method of a sweep, bold if a method of fastlin's is slower than the baseline."""
     theirs = record["libraries"][record["baseline"]]["seconds"]
-    for name, way in record["libraries"].items():
-        ratio, is_baseline = theirs / way["seconds"], name == record["baseline"]
-        shown = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
+    for name, method in record["libraries"].items():
+        ratio, is_baseline = theirs / method["seconds"], name == record["baseline"]
+        speed = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
+        n_fitted = f" ({method['n_measured']} of {record['n_Cs']} C)" * (method["n_measured"] < record["n_Cs"])
         row = {
             "sweep": describe_case(record),
-            "way": name_library(record, name),
-            "C measured": f"{way['n_measured']} of {record['n_Cs']}",
-            "seconds": say_seconds(record, name),
-            "times faster": "" if is_baseline or way.get("is_cut_off") else format_interval(shown),
-            "chosen C": f"{way['C']:.2g}",
-            "its score": f"{way['validation']:.4f}",
-            **{what: "" if way[key] is None else f"{way[key]:.4f}" for what, key in SCORES.items()},
+            "method": name_library(record, name),
+            "time": format_library_seconds(record, name) + n_fitted,
+            "times faster": "" if is_baseline or method.get("is_cut_off") else format_interval(speed),
+            "chosen C (validation score)": f"{method['C']:.2g} ({method['validation']:.4f})",
+            **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORES.items()},
         }
         yield row, record["failure"] or (ratio < 1 and not is_baseline)
 
@@ -312,93 +307,89 @@ def show_short_sweep(record):
     """Yield the one row of a sweep that chooses C on validation rows."""
     row = {
         "sweep": record["data"],
-        "one call": say_seconds(record, FASTLIN),
-        "fit by fit": say_seconds(record, BY_DEFAULT),
-        "the import alone": say_seconds(record, BY_IMPORT),
-        "scikit-learn": say_seconds(record, record["baseline"]),
+        "one call": format_library_seconds(record, FASTLIN),
+        "one model at a time": format_library_seconds(record, BY_DEFAULT),
+        "new import line only": format_library_seconds(record, BY_IMPORT),
+        "scikit-learn": format_library_seconds(record, record["baseline"]),
         "times faster": format_interval(record),
-        "best scores": " / ".join(f"{side['validation']:.4f}" for side in list_sides(record)),
+        "best score": " vs ".join(f"{side['validation']:.4f}" for side in list_pair(record)),
     }
     yield row, is_slower(record) or record["failure"]
 
 
 def show_probe_fits(pair):
-    """Yield the row of a single probe, of two comparisons: to the proof, and with solver="lbfgs"."""
+    """Yield the row of a single probe, of two comparisons: with the default solver, and with solver="lbfgs"."""
     certified, by_lbfgs = pair
     row = {
         "fit": describe_case(certified).partition(", ")[2],
-        "to the proof": say_seconds(certified, FASTLIN),
-        "by lbfgs": say_seconds(by_lbfgs, FASTLIN),
-        "scikit-learn": say_seconds(certified, certified["baseline"]),
+        "certified": format_library_seconds(certified, FASTLIN),
+        'solver="lbfgs"': format_library_seconds(by_lbfgs, FASTLIN),
+        "scikit-learn": format_library_seconds(certified, certified["baseline"]),
         "objective gap": f"{certified['gap']:+.0e}",
         "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
-        "accuracies": compare_scores(certified),
+        "accuracy": compare_scores(certified),
     }
     yield row, is_slower(certified)
 
 
 def show_probe(record):
-    """Yield the row of a single probe by the defaults of both libraries, bold where fastlin's whole fit is slower."""
+    """Yield the row of a single probe with the defaults of both libraries, bold if fastlin's whole fit is slower."""
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
     to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
-    by_torch = _say_reached(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
-    by_torch += _say_reached(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
+    reached = "not reached" if to_theirs is None else format_seconds(to_theirs)
+    by_torch = _format_torch_time(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
+    to_ours = _format_torch_time(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
+    scikit_learn = name_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))
     row = {
         "probe": record["data"],
-        "fastlin": say_seconds(record, FASTLIN),
-        "proven gap": f"{ours['certified_gap']:.0e}",
-        "scikit-learn": name_library(record, probes.SCIKIT_LEARN, say_seconds(record, probes.SCIKIT_LEARN)),
-        "its objective above": f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
+        "fastlin (certified gap)": f"{format_library_seconds(record, FASTLIN)} ({ours['certified_gap']:.0e})",
+        "scikit-learn (objective gap)": f"{scikit_learn} ({theirs['objective'] / ours['objective'] - 1:+.0e})",
         "times faster": format_interval(record),
-        "fastlin to its objective": "not reached" if to_theirs is None else format_seconds(to_theirs),
-        "times faster to it": "" if ratio is None else format_ratio(ratio),
-        "PyTorch to its objective": by_torch[0],
-        "times faster than that": by_torch[1],
-        "PyTorch to fastlin's": by_torch[2],
-        "times faster than PyTorch": by_torch[3],
+        "fastlin to scikit-learn's objective (times faster)": reached
+        + ("" if ratio is None else f" ({format_ratio(ratio)})"),
+        "PyTorch to it (fastlin: times faster)": by_torch,
+        "PyTorch to fastlin's (fastlin: times faster)": to_ours,
     }
     yield row, is_slower(record)
 
 
-def _say_reached(torch, what, ratio):
-    """Return PyTorch's seconds to an objective and their ratio to fastlin's; both are least values if it failed."""
-    seconds, over = (torch["seconds"], "over ") if torch[what] is None else (torch[what], "")
-    return over + format_seconds(seconds), "" if ratio is None else over + format_ratio(ratio)
+def _format_torch_time(torch, key, ratio):
+    """Return PyTorch's time to an objective and its ratio to fastlin's, as lower bounds if it was not reached."""
+    seconds, sign = (torch["seconds"], "over ") if torch[key] is None else (torch[key], "")
+    return sign + format_seconds(seconds) + ("" if ratio is None else f" ({sign}{format_ratio(ratio)})")
 
 
 def show_inference(record):
-    """Yield a row for each baseline of a fit with standard errors, bold where fastlin is slower."""
+    """Yield a row for each baseline of a fit with standard errors, bold if fastlin is slower."""
     baselines, ours = dict(record["libraries"]), record["libraries"][FASTLIN]
     del baselines[FASTLIN]
     best = {name.partition(", ")[0]: name for name in sorted(baselines, key=lambda name: -baselines[name]["seconds"])}
     for name in best.values():
         theirs = baselines[name]
         ratio = theirs["seconds"] / ours["seconds"]
-        sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
+        sizes = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
         row = {
             "fit and table": describe_case(record),
-            "fastlin": format_seconds(ours["seconds"]),
             "baseline": name_library(record, name),
-            "its time": format_seconds(theirs["seconds"]),
+            "time": f"{format_seconds(ours['seconds'])} vs {format_seconds(theirs['seconds'])}",
             "times faster": format_ratio(ratio),
             "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
-            "standard errors apart": f"{theirs['errors_apart']:.0e}",
-            "coefficients apart, in standard errors": f"{theirs['coef_apart']:.0e}",
-            "in addition to X": " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
+            "difference of standard errors; coefficients": f"{theirs['errors_apart']:.0e}; {theirs['coef_apart']:.0e}",
+            "memory in addition to X": " vs ".join(f"{size / 1e6:.0f} MB" for size in sizes) * (len(sizes) == 2),
         }
         yield row, record["failure"] or ratio < 1
 
 
 def show_ablations(record):
-    """Yield the row of a special path of the solvers."""
+    """Yield the row of an optimization that was disabled."""
     gains = list(record["gains"].values())
     row = {
-        "path": record["title"],
-        "switched off by": f"`{record['switch']}`",
+        "optimization": record["title"],
+        "disabled in": f"`{record['switch']}`",
         "problems": str(len(gains)),
-        "times as fast, mean": format_ratio(geometric_mean(gains)) if gains else "",
-        "least": format_ratio(min(gains)) if gains else "",
-        "most": format_ratio(max(gains)) if gains else "",
+        "times faster (mean)": format_ratio(geometric_mean(gains)) if gains else "",
+        "min": format_ratio(min(gains)) if gains else "",
+        "max": format_ratio(max(gains)) if gains else "",
     }
     yield row, False
 
@@ -406,24 +397,28 @@ def show_ablations(record):
 PROBLEMS = Layout("Everyday problems", show_problems)
 SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
 PROBE_FITS = Layout("Single probes", show_probe_fits)
+# What the documents call the groups of everyday problems.
+GROUPS = {"hard columns": "ill-conditioned features", "frames": "DataFrames"}
 KINDS = {
     "comparison": Layout(
-        "fastlin and its baselines, bold where it is slower; ratios with 95 % intervals, scores on rows not trained on",
+        "fastlin vs baselines, bold if fastlin is slower; ratios with 95 % intervals, scores on held-out rows",
         show_comparison,
     ),
-    "limit": Layout("fastlin and the limit of the machine", show_limit),
-    "memory": Layout("What a fit takes in addition to X at its peak", show_memory),
-    "first use": Layout("The first use", show_first_use),
+    "limit": Layout("fastlin and the limits of the hardware", show_limit),
+    "memory": Layout("Peak memory of a fit in addition to X", show_memory),
+    "first use": Layout("First use", show_first_use),
     "everyday": Layout(
-        "Everyday fits: how many times as fast as baselines, by the defaults of all; means are geometric", show_groups
+        "Everyday fits: times faster than the baselines, each library with its defaults; geometric means", show_groups
     ),
     "scikit-learn's cases": PROBLEMS,
     "sweep": Layout(
-        "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on", show_sweep
+        "Sweeps over C; the validation score chooses C, accuracies and log losses are on held-out rows", show_sweep
     ),
     probes.KIND: Layout(
-        "Single probes by the defaults of both, and the seconds to the objectives where they end", show_probe
+        "Single probes with the defaults of both libraries, and the times to each other's final objective", show_probe
     ),
-    "ablation": Layout("What special paths of the solvers gain over the problems that they change", show_ablations),
+    "ablation": Layout(
+        "Ablations: fit time with one optimization disabled, divided by the time with it", show_ablations
+    ),
     INFERENCE: Layout("Fits with standard errors, and their baselines", show_inference),
 }

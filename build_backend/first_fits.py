@@ -20,13 +20,13 @@ MODULE = "fastlin.kernels."
 
 def list_first_fits():
     """Return the fits, by name, whose kernels an installation compiles."""
-    from fastlin.warmup import fit_first
+    from fastlin.warmup import fit_separable
 
     return {
-        "small": partial(fit_first, "float64", 200, 8, 3),
-        "small, float32": partial(fit_first, "float32", 200, 8, 3),
-        "many rows": partial(fit_first, "float64", 4_000, 40, 3),
-        "L1": partial(fit_first, "float64", 40, 20, 2, l1_ratio=1, C=1000),
+        "small": partial(fit_separable, "float64", 200, 8, 3),
+        "small, float32": partial(fit_separable, "float32", 200, 8, 3),
+        "many rows": partial(fit_separable, "float64", 4_000, 40, 3),
+        "L1": partial(fit_separable, "float64", 40, 20, 2, l1_ratio=1, C=1000),
     }
 
 

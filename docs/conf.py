@@ -1,4 +1,4 @@
-"""Settings of the site. Nothing of it, and nothing that it shows, is fetched from a network."""
+"""Sphinx configuration. The site loads nothing from other servers."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import fastlin
 
-# Bars of progress and colors of a terminal have no place in the output of an example.
+# The output of the examples must not contain progress bars and terminal colors.
 os.environ["NO_COLOR"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
-# The pages of the folder hold long tables.
+# These pages have wide tables.
 LONG_TABLES = [f"benchmarks/{path.stem}" for path in Path(__file__).parent.glob("benchmarks/*.md")]
 
 project = "fastlin"
@@ -31,7 +31,7 @@ extensions = [
 exclude_patterns = ["_build", "examples", "gallery/**/*.ipynb", "gallery/**/*.py"]
 templates_path = ["_templates"]
 default_role = "py:obj"
-# An indented block of the pages is a formula, a list of commands or a tree of folders as often as it is Python.
+# Blocks without a language are formulas, commands or directory trees as often as Python.
 highlight_language = "none"
 toc_object_entries_show_parents = "hide"
 
@@ -60,15 +60,17 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": True,
     "show_toc_level": 2,
-    # The tables of figures need the whole width.
+    # The benchmark tables need the full width.
     "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], **{page: [] for page in LONG_TABLES}},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# These pages have none below them to list at the left, or tables that need the width.
-html_sidebars = {page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", *LONG_TABLES)}
+# These pages have no subpages to list in the left sidebar, or have tables that need the width.
+html_sidebars = {
+    page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", "cookbook", *LONG_TABLES)
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -92,7 +94,7 @@ sphinx_gallery_conf = {
     "run_stale_examples": True,
 }
 
-# Outside links are looked at by `make -C docs linkcheck` alone.
+# Only `make -C docs linkcheck` checks external links.
 linkcheck_anchors = False
 linkcheck_timeout = 20
 
@@ -100,12 +102,12 @@ suppress_warnings = ["config.cache"]
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive", category=UserWarning)
 
 
-def leave_out_what_scikit_learn_defines(app, what, name, obj, skip, options):
-    """Skip the members that an estimator has from scikit-learn, whose pages describe them."""
+def skip_members_of_scikit_learn(app, what, name, obj, skip, options):
+    """Skip the members that scikit-learn defines, because its own pages document them."""
     module = getattr(obj, "__module__", None) or ""
     return True if module.startswith(("sklearn", "inspect")) else skip
 
 
 def setup(app):
-    """Connect the functions of this file."""
-    app.connect("autodoc-skip-member", leave_out_what_scikit_learn_defines)
+    """Register the event handlers."""
+    app.connect("autodoc-skip-member", skip_members_of_scikit_learn)

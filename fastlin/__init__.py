@@ -1,10 +1,9 @@
-"""Logistic and softmax regression by compiled kernels, to a proven minimum.
+"""Fast logistic and softmax regression with compiled kernels and certified optima.
 
-`LogisticRegression` and `LogisticRegressionCV` are drop-ins for scikit-learn's classes, and `logistic_path` fits many
-values of C. `MiniBatchLogisticRegression` takes steps on mini-batches, and `MLPClassifier` and `TwoLayerNet` train
-networks. `fastlin.blocks` and `fastlin.dask` fit data larger than memory, on one machine or many.
-`fastlin.trainers` holds the mini-batch models and trainers of the course assignment, and `fastlin.datasets` loads the
-data that they run on.
+`LogisticRegression` and `LogisticRegressionCV` are drop-in replacements for scikit-learn's classes, and `logistic_path`
+fits many values of C. `MiniBatchLogisticRegression` trains on mini-batches, and `MLPClassifier` and `TwoLayerNet` are
+neural networks. `fastlin.blocks` and `fastlin.dask` support data larger than memory, on one machine or a cluster.
+`fastlin.trainers` has the mini-batch models and trainers of the course assignment; `fastlin.datasets` loads its data.
 """
 
 import sys
@@ -54,8 +53,8 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# These need Numba as soon as they are imported, which takes 0.3 s, or are of no use to a linear model.
-_IMPORTED_LATER = {
+# Imported lazily, because they import Numba, which is slow, or are not needed for a linear model.
+_LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators",
     "MLPClassifier": "fastlin.estimators",
     "MiniBatchLogisticRegression": "fastlin.estimators",
@@ -63,16 +62,16 @@ _IMPORTED_LATER = {
     "patch_sklearn": "fastlin.patch",
     "unpatch_sklearn": "fastlin.patch",
 }
-_ROOMS_IMPORTED_LATER = "dask", "datasets", "figures", "inference", "patch", "trainers"
+_LAZY_MODULES = "dask", "datasets", "figures", "inference", "patch", "trainers"
 
 
-# Type checkers know the names above. Of a module with this function they would take any other for one too.
+# Hidden from type checkers: because of this function they would accept any attribute of the module.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name in _IMPORTED_LATER:
-            return getattr(import_module(_IMPORTED_LATER[name]), name)
-        if name in _ROOMS_IMPORTED_LATER:
+        if name in _LAZY_ATTRIBUTES:
+            return getattr(import_module(_LAZY_ATTRIBUTES[name]), name)
+        if name in _LAZY_MODULES:
             return import_module(f"fastlin.{name}")
         # Python sets a module as an attribute of its package when it imports the module. If a signal interrupts the
         # import of fastlin, the next import finds some modules imported already, and does not set them.
@@ -82,4 +81,4 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_IMPORTED_LATER, *_ROOMS_IMPORTED_LATER})
+    return sorted({*globals(), *_LAZY_ATTRIBUTES, *_LAZY_MODULES})

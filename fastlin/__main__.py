@@ -1,4 +1,4 @@
-"""Runs the program ``fastlin`` as ``python -m fastlin``."""
+"""Run the ``fastlin`` program with ``python -m fastlin``."""
 
 import sys
 

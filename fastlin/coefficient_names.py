@@ -1,4 +1,4 @@
-"""Names of coefficients, and the coefficients that users ask for by name, by column and level, or by index."""
+"""Names of coefficients, and their selection by name, by (column, level) pair, or by index."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from fastlin.typing import Array, IntArray
 
-# A message lists no more names than this.
+# Largest number of names in a message.
 MAX_SHOWN = 5
 
 
 class CoefficientName(str):
-    """The name of the coefficient of a level of a categorical column, which is "column_level", or of the intercept.
+    """The name of a coefficient: "column_level" for a level of a categorical column, or "intercept".
 
-    `column` and `level` tell apart what has the same name; the intercept has no column. The names of columns of
-    numbers are plain strings.
+    `column` and `level` distinguish coefficients with the same name; `column` is None for the intercept. The names of
+    numerical columns are plain strings.
     """
 
     __slots__ = ("column", "level")
@@ -28,168 +28,173 @@ class CoefficientName(str):
 
     def __new__(cls, name: str, column: str | None = None, level: object = None) -> Self:
         """Return the name."""
-        made = super().__new__(cls, name)
-        made.column, made.level = column, level
-        return made
+        instance = super().__new__(cls, name)
+        instance.column, instance.level = column, level
+        return instance
 
 
 INTERCEPT = CoefficientName("intercept")
 
 
-class LeftOut(NamedTuple):
-    """The names of levels of categorical columns that have no coefficients: references, and levels without rows."""
+class OmittedLevels(NamedTuple):
+    """The names of categorical levels without coefficients: reference levels, and levels without rows."""
 
     references: Sequence[str] = ()
     unused: Sequence[str] = ()
 
 
-NOTHING_LEFT_OUT = LeftOut()
+NO_OMITTED_LEVELS = OmittedLevels()
 
 
 def append_intercept(names: Array, fit_intercept: bool) -> Array:
-    """Return the names of columns (d,) and, last, of the intercept if there is one, an array of objects."""
+    """Return the names of columns (d,), followed by the intercept if there is one, as an array of objects."""
     return np.array([*names, *([INTERCEPT] if fit_intercept else [])], object)
 
 
 def are_intercepts(names: Array) -> Array:
-    """Return which of some names are the intercept's, (p,) bool; a column may have the same name."""
+    """Return which names are the intercept, (p,) bool. A column named "intercept" is not."""
     return np.array([isinstance(name, CoefficientName) and name.column is None for name in names], bool)
 
 
-def is_asked_by_name(asked: object) -> bool:
-    """Return whether a value is a name, or a pair of the name of a column and a level."""
-    return isinstance(asked, str) or (isinstance(asked, tuple) and len(asked) == 2 and isinstance(asked[0], str))
+def is_name_or_pair(value: object) -> bool:
+    """Return whether a value is a name, or a pair (column, level)."""
+    return isinstance(value, str) or (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str))
 
 
 def find_indices(
-    argument: str, wanted: Any, names: Array, left_out: LeftOut = NOTHING_LEFT_OUT, by_index: bool = True
+    argument: str,
+    selection: Any,
+    names: Array,
+    omitted_levels: OmittedLevels = NO_OMITTED_LEVELS,
+    by_index: bool = True,
 ) -> IntArray:
-    """Return the indices of the coefficients that an argument asks for, all of them for None.
+    """Return the indices of the coefficients that the value of an argument selects; None selects all.
 
-    Each is asked for by its name, by a pair of column and level or, if `by_index`, by its index among the names (p,).
+    A key is a name, a pair (column, level) or, if `by_index`, an index into the names (p,).
 
     Raises
     ------
     ValueError
-        A name stands for no coefficient, or for several, which the message tells apart. Or a coefficient is asked for
-        twice, or none is.
+        A key is unknown or ambiguous, a coefficient is selected twice, or the selection is empty.
     """
-    if wanted is None:
+    if selection is None:
         return np.arange(len(names))
-    lookup = _Lookup(argument, names, left_out, by_index)
-    asked = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
-    if isinstance(wanted, tuple) and lookup.find(wanted) and not all(map(lookup.find, asked)):
+    lookup = _Lookup(argument, names, omitted_levels, by_index)
+    keys = list(selection) if isinstance(selection, Iterable) and not isinstance(selection, str) else [selection]
+    if isinstance(selection, tuple) and lookup.find(selection) and not all(map(lookup.find, keys)):
         raise ValueError(
-            f"{argument}={wanted!r} is a sequence of two names, which are no coefficients. A pair of column and level "
-            f"stands in a list: {argument}=[{wanted!r}]."
+            f"{argument}={selection!r} is a sequence of two names, which are not names of coefficients. Put a pair "
+            f"(column, level) in a list: {argument}=[{selection!r}]."
         )
-    found = [lookup.find_index(each) for each in asked]
-    if not found or len(set(found)) < len(found):
+    indices = [lookup.find_index(key) for key in keys]
+    if not indices or len(set(indices)) < len(indices):
         raise ValueError(
-            f"{argument} must be names of coefficients, at least one, and each of them once; got {wanted!r}."
+            f"{argument} must be names of coefficients, at least one and each at most once, got {selection!r}."
         )
-    return np.array(found)
+    return np.array(indices)
 
 
-def describe_each(names: Array, left_out: LeftOut = NOTHING_LEFT_OUT) -> Array:
-    """Return the names of coefficients (p,), in place of a shared one what tells the coefficients apart."""
-    lookup = _Lookup("", names, left_out, by_index=True)
+def describe_each(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
+    """Return the names of coefficients (p,), with each ambiguous name replaced by a unique description."""
+    lookup = _Lookup("", names, omitted_levels, by_index=True)
     return np.array([lookup.describe_uniquely(index) for index in range(len(names))], object)
 
 
 class _Lookup:
-    """The coefficients that an argument may ask for, and levels without one, by their names and pairs."""
+    """The coefficients that an argument may select, and levels without a coefficient, by names and pairs."""
 
-    def __init__(self, argument, names, left_out, by_index):
+    def __init__(self, argument, names, omitted_levels, by_index):
         self._argument, self._by_index = argument, by_index
-        self._n_coefficients, self._n_references = len(names), len(left_out.references)
+        self._n_coefficients, self._n_references = len(names), len(omitted_levels.references)
         # Levels without a coefficient come last.
-        self._names = [*names, *left_out.references, *left_out.unused]
+        self._names = [*names, *omitted_levels.references, *omitted_levels.unused]
         self._indices = defaultdict(list)
         for index, name in enumerate(self._names):
             self._indices[str(name)].append(index)
             if _has_level(name):
-                self._indices[_as_key((name.column, name.level))].append(index)
+                self._indices[_normalize_key((name.column, name.level))].append(index)
 
-    def find(self, asked):
-        """Return the indices of all that a name or a pair stands for."""
+    def find(self, key):
+        """Return the indices of all levels and coefficients with a name or a pair."""
         try:
-            return self._indices.get(_as_key(asked), [])
+            return self._indices.get(_normalize_key(key), [])
         except TypeError:
-            # What has no hash is neither a name nor a level.
+            # A value without a hash is neither a name nor a level.
             return []
 
-    def find_index(self, asked):
-        """Return the index of the one coefficient that is asked for."""
-        is_index = isinstance(asked, (int, np.integer)) and not isinstance(asked, bool)
-        if is_index and self._by_index and 0 <= asked < self._n_coefficients:
-            return int(asked)
-        found = self.find(asked)
-        if len(found) == 1 and found[0] < self._n_coefficients:
-            return found[0]
-        raise ValueError(self._explain(asked, found))
+    def find_index(self, key):
+        """Return the index of the coefficient that a key selects; ValueError: it is unknown or ambiguous."""
+        is_index = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+        if is_index and self._by_index and 0 <= key < self._n_coefficients:
+            return int(key)
+        indices = self.find(key)
+        if len(indices) == 1 and indices[0] < self._n_coefficients:
+            return indices[0]
+        raise ValueError(self._explain(key, indices))
 
     def describe_uniquely(self, index):
-        """Return the name of a coefficient, or what tells it apart from others of that name."""
+        """Return the name of a coefficient, or a description if the name is ambiguous."""
         name = str(self._names[index])
         return name if len(self._indices[name]) == 1 else self._describe(index)
 
-    def _explain(self, asked, found):
-        """Return the message for what stands for no coefficient, or for several."""
+    def _explain(self, key, indices):
+        """Return the error message for a key that does not select one coefficient."""
         argument, n = self._argument, self._n_coefficients
-        if not found:
+        if not indices:
             shown = ", ".join(map(str, self._names[: min(n, MAX_SHOWN)]))
             more = f", ... {self._names[n - 1]}" if n > MAX_SHOWN else ""
             index = f" or indices from 0 to {n - 1}," if self._by_index else ""
             return (
-                f"There is no coefficient {asked!r}: {argument} must be names of coefficients, pairs (column, level),"
-                f"{index} each of them once. The names are {shown}{more}."
+                f"There is no coefficient {key!r}: {argument} must be names of coefficients, pairs (column, level),"
+                f"{index} each at most once. The names are {shown}{more}."
             )
-        if len(found) == 1:
-            return f"{argument} asks for {asked!r}, {self._say_kind(found[0])}, which has no coefficient. Leave it out."
-        candidates = "; ".join(self._describe(index) for index in found)
-        kind = "name" if isinstance(asked, str) else "pair"
-        return f"The {kind} {asked!r} in {argument} is not unique: {candidates}. Give {self._advise(found)}."
+        if len(indices) == 1:
+            return (
+                f"{argument} selects {key!r}, {self._describe_kind(indices[0])}, which has no coefficient. Remove it."
+            )
+        candidates = "; ".join(self._describe(index) for index in indices)
+        kind = "name" if isinstance(key, str) else "pair"
+        return f"The {kind} {key!r} in {argument} is ambiguous: {candidates}. Use {self._suggest(indices)}."
 
     def _describe(self, index):
-        """Return what an index stands for, as a pair if it is a level."""
+        """Return the description of a coefficient or level, with its pair if it is a level."""
         name = self._names[index]
         if _has_level(name):
-            return f"{(name.column, name.level)!r}, {self._say_kind(index)}"
+            return f"{(name.column, name.level)!r}, {self._describe_kind(index)}"
         return f"{'the intercept' if isinstance(name, CoefficientName) else f'column {name!r}'}, index {index}"
 
-    def _say_kind(self, index):
-        """Return the index of a coefficient in words, or why a level has none."""
+    def _describe_kind(self, index):
+        """Return the index of a coefficient as a phrase, or the reason why a level has none."""
         if index < self._n_coefficients:
             return f"index {index}"
         is_reference = index < self._n_coefficients + self._n_references
-        return "the reference level of its column" if is_reference else "a level without rows that have a weight"
+        return "the reference level of its column" if is_reference else "a level without rows of positive weight"
 
-    def _advise(self, found):
-        """Return what to give in place of a name that is not unique."""
-        index = next((index for index in found if index < self._n_coefficients), None)
-        pairs = [(name.column, name.level) for name in (self._names[index] for index in found) if _has_level(name)]
+    def _suggest(self, indices):
+        """Return the alternatives to an ambiguous name."""
+        index = next((index for index in indices if index < self._n_coefficients), None)
+        pairs = [(name.column, name.level) for name in (self._names[index] for index in indices) if _has_level(name)]
         pair = next((pair for pair in pairs if len(self.find(pair)) == 1), None)
-        ways = [] if pair is None else [f"the pair of column and level, for instance {self._argument}=[{pair!r}]"]
+        alternatives = [] if pair is None else [f"the pair (column, level), for example {self._argument}=[{pair!r}]"]
         if self._by_index:
-            ways.append(f"the index, for instance {self._argument}=[{index}]")
+            alternatives.append(f"the index, for example {self._argument}=[{index}]")
         else:
-            ways.append(f"rows of numbers, in which index {index} is column {index} of each class")
-        return " or ".join(ways)
+            alternatives.append(f"a matrix, in which index {index} is column {index} of each class")
+        return " or ".join(alternatives)
 
 
 def _has_level(name):
     return isinstance(name, CoefficientName) and name.column is not None
 
 
-def _as_key(asked):
-    """Return a name, or a pair, whose level is None where it is a missing value."""
-    if not (isinstance(asked, tuple) and len(asked) == 2):
-        return asked
-    column, level = asked
+def _normalize_key(key):
+    """Return a name, or a pair with a missing level replaced by None."""
+    if not (isinstance(key, tuple) and len(key) == 2):
+        return key
+    column, level = key
     try:
         is_missing = bool(level != level)
     except TypeError:
-        # Comparisons of pandas' NA have no truth value.
+        # Comparisons with pandas' NA have no boolean value.
         is_missing = True
     return column, None if is_missing else level

@@ -1,4 +1,4 @@
-"""SciPy's sparse containers, checked and turned into rows, since SciPy's own conversions trust the index arrays."""
+"""Validate SciPy sparse containers and convert them to CSR. SciPy's conversions do not validate index arrays."""
 
 from copy import copy
 from operator import index
@@ -15,35 +15,35 @@ INDEX_TYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
 
 
 def read_if_sparse(data: Any, name: str = "X") -> Any:
-    """Return a sparse container as CSR, as `read_container` does, and anything else as it is."""
+    """Return a sparse container as CSR (see `read_container`), and anything else unchanged."""
     return read_container(data, name)[0] if sparse.issparse(data) else data
 
 
 def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
-    """Return a SciPy sparse container of any format as CSR, and as CSC where it came so; errors call it by the name.
+    """Return a SciPy sparse container of any format as CSR, and as CSC if it is CSC, otherwise None.
 
-    CSR is returned itself if kernels read its types; other values become float64.
+    CSR of dtypes that kernels support is not copied; other values become float64. Error messages contain the name.
     """
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, but {name} is a sparse array of shape {X.shape}. {ACCEPTED}")
     if X.dtype.kind not in "fbiu":
         kind = "Complex" if X.dtype.kind == "c" else str(X.dtype)
-        raise ValueError(f"{kind} data not supported: {name} holds {X.dtype}, but real numbers are needed.")
+        raise ValueError(f"{kind} data not supported: {name} has dtype {X.dtype}, but real numbers are required.")
     try:
         checked = _check(X)
     except (TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(
-            f"{name} is a broken {X.format.upper()} matrix of shape {X.shape}: {error}. {ACCEPTED}"
+            f"{name} is an invalid {X.format.upper()} matrix of shape {X.shape}: {error}. {ACCEPTED}"
         ) from error
     return checked.tocsr(), checked if checked.format == "csc" else None
 
 
 def _check(X):
-    """Return a CSR, CSC or BSR matrix, X itself if possible, whose arrays agree and have types that kernels read."""
+    """Return a valid CSR, CSC or BSR matrix with dtypes that kernels support, X itself if possible."""
     if X.format == "lil":
         if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=False)):
             raise ValueError("a row has more columns than values, or fewer")
-        # What is no whole number has no index.
+        # `index` raises a TypeError for non-integers.
         indices = np.array([index(column) for columns in X.rows for column in columns], np.int64)
         data = np.array([value for values in X.data for value in values], X.dtype)
         X = sparse.csr_array((data, indices, np.cumsum([0, *map(len, X.rows)])), shape=X.shape)
@@ -53,17 +53,17 @@ def _check(X):
         X = X.tocoo()
     positions = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
     if any(array.dtype.kind not in "iu" for array in positions):
-        # SciPy would round.
-        raise ValueError(f"its indices are of {positions[0].dtype} and {positions[1].dtype}, not whole numbers")
+        # SciPy would round them.
+        raise ValueError(f"its indices have dtypes {positions[0].dtype} and {positions[1].dtype}, not integers")
     make = getattr(sparse, f"{X.format}_array")
     if X.format == "coo":
         X = make((X.data, (X.row, X.col)), shape=X.shape)
     elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in positions} not in INDEX_TYPES:
-        # A subclass may have a constructor of its own, which SciPy's methods would call.
+        # SciPy's methods would call the constructor of a subclass.
         X = make((X.data, X.indices, X.indptr), shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
     X = X.tocsr() if X.format == "coo" else X
-    # Of a copy, since the check cuts off what lies behind the last entry.
+    # Checks a copy, because `check_format` truncates arrays behind the last entry.
     copy(X).check_format(full_check=True)
     return X

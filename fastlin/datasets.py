@@ -1,4 +1,4 @@
-"""MNIST, CIFAR-10 and scikit-learn's digits, by the name that programs import them from."""
+"""Loaders for MNIST, CIFAR-10 and scikit-learn's digits. Public name of `fastlin.course.datasets`."""
 
 from fastlin.course.datasets import *  # noqa: F403
 from fastlin.course.datasets import __all__ as __all__

@@ -1,4 +1,4 @@
-"""Imports the libraries that `import fastlin` needs, so that no signal handler can interrupt their import.
+"""Import the libraries that `import fastlin` needs, so that no signal handler can interrupt their import.
 
 An interrupted import of NumPy or SciPy can make every later one fail.
 """

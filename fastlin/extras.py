@@ -1,6 +1,6 @@
-"""The packages that only some of fastlin needs, by the extra of the installation that brings them.
+"""Optional dependencies, by the extra that installs them.
 
-Code that needs one imports it where it uses it, so that fastlin imports and fits without it.
+Code imports them where it uses them, so that `import fastlin` and fits do not need them.
 """
 
 import contextlib
@@ -9,21 +9,21 @@ from importlib.util import find_spec
 
 from fastlin.interruption import import_uninterrupted
 
-# The names that they are installed by.
+# Names of distributions.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
-    # What the commands fit and predict read, save and print with.
+    # For `fastlin fit` and `fastlin predict`.
     "tables": ("pyarrow", "rich", "skops"),
     "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }
-# The names of those that are imported by another one.
+# Distributions whose import name differs.
 IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
 def needs(extra: str, *modules: str) -> Iterator[None]:
-    """Import modules uninterrupted, and say which extra of `EXTRAS` provides what they or the ``with`` block lack."""
+    """Import modules uninterrupted. If they or the ``with`` block lack a package, the error names the extra."""
     try:
         import_uninterrupted(*modules)
         yield
@@ -34,15 +34,15 @@ def needs(extra: str, *modules: str) -> Iterator[None]:
 
 
 def find_missing(extra: str) -> list[str]:
-    """Return the packages of an extra that are not installed, by the names that they are installed by."""
+    """Return the names of the packages of an extra that are not installed."""
     return [name for name in EXTRAS[extra] if find_spec(IMPORTED.get(name, name)) is None]
 
 
 def describe_missing(extra: str, names: Iterable[str]) -> str:
-    """Return the line that says which packages are missing and how to install them."""
-    return f"Not installed: {', '.join(names)}. Run {tell_install(extra)}."
+    """Return the message that names missing packages and how to install them."""
+    return f"Not installed: {', '.join(names)}. Run {format_install_command(extra)}."
 
 
-def tell_install(extra: str) -> str:
-    """Return the command that installs the packages of an extra: fastlin is on no index of packages yet."""
+def format_install_command(extra: str) -> str:
+    """Return the command that installs an extra. It needs a checkout, because fastlin is not on PyPI yet."""
     return f"pip install '.[{extra}]' in a checkout of fastlin"

@@ -1,4 +1,4 @@
-"""Work that no exception of a signal handler can interrupt: imports of libraries, and compilation.
+"""Run imports and compilation so that no exception of a signal handler can interrupt them.
 
 Python calls signal handlers in the main thread, between any two steps of a program. If a handler raises an exception,
 as it does on Ctrl-C, an import or a compilation in the main thread stops halfway, and the library or the compiler can
@@ -28,14 +28,14 @@ _turn = threading.RLock()
 
 
 def import_uninterrupted(*names: str) -> list[Any]:
-    """Return the modules of some names. No signal handler can interrupt their import."""
+    """Import modules by name and return them. No signal handler can interrupt the import."""
     return run_uninterrupted(lambda: [import_module(name) for name in names])
 
 
 def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns. If a signal handler raises an exception, the function still runs to its end.
+    """Call a function and return its result. If a signal handler raises an exception, the function still completes.
 
-    The exception leaves `run_uninterrupted` at once. In the main thread the function runs on another thread.
+    The exception is raised from `run_uninterrupted` at once. In the main thread, the function runs on another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return function(*arguments)
@@ -45,7 +45,7 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
         # Not a `threading.Thread`: it shares a lock with its starter, which an exception could leave locked.
         start_new_thread(work.run, ())
     except RuntimeError:
-        # The system, or an interpreter that is shutting down, starts no thread.
+        # No thread can be started, for example because the interpreter is shutting down.
         return function(*arguments)
     return work.result()
 
@@ -68,7 +68,7 @@ class _Work:
         self._error = None
         self._is_awaited = True
         self._has_ended = False
-        # Released at the end. That the main thread acquires it proves nothing: an exception may come right after that.
+        # Released at the end. Acquiring it does not prove the end, because an exception may occur right after.
         self._end = threading.Lock()
         self._end.acquire()
 

@@ -1,4 +1,4 @@
-"""What a terminal shows: texts without commands, and while something works a bar; without rich its end."""
+"""Terminal output: strings without control sequences, and progress bars."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,19 +8,19 @@ from fastlin.extras import find_missing
 
 
 def make_printable(text: str) -> str:
-    r"""Return a text whose unprintable signs are written as by ``repr``, such as ``\x1b`` for an escape.
+    r"""Return a string with unprintable characters escaped as by ``repr``, such as ``\x1b``.
 
-    Names of columns and files come from others. A terminal would take sequences in them for commands, which move the
-    cursor, change the colors or the title, or hide what stands before.
+    Names of columns and files are untrusted: a terminal would interpret control sequences in them, which move the
+    cursor, change colors or the title, or hide other output.
     """
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 @contextlib.contextmanager
 def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show a short label, a bar if there is a total, and a text; yield a function of how many are done and of the text.
+    """Show a label, a progress bar if there is a total, and a message; yield a function of the count and the message.
 
-    Without rich the last state is printed at the end.
+    Without rich, only the last state is printed, at the end.
     """
     if "rich" in find_missing("studies"):
         last = {"n_done": 0, "text": ""}
@@ -38,5 +38,7 @@ def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
         columns = [BarColumn(None), MofNCompleteColumn(), described, TimeRemainingColumn(elapsed_when_finished=True)]
     with Progress(TextColumn(label, markup=False), *columns) as progress:
         task = progress.add_task("", total=total)
-        unsaid = "" if total is not None else "{:,}"
-        yield lambda n_done, text="": progress.update(task, completed=n_done, description=text or unsaid.format(n_done))
+        default = "" if total is not None else "{:,}"
+        yield lambda n_done, text="": progress.update(
+            task, completed=n_done, description=text or default.format(n_done)
+        )

@@ -1,4 +1,4 @@
-"""The course's models and trainers, by the name that its scripts import them from."""
+"""Models and trainers of the course. Public name of `fastlin.course.trainers`."""
 
 from fastlin.course.trainers import *  # noqa: F403
 from fastlin.course.trainers import __all__ as __all__

@@ -1,8 +1,7 @@
-"""Type aliases: what the functions of fastlin take and return.
+"""Type aliases for parameters and return values.
 
-`Array`, `FloatArray`, `IntArray` and `BoolArray` are NumPy arrays by what they hold; shapes stand in the docstrings.
-`MatrixLike` is what X may be in memory. The others are what several parameters have in common. The types of labels and
-weights that users pass are NumPy's own, `numpy.typing.ArrayLike`.
+`Array`, `FloatArray`, `IntArray` and `BoolArray` are NumPy arrays; docstrings state their shapes. `MatrixLike` is X in
+memory. The others are types of several parameters. Labels and weights have the type `numpy.typing.ArrayLike`.
 """
 
 import os
@@ -36,22 +35,22 @@ class ArrowTable(Protocol):
 
 
 Array: TypeAlias = npt.NDArray[Any]
-"""An array of any type: labels, which may be numbers, strings or bools, and data in the type that they came in."""
+"""An array of any dtype: labels (numbers, strings or booleans), or data in their original dtype."""
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 """An array of float64 or float32."""
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 """An array of integers."""
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
-"""An array of bools."""
+"""An array of booleans."""
 FloatType: TypeAlias = type[np.float64] | type[np.float32]
-"""The type that something is computed or kept in."""
+"""The floating-point type of a computation."""
 SparseContainer: TypeAlias = sparse.sparray | sparse.spmatrix
 """A sparse array or matrix of SciPy in any format."""
 MatrixLike: TypeAlias = npt.ArrayLike | SparseContainer | ArrowTable
-"""X with one row for each sample: an array, what NumPy makes one of, a sparse container, or a table."""
+"""X with one row per sample: an array-like, a sparse container, or a table."""
 RandomState: TypeAlias = int | np.random.RandomState | None
-"""A seed, a generator of random numbers that goes on from where it is, or None for NumPy's global generator."""
+"""A seed, a random number generator, or None for NumPy's global generator."""
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
-"""Weights of classes by their labels, "balanced" for weights that make all classes count alike, or None for ones."""
+"""Weights of classes by label, "balanced" for the same total weight of all classes, or None for ones."""
 PathLike: TypeAlias = str | os.PathLike[str]
-"""The place of a file or a folder."""
+"""The path of a file or folder."""

@@ -1,4 +1,4 @@
-"""Compiles what the estimators and trainers need, by fitting a little data of each type."""
+"""Compile all kernels of the estimators and trainers, by fitting small data of each dtype."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
-# The rows, features and classes of a fit in the space of the rows.
+# Rows, features and classes of a fit in the row space.
 WIDE = 60, 190, 6
 SOLVERS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
 
 
 def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
-    """Return X of whole numbers and labels that do not depend on X, so that fits take some iterations."""
+    """Return integers X and labels that are independent of X, so that fits take some iterations."""
     generator = np.random.default_rng(0)
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
 def make_sparse(X: Array) -> Any:
-    """Return a quarter of the entries of X as CSR: few rows with more of them would be fitted as an array."""
+    """Return X with a quarter of its entries as CSR; with more entries, few rows would be fitted as a dense array."""
     return sparse.csr_array(np.where(X > 5, X, 0).astype(X.dtype))
 
 
 def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> None:
-    """Fit and predict. That a fit has not converged does not matter here."""
+    """Fit and predict, ignoring warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = LogisticRegression(**options).fit(X, y)
@@ -37,67 +37,67 @@ def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> N
     model.predict_proba(X)
 
 
-def fit_by_each(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None:
-    """Fit and predict the classes, and the first one against the others, with each of the options."""
+def fit_with_options(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None:
+    """Fit and predict all classes, and the first class vs the others, with each of the options."""
     for labels in (y, y > 0):
-        for each in options:
-            fit_and_predict(X, labels, **each)
+        for parameters in options:
+            fit_and_predict(X, labels, **parameters)
 
 
 def fit_small(dtype: str) -> None:
-    """Fit few rows of a type by every solver."""
-    fit_by_each(*make_problem(dtype, 200, 8, 3), *SOLVERS)
-    # 800 coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
+    """Fit few rows of a dtype with every solver."""
+    fit_with_options(*make_problem(dtype, 200, 8, 3), *SOLVERS)
+    # 800 coefficients are fitted with L-BFGS and a preconditioner block per class.
     fit_and_predict(*make_problem(dtype, 500, 80, 10))
-    # 4,000 rows do not fit into a core's cache, and clear labels make other matrices worth it.
-    fit_first(dtype, 4_000, 40, 3)
+    # 4,000 rows exceed a core's cache, and separable labels lead to other preconditioners.
+    fit_separable(dtype, 4_000, 40, 3)
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
-def fit_first(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
-    """Fit rows whose classes follow from X, and the first class against the others."""
+def fit_separable(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
+    """Fit rows whose classes are a function of X, and the first class vs the others."""
     X, _ = make_problem(dtype, n_rows, n_features, n_classes)
-    fit_by_each(X, X[:, :n_classes].argmax(axis=1), options)
+    fit_with_options(X, X[:, :n_classes].argmax(axis=1), options)
 
 
 def fit_large(dtype: str) -> None:
-    """Fit enough rows of a type for a fit that begins in float32."""
+    """Fit enough rows of a dtype for a fit that starts in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
-    # 40 classes begin with mini-batches, and share a factor.
+    # Fits of 40 classes start with mini-batches, and share one preconditioner factor.
     y = np.random.default_rng(0).integers(0, 40, len(X))
     fit_and_predict(X, y, max_iter=1)
 
 
 def fit_sparse(dtype: str) -> None:
-    """Fit a few sparse rows of a type, with two classes and with three."""
+    """Fit a few sparse rows of a dtype, with two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
-    fit_by_each(make_sparse(X), y, *SOLVERS)
+    fit_with_options(make_sparse(X), y, *SOLVERS)
     X, y = make_problem(dtype, *WIDE)
     fit_and_predict(make_sparse(X), y)
-    # For a block of each class rows are drawn where there are many of them, and labels that depend on X.
+    # Many rows with labels that depend on X: preconditioner blocks per class use a sample of the rows.
     generator = np.random.default_rng(0)
     X = (generator.normal(size=(2_500, 200)) * (generator.random((2_500, 200)) < 0.2)).astype(dtype)
     fit_and_predict(sparse.csr_array(X), (X @ generator.normal(size=(200, 5))).argmax(axis=1), solver="newton-cg")
 
 
 def fit_table() -> None:
-    """Fit a few rows of a table with categorical columns, with two classes and with three, and an L1 penalty too."""
-    options = [{**each, "categorical_features": [0, 1]} for each in (*SOLVERS, {"l1_ratio": 1})]
-    fit_by_each(*make_problem("float64", 200, 3, 3), *options)
+    """Fit a few rows of a table with categorical columns, with two and three classes, also with an L1 penalty."""
+    options = [{**parameters, "categorical_features": [0, 1]} for parameters in (*SOLVERS, {"l1_ratio": 1})]
+    fit_with_options(*make_problem("float64", 200, 3, 3), *options)
 
 
 def fit_l1(dtype: str, n_features: int) -> None:
-    """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
+    """Fit dense and sparse rows with an L1 penalty; few features use the full Hessian, many coordinate descent."""
     X, y = make_problem(dtype, 40, n_features, 3)
     for rows in (X, make_sparse(X)):
-        # With this C some coefficients become zero in Newton's steps, which a kernel of its own removes.
+        # With this C, some coefficients become zero in Newton steps, for which there is a separate kernel.
         fit_and_predict(rows, y, l1_ratio=1, C=1000)
 
 
 def fit_many(dtype: str) -> None:
-    """Fit several labels a row, dense and sparse, with each penalty, and resamples of two classes and of three."""
+    """Fit dense and sparse multilabel problems with each penalty, and resamples of two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
     for rows in (X, make_sparse(X)):
         for l1_ratio in (0, 1):
@@ -107,7 +107,7 @@ def fit_many(dtype: str) -> None:
 
 
 def fit_network(dtype: str, network_dtype: str) -> None:
-    """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
+    """Train a network of one dtype on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
     options: dict[str, Any] = {"dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
     network = MLPClassifier(3, batch_norm="both", dropout=0.1, **options)
@@ -117,10 +117,10 @@ def fit_network(dtype: str, network_dtype: str) -> None:
 
 
 def train_model(dtype: str) -> None:
-    """Train and validate a model of the course on a few rows of a type."""
+    """Train and validate a model of the course on a few rows of a dtype."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
-    given = 0.1, 4, False, X, Y, X, Y
-    trainers.LogisticTrainer(trainers.BinaryModel(3), *given, early_stopping=False, progress=False).train(1)
+    arguments = 0.1, 4, False, X, Y, X, Y
+    trainers.LogisticTrainer(trainers.BinaryModel(3), *arguments, early_stopping=False, progress=False).train(1)
 
 
 TYPES = ("float64", "float32", "uint8")
@@ -133,8 +133,8 @@ STEPS = {
     **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in TYPES},
     **{f"many fits, {dtype}": partial(fit_many, dtype) for dtype in ("float64", "float32")},
     **{
-        f"networks, {own}, {dtype}": partial(fit_network, dtype, own)
-        for own in ("float32", "float64")
+        f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
+        for network_dtype in ("float32", "float64")
         for dtype in TYPES
     },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},

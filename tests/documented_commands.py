@@ -27,6 +27,18 @@ PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "
 RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
 OPENS = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
 HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
+WHOLE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
+# The cases that docs/benchmarks.md names to reproduce a claim.
+CASES_OF_CLAIMS = (
+    "mnist-float64",
+    "everyday",
+    "two-classes",
+    "text",
+    "cross-validation",
+    "mini-batches-sgd",
+    "inference-logit-1000000",
+    "memory-mnist-float64",
+)
 # Commands that a script runs in other words: the script, and these words.
 IN_OTHER_WORDS = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
@@ -37,6 +49,10 @@ IN_OTHER_WORDS = {
     "pip install '.[bench]'": (".ci/run", "environment .venv/bench '.[bench]'"),
     "pip install '.[docs]'": (".ci/run", "environment .venv/docs '.[docs]'"),
     "fastlin reproduce": (".ci/nightly", 'bash -c "$line"'),
+    **dict.fromkeys(
+        ("pytest tests/objective/test_duality.py", "pytest tests/solvers/test_choose.py"),
+        (".ci/run", 'bash -c "$test_line'),
+    ),
     # The slow tests come on top of the thorough ones.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),
     "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
@@ -78,6 +94,7 @@ NOT_RUN = {
     **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), HOURS),
     "pytest --benchmark-only --hold-bounds": HOURS,
     "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
+    **{f"python -m benchmarks.publish {case}": WHOLE for case in CASES_OF_CLAIMS},
     **{f"python -m benchmarks.{name}": HOURS for name in ("larger_than_memory", "mini_batches", "publish", "ablation")},
     "python build_backend/first_fits.py": "it changes a list, which tests/test_build_backend.py compares with the fits",
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",

@@ -1,4 +1,4 @@
-"""Objectives of random problems, and what the reference says of them."""
+"""Objectives of random problems, and their values and minima by the reference."""
 
 import numpy as np
 import reference
@@ -12,9 +12,9 @@ from fastlin.objective.objective import Objective, fill_factors
 from fastlin.objective.penalty import Box, Penalty
 from fastlin.objective.point import Point
 from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
-from fastlin.solvers.choose import Beginning, Fit
+from fastlin.solvers.choose import Fit, Start
 
-# The factors of the features of `make_sized`.
+# The penalty factors of `make_sized`.
 FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
 
 
@@ -29,13 +29,13 @@ def objective_over(
     penalty_factors=None,
     group_lasso=False,
     fit_intercept=True,
-    numbers=None,
+    row_indices=None,
     bounds=None,
     **by_rows,
 ):
-    """Return J over the numbered rows of X, None for all; by_rows are offsets and targets of `make_samples`."""
-    matrix, samples = as_matrix(X), make_samples(labels, weights, numbers, **by_rows)
-    columns = matrix.measure(weights if numbers is None else weigh_by_counts(numbers, weights, matrix.shape[0]))
+    """Return J over the rows of X at row_indices, None for all; by_rows are offsets and targets of `make_samples`."""
+    matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **by_rows)
+    columns = matrix.measure(weights if row_indices is None else weigh_by_counts(row_indices, weights, matrix.shape[0]))
     factors = fill_factors(penalty_factors, matrix.shape[1])
     coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
     rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
@@ -54,7 +54,7 @@ def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=
 
 
 def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
-    """Return what `make_objective` does with offsets of a size, zero for none, and with soft labels or plain ones."""
+    """Return the result of `make_objective` with offsets of a size, zero for none, and soft or plain labels."""
     labels = make_problem(n, d, n_classes, seed=seed)[1]
     offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed)
     options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
@@ -62,7 +62,7 @@ def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objectiv
 
 
 def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
-    """Return an objective of six features whose penalty weighs all columns alike, and parameters."""
+    """Return an objective of six features whose penalty does not depend on their scales, and parameters."""
     X, *_ = make_problem(n, 6, n_classes, seed=seed)
     standard_deviation = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
     return make_objective(
@@ -71,45 +71,45 @@ def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options
 
 
 def evaluate(objective, parameters, precision=np.float64):
-    """Return the point at parameters with a room of its own, where the budget has one."""
+    """Return the point at parameters with its own buffer, if the budget allows one."""
     return objective.at(parameters, precision, out=objective.make_buffer())
 
 
 def begin(objective, stopping, start=None, nearby=None):
-    """Return the fit that a solver gets which begins at a start, parameters or a Point, or at the objective's own."""
+    """Return the Fit for a solver that starts from parameters, a Point or the null model."""
     fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby, ())
     is_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_point else start
-    fit.beginning = Beginning(parameters, start if is_point else None, is_plain=start is None)
+    fit.start = Start(parameters, start if is_point else None, is_null_model=start is None)
     return fit
 
 
 def with_budget(objective, n_bytes):
-    """Return the objective with another budget; with one of 0 bytes nothing is kept beside X."""
+    """Return the objective with another budget; with 0 bytes nothing is kept in addition to X."""
     return Objective(objective.rows, objective.penalty, Budget(n_bytes))
 
 
 def data_of(objective):
-    """Return X (n, d) dense, labels, or the probabilities of all classes, and weights of an objective's rows."""
+    """Return dense X (n, d), labels or the probabilities of all classes, and weights of an objective's rows."""
     rows, X = objective.rows, objective.matrix.X
     X = X.toarray() if sparse.issparse(X) else X
     weights = rows.weights if len(rows.weights) else np.ones(len(X))
-    numbers = rows.numbers if len(rows.numbers) else slice(None)
+    row_indices = rows.row_indices if len(rows.row_indices) else slice(None)
     labels = rows.labels
     if len(rows.targets):
         labels = rows.targets if rows.n_classes > 2 else np.column_stack([1 - rows.targets, rows.targets])
-    return X[numbers], labels[numbers], weights[numbers]
+    return X[row_indices], labels[row_indices], weights[row_indices]
 
 
 def offsets_of(objective):
-    """Return the offsets (n, K) of the rows that an objective sums over, zeros where there are none."""
+    """Return the offsets (n, K) of an objective's rows, zeros if there are none."""
     rows = objective.rows
     offsets = rows.offsets if len(rows.offsets) else np.zeros((objective.matrix.shape[0], rows.n_rows_coef))
-    return offsets[rows.numbers] if len(rows.numbers) else offsets
+    return offsets[rows.row_indices] if len(rows.row_indices) else offsets
 
 
 def penalty_of(objective):
-    """Return the penalty of an objective as the reference takes it."""
+    """Return the penalty of an objective as arguments of the reference."""
     return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_lasso")}
 
 
@@ -128,7 +128,7 @@ def violation_of(objective, coef, intercept):
 
 
 def minimum_of(objective):
-    """Return the least J, in extended precision, and the coef and intercept where it lies, by the reference."""
+    """Return the minimum of J in extended precision, and its coef and intercept, by the reference."""
     X, labels, weights = data_of(objective)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
     n_classes, penalty = len(objective.class_weights), objective.penalty

@@ -1,4 +1,4 @@
-"""The objective in NumPy and its minimum by plain methods in extended precision; nothing of fastlin is used.
+"""The objective and its minimum by simple methods in NumPy, in extended precision, independent of fastlin.
 
 Labels are (n,), or (n, n_classes): the probability of each class in a row. Offsets (n, K) are added to the scores.
 """
@@ -13,7 +13,7 @@ def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
 
 
 def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_lasso=False, offsets=0.0):
-    """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
+    """Return J(coef, intercept) as defined in fastlin/objective/objective.py, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
     penalty += np.longdouble(l1) * np.sum(factors * sizes_of(coef, group_lasso))
@@ -34,22 +34,21 @@ def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
 
 
 def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
-    """Return bounds of what rounding changes in the three results of loss_and_gradient, computed with a unit of eps.
+    """Return bounds on the rounding errors of the three results of loss_and_gradient, computed with unit roundoff eps.
 
-    magnitudes bound the entries of X, and what rounding made of them while they were scaled. A sum of m products is
-    wrong by at most m eps times the sum of their magnitudes (Higham 2002, section 3.1), in any order of the additions.
-    A score is such a sum of d products, after two operations on each x. The loss of a row moves by at most twice the
-    error of its scores and a residual by at most as much; the exponential, the logarithm, quotients and differences
-    add at most 16 eps of their size.
+    magnitudes bound the entries of X, including the rounding errors of scaling. The error of a sum of m products is at
+    most m eps times the sum of their magnitudes (Higham 2002, section 3.1), in any order. A score is such a sum of d
+    products, after two operations on each x. The error of the loss of a row is at most twice that of its scores, and so
+    is that of a residual; exponentials, logarithms, quotients and differences add at most 16 eps of their size.
     """
     magnitudes, weights, coef = (np.asarray(array, float) for array in (magnitudes, weights, coef))
     n_classes, n_features = coef.shape
     largest = (magnitudes @ np.abs(coef).T + np.abs(intercept)).max(axis=1)
-    of_scores = 2 * (n_features + 4) * eps * largest
-    loss = weights @ (of_scores + 16 * eps * (1 + largest + np.log(n_classes + 1)))
-    of_residuals = weights * (of_scores + (18 + len(weights)) * eps)
-    sizes = of_residuals @ magnitudes
-    return loss * (1 + len(weights) * 2**-52), [sizes] * n_classes, [of_residuals.sum()] * n_classes
+    score_error = 2 * (n_features + 4) * eps * largest
+    loss = weights @ (score_error + 16 * eps * (1 + largest + np.log(n_classes + 1)))
+    residual_errors = weights * (score_error + (18 + len(weights)) * eps)
+    sizes = residual_errors @ magnitudes
+    return loss * (1 + len(weights) * 2**-52), [sizes] * n_classes, [residual_errors.sum()] * n_classes
 
 
 def hessian(X, weights, probabilities):
@@ -61,36 +60,36 @@ def hessian(X, weights, probabilities):
 
 
 def log_likelihood(coef, X, labels, weights, is_firth):
-    """Return the log-likelihood at coefficients (R, d) of all classes but the first, and its expected information.
+    """Return the log-likelihood at coefficients (R, d) of all classes except the first, and its expected information.
 
-    With Firth's penalty the value has half the log-determinant of the information too.
+    With Firth's penalty the value includes half the log-determinant of the information.
     """
-    losses, chances, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
-    # The difference to the first class of two has the curvature of one score.
-    information = hessian(X, weights, chances[:, 1:])
+    losses, probabilities, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
+    # With the first class as reference, the information is that of the other scores.
+    information = hessian(X, weights, probabilities[:, 1:])
     return (0.5 * np.linalg.slogdet(information)[1] if is_firth else 0.0) - weights @ losses, information
 
 
 def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
     """Return the largest entry of the smallest subgradient of J by coef and intercept, a float: zero at the minimum.
 
-    At a coefficient that is not zero that is the derivative with the penalty's; at zero, what the slope of the loss
-    has beyond l1 f_j. Grouped, the same of the norms over the classes. The penalty is given as to `objective`.
+    At a nonzero coefficient that is the derivative of J; at zero it is the excess of the loss's slope over l1 f_j. The
+    grouped penalty uses the norms over the classes instead. The penalty has the arguments of `objective`.
     """
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
     slopes, thresholds = by_coef + l2 * factors * coef, penalty.get("l1", 0.0) * factors
-    found = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_lasso", False))
-    return float(max(found.max(), np.abs(by_intercept).max() * fit_intercept))
+    subgradient = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_lasso", False))
+    return float(max(subgradient.max(), np.abs(by_intercept).max() * fit_intercept))
 
 
 def sizes_of(values, grouped):
-    """Return the sizes of numbers (K, d), or where they are grouped the norms of their columns, (1, d)."""
+    """Return the absolute values (K, d), or if grouped the norms of the columns, (1, d)."""
     return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
 
 
 def smallest_subgradient(slopes, parameters, thresholds, grouped):
-    """Return the size of each entry of the smallest subgradient at parameters (K, d), by slopes of what is smooth."""
+    """Return the sizes of the entries of the smallest subgradient at parameters (K, d), given the smooth slopes."""
     sizes = sizes_of(parameters, grouped)
     along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
     return np.where(sizes > 0, np.abs(slopes + along), np.maximum(sizes_of(slopes, grouped) - thresholds, 0))
@@ -99,22 +98,22 @@ def smallest_subgradient(slopes, parameters, thresholds, grouped):
 def sparse_minimum(
     X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_lasso=False, offsets=0.0
 ):
-    """Return the least J, in extended precision, and the coef and intercept where it lies.
+    """Return the minimum of J in extended precision, and its coef and intercept.
 
-    Accelerated proximal gradient steps (Beck and Teboulle 2009, restarted where a step goes uphill: O'Donoghue and
-    Candes 2015) find which coefficients are zero. Newton's steps among the others then end at the rounding of extended
-    precision, and the conditions of a minimum are checked there. This takes columns of any scale, but few of them.
+    Accelerated proximal gradient steps (Beck and Teboulle 2009), restarted after uphill steps (O'Donoghue and Candes
+    2015), determine which coefficients are zero. Newton steps over the others reach the rounding error of extended
+    precision, and the optimality conditions are checked. This works for a few columns of any scale.
     """
     l1, l2 = np.longdouble(l1), np.longdouble(l2)
     if labels.ndim == 2:
-        # Probabilities that miss one by rounding would leave a slope along equal changes of all classes.
+        # Probabilities that do not sum to one exactly would have a slope along equal changes of all classes.
         totals = labels.sum(axis=1, keepdims=True, dtype=np.longdouble)
         labels = labels / np.where(totals > 0, totals, 1)
     rows, fractions, mean, unit = _standardize(X, weights, l2 * factors, fit_intercept)
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
     problem = rows, labels, offsets, fractions, penalties, thresholds, group_lasso
     point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
-    # Where the zeros are right long before, the conditions say so.
+    # If the zeros are correct at a larger tolerance, the optimality conditions hold.
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
         point = _follow_gradient(point, *problem, tolerance)
         polished = _polish(point, *problem)
@@ -130,13 +129,13 @@ def sparse_minimum(
 
 
 def _fractions(weights, n):
-    """Return the shares (n,) of rows in the weight of all, in extended precision."""
+    """Return the weights (n,) as fractions of their sum, in extended precision."""
     fractions = np.ones(n, np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
     return fractions / fractions.sum()
 
 
 def _standardize(X, weights, curvatures, fit_intercept):
-    """Return the rows [(x - mean) / unit, 1], their shares of the weight, mean and unit, in extended precision."""
+    """Return the rows [(x - mean) / unit, 1], fractions of weight, mean and unit, in extended precision."""
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
     mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
@@ -146,13 +145,13 @@ def _standardize(X, weights, curvatures, fit_intercept):
 
 
 def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
-    """Return the parameters, in float64, after proximal gradient steps until they are shorter than the tolerance."""
+    """Return the parameters, in float64, after proximal gradient steps down to a step length of the tolerance."""
     rows, fractions, penalties, thresholds = (
         array.astype(np.float64) for array in (rows, fractions, penalties, thresholds)
     )
-    # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
-    bend = 0.25 if len(point) == 1 else 0.5
-    steepness = bend * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
+    # The second derivative of a row's loss by its scores is at most 1/4, with more classes 1/2.
+    max_curvature = 0.25 if len(point) == 1 else 0.5
+    steepness = max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
     for _ in range(100_000):
         residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * fractions[:, None]
@@ -170,34 +169,34 @@ def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresho
 
 
 def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
-    """Return the minimum with the zeros of a point, in extended precision, or None where it has others."""
+    """Return the minimum with the zeros of a point, in extended precision, or None if its zeros are others."""
     point = point.astype(np.longdouble)
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
     for _ in range(30):
         _, probabilities, residuals = losses_of(rows @ point.T + offsets, labels)
-        of_smooth = (residuals * fractions[:, None]).T @ rows + penalties * point
+        smooth_slopes = (residuals * fractions[:, None]).T @ rows + penalties * point
         sizes = sizes_of(point, group_lasso)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
-        slopes = np.where(is_free, of_smooth + thresholds * along, 0)
+        slopes = np.where(is_free, smooth_slopes + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
         hessian = _penalized_hessian(rows, fractions, probabilities, penalties)
         if group_lasso:
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
-                direction, bend = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
-                hessian[:, j, :, j] += bend * (np.eye(len(point)) - np.outer(direction, direction))
-        # Least squares, since softmax is flat along equal changes of all classes.
-        step, among = np.zeros(point.size), hessian.reshape(point.size, point.size)[np.ix_(free, free)]
-        step[free] = np.linalg.lstsq(among, -slopes.ravel()[free].astype(float), rcond=1e-13)[0]
+                direction, curvature = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
+                hessian[:, j, :, j] += curvature * (np.eye(len(point)) - np.outer(direction, direction))
+        # Least squares, because softmax is flat along equal changes of all classes.
+        step, block = np.zeros(point.size), hessian.reshape(point.size, point.size)[np.ix_(free, free)]
+        step[free] = np.linalg.lstsq(block, -slopes.ravel()[free].astype(float), rcond=1e-13)[0]
         point = point + step.reshape(point.shape)
     else:
         return None
     if group_lasso:
-        beyond = sizes_of(of_smooth, True) > thresholds
-        return None if (beyond & ~is_free.all(axis=0)).any() else point
-    has_turned = (thresholds > 0) & is_free & (point * along < 0)
-    return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
+        violated = sizes_of(smooth_slopes, True) > thresholds
+        return None if (violated & ~is_free.all(axis=0)).any() else point
+    has_changed_sign = (thresholds > 0) & is_free & (point * along < 0)
+    return None if has_changed_sign.any() or (np.abs(smooth_slopes) > thresholds)[~is_free].any() else point
 
 
 def _penalized_hessian(rows, fractions, probabilities, penalties):
@@ -208,9 +207,9 @@ def _penalized_hessian(rows, fractions, probabilities, penalties):
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
-    """Return the least J, in extended precision, and the coef and intercept where it lies; l2 > 0.
+    """Return the minimum of J in extended precision, and its coef and intercept; l2 > 0.
 
-    Newton's steps with a Hessian in float64 end where the gradient, in extended precision, leaves nothing to gain.
+    Newton steps, with a Hessian in float64 and a gradient in extended precision, stop when J no longer decreases.
     """
     l2 = np.longdouble(l2)
     rows, fractions, mean, unit = _standardize(X, weights, l2, fit_intercept)
@@ -218,8 +217,8 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
-        losses, *of_rows = losses_of(rows @ point.T + offsets, labels)
-        return fractions @ losses + np.sum(penalties * point**2) / 2, *of_rows
+        losses, *rest = losses_of(rows @ point.T + offsets, labels)
+        return fractions @ losses + np.sum(penalties * point**2) / 2, *rest
 
     point = np.zeros((K, m), np.longdouble)
     point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
@@ -236,29 +235,28 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         step = -np.linalg.solve(hessian.reshape(K * m, K * m), gradient.ravel().astype(float)).reshape(K, m)
         slope, length = np.sum(step * gradient), 1.0
         while length > 1e-10:
-            trial, *of_trial = evaluate(point + length * step)
+            trial, *rest = evaluate(point + length * step)
             if trial <= value + 1e-4 * length * slope:
                 break
             length /= 2
         if not trial < value:
             break
-        point, value, (probabilities, residuals) = point + length * step, trial, of_trial
+        point, value, (probabilities, residuals) = point + length * step, trial, rest
     else:
         raise RuntimeError("the reference has not converged")
-    # Half of this is what is left to gain. A sum over n rows cannot tell less than n roundings apart.
+    # Half of this is the remaining decrease. The rounding error of a sum over n rows is about n roundings.
     assert -slope < 4 * len(labels) * np.finfo(np.longdouble).eps * value
     coef = point[:, :-1] / unit
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
 
 def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, fit_intercept, grouped, offsets, bounds):
-    """Return the dual objective at the point that bounds the minimum, in extended precision: a lower bound of J.
+    """Return the dual objective of a feasible point in extended precision: a lower bound on the minimum of J.
 
-    X (n, d), coef (K, d) and the curvature and threshold (d,) that the penalty gives each coefficient are in the same
-    coordinates. With an intercept the probabilities of the rows are exchanged between the classes so that their sums
-    are those of the labels, as fastlin/objective/duality.py states it. Of the points between the labels and these
-    probabilities the best one counts; with thresholds of zero and no bounds it is the probabilities themselves. bounds
-    are those of coef, two arrays (K, d).
+    X (n, d), coef (K, d) and the curvatures and thresholds (d,) of the penalty are in the same coordinates. With an
+    intercept, probabilities are exchanged between the classes so that their sums are those of the labels, as described
+    in fastlin/objective/duality.py. The best point between the labels and these probabilities is used; with thresholds
+    of zero and no bounds it is the probabilities. bounds are those of coef, two arrays (K, d).
     """
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
@@ -268,25 +266,25 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
     targets = _targets(labels, q.shape[1])
     if fit_intercept:
-        suboptimality = fractions @ (q - targets)
-        given = np.maximum(suboptimality, 0)
-        parts = given / np.where(given > 0, fractions @ q, 1)
-        received = np.maximum(-suboptimality, 0)
+        class_residuals = fractions @ (q - targets)
+        transferred = np.maximum(class_residuals, 0)
+        given_fractions = transferred / np.where(transferred > 0, fractions @ q, 1)
+        received = np.maximum(-class_residuals, 0)
         if received.any():
-            q = q * (1 - parts) + (q @ parts)[:, None] * (received / received.sum())
+            q = q * (1 - given_fractions) + (q @ given_fractions)[:, None] * (received / received.sum())
     entropy = -(fractions @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += fractions @ np.sum((q - targets) * offsets, axis=1)
     slopes = (((q - targets) * fractions[:, None]).T @ X)[-len(coef) :]
     sizes = sizes_of(slopes, grouped)
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
-    def dual_at(part):
+    def dual_at(step):
         if bounds is not None:
-            return part * entropy - np.sum(_conjugate(-part * slopes, curvatures, thresholds, *bounds))
-        beyond = np.maximum(part * sizes - thresholds, 0)
+            return step * entropy - np.sum(_conjugate(-step * slopes, curvatures, thresholds, *bounds))
+        excess = np.maximum(step * sizes - thresholds, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            conjugate = np.where(beyond > 0, beyond**2 / (2 * curvatures), 0)
-        return part * entropy - np.sum(conjugate)
+            conjugate = np.where(excess > 0, excess**2 / (2 * curvatures), 0)
+        return step * entropy - np.sum(conjugate)
 
     if bounds is None and not thresholds.any():
         return dual_at(1)
@@ -295,7 +293,7 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
         if bounds is not None:
             limits = np.where(np.isinf(np.where(slopes < 0, bounds[1], bounds[0])), limits, np.inf)
         high = min(1, limits[..., curvatures == 0].min(initial=1))
-    # A concave function of one number.
+    # Ternary search, because the dual is concave in the step.
     for _ in range(200 if bounds is None else 100):
         left, right = low + (high - low) / 3, high - (high - low) / 3
         low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
@@ -303,16 +301,16 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
 
 
 def _conjugate(u, curvatures, thresholds, lower, upper):
-    """Return the most that u w - curvature w^2 / 2 - threshold |w| can be between the bounds, entry by entry.
+    """Return the maximum of u w - curvature w^2 / 2 - threshold |w| over w within the bounds, entry by entry.
 
-    Where that has no bound at u, whose threshold is then not exceeded, it is found at the number next to zero.
+    Without a bound in the direction of u, whose threshold is then not exceeded, it is at the value nearest to zero.
     """
-    most = np.full(u.shape, -np.inf, np.longdouble)
+    maximum = np.full(u.shape, -np.inf, np.longdouble)
     with np.errstate(divide="ignore", invalid="ignore"):
         for w in (lower, upper, 0 * u, (u - thresholds) / curvatures, (u + thresholds) / curvatures):
             w = np.clip(np.nan_to_num(w, posinf=0, neginf=0), lower, upper)
-            most = np.maximum(most, u * w - curvatures * w**2 / 2 - thresholds * np.abs(w))
-    return most
+            maximum = np.maximum(maximum, u * w - curvatures * w**2 / 2 - thresholds * np.abs(w))
+    return maximum
 
 
 def _targets(labels, n_classes):
@@ -320,7 +318,7 @@ def _targets(labels, n_classes):
 
 
 def losses_of(scores, labels):
-    """Return the losses (n,) of scores (n, K), the probabilities (n, K), and these less those of the labels."""
+    """Return the losses (n,) of scores (n, K), the probabilities (n, K), and the residuals (n, K)."""
     K = scores.shape[1]
     targets = _targets(labels, max(K, 2))
     if K == 1:
@@ -330,7 +328,7 @@ def losses_of(scores, labels):
         shifted = scores - scores.max(axis=1, keepdims=True)
         probabilities = np.exp(shifted)
         totals = probabilities.sum(axis=1)
-        # The likeliest class is one of the total: without it a loss next to zero keeps its digits.
+        # The most probable class contributes one to the total. Without it a loss near zero keeps its digits.
         rest = np.sum(probabilities, axis=1, where=np.arange(K) != scores.argmax(axis=1)[:, None])
         losses = np.log1p(rest) - np.sum(targets * shifted, axis=1)
         probabilities = probabilities / totals[:, None]

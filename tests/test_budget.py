@@ -21,8 +21,10 @@ LARGE = Budget(1 << 40)
         pytest.param(Budget(1000).holds, 250, id="a quarter"),
         pytest.param(LARGE.holds, LARGE.bytes // 4, id="a quarter of a large budget"),
         pytest.param(LARGE.holds_preconditioner, LARGE.bytes // 20, id="preconditioner"),
-        pytest.param(Budget(0).holds_preconditioner, budget.SMALLEST_PRECONDITIONER, id="the smallest preconditioner"),
-        pytest.param(lambda n: LARGE.holds_hessian(n, budget.MAX_HESSIAN_WORK), budget.LARGEST_HESSIAN, id="Hessian"),
+        pytest.param(Budget(0).holds_preconditioner, budget.MIN_PRECONDITIONER_BYTES, id="the smallest preconditioner"),
+        pytest.param(
+            lambda n: LARGE.holds_hessian(n, budget.MAX_HESSIAN_WORK), budget.MAX_HESSIAN_PARAMETERS, id="Hessian"
+        ),
         pytest.param(lambda work: LARGE.holds_hessian(10, work), budget.MAX_HESSIAN_WORK, id="work"),
         pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
     ],
@@ -33,40 +35,42 @@ def test_what_a_budget_holds_ends_at_a_limit(holds, limit):
 
 
 def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_and_at_least_a_row():
-    assert Budget.beside(1000).bytes == budget.SMALLEST
-    assert Budget.beside(LARGE.bytes).bytes == 4 * LARGE.bytes
-    assert LARGE.count_sampled_rows(1024) == budget.SAMPLE // 1024
+    assert Budget.for_data(1000).bytes == budget.MIN_BYTES
+    assert Budget.for_data(LARGE.bytes).bytes == 4 * LARGE.bytes
+    assert LARGE.count_sampled_rows(1024) == budget.SAMPLE_BYTES // 1024
     assert Budget(8 * budget.MEGABYTE).count_sampled_rows(1024) == 1024
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
 def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
-    assert Budget.beside(0).choose_pairs(1000) == (budget.MAX_PAIRS, np.float64)
-    assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
-    half = Budget(2 * 8 * 1000 * budget.FEWEST_PAIRS)
-    assert half.choose_pairs(1000) == (budget.FEWEST_PAIRS, np.float64)
-    assert half.choose_pairs(1001) == (2 * (budget.FEWEST_PAIRS - 1), np.float32)
+    assert Budget.for_data(0).choose_pairs(1000) == (budget.MAX_PAIRS, np.float64)
+    assert Budget.for_data(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
+    half = Budget(2 * 8 * 1000 * budget.MIN_PAIRS)
+    assert half.choose_pairs(1000) == (budget.MIN_PAIRS, np.float64)
+    assert half.choose_pairs(1001) == (2 * (budget.MIN_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
     # However much memory there is, what the caches do not hold is kept in float32.
-    largest = budget.CACHED_PAIRS // (2 * 8 * budget.MAX_PAIRS)
+    largest = budget.MAX_CACHED_PAIR_BYTES // (2 * 8 * budget.MAX_PAIRS)
     assert LARGE.choose_pairs(largest) == (budget.MAX_PAIRS, np.float64)
     assert LARGE.choose_pairs(largest + 1) == (budget.MAX_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
-        n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
-        assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.SMALLEST
+        n_pairs, kind = Budget.for_data(0).choose_pairs(n_parameters)
+        assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.MIN_BYTES
 
 
 def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
-    small, probe = Budget.beside(1 << 20), Budget.beside(15_000 * 384 * 4)
-    assert small.count_at_once(10_000, (10, 101), True) > 100
-    assert small.count_at_once(1000, (1, 31), False) > 1000
+    small, probe = Budget.for_data(1 << 20), Budget.for_data(15_000 * 384 * 4)
+    assert small.count_concurrent_fits(10_000, (10, 101), True) > 100
+    assert small.count_concurrent_fits(1000, (1, 31), False) > 1000
     # A fit never counts as more than its budget, of which a gigabyte holds four.
-    assert small.count_at_once(10**9, (100, 1000), True) == 4
-    assert Budget.beside(1 << 30).count_at_once(10**9, (100, 1000), True) == 1
+    assert small.count_concurrent_fits(10**9, (100, 1000), True) == 4
+    assert Budget.for_data(1 << 30).count_concurrent_fits(10**9, (100, 1000), True) == 1
     # 600 classes have 150 MB of blocks, 480 of pairs and 72 of probabilities.
-    assert probe.count_at_once(15_000, (600, 385), True) < 8
+    assert probe.count_concurrent_fits(15_000, (600, 385), True) < 8
     for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
-        assert probe.count_at_once(2 * n_rows, shape, is_smooth) <= probe.count_at_once(n_rows, shape, is_smooth)
+        assert probe.count_concurrent_fits(2 * n_rows, shape, is_smooth) <= probe.count_concurrent_fits(
+            n_rows, shape, is_smooth
+        )
 
 
 @pytest.mark.parametrize("solver", ["auto", "newton-cholesky"])

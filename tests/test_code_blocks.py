@@ -21,7 +21,7 @@ PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.i
 # Blocks of Python that do not run here: the page, a line of the block, and why.
 LEFT_OUT = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
-    ("docs/logistic-regression.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
+    ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
 COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
 # Programs that commands name beside Python and fastlin.

@@ -10,7 +10,7 @@ from conftest import assert_refused
 from fastlin.coefficient_names import (
     INTERCEPT,
     CoefficientName,
-    LeftOut,
+    OmittedLevels,
     append_intercept,
     are_intercepts,
     find_indices,
@@ -32,7 +32,7 @@ def make_names(generator):
         for level in levels:
             owner = names if generator.random() < 0.7 else references if generator.random() < 0.5 else unused
             owner.append(CoefficientName(f"{column}_{level}", column, level))
-    return append_intercept(np.array(names, object), generator.random() < 0.5), LeftOut(references, unused)
+    return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedLevels(references, unused)
 
 
 def stands_for(asked, name):
@@ -45,18 +45,18 @@ def stands_for(asked, name):
     return pd.isna(name.level) if pd.isna(level) else name.level == level
 
 
-def test_every_name_and_pair_finds_the_one_coefficient_that_has_it_or_lists_all_of_them():
+def test_a_name_or_pair_selects_one_coefficient_or_the_error_lists_all():
     generator, n_found, n_ambiguous, n_left_out = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
-        names, left_out = make_names(generator)
-        everything = [*names, *left_out.references, *left_out.unused]
+        names, omitted_levels = make_names(generator)
+        everything = [*names, *omitted_levels.references, *omitted_levels.unused]
         pairs = [(name.column, name.level) for name in everything if getattr(name, "column", None) is not None]
         for asked in {*map(str, everything)} | {*pairs}:
             meant = [index for index, name in enumerate(everything) if stands_for(asked, name)]
             if len(meant) > 1:
                 n_ambiguous += 1
-                with pytest.raises(ValueError, match="is not unique") as raised:
-                    find_indices("features", [asked], names, left_out)
+                with pytest.raises(ValueError, match="is ambiguous") as raised:
+                    find_indices("features", [asked], names, omitted_levels)
                 text = str(raised.value)
                 for index in meant:
                     name = everything[index]
@@ -65,12 +65,12 @@ def test_every_name_and_pair_finds_the_one_coefficient_that_has_it_or_lists_all_
                     assert index >= len(names) or f"index {index}" in text
             elif meant[0] >= len(names):
                 n_left_out += 1
-                assert_refused("which has no coefficient. Leave it out", find_indices, "R", [asked], names, left_out)
+                assert_refused("which has no coefficient. Remove it", find_indices, "R", [asked], names, omitted_levels)
             else:
                 n_found += 1
-                assert find_indices("features", [asked], names, left_out).tolist() == meant
+                assert find_indices("features", [asked], names, omitted_levels).tolist() == meant
         own = np.arange(len(names))
-        assert not len(own) or find_indices("features", own, names, left_out).tolist() == own.tolist()
+        assert not len(own) or find_indices("features", own, names, omitted_levels).tolist() == own.tolist()
     assert min(n_found, n_ambiguous, n_left_out) > 100
 
 
@@ -80,37 +80,35 @@ NAMES = append_intercept(
     ),
     True,
 )
-LEFT_OUT = LeftOut([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
+LEFT_OUT = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
 
 
 def find(wanted, **options):
     return find_indices("features", wanted, NAMES, LEFT_OUT, **options).tolist()
 
 
-def test_messages_say_what_is_meant_and_how_to_tell_it_apart():
+def test_error_messages_list_unique_alternatives():
     pair = (
-        r"\('p', 'q_r'\), index 1; \('p_q', 'r'\), index 2. Give the pair .*=\[\('p', 'q_r'\)\] or the index, .*=\[1\]"
+        r"\('p', 'q_r'\), index 1; \('p_q', 'r'\), index 2. Use the pair .*=\[\('p', 'q_r'\)\] or the index, .*=\[1\]"
     )
-    assert_refused(rf"The name 'p_q_r' in features is not unique: {pair}", find, "p_q_r")
-    assert_refused(
-        r"column 'p', index 0; column 'p', index 3. Give the index, for instance features=\[0\]", find, ["p"]
-    )
+    assert_refused(rf"The name 'p_q_r' in features is ambiguous: {pair}", find, "p_q_r")
+    assert_refused(r"column 'p', index 0; column 'p', index 3. Use the index, for example features=\[0\]", find, ["p"])
     assert_refused("column 'intercept', index 4; the intercept, index 5", find, "intercept")
-    assert_refused("rows of numbers, in which index 1 is column 1 of each class", find, "p_q_r", by_index=False)
-    assert_refused("features asks for 'p_a', the reference level of its column, which has no", find, "p_a")
-    assert_refused(r"features asks for \('p', None\), a level without rows", find, [("p", None)])
-    assert_refused(r"is a sequence of two names.*stands in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
+    assert_refused("a matrix, in which index 1 is column 1 of each class", find, "p_q_r", by_index=False)
+    assert_refused("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
+    assert_refused(r"features selects \('p', None\), a level without rows", find, [("p", None)])
+    assert_refused(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
     unknown = "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
     for wanted in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
         assert_refused(unknown.format(".*"), find, wanted)
-    assert_refused("pairs \\(column, level\\), each of them once. The names are", find, 1, by_index=False)
+    assert_refused("pairs \\(column, level\\), each at most once. The names are", find, 1, by_index=False)
     for wanted in ([], [1, ("p", "q_r")], [2, 2]):
-        assert_refused("at least one, and each of them once", find, wanted)
+        assert_refused("at least one and each at most once", find, wanted)
     assert find(3) == [3]
     assert find([np.int64(2), ("p", "q_r"), 5]) == [2, 1, 5]
 
 
-def test_names_are_plain_text_that_copies_keep():
+def test_names_are_strings_and_survive_copies():
     copied = pickle.loads(pickle.dumps(NAMES))
     assert copied.tolist() == NAMES.tolist()
     assert (copied[2].column, copied[2].level) == ("p_q", "r")

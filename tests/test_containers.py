@@ -51,7 +51,7 @@ def test_broken_containers_are_refused(form, damage):
     X = getattr(sparse, f"{form}_array")(make_csr().toarray())
     CONTAINER_DAMAGES[form][damage](X, np.random.default_rng(0))
     words = next((message for word, message in MESSAGES.items() if word in damage), "")
-    message = rf"^X is a broken {form.upper()} matrix.*({words})"
+    message = rf"^X is an invalid {form.upper()} matrix.*({words})"
     if damage in ("complex values", "values of objects"):
         message = "data not supported"
     assert_refused(message.replace("X is", "y_val is"), read_if_sparse, X, "y_val")

@@ -33,7 +33,7 @@ def test_every_command_runs_or_has_a_reason_and_the_tables_have_nothing_that_no_
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_flights(tmp_path)
-    commands = [words for words in read_blocks(PAGES["docs/program.md"]) if words[0] == "fastlin"]
+    commands = [words for words in read_blocks(PAGES["docs/command-line.md"]) if words[0] == "fastlin"]
     assert [words[1] for words in commands] == ["fit", "predict", "compare"]
     commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])
     for _, *words in commands:

@@ -60,7 +60,7 @@ from fastlin.kernels.machine.threads import count_threads
 model = fastlin.LogisticRegression().fit(*data)
 print(json.dumps({{
     "coef": model.coef_.tolist(),
-    "budget": Budget.beside(1000).bytes,
+    "budget": Budget.for_data(1000).bytes,
     "threads": count_threads(),
     "environment": describe_environment(),
     "modules": sum(name.startswith("fastlin.") for name in sys.modules),

@@ -39,7 +39,7 @@ class Broken(ByDlpack):
     ("kind", "message"),
     [
         (OnAnotherDevice, r"X_val is a .*OnAnotherDevice on CUDA Device 0.*X_val.cpu\(\)"),
-        (Broken, r"X_val is a .*Broken of float8 that NumPy cannot read .no such type."),
+        (Broken, r"X_val is a .*Broken with dtype float8, which NumPy cannot read .no such type."),
     ],
 )
 def test_what_numpy_cannot_read_is_named(kind, message):
@@ -77,7 +77,10 @@ def test_tensors_of_torch():
             np.testing.assert_array_equal(found, given.detach().double().numpy().astype(found.dtype))
     for given, message in (
         (values.to("meta"), r"X is a torch.Tensor on meta.*X.cpu\(\)"),
-        (values.to_sparse(), r"X is a tensor of the layout torch.sparse_coo.*X.to_dense\(\)"),
-        (values.to(torch.float8_e4m3fn), r"X is a torch.Tensor of torch.float8_e4m3fn that NumPy cannot read"),
+        (values.to_sparse(), r"X is a tensor with layout torch.sparse_coo.*X.to_dense\(\)"),
+        (
+            values.to(torch.float8_e4m3fn),
+            r"X is a torch.Tensor with dtype torch.float8_e4m3fn, which NumPy cannot read",
+        ),
     ):
         assert_refused(message, read_in_place, given, error=TypeError)

@@ -63,4 +63,4 @@ def test_type_checkers_know_what_is_imported_later(package):
     tree = parse(Path(package.__file__))
     checked = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     known = {alias.name for node in checked.body for alias in node.names}
-    assert known == {*package._IMPORTED_LATER, *getattr(package, "_ROOMS_IMPORTED_LATER", ())}
+    assert known == {*package._LAZY_ATTRIBUTES, *getattr(package, "_LAZY_MODULES", ())}

@@ -1,4 +1,4 @@
-"""The style of the figures in the gallery, set before each example."""
+"""Sets the style of the gallery's figures before each example."""
 
 import matplotlib as mpl
 
@@ -6,6 +6,6 @@ from fastlin.figures import STYLE
 
 
 def reset(gallery_conf, name):
-    """Set the style of fastlin's pictures."""
+    """Set the style of fastlin's figures."""
     mpl.rcdefaults()
     mpl.rcParams.update({**STYLE, "figure.dpi": 110})

@@ -1,13 +1,13 @@
 """
-Several labels a row
-====================
+Multilabel classification
+=========================
 
-A digit may be even, have a loop, and have a straight stroke. Each attribute is a label of its own, and one call of
-``fit`` takes them all: as a matrix of zeros and ones.
+A digit can be even, have a loop, and have a straight stroke. Each attribute is one label, and one call of ``fit``
+trains all labels from a matrix of zeros and ones.
 """
 
 # %%
-# The attributes follow from the digit. A row of ``Y`` says which of them an image has.
+# The attributes follow from the digit. Each column of ``Y`` is one attribute, and each row is one image.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -26,17 +26,17 @@ Y = np.column_stack([np.isin(digits, members) for members in ATTRIBUTES.values()
 X_train, X_test, Y_train, Y_test = train_test_split(X / 16, Y, random_state=0)
 
 # %%
-# A model of two classes is fitted to each label, and each fit is proven.
+# fastlin fits one binary model per label, each with its own certified duality gap.
 model = LogisticRegression(C=0.03).fit(X_train, Y_train)
 accuracies = (model.predict(X_test) == Y_test).mean(axis=0)
 for name, accuracy, gap in zip(ATTRIBUTES, accuracies, model.certificate_, strict=True):
-    print(f"{name}: accuracy {accuracy:.3f}, proven gap {gap:.0e}")
+    print(f"{name}: accuracy {accuracy:.3f}, duality gap {gap:.0e}")
 
 # %%
-# Ink on red pixels speaks for an attribute, ink on blue ones against it. A loop is ink on both sides of a middle that
-# is empty.
+# Coefficients per pixel: ink on red pixels makes an attribute more likely, ink on blue pixels less likely. A loop is
+# ink on both sides of an empty center.
 figure, axes = plt.subplots(1, len(ATTRIBUTES), figsize=(11, 3.3), layout="constrained")
-for place, name, coef, accuracy in zip(axes, ATTRIBUTES, model.coef_, accuracies, strict=True):
+for panel, name, coef, accuracy in zip(axes, ATTRIBUTES, model.coef_, accuracies, strict=True):
     size = np.abs(coef).max()
-    place.imshow(coef.reshape(8, 8), cmap="RdBu_r", vmin=-size, vmax=size)
-    place.set(title=f"{name}\naccuracy {accuracy:.2f}", xticks=[], yticks=[])
+    panel.imshow(coef.reshape(8, 8), cmap="RdBu_r", vmin=-size, vmax=size)
+    panel.set(title=f"{name}\naccuracy {accuracy:.2f}", xticks=[], yticks=[])

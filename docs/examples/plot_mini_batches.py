@@ -2,14 +2,14 @@
 Mini-batches with early stopping
 ================================
 
-`fastlin.MiniBatchLogisticRegression` takes steps on a few rows at a time, for data that come in parts, and
-stops by the log loss of rows that it does not train on. With a weak penalty that is worth more than the exact
-minimum.
+`fastlin.MiniBatchLogisticRegression` takes gradient steps on a few rows at a time, for data that arrive in batches.
+Early stopping monitors the log loss of validation rows. With a weak penalty, the resulting model predicts better than
+the exact minimum of the objective.
 """
 
 # %%
-# Images of digits, with a quarter of them for validation. Steps of one size need columns of one size, so pixels
-# go from 0 to 1.
+# Images of digits, a quarter of them for validation. A common step size requires features on similar scales, so the
+# pixels are scaled to [0, 1].
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -22,11 +22,11 @@ X, y = load_digits(return_X_y=True)
 X_train, X_val, y_train, y_val = train_test_split(X / 16, y, random_state=0, stratify=y)
 
 # %%
-# The penalty is weak here. Three trainings: a constant learning rate, one that falls by 4 %
-# after each epoch, and the mean over the steps. Each keeps the epoch with the lowest validation loss.
+# Three training runs with a weak penalty: a constant learning rate, a rate that decreases by 4 % after each epoch, and
+# the average over the steps. Each run keeps the epoch with the lowest validation loss.
 settings = {
     "constant": {},
-    "falling": {"learning_rate_decay": 0.96, "n_iter_no_change": np.inf},
+    "decreasing": {"learning_rate_decay": 0.96, "n_iter_no_change": np.inf},
     "constant, averaged": {"average": True, "n_iter_no_change": np.inf},
 }
 models = {
@@ -46,8 +46,8 @@ models = {
 }
 
 # %%
-# The exact minimum of the same objective is that of ``C = 1 / (alpha n)``. It knows the training images too
-# well: its validation loss is higher than that of the epochs that early stopping keeps.
+# `fastlin.LogisticRegression` finds the exact minimum of the same objective with ``C = 1 / (alpha n)``. It overfits:
+# its validation loss is higher than those of early stopping.
 exact = LogisticRegression(C=1 / (1e-5 * len(X_train))).fit(X_train, y_train)
 exact_loss = log_loss(y_val, exact.predict_proba(X_val))
 
@@ -57,36 +57,35 @@ for name, model in models.items():
     right.plot(range(1, len(model.loss_curve_) + 1), model.validation_loss_curve_, color=line.get_color(), label=name)
     best = int(np.argmin(model.validation_loss_curve_))
     right.plot(best + 1, model.validation_loss_curve_[best], "o", color=line.get_color())
-left.axhline(exact.history_[-1].objective, color="black", linestyle="--", label="the exact minimum")
-right.axhline(exact_loss, color="black", linestyle="--", label="the exact minimum")
-left.set(yscale="log", xlabel="epoch", ylabel="training loss with the penalty")
-right.set(xlabel="epoch", ylabel="validation loss; a dot is the epoch that is kept", ylim=(0.08, 0.3))
+left.axhline(exact.history_[-1].objective, color="black", linestyle="--", label="exact minimum")
+right.axhline(exact_loss, color="black", linestyle="--", label="exact minimum")
+left.set(yscale="log", xlabel="epoch", ylabel="training loss plus penalty")
+right.set(xlabel="epoch", ylabel="validation loss (dot: selected epoch)", ylim=(0.08, 0.3))
 left.legend()
 
 for name, model in models.items():
     print(f"{name + ':':20} {model.n_iter_:2} epochs, best validation loss {model.best_validation_loss_:.4f}")
-print(f"{'the exact minimum:':20} {exact_loss:37.4f}")
+print(f"{'exact minimum:':20} {exact_loss:37.4f}")
 assert all(model.best_validation_loss_ < exact_loss for model in models.values())
 
 # %%
-# A stronger penalty does the same for the exact minimum, and `fastlin.LogisticRegressionCV` finds it.
+# A stronger penalty also prevents overfitting, and `fastlin.LogisticRegressionCV` can choose it.
 stronger = LogisticRegression(C=1 / (1e-4 * len(X_train))).fit(X_train, y_train)
 stronger_loss = log_loss(y_val, stronger.predict_proba(X_val))
-print(f"With ten times the penalty the exact minimum has a validation loss of {stronger_loss:.4f}.")
+print(f"With ten times the penalty, the exact minimum has a validation loss of {stronger_loss:.4f}.")
 
 # %%
-# New rows need no new training: ``partial_fit`` goes on from where the model is. Here the training images come
-# in parts of 20.
+# ``partial_fit`` continues training on new rows. Here the training images arrive in batches of 20.
 online = MiniBatchLogisticRegression(learning_rate_init=0.05, batch_size=20, random_state=0)
 scores = []
 for start in range(0, len(X_train), 20):
-    part = slice(start, start + 20)
-    online.partial_fit(X_train[part], y_train[part], classes=np.arange(10))
+    batch = slice(start, start + 20)
+    online.partial_fit(X_train[batch], y_train[batch], classes=np.arange(10))
     scores.append(online.score(X_val, y_val))
 
 figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
 axes.plot(20 * np.arange(1, len(scores) + 1), scores)
-axes.axhline(exact.score(X_val, y_val), color="black", linestyle="--", label="the exact minimum of all rows")
-axes.set(xlabel="rows seen so far, each once", ylabel="accuracy on validation images")
+axes.axhline(exact.score(X_val, y_val), color="black", linestyle="--", label="exact minimum, all rows")
+axes.set(xlabel="training rows seen, each once", ylabel="accuracy on validation images")
 axes.legend(loc="lower right")
 print(f"After {online.t_:,} rows, each seen once, the accuracy is {scores[-1]:.3f}.")

@@ -1,13 +1,13 @@
 """
-A network
-=========
+Decision boundaries of a network
+================================
 
-`fastlin.MLPClassifier` trains chains of dense layers. Where a linear model can only draw straight borders, a
-network bends them.
+`fastlin.MLPClassifier` trains dense neural networks. A linear model has linear decision boundaries; those of a network
+can be curved.
 """
 
 # %%
-# Three arms of a spiral with some noise, in two columns, and as many rows again for validation.
+# Simulated data: three noisy spiral arms in two dimensions, with as many validation rows as training rows.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -17,19 +17,19 @@ COLORS = np.array(["#0072B2", "#D55E00", "#009E73"])
 
 
 def make_spiral(n_rows, seed):
-    """Return rows on three arms and the number of the arm of each."""
+    """Return points on three spiral arms, and the arm of each point."""
     generator = np.random.default_rng(seed)
-    arm, place = generator.integers(0, 3, n_rows), np.sqrt(generator.random(n_rows))
-    angle = 2 * np.pi * arm / 3 + 4.5 * place + generator.normal(scale=0.4, size=n_rows)
-    return np.column_stack((place * np.cos(angle), place * np.sin(angle))), arm
+    arm, radius = generator.integers(0, 3, n_rows), np.sqrt(generator.random(n_rows))
+    angle = 2 * np.pi * arm / 3 + 4.5 * radius + generator.normal(scale=0.4, size=n_rows)
+    return np.column_stack((radius * np.cos(angle), radius * np.sin(angle))), arm
 
 
 X, y = make_spiral(1_500, seed=0)
 X_val, y_val = make_spiral(1_500, seed=1)
 
 # %%
-# Three hidden layers from He's initialization, with batch normalization, and a learning rate that falls by 5 %
-# after each epoch. The validation data are our own, and the network of the best epoch is kept.
+# Three hidden layers with He initialization and batch normalization. The learning rate decreases by 5 % after each
+# epoch. The network of the epoch with the best validation score is kept.
 network = MLPClassifier(
     (32, 32, 32),
     init="he",
@@ -46,10 +46,10 @@ network.fit(X, y, X_val=X_val, y_val=y_val)
 linear = LogisticRegression().fit(X, y)
 
 # %%
-# The classes that each model gives to the plane; the darker, the surer it is.
+# The predicted classes in the plane; darker colors mean higher probabilities.
 axis = np.linspace(-1.25, 1.25, 300)
 plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-rgb = np.array([[int(color[place : place + 2], 16) for place in (1, 3, 5)] for color in COLORS]) / 255
+rgb = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in COLORS]) / 255
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
 for panel, model, name in zip(panels, (linear, network), ("linear model", "network"), strict=True):
@@ -57,12 +57,12 @@ for panel, model, name in zip(panels, (linear, network), ("linear model", "netwo
     shades = 1 - (1 - probabilities @ rgb) * 0.6
     panel.imshow(shades.reshape(300, 300, 3), origin="lower", extent=(-1.25, 1.25, -1.25, 1.25))
     panel.scatter(*X_val[:600].T, c=COLORS[y_val[:600]], s=12, edgecolors="white", linewidths=0.5)
-    panel.set(title=f"{name}: {model.score(X_val, y_val):.1%} of the validation rows", xticks=[], yticks=[])
+    panel.set(title=f"{name}: validation accuracy {model.score(X_val, y_val):.1%}", xticks=[], yticks=[])
     panel.grid(False)
 
 # %%
-# Loss and accuracy by epoch. Training values are means over an epoch's batches before each step, so that the
-# validation data, judged after the epoch, may look better.
+# Loss and accuracy per epoch. Training values are averages over the batches of an epoch, before each step, whereas
+# validation values are computed after the epoch and can therefore be better.
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
 epochs = np.arange(1, network.n_iter_ + 1)
 left.plot(epochs, network.loss_curve_, label="training")
@@ -76,4 +76,4 @@ left.legend()
 right.legend(loc="lower right")
 
 best = int(np.argmax(network.validation_scores_)) + 1
-print(f"Epoch {best} is the best of {network.n_iter_}: {network.best_validation_score_:.1%} of the validation rows.")
+print(f"Best epoch: {best} of {network.n_iter_}, validation accuracy {network.best_validation_score_:.1%}.")

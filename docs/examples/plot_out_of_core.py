@@ -1,15 +1,15 @@
 """
-Rows that do not fit into memory
-================================
+Data larger than memory
+=======================
 
-A file of rows can be larger than memory: `fastlin.blocks` reads it block by block, once for each pass, and
-`fastlin.LogisticRegression` finds the same minimum with the same proof. The file here is small, so that this
-page is built quickly; nothing in the script depends on its size.
+`fastlin.blocks` reads a file block by block, once per pass, so the file can be larger than memory.
+`fastlin.LogisticRegression` finds the same minimum, with a certificate, as for an array in memory. The file in this
+example is small, but nothing in the script depends on its size.
 """
 
 # %%
-# A file of 300,000 rows of 30 columns in float32, written piece by piece, so that it never lies in memory
-# whole.
+# Write a file of 300,000 rows and 30 features in float32, 50,000 rows at a time, so that the whole file is never in
+# memory.
 import tempfile
 from pathlib import Path
 
@@ -32,29 +32,29 @@ rows.flush()
 print(f"The file has {path.stat().st_size / 1e6:.0f} MB.")
 
 # %%
-# The mapped file, in blocks of 25,000 rows. Two blocks need to fit into memory: one is computed with while the
-# next one is read.
+# Fit the memory-mapped file in blocks of 25,000 rows. Two blocks have to fit into memory: the next one is read during
+# the computation with the current one.
 on_disk = blocks.from_arrays(np.load(path, mmap_mode="r"), labels, rows_per_block=25_000)
 print(on_disk)
 model = LogisticRegression(tol=1e-8).fit(on_disk)
 
 # %%
-# The same rows in memory lead to the same minimum.
+# The same rows in memory give the same minimum.
 in_memory = LogisticRegression(tol=1e-8).fit(np.load(path), labels)
 assert np.allclose(model.coef_, in_memory.coef_, rtol=1e-3)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
 styles = {"marker": "o", "markersize": 11, "fillstyle": "none"}, {"marker": "x", "linestyle": "--"}
-for fitted, name, style in zip((model, in_memory), ("blocks of a file", "an array in memory"), styles, strict=True):
+for fitted, name, style in zip((model, in_memory), ("blocks of a file", "array in memory"), styles, strict=True):
     bounds = np.minimum.accumulate([iteration.bound for iteration in fitted.history_])
     axes.plot([iteration.n_passes for iteration in fitted.history_], bounds, label=name, **style)
-axes.axhline(1e-4 * model.history_[-1].objective, color="black", linestyle="--", label="where tol = 1e-4 ends a fit")
-axes.set(yscale="log", xlabel="passes over the rows", ylabel="proven distance from the minimum")
+axes.axhline(1e-4 * model.history_[-1].objective, color="black", linestyle="--", label="default tol = 1e-4")
+axes.set(yscale="log", xlabel="passes over the data", ylabel="bound on the suboptimality")
 axes.legend()
 
 # %%
-# Predictions come block by block, too: an iterator with an answer for each block, so that no array of all rows
-# is made.
+# Predictions are also computed block by block: ``predict_proba`` returns an iterator over the blocks, so no array of
+# all rows is allocated. Here they fill a calibration curve.
 counts, predicted, positive = np.zeros((3, 10))
 for number, block in enumerate(model.predict_proba(on_disk)):
     label = labels[number * 25_000 : number * 25_000 + len(block)]
@@ -66,12 +66,12 @@ predicted, observed = predicted / counts, positive / counts
 
 figure, axes = plt.subplots(figsize=(6.5, 5.5), layout="constrained")
 axes.plot([0, 1], [0, 1], color="black", linestyle="--", label="perfect")
-axes.plot(predicted, observed, "o-", label="all rows of the file")
-axes.set(xlabel="predicted probability", ylabel="share of rows that are positive", title="Is the model calibrated?")
+axes.plot(predicted, observed, "o-", label="model")
+axes.set(xlabel="predicted probability", ylabel="observed fraction of positives", title="Calibration curve")
 axes.legend()
-print(f"Predicted and observed shares differ by at most {np.abs(observed - predicted).max():.3f}.")
+print(f"Predicted and observed fractions differ by at most {np.abs(observed - predicted).max():.3f}.")
 
 # %%
-# `fastlin.blocks.from_parquet` does the same with Parquet files, `fastlin.blocks.from_csr` with sparse rows in
-# pieces, and `fastlin.blocks.from_batches` with what a function makes.
+# `fastlin.blocks.from_parquet` reads Parquet files, `fastlin.blocks.from_csr` sparse matrices, and
+# `fastlin.blocks.from_batches` the batches that a function yields.
 folder.cleanup()

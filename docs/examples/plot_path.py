@@ -1,15 +1,15 @@
 """
-A path of L1 models
-===================
+L1 regularization path
+======================
 
-Which measurements of a tumour say most about whether it is malignant? An L1 penalty keeps few of them, and the
-penalty's strength decides how few. `fastlin.logistic_path` fits all strengths in one call, and
-`fastlin.LogisticRegressionCV` chooses one of them.
+Which measurements best predict whether a tumor is malignant? An L1 penalty selects a few of them, fewer with a stronger
+penalty. `fastlin.logistic_path` fits a whole range of penalties in one call, and `fastlin.LogisticRegressionCV` chooses
+one of them by cross-validation.
 """
 
 # %%
-# The data are 569 tumours with 30 measurements each. They need no scaling for the fit to converge, but a
-# penalty treats all columns alike only where they have one scale.
+# The data have 569 tumors with 30 measurements each. A fit converges without scaling, but a penalty treats all features
+# alike only if they are on the same scale.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
@@ -21,8 +21,8 @@ X = StandardScaler().fit_transform(data.data)
 is_malignant = data.target == 0
 
 # %%
-# Fifty values of C over three decades. The first is the largest C at which all coefficients are zero. At each
-# further one the objective is proven to lie within ``tol`` of its minimum, relatively.
+# The default is fifty values of C over three decades, from the largest C at which all coefficients are zero. Each model
+# is certified to ``tol``.
 path = logistic_path(X, is_malignant, l1_ratio=1.0)
 assert path.converged.all()
 
@@ -30,16 +30,15 @@ figure, axes = plt.subplots(figsize=(10, 5.5), layout="constrained")
 figures.plot_path(path, data.feature_names, axes=axes, n_labels=7)
 
 # %%
-# Which measurement comes first, and how many are in the model when its coefficients have grown?
+# Which measurement enters the model first, and how many are in the model with the weakest penalty?
 order = (path.coefs[:, 0] != 0).argmax(axis=0)
 entered = path.coefs[:, 0].any(axis=0)
 first = min((step, name) for step, name, is_in in zip(order, data.feature_names, entered, strict=True) if is_in)
-print(f"The first measurement in the model is the {first[1]!r}, from C = {path.Cs[first[0]]:.2g} on.")
-print(f"At C = {path.Cs[-1]:.2g}, {path.n_nonzeros[-1]} of {X.shape[1]} coefficients are not zero.")
+print(f"The first measurement to enter the model is {first[1]!r}, at C = {path.Cs[first[0]]:.2g}.")
+print(f"At C = {path.Cs[-1]:.2g}, {path.n_nonzeros[-1]} of {X.shape[1]} coefficients are nonzero.")
 
 # %%
-# Cross-validation says how many pay off. L1 and L2 are tried side by side; all folds read one X and run on all
-# threads.
+# Cross-validation chooses the penalty, here among L1 and L2. All folds share one X and run in parallel.
 model = LogisticRegressionCV(
     Cs=path.Cs[::4], l1_ratios=(0, 1), cv=10, scoring="neg_log_loss", use_legacy_attributes=False
 ).fit(X, is_malignant)
@@ -48,11 +47,12 @@ figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
 figures.plot_scores(model, axes=axes)
 
 # %%
-# What was chosen, and what the lasso would keep at its own best C.
+# The chosen penalty, and the number of measurements that L1 selects at its own best C.
 scores = model.scores_.mean(axis=0)
 best_lasso = scores[1].argmax()
-n_kept = (model.coefs_paths_[:, 1, best_lasso, 0, :-1] != 0).sum(axis=1)
+n_selected = (model.coefs_paths_[:, 1, best_lasso, 0, :-1] != 0).sum(axis=1)
 print(f"Chosen: l1_ratio = {model.l1_ratio_:g} and C = {model.C_:.2g}, with a log loss of {-scores.max():.3f}.")
 print(
-    f"The best lasso has a log loss of {-scores[1].max():.3f} and keeps {n_kept.min()} to {n_kept.max()} measurements."
+    f"The best L1 model has a log loss of {-scores[1].max():.3f} and selects {n_selected.min()} to {n_selected.max()} "
+    "measurements."
 )

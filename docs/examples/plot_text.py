@@ -1,14 +1,13 @@
 """
-Text with an L1 penalty
-=======================
+Text classification with an L1 penalty
+======================================
 
-Of thousands of words few say what a text is about. An L1 penalty puts the coefficients of all others to zero
-exactly, so that the model can be read.
+Only a few of thousands of words indicate the topic of a text. An L1 penalty sets the coefficients of the other words to
+exactly zero, so the model is easy to interpret.
 """
 
 # %%
-# A small corpus is made here: each text mixes words of its topic with common words and with rare ones that mean
-# nothing.
+# Simulated corpus: each text mixes words of its topic with common words and with rare words without a meaning.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -17,8 +16,8 @@ from sklearn.model_selection import train_test_split
 from fastlin import LogisticRegression
 
 TOPICS = {
-    "cooking": "oven butter garlic simmer recipe onion dough spoon salt flavour roast pan stir lemon",
-    "sailing": "wind mast anchor harbour rope deck tide sail crew keel storm knot bow buoy",
+    "cooking": "oven butter garlic simmer recipe onion dough spoon salt flavor roast pan stir lemon",
+    "sailing": "wind mast anchor harbor rope deck tide sail crew keel storm knot bow buoy",
     "astronomy": "star orbit planet comet galaxy telescope moon eclipse light dust nebula probe sky lens",
     "gardening": "soil seed root compost prune blossom hedge mulch tulip spade weed bloom leaf pot",
 }
@@ -29,7 +28,7 @@ rare = [f"word{number}" for number in range(4_000)]
 
 
 def write_text(topic):
-    """Return a text of some 60 words, four of them of its topic in the mean."""
+    """Return a text of about 60 words, on average four of them from its topic."""
     n_topic = generator.poisson(4)
     words = [
         *generator.choice(TOPICS[topic].split(), n_topic),
@@ -40,23 +39,24 @@ def write_text(topic):
 
 
 labels = generator.choice(list(TOPICS), 4_000)
-texts = [write_text(topic) for topic in labels]
+documents = [write_text(topic) for topic in labels]
 vectorizer = TfidfVectorizer()
-X = vectorizer.fit_transform(texts)
-# C is chosen on a validation part. The test part is looked at once, at the end.
+X = vectorizer.fit_transform(documents)
+# C is chosen on a validation set. The test set is used once, at the end.
 X_train, X_test, y_train, y_test = train_test_split(X, labels, random_state=0)
 X_train, X_val, y_train, y_val = train_test_split(X_train, y_train, random_state=0)
-print(f"{X_train.shape[0]:,} texts, {X_train.shape[1]:,} words, {X_train.nnz / X_train.shape[0]:.0f} of them in a text")
+n_texts, n_words = X_train.shape
+print(f"{n_texts:,} texts, {n_words:,} words, on average {X_train.nnz / n_texts:.0f} words per text")
 
 # %%
-# How many words pay off? X stays sparse, and one model of all four topics is fitted for each C, a softmax. Along C
-# the model takes in the words of the topics first, and then words that mean nothing.
+# One softmax model of all four topics per C; X stays sparse. With increasing C the model first selects words of the
+# topics, and then words without a meaning.
 Cs = np.geomspace(0.03, 30, 13)
 lassos = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
 names = vectorizer.get_feature_names_out()
-planted = {word for words in TOPICS.values() for word in words.split()}
-kept = [set(names[lasso.coef_.any(axis=0)]) for lasso in lassos]
-counts = np.array([[len(words & planted), len(words - planted)] for words in kept])
+topic_words = {word for words in TOPICS.values() for word in words.split()}
+selected = [set(names[lasso.coef_.any(axis=0)]) for lasso in lassos]
+counts = np.array([[len(words & topic_words), len(words - topic_words)] for words in selected])
 scores = [lasso.score(X_val, y_val) for lasso in lassos]
 
 figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
@@ -66,31 +66,30 @@ axes.set(
     xscale="log",
     yscale="symlog",
     ylim=(0, 6_000),
-    xlabel="C (to the right: weaker penalty)",
-    ylabel="words in the model",
+    xlabel="C (larger: weaker penalty)",
+    ylabel="selected words",
 )
 right = axes.twinx()
-right.plot(Cs, scores, "k--", label="accuracy on the validation part")
-right.set(ylabel="accuracy on the validation part", ylim=(0, 1.02))
+right.plot(Cs, scores, "k--", label="validation accuracy")
+right.set(ylabel="validation accuracy", ylim=(0, 1.02))
 right.grid(False)
 figure.legend(loc="outside lower center", ncols=3)
 
 best = int(np.argmax(scores))
-print(f"The best accuracy on the validation part, {scores[best]:.1%}, comes with {counts[best].sum():,} words")
-print(f"at C = {Cs[best]:.2g}; at C = {Cs[-1]:.2g} the model has {counts[-1].sum():,} words and {scores[-1]:.1%}.")
+print(f"C = {Cs[best]:.2g} has the best validation accuracy, {scores[best]:.1%}, with {counts[best].sum():,} words.")
+print(f"C = {Cs[-1]:.2g} has {scores[-1]:.1%}, with {counts[-1].sum():,} words.")
 
 # %%
-# The chosen model and one with an L2 penalty, whose C is chosen in the same way, on the test part:
+# The chosen model and an L2 model, whose C is chosen in the same way, on the test set:
 lasso = lassos[best]
 ridges = [LogisticRegression(C=C).fit(X_train, y_train) for C in Cs]
 ridge = max(ridges, key=lambda ridge: ridge.score(X_val, y_val))
-print(f"L1 keeps {counts[best].sum()} of {len(names):,} words.")
-print(f"{counts[best, 0]} of them are among the {len(planted)} words of the topics.")
-print(f"On new texts it is right in {lasso.score(X_test, y_test):.1%},")
-print(f"and L2 with all words in {ridge.score(X_test, y_test):.1%}.")
+print(f"L1 selects {counts[best].sum()} of {len(names):,} words.")
+print(f"{counts[best, 0]} of them are among the {len(topic_words)} words of the topics.")
+print(f"Test accuracy: {lasso.score(X_test, y_test):.1%} with L1, {ridge.score(X_test, y_test):.1%} with L2.")
 
 # %%
-# The words that speak most for each topic:
+# The words with the largest coefficients for each topic:
 figure, panels = plt.subplots(1, 4, figsize=(13, 4.6), layout="constrained", sharex=True)
 for panel, topic, coef in zip(panels, lasso.classes_, lasso.coef_, strict=True):
     largest = np.argsort(coef)[-10:]

@@ -1,6 +1,6 @@
-"""Rows in blocks: data in many pieces, on disk, or in no one place, as fits take them.
+"""Out-of-core data: rows in blocks, from several arrays, files on disk, or a function.
 
-`from_arrays`, `from_csr`, `from_parquet` and `from_batches` return `Blocks`, which `fit` takes in place of X.
+`from_arrays`, `from_csr`, `from_parquet` and `from_batches` return `Blocks`, which `fit` accepts instead of X.
 """
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_batches, from_csr

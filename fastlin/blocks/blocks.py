@@ -1,4 +1,4 @@
-"""Blocks of rows, facts about all of them before a fit begins, and the functions that make them."""
+"""`Blocks`, rows of X that are read block by block, and the functions that create them."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# Blocks of this size hide the cost of beginning one, and two of them fit into any memory.
+# Large enough to hide the overhead per block; two blocks fit into any memory.
 BLOCK_BYTES = 64 << 20
-# Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
+# Linux reads at most this many bytes ahead per call (docs/benchmarks/design-choices.md: read-ahead).
 READ_AHEAD = 128 << 10
-# What follows the numbers of its rows in the name of a block of an array, and what loads the array.
+# The suffix for names of an array's blocks, after the row numbers, and the function that loads the array.
 Source: TypeAlias = tuple[str, Callable[[], Array]]
 
 
 class Blocks:
-    """Rows of X in blocks, with their labels and weights, which can be read again and again.
+    """Rows of X in blocks, with their labels and weights. They can be read any number of times.
 
-    The functions of this module make them. Iterating yields the blocks, each a tuple of X, y and weights; the last two
-    are None where there are none.
+    The functions of this module create them. Iteration yields one tuple (X, y, weights) per block; y and weights are
+    None if there are none.
 
     Parameters
     ----------
     read : callable
-        Returns an iterator of the blocks of X: all arrays, or all CSR matrices, of one type of DTYPES.
+        Returns an iterator over the blocks of X: all arrays or all CSR matrices, of one dtype that fits support.
     borders : sequence of int
-        Where the blocks begin, and where the last one ends: 0, ..., n.
+        The first row of each block, and the number of rows: 0, ..., n.
     names : sequence of str
-        What each block is called where something is wrong with it.
+        The name of each block in error messages.
     shape : tuple of int
         The number of rows n and of columns d.
     dtype : dtype
-        The type of X.
+        The dtype of X.
     y, sample_weight : ndarray or None
-        The labels, (n,), or soft labels or several labels per row, (n, n_classes), and the weights, (n,).
+        The labels, (n,), or soft or multilabel labels, (n, n_classes), and the weights, (n,).
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
-        The number of entries of sparse blocks, and of their longest row; None if blocks are dense.
+        The number of stored entries of sparse blocks, and of their longest row; None if blocks are dense.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Blocks:
     is_sparse : bool
         Whether the blocks are CSR matrices.
     n_entries, longest_row : int
-        The number of entries that are read in a pass, and that of the longest row.
+        The number of entries read per pass, and the number of entries of the longest row.
 
     Examples
     --------
@@ -98,19 +98,19 @@ class Blocks:
         return len(self.names)
 
     def __repr__(self) -> str:
-        """Return how many blocks there are, and their shape together."""
+        """Return the number of blocks, and the shape and dtype of X."""
         kind = "sparse " if self.is_sparse else ""
         return f"<{len(self)} blocks of {self.shape[0]:,} x {self.shape[1]:,} {kind}{self.dtype}>"
 
     def __iter__(self) -> Iterator[tuple[Array | SparseContainer, Array | None, Array | None]]:
         """Yield X, y and weights of each block."""
         for first, last, X in zip(self.borders[:-1], self.borders[1:], self.read(), strict=True):
-            y, weights = (None if each is None else each[first:last] for each in (self.y, self.sample_weight))
+            y, weights = (None if array is None else array[first:last] for array in (self.y, self.sample_weight))
             yield X, y, weights
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the entries that a pass reads."""
+        """The number of bytes that a pass reads."""
         return self.n_entries * (self.dtype.itemsize + (4 if self.is_sparse else 0))
 
     def read(self) -> Iterator[Array | SparseContainer]:
@@ -119,7 +119,7 @@ class Blocks:
         Raises
         ------
         DataChangedError
-            A block is not what it was when the Blocks were made; the error names it.
+            A block differs from when the Blocks were created; the error names it.
         """
         n_read = 0
         for n_read, X in enumerate(self._read(), 1):
@@ -127,31 +127,32 @@ class Blocks:
                 shape = int(self.borders[n_read] - self.borders[n_read - 1]), self.shape[1]
                 if X.shape != shape or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
                     raise DataChangedError(
-                        f"{self.names[n_read - 1]} has changed: it was {shape} {self.dtype} when the blocks were made, "
-                        f"and is {X.shape} {X.dtype} now."
+                        f"{self.names[n_read - 1]} has changed: it was {shape} {self.dtype} when the blocks were "
+                        f"created, and is {X.shape} {X.dtype} now. Create the blocks again."
                     )
                 yield X
         if n_read != len(self):
             raise DataChangedError(
-                f"The blocks have changed: there were {len(self)} when they were made, and {n_read} are left now."
+                f"The number of blocks has changed: it was {len(self)} when they were created, and is {n_read} now. "
+                "Create the blocks again."
             )
 
     def __reduce__(self) -> NoReturn:
-        """Raise a TypeError: the files may exist for this object alone."""
-        raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
+        """Raise a TypeError, because temporary files may belong to this object only."""
+        raise TypeError("Blocks cannot be copied or pickled. Create them in the process that uses them.")
 
 
-def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **known: Any) -> Blocks:
-    """Return Blocks of pieces that must be alike; further arguments go to Blocks."""
+def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **options: Any) -> Blocks:
+    """Return the Blocks for pieces of one kind; options are further arguments of Blocks."""
     whole = join_descriptions(pieces, "blocks")
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
     row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
     names = [piece.name for piece in pieces]
-    return Blocks(read, borders, names, (borders[-1], whole.shape[1]), whole.dtype, row_lengths=row_lengths, **known)
+    return Blocks(read, borders, names, (borders[-1], whole.shape[1]), whole.dtype, row_lengths=row_lengths, **options)
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
+    """Return Blocks with copies of some rows, from their sorted indices, without labels and feature names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -162,29 +163,29 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     names = [name for name, (begin, end) in zip(blocks.names, pairwise(borders), strict=True) if begin < end]
 
     shape = len(rows), blocks.shape[1]
-    # Of sparse rows that is more than they have, as far as is known.
+    # An upper bound, because the lengths of single rows are unknown.
     row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
-def check_rows(each: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
-    """Return labels or weights as an array (n,), or None where there are none; labels may be numbers in columns."""
-    if each is None:
+def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
+    """Return labels or weights as an array (n,), or (n, n_classes) if takes_columns; None for None."""
+    if values is None:
         return None
-    array = np.asarray(each)
+    array = np.asarray(values)
     are_columns = array.ndim == 2 and len(array) == n and array.dtype.kind in "biuf"
     if array.shape != (n,) and not (takes_columns and are_columns):
-        raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}")
+        raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}.")
     return array
 
 
 def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
-    """Return the borders of blocks of n_rows rows: of rows_per_block each, or of BLOCK_BYTES."""
+    """Return the borders of blocks with rows_per_block rows, or with BLOCK_BYTES bytes if that is None."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
-        raise ValueError(f"rows_per_block must be a whole number of at least 1, got {rows_per_block!r}")
-    # Without rows there is one block all the same, which has the columns.
+        raise ValueError(f"rows_per_block must be an integer of at least 1, got {rows_per_block!r}.")
+    # An empty array is one block, which has the columns.
     return np.append(np.arange(0, max(n_rows, 1), rows_per_block), n_rows)
 
 
@@ -194,31 +195,32 @@ def from_arrays(
     sample_weight: ArrayLike | None = None,
     rows_per_block: int | None = None,
 ) -> Blocks:
-    """Return Blocks of an array or of several, which may be memory-mapped files.
+    """Return Blocks from one or several arrays, which may be memory-mapped files.
 
-    Nothing is copied, unless X is of a type that fits do not read, such as int64: its blocks become float64 as they are
-    read.
+    Nothing is copied, unless fits do not support the dtype of X, such as int64: then each block is converted to float64
+    when it is read.
 
     Parameters
     ----------
     X : ndarray of shape (n, d), or sequence of such arrays
-        The rows, for instance of ``np.load("X.npy", mmap_mode="r")``.
+        The rows, for example ``np.load("X.npy", mmap_mode="r")``.
     y : array-like of shape (n,) or (n, n_classes), or None
-        The labels, soft labels, or several labels per row; None where `fit` is given them.
+        The labels, soft labels, or multilabel indicators; None if they are passed to `fit`.
     sample_weight : array-like of shape (n,) or None
         The weights of the rows; None means ones.
     rows_per_block : int or None
-        Rows of a block, at least 1. None takes as many as have 64 MB. A block never holds rows of two arrays.
+        Number of rows per block, at least 1. None means 64 MB per block. A block never has rows of two arrays.
 
     Returns
     -------
     Blocks
+        The rows, their labels and weights.
 
     Raises
     ------
     ValueError
-        An array has not two dimensions, or another type or number of columns than the first; y or sample_weight has
-        another length.
+        An array is not two-dimensional, or its dtype or number of columns differs from the first; y or sample_weight
+        has the wrong length.
 
     Examples
     --------
@@ -237,7 +239,7 @@ def from_arrays(
     names = ["X"] if len(arrays) == 1 else [f"array {number}" for number in range(len(arrays))]
     for name, array in zip(names, arrays, strict=True):
         if sparse.issparse(array):
-            raise ValueError(f"{name} is sparse; blocks.from_csr takes sparse rows.")
+            raise ValueError(f"{name} is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr.")
         read_type(array, name)
     suffixes = ["" if name == "X" else f" of {name}" for name in names]
     sources = [(suffix, partial(np.asanyarray, array)) for suffix, array in zip(suffixes, arrays, strict=True)]
@@ -245,11 +247,11 @@ def from_arrays(
 
 
 def cut_sources(
-    sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **known: Any
+    sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **options: Any
 ) -> Blocks:
-    """Return Blocks of the arrays of all sources, whose files, if there are any, are watched.
+    """Return Blocks of the arrays of all sources, and detect changes of their files if `has_files`.
 
-    Further arguments go to Blocks.
+    options are further arguments of Blocks.
     """
     loads, pieces = [], []
     for suffix, load in sources:
@@ -259,11 +261,11 @@ def cut_sources(
         for first, last in pairwise(cut(len(array), row_bytes, rows_per_block)):
             loads.append(partial(_load_rows, load, check, slice(first, last)))
             pieces.append(describe_rows(array[first:last], f"rows {first} to {last - 1}{suffix}"))
-    return join_pieces(lambda: (load() for load in loads), pieces, **known)
+    return join_pieces(lambda: (load() for load in loads), pieces, **options)
 
 
 def _load_rows(load, check, rows):
-    """Return some rows of a source as a block, after a check of its file."""
+    """Check the file of a source, and return some of its rows as a block."""
     check()
     block = load()[rows]
     read_ahead(block)
@@ -273,24 +275,25 @@ def _load_rows(load, check, rows):
 def from_csr(
     X: SparseContainer | Sequence[SparseContainer], y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
 ) -> Blocks:
-    """Return Blocks of sparse rows.
+    """Return Blocks from sparse matrices.
 
     Parameters
     ----------
     X : sequence of SciPy sparse containers of shape (n_b, d)
-        The blocks: CSR matrices or arrays, whose memory may be mapped from files. Containers of another format are
-        converted as they are read.
+        The blocks: CSR matrices or arrays, whose memory may be mapped from files. Other formats are converted when they
+        are read.
     y, sample_weight
-        As `from_arrays` has them, of all rows.
+        Labels and weights of all rows; see `from_arrays`.
 
     Returns
     -------
     Blocks
+        The rows, their labels and weights.
 
     Raises
     ------
     ValueError
-        A piece is not sparse, or what `from_arrays` refuses.
+        A piece is not sparse, and in the cases of `from_arrays`.
 
     Examples
     --------
@@ -312,7 +315,10 @@ def from_csr(
     for number, piece in enumerate(pieces):
         name = f"piece {number}"
         if not sparse.issparse(piece):
-            raise ValueError(f"{name} is a {type(piece).__name__}; blocks.from_arrays takes dense arrays.")
+            raise ValueError(
+                f"{name} is a {type(piece).__name__}, but from_csr accepts sparse containers. Use blocks.from_arrays "
+                "for dense arrays."
+            )
         load = partial(_load_piece, piece, name, watch_files(vars(piece).values()))
         loads.append(load)
         described.append(describe_rows(load(), name))
@@ -320,9 +326,9 @@ def from_csr(
 
 
 def _load_piece(piece, name, check):
-    """Return a sparse container as CSR, after a check of its files.
+    """Check the files of a sparse container, and return it as CSR.
 
-    A pass checks the indices of what is CSR itself, as SparseMatrix is made of it.
+    The indices of CSR containers are checked in each pass, when a SparseMatrix is created.
     """
     check()
     rows = piece if piece.format == "csr" else read_if_sparse(piece, name)
@@ -330,42 +336,44 @@ def _load_piece(piece, name, check):
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
-    """Return a check, 2 microseconds a file, that raises a DataChangedError if mapped files change or are gone."""
+    """Return a fast check that raises a DataChangedError if files that arrays are mapped from have changed."""
     maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
-    files = {mapped.filename: _look(mapped.filename) for mapped in maps if mapped.filename}
+    files = {mapped.filename: _stat(mapped.filename) for mapped in maps if mapped.filename}
 
     def check():
         for filename, before in files.items():
             try:
-                now = _look(filename)
+                now = _stat(filename)
             except OSError as error:
-                raise DataChangedError(f"{filename} cannot be read any more: {error}") from error
+                raise DataChangedError(
+                    f"{filename} can no longer be read: {error}. Restore the file and create the blocks again."
+                ) from error
             if now != before:
                 sizes = f"had {before[0]} bytes, and has {now[0]} now" if now[0] != before[0] else "was written to"
                 raise DataChangedError(
-                    f"{filename} has changed while it was in use: it {sizes}. Make the blocks again."
+                    f"{filename} has changed while it was in use: it {sizes}. Create the blocks again."
                 )
 
     return check
 
 
-def _look(filename):
-    found = os.stat(filename)
-    return found.st_size, found.st_mtime_ns
+def _stat(filename):
+    status = os.stat(filename)
+    return status.st_size, status.st_mtime_ns
 
 
 def find_map(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memmap that an array is a part of, from the beginning of its file, or None."""
-    found = None
+    """Return the memmap that an array is a view of, from the beginning of its file, or None."""
+    mapped = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
-            found = array
+            mapped = array
         array = array.base
-    return found
+    return mapped
 
 
 def read_ahead(block: Array) -> None:
-    """Ask the system to bring the rows of a block from disk, where they are mapped from a file and lie together."""
+    """Advise the system to read the rows of a block from disk, if they are contiguous in a mapped file."""
     mapped = find_map(block)
     if mapped is None or not isinstance(mapped.base, mmap.mmap) or not block.flags.c_contiguous:
         return
@@ -377,29 +385,30 @@ def read_ahead(block: Array) -> None:
 
 
 def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
-    """Return Blocks of what a function makes, which may come from anywhere and fit into memory one by one.
+    """Return Blocks from a function that generates batches; only one batch at a time must fit into memory.
 
     Parameters
     ----------
     make_batches : callable
-        Returns an iterable of batches, the same ones in the same order each time, since a fit asks for them once a
-        pass. A batch is X, or a tuple of X and y, or of X, y and weights: X an array or CSR matrix of shape (n_b, d),
-        all of one type, and y and weights of shape (n_b,); y may be soft labels of shape (n_b, n_classes). It is called
-        once here, to learn of shapes and labels.
+        Returns an iterable of batches. It must return the same batches in the same order each time, because a fit calls
+        it once per pass. A batch is X, (X, y) or (X, y, weights): X is an array or CSR matrix of shape (n_b, d), of the
+        same dtype in all batches; y and weights have shape (n_b,), or soft labels (n_b, n_classes). `from_batches` also
+        calls it once, to read shapes and labels.
 
     Returns
     -------
     Blocks
+        The rows, their labels and weights.
 
     Raises
     ------
     TypeError
-        make_batches cannot be called, as an iterator that ends after one pass.
+        make_batches is not callable, for example because it is an iterator, which ends after one pass.
     ValueError
-        There are no batches, a batch is none of these, or differs from the first one in its columns or its type. The
-        error names the batch.
+        There are no batches, a batch has another form, or its columns or dtype differ from the first. The error names
+        the batch.
     DataChangedError
-        By a fit, where the batches, their shapes or labels are others in another pass.
+        Raised by a fit if the batches differ between passes.
 
     Examples
     --------
@@ -415,33 +424,33 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     """
     if not callable(make_batches):
         raise TypeError(
-            f"make_batches must be a function that returns the batches, got {type(make_batches).__name__}: each pass "
-            "over the data asks for them again."
+            f"make_batches must be a function that returns an iterable of batches, got {type(make_batches).__name__}. "
+            "Each pass over the data calls it again."
         )
     pieces: list[Description] = []
     labels: list[Array | None] = []
     weights: list[Array | None] = []
     previous, is_reused = np.empty(0), False
-    for X, piece, *given in _read(make_batches):
-        # Copies, since the function may fill the arrays again, or they may be parts of all of X.
-        for kept, own, what in zip((labels, weights), given, ("y", "weights"), strict=True):
-            copied = None if own is None else np.array(own)
-            kept.append(check_rows(copied, X.shape[0], f"{what} of {piece.name}", takes_columns=what == "y"))
+    for X, piece, y, sample_weight in _read(make_batches):
+        # Copies, because the function may reuse its arrays, or they may be views of a larger one.
+        for collected, values, name in ((labels, y, "y"), (weights, sample_weight, "weights")):
+            copied = None if values is None else np.array(values)
+            collected.append(check_rows(copied, X.shape[0], f"{name} of {piece.name}", takes_columns=name == "y"))
         numbers = X.data if piece.is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         pieces.append(piece)
     if not pieces:
-        raise ValueError("make_batches gave no batch; at least one is needed.")
+        raise ValueError("make_batches returned no batches; at least one is required.")
 
     def read():
-        for number, (X, found, *_) in enumerate(_read(make_batches)):
-            change = pieces[number].find_change(found) if number < len(pieces) else ""
+        for number, (X, piece, *_) in enumerate(_read(make_batches)):
+            change = pieces[number].describe_change(piece) if number < len(pieces) else ""
             if change:
                 raise DataChangedError(
-                    f"{found.name} {change}: make_batches must give the same batches in the same order each time."
+                    f"{piece.name} {change}: make_batches must return the same batches in the same order each time."
                 )
-            # A batch is computed with while the next one is made, in the same memory if the function has but one.
-            yield X.astype(found.dtype, copy=is_reused)
+            # The function may write the next batch into the same memory while this one is in use.
+            yield X.astype(piece.dtype, copy=is_reused)
 
     return join_pieces(read, pieces, y=_join(labels, "y"), sample_weight=_join(weights, "weights"))
 
@@ -454,17 +463,17 @@ def _read(make_batches):
     for number, batch in enumerate(batches):
         parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
         if not 1 <= len(parts) <= 3:
-            raise ValueError(f"batch {number} has {len(parts)} parts; a batch is X, or (X, y), or (X, y, weights).")
+            raise ValueError(f"batch {number} has {len(parts)} elements; a batch is X, (X, y) or (X, y, weights).")
         X, y, weights = (*parts, None, None)[:3]
         X = read_if_sparse(X, f"batch {number}")
         yield X, describe_rows(X, f"batch {number}", labels=y), y, weights
 
 
 def _join(parts, name):
-    """Return labels or weights of all batches, or None where there are none."""
+    """Return the labels or weights of all batches, or None if there are none."""
     missing = [number for number, part in enumerate(parts) if part is None]
     if len(missing) == len(parts):
         return None
     if missing:
-        raise ValueError(f"batch {missing[0]} has no {name}, but others have: all batches must have them, or none.")
+        raise ValueError(f"batch {missing[0]} has no {name}, but other batches do. Either all or none must have them.")
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""What is known of rows of X in pieces, blocks or partitions: what they have in common, and whether one has changed."""
+"""Descriptions of pieces of X (blocks or partitions), to check that they go together and have not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices,
 
 @dataclass(frozen=True)
 class Description:
-    """A piece, or all of them; the type is the one of DTYPES that the rows are read in."""
+    """A piece, or all pieces together; dtype is the one of DTYPES that rows are converted to."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,68 +26,71 @@ class Description:
     is_sparse: bool
     n_entries: int
     longest_row: int
-    # Of labels and the like, and of rows; none where the rows cannot change unseen.
+    # Digests of labels, weights, offsets and rows; empty if changes of the rows are detected otherwise.
     digests: dict[str, bytes] = field(default_factory=dict)
-    # The labels in words.
+    # The classes, for messages.
     classes: str = field(compare=False, default="")
 
     def __str__(self) -> str:
-        """Return shape, type and kind in words."""
+        """Return shape, dtype and format."""
         kind = f"sparse with {self.n_entries} entries" if self.is_sparse else "dense"
         return f"{self.shape[0]} x {self.shape[1]} {self.dtype}, {kind}"
 
-    def find_change(self, found: Self) -> str:
-        """Return in words what is new in a piece that is read or computed again; an empty text for nothing."""
-        if found == self:
+    def describe_change(self, other: Self) -> str:
+        """Return a phrase for how a piece that was read again differs; empty if it does not."""
+        if other == self:
             return ""
-        if replace(found, digests=self.digests) != self:
-            return f"was {self} and is {found} now"
-        changed = next(name for name, digest in self.digests.items() if found.digests[name] != digest)
+        if replace(other, digests=self.digests) != self:
+            return f"was {self} and is {other} now"
+        changed = next(name for name, digest in self.digests.items() if other.digests[name] != digest)
         if changed == "labels" and self.classes:
-            return f"has other labels, which were {self.classes} and are {found.classes} now"
-        return f"has other {changed}"
+            return f"has different labels: {self.classes} before, and {other.classes} now"
+        return f"has different {changed}"
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:
-    """Return the type of DTYPES that a block X is read in."""
+    """Return the one of DTYPES that a block X is converted to; ValueError: X is not a supported block."""
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
-        found = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
-        raise ValueError(f"{name} is a {found}. {ACCEPTED}")
+        kind = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
+        raise ValueError(f"{name} is a {kind}. {ACCEPTED}")
     return choose_type(X.dtype)
 
 
-def describe_rows(X: Any, name: str, classes: str = "", **told: ArrayLike | None) -> Description:
-    """Return the Description of an array or CSR matrix; it has digests where it is told labels or the like by name."""
+def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | None) -> Description:
+    """Return the Description of an array or CSR matrix, with digests of it and of named arrays if there are any."""
     dtype = read_type(X, name)
     n_entries, longest_row = X.size, X.shape[1]
     if sparse.issparse(X):
         lengths = np.diff(X.indptr)
         n_entries, longest_row = int(lengths.sum()), int(lengths.max(initial=0))
-    digests = {what: _digest_values(values) for what, values in told.items()}
-    if told:
+    digests = {what: _digest_values(values) for what, values in arrays.items()}
+    if arrays:
         digests["rows"] = _digest_rows(X)
     return Description(name, X.shape, dtype, sparse.issparse(X), n_entries, longest_row, digests, classes)
 
 
 def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type: bool = True) -> Description:
-    """Return the Description of all pieces together, or the ValueError for pieces that are not alike."""
+    """Return the Description of all pieces together; ValueError: they do not have the same columns, format or dtype."""
     first = pieces[0]
-    for each in pieces:
-        is_like = each.shape[1] == first.shape[1] and each.is_sparse == first.is_sparse
-        if not is_like or (are_of_one_type and each.dtype != first.dtype):
-            raise ValueError(f"{each.name} of X is {each}, but {first.name} is {first}. All {what} must be alike.")
+    for piece in pieces:
+        is_compatible = piece.shape[1] == first.shape[1] and piece.is_sparse == first.is_sparse
+        if not is_compatible or (are_of_one_type and piece.dtype != first.dtype):
+            kind = "number of columns, format and dtype" if are_of_one_type else "number of columns and format"
+            raise ValueError(
+                f"{piece.name} of X is {piece}, but {first.name} is {first}. All {what} must have the same {kind}."
+            )
     return replace(
         first,
         name=what,
-        shape=(sum(each.shape[0] for each in pieces), first.shape[1]),
-        dtype=choose_type(np.result_type(*{each.dtype for each in pieces})),
-        n_entries=sum(each.n_entries for each in pieces),
-        longest_row=max(each.longest_row for each in pieces),
+        shape=(sum(piece.shape[0] for piece in pieces), first.shape[1]),
+        dtype=choose_type(np.result_type(*{piece.dtype for piece in pieces})),
+        n_entries=sum(piece.n_entries for piece in pieces),
+        longest_row=max(piece.longest_row for piece in pieces),
     )
 
 
 def _digest_rows(X):
-    """Return what tells one piece from another: the first, middle and last row, or such entries of CSR rows."""
+    """Return a digest of the first, middle and last row of an array, or of such entries of a CSR matrix."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
         middle = len(array) // 2
@@ -100,5 +103,5 @@ def _digest_rows(X):
 def _digest_values(values):
     """Return a digest of labels, weights or offsets, or of none."""
     array = np.asarray(values)
-    told = repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes()
-    return hashlib.blake2b(told, digest_size=16).digest()
+    content = repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes()
+    return hashlib.blake2b(content, digest_size=16).digest()

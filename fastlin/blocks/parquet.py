@@ -1,7 +1,6 @@
-"""Blocks of Parquet files, decoded once into files that can be mapped: decoding in each pass would take most of it.
+"""Blocks from Parquet files. Each file is decoded once into a file that can be memory-mapped.
 
-With 2.3 GB of Parquet in memory, 5,000,000 x 100 of float32, a whole fit takes 9 seconds by a temporary copy, 14 by a
-new one in a cache, 1.8 by one that is there, and 19 if each pass decodes (two cores of an AMD EPYC).
+Decoding in each pass would take most of the time of a fit (docs/benchmarks/design-choices.md: parquet decoding).
 """
 
 import glob
@@ -24,9 +23,9 @@ from fastlin.file_system import check_writable, write_whole
 from fastlin.tensors import choose_type
 from fastlin.typing import PathLike
 
-# A change here makes what earlier versions have decoded unknown.
+# A new number invalidates files decoded by earlier versions.
 FORMAT = 3
-# A folder of the disk that is made for large temporary files; /tmp lies in memory on many systems.
+# A folder on disk for large temporary files; /tmp is in memory on many systems.
 LARGE_TEMPORARY = "/var/tmp"
 
 
@@ -37,40 +36,40 @@ def from_parquet(
     weight: str | None = None,
     cache: PathLike | None = None,
 ) -> Blocks:
-    """Return Blocks of Parquet files, each of which is decoded once.
+    """Return Blocks from Parquet files.
 
-    A fit reads the data once a pass, and decoding takes several times as long as reading. So the columns of X are
-    decoded into arrays, which are mapped into memory from then on. They take as much disk as the array.
+    A fit reads the data once per pass, and decoding takes several times as long as reading. Each file is therefore
+    decoded once into an array on disk, which is memory-mapped.
 
     Parameters
     ----------
     paths : str, Path, or sequence of these
-        Files, folders, of which all ``*.parquet`` are taken in the order of their names, or patterns with ``*``.
+        Files; folders, whose ``*.parquet`` files are read in the order of their names; or patterns with ``*``.
     columns : sequence of str or None
-        The columns of X: numbers or truth values. None takes all but `label`, `weight`, and the index of a frame that
-        pandas has written, which a warning names.
+        The columns of X, numbers or booleans. None means all except `label`, `weight`, and the index of a pandas
+        DataFrame; a warning names the index.
     label, weight : str or None
-        The columns of y, of any type, and of the weights.
+        The columns of the labels, of any type, and of the weights.
     cache : str, Path or None
-        A folder, made if missing, that keeps the decoded arrays; the same file, unchanged, is not decoded again,
-        and an interrupted call goes on where it was. What a file held before it changed is removed. With None a
-        temporary file without a name is used as long as the Blocks are: in ``TMPDIR`` where that is set, else in
-        ``/var/tmp``, which lies on a disk where ``/tmp`` may lie in memory.
+        A folder for the decoded arrays, created if missing. Files that have not changed are not decoded again, and an
+        interrupted call resumes. Arrays of changed files are deleted. None means an unnamed temporary file that exists
+        as long as the Blocks: in ``TMPDIR`` if that is set, otherwise in ``/var/tmp``, because ``/tmp`` may be in
+        memory.
 
     Returns
     -------
     Blocks
-        Its `feature_names` are the columns. A block never holds rows of two files.
+        The rows; `feature_names` are the columns. A block never has rows of two files.
 
     Raises
     ------
     ModuleNotFoundError
         pyarrow is not installed.
     FileNotFoundError
-        A path names no file.
+        A path matches no file.
     ValueError
-        A file is no Parquet file or broken, lacks a column, or holds it in another type than the first file, a column
-        of X is not numeric, or a label or weight is missing. The error names the file.
+        A file is not a valid Parquet file, lacks a column, or has it in another type than the first file; a column of X
+        is not numeric; or a label or weight is missing. The error names the file.
     OSError
         The disk is full.
 
@@ -84,7 +83,7 @@ def from_parquet(
     with needs("arrow", "pyarrow.parquet"):
         import pyarrow.parquet  # noqa: F401
     if isinstance(columns, str):
-        raise TypeError(f"columns must be a list of names, got the text {columns!r}")
+        raise TypeError(f"columns must be a list of names, got the string {columns!r}. Use [{columns!r}].")
     files = _find_files(paths)
     columns, dtype = _read_schemas(files, columns if columns is None else list(columns), label, weight)
     y, weights = _read_column(files, label, _to_labels), _read_column(files, weight, _to_weights)
@@ -93,15 +92,15 @@ def from_parquet(
     else:
         Path(cache).mkdir(parents=True, exist_ok=True)
         sources = [_decode_into(Path(cache), file, columns, dtype) for file in files]
-    known: dict[str, Any] = {"y": y, "sample_weight": weights, "feature_names": columns}
-    return cut_sources(sources, has_files=cache is not None, **known)
+    options: dict[str, Any] = {"y": y, "sample_weight": weights, "feature_names": columns}
+    return cut_sources(sources, has_files=cache is not None, **options)
 
 
 def _decode_together(files, columns, dtype):
-    """Return the sources of files that are decoded into one file, which the system removes when none uses it."""
+    """Return the sources of files decoded into one temporary file, which the system removes when it is closed."""
     with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
         lengths = [_decode(file, columns, dtype, together) for file in files]
-        # Nothing can be mapped of a file without bytes.
+        # An empty file cannot be mapped.
         together.write(bytes(1))
         together.flush()
         X = np.memmap(together, dtype, "r", shape=(sum(lengths), len(columns)))
@@ -110,13 +109,13 @@ def _decode_together(files, columns, dtype):
 
 
 def _decode_into(cache, file, columns, dtype):
-    """Return the source of a file that is decoded into a file of a folder, unless it is there."""
-    found = file.stat()
-    # A file that was copied over may have kept size and time, but not the time of its change.
-    content = _digest((FORMAT, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-    # File systems take names of 255 bytes.
-    place = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
-    path = cache / f"{place}-{content}-{_digest((columns, str(dtype)))}.npy"
+    """Return the source of a file, decoded into a file of the cache folder unless that exists."""
+    status = file.stat()
+    # A copied file may keep its size and modification time, but not its change time.
+    content = _digest((FORMAT, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    # File systems accept names of up to 255 bytes.
+    prefix = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
+    path = cache / f"{prefix}-{content}-{_digest((columns, str(dtype)))}.npy"
     shape = _open(file).metadata.num_rows, len(columns)
     if not path.exists():
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -125,13 +124,13 @@ def _decode_into(cache, file, columns, dtype):
                 np.lib.format.write_array_header_2_0(X, header)
                 _decode(file, columns, dtype, X)
         except PermissionError:
-            # Another process was faster and reads it: Windows replaces no file that is mapped.
+            # Another process has created the file and mapped it: Windows cannot replace a mapped file.
             if not path.exists():
                 raise
-        for before in cache.glob(f"{glob.escape(place)}-*.npy"):
-            if not before.name.startswith(f"{place}-{content}-"):
+        for outdated in cache.glob(f"{glob.escape(prefix)}-*.npy"):
+            if not outdated.name.startswith(f"{prefix}-{content}-"):
                 with suppress(OSError):
-                    before.unlink()
+                    outdated.unlink()
     return f" of {file.name}", partial(_load, path, shape, dtype)
 
 
@@ -141,55 +140,57 @@ def _digest(value):
 
 
 def _load(path, shape, dtype):
-    """Return a decoded array, mapped; it is mapped again for each block, since few files can be open at once."""
+    """Return a decoded array, memory-mapped. Each block maps it again, because few files can be open at once."""
     try:
         X = np.load(path, mmap_mode="r", allow_pickle=False)
         if X.shape != shape or X.dtype != dtype:
-            raise ValueError(f"it is {X.shape} {X.dtype} in place of {shape} {dtype}")
+            raise ValueError(f"it is {X.shape} {X.dtype} instead of {shape} {dtype}")
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}, decoded by an earlier call, is broken ({error}). Delete it.") from error
+        raise ValueError(f"The cached file {path} is damaged ({error}). Delete it.") from error
     return X
 
 
 def _find_files(paths):
-    """Return the Parquet files that paths name."""
+    """Return the Parquet files that paths match."""
     files: list[Path] = []
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
         pattern = os.path.join(glob.escape(path), "*.parquet") if os.path.isdir(path) else path
-        found = [path] if os.path.isfile(path) else sorted(glob.glob(pattern))
-        if not found:
-            raise FileNotFoundError(f"paths: {path} names no Parquet file.")
-        files += map(Path, found)
+        matches = [path] if os.path.isfile(path) else sorted(glob.glob(pattern))
+        if not matches:
+            raise FileNotFoundError(f"paths: {path} matches no Parquet file.")
+        files += map(Path, matches)
     if not files:
-        raise ValueError("paths is empty; it must name at least one Parquet file.")
+        raise ValueError("paths is empty; it must contain at least one Parquet file.")
     return files
 
 
 def _read_schemas(files, columns, label, weight):
-    """Return the names of the columns of X, and the type of DTYPES for all of them, after checks of every file."""
+    """Check the schemas of all files; return the names of the columns of X, and the one of DTYPES for all of them."""
     schemas = {file: _open(file).schema_arrow for file in files}
     first = schemas[files[0]]
     if columns is None:
-        left_out = list_index_columns(first)
-        columns = [name for name in first.names if name not in (label, weight, *left_out)]
-        if left_out:
+        index_columns = list_index_columns(first)
+        columns = [name for name in first.names if name not in (label, weight, *index_columns)]
+        if index_columns:
             warnings.warn(
-                f"{files[0]} holds the index of a frame of pandas as {', '.join(map(repr, left_out))}, which is no "
-                "column of X unless `columns` names it.",
+                f"{files[0]} has the index of a pandas DataFrame in {', '.join(map(repr, index_columns))}, which is "
+                "not used as a column of X. Pass `columns` to include it.",
                 stacklevel=3,
             )
     for file, schema in schemas.items():
         counts = Counter(schema.names)
         for name in (*columns, *(name for name in (label, weight) if name is not None)):
             if counts[name] != 1:
-                found = "no column" if name not in counts else "several columns"
-                raise ValueError(f"{file} has {found} {name!r}; it has {', '.join(map(repr, schema.names))}.")
+                problem = "no column" if name not in counts else "several columns"
+                raise ValueError(
+                    f"{file} has {problem} {name!r}. Its columns are {', '.join(map(repr, schema.names))}."
+                )
             kind, expected = schema.field(name).type, first.field(name).type
             if kind != expected:
                 raise ValueError(
-                    f"{file} holds column {name!r} as {kind}, but {files[0]} as {expected}. All files must hold it as "
-                    "one type."
+                    f"{file} has column {name!r} as {kind}, but {files[0]} has it as {expected}. All files must have "
+                    "the same types."
                 )
     if weight is not None:
         _choose_type([first.field(weight)], files[0])
@@ -197,14 +198,14 @@ def _read_schemas(files, columns, label, weight):
 
 
 def list_index_columns(schema: Any) -> list[str]:
-    """Return the columns of an Arrow schema that hold the index of a frame of pandas, as its metadata say."""
-    found, names = (schema.pandas_metadata or {}).get("index_columns", []), set(schema.names)
-    # An index that only counts is described by a dict, and has no column.
-    return [name for name in found if isinstance(name, str) and name in names]
+    """Return the columns of an Arrow schema that are the index of a pandas DataFrame, according to its metadata."""
+    index_columns, names = (schema.pandas_metadata or {}).get("index_columns", []), set(schema.names)
+    # A RangeIndex is described by a dict, and has no column.
+    return [name for name in index_columns if isinstance(name, str) and name in names]
 
 
 def _choose_type(fields, file):
-    """Return the type of DTYPES that holds columns of Arrow, and missing values where there may be some."""
+    """Return the one of DTYPES for Arrow columns."""
     import pyarrow as pa
 
     kinds = []
@@ -212,8 +213,8 @@ def _choose_type(fields, file):
         kind = field.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise ValueError(
-                f"{file} holds column {field.name!r} as {kind}; the columns of X, and weights, must be numbers or "
-                "truth values. Leave it out by `columns`, or encode it."
+                f"{file} has column {field.name!r} as {kind}, but the columns of X and the weights must be numbers or "
+                "booleans. Exclude it with `columns`, or encode it."
             )
         kinds.append(np.dtype(kind.to_pandas_dtype()))
     if not kinds:
@@ -222,9 +223,9 @@ def _choose_type(fields, file):
 
 
 def _decode(file, columns, dtype, X):
-    """Write the columns of a Parquet file as rows to an open file, and return how many."""
+    """Write the columns of a Parquet file as rows to an open file, and return the number of rows."""
     n_rows = 0
-    # Written piece by piece: a map that a full disk cannot take would end the process.
+    # Written, not mapped: with a mapped file a full disk would crash the process.
     for batch in _read_batches(file, columns):
         piece = np.empty((batch.num_rows, len(columns)), dtype)
         for j, name in enumerate(columns):
@@ -235,28 +236,28 @@ def _decode(file, columns, dtype, X):
 
 
 def _read_batches(file, columns):
-    """Yield the rows of a Parquet file, some at a time."""
+    """Yield the rows of a Parquet file in batches."""
     import pyarrow as pa
 
     source = _open(file)
     try:
         yield from source.iter_batches(max(1, BLOCK_BYTES // (8 * len(columns))), columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {error}. Replace the file.") from error
 
 
 def _to_numbers(column, dtype, file, name):
-    """Return an Arrow array as numbers; a missing one is NaN."""
+    """Return an Arrow array as numbers; missing values are NaN."""
     if column.null_count and dtype.kind != "f":
         raise ValueError(
-            f"{file} holds {column.null_count} missing values in column {name!r}, whose type {dtype} has no place for "
-            "them. Fill them in before."
+            f"{file} has {column.null_count} missing values in column {name!r}, and {dtype} has no missing values. "
+            "Fill them in first."
         )
     return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
 
 
 def _read_column(files, name, convert):
-    """Return the labels or weights of all files, where files without rows have no say in the type; None without."""
+    """Return the labels or weights of all files, or None if name is None; empty files do not affect the dtype."""
     if name is None:
         return None
     parts = [convert(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]
@@ -267,34 +268,34 @@ def _to_weights(column, file, name):
     """Return an Arrow array of weights as finite numbers."""
     weights = _to_numbers(column, np.dtype(np.float64), file, name)
     if not np.isfinite(weights).all():
-        raise ValueError(f"{file} holds weights in column {name!r} that are missing or not finite.")
+        raise ValueError(f"{file} has missing or infinite weights in column {name!r}. Replace them, or drop the rows.")
     return weights
 
 
 def _to_labels(column, file, name):
-    """Return an Arrow array of labels as an array of numbers or texts."""
+    """Return an Arrow array of labels as an array of numbers or strings."""
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
     labels = column.to_numpy(zero_copy_only=False)
     n_missing = column.null_count or (np.isnan(labels).sum() if labels.dtype.kind == "f" else 0)
     if n_missing:
-        raise ValueError(f"{file} holds {n_missing} missing values in column {name!r}, the labels.")
+        raise ValueError(f"{file} has {n_missing} missing labels in column {name!r}. Drop those rows.")
     return labels.astype(str) if labels.dtype == object else labels
 
 
 def _open(file):
-    """Return a Parquet file, or raise a ValueError that names it."""
+    """Return an open Parquet file; ValueError: it is invalid."""
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
         return pyarrow.parquet.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is no Parquet file, or is broken: {error}") from error
+        raise ValueError(f"{file} is not a valid Parquet file: {error}") from error
 
 
 def _choose_temporary():
-    """Return the folder for temporary files that may be too large for memory."""
+    """Return the folder for temporary files that may be larger than memory."""
     folder = os.environ.get("TMPDIR") or LARGE_TEMPORARY
     if folder == LARGE_TEMPORARY and not os.access(folder, os.W_OK):
         folder = tempfile.gettempdir()

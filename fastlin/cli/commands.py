@@ -34,7 +34,7 @@ from fastlin.cli.studies import make_folder, report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, baselines
 from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings
-from fastlin.extras import tell_install
+from fastlin.extras import format_install_command
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.terminal import make_printable, show_bar
 
@@ -128,7 +128,7 @@ def compare(options: SimpleNamespace) -> int:
     missing = baselines.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
-        print(f"{tell_install('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
+        print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
         # adelie declares that it requires NumPy 1, but it works with NumPy 2.
         print("'pip install --no-deps adelie ipython' installs adelie.")
     if options.table is None:

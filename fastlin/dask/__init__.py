@@ -1,6 +1,6 @@
-"""Fits over Dask's arrays and dataframes, on one machine or many: the same objective, minimum and certificate.
+"""Estimators for Dask arrays and DataFrames, on one machine or a cluster: same objective, optimum and certificate.
 
-The client has the optimizer (`classifiers`), the workers have the rows (`parts`, `shard`).
+The optimizer runs on the client (`classifiers`), and the rows stay on the workers (`parts`, `shard`).
 """
 
 from fastlin.extras import needs

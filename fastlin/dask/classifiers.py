@@ -1,4 +1,4 @@
-"""LogisticRegression and LogisticRegressionCV over Dask arrays and dataframes: fits, lazy predictions, inference."""
+"""LogisticRegression and LogisticRegressionCV for Dask arrays and DataFrames: fits, lazy predictions, inference."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
     from fastlin.estimators.logistic_regression import PenalisedClassifier as _Following
     from fastlin.inference import Bootstrap, Inference
 
-    Found = TypeVar("Found", covariant=True)
+    Result = TypeVar("Result", covariant=True)
 
-    class Prediction(Protocol[Found]):
-        """A method that answers for rows at once, for Blocks one by one, and for collections of Dask lazily."""
+    class Prediction(Protocol[Result]):
+        """A prediction method: an array for rows, an iterator for Blocks, a Dask array for Dask collections."""
 
         @overload
-        def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Found]: ...
+        def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Result]: ...
         @overload
         def __call__(self, X: DaskCollection, *, offset: DaskCollection | None = None) -> dask.array.Array: ...
         @overload
-        def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Found: ...
+        def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Result: ...
 
 else:
     _Following = object
 
 
 class DaskPredictions(_Following):
-    """Predictions of Dask's collections as Dask arrays, and of other data by the next class in the order of bases."""
+    """Mixin that returns predictions for Dask collections as Dask arrays, and delegates other data to `super()`."""
 
     _local_class: type[Any]
 
@@ -70,15 +70,15 @@ class DaskPredictions(_Following):
         offset: DaskCollection | ArrayLike | None = None,
         **score_params: Any,
     ) -> float:
-        """Return the score: accuracy, or with LogisticRegressionCV what `scoring` says.
+        """Return the accuracy, or the score that the `scoring` of LogisticRegressionCV selects.
 
         Parameters
         ----------
         X, y, sample_weight, offset
-            Rows, labels, weights and offsets: collections of Dask, as `fit` takes them, or in memory, as
-            `fastlin.LogisticRegression.score` takes them.
+            Rows, labels, weights and offsets: Dask collections as in `fit`, or in memory as in
+            `fastlin.LogisticRegression.score`.
         **score_params
-            Metadata for the scorer of LogisticRegressionCV, where X is no collection of Dask.
+            Metadata for the scorer of LogisticRegressionCV; only if X is not a Dask collection.
 
         Returns
         -------
@@ -88,41 +88,41 @@ class DaskPredictions(_Following):
         Raises
         ------
         TypeError
-            Only one of X and y is a collection of Dask, or there is metadata with a collection.
+            Only one of X and y is a Dask collection, or there is metadata with a Dask collection.
         ValueError
-            y is None with a collection.
+            X is a Dask collection and y is None.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight, offset=offset, **score_params)
         if score_params:
             raise TypeError(
-                "score of a collection of Dask takes X, y, sample_weight and offset alone, got "
-                f"{', '.join(score_params)} too."
+                "score of a Dask collection accepts only X, y, sample_weight and offset, got "
+                f"{', '.join(score_params)} as well."
             )
         if y is None:
-            raise ValueError(f"{type(self).__name__}.score requires y beside a collection of Dask.")
+            raise ValueError(f"{type(self).__name__}.score requires y if X is a Dask collection, got None.")
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
         labels = cut_alike(rows, y, "y")
         weights = cut_alike(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights, self._cut_offset(rows, offset))
-        found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
-        return float(average_scores(found)[0])
+        sums = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
+        return float(average_scores(sums)[0])
 
     def _scoring(self):
-        """Return the name of the score of `score`, as `score_rows` takes it."""
+        """Return the `scoring` argument of `score_rows`."""
         return "accuracy"
 
     def to_local(self) -> Any:
-        """Return the model as fastlin's class for data in memory, which needs no Dask.
+        """Return the model as an instance of the class for data in memory, which does not need Dask.
 
         Returns
         -------
         LogisticRegression or LogisticRegressionCV
-            The class that this one is made of, with the same parameters and attributes.
+            The model, with the same parameters and attributes.
         """
-        made = self._local_class(**self.get_params(deep=False))
-        vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
-        return made
+        model = self._local_class(**self.get_params(deep=False))
+        vars(model).update({name: value for name, value in vars(self).items() if name.endswith("_")})
+        return model
 
     def inference(
         self,
@@ -140,30 +140,31 @@ class DaskPredictions(_Following):
         Parameters
         ----------
         X, y, sample_weight, offset
-            The rows of the fit, as `fit` takes them, or in memory.
+            The rows of the fit: Dask collections as in `fit`, or in memory.
         client, worker_timeout
-            As `fit` has them.
+            See `fit`.
         **options
-            As `fastlin.LogisticRegression.inference` has them, but for clusters, whose rows must lie in memory.
+            Options of `fastlin.LogisticRegression.inference`, except clusters, which require rows in memory.
 
         Returns
         -------
         Inference
-            That of the rows in memory, without what reads them once more, such as marginal effects.
+            The same as for rows in memory, except that methods that read the rows again, such as marginal_effects,
+            raise an error.
 
         Raises
         ------
         ValueError
-            For what `fastlin.LogisticRegression.inference` refuses.
+            In the cases of `fastlin.LogisticRegression.inference`.
         """
         if not is_collection(X):
             return super().inference(X, y, sample_weight, offset, **options)
         model: Any = self
         model._read(X)
-        # A copy, since reading rows sets what a fit knows of them.
+        # A copy, because reading rows sets attributes of the estimator.
         reader = copy(model)
-        given = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
-        with limit_jobs(model.n_jobs), fit_on_workers(reader, **given) as read:
+        fit_options = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
+        with limit_jobs(model.n_jobs), fit_on_workers(reader, **fit_options) as read:
             return self._infer(read(reader, X, y, sample_weight), **options)
 
     def bootstrap(
@@ -174,40 +175,42 @@ class DaskPredictions(_Following):
         offset: ArrayLike | None = None,
         **options: Any,
     ) -> Bootstrap:
-        """Return the coefficients of fits to resamples of rows in memory, as `fastlin.LogisticRegression` does.
+        """Return the bootstrap for rows in memory; see `fastlin.LogisticRegression.bootstrap`.
 
         Parameters
         ----------
         X, y, sample_weight, offset
             The rows of the fit, in memory.
         **options
-            As `fastlin.LogisticRegression.bootstrap` has them.
+            Options of `fastlin.LogisticRegression.bootstrap`.
 
         Returns
         -------
         Bootstrap
-            Coefficients, certificates, errors and intervals.
+            Coefficients, certificates, standard errors and intervals.
 
         Raises
         ------
         ValueError
-            The rows lie in a Dask array or dataframe, or what `fastlin.LogisticRegression.bootstrap` refuses.
+            X is a Dask collection, and in the cases of `fastlin.LogisticRegression.bootstrap`.
         """
         if is_collection(X):
-            raise ValueError("bootstrap fits each resample to rows in memory: give arrays or Blocks, not a collection.")
+            raise ValueError(
+                f"bootstrap requires rows in memory, got a {type(X).__name__} of Dask. Pass arrays or Blocks."
+            )
         return super().bootstrap(X, y, sample_weight, offset, **options)
 
     def _answer(self, method, X, offset=None):
-        """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""
+        """Return the result of a prediction method for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
             return super()._answer(method, X, offset)
         rows, model, name = self._read(X), self._without_names(), method.__name__
-        # The answer for one row tells shape and type.
+        # The result for one row has the shape and dtype.
         empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
         shape = {"chunks": (rows.chunks[0], empty.shape[1:])} if empty.ndim == 2 else {"drop_axis": 1}
         offsets = self._cut_offset(rows, offset)
         if offsets is not None:
-            # Blocks that go together have as many dimensions.
+            # map_blocks requires the same number of dimensions.
             offsets = offsets[:, None] if offsets.ndim == 1 else offsets
         return dask.array.map_blocks(
             _answer_part,
@@ -229,31 +232,31 @@ class DaskPredictions(_Following):
         return rows
 
     def _cut_offset(self, rows, offset):
-        """Return the offsets of rows as a Dask array that is cut as they are, or None."""
+        """Return the offsets of rows as a Dask array with the same chunks, or None."""
         offsets = cut_alike(rows, offset, "offset")
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(self.classes_))
         return offsets
 
     def _without_names(self):
-        """Return the local model for arrays, which have no names of columns."""
+        """Return the local model without feature names, for arrays."""
         model = self.to_local()
         vars(model).pop("feature_names_in_", None)
         return model
 
 
 class LogisticRegression(DaskPredictions, LocalLogisticRegression):
-    """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: the same objective and certificate.
+    """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: same objective and certificate.
 
-    The rows stay with the workers, in the type that they came in. For each pass the client sends the parameters to each
-    worker and gets sums back. Samples of the rows come to the client, which finds a start and preconditioners from
-    them; they take no more than 256 MB, or an eighth of X up to 4 GB. The bits depend on how the rows are partitioned,
-    and not on the workers: their number, their threads, or their partitions. If a worker is lost, the others compute
-    its partitions again and the fit goes on.
+    The rows stay on the workers, in their original dtype. In each pass, the client sends the parameters to all workers
+    and receives sums. The client also receives a sample of the rows, for the starting point and the preconditioners; it
+    takes at most 256 MB, or an eighth of X up to 4 GB. Results are bitwise reproducible for the same partitions; they
+    do not depend on the number of workers, their threads, or which worker has which partition. If a worker is lost, the
+    others compute its partitions again and the fit continues.
 
-    Parameters and attributes mean the same as in `fastlin.LogisticRegression`. `n_jobs` counts the threads of
-    the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
-    computes them again.
+    Parameters and attributes are those of `fastlin.LogisticRegression`. `n_jobs` is the number of threads of the
+    client; each worker uses all of its threads. Probabilities of the rows are not stored, so Newton steps compute them
+    again.
 
     Examples
     --------
@@ -270,7 +273,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
 
     _local_class = LocalLogisticRegression
 
-    # The rows of a fit are collections of Dask.
+    # `fit` requires Dask collections.
     def fit(  # type: ignore[override]
         self,
         X: DaskCollection,
@@ -289,24 +292,24 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         Parameters
         ----------
         X : Dask array or dataframe of shape (n_samples, n_features)
-            Rows of finite numbers, whose blocks are NumPy arrays or SciPy sparse matrices. It is computed once, and
-            held by the workers until the fit ends.
+            Rows of finite numbers; the chunks are NumPy arrays or SciPy sparse matrices. X is computed once, and the
+            workers hold it until the fit ends.
         y : Dask array or series of shape (n_samples,), or array or dataframe of shape (n_samples, n_classes)
-            Labels of at least two classes: numbers, strings or bools; or soft labels, as
-            `fastlin.LogisticRegression.fit` takes them.
+            Labels of at least two classes (numbers, strings or booleans), or soft labels; see
+            `fastlin.LogisticRegression.fit`.
         sample_weight : Dask array or series of shape (n_samples,), or None
             Weights of the rows, at least 0 and not all 0; None means ones.
         offset : Dask array, series or dataframe of shape (n_samples,) or (n_samples, n_classes), or None
-            Finite numbers that are added to the scores, as `fastlin.LogisticRegression.fit` takes them.
+            Finite numbers that are added to the scores; see `fastlin.LogisticRegression.fit`.
         client : dask.distributed.Client or None
-            What computes; None means the current one.
+            The client that computes; None means the current one.
         classes : array-like of shape (n_classes,) or None
-            The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has. Of
-            soft labels they are the classes of the columns, sorted; None means numbers from 0 on.
+            The labels in y; any other or missing label is an error. None means the labels found in y. For soft labels,
+            the sorted classes of the columns; None means 0, 1, 2, ...
         worker_timeout : float
-            Seconds after which the fit gives up while the cluster has no workers, or none that is not paused.
+            Seconds to wait while the cluster has no workers or all are paused; then the fit raises NoWorkersError.
         coef_init, intercept_init : array-like or None
-            What the fit starts from, as `fastlin.LogisticRegression.fit` has them.
+            The starting point; see `fastlin.LogisticRegression.fit`.
 
         Returns
         -------
@@ -316,18 +319,18 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         Raises
         ------
         ValueError
-            For all that `fastlin.LogisticRegression.fit` refuses, with the name of the partition, and for collections
-            that are not cut alike.
+            In the cases of `fastlin.LogisticRegression.fit`, with the name of the partition, and if the partitions of
+            the collections do not match.
         TypeError
-            X, y, sample_weight or offset is no collection of Dask.
+            X, y, sample_weight or offset is not a Dask collection.
         DataChangedError
-            A partition that was computed again, since its worker was lost, has other rows, labels, weights or offsets.
+            A worker was lost, and a partition that was computed again has different rows, labels, weights or offsets.
         NoWorkersError
-            There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
+            There was no worker for `worker_timeout` seconds, or all were paused.
         WorkersLostError
             Too many workers were lost, or tasks of the fit were cancelled.
         RuntimeError
-            A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
+            The versions of fastlin, Numba, NumPy or scikit-learn differ between a worker and the client.
         """
         with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
@@ -336,11 +339,11 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
 class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     """`fastlin.LogisticRegressionCV` for data on the workers of a Dask cluster.
 
-    The workers leave the test rows of a fold out by giving them no weight, so that no row is copied or moved.
+    Test rows of a fold have weight zero in training, so no rows are copied or moved.
 
-    Parameters and attributes mean the same as in `fastlin.LogisticRegressionCV`, but for two. `cv` is None,
-    which means 5, or a number of folds: the stratified ones of scikit-learn, the first rows of each class in the first.
-    `scoring` is "accuracy", "neg_log_loss", or None, which means accuracy.
+    Parameters and attributes are those of `fastlin.LogisticRegressionCV`, with two exceptions. `cv` must be the number
+    of stratified folds, which are not shuffled, or None, which means 5. `scoring` must be "accuracy", "neg_log_loss",
+    or None, which means accuracy.
 
     Examples
     --------
@@ -357,7 +360,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     _local_class = LocalLogisticRegressionCV
 
-    # The rows of a fit are collections of Dask.
+    # `fit` requires Dask collections.
     def fit(  # type: ignore[override]
         self,
         X: DaskCollection,
@@ -374,7 +377,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         Parameters
         ----------
         X, y, sample_weight, offset, client, classes, worker_timeout
-            As `fastlin.dask.LogisticRegression.fit` has them.
+            See `fastlin.dask.LogisticRegression.fit`.
 
         Returns
         -------
@@ -384,18 +387,18 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         Raises
         ------
         ValueError
-            For what `fastlin.dask.LogisticRegression.fit` refuses, other folds and other scorers, and folds without
-            training rows of weight above zero.
+            In the cases of `fastlin.dask.LogisticRegression.fit`, for other values of `cv` and `scoring`, and if all
+            training rows of a fold have weight zero.
         TypeError
-            X, y, sample_weight or offset is no collection of Dask.
+            X, y, sample_weight or offset is not a Dask collection.
         DataChangedError, NoWorkersError, WorkersLostError, RuntimeError
-            As `fastlin.dask.LogisticRegression.fit` raises them.
+            See `fastlin.dask.LogisticRegression.fit`.
         """
         n_folds = self._count_folds()
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
-            raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
+            raise ValueError(f"With Dask, cv must be None or an integer of at least 2, got {self.cv!r}.")
         if self._scoring() not in SCORINGS:
-            raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
+            raise ValueError(f"With Dask, scoring must be 'accuracy', 'neg_log_loss' or None, got {self.scoring!r}.")
         with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
@@ -411,11 +414,11 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     def _score_models(self, models, data, test_rows, params):
         soft = data.y if data.y.ndim == 2 else None
         samples = make_samples(data.labels, data.sample_weight, test_rows, data.offsets, soft)
-        return average_scores(data.matrix.cluster.ask(samples, "score", models, self._scoring()).values())
+        return average_scores(data.matrix.cluster.call(samples, "score", models, self._scoring()).values())
 
 
 def _answer_part(X, offset=None, *, model, method, empty):
-    """Return the answer of a model's method for a partition; a worker runs several partitions side by side."""
+    """Return the result of a model's method for a partition, on one thread: a worker runs several at once."""
     if not X.shape[0]:
         return empty
     with limit_threads(1):
@@ -423,7 +426,7 @@ def _answer_part(X, offset=None, *, model, method, empty):
 
 
 def _score_part(model, X, y, sample_weight, offset, scoring):
-    """Return what `sum_scores` does for the rows of a partition."""
+    """Return the `sum_scores` of the rows of a partition."""
     with limit_threads(1):
         y = read_scored(model, X, np.asarray(y), None)[0] if X.shape[0] else y
         weights = sample_weight

@@ -1,4 +1,4 @@
-"""X in partitions on the workers of a cluster, and the sums over its rows."""
+"""X in partitions on the workers of a Dask cluster, and sums over its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.dask.cluster import Cluster
-from fastlin.dask.shard import find_over_passes, measure_rows
+from fastlin.dask.shard import evaluate_term, measure_rows
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix, as_matrix
@@ -23,14 +23,14 @@ NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 class ClusterMatrix(PiecewiseMatrix):
-    """X of shape (n, d) in partitions; a Cluster makes the passes, and the probabilities of rows stay there."""
+    """X of shape (n, d) in partitions; a Cluster makes the passes, and probabilities of rows are not returned."""
 
     keeps_probabilities = False
 
     def __init__(self, cluster: Cluster, *facts: Any) -> None:
         super().__init__(*facts)
         self.cluster = cluster
-        # Folds are fitted side by side, each by a thread of its own.
+        # Folds are fitted in parallel, one per thread.
         self._taken = local()
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -40,13 +40,13 @@ class ClusterMatrix(PiecewiseMatrix):
         return moments
 
     def take(self, rows: Any) -> DenseMatrix | SparseMatrix:
-        """See `Matrix.take`; the rows are sorted."""
-        # All preconditioners of a fit ask for one sample.
+        """See `Matrix.take`; the rows must be sorted."""
+        # All preconditioners of a fit use the same sample.
         taken = self._taken
         if not (hasattr(taken, "rows") and np.array_equal(taken.rows, rows)):
             vars(taken).clear()
             positions = dict(enumerate(split_positions(rows, [n for n, _ in self.pieces])))
-            X = [*self.cluster.ask(NO_SAMPLES, "take", positions).values()]
+            X = [*self.cluster.call(NO_SAMPLES, "take", positions).values()]
             taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
             taken.rows = rows
         return taken.matrix
@@ -57,22 +57,22 @@ class ClusterMatrix(PiecewiseMatrix):
 
 
 class ClusterPasses(PiecewisePasses):
-    """The sums over rows that an objective is made of, by calls to all workers."""
+    """Sums over rows for an objective, by calls to all workers."""
 
     _matrix: ClusterMatrix
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`; no probabilities are filled."""
+        """See `Passes.evaluate`; does not fill probabilities."""
         loss, gradient[:] = self._sum(evaluate, add_evaluated, parameters)
         return loss
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
-        """See `Passes.sum_curvature`; on the workers, so a sum takes twice as long as a gradient."""
+        """See `Passes.sum_curvature`; workers compute the probabilities again, so it takes two passes."""
         return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
 
     def _add(self, term, curved, *arguments):
         return self.sum_curvature(term, curved, *arguments)
 
     def _sum(self, term, join, *arguments):
-        given = term, self._scaling, self.shape[0], *arguments
-        return self._matrix.cluster.sum(self.samples, find_over_passes, join, *given)
+        term_arguments = term, self._scaling, self.shape[0], *arguments
+        return self._matrix.cluster.sum(self.samples, evaluate_term, join, *term_arguments)

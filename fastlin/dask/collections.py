@@ -1,4 +1,4 @@
-"""Dask's collections as partitions: the rows of X with their labels and weights."""
+"""Read Dask collections: rows of X with labels, weights and offsets, as arrays with the same partitions."""
 
 from __future__ import annotations
 
@@ -21,78 +21,80 @@ ACCEPTED = "a Dask array or a Dask dataframe"
 
 
 def is_collection(data: object) -> bool:
-    """Say whether data are a Dask array, dataframe or series."""
+    """Return whether data are a Dask array, DataFrame or Series."""
     return isinstance(data, dask.array.Array) or hasattr(data, "to_dask_array")
 
 
 def read_dataframe(dataframe: Any) -> Array:
-    """Return a dataframe of pandas as an array (m, d); its own and Arrow's nullable numbers become float64 with NaN."""
+    """Return a pandas DataFrame as an array (m, d); nullable integers and booleans become float64 with NaN."""
     dtypes = []
     for name, dtype in dataframe.dtypes.items():
-        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
-        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
-            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
-        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
+        base = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
+        if not (isinstance(base, np.dtype) and base.kind in "biuf"):
+            raise ValueError(
+                f"Column {name!r} of X has dtype {dtype}, but columns must be numbers or booleans. Encode it first."
+            )
+        dtypes.append(base if base is dtype or base.kind == "f" else np.dtype(np.float64))
     common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
     return dataframe.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
-    """Return the names of the columns (d,) of a dataframe whose names are strings, else None."""
+    """Return the names of the columns (d,) of a DataFrame if they are strings, otherwise None."""
     return None if isinstance(X, dask.array.Array) else keep_texts(list(X.columns))
 
 
 def read_rows(X: DaskCollection) -> dask.array.Array:
-    """Return X as a Dask array of shape (n, d) whose chunks hold whole rows; n need not be known."""
+    """Return X as a Dask array of shape (n, d) whose chunks are whole rows; n may be unknown."""
     if not is_collection(X):
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
     if math.isnan(X.shape[1]):
-        raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
+        raise ValueError("X has an unknown number of columns. Call X.compute_chunk_sizes() first.")
     if not X.shape[1]:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     return _to_array(X)
 
 
 def _to_array(values):
-    """Return a collection as a Dask array whose chunks hold whole rows."""
+    """Return a collection as a Dask array whose chunks are whole rows."""
     array = values
     if not isinstance(values, dask.array.Array):
-        # Each partition may have columns of several types, and of pandas' own.
+        # Columns may have several dtypes, including pandas' nullable ones.
         read = read_dataframe if values.ndim == 2 else np.asarray
         array = values.map_partitions(read, meta=read(values._meta))
     return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
 def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,) or (n, K), cut as the rows; None for None."""
+    """Return labels, weights or offsets as a Dask array (n,) or (n, K) with the chunks of the rows; None for None."""
     if values is None:
         return None
     if not is_collection(values):
-        raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
+        raise TypeError(f"{name} must be a Dask array or Series with the partitions of X, got {type(values).__name__}.")
     array = _to_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim > 2:
-        raise ValueError(f"{name} must have one dimension or two, got the shape {array.shape}.")
-    lengths, own_lengths = rows.chunks[0], array.chunks[0]
-    if not any(map(math.isnan, lengths + own_lengths)):
-        if sum(lengths) != sum(own_lengths):
+        raise ValueError(f"{name} must have one or two dimensions, got shape {array.shape}.")
+    row_lengths, lengths = rows.chunks[0], array.chunks[0]
+    if not any(map(math.isnan, row_lengths + lengths)):
+        if sum(row_lengths) != sum(lengths):
             raise ValueError(
-                f"{name} has {sum(own_lengths)} entries, but X has {sum(lengths)} rows: inconsistent lengths."
+                f"{name} has {sum(lengths)} entries, but X has {sum(row_lengths)} rows: inconsistent lengths."
             )
-        array = array.rechunk({0: lengths})
-    elif len(lengths) != len(own_lengths):
+        array = array.rechunk({0: row_lengths})
+    elif len(row_lengths) != len(lengths):
         raise ValueError(
-            f"{name} has {len(own_lengths)} partitions, but X has {len(lengths)}, and some lengths are not known; "
-            "both must be cut at the same rows, or their lengths be known (compute_chunk_sizes)."
+            f"{name} has {len(lengths)} partitions, but X has {len(row_lengths)}, and some lengths are unknown. Use "
+            "the same partitions for both, or call compute_chunk_sizes() on them."
         )
     return array
 
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
-    """Return a tuple of delayed blocks for each partition, one of each array, optimized together; None for no array."""
+    """Return a tuple of delayed chunks for each partition, one per array (None for None), optimized together."""
     optimized = dask.optimize(*arrays)
     none = [None] * optimized[0].numblocks[0]
     delayed = [

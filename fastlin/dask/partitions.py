@@ -1,4 +1,4 @@
-"""What a fit reads from Dask's collections: partitions persisted on the workers, and facts about all of them."""
+"""Read the training data of a fit from Dask collections, and persist the partitions on the workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastlin.blocks.descriptions import join_descriptions
 from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import decode, encode, name_partition, tell
+from fastlin.dask.parts import decode, describe_with_arrays, encode, name_partition
 from fastlin.estimators.columns import refuse_categories, remember_features
 from fastlin.estimators.labels import TrainingData, are_certain, explain_several, make_training_data
 from fastlin.estimators.stop_reasons import restored_on_error
@@ -30,31 +30,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DaskTrainingData(TrainingData):
-    """The rows of a fit on workers, with the labels and weights that the client has, and sample_weight as given."""
+    """Training data with the rows on workers, labels and weights on the client, and the user's sample_weight."""
 
     matrix: ClusterMatrix
     sample_weight: np.ndarray | None = None
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
-    """Return the client that is given, or the current one."""
+    """Return the client, or the current one for None."""
     if client is None:
         try:
             client = distributed.get_client()
         except ValueError as error:
             raise ValueError(
-                "There is no Dask client: make one with dask.distributed.Client(), or pass client= to fit."
+                "There is no Dask client. Create one with dask.distributed.Client(), or pass client= to fit."
             ) from error
     if not isinstance(client, distributed.Client) or client.asynchronous:
-        raise TypeError(
-            f"client must be a dask.distributed.Client that is not asynchronous, got {type(client).__name__}."
-        )
+        raise TypeError(f"client must be a synchronous dask.distributed.Client, got {type(client).__name__}.")
     return client
 
 
 @contextlib.contextmanager
 def leave_task() -> Iterator[None]:
-    """Let others use the thread of the Dask task that this is, if any: a fit waits for its own tasks."""
+    """Secede from the thread pool if this is a Dask task, because the fit waits for its own tasks."""
     with contextlib.ExitStack() as left:
         with contextlib.suppress(ValueError):
             distributed.get_worker()
@@ -65,13 +63,13 @@ def leave_task() -> Iterator[None]:
 
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
-    """Yield `read_partitions` for a fit, then release the rows; an error leaves the estimator as it was."""
-    with leave_task(), explain_losses(), contextlib.ExitStack() as held, restored_on_error(estimator):
+    """Yield `read_partitions` for a fit, then release the rows; after an error the estimator is unchanged."""
+    with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restored_on_error(estimator):
 
-        def read(*given):
-            with explain_lost_data([*given[1:], options["offset"]], options["client"]):
-                data = read_partitions(*given, **options)
-            held.callback(data.matrix.cluster.release)
+        def read(*arguments):
+            with explain_lost_data([*arguments[1:], options["offset"]], options["client"]):
+                data = read_partitions(*arguments, **options)
+            stack.callback(data.matrix.cluster.release)
             return data
 
         yield read
@@ -81,24 +79,24 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 def explain_lost_data(
     collections: Sequence[DaskCollection | None], client: distributed.Client | None
 ) -> Iterator[None]:
-    """Raise a ValueError that names which of X, y, sample_weight and offset Dask itself can no longer compute."""
+    """Raise a ValueError that names which of X, y, sample_weight and offset Dask can no longer compute."""
     try:
         yield
     except (CancelledError, asyncio.CancelledError) as error:
         named = zip(("X", "y", "sample_weight", "offset"), collections, strict=True)
-        lost = [name for name, each in named if each is not None and _is_lost(each, choose_client(client))]
+        lost = [name for name, data in named if data is not None and _is_lost(data, choose_client(client))]
         if not lost:
             raise
         raise ValueError(
-            f"Dask cannot compute {' and '.join(lost)}: some partitions were persisted on another cluster, or were "
-            "cancelled or lost. Make the collection again, and persist it with the client of the fit."
+            f"Dask cannot compute {' and '.join(lost)}: some partitions were persisted on another cluster, cancelled, "
+            "or lost. Create the collection again, and persist it with the client of the fit."
         ) from error
 
 
 def _is_lost(collection, client):
-    """Return whether a collection has futures that were cancelled, or that are of another cluster than a client's."""
+    """Return whether a collection has futures that were cancelled or lost, or that belong to another cluster."""
     for future in distributed.futures_of([collection]):
-        # A client that is closed has no scheduler.
+        # A closed client has no scheduler.
         address = getattr(future.client.scheduler, "address", None)
         if future.status in ("cancelled", "lost") or address != client.scheduler.address:
             return True
@@ -116,7 +114,7 @@ def read_partitions(
     offset: DaskCollection | None,
     worker_timeout: float,
 ) -> DaskTrainingData:
-    """Return the DaskTrainingData of a fit, which its cluster holds until it is released."""
+    """Return the DaskTrainingData of a fit. Its cluster holds the rows until it is released."""
     refuse_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -128,75 +126,75 @@ def read_partitions(
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
     decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    described = client.map(tell, decoded, pure=False)
+    described = client.map(describe_with_arrays, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
-        descriptions, *told = zip(*client.gather(described), strict=True)
-        filled = [each for each in descriptions if each.shape[0]]
+        descriptions, *arrays = zip(*client.gather(described), strict=True)
+        filled = [description for description in descriptions if description.shape[0]]
         if not filled:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         whole = join_descriptions(filled, "partitions", are_of_one_type=False)
-        own_y, own_weight, own_offset = map(_join, ("y", "sample_weight", "offset"), told)
-        if own_y.ndim == 2 and are_certain(own_y):
-            raise ValueError(explain_several(own_y))
-        data = make_training_data(estimator, None, own_y, own_weight, own_offset, classes)
+        local_y, local_weight, local_offset = map(_join, ("y", "sample_weight", "offset"), arrays)
+        if local_y.ndim == 2 and are_certain(local_y):
+            raise ValueError(explain_several(local_y))
+        data = make_training_data(estimator, None, local_y, local_weight, local_offset, classes)
         parts = [
-            client.submit(encode, part, whole.dtype, known, pure=False)
-            for part, known in zip(decoded, descriptions, strict=True)
+            client.submit(encode, part, whole.dtype, description, pure=False)
+            for part, description in zip(decoded, descriptions, strict=True)
         ]
     finally:
-        # The parts keep their sources.
+        # The parts hold references to these.
         release([*decoded, *described])
     remember_features(estimator, whole.shape[1], name_columns(X))
-    pieces = [(known.shape[0], known.dtype) for known in descriptions]
+    pieces = [(description.shape[0], description.dtype) for description in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
     matrix = ClusterMatrix(cluster, *facts, pieces)
-    return DaskTrainingData(**{**vars(data), "matrix": matrix}, sample_weight=own_weight)
+    return DaskTrainingData(**{**vars(data), "matrix": matrix}, sample_weight=local_weight)
 
 
 def _join(name, pieces):
-    """Return labels, weights or offsets of all partitions, of which those without rows tell no type; or None."""
+    """Return the labels, weights or offsets of all partitions, or None; empty partitions do not affect the dtype."""
     if pieces[0] is None:
         return None
-    named = {number: piece for number, piece in enumerate(pieces) if len(piece)}
-    (first, expected), *others = named.items()
-    for number, found in others:
-        if _classify(found) != _classify(expected):
+    filled = {number: piece for number, piece in enumerate(pieces) if len(piece)}
+    (first, expected), *others = filled.items()
+    for number, piece in others:
+        if _classify(piece) != _classify(expected):
             raise ValueError(
-                f"{name_partition(number)} of {name} has {'labels' if name == 'y' else 'numbers'} of {found.dtype} in "
-                f"the shape {found.shape}, but {name_partition(first)} of {expected.dtype} in {expected.shape}. "
-                "Accepted are labels that are numbers in all partitions, or texts, or of one other type, and soft "
-                "labels and offsets in as many columns."
+                f"{name_partition(number)} of {name} has dtype {piece.dtype} and shape {piece.shape}, but "
+                f"{name_partition(first)} has {expected.dtype} and {expected.shape}. Labels must be numbers in all "
+                "partitions, strings in all, or of one other type; soft labels and offsets must have the same number "
+                "of columns."
             )
-    return np.concatenate([*named.values()])
+    return np.concatenate([*filled.values()])
 
 
 def _classify(piece):
-    """Return what the labels, weights or offsets of all partitions must have in common."""
+    """Return the properties that must agree between partitions of labels, weights or offsets."""
     if piece.dtype.kind in "biuf":
         return piece.shape[1:], "numbers"
-    return piece.shape[1:], "texts" if isinstance(piece.flat[0], (str, bytes)) else piece.dtype.kind
+    return piece.shape[1:], "strings" if isinstance(piece.flat[0], (str, bytes)) else piece.dtype.kind
 
 
-def _decode(client, partitions, held, worker_timeout):
-    """Return the futures of the decoded Parts of all partitions, each on the worker that `_choose_workers` says."""
-    addresses, parts = _choose_workers(client, len(partitions), held, worker_timeout), []
+def _decode(client, partitions, persisted, worker_timeout):
+    """Return futures of the decoded Parts of all partitions, on the workers of `_choose_workers`."""
+    addresses, parts = _choose_workers(client, len(partitions), persisted, worker_timeout), []
     for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
         with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
             parts.append(dask.delayed(decode, pure=False)(*partition[:3], name_partition(number), partition[3]))
     return client.compute(parts)
 
 
-def _choose_workers(client, n, held, worker_timeout):
-    """Return the address of a worker for each of n partitions, consecutive ones together, or None for any."""
-    if held:
-        # The key of a partition is its collection's name and its number.
-        numbers = {future.key[1]: future.key for future in held if isinstance(future.key, tuple)}
-        if len(held) != n or sorted(numbers) != list(range(n)):
+def _choose_workers(client, n, persisted, worker_timeout):
+    """Return a worker's address for each of n partitions, or None for any worker; consecutive ones stay together."""
+    if persisted:
+        # The key of a partition consists of the name of its collection and its number.
+        numbers = {future.key[1]: future.key for future in persisted if isinstance(future.key, tuple)}
+        if len(persisted) != n or sorted(numbers) != list(range(n)):
             return [None] * n
-        wait_for(held, client, worker_timeout)
-        holders = client.who_has(held)
+        wait_for(persisted, client, worker_timeout)
+        holders = client.who_has(persisted)
         return [next(iter(sorted(holders.get(numbers[number], ()))), None) for number in range(n)]
     threads = find_running(client)
     addresses = [address for address in sorted(threads) for _ in range(threads[address])]

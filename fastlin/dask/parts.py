@@ -1,7 +1,7 @@
-"""What becomes of a partition on the worker that holds it: rows in a type that kernels take, with labels and weights.
+"""Partitions on the workers: rows in a dtype that kernels support, with labels, weights and offsets.
 
-A partition is decoded, and described to the client, which gets its labels, weights and offsets. One that is computed
-again is compared with what it was.
+A worker decodes a partition and sends its description, labels, weights and offsets to the client. If a partition is
+computed again, it is compared with its description.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from fastlin.typing import Array, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The rows of a partition: X, an array or CSR of finite numbers in a type of fits.
+    """The rows of a partition: X is an array or CSR matrix of finite numbers in a dtype that fits support.
 
-    y are labels (m,), or soft ones (m, n_classes), and `classes` the different ones. offsets (m, K) are added to the
-    scores. Once the client has them, a Part has X alone.
+    y are labels (m,) or soft labels (m, n_classes), and `classes` the distinct labels. offsets (m, K) are added to the
+    scores. After these are sent to the client, a Part has only X.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Part:
         return as_matrix(self.X)
 
     def __sizeof__(self) -> int:
-        """Return the bytes of the rows, which tell a scheduler the cost of a move."""
+        """Return the size in bytes, from which Dask's scheduler estimates the cost of a transfer."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        arrays += [each for each in (self.y, self.sample_weight, self.offsets) if each is not None]
+        arrays += [array for array in (self.y, self.sample_weight, self.offsets) if array is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
 
 def name_partition(number: int) -> str:
-    """Return the name of a partition in errors."""
+    """Return the name of a partition for error messages."""
     return f"Partition {number}"
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
-    """Return the Part of a partition; the ValueError for content that a fit refuses names the partition."""
+    """Return the Part of a partition; ValueError, with the name of the partition: fits do not support its content."""
     X = read_if_sparse(X, f"{name} of X") if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a dataframe may have any type.
@@ -73,7 +73,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
     if offset is not None:
         offsets = read_offset_numbers(offset, f"{name} of offset")
         if len(offsets) != X.shape[0]:
-            raise ValueError(f"{name} of offset has the shape {offsets.shape}, but X has {X.shape[0]} rows there.")
+            raise ValueError(f"{name} of offset has shape {offsets.shape}, but {name} of X has {X.shape[0]} rows.")
         offsets = offsets[:, None] if offsets.ndim == 1 else offsets
     return Part(name, X, y, classes, weights, offsets)
 
@@ -85,7 +85,7 @@ def _read_labels(y, n_rows):
         return soft, np.arange(y.shape[1])
     if y.dtype.kind == "O":
         if any(map(is_missing, y.flat)):
-            raise ValueError("it contains NaN, or None, where a label is missing.")
+            raise ValueError("it has missing labels (NaN or None). Drop those rows.")
         numbers = np.array(y.tolist())
         y = numbers if numbers.dtype.kind in "biuf" else y
     labels = read_labels(None, y[:, 0] if y.ndim == 2 else y, n_rows)
@@ -94,26 +94,26 @@ def _read_labels(y, n_rows):
 
 def describe(part: Part) -> Description:
     """Return the Description of a decoded Part."""
-    told = {"labels": part.y, "weights": part.sample_weight, "offsets": part.offsets}
-    return describe_rows(part.X, part.name, _shorten(part.classes), **told)
+    arrays = {"labels": part.y, "weights": part.sample_weight, "offsets": part.offsets}
+    return describe_rows(part.X, part.name, _format_labels(part.classes), **arrays)
 
 
-def tell(part: Part) -> tuple[Description, Array | None, FloatArray | None, FloatArray | None]:
+def describe_with_arrays(part: Part) -> tuple[Description, Array | None, FloatArray | None, FloatArray | None]:
     """Return the Description of a decoded Part, and its labels, weights and offsets."""
     return describe(part), part.y, part.sample_weight, part.offsets
 
 
 def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
-    """Return X of a decoded Part in a type, once the Part is what was expected."""
-    change = expected.find_change(describe(part))
+    """Return a Part with only X, in a dtype; DataChangedError: the decoded Part does not match its description."""
+    change = expected.describe_change(describe(part))
     if change:
         raise DataChangedError(
-            f"{part.name} was computed again, as where a worker is lost, and {change}. A partition must be the same "
-            "each time: persist the data before the fit, and give functions that draw random numbers a seed."
+            f"{part.name} was computed again, for example because a worker was lost, and {change}. Partitions must not "
+            "change: persist the data before the fit, and seed functions that draw random numbers."
         )
     return Part(part.name, part.X.astype(dtype, copy=False))
 
 
-def _shorten(labels):
-    """Return labels in words, not all of them where there are many."""
+def _format_labels(labels):
+    """Return labels as a string, abbreviated if there are many."""
     return f"{labels.tolist()}" if len(labels) <= 10 else f"{len(labels)} from {labels[0]!r} to {labels[-1]!r}"

@@ -1,6 +1,7 @@
-"""What a worker computes with the partitions that it holds: for each pass one call, and one sum for each node of them.
+"""Computations of a worker with its partitions: one call per pass, which returns one sum per tree node.
 
-A Shard is a Dask actor, since a call of an actor takes a fifth of the time of tasks.
+A Shard is a Dask actor, because actor calls have less overhead than tasks
+(docs/benchmarks/design-choices.md: dask actors).
 """
 
 from __future__ import annotations
@@ -24,91 +25,90 @@ from fastlin.matrices.matrix import Matrix
 from fastlin.matrices.pieces import Measured, measure
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-# The labels and weights of the rows of each partition, by its number.
-Told: TypeAlias = Mapping[int, Samples]
-# Arrays by their keys, each cut into the partitions.
+# Labels, weights, offsets and targets of each partition, by its number.
+PartSamples: TypeAlias = Mapping[int, Samples]
+# Arrays by key, each split into partitions.
 Arrays: TypeAlias = Mapping[int, Mapping[int, Array]]
-# The most arrays of labels, weights, offsets or targets that are kept: eight folds may be fitted side by side.
-MAX_TOLD = 12
+# Largest number of cached arrays of labels, weights, offsets or targets: eight folds may be fitted in parallel.
+MAX_CACHED = 12
 
 
 class Shard:
-    """Some partitions, by their numbers, of n_parts in all."""
+    """The partitions of a worker, by number, out of n_parts."""
 
     def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or distributed.get_worker().state.nthreads
-        self._known: dict[int, Mapping[int, Array]] = {}
+        self._cache: dict[int, Mapping[int, Array]] = {}
 
     def run(self, method: str, keys: Sequence[int], new: Arrays, *arguments: Any) -> tuple[Any, Exception | None]:
-        """Return a method's answer and None, or None and its error: an error of the call itself means a lost worker.
+        """Return the result of a method and None, or None and its error. An error of `run` itself means a lost worker.
 
-        The method gets the Samples whose arrays after the rows were told by their keys, now (`new`) or before, each cut
-        into the partitions.
+        The method gets the Samples of each partition, from arrays that are `new` or cached, by keys.
         """
         try:
-            remember(self._known, {key: new[key] if key in new else self._known[key] for key in keys})
-            # What comes from elsewhere is read-only.
-            told = {
-                number: Samples(NO_ROWS, *(writable_view(self._known[key][number]) for key in keys))
+            update_cache(self._cache, {key: new[key] if key in new else self._cache[key] for key in keys})
+            # Arrays received by Dask are read-only.
+            samples = {
+                number: Samples(NO_ROWS, *(writable_view(self._cache[key][number]) for key in keys))
                 for number in self._parts
             }
             with limit_threads(self._n_threads):
-                return getattr(self, method)(told, *arguments), None
+                return getattr(self, method)(samples, *arguments), None
         except Exception as error:
             return None, error
 
     def sum(
-        self, told: Told, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
+        self, samples: PartSamples, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return, by nodes, the join of ``term(matrix, samples, *arguments)`` over the partitions."""
+        """Return, by node, the join of ``term(matrix, samples, *arguments)`` over the partitions."""
 
         def find(node):
             number, end = node
             if end - number > 1:
                 return None
-            return term(self._parts[number].matrix, told[number], *arguments)
+            return term(self._parts[number].matrix, samples[number], *arguments)
 
         return {node: add_up(node, find, join) for node in self._nodes}
 
-    def take(self, told: Told, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
-        """Return X of the rows at some places, by partitions."""
+    def take(self, samples: PartSamples, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
+        """Return X of some rows, by partition."""
         return {number: part.X[positions[number]] for number, part in self._parts.items()}
 
-    def score(self, told: Told, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
-        """Return, by partitions, what `sum_scores` does for the rows that have some weight.
+    def score(self, samples: PartSamples, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
+        """Return, by partition, the `sum_scores` of the rows with positive weight.
 
-        The classes of the models are in the order of the labels; targets have soft labels in their place.
+        Labels are indices into the classes of the models; soft labels are targets.
         """
-        found: dict[int, FloatArray] = {}
+        sums: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
-            rows = np.flatnonzero(told[number].weights > 0)
-            samples = told[number].take(rows)
-            y = samples.targets if samples.targets.shape[1] else models[0].classes_[samples.labels]
-            offsets = samples.offsets if samples.offsets.shape[1] else None
-            found[number] = sum_scores(models, part.X[rows], y, samples.weights, scoring, offsets)
-        return found
+            rows = np.flatnonzero(samples[number].weights > 0)
+            scored = samples[number].take(rows)
+            y = scored.targets if scored.targets.shape[1] else models[0].classes_[scored.labels]
+            offsets = scored.offsets if scored.offsets.shape[1] else None
+            sums[number] = sum_scores(models, part.X[rows], y, scored.weights, scoring, offsets)
+        return sums
 
 
-def remember(known: dict[int, Any], used: Mapping[int, Any]) -> None:
-    """Take in what a call uses, by keys, as the newest, and forget the oldest of more than MAX_TOLD."""
+def update_cache(cache: dict[int, Any], used: Mapping[int, Any]) -> None:
+    """Insert entries as the most recently used, and evict the least recently used beyond MAX_CACHED."""
     for key in used:
-        known.pop(key, None)
-    known.update(used)
-    for key in list(known)[:-MAX_TOLD]:
-        del known[key]
+        cache.pop(key, None)
+    cache.update(used)
+    for key in list(cache)[:-MAX_CACHED]:
+        del cache[key]
 
 
 def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
-    """Return the total weight and the moments of the columns of a partition, as `measure` has them."""
+    """Return the total weight and the moments of the columns of a partition; see `measure`."""
     return measure(matrix, samples.weights)
 
 
-def find_over_passes(
+def evaluate_term(
     matrix: Matrix, samples: Samples, term: Callable[..., Sum], scaling: Scaling, n_rows_coef: int, *arguments: Any
 ) -> Sum:
-    """Return ``term(passes, *arguments)`` of the passes over a partition."""
+    """Return ``term(passes, *arguments)`` for the passes over a partition."""
     return term(matrix.passes(samples, scaling, n_rows_coef), *arguments)
 
 
@@ -120,7 +120,7 @@ def sum_scores(
     scoring: str,
     offset: FloatArray | None = None,
 ) -> FloatArray:
-    """Return the weighted sum of the scores of some rows by each model, their weight, and a unit of both: (n + 2,)."""
+    """Return the weighted sum of the rows' scores for each model, their weight, and the unit of both, (n + 2,)."""
     sums = np.zeros(len(models) + 2)
     if len(y):
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
@@ -131,9 +131,9 @@ def sum_scores(
     return sums
 
 
-def average_scores(found: Iterable[FloatArray]) -> FloatArray:
-    """Return the mean score of all rows by each model, (n,), from the sums of their parts by `sum_scores`."""
-    sums = np.array(list(found))
-    units = sums[:, -1]
-    *totals, weight = (units / units.max()) @ sums[:, :-1]
+def average_scores(sums: Iterable[FloatArray]) -> FloatArray:
+    """Return the mean score of all rows for each model, (n,), from the `sum_scores` of the partitions."""
+    rows = np.array(list(sums))
+    units = rows[:, -1]
+    *totals, weight = (units / units.max()) @ rows[:, :-1]
     return np.array(totals) / weight

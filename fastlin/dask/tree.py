@@ -1,4 +1,4 @@
-"""Sums of terms in an order that depends on their number alone, whoever adds which of them.
+"""Reproducible sums: the order of additions depends only on the number of terms, not on which worker has which term.
 
 Terms are the leaves of a binary tree; a node (first, last) stands for the terms from first to last - 1.
 """
@@ -14,28 +14,28 @@ Sum = TypeVar("Sum")
 def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
-    find returns the sum of a node if it is known, else None; join adds several sums and may overwrite the first.
+    find returns the sum of a node, or None if it is not available; join adds sums, and may overwrite the first.
     """
-    known = find(node)
-    if known is not None:
-        return known
-    return join(add_up(half, find, join) for half in _divide(*node))
+    total = find(node)
+    if total is not None:
+        return total
+    return join(add_up(child, find, join) for child in _divide(*node))
 
 
 def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
-    """Return the fewest nodes that the terms of these numbers, of n_terms in all, make up."""
-    held, found, pending = sorted(numbers), [], [(0, n_terms)]
+    """Return the smallest list of nodes that covers exactly the terms `numbers` out of n_terms."""
+    terms, nodes, pending = sorted(numbers), [], [(0, n_terms)]
     while pending:
         first, last = pending.pop()
-        n_held = bisect_left(held, last) - bisect_left(held, first)
-        if n_held == last - first:
-            found.append((first, last))
-        elif n_held:
+        n_covered = bisect_left(terms, last) - bisect_left(terms, first)
+        if n_covered == last - first:
+            nodes.append((first, last))
+        elif n_covered:
             pending += reversed(_divide(first, last))
-    return found
+    return nodes
 
 
 def _divide(first, last):
-    """Return the two halves of a node, the left one with as many terms as a power of two."""
+    """Return the two children of a node; the number of terms of the left one is a power of two."""
     middle = first + (1 << ((last - first - 1).bit_length() - 1))
     return (first, middle), (middle, last)

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # These need Numba as soon as they are imported, which takes 0.3 s.
-_IMPORTED_LATER = {
+_LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators.firth_logistic_regression",
     "MLPClassifier": "fastlin.estimators.mlp_classifier",
     "MiniBatchLogisticRegression": "fastlin.estimators.mini_batch_logistic_regression",
@@ -40,8 +40,8 @@ _IMPORTED_LATER = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name in _IMPORTED_LATER:
-            return getattr(import_module(_IMPORTED_LATER[name]), name)
+        if name in _LAZY_ATTRIBUTES:
+            return getattr(import_module(_LAZY_ATTRIBUTES[name]), name)
         raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")
 else:
     LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV

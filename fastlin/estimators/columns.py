@@ -41,7 +41,7 @@ def choose_form(matrix: Matrix) -> Matrix:
 
     if isinstance(matrix, SparseMatrix) and matrix.n_entries >= FILLED * math.prod(matrix.shape):
         n_bytes = math.prod(matrix.shape) * matrix.dtype.itemsize
-        if Budget.beside(matrix.budget_bytes).holds(n_bytes):
+        if Budget.for_data(matrix.budget_bytes).holds(n_bytes):
             return DenseMatrix(matrix.csr.toarray())
     return matrix
 

@@ -22,9 +22,9 @@ from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.stop_reasons import restored_on_error
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.inference.bootstrap import Refits, Resampled
+from fastlin.inference.bootstrap import Refits, ResampleFit
 from fastlin.inference.collinearity import check_collinearity
-from fastlin.inference.firth_inference import FirthInference, infer
+from fastlin.inference.firth_inference import FirthInference, compute_firth_inference
 from fastlin.inference.likelihood import Likelihood, State
 from fastlin.inference.profile import maximize
 from fastlin.typing import FloatArray, MatrixLike
@@ -178,7 +178,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
             self.coef_, self.intercept_ = coef, intercept
             self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
             self.log_likelihood_ = state.log_likelihood
-            self.penalized_log_likelihood_ = likelihood.restore_value(state)
+            self.penalized_log_likelihood_ = likelihood.convert_value(state)
         return self
 
     def inference(
@@ -216,7 +216,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         with reading_known_data(self, X, y, sample_weight, offset) as data:
             classes, *found = read_coefficients(self)
             names, levels = name_coefficients(self), find_left_out(data, self.fit_intercept)
-            return infer(self._begin(data, found), classes, names, levels.name(names), reference)
+            return compute_firth_inference(self._begin(data, found), classes, names, levels.name(names), reference)
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         _, *found = read_coefficients(self)
@@ -225,7 +225,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
 
         def finish(begin, tol):
             end = maximize(begin, tol, self.max_iter)
-            return Resampled(*end.state.read_off(np.float64), np.inf, end.converged)
+            return ResampleFit(*end.state.read_off(np.float64), np.inf, end.converged)
 
         def refit(weights, check):
             _, begin = self._evaluate(replace(data, weights=weights), levels, found)

@@ -232,12 +232,12 @@ class RegularizationPath:
 
     def __repr__(self) -> str:
         """Return the models, a line for each C."""
-        from fastlin.inference.tables import lay_out_columns
+        from fastlin.inference.tables import format_columns
 
         names = "Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"
         n_classes, d = len(self.classes), self.coefs.shape[2]
         title = f"path of {d} features and {n_classes} classes, l1_ratio={self.l1_ratio:g}"
-        return f"{title}\n{lay_out_columns({name: getattr(self, name) for name in names})}"
+        return f"{title}\n{format_columns({name: getattr(self, name) for name in names})}"
 
 
 def logistic_path(

@@ -16,7 +16,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.coefficient_names import NOTHING_LEFT_OUT
+from fastlin.coefficient_names import NO_OMITTED_LEVELS
 from fastlin.estimators.columns import name_coefficients
 from fastlin.estimators.labels import choose_labels, make_training_data, read_columns, read_rows, read_training_data
 from fastlin.estimators.linear_predictions import (
@@ -140,7 +140,7 @@ class Resampling:
         ConvergenceWarning
             Some fits stopped before they came so near to their minimum.
         """
-        from fastlin.inference.bootstrap import Draws, collect, resample
+        from fastlin.inference.bootstrap import Draws, collect, fit_resamples
         from fastlin.inference.covariances import read_clusters
 
         if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
@@ -160,7 +160,7 @@ class Resampling:
                     raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
             draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, numbers)
             refits = self._prepare_refits(data)
-            found = collect(resample(refits, draws, n_resamples), n_resamples, refits, numbers)
+            found = collect(fit_resamples(refits, draws, n_resamples), n_resamples, refits, numbers)
         n_missed = n_resamples - np.count_nonzero(found.converged)
         if n_missed:
             warnings.warn(
@@ -256,7 +256,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         reference: Any = None,
         penalized: Literal["laplace", "sandwich"] | None = None,
         use_t: bool = False,
-        weight_type: Literal["frequency", "importance"] = "frequency",
+        weight_type: Literal["frequency", "sampling"] = "frequency",
         features: Sequence[str | tuple[str, Any] | int] | None = None,
     ) -> Inference:
         """Return standard errors, tests and intervals of the coefficients.
@@ -292,8 +292,8 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         use_t : bool
             Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
             freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
-        weight_type : {"frequency", "importance"}
-            What weights mean: "frequency", the number of equal rows that a row stands for, or "importance", as for
+        weight_type : {"frequency", "sampling"}
+            What weights mean: "frequency", the number of equal rows that a row stands for, or "sampling", as for
             sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
         features : sequence or None
             The columns to report: their names, which may include "intercept", pairs (column, level) for levels of
@@ -336,7 +336,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem, find_left_out, take_differences
         from fastlin.inference.covariances import read_clusters
-        from fastlin.inference.estimation import Meaning, answer, ask
+        from fastlin.inference.estimation import WeightMeaning, check_options, compute_inference
 
         # A copy, so that no check changes the model.
         model: Any = copy(self)
@@ -345,7 +345,7 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
             # Nothing is penalized at any C.
             C = np.inf
-        names, left_out = name_coefficients(model), NOTHING_LEFT_OUT
+        names, left_out = name_coefficients(model), NO_OMITTED_LEVELS
         levels = find_left_out(data, model.fit_intercept)
         if C < np.inf:
             # The penalty determines the coefficients of all levels that have rows.
@@ -357,18 +357,18 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             names, left_out = names[kept], levels.name(names)
             if model.penalty_factors is not None:
                 model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[kept]
-        question = ask(
+        question = check_options(
             classes,
             reference,
-            weights=Meaning(weight_type, data.weight_unit, model.class_weight is not None),
+            weights=WeightMeaning(weight_type, data.weight_unit, model.class_weight is not None),
             names=names,
-            left_out=left_out,
+            omitted_levels=left_out,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **choices},
         )
-        return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
+        return compute_inference(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
     def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
         """Begin and return the Tasks of a fit, whose models have these classes."""

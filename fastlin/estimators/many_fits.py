@@ -183,7 +183,7 @@ def _try_batched(problem, pose, Cs, l1_ratio, curvatures, reference, tol):
         strength = strengths[position] * (1.0 if weights is None or has_strength else total / weights.sum())
         posed[position] = l2, l1 = of_l2 * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
-        return problem_batch.Variant(labels, l2, weights, parameters, l1)
+        return problem_batch.Problem(labels, l2, weights, parameters, l1)
 
     given = rows, pose_problem, ratios, reference
     tol = estimator.tol if tol is None else tol
@@ -405,7 +405,7 @@ def _warn_of_constants(constants):
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
     """Return the function that fits resamples of the rows of data at C and l1_ratio, from a fitted estimator on."""
-    from fastlin.inference.bootstrap import Refits, Resampled, choose_tol
+    from fastlin.inference.bootstrap import Refits, ResampleFit, choose_tol
 
     model = copy(estimator)
     # Other solvers ask for a small gradient, which tells no distance in standard errors.
@@ -421,7 +421,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
 
     def find(problem, start, tol, check=None):
         fit = problem.minimize(C, l1_ratio, [start], check, tol)
-        return Resampled(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
+        return ResampleFit(fit.coef, fit.intercept, fit.certificate, fit.solution.converged), fit.solution
 
     n_rows, n_features = data.matrix.shape
     whole = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
@@ -446,7 +446,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
         given = whole, lambda number: Task(whole.data.labels, next(draws.draw(number)), origin), Cs, l1_ratio, None
         for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=reference, tol=tol):
-            yield number, None if fit is None else Resampled(fit.coef, fit.intercept, fit.certificate, True)
+            yield number, None if fit is None else ResampleFit(fit.coef, fit.intercept, fit.certificate, True)
 
     return Refits(
         lambda weights, check: find(make_problem(weights), origin, tol, check)[0],

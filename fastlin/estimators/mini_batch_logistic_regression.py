@@ -24,7 +24,7 @@ from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
 from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.fitted import check_like
 from fastlin.networks import Network
-from fastlin.training import LinearDescent, Patience, train_by_epochs
+from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import MatrixLike
 
@@ -415,4 +415,4 @@ class _Optimizer(NamedTuple):
     parameters: np.ndarray  # (p,), after the last step; `coef_` may be a mean of steps
     carried: Any  # of the Descent
     first_row: float  # the number of rows after which the mean begins
-    patience: Patience  # what is left of it
+    patience: EarlyStopping  # what is left of it

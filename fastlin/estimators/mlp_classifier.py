@@ -26,7 +26,7 @@ from fastlin.estimators.summary import OF_NETWORKS, copy_model
 from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
-from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
+from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
 # As scikit-learn's "auto".
@@ -625,7 +625,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)
         self._optimizer = _Optimizer(self.solver, rate, descent.carried, training.patience)
-        self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
+        self._no_improvement_count, self._random_state = training.patience.n_without_improvement, random_state
         self._keep(training, descent.network, validation is not None, continues)
         return training
 
@@ -656,4 +656,4 @@ class _Optimizer(NamedTuple):
     solver: str
     learning_rate: float  # of the next epoch
     carried: Any  # by the rule of the steps
-    patience: Patience  # what is left of it
+    patience: EarlyStopping  # what is left of it

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
-from fastlin.coefficient_names import LeftOut
+from fastlin.coefficient_names import OmittedLevels
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
@@ -187,7 +187,7 @@ def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) 
     # The reader of blocks need not stand several readings at once.
     if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= PRODUCTS_IN_TURN:
         return 1
-    return Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, is_smooth)
+    return Budget.for_data(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
 
 class LevelsLeftOut(NamedTuple):
@@ -200,9 +200,9 @@ class LevelsLeftOut(NamedTuple):
     references: IntArray
     unused: IntArray
 
-    def name(self, names: Array) -> LeftOut:
+    def name(self, names: Array) -> OmittedLevels:
         """Return the names of the levels among those of all columns (d,)."""
-        return LeftOut(names[self.references].tolist(), names[self.unused].tolist())
+        return OmittedLevels(names[self.references].tolist(), names[self.unused].tolist())
 
 
 def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
@@ -269,7 +269,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     dtype = choose_type(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
-    if lie_in_memory and Budget.beside(first.budget_bytes).holds(n_bytes):
+    if lie_in_memory and Budget.for_data(first.budget_bytes).holds(n_bytes):
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))

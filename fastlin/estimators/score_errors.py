@@ -35,7 +35,7 @@ import numpy as np
 from scipy.special import expit
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.inference.hessian import Factor
+from fastlin.inference.hessian import CholeskyFactor
 from fastlin.matrices import Matrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.problem_batch import SharedRows
@@ -115,7 +115,7 @@ class FittedRows:
         diagonal += fit.l2 * self._shared.units
         # Columns without curvature are zero in the coordinates of the Hessian.
         diagonal[diagonal == 0] = 1
-        factor = Factor(hessian)
+        factor = CholeskyFactor(hessian)
         if factor.first_dependent is not None:
             return None
         longest = self._bound_rows(fit, decisions)
@@ -129,7 +129,7 @@ class Metric(NamedTuple):
     """The norm of a Hessian H, for rows x (m, d + 1) with their intercept."""
 
     rows: np.ndarray
-    factor: Factor
+    factor: CholeskyFactor
     distance: float  # a bound on the distance from the minimum
 
     def bound_decisions(self) -> FloatArray:
@@ -142,7 +142,7 @@ class Metric(NamedTuple):
         return self.distance * sqrt(find_squares(self.factor, mean)[0])
 
 
-def find_squares(factor: Factor, rows: FloatArray) -> FloatArray:
+def find_squares(factor: CholeskyFactor, rows: FloatArray) -> FloatArray:
     """Return x' H^-1 x of rows x (m, d + 1), (m,), for the factor of H."""
     return np.maximum(np.einsum("ij,ij->i", rows, factor.solve(rows)), 0.0)
 

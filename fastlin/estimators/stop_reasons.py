@@ -63,10 +63,10 @@ def restored_on_error(estimator: Any) -> Iterator[None]:
 
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
-    from fastlin.solvers.solution import LIMITED, SEPARABLE, STOPPED
+    from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE, STOPPED_BY_CALLBACK
 
     # A stop that a callback asked for needs no warning.
-    if solution.converged or solution.stop_reason == STOPPED:
+    if solution.converged or solution.stop_reason == STOPPED_BY_CALLBACK:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
     if solution.stop_reason == SEPARABLE:
@@ -86,7 +86,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
             f"({solution.stop_reason.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = _find_text(estimator) if solution.stop_reason == LIMITED else ""
+    known = _find_text(estimator) if solution.stop_reason == MAX_ITER_REACHED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 

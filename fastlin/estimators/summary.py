@@ -21,7 +21,7 @@ from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.inference.tables import Text
+    from fastlin.inference.tables import Summary
 
 # Of scikit-learn 1.10.
 NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
@@ -45,7 +45,7 @@ class FitSummary(NotebookDisplay):
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
-    ) -> Text:
+    ) -> Summary:
         """Return the data, how the fit ended, and what it found, a line for each.
 
         Parameters
@@ -64,11 +64,11 @@ class FitSummary(NotebookDisplay):
         str
             Plain text, which an interactive session shows as it is and a notebook as a table.
         """
-        from fastlin.inference.tables import Text
+        from fastlin.inference.tables import Summary
 
         given = {} if offset is None else {"offset": offset}
         lines = describe_fit(self, X, y, sample_weight, **given)
-        return Text("\n".join(lay_out(lines)), _write_table(lines))
+        return Summary("\n".join(lay_out(lines)), _write_table(lines))
 
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""

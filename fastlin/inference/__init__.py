@@ -1,4 +1,4 @@
-"""What the coefficients of a fitted model are worth: `Inference` has errors and tests, `Bootstrap` resamples."""
+"""Statistical inference for fitted models: standard errors, tests, confidence intervals and the bootstrap."""
 
 from fastlin.inference.bootstrap import Bootstrap
 from fastlin.inference.firth_inference import FirthInference

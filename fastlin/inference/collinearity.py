@@ -1,7 +1,7 @@
-"""Collinear columns: those that are a sum of multiples of other columns and a constant, found and named.
+"""Find and name collinear columns: linear combinations of other columns and a constant.
 
-A matrix of products holds differences of columns with half of its digits only, so the columns themselves are
-factorized. Entries of X are known to half a unit in the last place: a pivot that these errors may leave is zero.
+A Gram matrix would lose half of the digits, so this module computes a QR factorization of the columns themselves.
+Entries of X are accurate to half a unit in the last place, so a pivot within the effect of these errors counts as zero.
 """
 
 from __future__ import annotations
@@ -16,116 +16,118 @@ from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
-# What is left of a column that depends on others, in errors of the entries times the root of their number: users add a
-# few terms, each with its rounding.
-MARGIN = 100
-# What is left, relative to its spread, of a column that nearly depends on others.
+# Largest residual of a dependent column, in errors of an entry times the root of their number. A column that a user
+# computed as a sum has a few rounding errors per entry.
+MAX_ERRORS = 100
+# Largest residual of a nearly dependent column, relative to its standard deviation.
 NEARLY = 1e-6
-# The part of the largest term of a sum below which another one is rounding.
-SAME = 1e-7
-# A sum with more terms is not written out, and no more sums are.
+# A term smaller than this fraction of the largest term of a sum is rounding error.
+TERM_TOL = 1e-7
+# Largest number of terms of a sum, and of sums, in a message.
 MAX_TERMS, MAX_NAMED = 4, 5
 
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """A column `feature` that is the sum of others times `factors` (d,), mostly zero, and of a `constant`."""
+    """A column `feature` that equals the sum of other columns times `factors` (d,), mostly zero, and a `constant`."""
 
     feature: int
     factors: np.ndarray
     constant: float
 
     def describe(self, names: Array, nearly: bool = False) -> str:
-        """Return the sum that a column is (nearly), or only its columns if it is long; names (d,) name the features."""
+        """Return the equation of the column in terms of the names (d,), or only the columns in it if it is long."""
         used = np.flatnonzero(self.factors)
-        own = str(names[self.feature])
+        name = str(names[self.feature])
         if not len(used):
-            return f"{own} is constant"
+            return f"{name} is constant"
         if len(used) > MAX_TERMS:
             shown = ", ".join(str(names[j]) for j in used[:MAX_TERMS])
-            return f"{own} depends on {shown} and {len(used) - MAX_TERMS} more"
+            return f"{name} depends on {shown} and {len(used) - MAX_TERMS} more"
         terms = [f"{self.constant:.6g}"] if self.constant else []
         for j in used:
             factor = f"{self.factors[j]:.6g}"
             terms.append({"1": "", "-1": "-"}.get(factor, f"{factor} ") + str(names[j]))
-        return f"{own} {'is nearly' if nearly else '='} {' + '.join(terms).replace(' + -', ' - ')}"
+        return f"{name} {'is nearly' if nearly else '='} {' + '.join(terms).replace(' + -', ' - ')}"
 
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:
-    """Raise a CollinearityError that names the free columns (d + 1,) that depend on others, or nearly, if any."""
-    # Users add columns in the type of X.
+    """Raise a CollinearityError that names the free columns (d + 1,) that depend, or nearly depend, on others."""
+    # Users may have computed a column in the dtype of X.
     dtypes = (np.float64, np.float32) if objective.matrix.dtype == np.float32 else (np.float64,)
     for nearly, dtype in (*((0.0, dtype) for dtype in dtypes), (NEARLY, np.float64)):
-        found = find_dependences(objective, is_free, nearly, dtype)
-        if not found:
+        dependences = find_dependences(objective, is_free, nearly, dtype)
+        if not dependences:
             continue
-        named = "; ".join(each.describe(names, nearly > 0) for each in found[:MAX_NAMED])
-        more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-        kind, known = ("nearly depend", "not determined by float64") if nearly else ("depend", "not determined")
+        equations = "; ".join(dependence.describe(names, nearly > 0) for dependence in dependences[:MAX_NAMED])
+        more = f"; and {len(dependences) - MAX_NAMED} more" if len(dependences) > MAX_NAMED else ""
+        verb, reason = ("nearly depend", "not determined in float64") if nearly else ("depend", "not identified")
         raise CollinearityError(
-            f"Columns of X {kind} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
-            f"{named}{more}. Their coefficients are {known}, and have no standard errors. Leave out "
-            f"{'one of the columns' if len(found) == 1 else 'a column'} of each sum."
+            f"Columns of X {verb} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
+            f"{equations}{more}. Their coefficients are {reason} and have no standard errors. Remove one column of "
+            "each sum."
         )
 
 
 def find_dependences(
     objective: Objective, is_free: BoolArray, nearly: float = 0.0, dtype: FloatType = np.float64
 ) -> list[Dependence]:
-    """Return the free columns (d + 1,) that depend on those before them, in their order; it takes a pass.
+    """Return the dependences of the free columns (d + 1,) on columns before them, in their order; takes one pass.
 
-    A column depends on others if they leave no more than the part `nearly` of its spread. Entries of X are known to
-    half a unit in the last place of dtype.
+    A column depends on others if its residual is at most `nearly` times its standard deviation. Entries of X are
+    accurate to half a unit in the last place of dtype.
     """
     coordinates, is_centered = objective.coordinates, objective.fit_intercept
-    # With fewer rows than columns each part would take as long as all.
-    together = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
-    triangles = objective.rows.passes.sum_curvature(find_triangles, np.zeros(objective.shape), together)
-    # The intercept first, whose row then has the means.
+    # Factorizing fewer rows than columns at once would take as long as all rows.
+    chunk_size = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
+    triangles = objective.rows.passes.sum_curvature(factorize_rows, np.zeros(objective.shape), chunk_size)
+    # The intercept is the first column, so that its row of the triangle contains the means.
     features = np.flatnonzero(is_free[:-1])
     columns = np.append([-1] * is_centered, features).astype(np.int64)
     triangle = _triangulate(np.concatenate(triangles)[:, columns])
     means, centered = triangle[:is_centered], triangle[is_centered:, is_centered:]
-    spreads = np.sqrt(np.einsum("ij,ij->j", centered, centered))
+    deviations = np.sqrt(np.einsum("ij,ij->j", centered, centered))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
     sizes *= np.sqrt(objective.rows.total_weight)
-    errors, most = np.finfo(dtype).eps / 2 * sizes + nearly / MARGIN * spreads, MARGIN * np.sqrt(triangle.shape[1])
-    is_constant = ~(spreads > most * np.finfo(np.float64).eps / 2 * sizes) | np.isin(features, coordinates.vanishing)
-    # Nothing is known of a column that varies by less than the errors.
-    is_varying = ~is_constant & (spreads > most * errors)
+    errors = np.finfo(dtype).eps / 2 * sizes + nearly / MAX_ERRORS * deviations
+    max_errors = MAX_ERRORS * np.sqrt(triangle.shape[1])
+    is_constant = ~(deviations > max_errors * np.finfo(np.float64).eps / 2 * sizes)
+    is_constant |= np.isin(features, coordinates.vanishing)
+    # A column that varies by less than the errors is neither constant nor informative.
+    is_varying = ~is_constant & (deviations > max_errors * errors)
     constant, varying = features[is_constant], features[is_varying]
-    least = max(SAME, nearly)
-    sums = _find_sums(centered[:, is_varying], spreads[is_varying], errors[is_varying], most, least)
+    tol = max(TERM_TOL, nearly)
+    sums = _find_sums(centered[:, is_varying], deviations[is_varying], errors[is_varying], max_errors, tol)
     differences = np.zeros((len(constant) + len(sums), objective.shape[1]))
     differences[np.arange(len(constant)), constant] = -1
     differences[len(constant) :, varying] = sums
     if is_centered:
         differences[:, -1] = -differences[:, features] @ means[0, 1:] / means[0, 0]
-    return sorted((_restore(objective, each) for each in differences), key=lambda each: each.feature)
+    return sorted((_unscale(objective, each) for each in differences), key=lambda dependence: dependence.feature)
 
 
-def _find_sums(centered, spreads, errors, most, least):
-    """Return the differences (m, d) between columns and the sums of others that they are, times any number.
+def _find_sums(centered, deviations, errors, max_errors, tol):
+    """Return the combinations (m, d) of columns that are zero, up to a factor.
 
-    Terms below the part `least` of the largest one are left out.
+    Terms below the fraction `tol` of the largest term are omitted.
     """
     # scipy.linalg takes 30 ms to import.
     from scipy import linalg
 
-    if not len(spreads):
+    if not len(deviations):
         return np.empty((0, 0))
-    # In units of their errors all columns may be off by the same.
+    # In units of their errors, all columns have the same tolerance.
     triangle, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
-    n_kept = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > most))
-    kept, rest = positions[:n_kept], positions[n_kept:]
-    sums = np.zeros((len(rest), len(positions)))
-    sums[:, kept] = linalg.solve_triangular(triangle[:n_kept, :n_kept], triangle[:n_kept, n_kept:]).T
-    sums[np.arange(len(rest)), rest] = -1
-    # In units of spreads, so that terms which are rounding can be told. The last column of each sum is the one that is
-    # named, and has no part in the other sums.
-    sums *= spreads / errors
+    rank = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > max_errors))
+    independent, dependent = positions[:rank], positions[rank:]
+    sums = np.zeros((len(dependent), len(positions)))
+    sums[:, independent] = linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
+    sums[np.arange(len(dependent)), dependent] = -1
+    # In units of standard deviations, terms of rounding error are recognizable. Gaussian elimination then removes
+    # the last column of each sum, which the message names, from the other sums.
+    sums *= deviations / errors
     for number in range(len(sums)):
-        sums[np.abs(sums) <= least * np.abs(sums).max(axis=1, keepdims=True)] = 0
+        sums[np.abs(sums) <= tol * np.abs(sums).max(axis=1, keepdims=True)] = 0
         feature = np.flatnonzero(sums[number:].any(axis=0))[-1]
         row = number + int(np.argmax(np.abs(sums[number:, feature]) / np.abs(sums[number:]).max(axis=1)))
         sums[[number, row]] = sums[[row, number]]
@@ -133,17 +135,17 @@ def _find_sums(centered, spreads, errors, most, least):
         factors = sums[:, feature].copy()
         factors[number] = 0
         sums += factors[:, None] * sums[number]
-    sums[np.abs(sums) <= least * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
-    return sums / spreads
+    sums[np.abs(sums) <= tol * np.abs(sums).max(axis=1, keepdims=True, initial=0.0)] = 0
+    return sums / deviations
 
 
-def find_triangles(passes: Passes, probabilities: FloatArray, together: int) -> list[FloatArray]:
-    """Return R (m, d + 1) of the QR factorization of rows [x~, 1] times the roots of their weights, in a list.
+def factorize_rows(passes: Passes, probabilities: FloatArray, chunk_size: int) -> list[FloatArray]:
+    """Return [R], where R (m, d + 1) is the QR factor of rows [x~, 1] times the roots of their weights.
 
-    As a term of `Passes.sum_curvature` it is joined with those of other rows. Some rows are taken in together.
+    `Passes.sum_curvature` concatenates the lists of different rows. Rows are factorized in chunks.
     """
     triangle = np.empty((0, passes.shape[1]))
-    for part in passes.split(together):
+    for part in passes.split(chunk_size):
         rows = part.read_rows() * np.sqrt(part.samples.weigh())[:, None]
         triangle = _triangulate(np.concatenate([triangle, rows]))
     return [triangle]
@@ -153,8 +155,8 @@ def _triangulate(rows):
     return np.linalg.qr(rows, mode="r")
 
 
-def _restore(objective, difference):
-    """Return the Dependence in the columns as given of a difference (d + 1,) of scaled ones."""
+def _unscale(objective, difference):
+    """Return the Dependence of the original columns for a combination (d + 1,) of scaled columns that is zero."""
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
     difference = difference / -difference[feature]
@@ -162,5 +164,5 @@ def _restore(objective, difference):
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])
     size = float(np.sum(np.abs(difference[:-1] * shift)) + np.abs(difference[-1])) / float(scale[feature])
-    is_rounding = abs(constant) <= SAME * max(size, float(1 / scale[feature]))
+    is_rounding = abs(constant) <= TERM_TOL * max(size, float(1 / scale[feature]))
     return Dependence(feature, factors, 0.0 if is_rounding or not objective.fit_intercept else constant)

@@ -1,12 +1,12 @@
-"""Covariances of the parameters: of the model, robust ones, and for penalized models.
+"""Covariances of the parameters: model-based, robust, cluster-robust, and for penalized models.
 
-With the Hessian H of J, the Hessian F of the mean loss, and M = sum_i c_i g_i g_i', g_i = x~_i (p_i - e_i)', all times
-S, the covariances are "model" and "laplace" H^-1, "sandwich" H^-1 F H^-1, and robust H^-1 M H^-1. c_i is s_i for rows
-that stand for s_i equal ones, and s_i^2 for weights that say how much a row counts (Huber 1967, White 1982).
+Let H be the Hessian of J, F that of the mean loss, and M = sum_i c_i g_i g_i' with g_i = x~_i (p_i - e_i)', all times
+S. The covariances are H^-1 ("model", "laplace"), H^-1 F H^-1 ("sandwich") and H^-1 M H^-1 (robust). c_i is s_i for
+frequency weights and s_i^2 for sampling weights (Huber 1967, White 1982).
 
-Where rows of a cluster depend on each other M is sum over the clusters of u u', u the sum over the rows of a cluster of
-s_i g_i (Liang and Zeger 1986). With several keys the covariances by all combinations are added, or subtracted if their
-number is even (Cameron, Gelbach and Miller 2011).
+For clusters, M is the sum of u u' over the clusters, where u is the sum of s_i g_i over the rows of a cluster (Liang
+and Zeger 1986). Multiway clustering adds the covariances for all combinations of an odd number of keys, and subtracts
+those for an even number (Cameron, Gelbach and Miller 2011).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.inference.hessian import MIN_DIGITS, SUM_ERROR, Information, multiply
+from fastlin.inference.hessian import MAX_VARIANCE_ERROR, SUM_ERROR, Information, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
@@ -28,73 +28,76 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.inference.estimation import Question
+    from fastlin.inference.estimation import InferenceOptions
 
 
-def find_covariance(
-    optimum: Optimum, units: sparse.csr_array, question: Question, n_samples: float
+def compute_covariance(
+    optimum: Optimum, units: sparse.csr_array, options: InferenceOptions, n_samples: float
 ) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance (m, m) of the coefficients of units (m, K (d + 1)) for a total weight of one.
+    """Return the covariance (m, m) of coefficients for a total weight of one, and the number of clusters per key.
 
-    The clusters of each key come with it. CollinearityError, ValueError: the covariance would be rounding.
+    Each coefficient is a row of units (m, K (d + 1)) times the parameters. CollinearityError, ValueError: the
+    covariance would be dominated by rounding error.
     """
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
     rows, solved = point.objective.rows, curvature.solve_units(units)
-    is_model, unit_power = question.covariance == "model", question.weights.unit ** (question.power - 1)
-    if is_model and question.penalized != "sandwich":
-        found = units @ solved.T
+    is_model, unit_power = options.covariance == "model", options.weights.unit ** (options.power - 1)
+    if is_model and options.penalized != "sandwich":
+        covariance = units @ solved.T
     elif isinstance(curvature, Information):
         if is_model:
             middle = curvature.of_loss
-        elif question.covariance == "cluster":
-            middle, n_clusters = _sum_over_clusters(point, question.clusters)
-            middle *= question.weights.unit
+        elif options.covariance == "cluster":
+            middle, n_clusters = _sum_over_clusters(point, options.clusters)
+            middle *= options.weights.unit
         else:
-            middle = rows.sum_by_pairs(multiply_scores, point.parameters, question.power) * unit_power
-        found = _wrap(curvature, solved, middle, n_samples, question)
+            middle = rows.sum_by_pairs(multiply_scores, point.parameters, options.power) * unit_power
+        covariance = _compute_sandwich(curvature, solved, middle, n_samples, options)
     else:
         directions = solved.reshape(-1, *point.parameters.shape)
         if is_model:
-            found = np.einsum("akj,bkj->ab", directions, [curvature.multiply_by_loss(each) for each in directions])
+            products = [curvature.multiply_by_loss(direction) for direction in directions]
+            covariance = np.einsum("akj,bkj->ab", directions, products)
         else:
-            found = rows.passes.sum_curvature(multiply_projected_scores, point.parameters, directions, question.power)
-            found *= unit_power / rows.total_weight
-    return 0.5 * (found + found.T), n_clusters
+            args = (multiply_projected_scores, point.parameters, directions, options.power)
+            covariance = rows.passes.sum_curvature(*args) * (unit_power / rows.total_weight)
+    return 0.5 * (covariance + covariance.T), n_clusters
 
 
-def _wrap(information, solved, middle, n_samples, question):
-    """Return solved middle solved' for rows of H^-1, solved (m, K (d + 1)); ValueError: all of it is rounding."""
-    # So that squares do not overflow.
+def _compute_sandwich(information, solved, middle, n_samples, options):
+    """Return solved middle solved' for rows `solved` (m, K (d + 1)) of H^-1; ValueError: rounding error dominates."""
+    # Scaled, so that squares do not overflow.
     sizes = np.abs(solved).max(axis=1, keepdims=True)
     sizes[sizes == 0] = 1
     solved = solved / sizes
-    found = multiply(multiply(solved, middle), solved.T)
-    # Sums of rows' products are off by a part of themselves. Sums of clusters lose digits where the scores of a cluster
-    # cancel; the inverses multiply both, in any direction.
-    lost = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
-    lost = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, lost), solved**2))
-    if (lost > MIN_DIGITS * np.abs(np.diagonal(found))).any():
-        kind = "penalized='sandwich'" if question.covariance == "model" else f"covariance={question.covariance!r}"
+    covariance = multiply(multiply(solved, middle), solved.T)
+    # Sums over rows have a relative error. Sums over clusters lose more digits if the scores within a cluster cancel.
+    # The inverses amplify both errors, in any direction.
+    errors = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
+    errors = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, errors), solved**2))
+    if (errors > MAX_VARIANCE_ERROR * np.abs(np.diagonal(covariance))).any():
+        kind = "penalized='sandwich'" if options.covariance == "model" else f"covariance={options.covariance!r}"
         raise ValueError(
-            f"The standard errors of {kind} would be rounding, since their terms cancel: columns depend on each other, "
-            "but for a weak penalty or for little, the scores of each cluster sum to zero, or a row of a tiny weight "
-            "alone keeps classes from being separated."
+            f"The standard errors of {kind} would be dominated by rounding error, because their terms cancel: columns "
+            "are nearly collinear or only weakly penalized, the scores of each cluster sum to zero, or only a row with "
+            "a tiny weight keeps the classes from being separated. Remove collinear columns, or change the clusters or "
+            "weights."
         )
     with np.errstate(over="ignore"):
-        return found * sizes * sizes.T
+        return covariance * sizes * sizes.T
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities; e_i may be targets."""
+    """Return p_ik - e_ik of the rows of passes, (K, m), overwriting the probabilities; e_i may be soft labels."""
     rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
     if len(targets):
         probabilities -= (targets[rows] if len(rows) else targets).T
         return probabilities
-    own = labels[rows] if len(rows) else labels
+    labels = labels[rows] if len(rows) else labels
     if len(probabilities) == 1:
-        probabilities[0] -= own
+        probabilities[0] -= labels
     else:
-        probabilities[own, np.arange(len(own))] -= 1
+        probabilities[labels, np.arange(len(labels))] -= 1
     return probabilities
 
 
@@ -111,7 +114,7 @@ def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> Fl
 
 
 def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
-    """Return sum_i s_i^power u_i u_i', (E, E), u_ie the row's part of the gradient times solved[e]."""
+    """Return sum_i s_i^power u_i u_i', (E, E), where u_ie is the gradient of row i times solved[e]."""
     (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
     scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
     projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
@@ -119,30 +122,30 @@ def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved:
 
 
 def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
-    """Return how many rows have a weight above zero, and one that is not whole, (2,), as a term of `sum_curvature`."""
+    """Return the numbers of positive and of non-integer weights, (2,), as a term of `Passes.sum_curvature`."""
     weights = passes.samples.weigh() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
-    """Return the number of each row's cluster, (n_rows,) from 0 on, by each key; ValueError: some are missing."""
+    """Return the cluster numbers of the rows, (n_rows,) from 0, for each key; ValueError: some are missing."""
     keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
         if key.shape != (n_rows,):
             raise ValueError(
-                f"clusters must hold one entry for each of the {n_rows} rows, for each of its keys, got the shape "
-                f"{key.shape}."
+                f"clusters must hold one entry per row for each key, shape ({n_rows},), got shape {key.shape}."
             )
         try:
-            is_known = not (key != key).any()
+            is_complete = not (key != key).any()
             numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
         except TypeError:
-            # None is not less than a text, and NA of pandas is neither equal to itself nor not.
-            is_known = False
-        if not is_known:
+            # None cannot be compared with strings, and comparisons of pandas' NA have no boolean value.
+            is_complete = False
+        if not is_complete:
             raise ValueError(
-                "clusters must name a cluster for each row by entries that can be sorted, none of them None or NaN."
+                "clusters must hold sortable entries without missing values, got None, NaN or mixed types. Fill in or "
+                "drop those rows."
             )
     return numbers
 
@@ -150,37 +153,37 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
 def _split_keys(clusters, n_rows):
     """Return the keys as arrays: columns of a table or of an array (n_rows, n_keys), or the arrays of a list."""
     if hasattr(clusters, "columns"):
-        # Those of Arrow are the columns themselves, and no names.
-        return [np.asarray(each if hasattr(each, "to_pylist") else clusters[each]) for each in clusters.columns]
+        # Arrow's `columns` are the columns themselves, not their names.
+        return [np.asarray(key if hasattr(key, "to_pylist") else clusters[key]) for key in clusters.columns]
     is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
-    if is_list and all(np.ndim(each) == 1 for each in clusters):
-        return [np.asarray(read_in_place(each, "clusters")) for each in clusters]
+    if is_list and all(np.ndim(key) == 1 for key in clusters):
+        return [np.asarray(read_in_place(key, "clusters")) for key in clusters]
     array = np.asarray(read_in_place(clusters, "clusters"))
     return list(array.T) if array.ndim == 2 else [array]
 
 
 def _sum_over_clusters(point, keys):
-    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
+    """Return the signed sum of `multiply_cluster_sums` over combinations of keys, and the numbers of clusters."""
     rows = point.objective.rows
     middle, n_clusters = np.zeros(2 * (point.parameters.size,)), []
-    weighty = rows.weights > 0 if len(rows.weights) else slice(None)
+    has_weight = rows.weights > 0 if len(rows.weights) else slice(None)
     for n_keys in range(1, len(keys) + 1):
         for chosen in combinations(keys, n_keys):
             numbers = chosen[0]
             for key in chosen[1:]:
                 numbers = np.unique(numbers * (int(key.max()) + 1) + key, return_inverse=True)[1].reshape(-1)
-            n_found = len(np.unique(numbers[weighty]))
-            if n_found < 2:
-                raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
+            count = len(np.unique(numbers[has_weight]))
+            if count < 2:
+                raise ValueError("covariance='cluster' requires at least two clusters, but all rows are in one.")
             sign = 1 if n_keys % 2 else -1
-            middle += sign * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
-            n_clusters.append(n_found)
-    # Those of single keys come first.
+            middle += sign * count / (count - 1) * multiply_cluster_sums(point, numbers)
+            n_clusters.append(count)
+    # Single keys come first.
     return middle, tuple(n_clusters[: len(keys)])
 
 
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
-    """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1))."""
+    """Return the sum of u u' over clusters, divided by S, (K (d + 1), K (d + 1)); numbers (n,) are per row."""
     rows: Any = point.objective.rows
     K, size = point.parameters.shape
     clusters_per_batch, rows_per_batch = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))
@@ -195,7 +198,7 @@ def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
             x, at = passes.read_rows(), (numbers[chunk] - first, np.arange(len(chunk)))
             for k, residuals in enumerate(find_residuals(passes, probabilities) * passes.samples.weigh()):
                 sums[:, k] += sparse.csr_array((residuals, at), (len(sums), len(chunk))) @ x
-        # By the kernels, with the same bits for any number of threads.
+        # The kernels give the same bits for any number of threads.
         by_cluster = DenseMatrix(sums.reshape(len(sums), -1))
         total += by_cluster.gram(np.ones(len(sums)), np.float64)[:-1, :-1]
     return rows.average_pairs(total)

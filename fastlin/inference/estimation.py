@@ -1,4 +1,4 @@
-"""From an objective and a model's coefficients to an Inference: the optimum, a covariance, the likelihoods."""
+"""Compute an Inference from an objective and a model's coefficients: the optimum, the covariance, the likelihoods."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlin.coefficient_names import LeftOut, append_intercept, describe_each, find_indices
+from fastlin.coefficient_names import OmittedLevels, append_intercept, describe_each, find_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
-from fastlin.inference.covariances import count_weights, find_covariance
+from fastlin.inference.covariances import compute_covariance, count_weights
 from fastlin.inference.hessian import Curvature, Information
-from fastlin.inference.inference import Basis, Inference, report
+from fastlin.inference.inference import Basis, Inference, collect_fields
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.optimum import Optimum, come_near, find_optimum, make_buffer
+from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_buffer
 from fastlin.inference.separation import certifies_maximum, check_separation
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray
@@ -26,29 +26,30 @@ from fastlin.typing import Array, FloatArray
 ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "covariance": ("model", "HC0", "HC1", "cluster"),
     "penalized": ("laplace", "sandwich", None),
-    "weight_type": ("frequency", "importance"),
+    "weight_type": ("frequency", "sampling"),
 }
-# The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
+# Largest number of parameters K (d + 1) whose covariance is computed: 134 MB, as much as the Hessian and its factor.
 MAX_PARAMETERS = 4096
-# Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
-CLOSE = 0.01
+# A larger distance from the optimum, of the model's coefficients or of the estimates, is a warning. In standard errors.
+MAX_DISTANCE = 0.01
 
 
-class Meaning(NamedTuple):
-    """What the weights of an objective stand for: "frequency" or "importance", their unit, and whether by_class too."""
+class WeightMeaning(NamedTuple):
+    """The kind of the weights, "frequency" or "sampling", their unit, and whether there are class weights."""
 
-    are: str
+    kind: str
     unit: float
     by_class: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked for: the parameters of `LogisticRegression.inference`, checked.
+class InferenceOptions:
+    """The validated parameters of `LogisticRegression.inference`.
 
-    `reference` is the number of a class, None for symmetric coefficients. `names` (d,) name the columns, and `features`
-    the reported ones, None for all. `left_out` are the levels without a coefficient. `clusters` are the numbers of each
-    row's cluster, by each key. `stacklevel` counts frames from `answer`, for warnings.
+    `reference` is the index of a class, None for symmetric coefficients. `names` (d,) are the names of the columns, and
+    `features` selects the reported ones, None all. `omitted_levels` are the levels without a coefficient. `clusters`
+    has the cluster numbers of the rows, one array per key. `stacklevel` is that of warnings, counted from
+    `compute_inference`.
     """
 
     covariance: str
@@ -58,249 +59,258 @@ class Question:
     reference: int | None
     classes: Array
     names: Array
-    left_out: LeftOut
+    omitted_levels: OmittedLevels
     clusters: list[Array]
-    weights: Meaning
+    weights: WeightMeaning
     tol: float
     stacklevel: int
 
     @property
     def power(self) -> int:
         """The power of the weights in robust covariances."""
-        return 1 if self.weights.are == "frequency" else 2
+        return 1 if self.weights.kind == "frequency" else 2
 
     @cached_property
     def shown_names(self) -> Array:
-        """The names of the columns (d,) as messages and the summary write them, each of which stands for one column."""
-        # The intercept comes last, and may share its name with a column.
-        return describe_each(append_intercept(self.names, True), self.left_out)[:-1]
+        """The names of the columns (d,) for messages and the summary, made unique."""
+        # A column may have the intercept's name, so the intercept takes part, as the last name.
+        return describe_each(append_intercept(self.names, True), self.omitted_levels)[:-1]
 
 
-def ask(classes: Array, reference: Any, **choices: Any) -> Question:
-    """Return the Question for the label of a reference and its other fields; ValueError: there is no such choice."""
+def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
+    """Return the InferenceOptions with the index of the reference class; ValueError: a value is not accepted."""
     for name, accepted in ACCEPTED.items():
-        given = choices["weights"].are if name == "weight_type" else choices[name]
-        if not (given is None or isinstance(given, str)) or given not in accepted:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
-    if not isinstance(choices["use_t"], (bool, np.bool_)):
-        raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
-    if (choices["covariance"] == "cluster") != bool(choices["clusters"]):
+        value = options["weights"].kind if name == "weight_type" else options[name]
+        if not (value is None or isinstance(value, str)) or value not in accepted:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {value!r}.")
+    if not isinstance(options["use_t"], (bool, np.bool_)):
+        raise ValueError(f"use_t must be True or False, got {options['use_t']!r}.")
+    if (options["covariance"] == "cluster") != bool(options["clusters"]):
         raise ValueError(
-            "clusters must be given with covariance='cluster', and with no other: got covariance="
-            f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
+            "clusters and covariance='cluster' require each other, got covariance="
+            f"{options['covariance']!r} with{'' if options['clusters'] else 'out'} clusters."
         )
-    return Question(reference=find_reference(reference, classes), classes=classes, **choices)
+    return InferenceOptions(reference=find_reference(reference, classes), classes=classes, **options)
 
 
-def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
-    """Return the Inference of a model with coef (K, d) and intercept (K,) over the rows of its objective.
+def compute_inference(
+    objective: Objective, coef: FloatArray, intercept: FloatArray, options: InferenceOptions
+) -> Inference:
+    """Return the Inference of a model with coef (K, d) and intercept (K,) for the rows of its objective.
 
-    ValueError: a penalized model without a meaning of its errors, weights of another kind than stated, or too many
+    ValueError: `penalized` does not fit the penalty, the weights do not have the stated type, or there are too many
     parameters. CollinearityError or SeparationError: the estimates do not exist.
     """
-    check_penalty(objective, question)
-    check_size(objective, question)
+    check_penalty(objective, options)
+    check_size(objective, options)
     if not (objective.class_weights > 0).all():
-        idle = question.classes[np.argmin(objective.class_weights)]
-        raise ValueError(f"No row with a weight above zero has the class {idle!s}: its coefficients have no estimates.")
-    if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
-        raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
-    total_weight = sum_weights(objective, question.weights.unit)
-    n_samples = count_samples(objective, question)
+        empty = options.classes[np.argmin(objective.class_weights)]
+        raise ValueError(
+            f"Class {empty!s} has no row with a positive weight, so its coefficients cannot be estimated. Add rows of "
+            "the class, or refit without it."
+        )
+    if options.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
+        raise ValueError(
+            "covariance='cluster' requires X in memory, because it reads the rows cluster by cluster; got X in blocks "
+            "or a Dask collection. Use 'HC0' or 'HC1', or load X."
+        )
+    total_weight = sum_weights(objective, options.weights.unit)
+    n_samples = count_samples(objective, options)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
-    contrasts = Contrasts.against(question.reference, len(question.classes), objective)
+    contrasts = Contrasts.against(options.reference, len(options.classes), objective)
     n_parameters = contrasts.n_parameters
     df_resid = n_samples - n_parameters
-    if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
+    if df_resid <= 0 and (options.use_t or options.covariance in ("HC1", "cluster")):
         raise ValueError(
-            f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
-            f"{n_parameters} parameters."
+            f"use_t=True and the covariances 'HC1' and 'cluster' require more rows than parameters, got {n_samples:g} "
+            f"rows and {n_parameters} parameters."
         )
-    names = append_intercept(question.names, objective.fit_intercept)
-    positions = find_indices("features", question.features, names, question.left_out)
-    optimum = find_estimates(objective, start, question, n_samples)
+    names = append_intercept(options.names, objective.fit_intercept)
+    positions = find_indices("features", options.features, names, options.omitted_levels)
+    optimum = find_estimates(objective, start, options, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
-    covariance, n_clusters = find_covariance(optimum, contrasts.list_units(positions), question, n_samples)
+    covariance, n_clusters = compute_covariance(optimum, contrasts.list_units(positions), options, n_samples)
     covariance /= total_weight
-    if question.covariance in ("HC1", "cluster"):
-        covariance *= (n_samples - (question.covariance == "cluster")) / df_resid
+    if options.covariance in ("HC1", "cluster"):
+        covariance *= (n_samples - (options.covariance == "cluster")) / df_resid
     if np.isinf(covariance).any():
         raise ValueError(
-            "Standard errors leave the range of float64: the rows tell too little of some coefficient, by the scale of "
-            "its column, the size of the offset or that of the penalty. Scale X."
+            "A standard error overflows float64: the rows have almost no information about some coefficient, because "
+            "of the scale of its column, a large offset or a very weak penalty. Scale X."
         )
     n_effective = float(n_parameters) if objective.penalty.is_none else optimum.curvature.n_effective
     basis = Basis(
-        question.covariance,
-        question.penalized,
+        options.covariance,
+        options.penalized,
         contrasts,
         positions,
-        # Rows on other machines are there as long as the method runs.
+        # The rows of Dask collections are only available until the method returns.
         point if objective.rows.has_labels else None,
-        question.left_out,
-        is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
-        df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
+        options.omitted_levels,
+        is_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
+        df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if options.use_t else None,
         n_clusters=n_clusters,
-        max_inflated=(question.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
+        max_inflated=(options.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
     )
-    found = Inference(
-        **report(basis, point, objective.center(start), covariance, names, question.classes, total_weight),
+    inference = Inference(
+        **collect_fields(basis, point, objective.center(start), covariance, names, options.classes, total_weight),
         n_samples=n_samples,
         df_model=n_effective - contrasts.n_intercepts,
         distance=optimum.distance,
     )
-    warn_of_distances(found, optimum.is_certified, question, n_samples * point.loss)
-    return found
+    warn_if_inaccurate(inference, optimum.is_certified, options, n_samples * point.loss)
+    return inference
 
 
-def find_estimates(objective: Objective, start: FloatArray, question: Question, n_samples: float) -> Optimum:
+def find_estimates(objective: Objective, start: FloatArray, options: InferenceOptions, n_samples: float) -> Optimum:
     """Return the optimum near a model's parameters (K, d + 1); CollinearityError, SeparationError: there is none."""
     buffer, kind = make_buffer(objective), Information
     if is_large(objective):
-        point, kind = come_near(objective, [start], buffer), Curvature
+        point, kind = approach_optimum(objective, [start], buffer), Curvature
         if not objective.penalty.is_bounded:
-            # Newton's steps would come to no end.
-            check_separation(point, question.shown_names, question.classes)
+            # If the classes are separated, Newton steps never converge.
+            check_separation(point, options.shown_names, options.classes)
     else:
         point = objective.at(objective.center(start), out=buffer)
     optimum = find_optimum(point, kind, n_samples)
-    check_existence(optimum, question)
+    check_existence(optimum, options)
     return optimum
 
 
-def check_existence(optimum: Optimum, question: Question) -> None:
-    """Raise an error where there is no optimum.
+def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
+    """Raise an error if the estimates or their standard errors do not exist.
 
-    CollinearityError, SeparationError: columns without a penalty depend on each other, or separate classes. ValueError:
-    standard errors would be rounding for another reason.
+    CollinearityError, SeparationError: unpenalized columns are collinear, or separate the classes. ValueError: standard
+    errors would be dominated by rounding error for another reason.
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
-    step, names, labels = curvature.direction.step, question.shown_names, question.classes
-    is_sought, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
-    is_sought[-1] = objective.fit_intercept
-    if not isinstance(curvature, Information) or curvature.resolves(is_sought):
+    step, names, labels = curvature.direction.step, options.shown_names, options.classes
+    is_unpenalized, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
+    is_unpenalized[-1] = objective.fit_intercept
+    if not isinstance(curvature, Information) or curvature.is_accurate(is_unpenalized):
         if not is_penalized and not certifies_maximum(curvature):
-            check_separation(point, names, labels, step, question.stacklevel + 1)
+            check_separation(point, names, labels, step, options.stacklevel + 1)
         return
     if not is_penalized:
-        # Variances that are rounding prove nothing. The search for a separation takes longest, and where columns nearly
-        # depend on each other far too long.
-        check_collinearity(objective, names, is_sought)
+        # Variances that consist of rounding error certify nothing. The search for a separation comes last: it is the
+        # slowest check, and may not terminate if columns are nearly collinear.
+        check_collinearity(objective, names, is_unpenalized)
         check_separation(point, names, labels, step)
     raise ValueError(
-        "The information of the rows has no inverse in float64, so that there are no standard errors: "
-        f"{'the penalty is too weak for columns that depend on each other, ' if is_penalized else ''}classes are "
-        "nearly separated, columns nearly depend on each other, or weights or offsets are of far different sizes."
+        "The information matrix is singular in float64, so the standard errors would be dominated by rounding error: "
+        f"{'the penalty is too weak for collinear columns, ' if is_penalized else ''}classes are nearly separated, "
+        "columns are nearly collinear, or weights or offsets differ by many orders of magnitude. Remove columns, "
+        "strengthen the penalty, or rescale."
     )
 
 
-def check_penalty(objective: Objective, question: Question) -> None:
-    """Raise a ValueError where the penalty has no standard errors, or not those that the question asks for."""
-    penalty, asked = objective.penalty, question.penalized
+def check_penalty(objective: Objective, options: InferenceOptions) -> None:
+    """Raise a ValueError if standard errors are not defined for the penalty, or `penalized` does not match it."""
+    penalty, penalized = objective.penalty, options.penalized
     if not penalty.is_smooth:
         raise ValueError(
-            "The model has an L1 or a group penalty, which selects the features: errors that take the selection as "
-            "given are too small. Fit the selected features again, on other rows, with C=inf."
+            "The model has an L1 or group penalty, which selects features; standard errors that ignore the selection "
+            "would be too small. Refit the selected features with C=inf, on different rows."
         )
     if penalty.is_none:
-        if asked is not None:
+        if penalized is not None:
             raise ValueError(
-                f"penalized={asked!r} is for penalized models, but no coefficient of this one is penalized."
+                f"penalized={penalized!r} requires a penalized model, but no coefficient of this model is penalized. "
+                "Use penalized=None."
             )
         return
-    if asked is None:
+    if penalized is None:
         raise ValueError(
-            "The model is penalized: its coefficients are biased towards zero, and the errors of maximum likelihood "
-            "are not theirs. Fit with C=inf, or choose what the errors mean: penalized='laplace' takes the penalty as "
-            "a normal prior, and gives the posterior's errors; penalized='sandwich' gives those of the penalized "
-            "estimates over repeated samples, around their own mean and not around the true values."
+            "The model is penalized, so its coefficients are biased towards zero and maximum-likelihood standard "
+            "errors do not apply. Refit with C=inf, or choose penalized='laplace' (posterior standard deviations, "
+            "with the penalty as a normal prior) or penalized='sandwich' (sampling variation of the penalized "
+            "estimates around their own mean, not around the true values)."
         )
-    if asked == "laplace" and question.covariance != "model":
+    if penalized == "laplace" and options.covariance != "model":
         raise ValueError(
-            f"penalized='laplace' is the covariance of a posterior, which is not covariance={question.covariance!r}; "
-            "use penalized='sandwich'."
+            "penalized='laplace' is the covariance of a posterior distribution and requires covariance='model', got "
+            f"covariance={options.covariance!r}. Use penalized='sandwich'."
         )
 
 
 def is_large(objective: Objective) -> bool:
-    """Say whether the covariance of all parameters would be too large."""
+    """Return whether the covariance of all parameters would be too large."""
     return objective.shape[0] * objective.shape[1] > MAX_PARAMETERS
 
 
-def check_size(objective: Objective, question: Question) -> None:
-    """Raise a ValueError where the covariance would be too large."""
+def check_size(objective: Objective, options: InferenceOptions) -> None:
+    """Raise a ValueError if the covariance would be too large."""
     K, m = objective.shape
-    if is_large(objective) and question.features is None:
+    if is_large(objective) and options.features is None:
         raise ValueError(
-            f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MAX_PARAMETERS:,}. "
-            "Name the columns whose errors are wanted by features=[...]."
+            f"The model has {K * m:,} parameters; the covariance of all of them is limited to {MAX_PARAMETERS:,}. "
+            "Select the columns to report with features=[...]."
         )
-    if is_large(objective) and question.clusters:
+    if is_large(objective) and options.clusters:
         raise ValueError(
-            f"covariance='cluster' is for models of up to {MAX_PARAMETERS:,} parameters, and this one has {K * m:,}; "
-            "with features=[...] there are 'model', 'HC0' and 'HC1'."
+            f"covariance='cluster' is limited to models of {MAX_PARAMETERS:,} parameters, got {K * m:,}. Use 'model', "
+            "'HC0' or 'HC1' with features=[...]."
         )
 
 
-def count_samples(objective: Objective, question: Question) -> float:
-    """Return how many rows there are, by the meaning of their weights; ValueError: another meaning is asked for."""
-    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
-    if is_model and (is_importance or question.weights.by_class):
+def count_samples(objective: Objective, options: InferenceOptions) -> float:
+    """Return the number of rows according to the type of their weights; ValueError: the weights have another type."""
+    is_model, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
+    if is_model and (is_sampling or options.weights.by_class):
         raise ValueError(
-            "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
-            "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
-            "covariance='HC0', 'HC1' or 'cluster'."
+            "covariance='model' requires unweighted rows or frequency weights, and is not valid with sampling weights "
+            "or class_weight. Use covariance='HC0', 'HC1' or 'cluster'."
         )
     if is_model and objective.rows.has_targets:
         raise ValueError(
-            "covariance='model' needs labels that were drawn from the model, but soft labels are no draws. Use "
+            "covariance='model' requires observed labels; soft labels are not draws from the model. Use "
             "covariance='HC0', 'HC1' or 'cluster'."
         )
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
     n_rows, n_broken = objective.rows.passes.sum_curvature(
-        count_weights, np.zeros(objective.shape), question.weights.unit
+        count_weights, np.zeros(objective.shape), options.weights.unit
     )
-    if is_importance:
+    if is_sampling:
         return float(n_rows)
-    if question.weights.by_class:
+    if options.weights.by_class:
         raise ValueError(
-            "With class_weight the weights of the rows are no frequencies: use weight_type='importance', and repeat "
-            "rows that stand for several."
+            "With class_weight the row weights are not frequencies: use weight_type='sampling', and repeat rows whose "
+            "sample_weight is a frequency."
         )
     if n_broken:
         raise ValueError(
-            f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
-            "weight_type='importance' with a robust covariance."
+            f"sample_weight has {n_broken:.0f} non-integer entries, but frequency weights are integers. Use "
+            "weight_type='sampling' with a robust covariance."
         )
-    return float(round(objective.rows.total_weight * question.weights.unit))
+    return float(round(objective.rows.total_weight * options.weights.unit))
 
 
-def warn_of_distances(found: Inference, is_certified: bool, question: Question, loss: float) -> None:
-    """Warn where errors are none, or the optimum or the model is further away than a hundredth of one."""
-    if len(question.clusters) > 1 and (np.diagonal(found._covariance) < 0).any():
-        text = (
-            "Some variances by several keys of clusters are below zero, so that their standard errors are NaN: what "
-            "the keys have in common is subtracted, and there are too few clusters for that."
+def warn_if_inaccurate(inference: Inference, is_certified: bool, options: InferenceOptions, loss: float) -> None:
+    """Warn if variances are negative, or the optimum or the model is further than MAX_DISTANCE from the estimates."""
+    if len(options.clusters) > 1 and (np.diagonal(inference._covariance) < 0).any():
+        message = (
+            "Some multiway cluster variances are negative, so their standard errors are NaN: there are too few "
+            "clusters for the correction that subtracts the overlap of the keys. Use fewer keys."
         )
-    elif not found.distance <= CLOSE:
-        known = "may be" if is_certified else "seems to be"
-        text = (
-            f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "
-            "comes to it: columns nearly depend on each other, or lie far from zero."
+    elif not inference.distance <= MAX_DISTANCE:
+        verb = "may be" if is_certified else "seems to be"
+        message = (
+            f"The optimum {verb} {inference.distance:.2g} standard errors from the reported estimates, the best that "
+            "float64 permits: columns are nearly collinear, or lie far from zero. Center X, or remove columns."
         )
-    elif not found.coef_error <= CLOSE:
-        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(loss, 1.0)))
-        why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
-        if question.tol <= tol:
-            why = (
-                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not "
-                "those of the fit, or it did not converge."
+    elif not inference.coef_error <= MAX_DISTANCE:
+        tol = 10.0 ** np.floor(np.log10(0.5 * MAX_DISTANCE**2 / max(loss, 1.0)))
+        reason = f"The tol of the fit, {options.tol:g}, is too large; fit with tol={tol:.0e} or less."
+        if options.tol <= tol:
+            reason = (
+                f"The tol of the fit, {options.tol:g}, does not explain this: the rows, weights or offsets differ "
+                "from those of the fit, or the fit did not converge."
             )
-        text = (
-            f"coef_ and intercept_ of the model are up to {found.coef_error:.2g} standard errors from the optimum, "
-            f"which the inference is about. {why}"
+        message = (
+            f"coef_ and intercept_ of the model are up to {inference.coef_error:.2g} standard errors from the optimum, "
+            f"which the inference describes. {reason}"
         )
     else:
         return
-    warnings.warn(text, InferenceWarning, stacklevel=question.stacklevel)
+    warnings.warn(message, InferenceWarning, stacklevel=options.stacklevel)

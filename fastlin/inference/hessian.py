@@ -1,4 +1,4 @@
-"""The Hessian of J at a point, in scaled coordinates (K, d + 1): by its products alone, or whole with its inverse.
+"""The Hessian of J at a point, in scaled coordinates (K, d + 1): as an operator, or as a matrix with its inverse.
 
 The Fisher information is S times the Hessian of the mean loss.
 """
@@ -25,25 +25,25 @@ from fastlin.solvers import preconditioners
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
-# A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
-# tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.
-SMALLEST_PIVOT, MAX_ADDED = 1e-12, 1e-9
+# A column depends on those before it if its pivot, relative to the diagonal entry, is smaller, or if the kernel added
+# more than MAX_ADDED to the entry to make the matrix positive definite.
+MIN_PIVOT, MAX_ADDED = 1e-12, 1e-9
 # The relative error of a sum over rows, and of a factorization.
 SUM_ERROR = 4e-15
-# What rounding may change of a variance, relative to it.
-MIN_DIGITS = 0.1
-# Conjugate gradients: what may be left of right' H^-1 right, relative to it, how many steps may gain less before it is
-# believed, and the most steps. The square of a residual, relative to the first one, that is all rounding.
-LEFT, N_WATCHED, MAX_STEPS = 1e-9, 10, 5_000
-ROUNDED = 1e-26
+# The largest relative rounding error of a variance.
+MAX_VARIANCE_ERROR = 0.1
+# Conjugate gradients stop when the last STOP_WINDOW steps have increased right' H^-1 right by less than STOP_TOL,
+# relative to it, or when the squared residual, relative to the first, is at the level of rounding error.
+STOP_TOL, STOP_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
+RESIDUAL_TOL = 1e-26
 # Newton's step need not be exact.
-MAX_STEPS_OF_A_STEP = 500
+MAX_NEWTON_STEPS = 500
 
 
-class Factor(Preconditioner):
-    """U with U' U = A for a symmetric A (m, m) of finite numbers, whose upper triangle is read.
+class CholeskyFactor(Preconditioner):
+    """The Cholesky factor U, U' U = A, of a symmetric A (m, m) of finite numbers; reads its upper triangle.
 
-    `diagonal` and `squares` (m,) are the diagonals of A and U' U, larger if the kernel has added to A.
+    `diagonal` and `squares` (m,) are the diagonals of A and U' U, which is larger if the kernel has added to A.
     `first_dependent` is the first column that depends on those before it; None if A is positive definite.
     """
 
@@ -53,17 +53,17 @@ class Factor(Preconditioner):
         self.diagonal, self.squares = np.diagonal(matrix).copy(), self.square_columns()
         sizes = np.where(self.diagonal > 0, self.diagonal, 1.0)
         is_definite = self.squares - self.diagonal <= MAX_ADDED * sizes
-        is_definite &= self._find_pivots() ** 2 > SMALLEST_PIVOT * sizes
+        is_definite &= self._read_pivots() ** 2 > MIN_PIVOT * sizes
         self.first_dependent = None if is_definite.all() else int(np.argmin(is_definite))
 
-    def _find_pivots(self):
+    def _read_pivots(self):
         lengths = np.arange(self._size, 0, -1)
         return self._factors[0, np.cumsum(lengths) - lengths]
 
     @property
     def log_determinant(self) -> float:
         """The logarithm of the determinant of A."""
-        return 2.0 * float(np.add.reduce(np.log(self._find_pivots())))
+        return 2.0 * float(np.add.reduce(np.log(self._read_pivots())))
 
     def invert(self) -> FloatArray:
         """Return A^-1."""
@@ -71,24 +71,24 @@ class Factor(Preconditioner):
 
     @cached_property
     def inverse_root(self) -> FloatArray:
-        """U A^-1 = U'^-1, R with R' R = A^-1, so that x' A^-1 x is the square of the length of R x."""
+        """R = U A^-1 = U'^-1, with R' R = A^-1, so that x' A^-1 x = ||R x||^2."""
         return multiply(self.unpack()[0], self.invert())
 
 
 def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left @ right of matrices (m, n) and (n, k), the same bits for any number of threads of BLAS."""
+    """Return left @ right for matrices (m, n) and (n, k), with the same bits for any number of threads."""
     return DenseMatrix(left).compute_scores(np.ascontiguousarray(right.T), np.zeros(right.shape[1]))
 
 
-def find_parts(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), have a part in J: those that are not zero, and the intercept if there is one."""
-    is_part = objective.coordinates.mean_squares > 0
-    is_part[-1] = objective.fit_intercept
-    return is_part
+def find_active_columns(objective: Objective) -> BoolArray:
+    """Return which columns, (d + 1,), affect J: those that are not all zero, and the intercept if there is one."""
+    is_active = objective.coordinates.mean_squares > 0
+    is_active[-1] = objective.fit_intercept
+    return is_active
 
 
 def find_hessian_of_loss(point: Point) -> FloatArray:
-    """Return the Hessian of the mean loss at a point, (K (d + 1), K (d + 1)), by classes."""
+    """Return the Hessian of the mean loss at a point, (K (d + 1), K (d + 1)), class by class."""
     rows = point.objective.rows
     if point.has_probabilities:
         return rows.hessian(point.probabilities)
@@ -96,15 +96,15 @@ def find_hessian_of_loss(point: Point) -> FloatArray:
 
 
 class Curvature:
-    """The Hessian of J at a point by its products, each of which takes a pass; conjugate gradients solve with it."""
+    """The Hessian of J at a point as an operator: a product takes one pass, and conjugate gradients solve systems."""
 
-    # Whether steps from points nearby take as little time as one from the point itself.
-    serves_nearby = False
+    # Whether another step with this Hessian is cheaper than computing a new one.
+    is_reusable = False
 
     def __init__(self, point: Point) -> None:
         self.point = point
-        self.is_part = find_parts(point.objective)
-        self._is_curved = self.is_part | (point.objective.penalty.curvatures > 0)
+        self.is_active = find_active_columns(point.objective)
+        self._is_curved = self.is_active | (point.objective.penalty.curvatures > 0)
 
     def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times a direction (K, d + 1)."""
@@ -112,75 +112,76 @@ class Curvature:
         if point.has_probabilities:
             return rows.hessian_product(direction, point.probabilities)
         product = rows.passes.sum_curvature(find_hessian_product, point.parameters, direction)
-        return product * self.is_part / rows.total_weight
+        return product * self.is_active / rows.total_weight
 
     def multiply(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times a direction (K, d + 1)."""
         return self.multiply_by_loss(direction) + self.point.objective.penalty.curvatures * direction
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
-        """Return z with H z = right, (K, d + 1), and whether it was found to the last digits that matter.
+        """Return z with H z = right, (K, d + 1), and whether conjugate gradients converged.
 
-        The last steps tell the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
+        The last steps estimate the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
-        iterates = iterate(self.multiply, right * self._is_curved, self._precondition)
-        found, total = next(iterates), 0.0
-        first_square = found.square
-        gains: deque[float] = deque(maxlen=N_WATCHED)
-        for found in islice(iterates, max_steps):
-            total += found.gain
-            gains.append(found.gain)
-            is_optimized = len(gains) == N_WATCHED and sum(gains) <= LEFT * total
-            if is_optimized or not found.square > ROUNDED * first_square:
-                return found.solution, True
-        return found.solution, not first_square > 0
+        states = iterate(self.multiply, right * self._is_curved, self._precondition)
+        state, total = next(states), 0.0
+        first_square = state.square
+        gains: deque[float] = deque(maxlen=STOP_WINDOW)
+        for state in islice(states, max_steps):
+            total += state.gain
+            gains.append(state.gain)
+            has_converged = len(gains) == STOP_WINDOW and sum(gains) <= STOP_TOL * total
+            if has_converged or not state.square > RESIDUAL_TOL * first_square:
+                return state.solution, True
+        return state.solution, not first_square > 0
 
     def solve_units(self, units: sparse.csr_array) -> FloatArray:
-        """Return units H^-1 for rows of parameters (m, K (d + 1)); CollinearityError: no end of conjugate gradients."""
+        """Return units H^-1 for rows `units` (m, K (d + 1)); CollinearityError: no convergence."""
         solved = np.empty(units.shape)
-        for each, unit in zip(solved, units.toarray(), strict=True):
+        for row, unit in zip(solved, units.toarray(), strict=True):
             unit = unit.reshape(self.point.parameters.shape)
             if unit[:, ~self._is_curved].any():
                 raise CollinearityError(
-                    "A column has one value in all rows, so that its coefficient has no standard error. Leave it out, "
-                    "or penalize it and take penalized='laplace'."
+                    "A column is constant, so its coefficient has no standard error. Remove it, or penalize it and use "
+                    "penalized='laplace'."
                 )
-            solution, is_solved = self.solve(unit, MAX_STEPS)
-            if not is_solved:
+            solution, has_converged = self.solve(unit, MAX_STEPS)
+            if not has_converged:
                 raise CollinearityError(
-                    f"Conjugate gradients did not find a standard error in {MAX_STEPS:,} steps: columns of X nearly "
-                    "depend on each other. Leave some of them out, or penalize them and take penalized='laplace'."
+                    f"Conjugate gradients for a standard error did not converge in {MAX_STEPS:,} steps, because "
+                    "columns of X are nearly collinear. Remove some of them, or penalize them and use "
+                    "penalized='laplace'."
                 )
-            each[:] = solution.ravel()
+            row[:] = solution.ravel()
         return solved
 
     def find_step(self, point: Point) -> Direction:
-        """Return the step to the optimum from a point near this one."""
-        step, _ = self.solve(-point.gradient, MAX_STEPS_OF_A_STEP)
+        """Return the Newton step with this Hessian from a point near its point."""
+        step, _ = self.solve(-point.gradient, MAX_NEWTON_STEPS)
         return Direction(step, self.multiply(step) + point.gradient)
 
     @cached_property
     def direction(self) -> Direction:
-        """The step to the optimum from the point itself."""
+        """The Newton step from the point."""
         return self.find_step(self.point)
 
     @cached_property
     def decrement(self) -> float:
-        """Newton's decrement at the point: the length of the step in the norm of the Hessian."""
+        """The Newton decrement at the point: the length of the Newton step in the norm of the Hessian."""
         return measure_step(self.point, self.direction)
 
     def bound_fall(self, point: Point, direction: Direction) -> float:
-        """Return the most that J can fall from a point nearby, in float64; infinite where that is not proven."""
+        """Return an upper bound on the decrease of J from a nearby point, in float64; infinite if there is none."""
         return np.inf
 
     @property
     def n_effective(self) -> float:
-        """The effective number of parameters, the trace of H^-1 and the Hessian of the mean loss; NaN if not known."""
+        """The effective number of parameters, tr(H^-1 F) with the Hessian F of the mean loss; NaN if not available."""
         return np.nan
 
     @property
     def inflations(self) -> FloatArray:
-        """How many times related columns inflate the errors of each feature, (d,); without entries if not known."""
+        """Factors by which collinearity inflates the standard errors of the features, (d,); empty if not available."""
         return np.empty(0)
 
     @cached_property
@@ -188,43 +189,43 @@ class Curvature:
         return preconditioners.diagonal(self.point)
 
     def _precondition(self, residual):
-        # Along equal steps of all classes, which change nothing, a residual is rounding.
+        # Equal steps of all classes do not change J, so a residual along them is rounding error.
         return self.point.objective.center(self._preconditioner.solve(residual))
 
 
 class Information(Curvature):
-    """The whole Hessian at a point: that of the mean loss, `of_loss`, the `diagonal` (K, d + 1) of J's and its factor.
+    """The Hessian at a point as a matrix: `of_loss` for the mean loss, `diagonal` (K, d + 1) and `factor` for J.
 
-    In the factor flat directions of softmax have a curvature. Parameters that may not move, if `moves` (K, d + 1) says
-    so, have no part in it.
+    The factor includes a ridge along the flat directions of softmax, and excludes parameters that `is_movable`
+    (K, d + 1) marks as fixed.
     """
 
-    serves_nearby = True
+    is_reusable = True
 
-    def __init__(self, point: Point, moves: BoolArray | None = None) -> None:
+    def __init__(self, point: Point, is_movable: BoolArray | None = None) -> None:
         super().__init__(point)
         K, m = point.objective.shape
         self.of_loss = find_hessian_of_loss(point)
         matrix = self.of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
-        if moves is not None:
-            matrix *= np.outer(moves, moves)
+        if is_movable is not None:
+            matrix *= np.outer(is_movable, is_movable)
         self.diagonal = np.einsum("kkj->kj", diagonals).copy()
         if K > 1:
             ridge = self.diagonal.sum(axis=0) / K**2
-            diagonals += ridge if moves is None else ridge * moves.all(axis=0)
+            diagonals += ridge if is_movable is None else ridge * is_movable.all(axis=0)
         curved = np.einsum("ii->i", matrix)
         curved[curved == 0] = 1
-        self.factor = Factor(matrix)
+        self.factor = CholeskyFactor(matrix)
 
     def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
-        """See `Curvature`; it takes no pass."""
+        """See `Curvature`; takes no pass over the rows."""
         return np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
-        """See `Curvature`; it takes no pass."""
-        return self.factor.solve(right) * self.is_part, True
+        """See `Curvature`; takes no pass over the rows."""
+        return self.factor.solve(right) * self.is_active, True
 
     def solve_units(self, units: sparse.csr_array) -> FloatArray:
         """See `Curvature`."""
@@ -234,28 +235,28 @@ class Information(Curvature):
         """See `Curvature`."""
 
         def look_up(units):
-            # The bound solves for unit vectors alone.
+            # The bound only solves for unit vectors.
             return self.inverse[np.argmax(units, axis=1)]
 
         return bound_fall(point, direction, self.diagonal, self.factor.squares, look_up)
 
-    def resolves(self, is_sought: BoolArray) -> bool:
-        """Say whether rounding leaves the diagonal of the inverse a digit or more.
+    def is_accurate(self, is_unpenalized: BoolArray) -> bool:
+        """Return whether the diagonal of the inverse has a relative rounding error below MAX_VARIANCE_ERROR.
 
-        The diagonal changes relatively by at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section
-        14.1). Where columns were not centered before they were summed, their lengths count.
+        Its relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1), in units of
+        the lengths of the columns before centering.
         """
-        if not (self.diagonal > 0)[:, is_sought].all():
+        if not (self.diagonal > 0)[:, is_unpenalized].all():
             return False
         factorized = self.factor.diagonal
-        is_changed = (self.factor.squares - factorized > MAX_ADDED * factorized).any()
+        has_ridge = (self.factor.squares - factorized > MAX_ADDED * factorized).any()
         roots = np.sqrt(factorized)
         roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
-        return bool(not is_changed and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MIN_DIGITS)
+        return bool(not has_ridge and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MAX_VARIANCE_ERROR)
 
     @cached_property
     def inverse(self) -> FloatArray:
-        """The inverse of the factorized Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
+        """The inverse of the factorized Hessian, (K (d + 1), K (d + 1)); zero for columns that do not affect J."""
         inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0

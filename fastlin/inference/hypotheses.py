@@ -1,4 +1,4 @@
-"""Tail probabilities and quantiles from scipy.special, which imports sooner than scipy.stats, and results of tests."""
+"""Results of tests, and Wald statistics. Uses scipy.special, because scipy.stats takes longer to import."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fastlin.typing import FloatArray
 
 @dataclass(frozen=True)
 class TestResult:
-    """The outcome of a test.
+    """The result of a hypothesis test.
 
     Attributes
     ----------
     name : str
-        What was tested, and how.
+        The null hypothesis, or the kind of test.
     statistic : float
-        The statistic: chi-squared, or F with Student's t in place of the normal distribution.
+        The test statistic: F if Student's t replaces the normal distribution (`use_t`), otherwise chi-squared.
     df, df_denominator : float, float or None
-        The degrees of freedom of the numerator and of the denominator of F, or of chi-squared and None.
+        The degrees of freedom: numerator and denominator of F, or those of chi-squared and None.
     p_value : float
-        The probability of so large a statistic where the hypothesis holds.
+        The probability of a statistic at least this large under the null hypothesis.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class TestResult:
     2
     """
 
-    # pytest is not to collect it.
+    # Not a test class for pytest.
     __test__ = False
 
     name: str
@@ -45,59 +45,62 @@ class TestResult:
     p_value: float
 
     def __str__(self) -> str:
-        """Return the test in a line."""
+        """Return the result on one line."""
         kind = f"chi2({self.df:g})" if self.df_denominator is None else f"F({self.df:g}, {self.df_denominator:g})"
         return f"{self.name}: {kind} = {self.statistic:.4f}, p = {self.p_value:.4g}"
 
 
 def check_level(level: float) -> float:
-    """Return the level of an interval, which lies between 0 and 1."""
+    """Return a confidence level; ValueError: it is not between 0 and 1."""
     if np.ndim(level) or isinstance(level, str) or not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     return level
 
 
-class WaldTested:
-    """Wald's tests and intervals of estimates that have standard errors."""
+class WaldStatistics:
+    """Mixin with Wald tests and intervals for estimates with standard errors."""
+
+    # Whether the p-values follow from z; tables label the columns accordingly.
+    _has_wald_p_values = True
 
     @property
-    def _to_test(self) -> tuple[FloatArray, FloatArray, float | None]:
-        """The estimates, their errors, and the degrees of freedom of Student's t, None for the normal distribution."""
+    def _wald_inputs(self) -> tuple[FloatArray, FloatArray, float | None]:
+        """The estimates, their standard errors, and the degrees of freedom of Student's t (None: normal)."""
         raise NotImplementedError
 
     @property
     def z(self) -> FloatArray:
-        """The estimates divided by their standard errors, in their shape."""
-        estimates, std_errors, _ = self._to_test
+        """Wald statistics: the estimates divided by their standard errors, same shape."""
+        estimates, std_errors, _ = self._wald_inputs
         with np.errstate(invalid="ignore", divide="ignore"):
             return estimates / std_errors
 
     @property
     def p_values(self) -> FloatArray:
-        """The two-sided p-value of each estimate against zero, in their shape."""
-        below, df = -np.abs(self.z), self._to_test[2]
-        return 2 * (ndtr(below) if df is None else stdtr(df, below))
+        """Two-sided p-values of the Wald tests that the estimates are zero, same shape."""
+        lower_tail, df = -np.abs(self.z), self._wald_inputs[2]
+        return 2 * (ndtr(lower_tail) if df is None else stdtr(df, lower_tail))
 
     def conf_int(self, level: float = 0.95) -> FloatArray:
-        """Return the confidence intervals of the estimates by Wald's method.
+        """Return Wald confidence intervals of the estimates.
 
         Parameters
         ----------
         level : float
-            How often an interval covers the true value, between 0 and 1.
+            Confidence level, between 0 and 1.
 
         Returns
         -------
         ndarray of shape (n_rows, n_columns, 2)
-            The lower and the upper ends, of estimates of shape (n_rows, n_columns).
+            The lower and upper limits, for estimates of shape (n_rows, n_columns).
         """
-        (estimates, std_errors, df), tail = self._to_test, 0.5 + 0.5 * check_level(level)
-        half = (ndtri(tail) if df is None else stdtrit(df, tail)) * std_errors
-        return np.stack([estimates - half, estimates + half], axis=-1)
+        (estimates, std_errors, df), quantile = self._wald_inputs, 0.5 + 0.5 * check_level(level)
+        half_width = (ndtri(quantile) if df is None else stdtrit(df, quantile)) * std_errors
+        return np.stack([estimates - half_width, estimates + half_width], axis=-1)
 
 
-def compare(name: str, statistic: float, df: float, df_denominator: float | None = None) -> TestResult:
-    """Return the test of a statistic that is chi-squared where the hypothesis holds, but for its scale with F."""
+def compute_test(name: str, statistic: float, df: float, df_denominator: float | None = None) -> TestResult:
+    """Return the chi-squared test of a statistic, or the F test of statistic / df if df_denominator is given."""
     if df_denominator is None:
         return TestResult(name, statistic, df, None, float(chdtrc(df, max(statistic, 0.0))))
     statistic /= df

@@ -1,4 +1,4 @@
-"""What is known of the coefficients of a model: estimates, their covariance, and the tests and tables made of them."""
+"""Estimates of a model's coefficients, their covariance, and the tests and tables derived from them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.coefficient_names import NOTHING_LEFT_OUT, LeftOut, describe_each, find_indices, is_asked_by_name
+from fastlin.coefficient_names import NO_OMITTED_LEVELS, OmittedLevels, describe_each, find_indices, is_name_or_pair
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts
-from fastlin.inference.hessian import Factor, find_parts
-from fastlin.inference.hypotheses import TestResult, WaldTested, check_level, compare
-from fastlin.inference.likelihood import Likelihood, find_null_likelihood
-from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
+from fastlin.inference.hessian import CholeskyFactor, find_active_columns
+from fastlin.inference.hypotheses import TestResult, WaldStatistics, check_level, compute_test
+from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
+from fastlin.inference.marginal_effects import MarginalEffects, compute_marginal_effects
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What an `Inference` rests on: the kind of `covariance`, and the `contrasts` that come from the parameters.
+    """How an `Inference` was computed: the kind of `covariance`, and the `contrasts` of the parameters.
 
-    `penalized` is "laplace", "sandwich" or None. `is_likelihood` says that rows count as often as their weights say.
-    `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `positions` (p,) are the reported
-    columns, and `left_out` the levels without a coefficient. `point` is the optimum with the rows, None after pickling.
-    `max_inflated` is a feature, as the summary writes it, whose errors related columns inflate most, and by how much.
+    `penalized` is "laplace", "sandwich", "firth" or None. `is_likelihood` is true if weights are frequencies and labels
+    are not soft. `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `positions` (p,)
+    are the indices of the reported columns, `omitted_levels` the levels without a coefficient. `point` is the optimum
+    with the rows, None after pickling. `max_inflated` is the feature whose standard errors collinearity inflates most,
+    as the summary prints it, and the factor.
     """
 
     covariance: str
@@ -36,7 +37,7 @@ class Basis:
     contrasts: Contrasts
     positions: IntArray
     point: Point | None
-    left_out: LeftOut = NOTHING_LEFT_OUT
+    omitted_levels: OmittedLevels = NO_OMITTED_LEVELS
     is_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
@@ -44,39 +45,38 @@ class Basis:
 
 
 @dataclass(frozen=True, eq=False)
-class Inference(WaldTested):
-    """Standard errors, tests and intervals of the coefficients of a model. `LogisticRegression.inference` makes it.
+class Inference(WaldStatistics):
+    """Standard errors, tests and confidence intervals of coefficients. Returned by `LogisticRegression.inference`.
 
-    Arrays of estimates have a row for each of the K' classes but the reference (one row for two classes; all classes
-    where coefficients are symmetric), and p columns: the features, and last the intercept, if there is one.
+    Arrays of estimates have K' rows, one per class except the reference (one row for two classes, all classes if
+    coefficients are symmetric), and p columns: the features, then the intercept, if the model has one.
 
-    The estimates are those at the optimum, which is where the covariance holds, and not the `coef_` of the model, which
-    lie within its tol. `coef_error` says how far these are away.
+    The estimates are computed at the optimum, because the covariance holds there. The `coef_` of the model only lie
+    within its tol; `coef_error` measures the difference.
 
     Attributes
     ----------
     coef : ndarray of shape (K', p)
         The estimates.
     names, classes : ndarray of shapes (p,) and (K',)
-        The names of the columns, and the class of each row. Names need not be unique: a table has two columns or levels
-        of one name. A method that is given such a name raises an error that lists what tells the columns apart.
+        The names of the columns, and the class of each row. Names need not be unique: for example, two columns of a
+        table may share a name. A method that gets an ambiguous name raises an error that lists unique alternatives.
     reference : object
         The class whose coefficients are zero, or "symmetric" if the coefficients of all classes sum to zero.
     log_likelihood : float
         The log-likelihood at the optimum, without the penalty.
     log_likelihood_null : float
-        The log-likelihood of a model of intercepts alone, whether the model itself has them or not.
+        The log-likelihood of the null (intercept-only) model, also if the model itself has no intercept.
     n_samples : float
-        The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
+        The number of rows. With frequency weights, their sum; with sampling weights, the number of positive weights.
     df_model : float
-        The number of coefficients without the intercepts. For a penalized model the effective number, the trace of
-        H^-1 F with the Hessians H with and F without the penalty, less the intercepts' part.
+        The number of coefficients without the intercepts. For a penalized model, the effective number: the trace of
+        H^-1 F minus the number of intercepts, where H and F are the Hessians with and without the penalty.
     coef_error : float
-        How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
-        errors.
+        The largest difference between the model's `coef_` and `intercept_` and the estimates, in standard errors.
     distance : float
-        How far the estimates may be from the true optimum, in standard errors by the inverse Hessian. It is a bound
-        where the smallest curvature of the likelihood gives one, and otherwise the size of the step that is left.
+        How far the estimates may be from the exact optimum, in standard errors from the inverse Hessian. A rigorous
+        bound if the curvature of the likelihood provides one, otherwise the length of the next Newton step.
 
     Examples
     --------
@@ -84,10 +84,10 @@ class Inference(WaldTested):
     >>> from fastlin import LogisticRegression
     >>> X, y = load_wine(return_X_y=True)
     >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
-    >>> found = model.inference(X[:, 1:3], y)
-    >>> found.coef.shape
+    >>> inference = model.inference(X[:, 1:3], y)
+    >>> inference.coef.shape
     (2, 3)
-    >>> found.conf_int().shape
+    >>> inference.conf_int().shape
     (2, 3, 2)
     """
 
@@ -106,82 +106,83 @@ class Inference(WaldTested):
 
     @cached_property
     def std_errors(self) -> FloatArray:
-        """The standard errors of the estimates, (K', p)."""
+        """Standard errors of the estimates, (K', p)."""
         with np.errstate(invalid="ignore"):
             return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether the coefficients of all classes sum to zero; a class may be labeled "symmetric" itself."""
+        """Whether the coefficients of all classes sum to zero; false if the reference is a class named "symmetric"."""
         return self._basis.contrasts.reference is None
 
     @property
-    def _to_test(self):
+    def _wald_inputs(self):
         return self.coef, self.std_errors, self._basis.df_t
 
     @property
     def df_resid(self) -> float:
-        """The number of rows less the number of coefficients and intercepts."""
+        """Residual degrees of freedom: the number of rows minus the number of coefficients and intercepts."""
         return self.n_samples - self._count_parameters()
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN where there is no likelihood (importance weights).
+        """Akaike's information criterion, 2 n_parameters - 2 log_likelihood.
 
-        The parameters of a penalized model are counted by their effective number.
+        NaN with sampling weights or soft labels, which have no likelihood. For a penalized model, n_parameters is the
+        effective number.
         """
-        return self._penalize(2.0)
+        return self._compute_criterion(2.0)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion, as `aic` with log(n_samples) in place of 2."""
-        return self._penalize(float(np.log(self.n_samples)))
+        """Bayesian (Schwarz) information criterion, log(n_samples) n_parameters - 2 log_likelihood; NaN as `aic`."""
+        return self._compute_criterion(float(np.log(self.n_samples)))
 
     @property
     def pseudo_r2(self) -> float:
-        """McFadden's pseudo R2, 1 - log-likelihood / log_likelihood_null."""
+        """McFadden's pseudo R2, 1 - log_likelihood / log_likelihood_null."""
         return 1 - self.log_likelihood / self.log_likelihood_null
 
     def profile_conf_int(
         self, features: str | int | Sequence[str | tuple[str, Any] | int] | None = None, level: float = 0.95
     ) -> FloatArray:
-        """Return the confidence intervals of the estimates by the profile of the likelihood.
+        """Return profile likelihood confidence intervals of the estimates.
 
-        An interval holds the values of a coefficient at which the likelihood, maximized over all others, is not less
-        than its maximum by more than half the quantile of chi-squared (Venzon and Moolgavkar 1988). It is better than
-        Wald's where the likelihood is skew, with few rows or rare classes.
+        An interval contains the values of a coefficient at which the log-likelihood, maximized over all other
+        coefficients, is at most half a chi-squared quantile below its maximum (Venzon and Moolgavkar 1988). It is more
+        accurate than the Wald interval if the likelihood is skewed, as with few rows or rare classes.
 
         Parameters
         ----------
         features : str, int, sequence or None
-            The columns whose intervals are wanted: `names`, pairs (column, level) for levels of categorical columns,
-            or indices among `names`. None means all.
+            The columns: `names`, pairs (column, level) for levels of categorical columns, or indices into `names`.
+            None means all.
         level : float
-            How often an interval covers the true value, between 0 and 1.
+            Confidence level, between 0 and 1.
 
         Returns
         -------
         ndarray of shape (K', len(features), 2)
-            The lower and the upper ends; infinite where the likelihood never falls so far.
+            The lower and upper limits; infinite if the likelihood does not fall that far.
 
         Raises
         ------
         ValueError
-            The model is penalized, its covariance is robust, its labels are soft, or a name stands for no column or
-            for several.
+            The model is penalized, its covariance is robust, its weights are sampling weights, its labels are soft, or
+            a name is unknown or ambiguous.
         RuntimeError
-            The rows are not at hand any more, since the inference was pickled or they lie on other machines.
+            The rows are not available, because the inference was pickled or because the rows are in Dask collections.
         """
         basis, is_firth = self._basis, self._basis.penalized == "firth"
         if not is_firth and (basis.penalized or basis.covariance != "model" or not basis.is_likelihood):
             raise ValueError(
-                "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
-                "and labels that are draws."
+                "Profile intervals need a likelihood: covariance='model', an unpenalized model, and labels that are "
+                "not soft. Use conf_int for Wald intervals, or the bootstrap."
             )
-        return self._profile.find_ends(basis.positions[self._find("features", features)], check_level(level))
+        return self._profile.compute_intervals(basis.positions[self._find("features", features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
-        """Return the covariance of the estimates, class by class.
+        """Return the covariance matrix of the estimates, in the order of ``coef.ravel()``.
 
         Returns
         -------
@@ -191,123 +192,132 @@ class Inference(WaldTested):
         return self._covariance.copy()
 
     def wald_test(self, R: ArrayLike | Sequence[str | tuple[str, Any]], r: ArrayLike | None = None) -> TestResult:
-        """Test q linear hypotheses, R times the estimates equal to r.
+        """Return the Wald test of q linear hypotheses, R coef = r.
 
         Parameters
         ----------
         R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
-            The coefficients of each hypothesis, over the estimates class by class. A name of a column, or several,
-            stands for the hypothesis that all coefficients of these columns are zero in all classes. In a list a pair
-            (column, level) names a level of a categorical column. Numbers are never indices: for the coefficient of
-            index 1 among 4 give ``np.eye(4)[[1]]``.
+            One row per hypothesis, in the order of ``coef.ravel()``. One or several names of columns test that all
+            coefficients of these columns are zero, in all classes. In a list, a pair (column, level) selects a level
+            of a categorical column. Numbers are never indices: to test coefficient 1 of 4, pass ``np.eye(4)[[1]]``.
         r : array-like of shape (q,) or None
-            The values; None means zeros.
+            The values under the null hypothesis; None means zeros.
 
         Returns
         -------
         TestResult
-            By chi-squared with q degrees of freedom, or by F with `use_t`.
+            A chi-squared test with q degrees of freedom, or an F test if `use_t` was true.
 
         Raises
         ------
         ValueError
-            R or r is of another shape, a name stands for no column or for several, or hypotheses depend on each other.
+            R or r has the wrong shape, a name is unknown or ambiguous, or the hypotheses are linearly dependent.
         """
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
         if r is not None:
             name = name.replace(" = 0", " = r")
-        given = np.zeros(q) if r is None else r
-        values = np.atleast_1d(_read_numbers("r", given, f"one for each of the {q} rows of R"))
+        values = np.zeros(q) if r is None else np.atleast_1d(_read_numbers("r", r, f"one per row of R ({q})"))
         if values.shape != (q,):
-            raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
-        # Only the ratios of the numbers of a row matter.
+            raise ValueError(f"r must hold one number per row of R, shape ({q},), got shape {values.shape}.")
+        # Scaling a row changes no hypothesis, and avoids overflow.
         largest = np.abs(matrix).max(axis=1)
         largest[largest == 0] = 1
         matrix = matrix / largest[:, None]
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
-        factor = Factor(covariance)
+        factor = CholeskyFactor(covariance)
         if factor.first_dependent is not None:
             raise ValueError(
-                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
-                "names no estimate, or there are fewer clusters than rows of R."
+                f"Row {factor.first_dependent} of R is not an independent hypothesis: it depends on the rows before "
+                "it, is zero, or there are fewer clusters than rows of R. Remove the row."
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
-            statistic = float(np.sum(distance * factor.solve(distance)))
+            difference = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values / largest
+            statistic = float(np.sum(difference * factor.solve(difference)))
         if not np.isfinite(statistic):
-            raise ValueError(f"r must be near enough to R coef for a finite statistic, got {r!r}.")
-        return compare(name, statistic, q, self._basis.df_t)
+            raise ValueError(f"The test statistic is not finite: r is too far from R coef, got r={r!r}.")
+        return compute_test(name, statistic, q, self._basis.df_t)
 
     def lr_test(self, smaller: Inference) -> TestResult:
-        """Test whether this model fits better than a smaller one that it contains, by the ratio of their likelihoods.
+        """Return the likelihood-ratio test of this model against a smaller model that is nested in it.
 
         Parameters
         ----------
         smaller : Inference
-            That of a model with some of the columns, fitted to the same rows.
+            The inference of a model with a subset of the columns, fitted to the same rows.
 
         Returns
         -------
         TestResult
-            By chi-squared with the difference of the numbers of parameters as degrees of freedom, which is right where
-            the model is, whatever the covariance.
+            A chi-squared test. Its degrees of freedom are the difference between the numbers of parameters. It is valid
+            only if the model is correctly specified, also if `covariance` is robust.
 
         Raises
         ------
         TypeError
-            It is no Inference.
+            `smaller` is not an Inference.
         ValueError
-            One of the models is penalized or has importance weights, both have the same number of parameters, or they
-            were fitted to different rows.
+            One of the models is penalized, has sampling weights or soft labels, `smaller` does not have fewer
+            parameters, or the models were fitted to different rows.
         """
         if not isinstance(smaller, Inference):
             raise TypeError(f"smaller must be the Inference of a model, got {type(smaller).__name__}.")
-        for one in (self, smaller):
-            if one._basis.penalized:
-                raise ValueError("lr_test compares likelihoods at their maxima, which penalized models do not reach.")
-            if not one._basis.is_likelihood:
+        for inference in (self, smaller):
+            if inference._basis.penalized:
                 raise ValueError(
-                    "lr_test needs likelihoods, which importance weights and soft labels do not have; use wald_test."
+                    "lr_test needs unpenalized models: a penalized fit does not maximize the likelihood. Fit both "
+                    "models with C=inf."
+                )
+            if not inference._basis.is_likelihood:
+                raise ValueError(
+                    "lr_test needs a likelihood, which sampling weights and soft labels do not have; use wald_test."
                 )
         df = self._count_parameters() - smaller._count_parameters()
         if smaller.n_samples != self.n_samples or not np.isclose(
             smaller.log_likelihood_null, self.log_likelihood_null, rtol=1e-9, atol=0
         ):
-            raise ValueError("smaller was fitted to other rows, classes, weights or offsets than this model.")
+            raise ValueError(
+                "smaller was fitted to different rows, classes, weights or offsets. Fit both models to the same data."
+            )
         if not df > 0:
-            raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
+            n_parameters = self._count_parameters()
+            raise ValueError(
+                f"smaller must have fewer parameters than this model ({n_parameters:g}), got {n_parameters - df:g}."
+            )
         statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
-        return compare("likelihood ratio", statistic, df)
+        return compute_test("likelihood ratio", statistic, df)
 
     def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
-        """Return by how much the probability of each class rises with each feature.
+        """Return the marginal effects of the features on the probability of each class.
 
-        The effects are derivatives, also of features that are 0 or 1. Their standard errors come from the delta
-        method. The rows are read again.
+        The effects are derivatives, also for features that are 0 or 1. Their standard errors come from the delta
+        method. This reads the rows again.
 
         Parameters
         ----------
         at : {"overall", "mean"}
-            "overall" is the mean of the effects over the rows, each by its weight, and "mean" the effect at the mean of
-            the rows and of their offsets.
+            "overall" averages the effects over the rows, with their weights; "mean" evaluates them at the mean of the
+            rows and of their offsets.
 
         Returns
         -------
         MarginalEffects
+            The effects, their standard errors and tests.
 
         Raises
         ------
         ValueError
-            `at` is something else, or there are too many classes and features.
+            `at` is neither "overall" nor "mean", or there are too many classes and features.
         RuntimeError
-            The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
+            The rows are not available, because the inference was pickled or because the rows are in Dask collections.
         """
         basis = self._basis
         contrasts, positions = basis.contrasts, basis.positions
         if basis.penalized != "firth" and not np.array_equal(positions, np.arange(contrasts.n_columns)):
-            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        effects, errors = find_marginal_effects(self._point, self._covariance, contrasts, positions, at)
+            raise ValueError(
+                "Marginal effects need the covariance of all coefficients: call inference without features=..."
+            )
+        effects, std_errors = compute_marginal_effects(self._point, self._covariance, contrasts, positions, at)
         shown, reference, classes = (
             positions[: len(positions) - contrasts.fit_intercept],
             contrasts.reference,
@@ -316,36 +326,37 @@ class Inference(WaldTested):
         if reference is not None:
             classes = np.concatenate([classes[:reference], np.array([self.reference]), classes[reference:]])
         names = self.names[: len(shown)]
-        return MarginalEffects(effects[:, shown], errors[:, shown], names, classes, at, basis.df_t)
+        return MarginalEffects(effects[:, shown], std_errors[:, shown], names, classes, at, basis.df_t)
 
     def table(self, level: float = 0.95) -> Any:
-        """Return the estimates with their errors, tests and intervals, a line for each.
+        """Return the estimates with their standard errors, tests and intervals, one row per estimate.
 
         Parameters
         ----------
         level : float
-            That of the intervals.
+            Confidence level of the intervals, between 0 and 1.
 
         Returns
         -------
         pandas.DataFrame or dict of ndarray
-            The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
-            indexed by class and feature, or by feature for two classes.
+            The columns class, feature, coef, std_error, z, p_value, lower and upper: a DataFrame indexed by class and
+            feature (two classes: by feature), or a dict if pandas is not installed. Firth's method replaces z by
+            z_wald, because its p_value is that of the penalized likelihood-ratio test.
         """
-        return tables.index_dataframe(tables.find_columns(self, "coef", self.coef, level), len(self.coef) > 1)
+        return tables.index_dataframe(tables.list_columns(self, "coef", self.coef, level), len(self.coef) > 1)
 
-    def summary(self, level: float = 0.95) -> tables.Text:
-        """Return a report: what was fitted, the likelihoods, and the table.
+    def summary(self, level: float = 0.95) -> tables.Summary:
+        """Return a report: facts about the fit, the likelihoods, and the table of estimates.
 
         Parameters
         ----------
         level : float
-            That of the intervals.
+            Confidence level of the intervals, between 0 and 1.
 
         Returns
         -------
         str
-            Plain text, which shows itself as a table in notebooks.
+            Plain text, which notebooks display as an HTML table.
         """
         return tables.write_summary(self, level)
 
@@ -354,7 +365,7 @@ class Inference(WaldTested):
         return str(self.summary())
 
     def __repr__(self) -> str:
-        """Return the number of coefficients and the kind of their covariance."""
+        """Return the number of coefficients and the kind of covariance."""
         n_rows, p = self.coef.shape
         return f"<Inference of {n_rows * p} coefficients, covariance={self._basis.covariance!r}>"
 
@@ -362,7 +373,7 @@ class Inference(WaldTested):
         return self.summary().html
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state of a copy, without the rows."""
+        """Return the state to pickle, without the rows."""
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
 
@@ -370,8 +381,8 @@ class Inference(WaldTested):
     def _point(self):
         if self._basis.point is None:
             raise RuntimeError(
-                "The rows are not at hand, which an Inference leaves behind where it is pickled, and where they lie on "
-                "the workers of a cluster: ask the model for its inference of rows in memory."
+                "The rows are not available: an Inference does not keep them if it is pickled, or if they are in Dask "
+                "collections. Call the model's inference method with rows in memory."
             )
         return self._basis.point
 
@@ -379,98 +390,98 @@ class Inference(WaldTested):
     def _profile(self):
         basis, is_firth = self._basis, self._basis.penalized == "firth"
         objective = self._point.objective
-        # First levels of categorical columns have no coefficients in Firth's model.
-        free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_parts(objective)
+        # Reference levels of categorical columns have no coefficients in Firth's model.
+        free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_active_columns(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
-        n_parameters, most = likelihood.positions.size, profile.MAX_PROFILED
-        if n_parameters > most and not is_firth:
+        n_parameters, max_parameters = likelihood.positions.size, profile.MAX_PARAMETERS
+        if n_parameters > max_parameters and not is_firth:
             raise ValueError(
-                f"The model has {n_parameters:,} parameters, and profiles are made for up to {most:,}; use conf_int."
+                f"The model has {n_parameters:,} parameters; profile intervals are limited to {max_parameters:,}. Use "
+                "conf_int."
             )
         maximum = likelihood.at(likelihood.to_theta(self._point.parameters))
         if maximum is None:
             raise ValueError(
-                "The likelihood has no maximum with a definite information: columns of X depend on each other, or the "
-                "classes are separable."
+                "The information matrix at the maximum of the likelihood is not positive definite: columns of X are "
+                "collinear, or the classes are separable. Remove columns, or use FirthLogisticRegression."
             )
         return profile.Profile(maximum, basis.contrasts)
 
     def _count_parameters(self):
-        """Return how many parameters there are, with the intercepts."""
+        """Return the number of parameters, including the intercepts."""
         return self.df_model + self._basis.contrasts.n_intercepts
 
-    def _penalize(self, each):
+    def _compute_criterion(self, weight):
         if not self._basis.is_likelihood:
             return np.nan
-        return -2 * self.log_likelihood + each * self._count_parameters()
+        return -2 * self.log_likelihood + weight * self._count_parameters()
 
-    def _find(self, argument, wanted, by_index=True):
-        """Return the indices of the reported columns that an argument asks for."""
-        return find_indices(argument, wanted, self.names, self._basis.left_out, by_index)
+    def _find(self, argument, selection, by_index=True):
+        """Return the indices of the reported columns that the value of an argument selects."""
+        return find_indices(argument, selection, self.names, self._basis.omitted_levels, by_index)
 
     def _read_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
-        # A DataFrame yields the names of its columns, but it holds numbers.
+        # Iterating over a DataFrame yields the names of its columns, but R is its numbers.
         is_sequence = isinstance(R, Iterable) and not isinstance(R, str) and getattr(R, "ndim", 1) == 1
-        given = list(R) if is_sequence else [R]
-        if given and all(map(is_asked_by_name, given)):
+        entries = list(R) if is_sequence else [R]
+        if entries and all(map(is_name_or_pair, entries)):
             indices = self._find("R", R, by_index=False)
-            # Symmetric coefficients of all classes but the last fix the last one's.
+            # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
             starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
-            own = (starts + indices).ravel()
-            return np.equal.outer(own, np.arange(size)) * 1.0, ", ".join(self.names[indices]) + " = 0"
+            return np.eye(size)[(starts + indices).ravel()], ", ".join(self.names[indices]) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
-                f"R must be of shape (q, {size}), a column for each of the estimates class by class, or names of "
-                f"columns and pairs (column, level) in a list; got the shape {np.shape(R)}. "
-                f"{self._explain_rows(matrix)}"
+                f"R must have shape (q, {size}), one column per entry of coef.ravel(), or be a list of names of "
+                f"columns and pairs (column, level); got shape {np.shape(R)}. {self._explain_rows(matrix)}"
             )
         return matrix, "R coef = r"
 
     def _explain_rows(self, numbers):
-        """Return what numbers in R mean, and the rows for one column: that of an index, if it may be meant."""
+        """Return the sentence that explains numbers in R by the rows for a column, if possible the intended one."""
         p = len(self.names)
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
         rows = [a * p + index for a in range(self._basis.contrasts.n_free)]
-        name = describe_each(self.names, self._basis.left_out)[index]
+        name = describe_each(self.names, self._basis.omitted_levels)[index]
         return (
-            "Numbers are factors of the estimates, not indices: "
+            "Numbers multiply the estimates; they are not indices: "
             f"R=np.eye({self.coef.size})[{rows}] tests the coefficients of {name}."
         )
 
 
-def report(
-    basis: Basis, point: Point, given: FloatArray, covariance: FloatArray, names: Array, classes: Array, weight: float
+def collect_fields(
+    basis: Basis, point: Point, fitted: FloatArray, covariance: FloatArray, names: Array, classes: Array, weight: float
 ) -> dict[str, Any]:
-    """Return what an optimum tells an Inference: names and classes are of all columns and classes, weight of all rows.
+    """Return the fields of an Inference that follow from the optimum `point`.
 
-    given are the parameters (K, d + 1) of the model.
+    fitted are the parameters (K, d + 1) of the model, names and classes those of all columns and classes, and weight is
+    the total weight of the rows.
     """
     contrasts, positions, objective = basis.contrasts, basis.positions, point.objective
     coef, reference = contrasts.of(point.parameters)[:, positions], contrasts.reference
-    away = np.abs(contrasts.of(given)[:, positions] - coef).ravel() / np.sqrt(np.diagonal(covariance))
+    errors = np.abs(contrasts.of(fitted)[:, positions] - coef).ravel() / np.sqrt(np.diagonal(covariance))
     return {
         "coef": coef,
         "names": names[positions],
         "classes": classes if reference is None else np.delete(classes, reference),
         "reference": SYMMETRIC if reference is None else classes[reference],
         "log_likelihood": -weight * point.loss,
-        "log_likelihood_null": find_null_likelihood(objective, weight),
-        "coef_error": float(np.fmax.reduce(away, initial=0.0)),
+        "log_likelihood_null": compute_null_log_likelihood(objective, weight),
+        "coef_error": float(np.fmax.reduce(errors, initial=0.0)),
         "_covariance": covariance,
         "_basis": basis,
     }
 
 
-def _read_numbers(argument, given, accepted):
-    """Return an argument as an array of finite numbers."""
+def _read_numbers(argument, value, accepted):
+    """Return the value of an argument as an array of finite numbers."""
     try:
-        numbers = np.asarray(given, np.float64)
+        numbers = np.asarray(value, np.float64)
     except (TypeError, ValueError):
         numbers = np.array(np.nan)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{argument} must be finite numbers, {accepted}, got {given!r}.")
+        raise ValueError(f"{argument} must be finite numbers, {accepted}, got {value!r}.")
     return numbers

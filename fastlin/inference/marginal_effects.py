@@ -1,7 +1,8 @@
-"""Marginal effects: by how much the probability of each class rises with each feature, with errors by the delta method.
+"""Marginal effects of features on class probabilities, with standard errors by the delta method.
 
-The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), as a weighted mean over the rows or at their mean.
-For two classes it is p (1 - p) w_j. The means of p_k p_l and of their derivatives are all that is read of the rows.
+The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), averaged over the rows with their weights, or at the
+mean of the rows. For two classes it is p (1 - p) w_j. One pass over the rows computes the means of p_k p_l and of their
+derivatives.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from scipy.special import softmax
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.hessian import multiply
-from fastlin.inference.hypotheses import WaldTested
+from fastlin.inference.hypotheses import WaldStatistics
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
-# Bytes of the dense rows, and of the derivatives, that are held together.
+# Bytes of one batch of dense rows, or of derivatives.
 BYTES_PER_BATCH = 16 << 20
-# Bytes that the means of all products of three probabilities may take.
+# Largest size in bytes of the means of all products of three probabilities.
 MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class MarginalEffects(WaldTested):
-    """By how much the probability of each class changes with each feature. `Inference.marginal_effects` makes it.
+class MarginalEffects(WaldStatistics):
+    """Marginal effects of the features on the probability of each class. Returned by `Inference.marginal_effects`.
 
-    The effects are derivatives, also of features that are 0 or 1. They sum to zero over the classes.
+    The effects are derivatives, also for features that are 0 or 1. They sum to zero over the classes.
 
     Attributes
     ----------
     effects : ndarray of shape (n_classes, d)
-        The effects, in units of probability for a unit of the feature.
+        The effects: change of probability per unit of the feature.
     std_errors : ndarray of shape (n_classes, d)
-        Their standard errors by the delta method, with the rows taken as given.
+        Their standard errors by the delta method, conditional on the rows.
     names, classes : ndarray of shapes (d,) and (n_classes,)
         The names of the features, and the classes.
     at : str
@@ -52,10 +53,10 @@ class MarginalEffects(WaldTested):
     >>> from fastlin import LogisticRegression
     >>> X, y = load_wine(return_X_y=True)
     >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
-    >>> found = model.inference(X[:, 1:3], y).marginal_effects()
-    >>> found.effects.shape
+    >>> marginal = model.inference(X[:, 1:3], y).marginal_effects()
+    >>> marginal.effects.shape
     (3, 2)
-    >>> bool(abs(found.effects.sum(axis=0)).max() < 1e-12)
+    >>> bool(abs(marginal.effects.sum(axis=0)).max() < 1e-12)
     True
     """
 
@@ -67,41 +68,40 @@ class MarginalEffects(WaldTested):
     df_t: float | None = None
 
     @property
-    def _to_test(self):
+    def _wald_inputs(self):
         return self.effects, self.std_errors, self.df_t
 
     def table(self, level: float = 0.95) -> Any:
-        """Return the effects with their errors, tests and intervals, a line for each.
+        """Return the effects with their standard errors, tests and intervals, one row per effect.
 
         Parameters
         ----------
         level : float
-            That of the intervals.
+            Confidence level of the intervals, between 0 and 1.
 
         Returns
         -------
         pandas.DataFrame or dict of ndarray
-            The columns class, feature, effect, std_error, z, p_value, lower and upper; a frame where pandas is
-            installed, indexed by class and feature.
+            The columns class, feature, effect, std_error, z, p_value, lower and upper: a DataFrame indexed by class and
+            feature, or a dict if pandas is not installed.
         """
-        return tables.index_dataframe(tables.find_columns(self, "effect", self.effects, level))
+        return tables.index_dataframe(tables.list_columns(self, "effect", self.effects, level))
 
     def __repr__(self) -> str:
-        """Return the effects with their errors, tests and intervals of 95 %, as a table."""
+        """Return a table of the effects with their standard errors, tests and 95 % intervals."""
         n_classes, d = self.effects.shape
-        columns = tables.find_columns(self, "effect", self.effects, 0.95)
+        columns = tables.list_columns(self, "effect", self.effects, 0.95)
         title = f"marginal effects of {d} features on {n_classes} classes, at={self.at!r}"
-        return f"{title}\n{tables.lay_out_columns(columns)}"
+        return f"{title}\n{tables.format_columns(columns)}"
 
 
-def find_marginal_effects(
+def compute_marginal_effects(
     point: Point, covariance: FloatArray, contrasts: Contrasts, positions: IntArray, at: Literal["overall", "mean"]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
+    """Return the effects (n_classes, d) of the features, in their original units, and their standard errors.
 
-    covariance (K' q, K' q) is that of the coefficients which the contrasts report at a point, of the columns at places
-    (q,): those of others are zero. ValueError: at is neither "overall" nor "mean", or there are too many classes and
-    features.
+    covariance (K' q, K' q) is that of the contrasts of columns `positions` (q,) at a point; others are zero.
+    ValueError: at is neither "overall" nor "mean", or there are too many classes and features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
@@ -109,67 +109,67 @@ def find_marginal_effects(
     parameters, (K, size), n_classes = point.parameters, point.parameters.shape, rows.n_classes
     if 8 * size * n_classes**3 > MAX_BYTES:
         raise ValueError(
-            f"The errors of the effects of {size - 1:,} features on {n_classes:,} classes take the means of all "
-            "products of three probabilities, which need more than 1 GB of memory."
+            f"The standard errors of the effects of {size - 1:,} features on {n_classes:,} classes need more than 1 GB "
+            "of memory, for the means of all products of three probabilities. Fit fewer features or classes."
         )
-    # Of two classes the first has no coefficients.
+    # With two classes, the first has no coefficients.
     whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])
-    # The mean of a product of three probabilities is the same in any order of its classes.
-    numbers = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
+    # Products do not depend on the order of the classes, so only sorted triples are computed.
+    triples = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
     if at == "overall":
-        means = rows.passes.sum_curvature(sum_products, parameters, numbers) / rows.total_weight
+        means = rows.passes.sum_curvature(sum_products, parameters, triples) / rows.total_weight
     else:
         row, offset = np.append(coordinates.mean, 1.0), 0.0 if rows.offset_range is None else rows.offset_range.mean
         probabilities = softmax(np.einsum("kj,j->k", whole, row) + offset)
-        means = _multiply_probabilities(probabilities[:, None], numbers) * row
+        means = _multiply_probabilities(probabilities[:, None], triples) * row
     products = np.empty((n_classes, n_classes, n_classes, size))
-    for order in permutations(numbers):
+    for order in permutations(triples):
         products[order] = means
-    of_pairs, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
-    weights = of_pairs[..., -1]
+    pair_means, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
+    weights = pair_means[..., -1]
     effects = np.einsum("kl,klj->kj", weights, differences) * coordinates.scale
     # The derivative of the mean of p_k p_l, for a row x~, by the parameter of class m is p_k p_l ((k = m) + (l = m)
     # - 2 p_m) x~.
     slopes, same = products, np.arange(n_classes)
     slopes *= -2
-    slopes[same, :, same] += of_pairs
-    slopes[:, same, same] += of_pairs
-    by_scores = np.diag(weights.sum(axis=1)) - weights
-    # The classes whose coefficients the contrasts report; other coefficients may be taken as zero.
-    own = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
+    slopes[same, :, same] += pair_means
+    slopes[:, same, same] += pair_means
+    score_slopes = np.diag(weights.sum(axis=1)) - weights
+    # The classes of the contrasts; the coefficients of the other class can be taken as zero.
+    reported = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
-        # Symmetric coefficients of two classes are halves.
+        # Symmetric coefficients of two classes are half of the parameters.
         covariance = covariance[: len(positions), : len(positions)] / contrasts.matrix[0, 0] ** 2
-    variances, batch_size = np.empty(effects.shape), max(1, BYTES_PER_BATCH // (8 * n_classes * len(own) * size))
+    variances, batch_size = np.empty(effects.shape), max(1, BYTES_PER_BATCH // (8 * n_classes * len(reported) * size))
     for first in range(0, size - 1, batch_size):
         features = np.arange(first, min(first + batch_size, size - 1))
-        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, own], differences[..., features])
-        derivatives[:, np.arange(len(features)), :, features] += by_scores[:, own]
-        # By the coefficients of the columns as they were given: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
-        of_intercept = derivatives[..., -1:].copy()
-        derivatives[..., :-1] -= of_intercept * coordinates.shift
+        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported], differences[..., features])
+        derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported]
+        # With respect to the coefficients of the original columns: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
+        intercept_derivatives = derivatives[..., -1:].copy()
+        derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
         derivatives[..., :-1] /= coordinates.scale
-        by_rows = derivatives[..., positions].reshape(n_classes * len(features), -1)
-        standard_deviation = np.einsum("re,re->r", by_rows, multiply(by_rows, covariance)).reshape(n_classes, -1)
-        variances[:, features] = standard_deviation * coordinates.scale[features] * coordinates.scale[features]
+        gradients = derivatives[..., positions].reshape(n_classes * len(features), -1)
+        scaled = np.einsum("re,re->r", gradients, multiply(gradients, covariance)).reshape(n_classes, -1)
+        variances[:, features] = scaled * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
-def sum_products(passes: Passes, probabilities: FloatArray, numbers: IntArray) -> FloatArray:
-    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for numbers (3, n) of classes, as a term of `Passes.sum_curvature`."""
-    size, n_products = passes.shape[1], numbers.shape[1]
+def sum_products(passes: Passes, probabilities: FloatArray, triples: IntArray) -> FloatArray:
+    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for triples (3, n) of classes, as a term of `Passes.sum_curvature`."""
+    size, n_products = passes.shape[1], triples.shape[1]
     max_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0
     for part in passes.split(max_rows):
         weights = part.samples.weigh()
-        products = _multiply_probabilities(probabilities[:, first : first + len(weights)], numbers)
+        products = _multiply_probabilities(probabilities[:, first : first + len(weights)], triples)
         total += multiply(products * weights, part.read_rows())
         first += len(weights)
     return total
 
 
-def _multiply_probabilities(probabilities, numbers):
+def _multiply_probabilities(probabilities, triples):
     if len(probabilities) == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities])
-    first, second, third = numbers
+    first, second, third = triples
     return probabilities[first] * probabilities[second] * probabilities[third]

@@ -1,4 +1,4 @@
-"""The intercept of a model that was fitted to rows drawn by their classes, corrected to the classes' true shares."""
+"""Prior correction: intercepts for the population, from a case-control, over- or undersampled sample."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray
 
 Model = TypeVar("Model")
-# By how much shares of all classes may miss a sum of one.
-ROUNDED = 1e-6
+# Largest deviation from one of the sum of the class fractions.
+SUM_TOL = 1e-6
 
 
 def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fraction: ArrayLike) -> Model | Any:
-    """Return an intercept, or a model with it, for a population whose classes have other shares than in the sample.
+    """Return the intercept, or a copy of the model, corrected for the class fractions of the population.
 
-    Where rows were drawn by their class alone, as in case-control studies or when a rare class was oversampled, the
-    coefficients of the features hold for the population, and only the intercepts do not. With the share t_k of class k
-    in the population and m_k in the sample, intercept b_k becomes b_k + log(t_k / m_k); for two classes that is::
+    If sampling depended on the class alone, as in case-control studies or with over- or undersampling, the coefficients
+    of the features are valid for the population and only the intercepts need a correction. For class k with fraction
+    t_k in the population and m_k in the sample, the intercept becomes b_k + log(t_k / m_k). For two classes that is::
 
         b - log((1 - t) / t * m / (1 - m))
 
-    (King and Zeng 2001, equation 7). Standard errors of the coefficients stay. With a penalty, or Firth's, the
-    coefficients hold for the sample only.
+    (King and Zeng 2001, equation 7). Standard errors of the other coefficients do not change. This does not hold for
+    penalized models, including Firth's: their coefficients depend on the class fractions of the sample.
 
     Parameters
     ----------
     intercept : float, array-like of shape (1,) or (n_classes,), or fitted model
-        The intercept of the second of two classes, or the intercepts of more classes; or a model with `intercept_`.
+        The intercept of a two-class model, the intercepts of three or more classes, or a model with `intercept_`.
     population_fraction : float or array-like of shape (n_classes,)
-        The part of the population that each class has; for two classes a number may stand for the second.
+        Fraction of each class in the population. For two classes, a float is the fraction of the second class.
     sample_fraction : float or array-like of shape (n_classes,)
-        The part of the rows of the fit, or of their weights with class weights, that each class has, likewise.
+        Fraction of each class in the rows of the fit, or in their total weight if the fit used class weights.
 
     Returns
     -------
     float, ndarray or model
-        The corrected intercepts, in the shape that they were given. For more than two classes their sum stays
-        the same. For a model a shallow copy with other `intercept_`.
+        The corrected intercepts, in the shape of the input. The sum over three or more classes does not change. For a
+        model, a shallow copy with the corrected `intercept_`.
 
     Raises
     ------
     ValueError
-        Shares are not between 0 and 1, do not sum to one, or differ in number from the intercepts.
+        Fractions are not between 0 and 1, do not sum to one, or their number differs from the number of classes.
 
     References
     ----------
@@ -59,42 +59,45 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
     -4.295
     """
     if getattr(intercept, "multilabel_", False):
-        raise ValueError("A model of several labels a row has no shares of classes: correct each intercept alone.")
+        raise ValueError(
+            "correct_prior does not support multilabel models, because their labels are not exclusive: correct each "
+            "entry of intercept_ separately."
+        )
     if hasattr(intercept, "intercept_"):
         model: Any = copy(intercept)
         model.intercept_ = correct_prior(np.asarray(model.intercept_), population_fraction, sample_fraction)
         return model
-    given = np.asarray(read_in_place(intercept, "intercept"))
-    is_shaped = given.dtype.kind in "fiu" and given.ndim < 2 and given.size not in (0, 2)
-    if not is_shaped or not np.isfinite(given).all():
+    intercepts = np.asarray(read_in_place(intercept, "intercept"))
+    has_valid_shape = intercepts.dtype.kind in "fiu" and intercepts.ndim < 2 and intercepts.size not in (0, 2)
+    if not has_valid_shape or not np.isfinite(intercepts).all():
         raise ValueError(
-            "intercept must be a finite number, an array of the shape (1,) or (n_classes,) for three classes or more, "
-            f"or a fitted model, got {intercept!r}"
+            "intercept must be a finite number, an array of shape (1,), an array of shape (n_classes,) for three or "
+            f"more classes, or a fitted model, got {intercept!r}."
         )
-    n_classes = max(2, given.size)
-    population = _read_shares("population_fraction", population_fraction, n_classes)
-    sample = _read_shares("sample_fraction", sample_fraction, n_classes)
-    moves = np.log(population) - np.log(sample)
-    moves = moves[1:] - moves[:1] if n_classes == 2 else moves - moves.mean()
-    dtype = given.dtype if given.dtype.kind == "f" else np.float64
-    corrected = (given + moves.reshape(given.shape if given.ndim else ())).astype(dtype)
-    return float(corrected) if not given.ndim else corrected
+    n_classes = max(2, intercepts.size)
+    population = _read_fractions("population_fraction", population_fraction, n_classes)
+    sample = _read_fractions("sample_fraction", sample_fraction, n_classes)
+    corrections = np.log(population) - np.log(sample)
+    corrections = corrections[1:] - corrections[:1] if n_classes == 2 else corrections - corrections.mean()
+    dtype = intercepts.dtype if intercepts.dtype.kind == "f" else np.float64
+    corrected = (intercepts + corrections.reshape(intercepts.shape if intercepts.ndim else ())).astype(dtype)
+    return float(corrected) if not intercepts.ndim else corrected
 
 
-def _read_shares(name: str, given: ArrayLike, n_classes: int) -> FloatArray:
-    """Return the share of each class, (n_classes,)."""
-    given = read_in_place(given, name)
+def _read_fractions(name: str, value: ArrayLike, n_classes: int) -> FloatArray:
+    """Return the fraction of each class, (n_classes,)."""
+    value = read_in_place(value, name)
     try:
-        fractions = np.asarray(given, np.float64)
+        fractions = np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers, got {given!r}") from error
+        raise ValueError(f"{name} must hold numbers, got {value!r}.") from error
     if fractions.ndim == 0 and n_classes == 2:
         fractions = np.array([1 - fractions, fractions])
     if fractions.shape != (n_classes,):
-        number = ", or one number for the second class" if n_classes == 2 else ""
-        raise ValueError(f"{name} must hold the share of each of {n_classes} classes{number}, got {given!r}")
+        alternative = ", or be one number for the second class" if n_classes == 2 else ""
+        raise ValueError(f"{name} must hold one fraction per class ({n_classes}){alternative}, got {value!r}.")
     if not ((fractions > 0) & (fractions < 1)).all():
-        raise ValueError(f"{name} must be between 0 and 1 for each class, got {given!r}")
-    if not abs(fractions.sum() - 1) <= ROUNDED:
-        raise ValueError(f"{name} must sum to one over the classes, got {fractions.sum():.6g}")
+        raise ValueError(f"{name} must be between 0 and 1 for each class, got {value!r}.")
+    if not abs(fractions.sum() - 1) <= SUM_TOL:
+        raise ValueError(f"{name} must sum to one over the classes, got the sum {fractions.sum():.6g}.")
     return fractions

@@ -1,10 +1,12 @@
-"""Separation: whether the maximum of the likelihood exists, and which columns and classes send it to infinity.
+"""Separation: decide whether the maximum of the likelihood exists, and name the columns that separate the classes.
 
 A direction v separates the classes if no row has a larger score x v_k for another class than for its own, and some row
-a smaller one (Albert and Anderson 1984); completely, if every row has a larger score for its own class.
+has a smaller one (Albert and Anderson 1984). The separation is complete if every row has a larger score for its own
+class than for all others, and quasi-complete otherwise.
 
-`certifies_maximum` tells from standard errors that the maximum exists. Otherwise `find_separation` tries single columns,
-then the directions in which the fit moves, then a linear program (Konis 2007, chapter 4), and checks all rows.
+`certifies_maximum` proves from standard errors that the maximum exists. If it cannot, `find_separation` tries single
+columns, the directions in which the fit moves, and a linear program (Konis 2007, chapter 4), and verifies a direction
+with all rows.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.hessian import MAX_STEPS, SUM_ERROR, Curvature, Information, find_parts
-from fastlin.inference.optimum import NEAR_ENOUGH, come_near
+from fastlin.inference.hessian import MAX_STEPS, SUM_ERROR, Curvature, Information, find_active_columns
+from fastlin.inference.optimum import DISTANCE_TOL, approach_optimum
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.objective import Objective
@@ -25,35 +27,37 @@ from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.typing import Array, BoolArray, FloatArray
 
-# Parts of the largest difference of scores: up to the first it is rounding, and from the second on it is none.
-ZERO, CLEAR = 1e-9, 1e-7
-# The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
-CERTIFIED = 0.5
-# The rows whose scores lead most that are looked at where the Hessian is known by its products alone.
+# Differences of scores up to ZERO_TOL, relative to the largest possible one, may be rounding error; from NONZERO_TOL on
+# they are not.
+ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
+# The maximum exists if decrement times the largest standard error of a score is below 1; 0.5 allows for rounding error.
+MAX_PRODUCT = 0.5
+# Number of rows with the largest scores that are examined if the Hessian is only available as an operator.
 N_ROWS = 3
-# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear program may have. With
-# 900 variables and 20,000 rows it took a minute.
+# Largest number K (d + 1) of variables, and of entries of the constraints, of a linear program
+# (docs/benchmarks/design-choices.md: separation program).
 MAX_VARIABLES, MAX_ENTRIES = 1_000, 8_000_000
-# Of more coefficients than this the program is not solved for the sake of fewer columns: with 400 it took 8 seconds.
-MAX_NAMED_APART = 200
-# The strictest tolerance that HiGHS takes. A maximum below the other one is zero.
-TOLERANCE, NOTHING = 1e-10, 1e-9
-# The rows of the first program, and how many times more each further one has.
-FEWEST_ROWS, GROWTH = 500, 8
-# Iterations for each variable. Programs of thousands of rows take up to 7; where columns nearly depend on each other
-# HiGHS came to no end in six minutes.
+# With more coefficients, a separation by the fit is reported without a program that looks for fewer columns
+# (docs/benchmarks/design-choices.md: separation program).
+MAX_REFINED = 200
+# The strictest tolerance that HiGHS accepts, and the largest objective that counts as zero.
+LP_TOL, OBJECTIVE_TOL = 1e-10, 1e-9
+# Rows of the first program, and the factor for each further one.
+MIN_ROWS, GROWTH = 500, 8
+# Limit for HiGHS, which may not terminate if columns are nearly collinear
+# (docs/benchmarks/design-choices.md: separation program).
 MAX_ITERATIONS_PER_VARIABLE = 30
-# A message names no more columns than this.
+# Largest number of columns that a message names.
 MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """A direction that separates the classes, or columns that do so each by itself.
+    """A direction that separates the classes, or columns that each separate them alone.
 
-    `features` are the columns with a part in it. `pairs` are the pairs of classes and `direction` (K, d + 1) where they
-    separate together. Otherwise `sides` has, for each column, the classes below and above, the largest number of the
-    former and the smallest of the latter.
+    `features` are the columns of the separation. If they separate together, `pairs` are the separated pairs of classes
+    and `direction` is (K, d + 1). Otherwise `sides` has, for each column, the classes below and above, the largest
+    value of the former and the smallest value of the latter.
     """
 
     is_complete: bool
@@ -63,25 +67,25 @@ class Separation:
     sides: Sequence[tuple[list[int], list[int], float, float]] = ()
 
     def describe(self, names: Array, labels: Array) -> str:
-        """Return which columns separate which classes, by the names of features and the labels of classes."""
+        """Return a sentence that names the columns and the classes that they separate."""
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
-            found = [
+            clauses = [
                 f"{names[j]!s} <= {largest:.6g} in all rows of {_list(labels, below)}, and "
                 f"{names[j]!s} >= {smallest:.6g} in all rows of {_list(labels, above)}"
                 for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
             ]
-            found, n_more = found[:MAX_NAMED], len(found) - MAX_NAMED
-            more = f"; and so for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
+            clauses, n_more = clauses[:MAX_NAMED], len(clauses) - MAX_NAMED
+            more = f"; likewise for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
             if self.is_complete and all(smallest <= largest for _, _, largest, smallest in self.sides):
                 kind = "All columns together separate the classes completely. Quasi-complete"
-            return f"{kind} separation: {'; '.join(found)}{more}."
+            return f"{kind} separation: {'; '.join(clauses)}{more}."
         n_more = len(self.features) - MAX_NAMED
         columns = ", ".join(str(names[j]) for j in self.features[:MAX_NAMED])
         columns += f" and {n_more} more" if n_more > 0 else ""
-        who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
-        rest = "." if self.is_complete else ", and the remaining rows lie on the border."
-        return f"{kind} separation: the {who} {_contrast(labels, self.pairs)}{rest}"
+        subject = f"columns {columns} together separate" if len(self.features) > 1 else f"column {columns} separates"
+        rest = "." if self.is_complete else "; the remaining rows lie on the boundary."
+        return f"{kind} separation: the {subject} {_describe_pairs(labels, self.pairs)}{rest}"
 
 
 def check_separation(
@@ -89,193 +93,195 @@ def check_separation(
 ) -> None:
     """Raise a SeparationError if the maximum of the likelihood does not exist, and warn if that is undecided.
 
-    step (K, d + 1) is Newton's from a point near the maximum, if known; stacklevel None leaves the warning out.
+    step (K, d + 1) is the Newton step from a point near the maximum, if known. There is no warning if stacklevel is
+    None.
     """
-    found = find_separation(point.objective, point.parameters, step)
-    if isinstance(found, Separation):
+    separation = find_separation(point.objective, point.parameters, step)
+    if isinstance(separation, Separation):
         raise SeparationError(
-            f"{found.describe(names, labels)} The likelihood grows without end as coefficients do, so that these have "
-            "no finite estimates and no standard errors. Leave the columns out, join classes or levels, fit "
-            "FirthLogisticRegression, or take a finite C and penalized='laplace'."
+            f"{separation.describe(names, labels)} The likelihood has no maximum, so coefficients have no finite "
+            "estimates and no standard errors. Remove the columns, merge classes or levels, fit "
+            "FirthLogisticRegression, or use a finite C with penalized='laplace'."
         )
-    if found is not None and stacklevel is not None:
+    if separation is not None and stacklevel is not None:
         warnings.warn(
-            f"It was not decided whether the classes are separated: {found}. If they are, some coefficients "
-            "have no finite estimates, and their standard errors mean nothing.",
+            f"Could not decide whether the classes are separated: {separation}. If they are, some coefficients have no "
+            "finite estimates and their standard errors are meaningless. FirthLogisticRegression has finite estimates.",
             SeparationWarning,
             stacklevel=stacklevel + 1,
         )
 
 
 def certifies_maximum(curvature: Curvature) -> bool:
-    """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
+    """Return whether the maximum of the likelihood certainly exists, judging by standard errors.
 
-    Let e be the largest standard error of a difference of two scores of a row. The third derivative of the loss is at
-    most e times the second along a step of unit length (Bach 2010), so with a Newton decrement below 1 / e the loss
-    rises in every direction in the end.
+    Let e be the largest standard error of a difference between two scores of a row. Along a step of unit length, the
+    third derivative of the loss is at most e times the second (Bach 2010). So if the Newton decrement is below 1 / e,
+    the loss eventually increases in every direction.
     """
-    point, is_part, decrement = curvature.point, curvature.is_part, curvature.decrement
+    point, is_active, decrement = curvature.point, curvature.is_active, curvature.decrement
     objective, coordinates = point.objective, point.objective.coordinates
     if not isinstance(curvature, Information):
         return _expects_maximum(curvature)
     variances = curvature.variances
-    if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(decrement)):
+    if not (np.isfinite(variances).all() and (variances[:, is_active] > 0).all() and np.isfinite(decrement)):
         return False
-    errors, longest = np.sqrt(np.where(is_part, variances, 0.0)), bound_rows(coordinates)
-    # The rounding of scores moves the gradient by way of the Hessian. The rounding of residuals and of their sums moves
-    # it whatever the curvature of the rows. Both are more where columns lie far from zero.
+    errors, longest = np.sqrt(np.where(is_active, variances, 0.0)), bound_rows(coordinates)
+    # Rounding errors of scores change the gradient through the Hessian. Rounding errors of residuals and of their sums
+    # change it directly. Both are larger if columns lie far from zero.
     shift = np.append(np.abs(coordinates.shift), 0.0)
-    of_scores = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
-    of_sums = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
-    away = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (of_scores + of_sums))
-    # A standard error of a sum is no more than the sum of the standard errors. For the scores of a row it is far less
-    # if columns nearly depend on each other, where the linear program may come to no end.
-    if float((errors * longest).sum(axis=1).max()) * away < CERTIFIED:
+    score_error = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
+    sum_error = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
+    distance = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (score_error + sum_error))
+    # The sum of the standard errors bounds the standard error of a score. The bound is loose if columns are nearly
+    # collinear, and then the linear program may not terminate, so the scores of all rows are tried first.
+    if float((errors * longest).sum(axis=1).max()) * distance < MAX_PRODUCT:
         return True
-    return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * away < CERTIFIED
+    return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * distance < MAX_PRODUCT
 
 
 def _expects_maximum(curvature):
-    """Say whether the maximum seems to exist, by the standard errors of the rows whose scores lead most."""
+    """Return whether the maximum seems to exist, from the standard errors of the rows with the largest margins."""
     point, decrement = curvature.point, curvature.decrement
     objective, K = point.objective, len(point.parameters)
     if not (objective.rows.has_labels and np.isfinite(decrement)):
-        return decrement * np.sqrt(objective.rows.total_weight) <= NEAR_ENOUGH
+        return decrement * np.sqrt(objective.rows.total_weight) <= DISTANCE_TOL
     for row, classes in zip(*find_violated(objective, -point.parameters, N_ROWS), strict=True):
         unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
-        solution, is_solved = curvature.solve(unit, MAX_STEPS)
-        if not (is_solved and decrement * np.sqrt(float(np.sum(unit * solution))) < CERTIFIED):
+        solution, has_converged = curvature.solve(unit, MAX_STEPS)
+        if not (has_converged and decrement * np.sqrt(float(np.sum(unit * solution))) < MAX_PRODUCT):
             return False
     return True
 
 
 def _find_largest_error(objective, inverse):
-    """Return the largest standard error of a score of a row, from the inverse of the Hessian, with its rounding."""
+    """Return the largest standard error of a score of any row, plus its rounding error, from the inverse Hessian."""
     (K, size), largest = objective.shape, 0.0
     blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
-    for part in _read(objective):
-        read = part.read_rows()
+    for part in _split_rows(objective):
+        dense = part.read_rows()
         for block in blocks:
-            rows = read * (np.diagonal(block) > 0)
-            square = _multiply(rows, block) + SUM_ERROR * _multiply(np.abs(rows), np.abs(block))
+            rows = dense * (np.diagonal(block) > 0)
+            square = _evaluate_form(rows, block) + SUM_ERROR * _evaluate_form(np.abs(rows), np.abs(block))
             largest = max(largest, float(square.max()))
     return float(np.sqrt(largest))
 
 
-def _multiply(rows, matrix):
-    """Return x' A x of each row (m, d + 1); einsum, not BLAS, whose bits depend on its threads."""
+def _evaluate_form(rows, matrix):
+    """Return x' A x for each row (m, d + 1). Uses einsum, because BLAS results depend on the number of threads."""
     return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
 
 
 def find_separation(
     objective: Objective, parameters: FloatArray, step: FloatArray | None = None
 ) -> Separation | str | None:
-    """Return a separation of the classes by columns that no penalty bends, None where there is none.
+    """Return a separation of the classes by unpenalized columns, or None if there is none.
 
-    A text says why neither a separation nor the maximum of the likelihood was proven.
+    Returns a string with the reason if neither a separation nor a maximum of the likelihood could be established.
     """
     directions = [parameters] if step is None else [parameters, step]
-    judged = [_accepts(objective, each) for each in directions]
-    if step is not None and not any(judged):
-        # Steps without a line search may have led astray.
-        parameters = come_near(objective, []).parameters
-        judged = [_accepts(objective, parameters)]
-    fitted = max(filter(None, judged), key=lambda each: each.is_complete, default=None)
+    candidates = [_check_direction(objective, direction) for direction in directions]
+    if step is not None and not any(candidates):
+        # Newton steps without a line search may have diverged.
+        parameters = approach_optimum(objective, []).parameters
+        candidates = [_check_direction(objective, parameters)]
+    fitted = max(filter(None, candidates), key=lambda separation: separation.is_complete, default=None)
     if not objective.rows.has_labels:
-        return fitted or "the rows lie on other machines, where only the directions of the fit are tried"
+        return fitted or "the rows are in Dask collections, for which only the directions of the fit are tried"
     is_complete = fitted is not None and fitted.is_complete
-    alone = find_separating_columns(objective, is_complete)
-    if alone is not None:
-        return alone
-    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_NAMED_APART:
+    by_columns = find_separating_columns(objective, is_complete)
+    if by_columns is not None:
+        return by_columns
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_REFINED:
         return fitted
-    found = _search(objective, parameters)
-    if isinstance(found, Separation):
-        return replace(found, is_complete=is_complete or found.is_complete)
-    return fitted or found
+    result = _solve_programs(objective, parameters)
+    if isinstance(result, Separation):
+        return replace(result, is_complete=is_complete or result.is_complete)
+    return fitted or result
 
 
 def is_free(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), may go to infinity: those without a penalty that are not zero."""
-    return find_parts(objective) & (objective.penalty.curvatures == 0)
+    """Return which columns, (d + 1,), are unpenalized and not all zero, so that a coefficient may be infinite."""
+    return find_active_columns(objective) & (objective.penalty.curvatures == 0)
 
 
-def _accepts(objective, direction):
-    """Return the Separation along a direction (K, d + 1) of columns without a penalty, or None where it is none."""
+def _check_direction(objective, direction):
+    """Return the Separation along a direction (K, d + 1), restricted to unpenalized columns, or None."""
     if not np.isfinite(direction).all():
         return None
     rows, direction = objective.rows, direction * is_free(objective)
     direction = direction - (direction.mean(axis=0) if len(direction) > 1 else 0.0)
-    zero, clear = _find_tolerances(objective, direction)
-    counts = rows.passes.sum_curvature(count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear)
-    n_violated, n_left, n_separated = counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1)
+    tolerances = _choose_tolerances(objective, direction)
+    counts = rows.passes.sum_curvature(count_margins, np.zeros(objective.shape), direction, rows.n_classes, *tolerances)
+    n_violated, n_tied, n_separated = counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1)
     if n_violated or not n_separated.any():
         return None
-    parts = np.ptp(np.concatenate([np.zeros_like(direction[:1]), direction]), axis=0)[:-1]
-    parts *= bound_rows(objective.coordinates)[:-1]
-    features = np.flatnonzero(parts > ZERO * parts.max(initial=0.0))
-    # The largest part first.
-    features = features[np.argsort(-parts[features], kind="stable")]
+    effects = np.ptp(np.concatenate([np.zeros_like(direction[:1]), direction]), axis=0)[:-1]
+    effects *= bound_rows(objective.coordinates)[:-1]
+    features = np.flatnonzero(effects > ZERO_TOL * effects.max(initial=0.0))
+    # In descending order of their effects.
+    features = features[np.argsort(-effects[features], kind="stable")]
     pairs = np.argwhere(np.triu(n_separated + n_separated.T))
-    return Separation(n_left == 0, features.tolist(), [(one, other) for one, other in pairs.tolist()], direction)
+    return Separation(n_tied == 0, features.tolist(), [(k, other) for k, other in pairs.tolist()], direction)
 
 
 def count_margins(
-    passes: Passes, probabilities: FloatArray, direction: FloatArray, n_classes: int, zero: float, clear: float
+    passes: Passes, probabilities: FloatArray, direction: FloatArray, n_classes: int, zero: float, nonzero: float
 ) -> FloatArray:
-    """Return counts of rows (2 + n_classes^2,), as a term of `sum_curvature`.
+    """Return counts of rows (2 + n_classes^2,), as a term of `Passes.sum_curvature`.
 
-    They count rows that a direction violates, those it does not separate, and for each pair of classes rows whose score
-    for the other class is clearly smaller. Differences above `clear` are more than rounding.
+    The counts are: rows that violate the direction, rows that it does not separate, and for each pair of classes the
+    rows whose score for the other class is smaller. A difference counts as a violation above `zero`, and as a
+    separation of a pair above `nonzero`.
     """
-    own = find_own_classes(passes, n_classes)
-    scores, lead = compare_scores(passes, direction, own)
-    violation = scores.max(axis=1) - scores.min(axis=1, where=own, initial=np.inf)
-    counts = [np.count_nonzero(violation > zero), np.count_nonzero(lead <= zero)]
+    is_label = find_row_classes(passes, n_classes)
+    scores, margins = compute_margins(passes, direction, is_label)
+    violation = scores.max(axis=1) - scores.min(axis=1, where=is_label, initial=np.inf)
+    counts = [np.count_nonzero(violation > zero), np.count_nonzero(margins <= zero)]
     for k in range(n_classes):
-        rows = scores[own[:, k]]
-        counts.extend(np.count_nonzero(rows[:, k : k + 1] - rows > clear, axis=0))
+        rows = scores[is_label[:, k]]
+        counts.extend(np.count_nonzero(rows[:, k : k + 1] - rows > nonzero, axis=0))
     return np.array(counts, np.float64)
 
 
-def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
-    """Return which classes each row has, (m, n_classes): several by a soft label, and none without weight."""
+def find_row_classes(passes: Passes, n_classes: int) -> BoolArray:
+    """Return which classes each row has, (m, n_classes): several with soft labels, none with weight zero."""
     samples = passes.samples
     rows = samples.rows if len(samples.rows) else slice(None)
     if not len(samples.targets):
-        own = samples.labels[rows][:, None] == np.arange(n_classes)
+        is_label = samples.labels[rows][:, None] == np.arange(n_classes)
     else:
-        own = samples.targets[rows] > 0
+        is_label = samples.targets[rows] > 0
         if n_classes == 2:
-            own = np.concatenate([samples.targets[rows] < 1, own], axis=1)
-    return own & (samples.weigh() > 0)[:, None]
+            is_label = np.concatenate([samples.targets[rows] < 1, is_label], axis=1)
+    return is_label & (samples.weigh() > 0)[:, None]
 
 
-def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Return the scores (m, n_classes) of a direction (K, d + 1), and the lead (m,) of each row.
+def compute_margins(passes: Passes, direction: FloatArray, is_label: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Return the scores (m, n_classes) of a direction (K, d + 1), and the margin (m,) of each row.
 
-    The lead is the least own score less the largest other one: infinite where a row has no class, since it has no
-    weight and nothing can go wrong with it, and minus infinity where it has all.
+    The margin is the smallest score of the row's classes minus the largest score of other classes. It is inf for rows
+    of weight zero, which have no class, and -inf for rows that have all classes.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
-    lead = scores.min(axis=1, where=own, initial=np.inf) - scores.max(axis=1, where=~own, initial=-np.inf)
-    lead[own.all(axis=1)] = -np.inf
-    return scores, lead
+    margins = scores.min(axis=1, where=is_label, initial=np.inf) - scores.max(axis=1, where=~is_label, initial=-np.inf)
+    margins[is_label.all(axis=1)] = -np.inf
+    return scores, margins
 
 
-def _find_tolerances(objective, direction):
-    """Return the differences of a direction's scores up to which they may be rounding, and from which they are real."""
+def _choose_tolerances(objective, direction):
+    """Return the largest difference of scores that may be rounding error, and the smallest that certainly is not."""
     sizes = np.abs(direction).max(axis=0)
     size = float(np.sum(sizes * bound_rows(objective.coordinates)))
-    # Columns far from zero lose digits where their shift is taken out of a score.
-    lost = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
-    return ZERO * size + SUM_ERROR * lost, CLEAR * size + 100 * SUM_ERROR * lost
+    # Scores lose digits to cancellation if columns lie far from zero.
+    cancelled = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
+    return ZERO_TOL * size + SUM_ERROR * cancelled, NONZERO_TOL * size + 100 * SUM_ERROR * cancelled
 
 
 def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
-    """Return the columns each of which separates some classes from the others, from comparisons without rounding."""
+    """Return the columns that each separate some classes from the others; exact, because it only compares entries."""
     lows, highs = _find_ranges(objective)
     order = np.lexsort((highs, lows), axis=0)
     starts = np.take_along_axis(lows, order, axis=0)[1:]
@@ -297,13 +303,13 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
 
 
 def _find_ranges(objective):
-    """Return the smallest and the largest number of each column in the rows of each class, (n_classes, d) each."""
+    """Return the smallest and largest value of each column among the rows of each class, (n_classes, d) each."""
     n_classes, d = objective.rows.n_classes, objective.matrix.shape[1]
     lows, highs = np.full((n_classes, d), np.inf), np.full((n_classes, d), -np.inf)
-    for part in _read(objective):
-        own = find_own_classes(part, n_classes)
+    for part in _split_rows(objective):
+        is_label = find_row_classes(part, n_classes)
         for k in range(n_classes):
-            positions = np.flatnonzero(own[:, k])
+            positions = np.flatnonzero(is_label[:, k])
             if len(positions):
                 smallest, largest = part.take(positions).find_ranges()
                 np.minimum(lows[k], smallest, out=lows[k])
@@ -311,95 +317,95 @@ def _find_ranges(objective):
     return lows, highs
 
 
-def _read(objective: Objective) -> Iterator[Passes]:
-    """Yield passes over the rows one after the other, of few bytes each."""
+def _split_rows(objective: Objective) -> Iterator[Passes]:
+    """Yield passes over consecutive chunks of the rows, each small in memory."""
     row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
     return objective.rows.passes.split(max(1, SCORE_BYTES // row_bytes))
 
 
-def _search(objective, parameters):
-    """Return the Separation by a linear program, None where there is none, or why that is undecided.
+def _solve_programs(objective, parameters):
+    """Return the Separation from linear programs, None if there is none, or the reason if that is undecided.
 
-    The program begins with the rows that are least sure, and takes more where its direction violates others.
+    The first program contains the rows with the smallest margins. More rows follow if its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MAX_VARIABLES:
-        return f"{K * size:,} coefficients are more than the {MAX_VARIABLES:,} that are searched through"
+        return f"the search is limited to {MAX_VARIABLES:,} coefficients, and the model has {K * size:,}"
     features = rows.class_features()
     sums = np.column_stack([features, rows.class_weights])
     gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
-    most = min(MAX_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
-    n_rows = max(FEWEST_ROWS, 2 * K * size)
+    max_rows = min(MAX_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
+    n_rows = max(MIN_ROWS, 2 * K * size)
     while True:
-        read, own = find_violated(objective, parameters, min(n_rows, most))
-        direction = _solve_program(gain, read, own)
+        dense, is_label = find_violated(objective, parameters, min(n_rows, max_rows))
+        direction = _solve_program(gain, dense, is_label)
         if direction is None or isinstance(direction, str):
             return direction
-        found = _accepts(objective, direction)
-        if found is not None:
-            return found
-        if n_rows >= most:
-            return f"a linear program over {len(read):,} rows did not tell"
+        separation = _check_direction(objective, direction)
+        if separation is not None:
+            return separation
+        if n_rows >= max_rows:
+            return f"a linear program over {len(dense):,} rows was not conclusive"
         n_rows *= GROWTH
 
 
-def _solve_program(gain, rows, own):
-    """Return the direction (K, d + 1) of the largest gain that violates no row, or None where none gains anything.
+def _solve_program(gain, rows, is_label):
+    """Return the direction (K, d + 1) of the largest gain that violates no row, or None if the gain is zero.
 
-    The magnitudes of a direction sum to one at most. rows (m, d + 1) have their own classes own (m, n_classes). A text
-    says that HiGHS has not solved the program.
+    The absolute values of the direction sum to at most one. rows are (m, d + 1), their classes is_label (m, n_classes).
+    Returns a string with the reason if HiGHS did not solve the program.
     """
     from scipy import optimize, sparse
 
-    (K, size), n_classes = gain.shape, own.shape[1]
+    (K, size), n_classes = gain.shape, is_label.shape[1]
     gain = gain / max(np.abs(gain).max(initial=0.0), np.finfo(np.float64).tiny)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
-    # What a row's score for a class is made of, by the coefficients of all classes; of two classes the first has none.
-    of_class = np.eye(K) if K > 1 else np.array([[0.0], [1.0]])
-    numbers, k, other = np.nonzero(own[:, :, None] & ~np.eye(n_classes, dtype=bool))
-    leads = np.einsum("mk,mj->mkj", of_class[k] - of_class[other], rows[numbers]).reshape(len(numbers), -1)
-    # A direction is the difference of two without signs, whose sum is bounded.
+    # Row k selects the coefficients of class k; with two classes, the first has none.
+    selectors = np.eye(K) if K > 1 else np.array([[0.0], [1.0]])
+    numbers, k, other = np.nonzero(is_label[:, :, None] & ~np.eye(n_classes, dtype=bool))
+    margins = np.einsum("mk,mj->mkj", selectors[k] - selectors[other], rows[numbers]).reshape(len(numbers), -1)
+    # A direction is the difference between two nonnegative vectors, and their sum is bounded.
     costs = np.concatenate([-gain.ravel(), gain.ravel()])
-    constraints = sparse.csr_array(np.vstack([np.hstack([-leads, leads]), np.ones(len(costs))]))
-    limits = np.append(np.zeros(len(leads)), 1.0)
-    options = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), TOLERANCE)
-    found = optimize.linprog(
+    constraints = sparse.csr_array(np.vstack([np.hstack([-margins, margins]), np.ones(len(costs))]))
+    limits = np.append(np.zeros(len(margins)), 1.0)
+    options = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), LP_TOL)
+    result = optimize.linprog(
         costs,
         constraints,
         limits,
         method="highs",
         options={**options, "maxiter": MAX_ITERATIONS_PER_VARIABLE * len(costs)},
     )
-    if found.status != 0:
-        return f"HiGHS did not solve the linear program ({found.message.strip()})"
-    if not -found.fun > NOTHING:
+    if result.status != 0:
+        return f"HiGHS did not solve the linear program ({result.message.strip()})"
+    if not -result.fun > OBJECTIVE_TOL:
         return None
-    direction = found.x[: K * size] - found.x[K * size :]
-    direction[np.abs(direction) <= TOLERANCE * np.abs(direction).max()] = 0
+    direction = result.x[: K * size] - result.x[K * size :]
+    direction[np.abs(direction) <= LP_TOL * np.abs(direction).max()] = 0
     return direction.reshape(K, size)
 
 
-def find_violated(objective: Objective, direction: FloatArray, n_wanted: int) -> tuple[FloatArray, BoolArray]:
-    """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes)."""
-    owns, leads = [], []
-    for part in _read(objective):
-        owns.append(find_own_classes(part, objective.rows.n_classes))
-        leads.append(compare_scores(part, direction, owns[-1])[1])
-    own, lead = np.concatenate(owns), np.concatenate(leads)
-    positions = np.flatnonzero(own.any(axis=1))
-    positions = np.sort(positions[np.argsort(lead[positions], kind="stable")[:n_wanted]])
-    return objective.rows.take(positions).passes.read_rows() * is_free(objective), own[positions]
+def find_violated(objective: Objective, direction: FloatArray, max_rows: int) -> tuple[FloatArray, BoolArray]:
+    """Return the rows [x~, 1] with the smallest margins in a direction, (m, d + 1), and their classes."""
+    classes, margins = [], []
+    for part in _split_rows(objective):
+        classes.append(find_row_classes(part, objective.rows.n_classes))
+        margins.append(compute_margins(part, direction, classes[-1])[1])
+    is_label, margin = np.concatenate(classes), np.concatenate(margins)
+    positions = np.flatnonzero(is_label.any(axis=1))
+    positions = np.sort(positions[np.argsort(margin[positions], kind="stable")[:max_rows]])
+    return objective.rows.take(positions).passes.read_rows() * is_free(objective), is_label[positions]
 
 
 def _list(labels, numbers):
-    """Return the names of some classes in a sentence."""
+    """Return the labels of some classes as a phrase."""
     *names, last = (str(labels[number]) for number in numbers)
     return f"the classes {', '.join(names)} and {last}" if names else f"class {last}"
 
 
-def _contrast(labels, pairs):
-    """Return which rows are told from which others, for pairs of classes."""
+def _describe_pairs(labels, pairs):
+    """Return a phrase for the rows that pairs of classes separate."""
     classes = sorted({k for pair in pairs for k in pair})
     common = sorted(set.intersection(*map(set, pairs)))[:1]
     if not common:

@@ -1,4 +1,4 @@
-"""Networks of dense layers: their loss, its gradient and their predictions. `fastlin.training` trains them."""
+"""Fully connected networks: loss, gradient and predictions. `fastlin.training` trains them."""
 
 from fastlin.networks.network import ACTIVATIONS, NORMALIZATIONS, Examples, Network, initialize
 

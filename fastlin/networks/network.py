@@ -1,4 +1,4 @@
-"""The one statement of a network: a chain of dense layers, its loss over a batch, and the gradient of that loss.
+"""A fully connected network: its layers, the loss of a batch, and the gradient of the loss.
 
 The rows x_i of a batch, with label y_i and weight s_i >= 0 (S = sum s_i), go through L layers with coefficients W_l
 (fan in, fan out) and intercepts b_l::
@@ -9,12 +9,12 @@ The rows x_i of a batch, with label y_i and weight s_i >= 0 (S = sum s_i), go th
     loss = (1 / S) sum_i s_i l(z_L + b_L, y_i)
 
 f is the activation, and l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
-(Srivastava et al. 2014): a unit becomes zero with probability `dropout`, else it is divided by 1 - dropout. N is batch
-normalization (Ioffe and Szegedy 2015), in which every row counts alike, whatever its weight. The intercept of a
-normalized layer is its shift. The normalized input has neither scale nor shift, because the first layer has both.
+(Srivastava et al. 2014): a unit is set to zero with probability `dropout`, and otherwise divided by 1 - dropout. N is
+batch normalization (Ioffe and Szegedy 2015), which does not use the weights of the rows. The intercept of a normalized
+layer is its shift. The normalized input has neither scale nor shift, because the first layer has both.
 
-Predictions leave D out, and N takes running means and variances. `fold` puts these into coefficients and intercepts, so
-that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
+Predictions omit D, and N uses running means and variances. `fold` merges these into coefficients and intercepts, so a
+network for predictions has plain layers only. See docs/derivations.md for the derivatives.
 """
 
 from __future__ import annotations
@@ -45,36 +45,36 @@ from fastlin.kernels.networks.layers import (
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.typing import Array, FloatArray, IntArray
 
-# What is added to variances, and the part of each batch in the running statistics. PyTorch has the same values.
+# Added to variances, and the weight of a batch in the running statistics. The values are PyTorch's.
 EPSILON = 1e-5
-RUNNING_PART = 0.1
+BATCH_WEIGHT = 0.1
 
 
 class Normalization:
     """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
 
-    `mean` and the unbiased `variance` (width,) are running statistics, which take RUNNING_PART of each batch.
+    `mean` and the unbiased `variance` (width,) are running statistics; BATCH_WEIGHT is the weight of each batch.
     """
 
     def __init__(self, width: int) -> None:
         self.mean, self.variance = np.zeros(width), np.ones(width)
-        # Those of the batch that was normalized last.
+        # Of the most recent batch.
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray) -> None:
-        """Fill `normalized` (n, m), perhaps `values` itself, with N(values); running statistics take the batch in."""
+        """Fill `normalized` (n, m), which may be `values`, with N(values), and update the running statistics."""
         n = len(values)
-        # Of a training that diverges they are no numbers.
+        # Values may not be finite if the training diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
             inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
             np.subtract(values, mean.astype(values.dtype), out=normalized)
             normalized *= inverse_deviations
         self._inverse_deviations = inverse_deviations
-        self.mean += RUNNING_PART * (mean - self.mean)
-        # One row says nothing about the variance.
+        self.mean += BATCH_WEIGHT * (mean - self.mean)
+        # The variance of a single row is undefined.
         if n > 1:
-            self.variance += RUNNING_PART * (variance * n / (n - 1) - self.variance)
+            self.variance += BATCH_WEIGHT * (variance * n / (n - 1) - self.variance)
 
     def backpropagate(
         self,
@@ -84,7 +84,10 @@ class Normalization:
         mean_product: FloatArray,
         slopes: FloatArray,
     ) -> None:
-        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, from the batch's means of slopes."""
+        """Convert the gradient (n, m) with respect to scale * N(z) + shift into that with respect to z, in place.
+
+        mean_slope and mean_product are means over the batch, of the gradient and of its product with N(z).
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             slopes -= mean_slope.astype(slopes.dtype)
             slopes -= mean_product.astype(slopes.dtype) * normalized
@@ -96,9 +99,9 @@ class Normalization:
 
 
 class _BatchArrays:
-    """The memory that n rows need on their way through a network and back, a part of `larger` arrays if given.
+    """Buffers for forward and backward passes of n rows; views of the `larger` buffers if given.
 
-    Each of `n_blocks` blocks of rows has a partial sum in `sums`, `products`, `losses` and `n_correct`.
+    `sums`, `products`, `losses` and `n_correct` have one partial sum for each of `n_blocks` blocks of rows.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
@@ -124,20 +127,19 @@ class _BatchArrays:
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
-# Values of the widest layer that go through the network together, some 5 MB in float32: gathered rows are still in the
-# cache when they are multiplied again. A batch of 22,000 × 1,200 takes 90 ms in pieces of 1,024 rows, 95 of 2,048. Rows
-# of more than WIDE values go in larger pieces, since each piece has a gradient as wide to add: 22,000 × 3,072 take 391
-# ms in pieces of 406 rows, 337 of 1,627, 324 of 3,255.
+# Largest number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. Rows with
+# more than WIDE values have larger chunks, because each chunk adds a gradient of that width
+# (docs/benchmarks/design-choices.md: network chunks).
 CHUNK_NUMBERS, WIDE, WIDE_CHUNK_NUMBERS = 1_250_000, 1_200, 6_250_000
 MIN_CHUNK_ROWS = 128
-# Distance between the seeds from which the layers of one batch draw their dropout (2^32 over the golden ratio).
+# Difference between the dropout seeds of successive layers (2^32 divided by the golden ratio).
 SEED_STEP = 0x9E3779B9
 NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Labeled rows of a matrix (n, d), or `rows` of it, by classes (n,) or targets (n, K) from 0 to 1."""
+    """A matrix (n, d), or its `rows`, with labels (n,) or targets (n, K) between 0 and 1."""
 
     matrix: DenseMatrix | SparseMatrix
     labels: np.ndarray
@@ -145,12 +147,12 @@ class Examples:
     rows: np.ndarray | None = None
 
     def __len__(self) -> int:
-        """Return how many rows are meant."""
+        """Return the number of examples."""
         return len(self.labels) if self.rows is None else len(self.rows)
 
     @cached_property
     def most_probable(self) -> IntArray:
-        """The class of each row, or the class of its largest target, (n,) int32."""
+        """The class of each row, or the class with the largest target, (n,) int32."""
         if self.labels.ndim == 1:
             return self.labels
         if self.labels.shape[1] == 1:
@@ -158,23 +160,23 @@ class Examples:
         return self.labels.argmax(axis=1).astype(np.int32)
 
     def rows_of(self, part: slice) -> IntArray | slice:
-        """Return the rows of the matrix that a slice of the examples stands for; a slice where all rows are meant."""
+        """Return the rows of the matrix for a slice of the examples, as a slice if `rows` is None."""
         return part if self.rows is None else self.rows[part]
 
 
 class Network:
-    """A chain of dense layers: its parameters in one vector, and the gradient of a batch's loss in another.
+    """A fully connected network. Its parameters are one vector, and the gradient of a batch's loss another.
 
-    NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
-    layer_sizes count inputs, hidden units and outputs: K >= 2 outputs for the softmax of K classes, or 1 for the
-    logistic loss of two. `normalization` names the normalized units, "input" and "hidden", and `dropout` is the part of
-    the hidden units that a step leaves out. With is_independent each of several outputs has the logistic loss of two
-    classes, and the examples have targets. Without has_intercepts the last layer's intercepts have no gradient.
+    Matrix products use NumPy's BLAS; everything else has the same bits for any number of threads. layer_sizes are the
+    numbers of inputs, hidden units and outputs: K >= 2 outputs for softmax with K classes, or 1 for the logistic loss.
+    `normalization` contains "input" and "hidden" for batch normalization of these units, and `dropout` is the dropout
+    probability of hidden units. With is_independent, each output has its own logistic loss (multilabel), and the
+    examples have targets. Without has_intercepts, the intercepts of the last layer have no gradient.
 
-    `parameters` and `gradient` (p,) hold the coefficients of all layers first, n_coefficients of them, then the
-    intercepts, then the scales gamma; `coefs`, `intercepts` and `scales` are views for each of the n_layers layers. At
-    first scales are one, and all others zero. `normalizations` begins with the input's. `state` is all that a
-    training changes in place: the parameters, and mean and variance of each normalization.
+    `parameters` and `gradient` (p,) contain the n_coefficients coefficients of all layers, then the intercepts, then
+    the scales gamma; `coefs`, `intercepts` and `scales` are lists of views, one per layer. Initially, scales are one and
+    other parameters zero. `normalizations` begins with that of the input, if any. `state` are all arrays that training
+    changes in place: the parameters, and the mean and variance of each normalization.
     """
 
     def __init__(
@@ -207,31 +209,32 @@ class Network:
         self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
         for scale in self.scales:
             scale[:] = 1
-        self.state = [self.parameters, *(array for each in self.normalizations for array in (each.mean, each.variance))]
+        statistics = [array for layer in self.normalizations for array in (layer.mean, layer.variance)]
+        self.state = [self.parameters, *statistics]
         self._arrays: dict[int, _BatchArrays] = {}
         self._none = np.empty(0, self.dtype)
 
     def cut(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
-        """Return views of a vector (p,), laid out as the parameters: lists of coefficients, intercepts and scales."""
+        """Return views of a vector (p,) with the layout of the parameters: coefficients, intercepts and scales."""
         parts = zip(pairwise(self._borders), self._shapes, strict=True)
         views, n = [vector[first:last].reshape(shape) for (first, last), shape in parts], self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
     def named_arrays(self) -> dict[str, list[Array]]:
-        """Return the arrays that a training leaves, by name: views of the parameters, and running statistics."""
+        """Return the trained arrays by name: views of the parameters, and running statistics."""
         return {
             "coefs": self.coefs,
             "intercepts": self.intercepts,
             "batch_norm_scales": self.scales,
-            "batch_norm_means": [each.mean for each in self.normalizations],
-            "batch_norm_variances": [each.variance for each in self.normalizations],
+            "batch_norm_means": [layer.mean for layer in self.normalizations],
+            "batch_norm_variances": [layer.variance for layer in self.normalizations],
         }
 
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
-        """Set `gradient` to the gradient of a batch's loss, and add the batch to the running statistics.
+        """Set `gradient` to the gradient of a batch's loss, and update the running statistics.
 
-        Return the loss, the weight of the rows whose best class was their label, and the weight S of all rows. If S is
-        0, loss and gradient are zero.
+        Return the loss, the weight of the correctly classified rows, and the weight S of all rows. If S is 0, loss and
+        gradient are zero.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))
@@ -240,20 +243,20 @@ class Network:
             return 0.0, 0.0, 0.0
         loss = n_correct = 0.0
         for part in self._chunks(len(labels)):
-            own = slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
-            inputs, arrays = self._go_forward(examples.matrix, own, seed, part.start)
+            chunk = slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
+            inputs, arrays = self._run_forward(examples.matrix, chunk, seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
-            found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
-            self._go_backward(inputs, arrays, seed, part.start, gradients)
+            chunk_loss, correct = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
+            self._run_backward(inputs, arrays, seed, part.start, gradients)
             if part.start > 0:
                 self.gradient += self._chunk_gradient
-            loss, n_correct = loss + found[0], n_correct + found[1]
+            loss, n_correct = loss + chunk_loss, n_correct + correct
         return loss / total, n_correct, total
 
     def fold(self, dtype: DTypeLike | None = None) -> Network:
-        """Return the network that predicts: it has no dropout, and running statistics are in its parameters.
+        """Return the network for predictions: without dropout, and with running statistics merged into its parameters.
 
-        Its type is a given one, or that of this network, which is returned itself where it is such a network.
+        Its dtype is `dtype`, or that of this network. If nothing changes, return this network itself.
         """
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         if not self.normalizations and not self.dropout and dtype == self.dtype:
@@ -275,63 +278,63 @@ class Network:
         return folded
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the scores z_L + b_L, (n, K), of a network that predicts."""
+        """Return the scores z_L + b_L, (n, K), of a folded network."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(len(scores)):
-            _, arrays = self._go_forward(matrix, part)
+            _, arrays = self._run_forward(matrix, part)
             np.add(arrays.activations[-1], self.intercepts[-1], out=scores[part])
         return scores
 
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
+        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), from a folded network."""
         probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
         n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
         run_blocks(fill_block_probabilities, n_blocks, probabilities, no_intercept, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
-        """Return mean loss and accuracy, both by weight, of a network that predicts."""
+        """Return the weighted mean loss and accuracy of a folded network."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
-        # A single layer reads rows where they lie, many at a time; only dense rows in another order are copied.
+        # A single layer reads rows in place, many at a time; only dense rows in another order are copied.
         is_copied = examples.rows is not None and not isinstance(examples.matrix, SparseMatrix)
         sizes = self.layer_sizes if self.n_layers > 1 or is_copied else (1, self.layer_sizes[-1])
         for part in self._chunks(len(examples), sizes):
             rows = examples.rows_of(part)
             labels, weights = _targets(examples, rows)
             if self.n_layers > 1:
-                _, arrays = self._go_forward(examples.matrix, rows)
+                _, arrays = self._run_forward(examples.matrix, rows)
             else:
                 arrays = _BatchArrays(len(labels), sizes, self.dtype, False)
                 # The intercept is added with the loss.
                 no_intercept = np.zeros(sizes[-1], self.dtype)
                 examples.matrix.take(rows).score(self.coefs[0].T, no_intercept, arrays.activations[-1], NO_ROWS)
-            found = self._fill_residuals(arrays, labels, weights, 1.0, sums)
-            loss, n_correct = loss + found[0], n_correct + found[1]
+            chunk_loss, correct = self._fill_residuals(arrays, labels, weights, 1.0, sums)
+            loss, n_correct = loss + chunk_loss, n_correct + correct
             total += float(weights.sum()) if len(weights) else len(labels)
         return loss / total, n_correct / total
 
     def _chunks(self, n_rows, layer_sizes=()):
-        """Return slices of the rows that go through the network together."""
+        """Return the slices of rows that are processed together."""
         width = max(layer_sizes or self.layer_sizes)
-        most = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
-        # The rows of a normalized batch depend on one another, so they stay together.
-        chunk = n_rows if self.normalizations else most
+        max_rows = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
+        # A normalized batch must not be divided, because its rows depend on one another.
+        chunk = n_rows if self.normalizations else max_rows
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
     def _arrays_for(self, rows):
-        """Return the arrays for this number of rows, which are the same ones for each batch."""
+        """Return the buffers for this number of rows; batches of the same size reuse them."""
         n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if n not in self._arrays:
             larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
             if larger is None:
-                # The arrays for fewer rows would keep the memory of the former largest ones.
+                # Buffers for fewer rows are views, and would keep the previous largest buffers alive.
                 self._arrays.clear()
             self._arrays[n] = _BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
-    def _go_forward(self, matrix, rows, seed=0, first_row=0):
-        """Return a_0 of rows, and the arrays: activations hold a_1 ... a_(L-1) and z_L, normalized holds N(z_l)."""
+    def _run_forward(self, matrix, rows, seed=0, first_row=0):
+        """Return a_0 of rows, and the buffers: activations are a_1 ... a_(L-1) and z_L, normalized are N(z_l)."""
         arrays = self._arrays_for(rows)
         activations = arrays.activations
         inputs = None
@@ -357,22 +360,22 @@ class Network:
         return inputs, arrays
 
     def _draw_dropout(self, seed, layer):
-        """Return the part of a layer's units that dropout keeps, and the seed from which they are drawn."""
+        """Return the probability that a layer's unit is kept, and the seed of the layer."""
         return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
 
     def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
-        """Turn z_L into slopes of the loss; return sum s_i l_i and the weight of the rows that are right."""
+        """Replace z_L by the gradient of the loss; return sum s_i l_i and the weight of correctly classified rows."""
         sums = arrays.losses, arrays.n_correct, arrays.sums[-1]
-        given = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
-        given = arrays.activations[-1], self.intercepts[-1], *given, weights, total, self._is_independent, *sums
-        run_blocks(fill_block_residuals, arrays.n_blocks[-1], *given)
+        targets = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
+        operands = arrays.activations[-1], self.intercepts[-1], *targets, weights, total, self._is_independent, *sums
+        run_blocks(fill_block_residuals, arrays.n_blocks[-1], *operands)
         loss, n_correct, intercept_gradient[:] = map(_total, sums)
         if not self.has_intercepts:
             intercept_gradient[:] = 0
         return float(loss), float(n_correct)
 
-    def _go_backward(self, inputs, arrays, seed, first_row, gradients):
-        """Fill the gradients from the slopes by z_L, which the last activations hold."""
+    def _run_backward(self, inputs, arrays, seed, first_row, gradients):
+        """Fill the gradients from the gradient with respect to z_L, which the last activations contain."""
         coef_gradients, intercept_gradients, scale_gradients = gradients
         slopes = arrays.activations[-1]
         n = len(slopes)
@@ -388,13 +391,13 @@ class Network:
             if self._hidden_normalizations:
                 products = _total(products)
                 scale_gradients[layer - 1][:] = products
-                given = normalized, self.scales[layer - 1], sums / n, products / n
-                self._hidden_normalizations[layer - 1].backpropagate(*given, slopes)
+                operands = normalized, self.scales[layer - 1], sums / n, products / n
+                self._hidden_normalizations[layer - 1].backpropagate(*operands, slopes)
         _multiply(inputs.T, slopes, coef_gradients[0])
 
 
 def _multiply(a, b, product):
-    """Fill and return product = a b, for a that may be sparse."""
+    """Fill and return product = a b; a may be sparse."""
     if isinstance(a, np.ndarray):
         return np.dot(a, b, out=product)
     product[:] = a @ b
@@ -402,18 +405,18 @@ def _multiply(a, b, product):
 
 
 def _targets(examples, rows):
-    """Return labels and weights of rows; weights (0,) stand for ones."""
+    """Return labels and weights of rows; empty weights mean ones."""
     weights = np.empty(0) if examples.weights is None else examples.weights[rows]
     return writable_view(examples.labels[rows]), writable_view(weights)
 
 
 def _total(partials):
-    """Return the sum over blocks. A small batch has one block, where the call would take as long as its kernel."""
+    """Return the sum over blocks, without a NumPy call for the single block of a small batch."""
     return partials[0] if len(partials) == 1 else np.add.reduce(partials)
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
-    """Draw the coefficients and intercepts of a network as `init` of `MLPClassifier` says, in scikit-learn's order."""
+    """Draw the initial parameters of a network in scikit-learn's order; `init` is that of `MLPClassifier`."""
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":

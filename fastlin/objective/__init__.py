@@ -1,5 +1,5 @@
-"""The objective J as a value, and everything that is known of it at one point.
+"""The objective J, and its value, derivatives and bounds at a point.
 
-`Objective.at` returns a `Point`, which has derivatives and lower bounds. Only `Objective` and `Rows` change after they
-are made: they hold memory that passes use, so one thread at a time may use one.
+`Objective.at` returns a `Point`, which has the derivatives and lower bounds. `Objective` and `Rows` hold buffers that
+passes overwrite, so one thread at a time may use them; all other objects are immutable.
 """

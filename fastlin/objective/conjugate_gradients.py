@@ -1,4 +1,4 @@
-"""Conjugate gradients (Hestenes and Stiefel 1952), for all that is solved by products with a matrix."""
+"""Preconditioned conjugate gradients (Hestenes and Stiefel 1952) for matrices given by their products."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class Iterate(NamedTuple):
     """An approximate solution x of A x = b. The next iterate overwrites its arrays."""
 
     solution: FloatArray
-    residual: FloatArray  # b - A x, as it was updated
-    square: float  # of the residual, in the norm of the preconditioner
-    gain: float  # by how much b' x grew in the last step
+    residual: FloatArray  # b - A x, updated recursively
+    square: float  # the squared norm of the residual, in the norm of the preconditioner
+    gain: float  # the increase of b' x in the last step
 
 
 def iterate(
@@ -23,9 +23,10 @@ def iterate(
     right: FloatArray,
     precondition: Callable[[FloatArray], FloatArray] = np.copy,
 ) -> Iterator[Iterate]:
-    """Yield zeros, and the Iterate after each product with A, until a direction has no curvature.
+    """Yield the Iterate at zero and after each product with A, until a direction has no curvature.
 
-    multiply returns A times an array of the shape of ``right``, b; precondition a new array, about A^-1 times an array.
+    ``right`` is b. multiply returns A times an array of its shape. precondition returns a new array, about A^-1 times
+    an array.
     """
     solution, residual = np.zeros(right.shape), right.copy()
     direction = precondition(residual)

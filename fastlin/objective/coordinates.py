@@ -1,12 +1,12 @@
-"""The coordinates in which solvers see the parameters: every column has a curvature of order one.
+"""The coordinates of the parameters in the solvers: scaled and centered columns, with curvatures of order one.
 
-With a scale and a shift for each column, x~_j = scale_j x_j + shift_j, the parameters (V, c), one array (K, d + 1),
-stand for the coefficients W and the intercept b of the columns as they are::
+Each column has a scale and a shift, x~_j = scale_j x_j + shift_j. The parameters (V, c), one array (K, d + 1),
+correspond to the coefficients W and the intercept b of the original columns::
 
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
-A power of two rounds nothing, so numbers next to their mean lose no digits. A pass scales and centers while it reads.
+Scaling by a power of two is exact, so values near their mean lose no digits. A pass scales and centers as it reads X.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ NO_COLUMNS = np.empty(0, np.int64)
 
 
 class Coordinates(NamedTuple):
-    """The scale and shift of each column, and the statistics of scaled columns."""
+    """The scale and shift of each column, and statistics of the scaled columns."""
 
     scale: np.ndarray  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray
-    mean: np.ndarray  # (d,), weighted, of each scaled column: zero, or what rounding of the shift leaves
+    mean: np.ndarray  # (d,), the weighted mean of each scaled column: zero, or the rounding error of the shift
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and one for the intercept
-    peaks: np.ndarray  # (d,), the largest square of each scaled column over the mean square; zero where that is zero
-    vanishing: np.ndarray  # the numbers of columns that are zero once centered, but for rounding
-    allows_float32: bool  # whether the scaled columns lie within the range of float32
+    peaks: np.ndarray  # (d,), the largest square of each scaled column divided by the mean square; zero if that is zero
+    vanishing: np.ndarray  # the indices of columns that are zero after centering, up to rounding
+    allows_float32: bool  # whether the scaled columns are within the range of float32
 
     @property
     def scaling(self) -> Scaling:
-        """How the columns enter a pass: those that vanish as zeros, so that they have no part in any sum."""
+        """The scaling of a pass. Vanishing columns enter as zeros, so that they do not contribute to any sum."""
         if not len(self.vanishing):
             return Scaling(self.scale, self.shift)
         scale, shift = self.scale.copy(), self.shift.copy()
@@ -50,7 +50,7 @@ class Coordinates(NamedTuple):
 
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
-        # The terms cancel where columns are far from zero.
+        # The terms cancel if columns are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
 
@@ -62,14 +62,15 @@ class Coordinates(NamedTuple):
         mean_square: float,
         dtype: DTypeLike,
     ) -> tuple[FloatArray, FloatArray, FloatArray, bool, float]:
-        """Return coef (K, d), intercept (K,), and the change (K, d + 1) by rounding them to dtype.
+        """Return coef (K, d), intercept (K,), and the change (K, d + 1) of the parameters by rounding to dtype.
 
-        Whether dtype can hold them, and J's largest rise, follow. The arguments are those of `fill_coefficients`.
+        The last two results are whether dtype can represent them, and the largest increase of J. The arguments are
+        those of `fill_coefficients`.
         """
         coef, intercept = np.empty((len(parameters), len(self.scale)), dtype), np.empty(len(parameters), dtype)
         change = np.empty(parameters.shape)
-        given = parameters, gradient, self.scale, self.shift, curvatures, mean_square, coef, intercept, change
-        return coef, intercept, change, *fill_coefficients(*given)
+        arguments = parameters, gradient, self.scale, self.shift, curvatures, mean_square, coef, intercept, change
+        return coef, intercept, change, *fill_coefficients(*arguments)
 
     def to_parameters(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""
@@ -79,8 +80,8 @@ class Coordinates(NamedTuple):
 
 def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
     """Return the Coordinates for penalty factors (d,); columns are centered only if there is an intercept."""
-    found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
-    scale, shift, mean, peaks = found
+    statistics, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
+    scale, shift, mean, peaks = statistics
     with np.errstate(over="ignore"):
         roots = np.sqrt(np.minimum(l2 * factors, LARGEST_PENALTY))
     standard_deviation = columns.standard_deviation
@@ -93,11 +94,11 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
         columns.magnitude,
         fit_intercept,
         scale.view(np.int64),
-        found,
+        statistics,
         mean_squares,
     )
     vanishing = (standard_deviation == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
-    # These columns enter as zeros, which are where their shifts are not rounded to float32.
+    # These columns enter as zeros, so their shifts must not be rounded to float32.
     shift[vanishing] -= mean[vanishing]
     mean[vanishing] = 0
     return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)

@@ -1,21 +1,21 @@
-"""The null model: the intercepts that minimize the mean loss without features, and a lower bound of that minimum.
+"""The null (intercept-only) model, and a lower bound on its mean loss.
 
-Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton
-steps find them; each takes a pass over offsets and labels, and none over X.
+Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton's
+method computes them; each step takes a pass over offsets and labels, but none over X.
 
-Bound. With intercepts b, mean probabilities m of the classes and e = m less the class weights::
+Bound. With intercepts b, mean probabilities m of the classes and e = m minus the class weights::
 
     J(b) - inf J <= sum_k |e_k| (1 + r + |b_k + c_k| - log m_k)
 
-for any c, where r is the largest difference within a row o_i - c of the offsets. Proof: J(b) = E H(p) + E (p - t) . o +
+for any c, with r the largest difference within a row of o_i - c, o the offsets. Proof: J(b) = E H(p) + E (p - t) . o +
 sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the distributions q have the class sums of the
 labels, and inf J >= E H(q) + E (q - t) . o. The entropy falls by at most the sum of e_k (1 - log m_k) over the classes
-that give, and the last term by at most the sum of e_k c_k and r times what is given. Rounded scores are those of other
-offsets, which change J by at most twice their error.
+with e_k > 0, and the last term by at most the sum of e_k c_k and r times the sum of these e_k. Rounded scores equal
+exact ones with other offsets, which change J by at most twice their error.
 
 Steps. Along a step that changes the scores of any two classes by amounts that differ by at most r, the second
-derivative of the loss grows at most by the factor e^r (section 9). So log(1 + r) / r of the step lowers the loss, from
-any start (Sun and Tran-Dinh 2019).
+derivative of the loss grows at most by the factor e^r (section 9). So the fraction log(1 + r) / r of the step decreases
+the loss from any start (Sun and Tran-Dinh 2019).
 """
 
 from __future__ import annotations
@@ -38,43 +38,45 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# Most fits take fewer than ten steps. Where none suffice, the bound is lower than it could be.
+# Most fits take fewer than ten steps. If this many do not suffice, the bound is looser.
 MAX_STEPS = 100
-# Steps grow beyond the safe length while the slope at their end is at most this part of the descent at their start.
+# Steps grow beyond the safe length while the slope at their end is at most this fraction of the descent at their start.
 MAX_RISE = 0.1
-# Derivatives that are less than this part of a bound on their rounding are nearly all rounding.
+# Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE = 1 / 16
-# After a step that moves no score by more, the class sums are those of the labels, as far as rounding permits.
+# After a step that moves no score by more, the class sums equal those of the labels up to rounding.
 LAST_STEP = 1e-8
-# Scores that are computed together, because they stay in the second-level cache.
+# Scores per batch, which fit into the second-level cache.
 SCORES_PER_BATCH = 1 << 16
-# A smaller curvature counts as this, so that steps stay finite.
-SMALLEST_CURVATURE = 1e-300
-# At least the roundings of a pairwise sum of so many numbers.
+# Smaller curvatures are replaced by this, so that steps stay finite.
+MIN_CURVATURE = 1e-300
+# An upper bound on the roundings of a pairwise sum of this many values.
 SUM_ROUNDINGS = 64
 
-# From intercepts (K,) to the derivatives of the mean loss by them, (K,) and (K, K). The first are the mean
-# probabilities of the classes less the class weights. K is one for two classes.
+# Maps intercepts (K,) to the first and second derivatives of the mean loss, (K,) and (K, K). The first derivatives are
+# the mean probabilities of the classes minus the class weights. K is one for two classes.
 Differentiate: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 class NullModel(NamedTuple):
-    """A model whose only parameters are intercepts; the best one if each class has some weight."""
+    """A model whose only parameters are intercepts; the best one if each class has a weight above zero."""
 
-    intercepts: FloatArray  # (K,); zeros where a class has no weight, because no finite intercepts are the best
+    intercepts: FloatArray  # (K,); zeros if a class has no weight, because then no finite intercepts are optimal
     value: float  # the mean loss
-    lower_bound: float  # of the mean loss for any intercepts
+    lower_bound: float  # on the mean loss for any intercepts
 
 
 def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
-    """Return the null model of rows whose coefficients stay at those of parameters (K, d + 1), mostly zeros."""
+    """Return the null model of rows whose coefficients are fixed at those of parameters (K, d + 1), usually zeros."""
     key = parameters[:, :-1].tobytes()
     if key not in rows.null_models:
         if parameters[:, :-1].any():
-            found = _fit_by_passes(rows, parameters)
+            null_model = _fit_by_passes(rows, parameters)
         else:
-            found = fit_null_model(rows.own_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept)
-        rows.null_models = {key: found}
+            null_model = fit_null_model(
+                rows.select_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept
+            )
+        rows.null_models = {key: null_model}
     return rows.null_models[key]
 
 
@@ -87,8 +89,8 @@ def fit_null_model(
         return _fit(rows, class_weights, offset_range, fit_intercept)
     if fit_intercept and np.minimum.reduce(class_weights) > 0:
         logs = np.log(class_weights)
-        least = -float(np.add.reduce(class_weights * logs))
-        return NullModel(_to_intercepts(logs), least, least)
+        value = -float(np.add.reduce(class_weights * logs))
+        return NullModel(_to_intercepts(logs), value, value)
     zeros, equal = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
     if not fit_intercept:
         return NullModel(zeros, equal, equal)
@@ -97,16 +99,16 @@ def fit_null_model(
 
 
 def _fit_by_passes(rows, parameters):
-    """Return the null model of rows at coefficients that are not zero: each step takes two passes over X."""
+    """Return the null model of rows with fixed nonzero coefficients; each step takes two passes over X."""
     reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
-    of_features = float(np.sort(reach)[-2:].sum())
-    given = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
-    offset_range = given._replace(standard_deviation=given.standard_deviation + of_features)
+    feature_difference = float(np.sort(reach)[-2:].sum())
+    offset_range = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
+    offset_range = offset_range._replace(max_difference=offset_range.max_difference + feature_difference)
     return _fit(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
 
 
 def _to_intercepts(logs):
-    """Return the intercepts (K,) of probabilities with these logarithms (n_classes,)."""
+    """Return the intercepts (K,) for the logarithms (n_classes,) of the class probabilities."""
     return logs[1:] - logs[:1] if len(logs) == 2 else logs - logs.mean()
 
 
@@ -116,19 +118,19 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
     if not fit_intercept:
         value, error = rows.average_losses(zeros)
         return NullModel(zeros, value, max(0.0, value - error))
-    # A class without weight ends where nothing of its probability is left.
-    near = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
-    intercepts, suboptimality = _minimize(rows.differentiate, near, NEGLIGIBLE * rows.sum_error)
+    # The intercept of a class without weight starts at a probability of almost zero.
+    start = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
+    intercepts, gradient = _minimize(rows.differentiate, start, NEGLIGIBLE * rows.sum_error)
     value, error = rows.average_losses(intercepts)
-    gap = _bound_gap(intercepts, suboptimality, rows.sum_error, class_weights, offset_range)
-    least = max(0.0, value - error - gap)
+    gap = _bound_gap(intercepts, gradient, rows.sum_error, class_weights, offset_range)
+    lower_bound = max(0.0, value - error - gap)
     if class_weights.min() > 0:
-        return NullModel(intercepts, value, least)
-    return NullModel(zeros, rows.average_losses(zeros)[0], least)
+        return NullModel(intercepts, value, lower_bound)
+    return NullModel(zeros, rows.average_losses(zeros)[0], lower_bound)
 
 
 class _OffsetRows:
-    """Rows whose scores are their offsets and the intercepts: sums over them, divided by their weight."""
+    """Weighted means over rows whose scores are their offsets plus the intercepts."""
 
     def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
         self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
@@ -136,22 +138,22 @@ class _OffsetRows:
         self._total_weight = float(np.add.reduce(self._weights))
         n, K = samples.offsets.shape
         self._rows_per_batch = max(1, SCORES_PER_BATCH // K)
-        n_parts = -(-n // self._rows_per_batch)
-        # Relative to the sum.
-        self.sum_error = gamma(SUM_ROUNDINGS + ROW_ROUNDINGS + K + n_parts)
+        n_batches = -(-n // self._rows_per_batch)
+        # The relative error of a sum over the rows.
+        self.sum_error = gamma(SUM_ROUNDINGS + ROW_ROUNDINGS + K + n_batches)
 
-    def _parts(self, intercepts):
-        """Yield the weights of some rows, their scores by classes (K, m), and a slice that says which rows."""
+    def _batches(self, intercepts):
+        """Yield the weights, the scores (K, m) and the slice of each batch of rows."""
         offsets, weights, m = self._samples.offsets, self._weights, self._rows_per_batch
         for first in range(0, len(offsets), m):
-            part = slice(first, first + m)
-            yield weights[part], np.ascontiguousarray(offsets[part].T) + intercepts[:, None], part
+            batch = slice(first, first + m)
+            yield weights[batch], np.ascontiguousarray(offsets[batch].T) + intercepts[:, None], batch
 
     def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `Differentiate`."""
         K = len(intercepts)
         totals, products = np.zeros(K), np.zeros((K, K))
-        for weights, scores, _ in self._parts(intercepts):
+        for weights, scores, _ in self._batches(intercepts):
             if K == 1:
                 small = np.exp(-np.abs(scores))
                 large = 1 / (1 + small)
@@ -164,14 +166,14 @@ class _OffsetRows:
             scores /= np.add.reduce(scores)
             totals += np.add.reduce(scores * weights, axis=1)
             products += DenseMatrix(scores.T).gram(weights, np.float64)[:-1, :-1]
-        hessian = products if K == 1 else _complete(products)
+        hessian = products if K == 1 else _complete_hessian(products)
         return totals / self._total_weight - self._fractions, hessian / self._total_weight
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
-        """Return the mean loss, and by how much rounding can have changed it."""
+        """Return the mean loss and a bound on its rounding error."""
         total = 0.0
         samples, K = self._samples, len(intercepts)
-        for weights, scores, part in self._parts(intercepts):
+        for weights, scores, batch in self._batches(intercepts):
             if K == 1:
                 rest = np.log1p(np.exp(-np.abs(scores)))[0]
                 wrong = np.maximum(np.concatenate([scores, -scores]), 0.0)
@@ -179,20 +181,20 @@ class _OffsetRows:
                 wrong = scores.max(axis=0) - scores
                 rest = np.log(np.add.reduce(np.exp(-wrong)))
             if len(samples.targets):
-                targets = samples.targets[part].T
+                targets = samples.targets[batch].T
                 targets = np.concatenate([1 - targets, targets]) if K == 1 else targets
                 rest = rest + np.add.reduce(targets * wrong)
             else:
-                rest = rest + np.take_along_axis(wrong, samples.labels[part][None].astype(np.int64), axis=0)[0]
+                rest = rest + np.take_along_axis(wrong, samples.labels[batch][None].astype(np.int64), axis=0)[0]
             total += float(np.add.reduce(rest * weights))
         value = total / self._total_weight
-        # A score that is rounded moves the loss by no more than twice its error.
-        of_scores = 2 * gamma(2) * (self._offset_size + float(np.abs(intercepts).max()))
-        return value, self.sum_error * value + of_scores
+        # An error of a score changes the loss by at most twice the error.
+        score_error = 2 * gamma(2) * (self._offset_size + float(np.abs(intercepts).max()))
+        return value, self.sum_error * value + score_error
 
 
 class _FeatureRows:
-    """Rows whose features have coefficients that stay: sums over them by passes over X, divided by their weight."""
+    """Weighted means over rows whose features have fixed coefficients, by passes over X."""
 
     def __init__(self, rows: Rows, parameters: FloatArray) -> None:
         self._rows, self._parameters, self._total = rows, parameters.copy(), np.empty(parameters.shape)
@@ -206,21 +208,21 @@ class _FeatureRows:
         """See `Differentiate`."""
         self._evaluate(intercepts)
         gram = self._rows.sum_probability_products(self._parameters, np.float64)
-        # A difference is as large as its rounding, at the least.
-        of_two = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
-        hessian = of_two if len(intercepts) == 1 else _complete(gram[:-1, :-1])
+        # A difference counts as at least its rounding error.
+        hessian_of_two = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
+        hessian = hessian_of_two if len(intercepts) == 1 else _complete_hessian(gram[:-1, :-1])
         return self._total[:, -1] / self._rows.total_weight, hessian
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
-        """Return the mean loss, and by how much rounding can have changed it."""
+        """Return the mean loss and a bound on its rounding error."""
         rows, value = self._rows, self._evaluate(intercepts)
         error_weight = norm(np.abs(self._parameters) @ np.append(rows.error_weight, 1.0))
         return value, RowErrors.of(rows, value, error_weight, 1.0, 1.0, 0.25).loss
 
 
-def _complete(products):
-    """Return the Hessian (K, K) of mean products of probabilities, whose diagonal does not count."""
-    # A row sums to zero. The difference of a mean probability and a mean square would lose digits.
+def _complete_hessian(products):
+    """Return the Hessian (K, K) from the mean products of probabilities; their diagonal is not used."""
+    # The diagonal follows from rows that sum to zero. Mean probabilities minus mean squares would lose digits.
     hessian = -products
     np.einsum("kk->k", hessian)[...] = 0
     np.einsum("kk->k", hessian)[...] = -hessian.sum(axis=1)
@@ -228,39 +230,39 @@ def _complete(products):
 
 
 def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
-    """Return the intercepts (K,) of the least mean loss, or near them, and its derivatives there."""
-    (suboptimality, hessian), growth = differentiate(intercepts), 1.0
+    """Return intercepts (K,) that minimize the mean loss, approximately, and its derivatives there."""
+    (gradient, hessian), growth = differentiate(intercepts), 1.0
     for _ in range(MAX_STEPS):
-        if np.abs(suboptimality).max() <= accuracy:
+        if np.abs(gradient).max() <= accuracy:
             break
         diagonal = np.einsum("kk->k", hessian)
-        np.maximum(diagonal, SMALLEST_CURVATURE, out=diagonal)
-        step = -find_newton_step(hessian.copy(), suboptimality, np.float64)
-        # How far scores of two classes move apart; one row of coefficients stands for two classes.
+        np.maximum(diagonal, MIN_CURVATURE, out=diagonal)
+        step = -find_newton_step(hessian.copy(), gradient, np.float64)
+        # The largest change of the difference of two scores; one row of coefficients represents two classes.
         reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
-        part = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
-        trial = intercepts + part * step
-        of_trial = differentiate(trial)
-        if growth > 1 and np.sum(of_trial[0] * step) > -MAX_RISE * np.sum(suboptimality * step):
+        fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
+        trial = intercepts + fraction * step
+        derivatives = differentiate(trial)
+        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_RISE * np.sum(gradient * step):
             growth = 1.0
             continue
-        intercepts, (suboptimality, hessian), growth = trial, of_trial, 2 * growth
+        intercepts, (gradient, hessian), growth = trial, derivatives, 2 * growth
         if reach <= LAST_STEP:
             break
-    return intercepts, suboptimality
+    return intercepts, gradient
 
 
-def _bound_gap(intercepts, suboptimality, sum_error, class_weights, offset_range):
-    """Return how far the mean loss may be above its infimum where its derivatives are excess (K,)."""
-    if len(suboptimality) == 1:
-        intercepts, suboptimality = np.append(0.0, intercepts), np.append(-suboptimality, suboptimality)
-    # The mean probability of a class that gives some of it away.
-    means = class_weights + np.maximum(suboptimality, 0.0)
-    off = np.abs(suboptimality) + sum_error * (means + class_weights)
-    each = 1 + offset_range.standard_deviation + np.abs(intercepts + offset_range.mean)
-    # Nothing is left of a class without weight, whose derivative is zero.
+def _bound_gap(intercepts, gradient, sum_error, class_weights, offset_range):
+    """Return a bound on the distance of the mean loss from its infimum, given its derivatives (K,)."""
+    if len(gradient) == 1:
+        intercepts, gradient = np.append(0.0, intercepts), np.append(-gradient, gradient)
+    # The mean probabilities of the classes that give probability to others.
+    means = class_weights + np.maximum(gradient, 0.0)
+    errors = np.abs(gradient) + sum_error * (means + class_weights)
+    terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
+    # A class without weight has no probability left, and its derivative is zero.
     logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
-    return float(np.sum(off * (each - logs))) * (1 + gamma(8 * len(off)))
+    return float(np.sum(errors * (terms - logs))) * (1 + gamma(8 * len(errors)))
 
 
 def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: FloatType) -> FloatArray:
@@ -271,8 +273,8 @@ def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: Float
     K = len(gradient)
     if K == 1:
         return gradient / hessian[0]
-    # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding. Equal
-    # parts of such a slope would move a class of little curvature by far.
+    # Equal steps of all classes change nothing, so along them slope and curvature are only rounding error. Subtracting
+    # such a slope in equal parts would move classes of small curvature far.
     curvatures = np.diagonal(hessian)
     lengths, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
     hessian /= np.outer(lengths, lengths)

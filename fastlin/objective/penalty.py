@@ -1,6 +1,6 @@
-"""The penalty of objective.py, in the coordinates of a Coordinates object: its value, conjugate and slopes.
+"""The penalty of objective.py in the coordinates of the solvers: its value, conjugate and slopes.
 
-Outside of a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the
+Outside a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the
 threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
 """
 
@@ -28,18 +28,18 @@ from fastlin.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
+# Larger penalties are clipped: coefficients are zero either way, and sums would leave the range of float64.
 LARGEST_PENALTY = 1e300
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """The bounds of each coefficient, some of them finite."""
+    """Lower and upper bounds on the coefficients, at least one of them finite."""
 
-    lower: np.ndarray  # (K, d), of the coefficients; infinite where there is no bound
+    lower: np.ndarray  # (K, d), of the coefficients; infinite if there is no bound
     upper: np.ndarray
-    least: np.ndarray  # (K, d + 1), of the parameters; the intercept has no bounds
-    most: np.ndarray
+    min_parameters: np.ndarray  # (K, d + 1), of the parameters; the intercept has no bounds
+    max_parameters: np.ndarray
 
     @classmethod
     def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
@@ -48,14 +48,14 @@ class Box:
             return None
         lower, upper = bounds
         shape = len(lower), len(scale) + 1
-        least, most = np.full(shape, -np.inf), np.full(shape, np.inf)
-        # A bound that leaves the range of float64 stays one.
+        min_parameters, max_parameters = np.full(shape, -np.inf), np.full(shape, np.inf)
+        # A bound that leaves the range of float64 stays finite.
         largest = np.finfo(np.float64).max
-        for given, scaled in ((lower, least), (upper, most)):
+        for bound, scaled in ((lower, min_parameters), (upper, max_parameters)):
             with np.errstate(over="ignore"):
-                divided = np.clip(given / scale, -largest, largest)
-            scaled[:, :-1] = np.where(np.isfinite(given), divided, given)
-        return cls(lower, upper, least, most)
+                divided = np.clip(bound / scale, -largest, largest)
+            scaled[:, :-1] = np.where(np.isfinite(bound), divided, bound)
+        return cls(lower, upper, min_parameters, max_parameters)
 
     @cached_property
     def is_bounded(self) -> BoolArray:
@@ -64,34 +64,34 @@ class Box:
 
     @cached_property
     def is_cone(self) -> bool:
-        """Whether coefficients within the bounds stay so when they are multiplied by any number above zero."""
+        """Whether coefficients within the bounds remain within them if multiplied by any positive number."""
         return all(bool((np.isinf(bounds) | (bounds == 0)).all()) for bounds in (self.lower, self.upper))
 
     @cached_property
-    def smallest(self) -> FloatArray:
-        """The parameters (K, d) next to zero."""
-        return self.clip(np.zeros(self.least.shape))[:, :-1]
+    def nearest_to_zero(self) -> FloatArray:
+        """The parameters (K, d) within the bounds that are nearest to zero."""
+        return self.clip(np.zeros(self.min_parameters.shape))[:, :-1]
 
     def clip(self, parameters: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) within the bounds that are next to the given ones."""
-        return np.minimum(np.maximum(parameters, self.least), self.most)
+        """Return the parameters (K, d + 1), clipped to the bounds."""
+        return np.minimum(np.maximum(parameters, self.min_parameters), self.max_parameters)
 
     def is_free(self, parameters: FloatArray) -> BoolArray:
-        """Say which parameters (K, d + 1) lie between their bounds and not at one."""
-        return (self.least < parameters) & (parameters < self.most)
+        """Return which parameters (K, d + 1) are strictly between their bounds."""
+        return (self.min_parameters < parameters) & (parameters < self.max_parameters)
 
     def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
-        """Return coef (K, d), rounded to their type from parameters (K, d + 1), within the bounds or next to them."""
+        """Return coef (K, d), rounded to its dtype from parameters (K, d + 1), within the bounds if possible."""
         kind = coef.dtype.type
         # Bounds beyond the range of float32 are infinite there.
         with np.errstate(over="ignore"):
             lower, upper = self.lower.astype(kind), self.upper.astype(kind)
         nearest = lower
-        # Rounded towards the inside.
+        # Bounds are rounded towards the inside.
         lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)
         upper = np.where(upper > self.upper, np.nextafter(upper, kind(-np.inf)), upper)
-        coef = np.where(parameters[:, :-1] <= self.least[:, :-1], lower, coef)
-        coef = np.where(parameters[:, :-1] >= self.most[:, :-1], upper, coef)
+        coef = np.where(parameters[:, :-1] <= self.min_parameters[:, :-1], lower, coef)
+        coef = np.where(parameters[:, :-1] >= self.max_parameters[:, :-1], upper, coef)
         coef = np.minimum(np.maximum(coef, lower), upper)
         return np.where(lower > upper, nearest, coef).astype(kind)
 
@@ -100,32 +100,32 @@ class Box:
     ) -> float:
         """Return the largest entry of the smallest subgradient by the coefficients.
 
-        slopes (K, d) are the derivatives of the smooth part by the columns as given, times the scale (d,). thresholds
-        (d,) belong to the penalty by size.
+        slopes (K, d) are the derivatives of the smooth part by the original columns, times the scale (d,). thresholds
+        (d,) are those of the L1 penalty.
         """
-        values, least, most = parameters[:, :-1], self.least[:, :-1], self.most[:, :-1]
+        values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)
         from_right = slopes + np.where(values < 0, -thresholds, thresholds)
-        rising = np.where(values > least, from_left, 0)
-        falling = np.where(values < most, -from_right, 0)
+        rising = np.where(values > lower, from_left, 0)
+        falling = np.where(values < upper, -from_right, 0)
         return float((np.maximum(np.maximum(rising, falling), 0) / scale).max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Penalty:
-    """Both penalties of each parameter, and what they add to the objective."""
+    """The L1 and L2 penalties, and their contributions to the objective."""
 
     l2: float  # the strengths, before the factors
     l1: float
     factors: np.ndarray  # (d,), f_j
-    group_lasso: bool  # whether l1 weighs the norm of a feature's coefficients over the classes
+    group_lasso: bool  # whether l1 multiplies the norms of the features' coefficients over the classes
     curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
-    thresholds: np.ndarray  # (d + 1,), the slopes that l1 gives; zero for the intercept
-    arrays: PenaltyArrays  # the same as kernels take them
-    gradient_error_weights: np.ndarray  # (d,), how much rounding can perturb the slope of each column, as Rows have it
-    box: Box | None  # the bounds of the coefficients; then l1 is not grouped
+    thresholds: np.ndarray  # (d + 1,), the slopes from l1; zero for the intercept
+    arrays: PenaltyArrays  # the same for kernels
+    gradient_error_weights: np.ndarray  # (d,), those of the Rows
+    box: Box | None  # bounds on the coefficients; with bounds l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
-    # Whether every coefficient is penalized or has both bounds: J has a minimum, and lower bounds of it exist.
+    # Whether every coefficient is penalized or has two bounds, so that J has a minimum and lower bounds on it exist.
     is_bounded: bool
     is_none: bool  # whether no coefficient is penalized
 
@@ -133,12 +133,12 @@ class Penalty:
     def of(
         cls, rows: Rows, l2: float, l1: float, factors: FloatArray, group_lasso: bool, box: Box | None = None
     ) -> Self:
-        """Return the penalty of the given strengths and factors (d,) in the coordinates of the rows.
+        """Return the penalty with strengths l2 and l1 and factors (d,), in the coordinates of the rows.
 
         With one row of coefficients, or with bounds, l1 is not grouped.
         """
-        # The norm of a group of one is a magnitude. The solver for L1 is far faster: 0.02 s in place of 8 s on 246 x 57
-        # with columns that nearly depend on each other.
+        # The norm of a group of one is an absolute value, for which the solver is much faster
+        # (docs/benchmarks/design-choices.md: groups of one).
         group_lasso = group_lasso and rows.n_rows_coef > 1
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
@@ -147,11 +147,13 @@ class Penalty:
             np.minimum(by_feature * scale * scale, LARGEST_PENALTY, out=curvatures[:-1])
             if l1:
                 np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
-            # The square root of the curvature stays within the range of float64 where the curvature leaves it.
+            # The square root of the curvature is within the range of float64 even if the curvature is not.
             roots = scale * np.sqrt(by_feature)
-        least, most = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.least, box.most)
-        arrays = PenaltyArrays(curvatures, thresholds, roots, group_lasso, least, most, scale, shift, rows.error_weight)
-        is_sized = bool(l1) and bool(thresholds.any())
+        lower, upper = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.min_parameters, box.max_parameters)
+        arrays = PenaltyArrays(
+            curvatures, thresholds, roots, group_lasso, lower, upper, scale, shift, rows.error_weight
+        )
+        has_l1 = bool(l1) and bool(thresholds.any())
         is_penalized = (roots > 0) | (thresholds[:-1] > 0)
         if box is not None:
             is_penalized = is_penalized | (np.isfinite(box.lower) & np.isfinite(box.upper))
@@ -165,14 +167,14 @@ class Penalty:
             arrays,
             rows.gradient_error_weights,
             box,
-            is_smooth=box is None and not is_sized,
+            is_smooth=box is None and not has_l1,
             is_bounded=bool(is_penalized.all()),
-            is_none=not (is_sized or curvatures.any()),
+            is_none=not (has_l1 or curvatures.any()),
         )
 
     @cached_property
     def error_weight_norm(self) -> float:
-        """The norm of gradient_blur_j / root_j, in which an error of the gradient enters the conjugate."""
+        """The norm of gradient_error_weight_j / root_j, the factor of gradient errors in the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
@@ -182,11 +184,11 @@ class Penalty:
 
     @cached_property
     def largest_error_weight(self) -> float:
-        """The largest gradient_blur_j / threshold_j, in which an error of the gradient enters the step to the edge."""
+        """The largest gradient_error_weight_j / threshold_j, the factor of gradient errors in the step to the edge."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
-                # Without a threshold no step leads to one.
+                # Coefficients without a threshold do not limit the step.
                 relative = relative[self.thresholds[:-1] > 0]
             return float(np.fmax.reduce(relative, initial=0.0))
 
@@ -196,11 +198,11 @@ class Penalty:
         return replace(self, thresholds=thresholds, arrays=self.arrays._replace(thresholds=thresholds))
 
     def clip(self, parameters: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) within the box that are next to the given ones; without a box these."""
+        """Return the parameters (K, d + 1), clipped to the bounds if there are any."""
         return parameters if self.box is None else self.box.clip(parameters)
 
-    def size(self, parameters: FloatArray) -> float:
-        """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
+    def nonsmooth_value(self, parameters: FloatArray) -> float:
+        """Return the L1 part of the penalty, grouped or not, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
         if self.group_lasso:
@@ -212,9 +214,9 @@ class Penalty:
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
     ) -> tuple[float, ...]:
-        """Fill gradient (K, d + 1) with total / total_weight plus the slope of the quadratic penalty at the parameters.
+        """Fill gradient (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
-        Return the fields of a Point from its size on.
+        Return the fields of a Point from `penalty` on.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -229,25 +231,25 @@ class Penalty:
             sums,
             error_weights,
         )
-        totals, of_classes = sums[0].tolist(), error_weights[0]
+        totals, class_error_weights = sums[0].tolist(), error_weights[0]
         if n_blocks > 1:
-            totals, of_classes = np.add.reduce(sums).tolist(), np.add.reduce(error_weights)
+            totals, class_error_weights = np.add.reduce(sums).tolist(), np.add.reduce(error_weights)
             totals[LARGEST] = float(np.maximum.reduce(sums[:, LARGEST]))
         if self.box is not None:
             scale, shift = self.arrays.scale, self.arrays.shift
-            of_intercept = gradient[:, -1:]
+            intercept_gradient = gradient[:, -1:]
             largest = self.box.measure_subgradient(
-                parameters, gradient[:, :-1] - shift * of_intercept, self.thresholds[:-1], scale
+                parameters, gradient[:, :-1] - shift * intercept_gradient, self.thresholds[:-1], scale
             )
-            totals[LARGEST] = max(largest, float(np.abs(of_intercept).max()))
+            totals[LARGEST] = max(largest, float(np.abs(intercept_gradient).max()))
         squares, sizes, *others = totals
-        return 0.5 * squares + sizes, *others, hypot(*of_classes)
+        return 0.5 * squares + sizes, *others, hypot(*class_error_weights)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
-        """Return the conjugate at a dual point, its derivatives, and the box: the sums (4,) of fill_block_dual.
+        """Return the sums of `fill_block_dual`: the conjugate at a dual point, derivatives, and the step to the edge.
 
-        The classes exchange first; the dual point lies at the part `step` of the way from the labels to the
-        probabilities. At WITHIN stands the step at which an entry without a quadratic penalty leaves the box.
+        The dual point is at the fraction `step` of the way from the labels to the probabilities after the exchange. The
+        entry WITHIN is the step at which an entry without a quadratic penalty leaves the feasible box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
@@ -259,23 +261,23 @@ class Penalty:
         return totals
 
     def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
-        """Return the gradient of the loss (K, d) after an exchange, of which `conjugate` makes its sums."""
-        of_loss = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
+        """Return the gradient of the loss (K, d) after an exchange, from which `conjugate` computes its sums."""
+        loss_gradient = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
         if not len(exchange.parts):
-            return of_loss
-        # Of two classes the second has the row of coefficients.
-        own = slice(-len(of_loss), None)
-        by_class = np.concatenate([-of_loss, of_loss]) if len(of_loss) == 1 else of_loss
-        given = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
-        lost = exchange.parts[own, None] * (of_loss + exchange.features[own])
-        return of_loss + exchange.received[own, None] * given - lost
+            return loss_gradient
+        # With two classes the row of coefficients is that of the second class.
+        rows = slice(-len(loss_gradient), None)
+        by_class = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
+        transferred = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
+        lost = exchange.parts[rows, None] * (loss_gradient + exchange.features[rows])
+        return loss_gradient + exchange.received[rows, None] * transferred - lost
 
 
 class BoxDual:
-    """The dual objective as a function of the step from the labels to a dual point; infinite beyond the step `limit`.
+    """The dual objective with bounds, as a function of the step from the labels; infinite beyond the step `limit`.
 
-    A term of the conjugate is largest at shrink(slope, threshold) / curvature, clipped; without curvature at a bound,
-    or the number next to zero.
+    A term of the conjugate is attained at shrink(slope, threshold) / curvature, clipped to the bounds; without
+    curvature at a bound, or at the value nearest to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -283,45 +285,48 @@ class BoxDual:
         self._box, self._u, self._parameters = penalty.box, -slopes, parameters[:, :-1]
         self._thresholds, self._roots = penalty.thresholds[:-1], penalty.arrays.roots
         self._has_root = self._roots > 0
-        # A gradient is rounded as a part of the slope of the quadratic penalty, from which it is told apart.
-        self._curved = penalty.curvatures[:-1] * np.abs(self._parameters)
-        least, most = penalty.box.least[:, :-1], penalty.box.most[:, :-1]
-        self._side = np.where(self._u > 0, most, least)
-        # Where this side has neither a bound nor a quadratic penalty, the threshold is a limit.
+        # The gradient of the loss is a difference, so its rounding error is relative to the slope of the quadratic
+        # penalty.
+        self._quadratic_slopes = penalty.curvatures[:-1] * np.abs(self._parameters)
+        lower, upper = penalty.box.min_parameters[:, :-1], penalty.box.max_parameters[:, :-1]
+        self._side = np.where(self._u > 0, upper, lower)
+        # If this side has neither a bound nor a quadratic penalty, the threshold limits the step.
         is_open = ~self._has_root & np.isinf(self._side) & (self._u != 0)
-        self._side = np.where(np.isinf(self._side), penalty.box.smallest, self._side)
+        self._side = np.where(np.isinf(self._side), penalty.box.nearest_to_zero, self._side)
         limits = np.divide(self._thresholds, np.abs(self._u), out=np.full_like(self._u, np.inf), where=is_open)
         self.limit = float(min(1.0, limits.min(initial=1.0)))
 
     def conjugate(self, step: float) -> list[float]:
         """Return the conjugate, its first two derivatives by the step, and the sum of the magnitudes of its terms."""
         u, thresholds, roots = self._u, self._thresholds, self._roots
-        suboptimality = np.maximum(step * np.abs(u) - thresholds, 0)
+        shrunk = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            # Roots first: squares of roots leave the range of float64 where columns reach 1e150.
-            unbounded = np.where(self._has_root, np.sign(u) * (suboptimality / roots / roots), 0)
+            # Divide by roots twice: their squares leave the range of float64 if columns reach 1e150.
+            unbounded = np.where(self._has_root, np.sign(u) * (shrunk / roots / roots), 0)
             second_derivatives = np.where(self._has_root, np.square(u / roots), 0)
         inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
-        least = np.where(self._has_root, inside, np.where(suboptimality > 0, self._side, self._box.smallest))
-        products, squares = step * u * least, 0.5 * np.square(roots * least)
-        sizes = thresholds * np.abs(least)
-        is_moving = (suboptimality > 0) & (inside == unbounded)
+        maximizers = np.where(self._has_root, inside, np.where(shrunk > 0, self._side, self._box.nearest_to_zero))
+        products, squares = step * u * maximizers, 0.5 * np.square(roots * maximizers)
+        sizes = thresholds * np.abs(maximizers)
+        is_moving = (shrunk > 0) & (inside == unbounded)
         return [
             float(np.sum(products - sizes - squares)),
-            float(np.sum(u * least)),
+            float(np.sum(u * maximizers)),
             float(np.sum(np.where(is_moving, second_derivatives, 0))),
-            float(np.sum(np.abs(products) + sizes + squares + self._curved * np.abs(least))),
+            float(np.sum(np.abs(products) + sizes + squares + self._quadratic_slopes * np.abs(maximizers))),
         ]
 
     def measure_reach(self, step: float) -> FloatArray:
-        """Return (d,): the norm over the classes of the distance from the parameters to a maximum of the conjugate."""
-        values, smallest = self._parameters, self._box.smallest
-        near, far = np.abs(values - smallest), np.abs(values - self._side)
-        both = np.maximum(np.abs(values - self._box.least[:, :-1]), np.abs(values - self._box.most[:, :-1]))
+        """Return the norms (d,) over the classes of the distances to a maximizer of the conjugate."""
+        values, nearest_to_zero = self._parameters, self._box.nearest_to_zero
+        near, far = np.abs(values - nearest_to_zero), np.abs(values - self._side)
+        both = np.maximum(
+            np.abs(values - self._box.min_parameters[:, :-1]), np.abs(values - self._box.max_parameters[:, :-1])
+        )
         is_inside = step * np.abs(self._u) <= self._thresholds
         reach = np.where(self._thresholds > 0, np.where(is_inside, near, np.maximum(near, far)), both)
         return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(reach), axis=0)))
 
 
-# Classes exchange nothing if probabilities and labels have the same class sums.
+# No exchange is needed if probabilities and labels have the same class sums.
 NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))

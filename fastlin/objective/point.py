@@ -1,4 +1,4 @@
-"""Everything that is known of the objective at one point."""
+"""The value, derivatives and bounds of the objective at a point."""
 
 from __future__ import annotations
 
@@ -19,90 +19,89 @@ if TYPE_CHECKING:
 
 
 class ProbabilityBuffer:
-    """Memory (K, n_rows) for the probabilities of one point at a time, whose parameters array is `owner`."""
+    """A buffer (K, n_rows) for the probabilities of one point at a time; `owner` is its array of parameters."""
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
         self.probabilities = np.empty(shape, precision)
         self.owner: FloatArray | None = None
 
     def give(self) -> FloatArray:
-        """Return the memory for the next point to fill; the last one loses it."""
+        """Return the array for the next point to fill; the previous point loses it."""
         self.owner = None
         return self.probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """J at parameters, with its derivatives. `Objective.at` makes it."""
+    """J and its derivatives at parameters, created by `Objective.at`."""
 
     objective: Objective
     parameters: np.ndarray
     precision: FloatType  # of the products: float64 or float32
-    buffer: ProbabilityBuffer | None  # where its probabilities are
+    buffer: ProbabilityBuffer | None  # holds its probabilities
     loss: float  # the mean loss
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
-    size: float  # the penalty
-    slope: float  # the parameters times the gradient of the loss
+    penalty: float
+    slope: float  # the inner product of the parameters and the gradient of the loss
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
-    largest_entry: float  # Of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
+    largest_entry: float  # of the smallest subgradient by coefficients and intercept; zero only at a minimum
     slope_size: float  # the sum of the magnitudes of the terms of the slope
-    # The norm over the classes of the sums of |parameter| times the error weight of its column. It bounds the rounding of the
-    # scores.
+    # The norm over the classes of sum_j |parameter_kj| error_weight_j, which bounds the rounding error of the scores.
     error_weight: float
 
     @cached_property
     def value(self) -> float:
         """J."""
-        return self.loss + self.size
+        return self.loss + self.penalty
 
     @cached_property
     def squares(self) -> float:
-        """The quadratic penalty, where that is the whole penalty; else zero."""
-        return self.size if self.objective.penalty.is_smooth else 0.0
+        """The quadratic penalty if that is the whole penalty, otherwise zero."""
+        return self.penalty if self.objective.penalty.is_smooth else 0.0
 
     @property
     def is_finite(self) -> bool:
-        """Whether neither value nor gradient has overflowed."""
-        # An entry of the gradient of the loss that is not finite leaves no finite sum, whatever it is multiplied by.
+        """Whether value and gradient are finite."""
+        # If an entry of the gradient of the loss is not finite, slope_size is not.
         return isfinite(self.value) and isfinite(self.slope_size)
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether the point still has the room with its probabilities."""
+        """Whether the buffer still holds the probabilities of this point."""
         return self.buffer is not None and self.buffer.owner is self.parameters
 
     @property
     def probabilities(self) -> FloatArray:
-        """The probabilities (K, n_rows); RuntimeError if the point never had a room, or lost it to another point."""
+        """The probabilities (K, n_rows); RuntimeError if there is no buffer, or another point uses it."""
         if self.buffer is None:
-            raise RuntimeError("The point was evaluated without room for probabilities.")
+            raise RuntimeError("The point has no probabilities, because it was evaluated without a buffer; pass `out`.")
         if not self.has_probabilities:
-            raise RuntimeError("The room with the probabilities of this point was given to another point.")
+            raise RuntimeError("The probabilities of this point were overwritten: another point uses its buffer.")
         return self.buffer.probabilities
 
     def curvatures(self) -> Iterator[FloatArray]:
         """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
         rows = self.objective.rows
-        weights = rows.weights_of(rows.numbers)
+        weights = rows.weights_of(rows.row_indices)
         for probability in self.probabilities:
             yield probability * (1 - probability) * weights
 
     def hessian_product(self, direction: FloatArray) -> FloatArray:
-        """Return the Hessian of J times direction (K, d + 1), in the type of the probabilities; it takes a pass."""
+        """Return the Hessian of J times direction (K, d + 1), in the dtype of the probabilities: one pass."""
         rows = self.objective.rows
         product = rows.hessian_product(direction, rows.curved_at(self))
         product += self.objective.penalty.curvatures * direction
         return product
 
     def hessian(self) -> FloatArray:
-        """Return the Hessian of J, (K (d + 1), K (d + 1)), by classes."""
+        """Return the Hessian of J, (K (d + 1), K (d + 1)), ordered by class."""
         hessian = self.hessian_of_loss()
         diagonal = np.einsum("ii->i", hessian)
         diagonal.reshape(self.parameters.shape)[...] += self.objective.penalty.curvatures
         return hessian
 
     def hessian_of_loss(self) -> FloatArray:
-        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
+        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), ordered by class."""
         rows = self.objective.rows
         return rows.hessian(rows.curved_at(self))
 
@@ -112,38 +111,38 @@ class Point:
 
     @property
     def dual_value(self) -> float:
-        """The dual objective of a feasible point as it was computed, from `duality.find_dual_value`."""
+        """The dual objective of a feasible point, as computed by `duality.find_dual_value`."""
         return self._dual[0]
 
     @property
     def dual_rounding(self) -> float:
-        """By how much rounding can have raised the dual value."""
+        """The amount by which rounding can have raised the dual value."""
         return self._dual[1]
 
     def lower_bound(self) -> float:
-        """Return a lower bound of the minimum of J: the dual value less its rounding."""
+        """Return a lower bound on the minimum of J: the dual value minus its rounding error."""
         bound = self.dual_value - self.dual_rounding
         return bound if self.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
     @property
-    def natural_gap(self) -> float:
-        """The bound on J - J* that holds once the intercept is stationary, from `duality.find_natural_gap`."""
-        return duality.find_natural_gap(self)
+    def stationary_gap(self) -> float:
+        """The bound on J - J* that holds once the intercept is stationary, from `duality.find_stationary_gap`."""
+        return duality.find_stationary_gap(self)
 
     @cached_property
     def row_errors(self) -> rounding.RowErrors:
-        """What rounding did to the rows, from `rounding.find_row_errors`."""
+        """The rounding errors of sums over the rows, from `rounding.find_row_errors`."""
         return rounding.find_row_errors(self)
 
     @property
     def rounding(self) -> float:
-        """By how much rounding can have moved the value, where the point is in float64."""
-        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.size
+        """The amount by which rounding can have changed the value of a point in float64."""
+        return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.penalty
 
     def linearize_probabilities(self, step: FloatArray) -> FloatArray:
-        """Return the probabilities (K, n_rows) plus their derivative along a step (K, d + 1), as distributions.
+        """Return the probabilities (K, n_rows), linearized along a step (K, d + 1), as distributions.
 
-        Negative entries become zero. It takes a pass. RuntimeError: another point has the room.
+        Negative entries are set to zero. It takes a pass. RuntimeError: another point uses the buffer.
         """
         rows, probabilities = self.objective.rows, self.probabilities
         scores = rows.passes.compute_scores(step).T
@@ -158,16 +157,17 @@ class Point:
     def optimize_intercept(self) -> FloatArray | None:
         """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
 
-        The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities. None: there is no intercept, all
-        probabilities are 0 or 1, or the budget does not hold the matrix. RuntimeError: another point has the room.
+        The step solves (diag(m) - E[p p']) step = gradient, with m the mean probabilities. The result is None if there
+        is no intercept, all probabilities are 0 or 1, or the matrix does not fit into the budget. RuntimeError: another
+        point uses the buffer.
         """
         objective, K = self.objective, len(self.parameters)
-        # The matrix is small compared with probabilities that are kept.
+        # If probabilities are kept, the matrix is small compared with them.
         is_affordable = self.buffer is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None
-        kept = None if self.buffer is None else self.probabilities
-        gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, kept)
+        probabilities = None if self.buffer is None else self.probabilities
+        gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, probabilities)
         matrix, precision = np.diag(gram[:-1, -1]) - gram[:-1, :-1], objective.fast_precision
         if not np.diagonal(matrix).min() > 0:
             return None

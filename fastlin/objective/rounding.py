@@ -1,7 +1,7 @@
-"""How far rounding can have moved the numbers computed at a point: J and a dual value.
+"""Bounds on the rounding errors of J and of the dual value at a point.
 
-One count of roundings stands for all ways to make a pass: a sum of m terms, in any order, is off by at most gamma(m)
-times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
+The same bounds hold for all kinds of passes: the error of a sum of m terms, in any order, is at most gamma(m) times the
+sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
 """
 
 from __future__ import annotations
@@ -24,84 +24,91 @@ if TYPE_CHECKING:
 
 
 class Roundings(NamedTuple):
-    """Relative errors in float64. A sum of m terms counts m roundings, and each block of a pass one more."""
+    """Relative errors in float64. A sum of m terms counts as m roundings, and each block of a pass as one more."""
 
     score: float
-    row: float  # of what a row makes of its scores; with targets also of sums over the classes
-    plain_sum: float  # of a sum of these over the rows
-    sum: float  # of a sum of their products with a column
+    row: float  # of the loss and residuals of a row, given its scores; with targets also of sums over the classes
+    plain_sum: float  # of a sum of losses or residuals over the rows
+    sum: float  # of a sum of products of residuals with a column
 
     @classmethod
     def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
-        """Return the roundings of passes with sums of so many terms over rows of so many entries."""
-        of_row = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
+        """Return the roundings of passes whose sums have longest_sum terms and whose rows have longest_row entries."""
+        row_terms = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
         # The products, the scaled and shifted column, and the intercept.
-        of_score, of_sum = longest_row + 4, longest_sum + of_row
-        return cls(gamma(of_score), gamma(of_row), gamma(of_sum), gamma(of_sum + of_score))
+        score_terms, sum_terms = longest_row + 4, longest_sum + row_terms
+        return cls(gamma(score_terms), gamma(row_terms), gamma(sum_terms), gamma(sum_terms + score_terms))
 
 
 class RowErrors(NamedTuple):
-    """Errors from rounding in float64, in the mean over the rows; of a `ProblemBatch` arrays (B,)."""
+    """Rounding errors in float64, as means over the rows; arrays (B,) for a `ProblemBatch`."""
 
     loss: float  # of the mean loss
     gradient: float  # of the mean loss, relative to the error weight of each column
-    class_sums: float  # of the mean probabilities of all classes together
-    # The error of the gradient, relative to the error weight of each column, from an exchange that mends the class sums where
-    # they are near the weights of the classes; infinite where a class has no weight.
+    class_sums: float  # of the mean probabilities, summed over the classes
+    # The error of the gradient, relative to the error weight of each column, from an exchange that corrects the class
+    # sums near the class weights; infinite if a class has no weight.
     exchange: float
 
     @classmethod
     def of(cls, rows: Rows | SharedRows, loss: Any, error_weight: Any, missed: Any, root: Any, steepest: Any) -> Self:
-        """Return the errors for a mean loss and the error weight of a point.
+        """Return the errors for the mean loss and the error weight of a point.
 
-        The probability that misses a label is ``missed`` in the mean and ``root`` in the root mean square over the
-        rows. For two classes no residual of a row is steeper than ``steepest``.
+        The probability outside the label of a row has the mean ``missed`` and the root mean square ``root`` over the
+        rows. For two classes ``steepest`` bounds the derivative of the residual of a row by its score.
         """
-        K, (_, of_row, plain, of_sum) = rows.n_rows_coef, rows.roundings
+        K, (_, row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
         scores = bound_score_rounding(rows, error_weight)
-        # In softmax the total, which is above one, and the residual, a probability less one, have an absolute error.
-        # The logistic loss and its residual come from the smaller probability, or with a target from a difference.
-        absolute = of_row if K > 1 or rows.has_targets else 0.0
-        # The norm of the residuals of a row, of which three or more classes have two of opposite signs.
+        # In softmax the total, which is above one, and the residual, a probability minus one, have absolute errors.
+        # Logistic loss and residual are computed from the smaller probability, or with targets from a difference.
+        absolute = row_error if K > 1 or rows.has_targets else 0.0
+        # The factor for the norm of the residuals of a row: with three or more classes two residuals have opposite
+        # signs.
         length = 1.0 if K == 1 else sqrt(2)
         by_scores, by_squares = length * root * scores, scores * scores
-        # The error of a class sum is relative to the class, but for what the squares of errors of scores add.
-        fraction = rows.min_fraction
+        # The error of a class sum is relative to the class weight, except for the squared errors of the scores.
+        fraction = rows.min_class_weight
         exchange = (
             length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(fraction) if fraction > 0 else inf
         )
         return cls(
-            # A row of three or more classes adds two terms.
-            loss=2 * of_sum * loss + absolute + by_scores + 0.25 * by_squares,
+            # With three or more classes a row adds two terms.
+            loss=2 * sum_error * loss + absolute + by_scores + 0.25 * by_squares,
             # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
-            gradient=length * length * steepest * scores + by_squares + length * root * of_sum + absolute,
+            gradient=length * length * steepest * scores + by_squares + length * root * sum_error + absolute,
             class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
             exchange=exchange,
         )
 
     @classmethod
     def of_difference(cls, rows: Rows, size: float) -> Self:
-        """Return the errors of the difference of passes at zero parameters: over rows with targets and their labels.
+        """Return the errors of the difference of two passes at zero parameters, one with targets and one with labels.
 
-        ``size`` is the sum of the magnitudes of what stands for the loss: the entropy, and with offsets both losses.
+        ``size`` is the sum of the magnitudes of the terms of the loss: the entropy, and with offsets both losses.
         """
-        # Without parameters only offsets are rounded in a score. No probability misses its label by more than one.
-        of_pass = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
-        # Targets that do not quite sum to one are off by their roundings.
-        own = gamma(rows.n_rows_coef + 4)
-        return cls(3 * of_pass.loss, 2 * of_pass.gradient + own, 2 * of_pass.class_sums + own, inf)
+        # Without parameters the only rounding errors of a score are those of offsets. No residual exceeds one.
+        pass_errors = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
+        # The sums of targets differ from one by rounding.
+        target_error = gamma(rows.n_rows_coef + 4)
+        return cls(
+            3 * pass_errors.loss,
+            2 * pass_errors.gradient + target_error,
+            2 * pass_errors.class_sums + target_error,
+            inf,
+        )
 
 
 def find_row_errors(point: Point) -> RowErrors:
-    """Return the RowErrors of a point in float64, which fall with the probability that the label of a row misses."""
+    """Return the RowErrors of a point in float64; they decrease with the probability outside the labels."""
     rows, loss = point.objective.rows, point.loss
     if rows.has_targets:
-        # Half the distance of two distributions is below the root of half of the loss (Pinsker). The missed probability
-        # of the most probable label is below the loss. With targets the loss of one row may come from other rows.
+        # Half the distance of two distributions is at most the square root of half the loss (Pinsker). The probability
+        # outside the most probable label is at most the loss. With targets a row may have more than its share of the
+        # loss.
         largest = 1.0
         missed = root_mean_square = min(1.0, sqrt(loss))
     else:
-        # The loss of a row is largest if a row of the least weight has all of the mean loss. The logarithm of the mean
+        # The loss of a row is largest if a row of the smallest weight has the whole loss. The logarithm of the mean
         # probability of the labels is at least minus the mean loss (Jensen).
         largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
@@ -109,15 +116,15 @@ def find_row_errors(point: Point) -> RowErrors:
 
 
 def bound_score_rounding(rows: Rows | SharedRows, error_weight: Any) -> Any:
-    """Return by how much rounding can have moved a score, in the mean over rows, for the error weight of a point."""
-    # The sum of an offset and the score of the features.
+    """Return the rounding error of a score, in the mean over the rows, for the error weight of a point."""
+    # With offsets, the sum of offset and score adds two roundings.
     return rows.roundings.score * error_weight + (
         gamma(2) * (error_weight + rows.offset_size) if rows.offset_size else 0.0
     )
 
 
 def bound_parameter_sums(point: Point) -> float:
-    """Return the relative error of a sum over the parameters, which is made by strips of columns."""
+    """Return the relative error of a sum over the parameters, which is computed in strips of columns."""
     K, d = point.parameters.shape
     return gamma(STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS)
 
@@ -128,6 +135,6 @@ def gamma(n: int) -> float:
 
 
 def norm(values: FloatArray) -> float:
-    """Return the root of the sum of the squares; NumPy's own comes from BLAS, whose bits depend on its threads."""
+    """Return the Euclidean norm. NumPy's norm uses BLAS, whose result depends on the number of threads."""
     with np.errstate(over="ignore"):
         return sqrt(float(np.sum(np.square(values))))

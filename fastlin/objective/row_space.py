@@ -1,17 +1,19 @@
-"""J in the space that the rows of X span, where the coefficients of its minimum lie.
+"""J in the span of the rows of X, which contains the coefficients of its minimum.
 
-The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum, and at all points that
-steps along gradients reach, are a sum of rows, with a number a_ik for each row and class (Kimeldorf and Wahba 1971)::
+The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum, and at all points
+reached by steps along gradients, are a sum of rows with a coefficient a_ik per row and class (Kimeldorf and Wahba
+1971)::
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers here.
+With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers.
 
-A vector of the space is an array (2, n + 1, columns of a table): a table of multipliers, with the intercepts of the
-centered columns in its last row, and a table of scores, which leave the intercepts out and have them again in the last
-row. The inner product of two vectors is the plain product of one's multipliers with the other's scores: the product of
-the intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product the gradient of J is the
-residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
+A vector of the space is an array (2, n + 1, columns of a table). The first table holds the multipliers, and in its last
+row the intercepts of the centered columns. The second table holds the scores without the intercepts, and in its last
+row the intercepts again. The inner product of two vectors is the plain product of the multipliers of one and the scores
+of the other: the product of the intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product
+the gradient of J is the residuals plus the multipliers of the vector. Half its squared norm bounds J - J* if the
+intercept is stationary.
 """
 
 from __future__ import annotations
@@ -37,12 +39,12 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
 NOT_KEPT = Kept.of(None)
-# Products by which parameters are expressed as sums of rows. Text takes 1 to 7: 2,000 x 50,000, ten classes, C = 1 to
-# 1,000, from the means of five folds or from the minimum at a third of C.
+# Products to represent parameters as sums of rows. Text takes far fewer
+# (docs/benchmarks/design-choices.md: representation by rows).
 MAX_PRODUCTS = 30
-# The inner products of the rows are centered after they are summed, which leaves twelve digits where the squares of the
-# means exceed the variances by no more than this factor.
-MAX_CANCELLED = 1e4
+# Inner products of the rows are centered after summation. Twelve digits remain if the squared means exceed the
+# variances by at most this factor.
+MAX_CANCELLATION = 1e4
 
 
 def multiply(one: FloatArray, other: FloatArray) -> float:
@@ -51,7 +53,7 @@ def multiply(one: FloatArray, other: FloatArray) -> float:
 
 
 def multiply_coefficients(one: FloatArray, other: FloatArray) -> float:
-    """Return the part of the inner product of two vectors that the coefficients have."""
+    """Return the inner product of two vectors without the intercepts."""
     return dot(one[0, :-1].ravel(), other[1, :-1].ravel())
 
 
@@ -61,18 +63,18 @@ class RowPoint:
 
     vector: np.ndarray
     value: float
-    squares: float  # the penalty
+    squares: float  # the quadratic penalty
     gradient: np.ndarray  # a vector
-    bound: float  # An upper bound on J - J* where the intercept is stationary, otherwise an estimate.
-    steepness: float  # an upper bound of the derivatives of J by coefficients and intercepts
+    bound: float  # an upper bound on J - J* if the intercept is stationary, otherwise an estimate
+    steepness: float  # an upper bound on the derivatives of J by coefficients and intercepts
     l2: float
     precision: FloatType = np.float64
 
 
 class RowSpace:
-    """J of an objective whose penalty is smooth and bounded, in the space of the rows.
+    """J in the row space, for an objective with a smooth penalty on every coefficient.
 
-    `curvatures` (columns of a table,) are second derivatives of the mean loss by scores where all rows are alike.
+    `curvatures` (columns of a table,) are second derivatives of the mean loss by the scores if all rows are equal.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -84,8 +86,8 @@ class RowSpace:
         allows_gram = objective.budget.holds(8 * n**2) and _keeps_digits(objective.coordinates, factors)
         self._products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
         weights = rows.weights if len(rows.weights) else np.ones(n)
-        if len(rows.numbers):
-            weights = weigh_by_counts(rows.numbers, weights, n)
+        if len(rows.row_indices):
+            weights = weigh_by_counts(rows.row_indices, weights, n)
         self._weights = weights / rows.total_weight
         self._samples = Samples(NO_ROWS, rows.labels, self._weights, rows.offsets, rows.targets)
         self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
@@ -98,16 +100,16 @@ class RowSpace:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of vectors."""
+        """The shape of a vector."""
         return self._start.shape
 
     def zeros(self) -> FloatArray:
-        """Return the vector of zeros."""
+        """Return the zero vector."""
         n_tables, length = 2, len(self._weights) + 1
         return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
     def start(self, nearby: RowPoint | None = None) -> FloatArray:
-        """Return the vector to start from: the best intercept, or where a RowPoint of another penalty lies."""
+        """Return the starting vector: the null model, or the coefficients of a RowPoint with another penalty."""
         if nearby is None:
             return self._start
         vector = nearby.vector.copy()
@@ -115,27 +117,32 @@ class RowSpace:
         return vector
 
     def represent(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
-        """Return a vector whose J exceeds that at parameters (K, d + 1) by at most the part `tolerance`, or None.
+        """Return a vector whose J exceeds that at parameters (K, d + 1) by at most the fraction `tolerance`, or None.
 
-        Conjugate gradients on the inner products of the rows find its multipliers; None if that takes too long.
+        Conjugate gradients on the inner products of the rows compute its multipliers; None if that takes too long.
         """
-        objective, K, (residuals, still), (_, scores) = self.objective, self._n_classes, self.zeros(), self.zeros()
+        objective, K, (residuals, no_direction), (_, scores) = (
+            self.objective,
+            self._n_classes,
+            self.zeros(),
+            self.zeros(),
+        )
         coef, _ = objective.coordinates.to_coefficients(parameters)
         scores[:-1, :K] = objective.matrix.compute_scores(coef, np.zeros(K))
         objective.rows.count_pass()
         if objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
             scores[-1, :K] = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], objective.coordinates.mean)
-        loss, _, _ = self.evaluate(scores, still, 0.0, residuals)
+        loss, _, _ = self.evaluate(scores, no_direction, 0.0, residuals)
         penalty = 0.5 * float(np.sum(objective.penalty.curvatures * parameters**2))
-        most = (1 + tolerance) * (loss + penalty)
+        max_value = (1 + tolerance) * (loss + penalty)
         multipliers = -residuals
         multipliers[-1] = scores[-1]
-        iterates = iterate(lambda given: self.make_vector(given)[1], scores - self.make_vector(multipliers)[1])
-        for found in islice(iterates, MAX_PRODUCTS):
-            vector = np.stack([multipliers + found.solution, scores - found.residual])
-            loss, _, _ = self.evaluate(vector[1], still, 0.0, residuals)
-            if loss + 0.5 * multiply_coefficients(vector, vector) <= most:
+        iterates = iterate(lambda table: self.make_vector(table)[1], scores - self.make_vector(multipliers)[1])
+        for current in islice(iterates, MAX_PRODUCTS):
+            vector = np.stack([multipliers + current.solution, scores - current.residual])
+            loss, _, _ = self.evaluate(vector[1], no_direction, 0.0, residuals)
+            if loss + 0.5 * multiply_coefficients(vector, vector) <= max_value:
                 return vector
         return None
 
@@ -171,9 +178,9 @@ class RowSpace:
         return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
 
     def make_point(self, vector: FloatArray, value: float, gradient: FloatArray, sums: FloatArray) -> RowPoint:
-        """Return the RowPoint at a vector, from what `evaluate` gave there: one pass over the rows.
+        """Return the RowPoint at a vector from the results of `evaluate`: one pass over the rows.
 
-        The gradient comes with the residuals, and has its scores then.
+        gradient holds the residuals as multipliers; the multipliers of the vector and the scores are added.
         """
         residuals, scores = gradient
         residuals[:-1] += vector[0, :-1]
@@ -186,7 +193,7 @@ class RowSpace:
         return RowPoint(vector, value, squares, gradient, bound, steepness, self._l2)
 
     def to_parameters(self, vector: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) that a vector stands for, in the coordinates of the objective."""
+        """Return the parameters (K, d + 1) of a vector, in the coordinates of the objective."""
         multipliers, _ = vector
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
@@ -196,19 +203,19 @@ class RowSpace:
         parameters[:, coordinates.vanishing] = 0
         parameters[:, -1] = multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
-            # The mean of a centered column is zero, or what rounding of its shift leaves.
+            # The mean of a centered column is zero, or the rounding error of its shift.
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
     def make_vector(self, multipliers: FloatArray) -> FloatArray:
-        """Return the vector of multipliers (n + 1, columns of a table): one pass over the rows."""
+        """Return the vector with these multipliers (n + 1, columns of a table): one pass over the rows."""
         vector = self.zeros()
         vector[0] = multipliers
         self._fill_scores(*vector)
         return vector
 
     def _fill_scores(self, multipliers, scores):
-        """Fill a table of zeros with the scores of multipliers."""
+        """Fill a table of zeros with the scores of the multipliers."""
         self._products.multiply(self._center(multipliers), scores)
         self.objective.rows.count_pass()
         scores /= self._l2
@@ -217,7 +224,7 @@ class RowSpace:
         scores[-1] = multipliers[-1]
 
     def _center(self, multipliers):
-        """Return the multipliers (n, columns of a table) of the plain rows for multipliers of the centered rows."""
+        """Return the multipliers (n, columns of a table) of the original rows for those of the centered rows."""
         centered = zeros_table(len(self._weights), self._n_classes)
         centered[:] = multipliers[:-1]
         if self.objective.fit_intercept:
@@ -226,15 +233,15 @@ class RowSpace:
 
 
 def _keeps_digits(coordinates, factors):
-    """Say whether inner products of plain rows have enough digits for inner products of centered rows."""
+    """Return whether inner products of the original rows are accurate enough for those of the centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
-        return bool(mean_part <= MAX_CANCELLED * rest)
+        return bool(mean_part <= MAX_CANCELLATION * rest)
 
 
 class RowLine:
-    """J along a direction from a vector, by step: scores move in proportion, so an evaluation takes no pass."""
+    """J along a direction from a vector. Scores are linear in the step, so an evaluation takes no pass."""
 
     def __init__(self, space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
         self._space, self._start, self._direction = space, start, direction
@@ -252,6 +259,6 @@ class RowLine:
         return self._value, slope + self._mixed + step * self._curvature
 
     def end(self) -> RowPoint:
-        """Return the RowPoint at the step that J was asked for last; the line ends there."""
+        """Return the RowPoint at the last step; the line must not be evaluated again."""
         vector = self._start + self._step * self._direction
         return self._space.make_point(vector, self._value, self._gradient, self._sums)

@@ -1,14 +1,15 @@
-"""Solvers: each minimizes an objective, knows nothing of labels or C, and returns a Solution.
+"""Solvers: each minimizes an objective and returns a Solution. They work with l1 and l2, not with labels or C.
 
-A solver is a module with a function ``minimize(fit)`` of a Fit, which `choose.minimize` makes::
+A solver is a module with a function ``minimize(fit)``. Its argument is a Fit, made by `choose.minimize`, with the
+attributes::
 
     objective   the Objective to minimize
-    beginning   where to start, centered as by `Objective.center`; `begin_in` returns the Point there
-    stopping    the Stopping: the rule that ends the fit, and its record
-    room        the Room for the probabilities of points, or None
+    start       the starting parameters, centered as by `Objective.center`; `start_point` returns the Point there
+    stopping    the Stopping: the stopping rule, and the history of the fit
+    buffer      the ProbabilityBuffer for the probabilities of points, or None
 
-It returns a `Solution`, and raises a RangeError where J or its gradient is not finite at the start. `choose`
-picks solvers.
+`minimize` returns a `Solution`. It raises a RangeError if J or its gradient is not finite at the start. `choose`
+selects the solvers.
 """
 
 from fastlin.solvers.solution import Solution

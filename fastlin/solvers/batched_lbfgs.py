@@ -1,9 +1,9 @@
 """L-BFGS for many problems over the same rows, in batches: one pass over X serves all problems of a batch.
 
-Each problem has a place of a batch, with its own pairs, steps and proof; the next problem takes the place of one that has
-ended. All share one preconditioner, each times its own curvature: where only labels or weights differ, the Hessians are
-nearly multiples of each other. With an L1 penalty a direction leads to the least point of a model (proximal
-quasi-Newton: Lee, Sun and Saunders 2014), whose Hessian is the shared one as the pairs change it.
+Each problem occupies a slot of a batch, with its own pairs, steps and certificate; when a problem stops, the next one
+takes its slot. All problems share one preconditioner, scaled by the curvature of each: if only labels or weights
+differ, the Hessians are nearly proportional. With an L1 penalty a direction leads to the minimizer of a model (proximal
+quasi-Newton: Lee, Sun and Saunders 2014) whose Hessian is the shared one, updated by the pairs.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from fastlin.kernels.linear.coordinate_descent import fill_block_least
 from fastlin.kernels.linear.operands import count_pairs
 from fastlin.kernels.linear.quasi_newton import ROUNDING, SUFFICIENT_DECREASE, SUM_ROUNDING, VALUE_ROUNDING, ask
 from fastlin.kernels.machine.threads import cut_work, run_blocks
-from fastlin.objective.problem_batch import Points, ProblemBatch, SharedRows, Variant
+from fastlin.objective.problem_batch import Points, Problem, ProblemBatch, SharedRows
 from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Preconditioner, regularize_equal_changes
-from fastlin.solvers.tuning import MIN_ACCURACY
+from fastlin.solvers.tuning import MIN_INNER_TOL
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
-# Pairs of a problem, and how often it may try a step in vain.
+# Pairs per problem, and rejected trials of a step after which a problem stops.
 N_PAIRS, MAX_TRIALS = 10, 20
-# Up to so many parameters a factor of the Gram matrix is worth its time.
-MAX_FACTORS = 2_000
-# Strengths of the penalty within a factor of four share a factor.
-GROUP = 2
-# About how many sweeps find the least point of a model, and the most models of a problem. Where few rows have a
-# curvature, or columns are near each other, a single fit with Hessians of its own then ends sooner.
-SWEEPS, MAX_MODELS = 15, 25
-# A step that was tried in vain is cut to between these parts of it.
+# With more parameters, factorizing the Gram matrix takes too long.
+MAX_FACTOR_SIZE = 2_000
+# Penalty strengths within this power of two share a factor.
+GROUP_WIDTH = 2
+# Sweeps that minimize a model, about, and models per problem. If few rows have curvature, or columns are nearly
+# collinear, a single fit with its own Hessians is faster after that.
+N_SWEEPS, MAX_MODELS = 15, 25
+# A rejected step is shortened to a fraction within these limits.
 MIN_CUT, MAX_CUT = 0.1, 0.5
 
 
-class Found(NamedTuple):
-    """Where a problem ended."""
+class ProblemSolution(NamedTuple):
+    """The solution of one problem."""
 
     parameters: np.ndarray  # (m,)
     gradient: np.ndarray  # (m,), of J
@@ -48,32 +48,32 @@ class Found(NamedTuple):
 
 
 class _Slots:
-    """The state of B problems, by place: where each is, what it tries, and its last pairs."""
+    """The state of B problems, by slot: the current parameters, the trial, and the last pairs."""
 
     def __init__(self, n_slots: int, size: int, n_pairs: int) -> None:
         self.trial, self.at, self.slopes, self.direction = np.zeros((4, n_slots, size))
-        self.of_loss = np.zeros((n_slots, size))
+        self.loss_gradient = np.zeros((n_slots, size))
         self.value, self.loss, self.step, self.slope = np.zeros((4, n_slots))
         self.curvatures = np.zeros((n_slots, n_pairs))
         self.n_iter, self.n_trials = np.zeros((2, n_slots), np.int64)
         self.moves, self.changes = np.zeros((2, n_slots, N_PAIRS, size))
-        # Move times change of each pair, zero where there is none.
+        # The product of step and gradient change of each pair, zero if there is no pair.
         self.products = np.zeros((n_slots, N_PAIRS))
         self.is_new = np.ones(n_slots, bool)
 
-    def begin(self, position: int, parameters: FloatArray) -> None:
-        """Begin a problem at a place with a trial of its parameters (m,)."""
-        self.trial[position] = self.at[position] = parameters
-        self.direction[position], self.value[position] = 0, np.inf
-        self.products[position], self.n_iter[position], self.n_trials[position], self.is_new[position] = 0, 0, 0, True
+    def begin(self, slot: int, parameters: FloatArray) -> None:
+        """Start a problem in a slot; its first trial is at its parameters (m,)."""
+        self.trial[slot] = self.at[slot] = parameters
+        self.direction[slot], self.value[slot] = 0, np.inf
+        self.products[slot], self.n_iter[slot], self.n_trials[slot], self.is_new[slot] = 0, 0, 0, True
 
-    def keep(self, positions: IntArray) -> None:
-        """Give up all places but some."""
+    def keep(self, slots: IntArray) -> None:
+        """Keep only some slots."""
         for name, values in vars(self).items():
-            setattr(self, name, values[positions])
+            setattr(self, name, values[slots])
 
     def check_step(self, points: Points) -> BoolArray:
-        """Move to the trials where J falls enough, which is returned, (B,); elsewhere the next trial is nearer."""
+        """Accept the trials that decrease J enough and shorten the other steps; return which were accepted, (B,)."""
         rise = points.value - self.value
         slack = ROUNDING * np.abs(self.value)
         accepted = self.is_new | (rise <= SUFFICIENT_DECREASE * self.step * self.slope + slack)
@@ -81,12 +81,12 @@ class _Slots:
         moved = accepted & ~self.is_new
         if moved.any():
             self._remember(moved, points)
-        for own, found in zip((self.at, *self.points), (self.trial, *points), strict=True):
-            own[accepted] = found[accepted]
+        for current, new in zip((self.at, *self.points), (self.trial, *points), strict=True):
+            current[accepted] = new[accepted]
         self.n_iter += moved
         self.n_trials = np.where(accepted, 0, self.n_trials + 1)
         self.is_new &= ~accepted
-        # The parabola through both values and the slope.
+        # The minimizer of the parabola through both values and the slope.
         with np.errstate(divide="ignore", invalid="ignore"):
             cut = -0.5 * self.step * self.slope / (rise - self.step * self.slope)
         cut = np.where(np.isfinite(cut), np.clip(cut, MIN_CUT, MAX_CUT), MIN_CUT)
@@ -95,180 +95,182 @@ class _Slots:
         return accepted
 
     def _remember(self, moved, points):
-        """Add the pairs of the problems that have moved."""
+        """Add the pairs of the problems whose step was accepted."""
         move, change = (self.trial - self.at)[moved], (points.gradient - self.slopes)[moved]
         for pairs, last in ((self.moves, move), (self.changes, change)):
             pairs[moved, :-1] = pairs[moved, 1:]
             pairs[moved, -1] = last
         product = np.einsum("bj,bj->b", move, change)
         self.products[moved, :-1] = self.products[moved, 1:]
-        # A curvature within the error of rounding counts as zero.
+        # A curvature within rounding error counts as zero.
         is_curved = product > ROUNDING * np.sqrt(
             np.einsum("bj,bj->b", move, move) * np.einsum("bj,bj->b", change, change)
         )
         self.products[moved, -1] = np.where(is_curved, product, 0.0)
 
-    def turn(self, turned: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
-        """Give the problems that have turned a direction (B, m), with its slope, and a first trial."""
-        self.direction[turned], self.slope[turned] = direction[turned], slope[turned]
-        self.trial[turned] = (self.at + direction)[turned]
+    def set_directions(self, selected: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
+        """Set the direction (B, m), its slope and the first trial of the selected problems."""
+        self.direction[selected], self.slope[selected] = direction[selected], slope[selected]
+        self.trial[selected] = (self.at + direction)[selected]
 
     def find_directions(self, solve: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Return directions (B, m) and slopes by L-BFGS; solve (B, m) is the preconditioner."""
-        gradient, parts = self.slopes.copy(), []
+        """Return the L-BFGS directions (B, m) and their slopes; solve applies the preconditioner to (B, m)."""
+        gradient, coefficients = self.slopes.copy(), []
         with np.errstate(divide="ignore"):
             inverse = np.where(self.products > 0, 1 / self.products, 0.0)
         for pair in range(N_PAIRS - 1, -1, -1):
-            part = inverse[:, pair] * np.einsum("bj,bj->b", self.moves[:, pair], gradient)
-            gradient -= part[:, None] * self.changes[:, pair]
-            parts.append(part)
+            alpha = inverse[:, pair] * np.einsum("bj,bj->b", self.moves[:, pair], gradient)
+            gradient -= alpha[:, None] * self.changes[:, pair]
+            coefficients.append(alpha)
         direction = solve(gradient)
-        for pair, part in enumerate(reversed(parts)):
-            back = inverse[:, pair] * np.einsum("bj,bj->b", self.changes[:, pair], direction)
-            direction += (part - back)[:, None] * self.moves[:, pair]
+        for pair, alpha in enumerate(reversed(coefficients)):
+            beta = inverse[:, pair] * np.einsum("bj,bj->b", self.changes[:, pair], direction)
+            direction += (alpha - beta)[:, None] * self.moves[:, pair]
         return -direction, -np.einsum("bj,bj->b", self.slopes, direction)
 
-    def find_least(
-        self, turned: BoolArray, hessian: FloatArray, curvatures: FloatArray, thresholds: FloatArray
+    def find_minimizers(
+        self, selected: BoolArray, hessian: FloatArray, curvatures: FloatArray, thresholds: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return directions (B, m) to the least points of models, and first-order changes of J, where it has turned."""
-        numbers, least, size = np.flatnonzero(turned), self.at.copy(), len(hessian)
+        """Return directions (B, m) to the minimizers of the selected models, and the first-order changes of J."""
+        slots, minimizers, size = np.flatnonzero(selected), self.at.copy(), len(hessian)
         run_blocks(
             fill_block_least,
-            cut_work(len(numbers) * size**2 * (SWEEPS + 3 * N_PAIRS), max(1, len(numbers))),
-            numbers,
+            cut_work(len(slots) * size**2 * (N_SWEEPS + 3 * N_PAIRS), max(1, len(slots))),
+            slots,
             hessian,
-            self.of_all,
+            self.scales,
             (curvatures, thresholds),
             (self.moves, self.changes, self.products),
-            MIN_ACCURACY,
+            MIN_INNER_TOL,
             self.slopes,
-            least,
+            minimizers,
         )
-        direction = least - self.at
-        grown = np.einsum("bj,bj->b", thresholds, np.abs(least) - np.abs(self.at))
-        return direction, np.einsum("bj,bj->b", self.slopes, direction) + grown
+        direction = minimizers - self.at
+        penalty_change = np.einsum("bj,bj->b", thresholds, np.abs(minimizers) - np.abs(self.at))
+        return direction, np.einsum("bj,bj->b", self.slopes, direction) + penalty_change
 
     @property
     def points(self) -> Points:
-        """What is known of J where each problem is."""
-        return Points(self.loss, self.curvatures, self.value, self.of_loss, self.slopes)
+        """J and its derivatives at the current parameters."""
+        return Points(self.loss, self.curvatures, self.value, self.loss_gradient, self.slopes)
 
     @property
-    def of_all(self) -> FloatArray:
-        """The curvature of each problem by its intercepts, (B,), or one where rounding leaves none."""
+    def scales(self) -> FloatArray:
+        """The scale of each Hessian, (B,): the curvature by the intercepts, or one if rounding leaves none."""
         curvature = self.curvatures.sum(axis=1)
         return np.where(curvature > 0, curvature, 1.0)
 
 
-def _minimize_batches(rows, pose, n_problems, preconditioner, tol, max_iter):
-    """Yield the number of each problem and what was Found, in the order in which they end.
+def _minimize_batches(rows, get_problem, n_problems, preconditioner, tol, max_iter):
+    """Yield the index and the ProblemSolution of each problem, in the order in which they stop.
 
-    pose is called once for each number. The Hessian of the loss of a problem, and its penalty, are about the curvature
-    by the intercept times what the preconditioner solves with. With an L1 penalty an array (m, m) stands for it, the
-    Hessian of the loss alone.
+    get_problem is called once per index. The Hessian of a problem is about its scale times the matrix that the
+    preconditioner solves with. With an L1 penalty, preconditioner is an array (m, m), the Hessian of the loss alone.
     """
-    n_posed = min(rows.batch_size, n_problems)
-    numbers, problem = np.arange(n_posed), pose(0)
-    batch = ProblemBatch(rows, n_posed, problem.weights is not None)
-    positions = _Slots(n_posed, rows.size, count_pairs(rows.n_rows_coef))
-    for position in range(n_posed):
-        # One at a time: the batch has copies.
-        problem = pose(position) if position else problem
-        positions.begin(position, batch.take(position, problem))
+    n_started = min(rows.batch_size, n_problems)
+    indices, problem = np.arange(n_started), get_problem(0)
+    batch = ProblemBatch(rows, n_started, problem.weights is not None)
+    slots = _Slots(n_started, rows.size, count_pairs(rows.n_rows_coef))
+    for slot in range(n_started):
+        # One problem at a time, because the batch copies it.
+        problem = get_problem(slot) if slot else problem
+        slots.begin(slot, batch.take(slot, problem))
 
     while len(batch):
-        accepted = positions.check_step(batch.evaluate(positions.trial))
-        certificates, is_criterion_met = _find_met(batch, positions, tol, accepted)
-        is_over = is_criterion_met | (accepted & (positions.n_iter >= max_iter)) | (positions.n_trials >= MAX_TRIALS)
-        turned = accepted & ~is_over
+        accepted = slots.check_step(batch.evaluate(slots.trial))
+        certificates, has_converged = _check_convergence(batch, slots, tol, accepted)
+        is_over = has_converged | (accepted & (slots.n_iter >= max_iter)) | (slots.n_trials >= MAX_TRIALS)
+        continuing = accepted & ~is_over
         if isinstance(preconditioner, np.ndarray):
-            found = positions.find_least(turned, preconditioner, batch.curvatures, batch.thresholds)
+            directions = slots.find_minimizers(continuing, preconditioner, batch.curvatures, batch.thresholds)
         else:
-            found = positions.find_directions(partial(_solve, preconditioner, positions.of_all, rows.batch_size))
-        positions.turn(turned, *found)
-        for position in np.flatnonzero(is_over).tolist():
-            at, gradient = positions.at[position].copy(), positions.slopes[position].copy()
-            told = float(positions.value[position]), float(certificates[position]), int(positions.n_iter[position])
-            yield int(numbers[position]), Found(at, gradient, *told, bool(is_criterion_met[position]))
-            if n_posed < n_problems:
-                problem, numbers[position] = pose(n_posed), n_posed
-                positions.begin(position, batch.take(position, problem))
-                is_over[position] = False
-                n_posed += 1
+            directions = slots.find_directions(partial(_solve, preconditioner, slots.scales, rows.batch_size))
+        slots.set_directions(continuing, *directions)
+        for slot in np.flatnonzero(is_over).tolist():
+            at, gradient = slots.at[slot].copy(), slots.slopes[slot].copy()
+            numbers = float(slots.value[slot]), float(certificates[slot]), int(slots.n_iter[slot])
+            yield int(indices[slot]), ProblemSolution(at, gradient, *numbers, bool(has_converged[slot]))
+            if n_started < n_problems:
+                problem, indices[slot] = get_problem(n_started), n_started
+                slots.begin(slot, batch.take(slot, problem))
+                is_over[slot] = False
+                n_started += 1
         if is_over.any():
-            kept = np.flatnonzero(~is_over)
-            numbers = numbers[kept]
-            batch.keep(kept)
-            positions.keep(kept)
+            remaining = np.flatnonzero(~is_over)
+            indices = indices[remaining]
+            batch.keep(remaining)
+            slots.keep(remaining)
 
 
-def _solve(preconditioner, curvatures, batch_size, gradient):
-    """Return the solutions (B, m) for gradients; the Hessians are curvatures (B,) times what is solved with."""
+def _solve(preconditioner, scales, batch_size, gradient):
+    """Return the solutions (B, m) for gradients; each Hessian is its scale times the matrix of the preconditioner."""
     sizes = np.abs(gradient).max(axis=1, keepdims=True)
     sizes[~(sizes > 0)] = 1
-    return sizes / curvatures[:, None] * preconditioner.solve(gradient / sizes, batch_size)
+    return sizes / scales[:, None] * preconditioner.solve(gradient / sizes, batch_size)
 
 
-def _find_met(batch, positions, tol, accepted):
-    """Return the certificate of each problem, infinite where it was not asked for, and whether it is within tol."""
-    value = positions.value
-    told = value.tolist(), batch.measure_squares(positions.at).tolist(), batch.null_objective.tolist()
-    asked = np.array(
+def _check_convergence(batch, slots, tol, accepted):
+    """Return the certificate of each problem, infinite if it was not computed, and whether it is within tol."""
+    value = slots.value
+    columns = value.tolist(), batch.measure_squares(slots.at).tolist(), batch.null_objective.tolist()
+    allowed = np.array(
         [
-            ask(tol, J, J, squares, least, VALUE_ROUNDING, 2 * SUM_ROUNDING * least)
-            for J, squares, least in zip(*told, strict=True)
+            ask(tol, J, J, squares, null, VALUE_ROUNDING, 2 * SUM_ROUNDING * null)
+            for J, squares, null in zip(*columns, strict=True)
         ]
     )
-    is_near = accepted & (batch.natural_gaps(positions.at, positions.points) <= asked)
+    is_near = accepted & (batch.stationary_gaps(slots.at, slots.points) <= allowed)
     certificates = np.full(len(batch), np.inf)
     if is_near.any():
-        certificates[is_near] = batch.certify(positions.at, positions.points)[is_near]
-    return certificates, is_near & (certificates <= asked)
+        certificates[is_near] = batch.certify(slots.at, slots.points)[is_near]
+    return certificates, is_near & (certificates <= allowed)
 
 
 def minimize_all(
     rows: SharedRows,
-    pose: Callable[[int], Variant],
+    get_problem: Callable[[int], Problem],
     ratios: FloatArray,
     reference: FloatArray | None,
     *,
     tol: float,
     max_iter: int,
     has_l1: bool = False,
-) -> Iterator[tuple[int, Found]]:
-    """Yield the number of each problem and what was Found, in any order; pose returns the problem of a number.
+) -> Iterator[tuple[int, ProblemSolution]]:
+    """Yield the index and the ProblemSolution of each problem, in any order; get_problem maps an index to a problem.
 
-    Up to its size, the sum of its Points' curvatures, the Hessian of a loss is about the reference (m, m), or the Gram
-    matrix of the rows with the weights of the reference (n,), None for ones, where the sum of these weights is one.
-    ratios (B,) are about those of each l2 to that size. With an L1 penalty there are up to MAX_FACTORS parameters and
-    MAX_MODELS iterations.
+    Divided by its scale, the sum of its Points' curvatures, the Hessian of each loss is about the reference (m, m). If
+    the reference is an array of weights (n,), None for ones, this matrix is the Gram matrix of the rows with these
+    weights, divided by their sum. ratios (B,) are about l2 divided by that scale. With an L1 penalty there are at most
+    MAX_FACTOR_SIZE parameters and MAX_MODELS iterations.
     """
     is_fast = rows.coordinates.allows_float32 and rows.matrix.gains_from_float32(rows.batch_size)
     precision: FloatType = np.float32 if is_fast else np.float64
     if reference is not None and reference.ndim == 2:
-        of_loss = reference
-    elif rows.size > MAX_FACTORS:
-        of_loss = rows.coordinates.mean_squares
+        loss_hessian = reference
+    elif rows.size > MAX_FACTOR_SIZE:
+        loss_hessian = rows.coordinates.mean_squares
     else:
         weights = np.ones(rows.n_rows) if reference is None else reference
-        of_loss = rows.gram(weights / weights.sum(), precision)
-    # Problems whose penalty counts for about as much beside their curvature share a factor. Models need none.
-    groups = np.zeros(len(ratios)) if has_l1 else np.round(np.log2(ratios) / GROUP)
+        loss_hessian = rows.gram(weights / weights.sum(), precision)
+    # Problems with a similar ratio of penalty to curvature share a factor. With L1 no factor is needed.
+    groups = np.zeros(len(ratios)) if has_l1 else np.round(np.log2(ratios) / GROUP_WIDTH)
     max_iter = min(max_iter, MAX_MODELS) if has_l1 else max_iter
     for group in np.unique(groups):
-        numbers = np.flatnonzero(groups == group)
-        ridge = 2.0 ** (GROUP * group) * rows.units
+        indices = np.flatnonzero(groups == group)
+        ridge = 2.0 ** (GROUP_WIDTH * group) * rows.units
         factor: AnyPreconditioner | FloatArray
         if has_l1:
-            factor = of_loss.astype(np.float64, copy=False)
-        elif of_loss.ndim == 1:
-            factor = Diagonal(of_loss + ridge)
+            factor = loss_hessian.astype(np.float64, copy=False)
+        elif loss_hessian.ndim == 1:
+            factor = Diagonal(loss_hessian + ridge)
         else:
             factor = Preconditioner(1, rows.size, precision)
-            matrix: FloatArray = (of_loss + np.diag(ridge)).astype(precision)
+            matrix: FloatArray = (loss_hessian + np.diag(ridge)).astype(precision)
             regularize_equal_changes(matrix, rows.n_rows_coef)
             factor.factorize(0, matrix[None])
-        given = rows, lambda position, numbers=numbers: pose(int(numbers[position])), len(numbers), factor
-        for position, found in _minimize_batches(*given, tol, max_iter):
-            yield int(numbers[position]), found
+
+        def get_problem_of_group(i, indices=indices):
+            return get_problem(int(indices[i]))
+
+        for i, solution in _minimize_batches(rows, get_problem_of_group, len(indices), factor, tol, max_iter):
+            yield int(indices[i]), solution

@@ -1,8 +1,8 @@
-"""A quasi-Newton descent over few parameters, whose iterations take microseconds without their passes.
+"""A compiled quasi-Newton method for few parameters; an iteration takes microseconds in addition to its passes.
 
-The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
-where the pace of the last iterations says that it pays. If a small X lies in a core's cache, a call of a kernel makes
-several iterations; otherwise the matrix makes each pass, on all threads.
+The initial matrix of the recursion is a Hessian: first a Gram matrix of the columns, because all rows have the same
+curvature at the start, later a new one whenever the recent rate of convergence makes it worth its cost. If a small X
+fits into a core's cache, one kernel call makes several iterations; otherwise each pass runs on all threads.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.linear import quasi_newton
 from fastlin.objective.rows import draw_positions
 from fastlin.solvers import preconditioners
-from fastlin.solvers.solution import SLOW
+from fastlin.solvers.solution import TOO_SLOW
 from fastlin.solvers.tuning import (
-    INNER_ACCURACY,
+    INNER_TOL,
     ITERATION_WORK,
     MAX_WORK_IN_CACHE,
     ROUNDS,
     ROWS_PER_COLUMN,
-    SLOW_WORK,
+    SLOW_OPERATION_WORK,
     SWITCH_AFTER,
 )
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective has so few parameters that factors take no time, and enough rows for its Hessian."""
+    """Return whether an objective has so few parameters that factors are cheap, and enough rows for its Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN
         and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN), 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
-        and objective.rows.min_fraction > 0
+        and objective.rows.min_class_weight > 0
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
         and objective.fast_precision == np.float64
@@ -56,8 +56,8 @@ def _lies_in_cache(objective):
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimize an objective that `suits`; the ending is SLOW or STALLED where another solver may do better."""
-    objective, stopping, start = fit.objective, fit.stopping, fit.beginning.parameters
+    """Minimize an objective that `suits`; the stop reason is TOO_SLOW or STALLED if another solver should continue."""
+    objective, stopping, start = fit.objective, fit.stopping, fit.start.parameters
     n_work = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(
         start,
@@ -65,59 +65,60 @@ def minimize(fit: Fit) -> Solution:
         objective.class_weights,
         objective.penalty.curvatures,
         stopping.null_objective,
-        stopping.floor,
+        stopping.gap_floor,
     )
-    kept = None if _lies_in_cache(objective) else fit.buffer
-    steps = _InCache(objective, descent) if kept is None else _ByPasses(objective, descent, kept)
+    buffer = None if _lies_in_cache(objective) else fit.buffer
+    steps = _InCache(objective, descent) if buffer is None else _ByPasses(objective, descent, buffer)
     if objective.rows.offset_range is not None:
-        # Rows differ from the start on.
+        # With offsets the rows differ from the start on.
         descent.state["n_with_matrix"] = quasi_newton.STALE
     elif steps.passes_of_matrix > 2 * ROUNDS:
         descent.state["n_with_matrix"] = quasi_newton.NO_MATRIX
     tol, stop_reason = stopping.tol, None
-    # Other rules ask for each point.
-    is_followed = stopping.rule != "suboptimality"
-    # An iteration of so little work is next to nothing, and users compare coefficients, which gain two digits.
-    least = INNER_ACCURACY**2 * tol if INNER_ACCURACY * n_work <= ITERATION_WORK and not is_followed else tol
-    n_at_once = 1 if is_followed or stopping.on_iteration else SWITCH_AFTER
-    # Another solver may have made some.
+    # The rule "gradient" needs every point.
+    needs_points = stopping.rule != "suboptimality"
+    # Iterations on so small a problem cost almost nothing, and users compare coefficients, which gain two digits.
+    inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_work <= ITERATION_WORK and not needs_points else tol
+    n_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_AFTER
+    # Another solver may have made iterations before.
     n_before = len(stopping.history)
-    most = min(stopping.max_iter, n_before + SWITCH_AFTER)
-    outcome, found = steps.iterate(inf if is_followed else least, min(n_at_once, most - n_before))
-    if not found:
-        # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
-        point = _make_point(objective, descent, kept)
+    max_iter = min(stopping.max_iter, n_before + SWITCH_AFTER)
+    outcome, iterations = steps.iterate(inf if needs_points else inner_tol, min(n_per_call, max_iter - n_before))
+    if not iterations:
+        # The start is within tol except perhaps for its intercept, or not finite, or the rule needs it as a point.
+        point = _make_point(objective, descent, buffer)
         bound = stopping.begin(point)
-        stop_reason = stopping.why(point, stopping.examine(point) if bound > stopping.asked(point) else bound, inf)
+        bound = stopping.observe_refined(point) if bound > stopping.allowed_gap(point) else bound
+        stop_reason = stopping.find_stop_reason(point, bound, inf)
     while not stop_reason:
-        if not found:
-            outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
-        gap = found[-1][1]
-        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.ask(least) and not is_followed
+        if not iterations:
+            outcome, iterations = steps.iterate(inner_tol, min(n_per_call, max_iter - len(stopping.history)))
+        gap = iterations[-1][1]
+        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.ask(inner_tol) and not needs_points
         parameters = descent.row(quasi_newton.PARAMETERS).copy()
-        for each_value, each_gap, largest in found if is_open else found[:-1]:
-            # Where someone looks on, each is a call of its own.
-            stopping.note(each_value, each_gap, largest, parameters.copy)
-        found, is_last = [], stopping.is_over() or len(stopping.history) >= most
+        for value_then, gap_then, largest_entry in iterations if is_open else iterations[:-1]:
+            # With a callback there is one iteration per call, so that the parameters are those of the iteration.
+            stopping.record_values(value_then, gap_then, largest_entry, parameters.copy)
+        iterations, is_last = [], stopping.is_over() or len(stopping.history) >= max_iter
         if is_open and not is_last:
             continue
-        point, decrement = _make_point(objective, descent, kept), descent.now["decrements"][0]
+        point, decrement = _make_point(objective, descent, buffer), descent.now["decrements"][0]
         if outcome != quasi_newton.ACCEPTED:
-            stop_reason = stopping.why_stalled(point, stopping.examine(point), decrement)
+            stop_reason = stopping.find_stall_reason(point, stopping.observe_refined(point), decrement)
         elif is_open:
-            stop_reason = stopping.why(point, stopping.examine(point), decrement) or SLOW
+            stop_reason = stopping.find_stop_reason(point, stopping.observe_refined(point), decrement) or TOO_SLOW
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
-            # The gap of an iteration leaves out what the exchange between classes costs the bound.
-            least = least if bound <= gap else min(least, tol * gap / bound)
-            is_last = len(stopping.history) >= most
-            stop_reason = stopping.why(point, bound, decrement) or (SLOW if is_last else None)
-    return stopping.solution(stop_reason)
+            # The gap of an iteration ignores the exchange between classes, which loosens the bound.
+            inner_tol = inner_tol if bound <= gap else min(inner_tol, tol * gap / bound)
+            is_last = len(stopping.history) >= max_iter
+            stop_reason = stopping.find_stop_reason(point, bound, decrement) or (TOO_SLOW if is_last else None)
+    return stopping.make_solution(stop_reason)
 
 
 def _make_point(objective, descent, buffer):
-    """Return the last Point, evaluated again where the last trial is another one."""
+    """Return the Point at the current parameters; evaluate it again only if the last trial was another one."""
     parameters = descent.row(quasi_newton.PARAMETERS).copy()
     if not (parameters == descent.row(quasi_newton.TRIAL)).all():
         return objective.at(parameters, out=buffer)
@@ -126,7 +127,7 @@ def _make_point(objective, descent, buffer):
 
 
 class _InCache:
-    """Iterations over a small X."""
+    """Iterations over an X that fits into the cache: several per kernel call."""
 
     def __init__(self, objective, descent):
         self._objective, self._descent, self._start = objective, descent, descent.row(quasi_newton.TRIAL).copy()
@@ -134,52 +135,52 @@ class _InCache:
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = quasi_newton.Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
         self._is_whole = self._start.size <= SMALL_HESSIAN
-        work, of_pass = _count_work(objective, objective.n_rows, self._is_whole)
-        self.passes_of_matrix = work / (of_pass + ITERATION_WORK)
+        work, pass_work = _count_work(objective, objective.n_rows, self._is_whole)
+        self.passes_of_matrix = work / (pass_work + ITERATION_WORK)
 
     def iterate(self, tol, n_iterations):
-        """Make iterations until the gap is what tol asks for; return the outcome, and J, gap and gradient of each."""
-        descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
+        """Make iterations until the gap is within tol; return the outcome, and J, gap and gradient of each."""
+        descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.now["n_trials"] == quasi_newton.BEGINNING)
         n_made = 0
         while True:
             arguments = self._rows, descent, self._scratch
-            outcome, n_more = quasi_newton.descend_in_cache(*arguments, tol, self.passes_of_matrix, found[n_made:])
+            outcome, n_more = quasi_newton.descend_in_cache(*arguments, tol, self.passes_of_matrix, history[n_made:])
             n_made += n_more
             if outcome != quasi_newton.LACKING:
                 break
             quasi_newton.renew_in_cache(*arguments, self._is_whole)
-        found = found[:n_made].tolist()
-        rows.count_pass(is_start + sum(row[3] for row in found))
+        iterations = history[:n_made].tolist()
+        rows.count_pass(is_start + sum(row[3] for row in iterations))
         if is_start:
             rows.note_sums(self._start, descent.row(quasi_newton.AT_START))
-        return outcome, [row[:3] for row in found]
+        return outcome, [row[:3] for row in iterations]
 
 
 class _ByPasses:
-    """Iterations of passes over an X of any kind."""
+    """Iterations over any X: one pass per evaluation, on all threads."""
 
     def __init__(self, objective, descent, buffer):
         self._objective, self._descent, self._buffer = objective, descent, buffer
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
-        # As many as two passes take.
-        n_drawn = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
-        self._drawn = draw_positions(n, n_drawn)
-        if not np.any(objective.rows.weights_of(self._numbers())):
-            # None of those that were drawn has a weight.
-            self._drawn = np.arange(n)
+        # About the cost of two passes.
+        n_sampled_rows = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
+        self._sampled = draw_positions(n, n_sampled_rows)
+        if not np.any(objective.rows.weights_of(self._row_indices())):
+            # None of the sampled rows has a weight.
+            self._sampled = np.arange(n)
         n_sampled = ROWS_PER_COLUMN * K * size
-        n_summed = min(n, n_sampled) if self._has_hessian else len(self._drawn)
-        work, of_pass = _count_work(objective, n_summed, self._has_hessian)
-        passes = (work + SWITCH_AFTER * ITERATION_WORK) / of_pass
-        # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
+        n_summed = min(n, n_sampled) if self._has_hessian else len(self._sampled)
+        work, pass_work = _count_work(objective, n_summed, self._has_hessian)
+        passes = (work + SWITCH_AFTER * ITERATION_WORK) / pass_work
+        # The Hessian of a sample keeps a sampling error, which the pairs correct. A new Hessian would drop the pairs.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
 
     def iterate(self, tol, n_iterations):
-        """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
+        """Make an iteration, after the start if it is the first; return the outcome, and J, gap and gradient."""
         descent, now = self._descent, self._descent.now
         if descent.now["n_trials"] == quasi_newton.BEGINNING:
             outcome = quasi_newton.check_step(descent, self._evaluate())
@@ -200,41 +201,41 @@ class _ByPasses:
         return rows.evaluate(trial, self._buffer.give(), total) * rows.total_weight
 
     def _renew(self):
-        descent, drawn = self._descent, self._drawn
+        descent, sampled = self._descent, self._sampled
         if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
-            # All rows have the probabilities of the class weights, as in `renew_in_cache`.
+            # All rows have the class weights as probabilities, as in `renew_in_cache`.
             K, fractions = self._objective.n_rows_coef, self._objective.class_weights
             fraction = 1 / K if K > 1 else fractions[0] * fractions[1]
-            quasi_newton.renew(descent, fraction * self._sum_products(self._weigh()[None]))
+            quasi_newton.renew(descent, fraction * self._sum_products(self._weigh_sample()[None]))
             return
         if self._has_hessian:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
             point = _make_point(self._objective, descent, self._buffer)
             quasi_newton.renew(descent, preconditioners.hessian_of(self._sample, point).unpack())
             return
-        p = np.ascontiguousarray(self._buffer.probabilities[:, drawn])
-        grams = self._sum_products(p * (1 - p) * self._weigh())
+        p = np.ascontiguousarray(self._buffer.probabilities[:, sampled])
+        grams = self._sum_products(p * (1 - p) * self._weigh_sample())
         quasi_newton.renew(descent, grams)
 
     def _sum_products(self, row_weights):
-        """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m)."""
-        return self._objective.rows.gram(self._numbers(), row_weights, np.float64)
+        """Return the Gram matrices (C, d + 1, d + 1) of the sampled rows with weights (C, m)."""
+        return self._objective.rows.gram(self._row_indices(), row_weights, np.float64)
 
-    def _weigh(self):
-        """Return the weights of the drawn rows, so that the sums of all rows are the expectation of theirs."""
+    def _weigh_sample(self):
+        """Return the weights of the sampled rows, scaled so that their sums estimate those over all rows."""
         rows = self._objective.rows
-        weights = np.broadcast_to(rows.weights_of(self._numbers()), len(self._drawn))
-        return weights * (rows.total_weight / weights.sum()) if len(self._drawn) < rows.n_rows else weights
+        weights = np.broadcast_to(rows.weights_of(self._row_indices()), len(self._sampled))
+        return weights * (rows.total_weight / weights.sum()) if len(self._sampled) < rows.n_rows else weights
 
-    def _numbers(self):
-        numbers = self._objective.rows.numbers
-        return numbers[self._drawn] if len(numbers) else self._drawn
+    def _row_indices(self):
+        row_indices = self._objective.rows.row_indices
+        return row_indices[self._sampled] if len(row_indices) else self._sampled
 
 
 def _count_work(objective, n_rows, is_whole):
     """Return the multiply-adds of a Hessian, or its blocks, from n_rows rows with its factors, and of a pass."""
     n, (K, size) = objective.n_rows, objective.shape
-    # Half of a Gram matrix are sums of their own, which take two thirds of the time of a pass's.
+    # A Gram matrix is symmetric, so half of it is summed. A multiply-add takes two thirds of the time of one in a pass.
     n_grams = K * (K + 1) / 2 if is_whole else K
     factors = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
-    return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_WORK * n * K
+    return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_OPERATION_WORK * n * K

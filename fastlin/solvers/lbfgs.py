@@ -1,8 +1,8 @@
-"""L-BFGS with a preconditioner for its starting matrix, in float32 as far as that goes and then in float64.
+"""L-BFGS with a preconditioner as its initial matrix, first in float32 if possible and then in float64.
 
-Quasi-Newton steps from the last gradients (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithm 7.4). SciPy's
-L-BFGS-B is not used: its inner products go through BLAS, whose sums depend on the number of threads above 10,000
-parameters, and its starting matrix is a multiple of the identity.
+The algorithm is that of Liu and Nocedal 1989 (Nocedal and Wright 2006, algorithm 7.4). SciPy's L-BFGS-B is not used
+because its inner products come from BLAS, whose sums depend on the number of threads above 10,000 parameters, and
+because its initial matrix is a multiple of the identity.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from fastlin.kernels.machine.vectors import (
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers import line_search
-from fastlin.solvers.solution import LIMITED, REACHED, SLOW
+from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED, TOO_SLOW
 from fastlin.solvers.stopping import is_slow
-from fastlin.solvers.tuning import ROUNDING
+from fastlin.solvers.tuning import PROGRESS_EPS
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
 
 
-def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None = None) -> Solution:
+def minimize(fit: Fit, preconditions: Mapping[int, Build], switch_after: int | None = None) -> Solution:
     """Minimize the objective, in its fast precision first and in float64 at the end.
 
-    ``preconditions`` maps an iteration, 0 for the start, to a function from a Point to the Preconditioner from there
-    on. After ``patience`` iterations without an end in sight another solver goes on.
+    ``preconditions`` maps an iteration, 0 for the start, to a function that builds the next preconditioner from a
+    Point. The stop reason is TOO_SLOW if after ``switch_after`` iterations the end is not in sight.
     """
     objective, stopping = fit.objective, fit.stopping
-    point = fit.begin_in(objective.fast_precision)
+    point = fit.start_point(objective.fast_precision)
     bound = min_bound = stopping.begin(point)
     preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
     preconditioner = preconditioner or preconditions[0](point)
@@ -55,31 +55,31 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_criterion_met(point, bound, decrement):
             if stopping.has_converged():
-                stop_reason = REACHED
+                stop_reason = CONVERGED
                 break
             point = objective.at(point.parameters, out=point.buffer)
-            bound = min_bound = stopping.examine(point)
-        stop_reason = stopping.why(point, bound, decrement)
+            bound = min_bound = stopping.observe_refined(point)
+        stop_reason = stopping.find_stop_reason(point, bound, decrement)
         decrements.append(decrement)
-        if not stop_reason and patience is not None:
-            stop_reason = SLOW if is_slow(decrements, stopping.asked(point), patience) else None
+        if not stop_reason and switch_after is not None:
+            stop_reason = TOO_SLOW if is_slow(decrements, stopping.allowed_gap(point), switch_after) else None
         if stop_reason:
             break
-        end = line_search.along(point, direction)
+        end = line_search.search_along(point, direction)
         stalled = True
         if end is not None:
             pairs.add((point.parameters, point.gradient), (end.parameters, end.gradient))
             decrease, size = point.value - end.value, abs(point.value)
             point = end
-            bound = stopping.examine(point)
-            # Gradients have more digits than values: the decrease they promise is progress, and so is a gap that falls
-            # below all before: steps that undid each other took it up and down by turns.
-            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size and not bound < 0.5 * min_bound
+            bound = stopping.observe_refined(point)
+            # Gradients have more accurate digits than values, so a predicted decrease is progress. A gap is progress
+            # only if it is below all earlier gaps, because steps that cancel each other raise and lower it in turn.
+            stalled = max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * min_bound
             min_bound = min(min_bound, bound)
             stopping.record(point, bound)
             n_iter = len(stopping.history)
             build = preconditions.pop(n_iter, None)
-            if build is not None and n_iter not in postponed and decrement <= stopping.asked(point):
+            if build is not None and n_iter not in postponed and decrement <= stopping.allowed_gap(point):
                 preconditions[2 * n_iter] = build
                 postponed.add(2 * n_iter)
             elif build is not None:
@@ -91,34 +91,34 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], patience: int | None 
             point = objective.at(point.parameters, out=point.buffer)
             bound = min_bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
-            # Rounding may have spoilt the pairs: once more without them.
+            # The pairs may be dominated by rounding error: restart once without them.
             pairs, restarted = Pairs(objective), True
         else:
-            stop_reason = stopping.why_stalled(point, bound, decrement)
+            stop_reason = stopping.find_stall_reason(point, bound, decrement)
             break
-    if point.precision != np.float64 and stop_reason != REACHED:
+    if point.precision != np.float64 and stop_reason != CONVERGED:
         point = objective.at(point.parameters, out=point.buffer)
         bound = stopping.observe(point)
-        if stop_reason == LIMITED and bound < np.inf and stopping.is_criterion_met(point, bound, decrement):
-            stop_reason = REACHED
+        if stop_reason == MAX_ITER_REACHED and bound < np.inf and stopping.is_criterion_met(point, bound, decrement):
+            stop_reason = CONVERGED
     return replace(
-        stopping.solution(stop_reason),
+        stopping.make_solution(stop_reason),
         preconditioner=preconditioner.divided(pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )
 
 
 class Recursion:
-    """Pairs of steps and gradient changes, in a ring, and the product of L-BFGS's inverse Hessian and a gradient.
+    """The two-loop recursion of L-BFGS over a ring buffer of pairs: steps and gradient changes.
 
-    If the inner product is not the plain one, a vector has a second form, its image, whose plain product with another
-    vector is the inner product. `scale` is the factor of the starting matrix by the newest pair.
+    If the inner product is not the plain one, each vector has a second form, its image; the plain product of an image
+    and a vector is the inner product. `scale` is the scale of the initial matrix by the newest pair.
     """
 
-    def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
-        self._steps = np.empty((n_forms, n_pairs, length), kept_type)
-        self._changes = np.empty((n_forms, n_pairs, length), kept_type)
-        # Of each step with the changes that are as old or newer.
+    def __init__(self, n_pairs: int, length: int, pair_type: FloatType = np.float64, n_forms: int = 1) -> None:
+        self._steps = np.empty((n_forms, n_pairs, length), pair_type)
+        self._changes = np.empty((n_forms, n_pairs, length), pair_type)
+        # The products of each step with the changes that are as old or newer.
         self._crossed = np.zeros((n_pairs, n_pairs))
         self._scales = np.zeros(n_pairs)
         self._n_blocks = cut_work(READ_WORK * n_pairs * length, length)
@@ -129,29 +129,31 @@ class Recursion:
 
     @property
     def size(self) -> int:
-        """The size of the ring."""
+        """The capacity of the ring buffer."""
         return len(self._crossed)
 
     def add(self, before: tuple[FloatArray, FloatArray], after: tuple[FloatArray, FloatArray]) -> None:
-        """Take in the step from a point with its gradient, in all forms, to another, unless rounding has spoilt it."""
+        """Add the pair of two points with their gradients, in all forms, unless rounding error dominates it."""
         position = (self._newest + 1) % self.size
-        for kept, start, end in zip((self._steps[:, position], self._changes[:, position]), before, after, strict=True):
-            # Where it stays: new memory for a million parameters takes longer than the subtraction.
-            np.subtract(end.reshape(kept.shape), start.reshape(kept.shape), out=kept, casting="same_kind")
+        for target, start, end in zip(
+            (self._steps[:, position], self._changes[:, position]), before, after, strict=True
+        ):
+            # In place: allocating memory for a million parameters takes longer than the subtraction.
+            np.subtract(end.reshape(target.shape), start.reshape(target.shape), out=target, casting="same_kind")
         self._accept(position)
 
-    def take_in(self, step: FloatArray, change: FloatArray) -> None:
-        """Take in a pair, both raveled, of one form."""
+    def add_pair(self, step: FloatArray, change: FloatArray) -> None:
+        """Add a step and a gradient change, both raveled and in one form."""
         position = (self._newest + 1) % self.size
         self._steps[0, position], self._changes[0, position] = step, change
         self._accept(position)
 
     def _accept(self, position):
-        """Take in the pair that was written to a place, unless rounding has spoilt it."""
+        """Accept the pair in a slot unless it is dominated by rounding error."""
         change, image = self._changes[0, position], self._changes[-1, position]
         n_pairs = min(self.n_pairs + 1, self.size)
         products = self.multiply(self._steps[-1], change, n_pairs)
-        # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
+        # Positive by the Wolfe conditions except for rounding. Otherwise the approximation is not positive definite.
         if not products[position] > 2 * UNIT_ROUNDOFF * dot(change, image):
             if self.n_pairs == self.size:
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
@@ -161,7 +163,7 @@ class Recursion:
         self._crossed[:n_pairs, position] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
-        """Return the forms of the inverse Hessian times a vector; its raveled forms are overwritten."""
+        """Return the inverse Hessian times a vector, in all forms; the raveled forms are overwritten."""
         n, newest = self.n_pairs, self._newest
         if n:
             find_first_scales(self.multiply(self._steps[-1], forms[0], n), self._crossed, newest, n, self._scales)
@@ -169,7 +171,7 @@ class Recursion:
                 self.combine(changes, -self._scales[:n], vector)
         forms = [solve(vector) for vector in forms]
         if n:
-            # A scale for each pair takes 5 to 10 % fewer passes on MNIST than one for every fourth.
+            # The scale is updated with every pair (docs/benchmarks/design-choices.md: scale of the initial matrix).
             solved = solve(self._changes[0, newest])
             scale = self._crossed[newest, newest] / dot(self._changes[-1, newest], solved)
             self.scale = float(scale)
@@ -181,44 +183,44 @@ class Recursion:
         return forms
 
     def multiply(self, rows: FloatArray, vector: FloatArray, n_rows: int) -> FloatArray:
-        """Return the inner products of the first n_rows of rows with a vector."""
+        """Return the products of the first n_rows rows with a vector."""
         run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
         return np.add.reduce(self._partials[:, :n_rows])
 
     def combine(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
-        """Add the first rows, each times its factor, to vector."""
+        """Add the first rows, each multiplied by its factor, to vector."""
         run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)
 
 
 class Pairs(Recursion):
-    """The last steps and their gradient changes; of pairs with another penalty its part in the changes is replaced."""
+    """The last steps and gradient changes of L-BFGS. Pairs of another penalty are converted to this one."""
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:
         K, size = objective.shape
         self._center = objective.center
-        n_pairs, kept_type = objective.budget.choose_pairs(K * size)
-        super().__init__(n_pairs, K * size, kept_type)
-        # Those that lie in the caches anyway may outlive the fit.
-        self.are_small = kept_type == np.float64
+        n_pairs, pair_type = objective.budget.choose_pairs(K * size)
+        super().__init__(n_pairs, K * size, pair_type)
+        # Pairs that fit into the caches may outlive the fit.
+        self.are_small = pair_type == np.float64
         self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
         if others is not None:
             self._take_over(others)
 
     def _take_over(self, others):
-        """Take in all pairs of others, the oldest first, with the changes that the penalty makes here."""
-        more = self._penalty_curvatures - others._penalty_curvatures
+        """Add all pairs of others, oldest first, with the gradient changes that this penalty has."""
+        difference = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
             position = (others._newest - age) % others.size
             step = others._steps[0, position]
-            self.take_in(step, others._changes[0, position] + more * step)
+            self.add_pair(step, others._changes[0, position] + difference * step)
 
     def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
-        """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""
+        """Return the step -H gradient, and half the squared Newton decrement, an estimate of J - J*."""
 
         def solve(vector):
-            # Without what changes all classes alike. That lowers neither loss nor penalty, and only the penalty bends J
-            # there: what blocks of unlike classes leave there takes long to undo. 60,000 images of MNIST took 58
-            # passes, now 32.
+            # Equal changes of all classes are removed: they do not decrease J, and because only the penalty has
+            # curvature along them, later steps correct them slowly (docs/benchmarks/design-choices.md: centered
+            # directions).
             return self._center(preconditioner.solve(vector.reshape(gradient.shape))).ravel()
 
         (vector,) = self.apply([gradient.ravel().copy()], solve)

@@ -1,4 +1,4 @@
-"""A line search that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
+"""A line search for the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from fastlin.kernels.linear.quasi_newton import CURVATURE, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import ROUNDING
+from fastlin.solvers.tuning import VALUE_EPS
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
-# A value of FAR_UP times the least one lies where the loss is linear.
+# If a value is more than FAR_UP times the lowest one, the loss is taken to be linear there.
 FAR_UP = 1e3
 
 
-def along(start: Point, direction: FloatArray) -> Point | None:
-    """Return the Point along a direction (K, d + 1) from another, or None; it takes over the room of the other."""
+def search_along(start: Point, direction: FloatArray) -> Point | None:
+    """Return the accepted Point along a direction (K, d + 1), or None; it takes over the buffer of the start."""
     last = None
 
     def function(step):
@@ -34,7 +34,7 @@ def along(start: Point, direction: FloatArray) -> Point | None:
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, rounding=ROUNDING[start.precision])
+    step = search(function, start.value, slope, rounding=VALUE_EPS[start.precision])
     return None if step is None else last
 
 
@@ -44,14 +44,14 @@ def search(
     slope: float,
     step: float = 1.0,
     max_evaluations: int = MAX_TRIALS,
-    rounding: float = ROUNDING[np.float64],
+    rounding: float = VALUE_EPS[np.float64],
     curvature: float = CURVATURE,
 ) -> float | None:
-    """Return the accepted step along a descent direction, which is also the last one evaluated, or None.
+    """Return the accepted step along a descent direction, or None. The accepted step is the last one evaluated.
 
-    function maps a step to (value, slope along the direction). Values within ``rounding`` of each other, relative to
-    the first, count as equal. The part ``curvature`` of the slope may be left. If no step is accepted, the best one
-    counts if it lowers the value.
+    function maps a step to (value, slope along the direction). Values that differ by at most ``rounding``, relative to
+    the first, count as equal. The slope may keep the fraction ``curvature`` of its first value. If no step meets the
+    conditions, the best one is accepted if it lowers the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
@@ -73,33 +73,33 @@ def search(
         if high is None:
             step *= 4.0
         else:
-            if abs(high - low) <= ROUNDING[np.float64] * max(high, low):
+            if abs(high - low) <= VALUE_EPS[np.float64] * max(high, low):
                 break
             step = _interpolate(low, low_value, low_slope, high, high_value, high_slope)
     if not low_value < value:
         return None
-    # Where curvature has underflowed a direction may be 1e26 long, and the best of its points is all that there is.
+    # If curvature has underflowed, a direction may be 1e26 long, and only its best point is usable.
     function(low)
     return low
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimizer of the cubic through both ends, kept off the ends; the middle if there is none."""
+    """Return the minimizer of the cubic through both ends, away from the ends; the midpoint if there is none."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):
-            part = (high_value - low_value - high_slope * width) / (low_slope - high_slope) / width
-            step = low + width * min(max(part, UNIT_ROUNDOFF), 0.9)
-            # Where rounding leaves less than the digits that there are, their number is halved.
+            fraction = (high_value - low_value - high_slope * width) / (low_slope - high_slope) / width
+            step = low + width * min(max(fraction, UNIT_ROUNDOFF), 0.9)
+            # If cancellation leaves no accurate digits, bisect the exponent.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
-        # Relative to the largest of the three, so that no square overflows.
+        # Relative to the largest of the three so that no square overflows.
         unit = max(abs(d1), abs(low_slope), abs(high_slope))
         radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
         if radicand >= 0:
             d2 = np.copysign(unit * np.sqrt(radicand), width)
             denominator = high_slope - low_slope + 2 * d2
             if denominator != 0:
-                part = 1 - (high_slope + d2 - d1) / denominator
-                return low + width * min(max(part, 0.1), 0.9)
+                fraction = 1 - (high_slope + d2 - d1) / denominator
+                return low + width * min(max(fraction, 0.1), 0.9)
     return low + 0.5 * width

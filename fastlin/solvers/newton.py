@@ -1,7 +1,7 @@
-"""Newton's method: exact by the Cholesky factor of the whole Hessian, or truncated, by conjugate gradients on it.
+"""Newton's method, exact or truncated, with a line search.
 
-Both are a direction from a point and a line search along it. The truncated method is algorithm 7.1 of Nocedal and
-Wright 2006, preconditioned, with the forcing term min(0.5, sqrt(||g||)) in the norm of the preconditioner.
+The exact method uses a Cholesky factor of the whole Hessian. The truncated method uses conjugate gradients (Nocedal and
+Wright 2006, algorithm 7.1) with a preconditioner and the forcing term min(0.5, sqrt(||g||)) in its norm.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.self_concordance import Direction, bound_fall
 from fastlin.solvers import line_search, preconditioners
-from fastlin.solvers.solution import REACHED
-from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING, SWITCH_AFTER
+from fastlin.solvers.solution import CONVERGED
+from fastlin.solvers.tuning import INNER_TOL, SWITCH_AFTER, VALUE_EPS
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import AnyPreconditioner, Preconditioner
     from fastlin.solvers.solution import Solution
 
-# A squared residual that exceeds the first one's by this factor is rounding.
-LARGEST = 1e20
+# A squared residual that exceeds the first one by this factor is dominated by rounding error.
+MAX_GROWTH = 1e20
 
 
 def minimize_by_cholesky(fit: Fit) -> Solution:
-    """Minimize the objective by Newton's steps with the whole Hessian.
+    """Minimize the objective by Newton steps with the whole Hessian.
 
-    Flat directions of softmax and pivots that vanish get a curvature, so the step descends in any case.
+    The Hessian is regularized along flat directions of softmax and at vanishing pivots, so every step descends.
     """
 
     def find_direction(point, bound):
         direction, diagonal, factor = solve_newton(point)
-        # The norm of the inverse takes as long as some factors: only where the end is near.
+        # The norm of the inverse costs as much as several factorizations, so it is computed only near the end.
         if not fit.objective.penalty.is_bounded:
             decrement = -0.5 * _inner(direction.step, point.gradient)
-            if decrement <= fit.stopping.asked(point):
+            if decrement <= fit.stopping.allowed_gap(point):
                 fall = bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve)
-                fit.stopping.note_dual(point.value - fall, point.rounding)
+                fit.stopping.observe_dual_value(point.value - fall, point.rounding)
         return direction
 
     return _minimize(fit, find_direction, is_exact=True)
 
 
 def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
-    """Return Newton's direction at a point, the diagonal (K, d + 1) of the Hessian, and what was solved with."""
+    """Return the Newton direction at a point, the diagonal (K, d + 1) of the Hessian, and its factor."""
     matrix = point.hessian()
     factor = preconditioners.factorize_hessian(point.objective, matrix)
     step = -factor.solve(point.gradient)
-    # einsum, not BLAS, whose bits depend on its threads.
+    # einsum instead of BLAS, whose results depend on the number of threads.
     residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
     return Direction(step, residual), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
@@ -63,13 +63,14 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimize the objective by truncated Newton steps.
 
-    A preconditioner serves until the products with the Hessian have taken as long. Where SWITCH_AFTER products have not
-    solved the equations, blocks of classes come from twice the rows: 60,000 raw images of MNIST take half of the time.
+    A preconditioner is replaced once products with the Hessian have taken as long as building it. If SWITCH_AFTER
+    products do not solve the equations, the next blocks of classes come from twice as many rows
+    (docs/benchmarks/design-choices.md: twice the rows per block).
     """
     objective = fit.objective
     build = preconditioners.choose(objective, is_kept=False)
-    first = preconditioners.choose_first(objective, build) if fit.beginning.is_plain else build
-    coming = chain([first], repeat(build))
+    first = preconditioners.choose_first(objective, build) if fit.start.is_null_model else build
+    builders = chain([first], repeat(build))
     start_norm: float | None = None
     preconditioner: Any = None
     n_products, n_passes, n_more, n_times = 0, -1, 0, 1
@@ -79,15 +80,15 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
         if n_products > n_passes:
             if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * n_times):
                 n_times *= 2
-            precondition = next(coming)
-            # Two of them would take twice the budget.
+            precondition = next(builders)
+            # Two preconditioners at a time would exceed the budget.
             preconditioner = None
             drawn = (n_times,) if precondition is preconditioners.class_blocks else ()
             preconditioner, n_products = precondition(point, *drawn), 0
             n_passes = preconditioners.count_products(objective, precondition, *drawn)
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
-        forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
+        forcing = min(0.5 if bound < np.inf else INNER_TOL, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
         direction, n_more = conjugate_gradients(point, preconditioner, forcing)
         n_products += n_more
         return direction
@@ -96,60 +97,60 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
 
 
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
-    """Return a step that solves H step = -gradient up to the forcing term, and the products it took, at least one."""
+    """Return a step with H step = -gradient up to the forcing term, and the number of products, at least one."""
     objective, gradient = point.objective, point.gradient
 
     def precondition(residual):
-        # Along equal changes of all classes a gradient is rounding alone, which steps of up to 200 followed.
+        # Along equal changes of all classes the gradient is only rounding error, which no step should follow.
         return objective.center(preconditioner.solve(residual))
 
     iterates = iterate(point.hessian_product, -gradient, precondition)
-    found, n_products = next(iterates), 0
-    first_square = found.square
-    for found in islice(iterates, SWITCH_AFTER):
+    current, n_products = next(iterates), 0
+    first_square = current.square
+    for current in islice(iterates, SWITCH_AFTER):
         n_products += 1
-        # Where curvature has underflowed, residuals of 1e48 led to steps that float64 does not hold.
-        if not forcing**2 * first_square < found.square <= LARGEST * first_square:
+        # If curvature has underflowed, residuals grow until steps overflow.
+        if not forcing**2 * first_square < current.square <= MAX_GROWTH * first_square:
             break
     if not n_products:
         # Softmax is flat along the first direction.
         return Direction(-precondition(gradient), gradient.copy()), 1
-    return Direction(found.solution, -found.residual), n_products
+    return Direction(current.solution, -current.residual), n_products
 
 
 def _minimize(fit, find_direction, is_exact=False):
-    """Minimize the objective by the directions that find_direction makes of a Point and the bound on J - J* there.
+    """Minimize the objective along directions; find_direction takes a Point and the bound on J - J* there.
 
-    is_exact says that they solve Newton's equations.
+    is_exact: the directions solve Newton's equations exactly.
     """
-    objective, stopping, point = fit.objective, fit.stopping, fit.begin_in(np.float64)
+    objective, stopping, point = fit.objective, fit.stopping, fit.start_point(np.float64)
     bound = stopping.begin(point)
-    # Of all points so far: steps that undid each other at the floor of rounding took both up and down by turns.
-    lowest, min_gap = point.value, point.natural_gap
-    stop_reason = stopping.why(point, bound, np.inf)
+    # Over all points so far: at the limit of floating-point accuracy, J and the gap may rise and fall in turn.
+    lowest, min_gap = point.value, point.stationary_gap
+    stop_reason = stopping.find_stop_reason(point, bound, np.inf)
     while not stop_reason:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
-        # A step that leaves the slopes as they are meets none of their curvature, as where it has underflowed.
-        left, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
-        if left > (1 - INNER_ACCURACY) * before > ROUNDING[np.float64]:
+        # If the step hardly changes the gradient, it meets no curvature, for example because that has underflowed.
+        remaining, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
+        if remaining > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
             decrement = np.inf
-        stop_reason = stopping.why(point, bound, decrement)
-        # Without a penalty coefficients are compared with their standard errors, which fall with the number of rows:
-        # the step that is known leads from 2 of them to a hundredth of one (1,000,000 x 20, tol 1e-4).
-        if stop_reason and (stop_reason != REACHED or objective.penalty.is_bounded):
+        stop_reason = stopping.find_stop_reason(point, bound, decrement)
+        # Without a penalty coefficients are compared with their standard errors, which decrease with the number of
+        # rows. The step is known, so it is taken (docs/benchmarks/design-choices.md: last newton step).
+        if stop_reason and (stop_reason != CONVERGED or objective.penalty.is_bounded):
             break
-        end = line_search.along(point, direction.step)
-        if end is None or not (end.value < lowest or end.natural_gap < 0.5 * min_gap):
-            # A bound above J, as of a penalty of next to nothing, says no more than none: J is above zero.
-            known = np.inf if is_exact and bound > point.value else bound
-            stop_reason = stop_reason or stopping.why_stalled(point, known, decrement)
+        end = line_search.search_along(point, direction.step)
+        if end is None or not (end.value < lowest or end.stationary_gap < 0.5 * min_gap):
+            # A bound above J is no better than none, because J is positive; a very small penalty can cause it.
+            useful_bound = np.inf if is_exact and bound > point.value else bound
+            stop_reason = stop_reason or stopping.find_stall_reason(point, useful_bound, decrement)
             break
-        point, lowest, min_gap = end, min(lowest, end.value), min(min_gap, end.natural_gap)
-        bound = stopping.examine(point)
+        point, lowest, min_gap = end, min(lowest, end.value), min(min_gap, end.stationary_gap)
+        bound = stopping.observe_refined(point)
         stopping.record(point, bound)
-        stop_reason = stop_reason or stopping.why(point, bound, np.inf)
-    return stopping.solution(stop_reason)
+        stop_reason = stop_reason or stopping.find_stop_reason(point, bound, np.inf)
+    return stopping.make_solution(stop_reason)
 
 
 def _inner(a, b):

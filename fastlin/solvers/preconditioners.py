@@ -1,8 +1,8 @@
-"""Approximations of the Hessian that are cheap to build and to solve with: a solver divides gradients by them.
+"""Preconditioners: approximate Hessians that are cheap to build and to solve with.
 
-With h_ik = s_i p_ik (1 - p_ik) / S the second derivative of the loss by the parameters of class k is
-sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with one
-block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
+With h_ik = s_i p_ik (1 - p_ik) / S, the second derivative of the loss by the parameters of class k is
+sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
+classes, the diagonal, or the Hessian itself, with all pairs of classes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from fastlin.kernels.machine.cholesky import (
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
-    CHEAP_WORK,
+    CURVATURE_FRACTION,
     EXPENSIVE_REFRESHES,
-    HELD,
+    MAX_CHEAP_WORK,
     REFRESHES,
-    ROUNDING,
+    RIDGE,
     ROUNDS,
     ROWS_PER_COLUMN,
-    SLOW_WORK,
+    SLOW_OPERATION_WORK,
     SWITCH_AFTER,
 )
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -40,15 +40,15 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# Rows that share a factor of no more columns are solved one after the other: side by side they gain nothing.
-FEW_SOLVED = 64
+# Right-hand sides that share a factor of at most this size are solved one at a time: batches are not faster.
+MAX_SIZE_OF_SINGLE_SOLVES = 64
 
 
 class Preconditioner:
-    """M, to solve with, by its Cholesky factors.
+    """A block-diagonal matrix M, stored by its Cholesky factors.
 
-    Gradients are cut into rows of `size` entries. Each is solved with its own matrix, or all with the only one times
-    their `fractions` (K, 1). `n_directions` measures over how many directions the first matrix spreads its curvature.
+    Gradients are split into rows of `size` entries. Each row has its own block, or all rows share one, scaled by their
+    `fractions` (K, 1). `n_directions` is the effective number of directions of the first block's curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -57,14 +57,14 @@ class Preconditioner:
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
-        """Take in the matrices from number `first` on, (m, size, size), with a ridge relative to diagonals."""
+        """Factorize the blocks (m, size, size) from index `first` on, with a ridge relative to their diagonals."""
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
-            # Where squares overflow or underflow it is infinite or not a number, and says nothing of a sample.
+            # If squares overflow or underflow, the result is infinite or NaN.
             with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
                 self.n_directions = float(np.trace(matrices[0], dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
-        ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge
+        ridge = RIDGE[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
 
     def unpack(self) -> FloatArray:
@@ -81,7 +81,7 @@ class Preconditioner:
 
     @cached_property
     def _mirrored(self):
-        """The only factor as `solve_group` takes it."""
+        """The only factor in the layout of `solve_group`."""
         mirrored = np.empty((self._size, self._size), self._factors.dtype)
         run_blocks(fill_mirrored_block, cut_work(READ_WORK * mirrored.size, self._size), self._factors[0], mirrored)
         return mirrored
@@ -93,17 +93,17 @@ class Preconditioner:
         return other
 
     def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
-        """Return M^-1 gradient, in the shape of gradient (K, d + 1), with the bits that it has among n_like rows."""
-        # Within the range of float32, whatever the unit of the gradient.
+        """Return M^-1 gradient, in the shape of gradient (K, d + 1), bitwise as in a batch of n_like rows."""
+        # Normalized, so that gradients of any scale are within the range of float32.
         largest = np.abs(gradient).max()
         if not largest > 0:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
         n_rows, batch_size = len(solution), count_solved_per_batch(self._factors.itemsize)
-        if len(self._factors) == 1 and max(n_rows, n_like) > batch_size // 4 and self._size > FEW_SOLVED:
+        if len(self._factors) == 1 and max(n_rows, n_like) > batch_size // 4 and self._size > MAX_SIZE_OF_SINGLE_SOLVES:
             run_blocks(solve_group, -(-n_rows // batch_size), self._mirrored, solution)
         else:
-            # Each factor is read twice, forwards and backwards.
+            # Each factor is read twice, forward and backward.
             n_blocks = cut_work(READ_WORK * solution.size * self._size, n_rows)
             run_blocks(solve_block, n_blocks, self._factors, solution)
         with np.errstate(over="ignore"):
@@ -111,7 +111,7 @@ class Preconditioner:
 
 
 class Diagonal:
-    """M of its diagonal (K, d + 1) alone. `n_directions` is the least, since the columns' dependence is not known."""
+    """A diagonal matrix M (K, d + 1). `n_directions` is one, because the correlations of the columns are not known."""
 
     n_directions = 1.0
 
@@ -127,13 +127,13 @@ class Diagonal:
         return gradient / self._diagonal
 
 
-# What approximates a Hessian, and what builds it at a point.
+# A preconditioner, and a function that builds it at a point.
 AnyPreconditioner: TypeAlias = Preconditioner | Diagonal
 Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 
 
 def choose(objective: Objective, is_kept: bool = True) -> Build:
-    """Return the builder of the best preconditioner within the budget; is_kept: it serves many iterations."""
+    """Return the builder of the best preconditioner within the budget; is_kept: it is used for many iterations."""
     K, size = objective.shape
     if 1 < K and K * size <= SMALL_HESSIAN:
         return sampled_hessian
@@ -145,24 +145,25 @@ def choose(objective: Objective, is_kept: bool = True) -> Build:
 
 
 def choose_shared(objective: Objective) -> Build:
-    """Return what builds one block for all classes, where that is affordable, else the diagonal."""
-    is_held = objective.budget.holds_preconditioner(count_bytes(objective, 1))
-    return shared_block if is_held and affords_factors(objective) else diagonal
+    """Return the builder of one block for all classes if that is affordable, else that of the diagonal."""
+    fits = objective.budget.holds_preconditioner(count_bytes(objective, 1))
+    return shared_block if fits and affords_factors(objective) else diagonal
 
 
 def choose_first(objective: Objective, build: Build) -> Build:
-    """Return what builds the first preconditioner: where all rows matter alike, one block for all classes.
+    """Return the builder of the first preconditioner: one block for all classes instead of one block per class.
 
-    It is made of more rows than a block of a class: 6,000 x 64 with 300 nearly separable classes take 0.14 of the time.
+    At the start all rows have the same curvature, and a shared block is built from more rows
+    (docs/benchmarks/design-choices.md: first block).
     """
     return shared_block if build is class_blocks and objective.n_rows_coef > 1 else build
 
 
 def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
-    """Return L-BFGS's builders by the iteration after which they build; 0 is the start.
+    """Return the builders of L-BFGS by the iteration after which they are called; 0 is the start.
 
-    A builder that takes many passes, and a single block that takes a few, wait until as many iterations are made, which
-    costs at most twice the better of both: 1,000 x 300 in columns of any scale take half of the time.
+    An expensive builder waits for as many iterations as it costs passes. The total is then at most twice that of the
+    better choice (docs/benchmarks/design-choices.md: late blocks).
     """
     build = choose(objective)
     if build is diagonal:
@@ -186,25 +187,25 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 
 
 def _is_cheap(objective, build):
-    """Say whether all rows that a preconditioner is built from take little time, alone or relative to a pass."""
+    """Return whether building a preconditioner is cheap, absolutely or relative to a pass."""
     K, size = objective.shape
     n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
     work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
-    return work <= max(CHEAP_WORK, objective.n_rows * K * size // 2)
+    return work <= max(MAX_CHEAP_WORK, objective.n_rows * K * size // 2)
 
 
 def diagonal(point: Point) -> Diagonal:
-    """Return the diagonal by the variances of the columns and the mean of p (1 - p) of each class."""
+    """Return the diagonal from the variances of the columns and the mean of p (1 - p) of each class."""
     objective = point.objective
     fraction = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
-    of_loss = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
-    return Diagonal(_positive(of_loss + objective.penalty.curvatures))
+    loss_diagonal = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
+    return Diagonal(_positive(loss_diagonal + objective.penalty.curvatures))
 
 
 def shared_block(point: Point) -> Preconditioner:
-    """Return one block for all classes, from a sample weighed by the curvature of all classes together.
+    """Return one block for all classes, from a sample weighted by the total curvature of all classes.
 
-    Each class scales the block by the root of its part of the curvature, which falls more for large classes.
+    Each class scales the block by the square root of its fraction of the curvature.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -221,23 +222,24 @@ def shared_block(point: Point) -> Preconditioner:
 
 
 def count_bytes(objective: Objective, n_matrices: int) -> int:
-    """Return the memory that n_matrices blocks take."""
+    """Return the bytes of n_matrices blocks."""
     size = objective.shape[1]
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
 def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
-    """Return a block for each class, from the rows that matter to it at the point, n_times as many as usual.
+    """Return one block per class, each from a sample of the rows with curvature, n_times as many as usual.
 
-    Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse. If the usual number of rows takes
-    long, only rows with most of the curvature count; if that takes long too, `shared_block` gives the result.
+    Rows are sampled with probability min(1, c h_ik) and weighted with its inverse. If the usual number of rows is too
+    expensive, the number of rows that hold most of the curvature limits it; if that is too expensive as well,
+    `shared_block` gives the result.
     """
     point = with_probabilities(point)
     objective = point.objective
     K, affordable = objective.shape[0], _count_affordable_rows(objective)
     n_drawn = [n_times * _count_class_rows(objective)] * K
     if not affords_class_blocks(objective, n_times):
-        n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in point.curvatures()]
+        n_drawn = [min(n_drawn[0], _count_rows_with_curvature(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
             return shared_block(point)
     generator = np.random.default_rng(0)
@@ -246,106 +248,106 @@ def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
 
 
 def count_products(objective: Objective, build: Build, n_times: int = 1) -> int:
-    """Return how many products with the Hessian are made before one that was built is replaced; a small one at once."""
+    """Return the number of Hessian products before a preconditioner is replaced; a small one is replaced at once."""
     return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, n_times)
 
 
 def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
-    """Return the passes that take as long as `class_blocks` or `shared_block` on equal rows; 0 if almost no time."""
+    """Return the cost of `class_blocks` or `shared_block` on rows of equal curvature, in passes; 0 if negligible."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
     n_blocks, n_drawn = K, n_times * _count_class_rows(objective)
     if build is shared_block or not affords_class_blocks(objective, n_times):
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
-    part = objective.n_rows / matrix.shape[0]
-    gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2
-    # Of few classes a pass takes as long as it takes to read X.
-    pass_work = max(1.0, 2 * part * matrix.n_entries * max(K, SLOW_WORK))
+    fraction = objective.n_rows / matrix.shape[0]
+    gram_work = min(n_drawn / objective.n_rows, 1.0) * fraction * matrix.count_gram_work() / 2
+    # With few classes a pass takes as long as reading X.
+    pass_work = max(1.0, 2 * fraction * matrix.n_entries * max(K, SLOW_OPERATION_WORK))
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
 def affords_factors(objective: Objective) -> bool:
-    """Say whether to factorize a block takes no longer than blocks may cost, which it does for wide sparse data."""
+    """Return whether factorizing a block costs no more than blocks may; for wide sparse data it costs more."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
 
 def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
-    """Say whether `class_blocks` can afford a block for each class, however many rows hold the curvature."""
+    """Return whether `class_blocks` can afford the usual number of rows for each class."""
     K = objective.shape[0]
     return K == 1 or K * n_times * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
 def _count_class_rows(objective):
-    """Return how many rows `class_blocks` draws for each class where it can afford them."""
-    (K, size), least = objective.shape, objective.n_rows // 32
-    many = max(ROWS_PER_COLUMN * size, least)
-    # With many classes a pass makes as many multiply-adds a second as the sums of blocks do: half the rows are enough.
-    is_halved = K > 4 * SLOW_WORK and K * many <= _count_affordable_rows(objective)
-    return max(ROWS_PER_COLUMN // 2 * size, least) if is_halved else many
+    """Return how many rows `class_blocks` samples per class if it can afford them."""
+    (K, size), min_rows = objective.shape, objective.n_rows // 32
+    many = max(ROWS_PER_COLUMN * size, min_rows)
+    # With many classes a pass is as fast, in multiply-adds per second, as the sums of blocks: half the rows are enough.
+    is_halved = K > 4 * SLOW_OPERATION_WORK and K * many <= _count_affordable_rows(objective)
+    return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else many
 
 
 def _count_affordable_rows(objective):
-    """Return how many rows of blocks take no longer than blocks may cost: SWITCH_AFTER / 2 passes."""
+    """Return how many rows all blocks together may use: the cost of SWITCH_AFTER / 2 passes."""
     K, size = objective.shape
     return 2 * SWITCH_AFTER * objective.n_rows * K // size
 
 
 def _count_shared_rows(objective):
-    """Return how many rows `shared_block` draws: four times as many as a block of a class, where that costs little."""
-    least = ROWS_PER_COLUMN * objective.shape[1]
-    return min(4 * least, max(least, _count_affordable_rows(objective) // 4))
+    """Return how many rows `shared_block` samples: four times as many as a block of a class, if that is cheap."""
+    min_rows = ROWS_PER_COLUMN * objective.shape[1]
+    return min(4 * min_rows, max(min_rows, _count_affordable_rows(objective) // 4))
 
 
-def _count_holders(curvature):
-    """Return the number of rows that together hold HELD of the curvature, the fewest."""
-    held = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
-    return 1 + int(np.searchsorted(held, HELD * held[-1]))
+def _count_rows_with_curvature(curvature):
+    """Return the smallest number of rows that together hold CURVATURE_FRACTION of the curvature."""
+    sums = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
+    return 1 + int(np.searchsorted(sums, CURVATURE_FRACTION * sums[-1]))
 
 
 def with_probabilities(point: Point) -> Point:
-    """Return the point itself where its objective keeps probabilities, else the same parameters over a sample."""
+    """Return the point itself if its objective keeps probabilities, else the same parameters over a sample."""
     return point if point.objective.keeps_probabilities else evaluate_sample(point)
 
 
 def evaluate_sample(point: Point) -> Point:
-    """Return the same parameters over a sample of the rows whose probabilities fit into the budget of a sample."""
+    """Return the Point of the same parameters over a sample of rows whose probabilities fit into the budget."""
     objective = point.objective
     copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
-    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_a_row, copied))
+    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_per_row, copied))
     return sample.at(point.parameters, objective.fast_precision, out=sample.make_buffer())
 
 
-class Drawn(NamedTuple):
-    """Rows of a sample, and weights (1, m) that make their sum expect that over all rows.
+class WeightedSample(NamedTuple):
+    """Sampled rows, with weights (1, m) for an unbiased estimate of sums over all rows.
 
     `variance` bounds the variance of the sum of x_j^2, relative to the sum, if x_j^2 is the same in all rows.
     """
 
-    numbers: IntArray
+    row_indices: IntArray
     weights: FloatArray
     variance: float
 
 
 def _draw(objective, curvature, n_drawn, generator):
-    chance = _chances(curvature * objective.rows.influence, n_drawn)
-    # Numbers of half the digits: of a million rows they take half the time.
-    drawn = np.flatnonzero(generator.random(len(chance), np.float32) < chance)
-    chance = chance[drawn]
-    numbers, weights = objective.rows.numbers, curvature[drawn] / chance
-    heaviest = weights.max(where=chance < 1, initial=0.0)
+    probability = _find_probabilities(curvature * objective.rows.influence, n_drawn)
+    # Random numbers in float32 take half the time of float64.
+    drawn = np.flatnonzero(generator.random(len(probability), np.float32) < probability)
+    probability = probability[drawn]
+    row_indices, weights = objective.rows.row_indices, curvature[drawn] / probability
+    heaviest = weights.max(where=probability < 1, initial=0.0)
     variance = float(heaviest / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
-    return Drawn(numbers[drawn] if len(numbers) else drawn, weights[None], variance)
+    return WeightedSample(row_indices[drawn] if len(row_indices) else drawn, weights[None], variance)
 
 
 def sampled_hessian(point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
+    """Return the Hessian of all pairs of classes, from a sample if there are many rows."""
     return hessian_of(sample_for_hessian(point.objective), point)
 
 
 def sample_for_hessian(objective: Objective) -> Objective:
-    """Return J over the rows that the Hessian of all pairs of classes is made of: some where there are many."""
+    """Return J over the rows that the Hessian of all pairs of classes is built from, a sample if there are many."""
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
     is_sampled = n_drawn < objective.n_rows or not objective.keeps_probabilities
@@ -353,14 +355,14 @@ def sample_for_hessian(objective: Objective) -> Objective:
 
 
 def hessian_of(sample: Objective, point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes of what `sample_for_hessian` has returned, at a point."""
+    """Return the Hessian of all pairs of classes at a point, over the result of `sample_for_hessian`."""
     if sample is not point.objective:
         point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_buffer())
     return factorize_hessian(point.objective, point.hessian())
 
 
 def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditioner:
-    """Return a Hessian of all pairs of classes, (K (d + 1), K (d + 1)), by classes, to solve with; it is as before."""
+    """Return the factor of a Hessian (K (d + 1), K (d + 1)), ordered by class; the matrix itself is unchanged."""
     K, m = objective.shape
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
@@ -372,9 +374,10 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
 
 
 def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
-    """Add a curvature to a Hessian of all pairs of classes, by classes, along equal changes of all classes.
+    """Regularize a Hessian of all pairs of classes, ordered by class, along equal changes of all classes.
 
-    Softmax is flat along them, where the penalty does not bend that direction. The gradient has no part in it.
+    Softmax is flat along them, so the matrix is singular if the penalty has no curvature there. The gradient has no
+    component along them.
     """
     K, m = n_rows_coef, len(matrix) // n_rows_coef
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
@@ -383,52 +386,53 @@ def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
             diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
 
 
-def _chances(curvature, n_drawn):
-    """Return min(1, c curvature) with c such that about n_drawn rows are drawn."""
+def _find_probabilities(curvature, n_drawn):
+    """Return the sampling probabilities min(1, c curvature), with c such that about n_drawn rows are expected."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
-    # The sum over all rows gives a lower bound of c; each turn shares the rest among the rows that are not certain.
+    # The sum over all rows gives a lower bound on c. Each iteration spreads the rest over the rows below one.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
         factor = (n_drawn - certain.sum()) / curvature[~certain].sum(dtype=np.float64)
-        found = curvature * factor >= 1
-        if (found == certain).all():
+        at_one = curvature * factor >= 1
+        if (at_one == certain).all():
             break
-        certain = found
+        certain = at_one
     return np.minimum(1.0, curvature * factor)
 
 
 def _blocks(objective, n_blocks, samples):
     """Return a Preconditioner of n_blocks blocks, each from one of the samples.
 
-    The diagonal gets what rows that were not drawn may hold, or columns with few entries could go anywhere.
+    The diagonal is increased by a bound on the curvature of rows outside the sample, which matters for columns with few
+    nonzero entries.
     """
     size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(n_blocks, size, precision), objective.rows
     coordinates = objective.coordinates
     if not rows.matrix.lies_in_memory:
-        # Each class would read all blocks.
+        # Otherwise each class would read all blocks of rows.
         samples = list(samples)
-        drawn = np.unique(np.concatenate([sample.numbers for sample in samples]))
+        drawn = np.unique(np.concatenate([sample.row_indices for sample in samples]))
         if objective.budget.holds(len(drawn) * rows.matrix.row_bytes):
             rows = rows.take(drawn)
-            samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
-    part = rows.total_weight / objective.rows.total_weight
+            samples = [sample._replace(row_indices=np.searchsorted(drawn, sample.row_indices)) for sample in samples]
+    fraction = rows.total_weight / objective.rows.total_weight
     batch_size = max(1, min(n_blocks, MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices, samples = np.empty((batch_size, size, size), precision), iter(samples)
     for first in range(0, n_blocks, batch_size):
-        together = matrices[: n_blocks - first]
-        for matrix, sample in zip(together, samples, strict=False):
-            matrix[:] = rows.gram(sample.numbers, sample.weights * part, precision)[0]
+        batch = matrices[: n_blocks - first]
+        for matrix, sample in zip(batch, samples, strict=False):
+            matrix[:] = rows.gram(sample.row_indices, sample.weights * fraction, precision)[0]
             diagonal = np.diagonal(matrix) + objective.penalty.curvatures
-            unseen = np.minimum(1.0, sample.variance * coordinates.peaks)
+            missed = np.minimum(1.0, sample.variance * coordinates.peaks)
             total = sample.weights.sum(dtype=np.float64) / objective.rows.total_weight
-            diagonal[:-1] += unseen * total * coordinates.mean_squares[:-1]
+            diagonal[:-1] += missed * total * coordinates.mean_squares[:-1]
             matrix[np.arange(size), np.arange(size)] = _positive(diagonal)
-        preconditioner.factorize(first, together)
+        preconditioner.factorize(first, batch)
     return preconditioner
 
 
 def _positive(diagonal):
-    # A column of zeros without penalty has no curvature: any number will do, its gradient is zero.
+    # A column of zeros without a penalty has no curvature and no gradient, so any positive number will do.
     return np.where(diagonal > 0, diagonal, 1.0)

@@ -1,4 +1,4 @@
-"""Quadratic models of a penalized objective around a point, and where they are least by coordinate descent."""
+"""Quadratic models of a penalized objective around a point, minimized by coordinate descent."""
 
 from __future__ import annotations
 
@@ -21,22 +21,30 @@ from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.objective.conjugate_gradients import iterate
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import CALLS_WORK, INNER_ACCURACY, MIN_ACCURACY, ROUNDING, ROUNDS, SLOW_WORK, VISIT_WORK
+from fastlin.solvers.tuning import (
+    INNER_TOL,
+    MIN_INNER_TOL,
+    NUMPY_CALL_WORK,
+    RIDGE,
+    ROUNDS,
+    SLOW_OPERATION_WORK,
+    VISIT_WORK,
+)
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# Products with the Hessian that a leap among coordinates by columns takes at most: levels take 18 on average.
+# Hessian products per active-set Newton step of a ColumnModel; one-hot columns take 18 on average.
 MAX_PRODUCTS = 30
 
 
-def _descend(visit, accuracy, leap=None, n_sweeps=ROUNDS):
-    """Visit all coordinates and the active ones in turn; return the decrease of the model.
+def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
+    """Alternate sweeps over all coordinates and over the active ones; return the decrease of the model.
 
-    It ends when a sweep over all gains less than the part `accuracy` of all gains. visit(only_active) makes one sweep,
-    and leap(), which comes after n_sweeps, another kind of step among the active ones; both return the decrease.
+    It stops when a sweep over all gains at most the fraction `accuracy` of the total. visit(only_active) makes a sweep;
+    newton_step(), called after n_sweeps, takes a Newton step of the active coordinates. Both return the decrease.
     """
     total = 0.0
     for _ in range(ROUNDS):
@@ -47,44 +55,46 @@ def _descend(visit, accuracy, leap=None, n_sweeps=ROUNDS):
         for _ in range(n_sweeps):
             gained = visit(True)
             total += gained
-            if gained <= INNER_ACCURACY * accuracy * total:
+            if gained <= INNER_TOL * accuracy * total:
                 break
         else:
-            total += leap() if leap is not None else 0.0
+            total += newton_step() if newton_step is not None else 0.0
     return total
 
 
 class HessianModel:
-    """The model of all coordinates around a point, by the whole Hessian of ``curved`` or of a ``borrowed`` model.
+    """The model of all coordinates around a point, by the Hessian at ``curvature_point`` or of a ``reused`` model.
 
-    The part ``mixed`` of the curvature of equal probabilities is added along the columns. `is_borrowed` says that the
-    Hessian belongs to another point, `is_sampled` that it is a sum over some rows only.
+    The fraction ``mixing`` of the curvature of equal probabilities is added to the diagonal of the block of each pair
+    of classes. `is_reused`: the Hessian belongs to another point. `is_sampled`: it is a sum over a sample of the rows.
     """
 
-    def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None, mixed: float = 0.0) -> None:
+    def __init__(
+        self, point: Point, curvature_point: Point, reused: HessianModel | None = None, mixing: float = 0.0
+    ) -> None:
         self._point = point
         objective, K = point.objective, len(point.parameters)
-        self._of_loss: FloatArray = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
-        self._home: FloatArray = point.parameters if borrowed is None else borrowed._home
-        self._hessian = self._of_loss + np.diag(np.tile(objective.penalty.curvatures, K))
-        if mixed:
+        self._loss_hessian: FloatArray = curvature_point.hessian_of_loss() if reused is None else reused._loss_hessian
+        self._hessian_parameters: FloatArray = point.parameters if reused is None else reused._hessian_parameters
+        self._hessian = self._loss_hessian + np.diag(np.tile(objective.penalty.curvatures, K))
+        if mixing:
             equal = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
             squares = objective.coordinates.mean_squares.copy()
             squares[-1] = objective.fit_intercept
             by_class = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
-            np.einsum("kjlj->klj", by_class)[...] += mixed * equal[:, :, None] * squares
+            np.einsum("kjlj->klj", by_class)[...] += mixing * equal[:, :, None] * squares
         self._parameters, self._slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
-        self.is_borrowed = borrowed is not None and not self.is_of(point)
-        self.is_sampled: bool = borrowed.is_sampled if borrowed is not None else curved is not point
+        self.is_reused = reused is not None and not self.is_of(point)
+        self.is_sampled: bool = reused.is_sampled if reused is not None else curvature_point is not point
 
     def is_of(self, point: Point) -> bool:
-        """Say whether the Hessian was computed at this point."""
-        return bool((self._home == point.parameters).all())
+        """Return whether the Hessian was computed at this point."""
+        return bool((self._hessian_parameters == point.parameters).all())
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the point (K, d + 1) where the model is least, up to a part of its decrease.
+        """Return the minimizer (K, d + 1) of the model; the fraction ``accuracy`` of the decrease may remain.
 
-        The descent starts where the last one ended. A penalty with other thresholds may replace the objective's.
+        The descent continues from the last result. A penalty with other thresholds may replace the objective's.
         """
         point, parameters, slopes = self._point, self._parameters, self._slopes
         penalty = point.objective.penalty if penalty is None else penalty
@@ -93,40 +103,42 @@ class HessianModel:
         def visit(only_active):
             return descend_by_hessian(self._hessian, slopes, penalty.arrays, n_classes, only_active, parameters)
 
-        unseen = UNIT_ROUNDOFF * abs(point.value)
+        min_gain = UNIT_ROUNDOFF * abs(point.value)
 
-        def leap():
-            return minimize_active(self._hessian, penalty, parameters, slopes, unseen)
+        def newton_step():
+            return minimize_active(self._hessian, penalty, parameters, slopes, min_gain)
 
-        _descend(visit, MIN_ACCURACY**2 * accuracy, leap, 4 * ROUNDS)
+        _descend(visit, MIN_INNER_TOL**2 * accuracy, newton_step, 4 * ROUNDS)
         return parameters.reshape(point.parameters.shape).copy()
 
 
 class ColumnModel:
     """The model of a working set (K, d) of coordinates around a point, by the columns of X.
 
-    Of the probabilities of ``curved`` the part ``mixed`` is equal for all classes. With a grouped penalty all classes
-    have the same coordinates. Columns and scores are computed in ``precision``.
+    The probabilities of ``curvature_point`` are mixed with equal ones, which have the fraction ``mixing``. With a
+    grouped penalty all classes have the same coordinates. Columns and scores are computed in ``precision``.
     """
 
-    # Its columns stand for one point only.
-    is_borrowed = False
-    work = 0  # the multiply-adds of its sweeps and products, about
+    # A ColumnModel belongs to one point.
+    is_reused = False
+    work = 0  # the multiply-adds of its sweeps and products, approximately
 
     def __init__(
-        self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
+        self, point: Point, curvature_point: Point, working_set: BoolArray, precision: FloatType, mixing: float = 0.0
     ) -> None:
-        self._point, self.is_sampled = point, curved is not point
-        # By features, so that a column stays in the cache for all its classes. NumPy's arrays have gaps unless there is
-        # a single coordinate, for which Numba would compile again.
+        self._point, self.is_sampled = point, curvature_point is not point
+        # Ordered by feature, so that a column stays in the cache for all its classes. Without the copies, NumPy's
+        # arrays are strided except for a single coordinate, and Numba would compile another version for it.
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used = np.flatnonzero(working_set.any(axis=0))
-        transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
+        transposed, row_weights, probabilities = _read_columns(
+            curvature_point, precision, used, is_sample=curvature_point is not point
+        )
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
-        # Entries are not centered: what that leaves to the intercept comes back with its step.
-        self._left_out = np.where(transposed.positions < 0, coordinates.shift, 0)
-        shift = coordinates.shift - scale * transposed.shift - self._left_out
+        # Sparse entries are not centered; the step of the intercept corrects for their shift.
+        self._omitted_shifts = np.where(transposed.positions < 0, coordinates.shift, 0)
+        shift = coordinates.shift - scale * transposed.shift - self._omitted_shifts
         self._columns = WorkingColumns(
             transposed.panel,
             transposed.positions,
@@ -138,94 +150,97 @@ class ColumnModel:
             features,
             classes,
         )
-        if mixed:
-            equal = probabilities.dtype.type(mixed / max(2, len(probabilities)))
-            probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
-        curved = row_weights * probabilities * (1 - probabilities)
-        self._of_intercepts = point.objective.fit_intercept * curved.sum(axis=1, dtype=np.float64)
-        # For a row of two classes a sweep reads and writes two numbers then, not four.
-        self._curvature = Curvature(row_weights, curved if len(curved) == 1 else probabilities)
+        if mixing:
+            equal = probabilities.dtype.type(mixing / max(2, len(probabilities)))
+            probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal
+        row_curvatures = row_weights * probabilities * (1 - probabilities)
+        self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
+        # With two classes this form halves the memory traffic of a sweep.
+        self._curvature = Curvature(row_weights, row_curvatures if len(row_curvatures) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
         means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
         origins = point.parameters[classes, features]
         self._state = DescentState(origins, np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
-        # Entries are gathered, whole columns are read in their order.
-        lengths = np.where(transposed.positions < 0, SLOW_WORK * np.diff(transposed.starts), 2 * len(row_weights))
-        self._works = VISIT_WORK + lengths[features]
-        entries = 2 * point.objective.matrix.n_entries + SLOW_WORK * point.objective.n_rows
-        self._of_product = CALLS_WORK + len(probabilities) * entries
-        self._n_sweeps = self._count_sweeps(mixed)
+        # Sparse entries are gathered; whole columns are read in order.
+        lengths = np.where(
+            transposed.positions < 0, SLOW_OPERATION_WORK * np.diff(transposed.starts), 2 * len(row_weights)
+        )
+        self._visit_work = VISIT_WORK + lengths[features]
+        entries = 2 * point.objective.matrix.n_entries + SLOW_OPERATION_WORK * point.objective.n_rows
+        self._product_work = NUMPY_CALL_WORK + len(probabilities) * entries
+        self._n_sweeps = self._count_sweeps(mixing)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
-        run_blocks(fill_block_curvatures, n_blocks, self._columns, curved, self._curvatures)
+        run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
 
-    def _count_sweeps(self, mixed):
-        """Return after how many sweeps over active coordinates a leap has taken no longer.
+    def _count_sweeps(self, mixing):
+        """Return after how many sweeps over active coordinates a Newton step costs no more than these.
 
-        0 means no leap: it would take longer than so many sweeps as are made, or the model is no plain one.
+        0 means no Newton steps: they cost more than the largest number of sweeps, or the model does not allow them.
         """
         objective = self._point.objective
-        is_plain = not (mixed or objective.penalty.group_lasso or objective.penalty.box is not None)
-        if self.is_sampled or not (is_plain and objective.matrix.lies_in_memory):
+        allows_newton = not (mixing or objective.penalty.group_lasso or objective.penalty.box is not None)
+        if self.is_sampled or not (allows_newton and objective.matrix.lies_in_memory):
             return 0
         is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
-        of_sweep = int(self._works[is_active].sum())
-        n_sweeps = max(ROUNDS, MAX_PRODUCTS * self._of_product // max(1, of_sweep))
+        sweep_work = int(self._visit_work[is_active].sum())
+        n_sweeps = max(ROUNDS, MAX_PRODUCTS * self._product_work // max(1, sweep_work))
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease.
+        """Return the minimizer (K, d + 1) over the working set; the fraction ``accuracy`` of the decrease may remain.
 
-        The descent starts where the last one ended. A penalty with other thresholds may replace the objective's.
+        The descent continues from the last result. A penalty with other thresholds may replace the objective's.
         """
         point, state = self._point, self._state
         penalty = point.objective.penalty if penalty is None else penalty
         features, classes = self._columns.features, self._columns.classes
         intercept_gradient = point.gradient[:, -1].copy()
         gradient = point.gradient[classes, features]
-        gradient -= intercept_gradient[classes] * self._left_out[features]
+        gradient -= intercept_gradient[classes] * self._omitted_shifts[features]
         origins = point.parameters[classes, features]
-        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._of_intercepts)
-        of_sweep = int(self._works.sum())
+        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._intercept_curvatures)
+        sweep_work = int(self._visit_work.sum())
 
         def visit(only_active):
-            self.work += of_sweep
+            self.work += sweep_work
             return descend_by_columns(self._columns, self._curvature, penalty.arrays, model, only_active, state)
 
         def find_end():
             end = point.parameters.copy()
             end[classes, features] = state.parameters
             end[:, -1] += state.intercept_steps
-            np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._left_out[features])
+            np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._omitted_shifts[features])
             return end
 
-        def leap():
-            return self._leap(find_end(), state, penalty)
+        def newton_step():
+            return self._take_newton_step(find_end(), state, penalty)
 
-        # Far from the minimum the model misleads, and what sweeps leave undone does no harm.
-        if self._n_sweeps and accuracy <= INNER_ACCURACY**2:
-            _descend(visit, accuracy, leap, self._n_sweeps)
+        # Far from the minimum the model is inaccurate, so a minimizer of low accuracy is enough.
+        if self._n_sweeps and accuracy <= INNER_TOL**2:
+            _descend(visit, accuracy, newton_step, self._n_sweeps)
         else:
             _descend(visit, accuracy)
         return find_end()
 
-    def _leap(self, start, state, penalty):
-        """Move the active coordinates by Newton's step for their signs, as far as the model falls; return the decrease.
+    def _take_newton_step(self, start, state, penalty):
+        """Take a Newton step of the active coordinates for their signs, while the model decreases; return the decrease.
 
-        Conjugate gradients find the step: of each of their points from zero on the curvature along it is minus its
-        slope. What sweeps add up column by column, as of levels with an intercept, it finds at once.
+        Conjugate gradients compute the step; for each of their iterates the curvature along it equals minus its slope.
+        The step solves for correlated columns at once, such as one-hot columns with an intercept, which sweeps approach
+        slowly.
         """
         point, rows = self._point, self._point.objective.rows
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
         curvatures = np.zeros(start.shape)
         curvatures[classes, features] = self._curvatures + penalty.curvatures[features]
-        curvatures[:, -1] = self._of_intercepts
+        curvatures[:, -1] = self._intercept_curvatures
         is_active = (curvatures > 0) & ((start != 0) | (penalty.thresholds == 0))
         slopes = point.gradient + point.hessian_product(start - point.parameters)
         pull = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
 
         def multiply(direction):
-            self.work += self._of_product
+            self.work += self._product_work
             return np.where(is_active, point.hessian_product(direction), 0.0)
 
         iterates = iterate(
@@ -233,138 +248,138 @@ class ColumnModel:
             -pull,
             lambda residual: np.divide(residual, curvatures, out=np.zeros(start.shape), where=is_active),
         )
-        found = next(iterates)
-        least_square = INNER_ACCURACY**6 * found.square
-        for found in islice(iterates, MAX_PRODUCTS):
-            if not found.square > least_square:
+        current = next(iterates)
+        min_square = INNER_TOL**6 * current.square
+        for current in islice(iterates, MAX_PRODUCTS):
+            if not current.square > min_square:
                 break
-        step = found.solution
+        step = current.solution
         corners = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
         curvature, rises = -float(np.sum(pull * step)), 2 * penalty.thresholds * np.abs(step)
-        length, decrease, _ = _along_signs(curvature, corners.ravel(), rises.ravel(), 1.0)
+        length, decrease, _ = _search_over_signs(curvature, corners.ravel(), rises.ravel(), 1.0)
         if not decrease > 0:
             return 0.0
         change = np.where(corners == length, 0.0, start + length * step) - start
-        scores, own = rows.passes.compute_scores(change).T, rows.numbers if len(rows.numbers) else slice(None)
+        scores = rows.passes.compute_scores(change).T
+        indices = rows.row_indices if len(rows.row_indices) else slice(None)
         rows.count_pass()
         if len(state.means):
-            state.scores[:, own] += scores
-            state.means[own] += np.einsum("ki,ki->i", probabilities[:, own], scores)
+            state.scores[:, indices] += scores
+            state.means[indices] += np.einsum("ki,ki->i", probabilities[:, indices], scores)
         else:
-            state.scores[:, own] += probabilities[:, own] * scores
+            state.scores[:, indices] += probabilities[:, indices] * scores
         moved = change[classes, features]
         state.parameters[:] += moved
         state.intercept_steps[:] += change[:, -1]
-        np.add.at(state.intercept_steps, classes, moved * self._left_out[features])
+        np.add.at(state.intercept_steps, classes, moved * self._omitted_shifts[features])
         return decrease
 
 
 def _read_columns(point, precision, features, is_sample):
-    """Return X column by column, and the weights (m,) and probabilities (K, m) of its rows.
+    """Return X by columns, and the weights (m,) and probabilities (K, m) of its rows.
 
-    These are all rows of X, with zero weights for rows that the sums leave out, or a copy of a small sample.
+    These are all rows of X, with zero weights for rows outside the sums, or a copy of a small sample.
     """
     rows = point.objective.rows
-    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
+    weights = np.broadcast_to(rows.weights_of(rows.row_indices), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.matrix.copies(rows.numbers)
-    if is_copied or not len(rows.numbers):
-        matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
+    is_copied = is_sample and rows.matrix.copies(rows.row_indices)
+    if is_copied or not len(rows.row_indices):
+        matrix = rows.matrix.take(rows.row_indices) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision, features), weights.astype(precision), probabilities
     all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
-    # A row counts as often as it is named.
-    np.add.at(all_weights, rows.numbers, weights)
-    probabilities[:, rows.numbers] = point.probabilities
+    # A row counts as often as its index occurs.
+    np.add.at(all_weights, rows.row_indices, weights)
+    probabilities[:, rows.row_indices] = point.probabilities
     return rows.matrix.transposed(precision, features), all_weights, probabilities
 
 
 def minimize_active(
-    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, unseen: float = 0.0
+    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_gain: float = 0.0
 ) -> float:
-    """Move towards the model's minimum while parameters at zero or at a bound stay there; return the decrease.
+    """Minimize the model over the active set, with parameters at zero or at a bound fixed; return the decrease.
 
-    hessian (p, p), of the smooth part, is ordered by classes and then by features. parameters (p,) and slopes (p,) of
-    the smooth part are kept up to date. A step for groups that gains no more than ``unseen``, which rounding hides, is
-    the last.
+    hessian (p, p) is that of the smooth part, ordered by class and then by feature. parameters (p,), and slopes (p,) of
+    the smooth part, are updated. Steps for groups end once one gains no more than ``min_gain``.
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_lasso:
-        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, unseen)
+        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, min_gain)
     return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
-    """Minimize over parameters that are not zero: Newton's steps for the signs, by one factor that loses rows.
+    """Minimize over the nonzero parameters: Newton steps for fixed signs, with one factor whose rows are removed.
 
-    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step passes changes of sign while the model
-    falls; a parameter stays where it is zero, or at its bound, at the end of a step.
+    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model decreases.
+    A parameter that is zero, or at its bound, at the end of a step is fixed there.
     """
     thresholds = np.resize(thresholds, len(parameters))
-    bounds = None if box is None else np.stack([box.least.ravel(), box.most.ravel()])
-    least, most = (-np.inf, np.inf) if bounds is None else bounds
-    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved & (least < parameters) & (parameters < most)
+    bounds = None if box is None else np.stack([box.min_parameters.ravel(), box.max_parameters.ravel()])
+    lower, upper = (-np.inf, np.inf) if bounds is None else bounds
+    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved & (lower < parameters) & (parameters < upper)
     active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
-    thresholds, start, left = thresholds[active], parameters[active], np.arange(len(active))
-    now, own_slopes, total = start.copy(), slopes[active], 0.0
+    thresholds, start, free = thresholds[active], parameters[active], np.arange(len(active))
+    current, active_slopes, total = start.copy(), slopes[active], 0.0
     factor = _factorize(hessian[np.ix_(active, active)])
     for _ in range(ROUNDS**2):
-        sizes = thresholds[left]
-        pull = own_slopes[left] + sizes * np.sign(now[left])
-        step = _solve(factor, len(left), pull)
-        to_zero = _measure_lengths(now[left], step, 0.0, (now[left] * step < 0) & (sizes > 0))
-        farthest = 1.0
+        sizes = thresholds[free]
+        pull = active_slopes[free] + sizes * np.sign(current[free])
+        step = _solve(factor, len(free), pull)
+        to_zero = _measure_lengths(current[free], step, 0.0, (current[free] * step < 0) & (sizes > 0))
+        max_length = 1.0
         if bounds is not None:
-            ends = bounds[(step > 0).astype(int), active[left]]
-            to_bound = _measure_lengths(now[left], step, ends, np.isfinite(ends) & (step != 0))
-            farthest = min(to_bound.min(), 1.0)
+            ends = bounds[(step > 0).astype(int), active[free]]
+            to_bound = _measure_lengths(current[free], step, ends, np.isfinite(ends) & (step != 0))
+            max_length = min(to_bound.min(), 1.0)
         curvature, rises = -float(np.sum(pull * step)), 2 * sizes * np.abs(step)
-        length, decrease, n_passed = _along_signs(curvature, to_zero, rises, farthest)
+        length, decrease, n_passed = _search_over_signs(curvature, to_zero, rises, max_length)
         if not decrease > 0:
             break
         total += decrease
-        own_slopes[left] -= length * pull
-        is_held = to_zero == length
-        now[left] = np.where(is_held, 0.0, now[left] + length * step)
+        active_slopes[free] -= length * pull
+        is_fixed = to_zero == length
+        current[free] = np.where(is_fixed, 0.0, current[free] + length * step)
         if bounds is not None:
-            now[left] = np.where(to_bound == length, ends, now[left])
-            is_held |= to_bound == length
-        for n_gone, position in enumerate(np.flatnonzero(is_held)[::-1]):
-            remove_row(factor, len(left) - n_gone, position)
-        left = left[~is_held]
-        if not (n_passed or is_held.any()) or not len(left):
+            current[free] = np.where(to_bound == length, ends, current[free])
+            is_fixed |= to_bound == length
+        for n_removed, position in enumerate(np.flatnonzero(is_fixed)[::-1]):
+            remove_row(factor, len(free) - n_removed, position)
+        free = free[~is_fixed]
+        if not (n_passed or is_fixed.any()) or not len(free):
             break
-    parameters[active] = now
-    slopes += np.einsum("ij,j->i", hessian[:, active], now - start)
+    parameters[active] = current
+    slopes += np.einsum("ij,j->i", hessian[:, active], current - start)
     return total
 
 
 def _measure_lengths(start, step, ends, is_ahead):
-    """Return the parts of a step at which its parameters reach their ends, infinite for those that do not."""
+    """Return the fractions of a step at which its parameters reach their ends, infinite for those that do not."""
     return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
 
 
-def _along_signs(curvature, corners, rises, farthest):
-    """Return the length to the least point along a Newton step, the decrease, and how many signs it changes.
+def _search_over_signs(curvature, corners, rises, max_length):
+    """Return the length to the minimum along a Newton step, the decrease, and the number of signs that change.
 
-    The slope along the step is -``curvature`` at its start, grows by ``curvature`` over its length, and rises at the corners.
-    What the factorization has added to the block makes steps shorter, and the decrease no larger than it is.
+    The slope along the step is -``curvature`` at its start, grows by ``curvature`` over its length, and rises at the
+    corners. The ridge of the factorization makes steps shorter, so the decrease is not overestimated.
     """
     if not curvature > 0:
         return 0.0, 0.0, 0
-    order = np.flatnonzero(corners <= farthest)
+    order = np.flatnonzero(corners <= max_length)
     order = order[np.argsort(corners[order], kind="stable")]
     corners, risen = corners[order], np.append(0.0, np.cumsum(rises[order])) - curvature
     n_passed = int(np.argmax(np.append(risen[1:] + curvature * corners >= 0, True)))
-    length = min(-risen[n_passed] / curvature, np.append(corners, farthest)[n_passed])
+    length = min(-risen[n_passed] / curvature, np.append(corners, max_length)[n_passed])
     passed = float(np.sum(rises[order[:n_passed]] * (length - corners[:n_passed])))
     return length, curvature * length * (1 - 0.5 * length) - passed, n_passed
 
 
-def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen):
-    """Minimize over the groups that are not zero: Newton's steps with the curvature of the norms."""
+def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gain):
+    """Minimize over the nonzero groups: Newton steps with the curvature of the norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
     total, n_left, is_last = 0.0, None, False
@@ -374,42 +389,41 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, unseen)
         if not len(active):
             break
         if n_left is None:
-            # As many as take as long as the sweeps over the active ones may, and one in any case.
-            work = len(active) ** 3 / 3 + len(active) ** 2 + CALLS_WORK
+            # As many as the sweeps over the active coordinates may cost, but at least one.
+            work = len(active) ** 3 / 3 + len(active) ** 2 + NUMPY_CALL_WORK
             n_left = max(1, int(ROUNDS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
-        own_thresholds = thresholds[is_active]
-        end, decrease, is_last = _along_groups(block, slopes[active], start, own_thresholds)
+        end, decrease, is_last = _take_group_step(block, slopes[active], start, thresholds[is_active])
         if not decrease > 0:
             break
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
-        # A small group that has become zero has cut its step short, which does not count: of two copies of a column
-        # one is often small.
+        # Steps that are cut short because a small group becomes zero do not count: of two copies of a column one is
+        # often small.
         if np.count_nonzero(end) >= np.count_nonzero(start):
             n_left -= 1
-            is_last |= decrease <= unseen
+            is_last |= decrease <= min_gain
     return total
 
 
-def _along_groups(block, slopes, start, thresholds):
-    """Return the least point along Newton's step with the norms' curvature, the decrease, and whether to end."""
+def _take_group_step(block, slopes, start, thresholds):
+    """Return the minimum along the Newton step with the curvature of the norms, the decrease, and whether to stop."""
     slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
     n_classes = len(start)
     norms = _norms(start)
     units = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
     with np.errstate(over="ignore"):
         along = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
-    curved = block.copy().reshape(*start.shape, *start.shape)
+    total_hessian = block.copy().reshape(*start.shape, *start.shape)
     features = np.arange(start.shape[1])
-    curved[:, features, :, features] += along[:, None, None] * (
+    total_hessian[:, features, :, features] += along[:, None, None] * (
         np.eye(n_classes) - units.T[:, :, None] * units.T[:, None, :]
     )
-    of_norms = thresholds * units
-    factor = _factorize(curved.reshape(block.shape))
-    step = _solve(factor, len(block), (slopes + of_norms).ravel()).reshape(start.shape)
-    promised = -0.5 * float(np.sum((slopes + of_norms) * step))
+    norm_slopes = thresholds * units
+    factor = _factorize(total_hessian.reshape(block.shape))
+    step = _solve(factor, len(block), (slopes + norm_slopes).ravel()).reshape(start.shape)
+    predicted = -0.5 * float(np.sum((slopes + norm_slopes) * step))
     slope, curvature = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
 
     def rise(length):
@@ -425,31 +439,31 @@ def _along_groups(block, slopes, start, thresholds):
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
 
-    # Half of the digits of the length are all that the model tells, which is flat at its least point. The length itself
-    # may be 1e-9, where the model is flat but for the norms.
+    # The model is flat at its minimum, so it determines only half of the digits of the length. The length may be as
+    # small as 1e-9 if only the norms have curvature.
     shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
     while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
         middle = 0.5 * (shorter + length)
         shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
     end = start + length * step
     change = change_to(end)
-    without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
+    without = np.where((_norms(end) < INNER_TOL * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length > 1 - MIN_ACCURACY
+    is_whole = length > 1 - MIN_INNER_TOL
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
-    return end.ravel(), -change, is_whole and abs(-change - promised) <= MIN_ACCURACY * promised
+    return end.ravel(), -change, is_whole and abs(-change - predicted) <= MIN_INNER_TOL * predicted
 
 
 def _factorize(block):
-    """Return the factor of a symmetric matrix (m, m), packed."""
+    """Return the packed factor of a symmetric matrix (m, m)."""
     factors = np.empty((1, len(block) * (len(block) + 1) // 2))
-    factorize_block(0, 1, block[None], ROUNDING[np.float64], factors)
+    factorize_block(0, 1, block[None], RIDGE[np.float64], factors)
     return factors[0]
 
 
 def _solve(factor, size, slopes):
-    """Return Newton's step, -A^-1 slopes, by the factor of A (size, size)."""
+    """Return the Newton step -A^-1 slopes from the factor of A (size, size)."""
     step = -slopes[None]
     solve_block(0, 1, factor[None, : size * (size + 1) // 2], step)
     return step[0]

@@ -1,7 +1,7 @@
-"""L-BFGS in the space that the rows of X span, for X of at least three times as many columns as rows.
+"""L-BFGS in the span of the rows of X, for X with at least three times as many columns as rows.
 
-A step takes one product by the inner products of the rows, and the search along it none, since scores move in
-proportion. The inner product comes from the penalty, and half the square of the gradient in it is the certificate.
+A step takes one product with the inner products of the rows. The line search takes none, because scores are linear in
+the step. The penalty defines the inner product, and half the squared norm of the gradient in it is the certificate.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
-from fastlin.solvers.solution import LIMITED, SLOW, STALLED
+from fastlin.solvers.solution import MAX_ITER_REACHED, STALLED, TOO_SLOW
 from fastlin.solvers.stopping import is_slow
-from fastlin.solvers.tuning import INNER_ACCURACY, MIN_COLUMNS_A_ROW, SWITCH_AFTER, TRUSTED
+from fastlin.solvers.tuning import INNER_TOL, MIN_COLUMNS_PER_ROW, SWITCH_AFTER, TRUST_RATIO
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -31,68 +31,71 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit) -> Solution | None:
-    """Minimize an objective that `suits`, from the best intercept, given parameters or a nearby solution.
+    """Minimize an objective that `suits`, from the null model, the parameters of a start or a nearby solution.
 
-    None: J is not finite in the row space, or the start cannot be expressed there.
+    The result is None if J is not finite in the row space or the start cannot be represented there.
     """
     objective, stopping = fit.objective, fit.stopping
     nearby = None if fit.nearby is None else fit.nearby.row_point
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         vector: FloatArray | None = space.start(nearby)
-        if nearby is None and not fit.beginning.is_plain:
-            vector = space.represent(fit.beginning.parameters, INNER_ACCURACY * stopping.tol)
+        if nearby is None and not fit.start.is_null_model:
+            vector = space.represent(fit.start.parameters, INNER_TOL * stopping.tol)
         if vector is None:
             return None
         point = space.at(vector)
         pairs, bounds = RowPairs(space), [point.bound]
-        # The bound must fall so far before it is tried out.
+        # The bound must be below this before a point is evaluated in the coefficients.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
-            stop_reason = LIMITED if stopping.is_over() else None
-            if len(bounds) > SWITCH_AFTER and is_slow(bounds, stopping.asked(point), SWITCH_AFTER):
-                stop_reason = SLOW
-            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point), limit)
+            stop_reason = MAX_ITER_REACHED if stopping.is_over() else None
+            if len(bounds) > SWITCH_AFTER and is_slow(bounds, stopping.allowed_gap(point), SWITCH_AFTER):
+                stop_reason = TOO_SLOW
+            is_near = point.bound <= min((1 - INNER_TOL) * stopping.allowed_gap(point), limit)
             line = None if stop_reason or is_near else _search(space, point, pairs.direction(point))
             if line is None:
-                limit = TRUSTED * point.bound
-                whole = objective.at(space.to_parameters(point.vector), out=fit.buffer)
-                if not whole.is_finite:
+                limit = TRUST_RATIO * point.bound
+                candidate = objective.at(space.to_parameters(point.vector), out=fit.buffer)
+                if not candidate.is_finite:
                     return None
-                stop_reason = stopping.why(whole, stopping.examine(whole), point.bound) or stop_reason
+                bound = stopping.observe_refined(candidate)
+                stop_reason = stopping.find_stop_reason(candidate, bound, point.bound) or stop_reason
                 line = _search(space, point, pairs.direction(point)) if is_near and not stop_reason else None
                 if line is None:
-                    return replace(stopping.solution(stop_reason or STALLED), row_point=point)
+                    return replace(stopping.make_solution(stop_reason or STALLED), row_point=point)
             end = line.end()
             pairs.add((point.vector, point.gradient), (end.vector, end.gradient))
             point = end
             bounds.append(point.bound)
-            stopping.note(point.value, point.bound, point.steepness, partial(space.to_parameters, point.vector))
+            stopping.record_values(
+                point.value, point.bound, point.steepness, partial(space.to_parameters, point.vector)
+            )
     return None
 
 
 def _search(space, point, direction):
-    """Return the RowLine along a direction, at the step where the search has ended, or None where it found none."""
+    """Return the RowLine along a direction at the accepted step, or None if there is none."""
     line, slope = RowLine(space, point.vector, direction), multiply(direction, point.gradient)
     if not slope < 0:
         return None
-    step = line_search.search(line, point.value, slope, curvature=INNER_ACCURACY)
+    step = line_search.search(line, point.value, slope, curvature=INNER_TOL)
     return None if step is None else line
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective can be minimized in the row space, in less time and with about as much memory."""
+    """Return whether an objective can be minimized in the row space, faster and with similar memory."""
     penalty, matrix = objective.penalty, objective.matrix
     n, d = matrix.shape
-    if not (MIN_COLUMNS_A_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):
+    if not (MIN_COLUMNS_PER_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):
         return False
-    is_sound = penalty.is_smooth and penalty.is_bounded and objective.rows.min_fraction > 0
-    # Two pairs are enough: with them 6,000 posts take 0.4 s and at C = 100 1.0, by the coefficients 0.6 and 6.3.
-    return is_sound and objective.budget.count_row_pairs((n + 1) * count_columns(objective.n_rows_coef)) > 1
+    is_strongly_convex = penalty.is_smooth and penalty.is_bounded and objective.rows.min_class_weight > 0
+    # Two pairs are enough to be faster (docs/benchmarks/design-choices.md: row space with two pairs).
+    return is_strongly_convex and objective.budget.count_row_pairs((n + 1) * count_columns(objective.n_rows_coef)) > 1
 
 
 class RowPairs(Recursion):
-    """The last steps in the row space, and the gradient changes they made."""
+    """The last steps and gradient changes in the row space."""
 
     def __init__(self, space: RowSpace) -> None:
         n_forms, *shape = space.shape
@@ -100,9 +103,9 @@ class RowPairs(Recursion):
         super().__init__(space.objective.budget.count_row_pairs(length), length, n_forms=n_forms)
 
     def direction(self, point: RowPoint) -> FloatArray:
-        """Return the step from a RowPoint, a vector: the inverse Hessian times the gradient, negative.
+        """Return the quasi-Newton step from a RowPoint, a vector.
 
-        The starting matrix is one number for all multipliers, and one for the intercept of each class.
+        The initial matrix has one scale for all multipliers, and one for the intercept of each class.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient[1, :-1].ravel(), multiply_coefficients(gradient, gradient)
@@ -114,6 +117,6 @@ class RowPairs(Recursion):
         forms = [table.ravel().copy() for table in gradient]
         solved = self.apply(forms, lambda table: (table.reshape(self._shape) * scale).ravel())
         direction = np.empty_like(gradient)
-        for table, found in zip(direction, solved, strict=True):
-            np.negative(found.reshape(self._shape), out=table)
+        for table, form in zip(direction, solved, strict=True):
+            np.negative(form.reshape(self._shape), out=table)
         return direction

@@ -1,4 +1,4 @@
-"""What a solver hands back, and what it tells after each iteration."""
+"""The records of a solver: its solution, its iterations and the reason why it stopped."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ if TYPE_CHECKING:
 
 
 class StopReason(NamedTuple):
-    """Why a solver ended."""
+    """Why a solver stopped."""
 
     message: str
-    converged: bool = False  # whether tol was reached, or the floor that the precision of the data sets
-    is_final: bool = True  # whether nothing is left to do for another method
+    converged: bool = False  # whether tol or the limit of floating-point accuracy was reached
+    is_final: bool = True  # False if another solver may make progress
 
 
-REACHED = StopReason("tol is reached", converged=True)
-AT_FLOOR = StopReason("the objective is at the floor that its precision sets", converged=True)
-LIMITED = StopReason("max_iter is reached")
-STOPPED = StopReason("a callback asked to stop")
-SEPARABLE = StopReason("the classes are separable by what is not penalized")
-SLOW = StopReason("another solver may do better", is_final=False)
-STALLED = StopReason("the objective no longer falls", is_final=False)
+CONVERGED = StopReason("tol is reached", converged=True)
+AT_ROUNDING_LIMIT = StopReason("the objective is at the limit of floating-point accuracy", converged=True)
+MAX_ITER_REACHED = StopReason("max_iter is reached")
+STOPPED_BY_CALLBACK = StopReason("a callback stopped the fit")
+SEPARABLE = StopReason("the classes are separable by features without a penalty")
+TOO_SLOW = StopReason("progress is too slow", is_final=False)
+STALLED = StopReason("the objective no longer decreases", is_final=False)
 
 
 class Iteration(NamedTuple):
     """The state after an iteration."""
 
     objective: float  # J
-    # Upper bound on J - J*, infinite where none is known: rigorous in the last iteration, in float64. In those before,
-    # descents leave out what the exchange between classes costs, and the row space what the intercept does.
+    # Upper bound on J - J*, infinite if there is none: rigorous in the last iteration, in float64. Earlier bounds of
+    # `descent` ignore the exchange between classes, and those of the row space the gradient by the intercept.
     bound: float
-    gradient: float  # largest entry by coefficients and intercept, in magnitude; in the row space a bound of it
+    gradient: float  # largest magnitude by coefficients and intercept; in the row space a bound on it
     n_passes: float  # over X so far
     seconds: float  # since the solver began
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where a solver ended. The fields that may be None serve the next fit of nearly the same objective."""
+    """The result of a solver. Fields that may be None help the next fit of a similar objective."""
 
     parameters: np.ndarray  # (K, d + 1), in the coordinates of the objective
     value: float  # J
     loss: float  # the mean loss
     gradient: np.ndarray  # (K, d + 1), of the smooth part of J
-    certificate: float  # an upper bound on J - J*; infinite where none is known
+    certificate: float  # an upper bound on J - J*; infinite if there is none
     stop_reason: StopReason
     history: list[Iteration]
     n_passes: float  # over X, of the whole fit
-    preconditioner: AnyPreconditioner | None = None  # the last one of L-BFGS, times the factor that steps had
-    pairs: Pairs | None = None  # the last ones of L-BFGS
-    row_point: RowPoint | None = None  # where L-BFGS in the row space ended
+    preconditioner: AnyPreconditioner | None = None  # the last one of L-BFGS, with the scale of its last step
+    pairs: Pairs | None = None  # the last steps and gradient changes of L-BFGS
+    row_point: RowPoint | None = None  # the last point of L-BFGS in the row space
     model: HessianModel | None = None  # the last one of proximal Newton
 
     @property
     def converged(self) -> bool:
-        """Whether tol was reached, or the floor that the precision of the data sets."""
+        """Whether tol or the limit of floating-point accuracy was reached."""
         return self.stop_reason.converged
 
     @property

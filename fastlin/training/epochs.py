@@ -1,4 +1,4 @@
-"""Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
+"""Training of networks by epochs: the order of the rows, the stopping rules, and the epoch that is kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,35 +9,35 @@ import numpy as np
 from fastlin.networks import Examples
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Training, train
-from fastlin.training.monitors import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
-# Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
+# Number of rows whose loss is checked after the last step of a training without validation.
 PROBE_ROWS = 128
 
 
 @dataclass(frozen=True)
 class EpochSchedule:
-    """How the epochs of a network's training go, and when they end."""
+    """The hyperparameters of training by epochs, and its stopping rules."""
 
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
-    alpha: float = 0.0  # the penalty of a batch, as `Descent.run_epoch` takes it
-    shuffle: bool = True  # whether a new order of the rows is drawn for each epoch
-    # Whether rows at the end of an epoch that make no whole batch are left out, as courses do.
+    alpha: float = 0.0  # the penalty of a batch; see `Descent.run_epoch`
+    shuffle: bool = True  # whether each epoch draws a new order of the rows
+    # Whether the last, incomplete batch of an epoch is dropped, as in courses.
     whole_batches: bool = False
-    patience: float = np.inf  # more epochs in a row without an improvement by tol end the training
+    patience: float = np.inf  # training stops after more epochs in a row without an improvement by tol
     tol: float = 0.0
-    early_stopping: bool = False  # whether the validation has to improve, not the loss
-    by_loss: bool = False  # whether validations are judged by their loss, not by their accuracy
-    keeps_steps: bool = False  # whether Ctrl-C keeps the last whole step instead of the last whole epoch
+    early_stopping: bool = False  # whether the validation score must improve, instead of the training loss
+    by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
+    keeps_steps: bool = False  # whether Ctrl-C keeps the last complete step, instead of the last complete epoch
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Loss and accuracy of an epoch's batches, before each step, and on the validation examples after it, if any."""
+    """Loss and accuracy of an epoch: of its batches before each step, and of the validation examples, if any."""
 
     loss: float
     accuracy: float
@@ -46,12 +46,12 @@ class Epoch:
 
 
 class EpochState(NamedTuple):
-    """The state of a training of rows in memory after a whole epoch, from which it can go on."""
+    """The state of a training after a complete epoch, from which it can be resumed; only for rows in memory."""
 
     records: list[Epoch]
     last: list[Array]  # `Descent.save` after the last epoch
     best: list[Array]  # `Descent.save` at the best checkpoint
-    order: IntArray  # (n,); with the generator it determines the orders to come
+    order: IntArray  # (n,); together with the generator it determines the following orders
     generator: Any  # the state of a RandomState
     n_rows: int  # of the descent
 
@@ -65,39 +65,43 @@ def train_by_epochs(
     on_epoch: Callable[[Training], object] | None = None,
     *,
     n_epochs: int = 0,
-    patience: Patience | None = None,
+    patience: EarlyStopping | None = None,
     save: Callable[[EpochState], object] | None = None,
     resumed: EpochState | None = None,
 ) -> Training:
-    """Train the network of a descent; the records of the Training are Epochs.
+    """Train the network of a descent; the records of the returned Training are Epochs.
 
-    The network ends with the parameters of the best epoch on the validation examples, or of the last epoch without
-    them. A training that diverges keeps the best epoch or, without validation, the start of the epoch with the lowest
-    loss. Ctrl-C keeps the last whole epoch or step, and raises before the first one.
+    The network gets the parameters of the best epoch on the validation examples or, without validation, of the last
+    epoch. If the training diverges, it gets those of the best epoch or, without validation, those at the start of the
+    epoch with the lowest loss. Ctrl-C keeps the last complete epoch or step; before the first one it is raised.
 
-    A callable in place of examples returns an iterator over the Examples of an epoch. on_epoch is called with the
-    Training after each epoch; something true ends it. save is called with the EpochState, and resumed is one of these.
+    examples may be a callable that returns an iterator over the Examples of an epoch. on_epoch is called with the
+    Training after each epoch; a true result ends the training. save is called with the EpochState, and resumed is the
+    EpochState to start from.
     """
-    validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
-    best = BestCheckpoint(_negative_loss, validates_at_start=True) if validation is None else BestCheckpoint(validated)
-    watched = validated if schedule.early_stopping else _negative_loss
-    left = Patience(watched, schedule.patience, schedule.tol, n_renewals=schedule.learning_rate.n_renewals)
-    # What another measure was worth says nothing of this one.
-    if patience is not None and patience.score is watched:
-        left = replace(left, best_score=patience.best_score, n_worse=patience.n_worse, n_renewed=patience.n_renewed)
+    validation_score = _negative_validation_loss if schedule.by_loss else _validation_accuracy
+    if validation is None:
+        best = BestCheckpoint(_negative_loss, validates_at_start=True)
+    else:
+        best = BestCheckpoint(validation_score)
+    score = validation_score if schedule.early_stopping else _negative_loss
+    monitor = EarlyStopping(score, schedule.patience, schedule.tol, n_renewals=schedule.learning_rate.n_renewals)
+    # Scores of different kinds are not comparable.
+    if patience is not None and patience.score is score:
+        progress = {name: getattr(patience, name) for name in ("best_score", "n_without_improvement", "n_renewed")}
+        monitor = replace(monitor, **progress)
     learner = _Learner(descent, examples, validation, schedule, random_state, n_epochs)
     records, n_rows_before = [], descent.n_rows
     if resumed is not None:
         records = resumed.records
         learner.resume(resumed)
-        # The limits may be others now.
+        # Replay the records, because the stopping rules may have changed.
         for number, record in enumerate(records):
-            left = left.after(record)
-            positions = Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best)
-            best = best.after(record, *positions)
-    learner.n_renewed = left.n_renewed
-    # What has come to its end stays there.
-    has_ended = resumed is not None and left.is_exhausted
+            monitor = monitor.after(record)
+            best = best.after(record, Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best))
+    learner.n_renewed = monitor.n_renewed
+    # A training that has stopped early is not continued.
+    has_ended = resumed is not None and monitor.is_exhausted
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
@@ -113,7 +117,7 @@ def train_by_epochs(
         descent.save,
         descent.restore,
         records=records,
-        patience=left,
+        patience=monitor,
         best=best,
         on_checkpoint=after_epoch,
         save_step=save_step if schedule.keeps_steps else None,
@@ -123,13 +127,13 @@ def train_by_epochs(
     if training.ended == "interrupted" and not (training.records or has_steps):
         raise KeyboardInterrupt
     if training.ended == "diverged":
-        # A velocity that is not finite would spoil every later training.
+        # A velocity that is not finite would make every later training diverge.
         descent.reset()
     return training
 
 
 class _Learner:
-    """A network that is trained by epochs; n_renewed counts the renewals of the training's patience."""
+    """Runs the epochs of a network's training; n_renewed counts how often the learning rate was lowered."""
 
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule
@@ -139,12 +143,12 @@ class _Learner:
             self._set_rows(examples)
 
     def _set_rows(self, examples):
-        """Begin with the rows of Examples in the order in which they are meant."""
+        """Set the Examples, and their rows in the initial order."""
         self._examples = examples
         self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
 
     def take_epochs(self, first):
-        """Yield the Epoch of each epoch from a first one on."""
+        """Run the epochs from a first one on, and yield an Epoch for each."""
         descent, schedule = self._descent, self._schedule
         for n_epochs in range(first, schedule.max_epochs):
             rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
@@ -157,11 +161,11 @@ class _Learner:
                 raise DivergedError
             loss, n_rows, n_correct, weight = sums.tolist()
             accuracy = n_correct / weight if weight else 0.0
-            validated = () if self._validation is None else self._measure(self._validation)
-            yield Epoch(loss / n_rows, accuracy, *validated)
+            validation = () if self._validation is None else self._measure(self._validation)
+            yield Epoch(loss / n_rows, accuracy, *validation)
 
     def _take_parts(self):
-        """Yield the Examples that make an epoch together, each with a new order of its rows, or None for its own."""
+        """Yield the Examples of an epoch, each with a new order of its rows, or None for the existing order."""
         for examples in [self._examples] if self._stream is None else self._stream():
             if self._stream is not None:
                 self._set_rows(examples)
@@ -170,7 +174,7 @@ class _Learner:
     def _draw_order(self):
         schedule, n = self._schedule, len(self._order)
         if schedule.shuffle:
-            # The same state draws the same orders as scikit-learn's shuffle.
+            # Draws the same orders as scikit-learn's shuffle from the same state.
             positions = np.arange(n)
             self._random_state.shuffle(positions)
             self._order = self._order[positions]
@@ -187,23 +191,23 @@ class _Learner:
         return EpochState(training.records, last, best, self._order, generator, self._descent.n_rows)
 
     def resume(self, state):
-        """Go on from an EpochState."""
+        """Restore an EpochState."""
         self._descent.restore(state.last)
         self._descent.counts[0], self._order = state.n_rows, state.order
         self._random_state.set_state(state.generator)
 
     def check_end(self):
-        """Raise a DivergedError where a few of the rows that the last steps took have no finite loss."""
+        """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
         self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
-        """Return mean loss and accuracy of the network's predictions, both finite."""
-        # The predictions of a training that diverges may overflow.
+        """Return mean loss and accuracy of the network's predictions; DivergedError: they are not finite."""
+        # Predictions may overflow if the training diverges.
         with np.errstate(over="ignore", invalid="ignore"):
-            measured = self._descent.predictor().measure(examples)
-        if not np.isfinite(measured).all():
+            measures = self._descent.predictor().measure(examples)
+        if not np.isfinite(measures).all():
             raise DivergedError
-        return measured
+        return measures
 
 
 def _negative_loss(epoch):

@@ -1,4 +1,4 @@
-"""Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps."""
+"""Mini-batch gradient descent for networks without hidden layers; compiled code runs many steps at once."""
 
 import math
 
@@ -16,17 +16,17 @@ from fastlin.networks.network import Examples
 from fastlin.training.network_descent import Descent, Sums
 from fastlin.typing import IntArray
 
-# Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms. One of an entry of sparse rows takes as long as
-# ENTRY_WORK of dense ones.
+# Multiply-adds of one run of steps, short because Ctrl-C waits for its end. An entry of sparse rows costs as much as
+# ENTRY_WORK dense ones.
 RUN_WORK = 100_000_000
 ENTRY_WORK = 16
 
 
 class LinearDescent(Descent):
-    """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
+    """Momentum steps for softmax regression, with optional averaging of the parameters for predictions.
 
-    The mean (Polyak and Juditsky 1992) begins after first_row rows. One thread takes the steps. The network has one
-    layer, and neither normalization nor dropout.
+    Averaging (Polyak and Juditsky 1992) begins after first_row rows. Steps run on one thread. The network has one
+    layer, without normalization and dropout.
     """
 
     def __init__(self, network: Network, momentum: float = 0.0, first_row: float = np.inf) -> None:
@@ -39,11 +39,11 @@ class LinearDescent(Descent):
 
     @property
     def n_averaged(self) -> int:
-        """The number of steps that the mean has."""
+        """The number of steps in the mean."""
         return int(self.counts[1])
 
     def predictor(self) -> Network:
-        """See `Descent.predictor`; once there is a mean, the network has its parameters."""
+        """See `Descent.predictor`; the network has the mean of the parameters, once there is one."""
         if not self.n_averaged:
             return super().predictor()
         averaged = Network(self.network.layer_sizes, dtype=self.network.dtype)
@@ -51,17 +51,17 @@ class LinearDescent(Descent):
         return averaged
 
     def reset(self) -> None:
-        """See `Descent.reset`; the mean stays."""
+        """See `Descent.reset`; does not change the mean."""
         self.velocity[:] = 0
 
     def forget_mean(self) -> None:
-        """Let the mean begin again."""
+        """Restart the mean."""
         self.mean[:], self.counts[1] = 0, 0
 
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> Sums:
-        """See `Descent.run_epoch`; alpha is l2, whatever the weight of a batch."""
+        """See `Descent.run_epoch`; alpha is l2, not divided by the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
@@ -74,12 +74,12 @@ class LinearDescent(Descent):
             n_rows_left = self.first_row - self.n_rows
             if n_rows_left > 0:
                 last = int(min(last, first + -(-n_rows_left // batch_size)))
-            measured = self.take_steps(examples, order, batch_size, (first, last), rule)
-            losses = measured.losses + alpha / 2 * measured.squares
+            measures = self.take_steps(examples, order, batch_size, (first, last), rule)
+            losses = measures.losses + alpha / 2 * measures.squares
             sizes = np.diff(np.minimum(np.arange(first, last + 1) * batch_size, len(order)))
-            # A batch without weight has no loss, and takes no step.
-            loss += float(sizes @ np.where(measured.totals > 0, losses, 0.0))
-            n_correct, total = n_correct + float(measured.right.sum()), total + float(measured.totals.sum())
+            # A batch of weight zero has no loss, and takes no step.
+            loss += float(sizes @ np.where(measures.totals > 0, losses, 0.0))
+            n_correct, total = n_correct + float(measures.right.sum()), total + float(measures.totals.sum())
             first = last
         return Sums(loss, len(order), n_correct, total)
 
@@ -94,7 +94,7 @@ class LinearDescent(Descent):
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
-        """Take the steps from steps[0] to steps[1] - 1 of an order, and return their measures."""
+        """Take the steps steps[0], ..., steps[1] - 1 of an order, and return their measures."""
         first, last = steps
         is_averaged = self.n_rows >= self.first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers

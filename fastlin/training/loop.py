@@ -1,10 +1,10 @@
-"""The one training loop: stretches of steps, their records, and the parameters that a training ends with."""
+"""The training loop: segments of steps, their records, and the parameters that are restored at the end."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.training.monitors import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
 
 
 class DivergedError(ArithmeticError):
@@ -13,51 +13,51 @@ class DivergedError(ArithmeticError):
 
 @dataclass
 class Training:
-    """What a training met on its way, and how it ended.
+    """The records of a training, its monitors, and its stop reason.
 
-    `last` is the checkpoint at the end of the records. The training `ended` at the "limit" of its steps, by its
-    "patience", "stopped" by the caller's function, "diverged" or "interrupted". n_kept counts the records up to the
-    checkpoint that is restored.
+    `last` is the checkpoint after the last record. `ended` is "limit" (of the steps), "patience" (early stopping),
+    "stopped" (by the callback), "diverged" or "interrupted". n_kept is the number of records up to the restored
+    checkpoint.
     """
 
     records: list[Any]
     last: Checkpoint
     ended: str = "limit"
     n_kept: int = 0
-    patience: Patience | None = None
+    patience: EarlyStopping | None = None
     best: BestCheckpoint | None = None
 
     @property
     def is_exhausted(self) -> bool:
-        """Say whether the patience is."""
+        """Whether early stopping should end the training."""
         return self.patience is not None and self.patience.is_exhausted
 
 
 def train(
-    stretches: Iterable[Any],
+    segments: Iterable[Any],
     save: Callable[[], Any],
     restore: Callable[[Any], object],
     *,
     records: Iterable[Any] = (),
-    patience: Patience | None = None,
+    patience: EarlyStopping | None = None,
     best: BestCheckpoint | None = None,
     on_checkpoint: Callable[[Training], object] | None = None,
     save_step: Callable[[], Any] | None = None,
     check_end: Callable[[], object] | None = None,
 ) -> Training:
-    """Take stretches of steps, judge each by its record, and go back to the checkpoint to keep.
+    """Run segments of steps, update the monitors with their records, and restore the best or last checkpoint.
 
-    The next item of `stretches` is the record of a stretch; it raises DivergedError if the loss or the parameters are
-    not finite. `save` returns a copy of all that a training needs to go on, and `restore` goes back to it. The training
-    ends with the best checkpoint if there is a rule for it, else the last. Ctrl-C keeps the last checkpoint, or what
-    save_step returns. on_checkpoint returns whether to end.
+    Iterating over `segments` runs a segment and yields its record; it raises DivergedError if the loss or the
+    parameters are not finite. `save` returns a copy of the state of the training, and `restore` restores it. The
+    training ends with the best checkpoint if `best` is given, otherwise the last one. Ctrl-C keeps the last checkpoint,
+    or the state that save_step returns. on_checkpoint returns whether to stop.
     """
     records = list(records)
     before = Checkpoint(len(records), save())
     training = Training(records, before, patience=patience, best=best)
-    # Ctrl-C may fall between any two lines. A stretch counts as soon as `last` is the checkpoint at its end.
+    # Ctrl-C may occur between any two lines. A segment counts as soon as `last` is the checkpoint at its end.
     try:
-        for record in stretches:
+        for record in segments:
             records.append(record)
             checkpoint = Checkpoint(len(records), save())
             before = training.last
@@ -76,7 +76,7 @@ def train(
             if check_end is not None:
                 check_end()
         except DivergedError:
-            # The last stretch led to parameters that are of no use.
+            # The parameters after the last segment are unusable.
             training.last = before
             raise
     except DivergedError:
@@ -86,15 +86,15 @@ def train(
         if saved is not None:
             training.last = training.last._replace(saved=saved)
         training.ended = "interrupted"
-    kept = _choose(training)
+    checkpoint = _choose_checkpoint(training)
     del records[training.last.n_records :]
-    training.n_kept = kept.n_records
-    restore(kept.saved)
+    training.n_kept = checkpoint.n_records
+    restore(checkpoint.saved)
     return training
 
 
-def _choose(training):
-    """Return the checkpoint to keep of a training that has ended."""
+def _choose_checkpoint(training):
+    """Return the checkpoint to restore after a training has ended."""
     best, last = training.best, training.last
     if best is None or (best.validates_at_start and training.ended != "diverged"):
         return last

@@ -1,4 +1,4 @@
-"""Judges of a training, as values that never change: the patience that ends it, and the best checkpoint."""
+"""Monitors of a training, as immutable values: early stopping, and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from typing import Any, NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """A place that a training can go back to: how many records it had, and what was saved there."""
+    """A state that a training can restore: the number of records at that time, and the saved parameters."""
 
     n_records: int
     saved: Any
 
 
 @dataclass(frozen=True)
-class Patience:
-    """The rule that ends a training which no longer improves.
+class EarlyStopping:
+    """Early stopping: ends a training that no longer improves.
 
-    The training ends with more than n_allowed records in a row without an improvement, which is the best score plus
-    tol, or any rise if tol is None. The count begins again n_renewals times. A score of None is not judged.
+    The training ends after more than n_allowed records in a row without an improvement. A score is an improvement if it
+    is at least the best score plus tol, or greater than the best score if tol is None. The count restarts n_renewals
+    times. Records with a score of None are ignored.
     """
 
     score: Callable[[Any], float | None]
     n_allowed: float
     tol: float | None = None
     best_score: float | None = None
-    n_worse: int = 0
+    n_without_improvement: int = 0
     n_renewals: int = 0
     n_renewed: int = 0
 
     @property
     def is_exhausted(self) -> bool:
-        """Say whether the training is to end."""
-        return self.n_worse > self.n_allowed
+        """Whether the training should end."""
+        return self.n_without_improvement > self.n_allowed
 
-    def after(self, record: Any) -> Patience:
-        """Return the patience that is left after one more record."""
+    def after(self, record: Any) -> EarlyStopping:
+        """Return the monitor after one more record."""
         score = self.score(record)
         if score is None:
             return self
@@ -44,17 +45,22 @@ class Patience:
             return replace(self, best_score=score)
         # NaN is never an improvement.
         improves = score > self.best_score if self.tol is None else score >= self.best_score + self.tol
-        patience = replace(self, best_score=max(self.best_score, score), n_worse=0 if improves else self.n_worse + 1)
-        if patience.is_exhausted and self.n_renewed < self.n_renewals:
-            return replace(patience, n_worse=0, n_renewed=self.n_renewed + 1)
-        return patience
+        monitor = replace(
+            self,
+            best_score=max(self.best_score, score),
+            n_without_improvement=0 if improves else self.n_without_improvement + 1,
+        )
+        if monitor.is_exhausted and self.n_renewed < self.n_renewals:
+            return replace(monitor, n_without_improvement=0, n_renewed=self.n_renewed + 1)
+        return monitor
 
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The first checkpoint with the highest score, as in `Patience`.
+    """The first checkpoint with the highest score; scores are those of `EarlyStopping`.
 
-    With validates_at_start a score judges the parameters that its stretch began with, and only serves diverged trainings.
+    With validates_at_start, a score belongs to the parameters at the start of its segment, and the best checkpoint is
+    only restored if the training diverges.
     """
 
     score: Callable[[Any], float | None]
@@ -63,7 +69,7 @@ class BestCheckpoint:
     checkpoint: Checkpoint | None = None
 
     def after(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
-        """Return the best checkpoint after one more record, of the stretch between two checkpoints."""
+        """Return the monitor after one more record, for the segment between two checkpoints."""
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):
             return self

@@ -1,4 +1,4 @@
-"""Mini-batch gradient descent for networks: one step, or one epoch of them, with momentum or by Adam."""
+"""Mini-batch gradient descent for networks, with momentum or Adam: single steps and epochs."""
 
 import math
 from itertools import pairwise
@@ -11,24 +11,25 @@ from fastlin.kernels.networks.layers import update_with_adam, update_with_moment
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
 
-# What the step of a parameter takes, which reads three numbers and writes two, in multiply-adds: 0.1 to 0.5 ns.
+# Cost of updating a parameter, which reads three numbers and writes two, in multiply-adds.
 UPDATE_WORK = 2 * READ_WORK
 
 
 class Sums(NamedTuple):
-    """The measures of an epoch before each step, summed over its rows."""
+    """Measures of an epoch before each step, summed over its rows."""
 
-    loss: float  # by rows, whatever their weights
+    loss: float  # mean batch losses times numbers of rows, without weights
     n_rows: float
-    n_correct: float  # the weight of the rows that were right
+    n_correct: float  # total weight of correctly classified rows
     weight: float
 
 
 class Descent:
-    """Steps on a network's parameters; a subclass says by which rule.
+    """Gradient descent on a network's parameters; subclasses implement the update rule.
 
-    A step follows the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule
-    changes from step to step. `counts` has first the rows that steps were taken with, and `n_steps` (1,) the steps.
+    A step uses the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule updates
+    in each step, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) the number
+    of steps.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Descent:
 
     @property
     def n_rows(self) -> int:
-        """The number of rows that steps were taken with, each time counted."""
+        """The number of training rows so far, counting repetitions."""
         return int(self.counts[0])
 
     def predictor(self) -> Network:
@@ -53,21 +54,21 @@ class Descent:
         return [array.copy() for array in (*self.network.state, *self.carried)]
 
     def restore(self, saved: list[Array]) -> None:
-        """Go back to what `save` returned."""
+        """Restore a result of `save`."""
         for array, values in zip((*self.network.state, *self.carried), saved, strict=True):
             array[...] = values
 
     def reset(self) -> None:
-        """Set the arrays that the rule carries from step to step to zero."""
+        """Set the arrays that the rule carries to zero."""
         for array in self.carried:
             array[...] = 0
 
     def _update(self, vectors, n_penalized, learning_rate, l2):
-        """Take the step of parameters, the first n_penalized of them coefficients; return their squares' sum."""
+        """Update parameters, the first n_penalized of which are coefficients; return the sum of squares of those."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
-        """Take the step of all parameters, on several threads; return the sum of the squares of all coefficients."""
+        """Update all parameters, on several threads; return the sum of squares of all coefficients."""
         n, n_coefficients = len(self.network.parameters), self.network.n_coefficients
         squares = np.empty(self._n_blocks)
 
@@ -83,9 +84,10 @@ class Descent:
     def step(
         self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
     ) -> tuple[float, float, float]:
-        """Take one step on a batch, rows of the examples' matrix; return its loss before the step, with the penalty.
+        """Take one step with a batch of rows of the examples' matrix.
 
-        As in `Network.compute_gradient`, two weights follow. With l2_by_weight, l2 is divided by the batch's weight.
+        Return its loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. With
+        l2_by_weight, l2 is divided by the batch's weight.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -94,13 +96,13 @@ class Descent:
             assert self._random_state is not None
             seed = int(self._random_state.randint(2**32, dtype=np.uint32))
         if not isinstance(rows, slice):
-            # Rows in the order of memory are gathered faster: 22,000 of 45,000 x 1,200 in 3 instead of 6 ms of 90.
+            # Sorted rows are gathered faster (docs/benchmarks/design-choices.md: sorted batches).
             rows = np.sort(rows)
-            # All rows, or rows that lie together, are read where they lie.
+            # Contiguous rows are not copied.
             if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
                 rows = slice(int(rows[0]), int(rows[-1]) + 1)
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
-        # A batch without weight has no gradient, and its penalty may be infinite.
+        # A batch of weight zero has no gradient, and its penalty may be infinite.
         if total > 0:
             l2 = float(l2 / total if l2_by_weight else l2)
             self.n_steps[0] += 1
@@ -116,14 +118,14 @@ class Descent:
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> Sums:
-        """Take a step on each batch of the examples; the last batch has the rows that are left.
+        """Take a step with each batch of the examples; the last batch has the remaining rows.
 
-        `order` names the rows of the examples' matrix in the order to take them; None means all as they lie. A batch
-        whose loss, with the penalty, is not finite ends the epoch.
+        `order` are the row indices of the examples' matrix in order; None means all rows in their order. A batch whose
+        loss, with the penalty, is not finite ends the epoch.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0
-        # The losses of a training that diverges overflow.
+        # Losses may overflow if the training diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             for part in self._cut(n_rows, batch_size):
                 batch = examples.rows_of(part) if order is None else order[part]
@@ -135,17 +137,17 @@ class Descent:
         return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
-        """Return the slices of an epoch's batches, of about equal size with batch normalization."""
+        """Return the slices of the batches of an epoch; with batch normalization they have nearly equal sizes."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
-        # A normalized batch has at least two rows; one row would become zero.
+        # A normalized batch needs at least two rows; a single row would become zero.
         n_batches = max(1, min(-(-n_rows // batch_size), n_rows // 2))
         borders = [n_rows * batch // n_batches for batch in range(n_batches + 1)]
         return [slice(*pair) for pair in pairwise(borders)]
 
 
 class MomentumDescent(Descent):
-    """Steps of `update_with_momentum` on a network's parameters by the gradient of `Descent`; `velocity` (p,) is v."""
+    """Gradient descent with momentum; see `update_with_momentum`. `velocity` (p,) is v."""
 
     def __init__(
         self,
@@ -163,10 +165,10 @@ class MomentumDescent(Descent):
 
 
 class AdamDescent(Descent):
-    """Steps of Adam on a network's parameters, with the gradient of `Descent`.
+    """Adam; see `update_with_adam`.
 
-    Step t is that of `update_with_adam` at the rate learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and
-    `squares` (p,) are m and v, and `n_steps` is t.
+    Step t has the rate learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and `squares` (p,) are m and v, and
+    `n_steps` is t.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Training of networks by L-BFGS on all rows at once, for small data."""
+"""Training of networks by L-BFGS with all rows at once, for small data."""
 
 import re
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from fastlin.training.epochs import Epoch
 from fastlin.training.loop import Training
 from fastlin.training.monitors import Checkpoint
 
-# What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
-TOO_LARGE = 1e100
-# Where SciPy's wheels keep their BLAS, on Linux and Windows or on macOS.
-OWN_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
-# The limits on threads that trainings hold, one for each.
-_HELD: list[Any] = []
+# Replaces a loss that is not finite, because the line search interpolates losses.
+MAX_LOSS = 1e100
+# The folder of the BLAS in SciPy's wheels, on Linux and Windows, or on macOS.
+SCIPY_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
+# The active limits on threads, one per training.
+_LIMITS: list[Any] = []
 _LOCK = Lock()
-# How a training ended, by SciPy's status of its minimizer.
+# Stop reasons by the status of SciPy's minimizer.
 STOP_REASONS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
@@ -38,25 +38,25 @@ def train_by_lbfgs(
     tol: float,
     on_iteration: Callable[[Training], object] | None = None,
 ) -> Training:
-    """Minimize the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
+    """Minimize the loss of all examples plus the penalty with SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
-    The network, without batch normalization and dropout, ends with the parameters of the best iteration on the
-    validation examples, or of the last one. The training ends where no entry of the gradient exceeds tol, where the
-    loss no longer falls by 2e-9 of it, or where on_iteration returns something true. The records of the Training are
-    Epochs.
+    The network must have neither batch normalization nor dropout. It gets the parameters of the best iteration on the
+    validation examples, or of the last one. The training ends if no entry of the gradient exceeds tol, if the loss
+    decreases by less than 2e-9 of itself, or if on_iteration returns a true value. The records of the returned Training
+    are Epochs.
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
     training, start = descent.training, descent.training.last.saved
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
-        # The losses of a training that diverges overflow.
-        with np.errstate(over="ignore", invalid="ignore"), _hold_scipy():
-            found = minimize(
+        # Losses may overflow if the training diverges.
+        with np.errstate(over="ignore", invalid="ignore"), _limit_scipy_threads():
+            result = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
-        training.ended = "diverged" if descent.has_diverged else STOP_REASONS[found.status]
-        # After a loss that was not finite the search takes steps so small that the loss seems to fall no more.
-        if training.ended == "converged" and descent.has_overflowed and np.abs(found.jac).max() > tol:
+        training.ended = "diverged" if descent.has_diverged else STOP_REASONS[result.status]
+        # After a loss that is not finite, steps may be so short that the loss appears to have converged.
+        if training.ended == "converged" and descent.has_overflowed and np.abs(result.jac).max() > tol:
             training.ended = "stalled"
     except KeyboardInterrupt:
         if not training.records:
@@ -68,36 +68,38 @@ def train_by_lbfgs(
 
 
 @cache
-def _find_blas_of_scipy():
-    """Return the libraries of BLAS that SciPy brings along, which take milliseconds to find."""
+def _find_scipy_blas():
+    """Return the BLAS libraries in SciPy's wheel; cached, because the search takes milliseconds."""
     libraries = ThreadpoolController()
-    return libraries.select(filepath=[path for each in libraries.info() if OWN_BLAS.search(path := each["filepath"])])
+    paths = [library["filepath"] for library in libraries.info()]
+    return libraries.select(filepath=[path for path in paths if SCIPY_BLAS.search(path)])
 
 
 @contextmanager
-def _hold_scipy():
-    """Give SciPy's own BLAS one thread while any training goes on.
+def _limit_scipy_threads():
+    """Limit SciPy's BLAS to one thread during trainings.
 
-    Its threads wait busily after each step, beside those of NumPy's BLAS: digits took six times as long.
+    Its threads busy-wait after each step and compete with those of NumPy's BLAS (docs/benchmarks/design-choices.md:
+    scipy threads).
     """
     with _LOCK:
-        _HELD.append(_find_blas_of_scipy().limit(limits=1))
+        _LIMITS.append(_find_scipy_blas().limit(limits=1))
     try:
         yield
     finally:
         with _LOCK:
-            # The first one, which knows what was there before, is the last to go.
-            limits = _HELD.pop()
-            if not _HELD:
+            # The first limit, which has the original number of threads, is restored last.
+            limits = _LIMITS.pop()
+            if not _LIMITS:
                 limits.restore_original_limits()
 
 
 class _Descent:
-    """The function that L-BFGS evaluates, and the Training; a loss that is not finite makes it overflow or diverge."""
+    """The objective of L-BFGS, and the Training; records whether a loss was not finite, in a step or at the start."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
-        # Everything is computed by the first, in float64; the other one is what callbacks see.
-        self._network, self._given = network.fold(np.float64), network
+        # The first computes in float64; the second is the user's network, which callbacks may read.
+        self._network, self._user_network = network.fold(np.float64), network
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy: float = 0.0
@@ -106,7 +108,7 @@ class _Descent:
         self.has_diverged = self.has_overflowed = False
 
     def evaluate(self, parameters):
-        """Return the loss with its penalty, and the gradient (p,), both float64."""
+        """Return the loss with the penalty, and the gradient (p,), both float64."""
         network, examples = self._network, self._examples
         network.parameters[:] = parameters
         loss, n_correct, total = network.compute_gradient(examples, examples.rows_of(slice(0, len(examples))))
@@ -116,17 +118,17 @@ class _Descent:
         loss += 0.5 * self._alpha / total * float(np.sum(coefs * coefs))
         self._accuracy = n_correct / total
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
-            # The line search takes a shorter step; at the start there is none.
+            # The line search takes a shorter step, except at the start.
             self.has_overflowed = True
             training = self.training
             is_start = not training.records and np.array_equal(parameters, training.last.saved)
             self.has_diverged = self.has_diverged or is_start
-            return TOO_LARGE, np.zeros_like(gradient)
+            return MAX_LOSS, np.zeros_like(gradient)
         return float(loss), gradient
 
     def end_iteration(self, intermediate_result):
-        """Take note of the iteration that ends at these parameters."""
-        # Evaluated last, so that the accuracy is theirs.
+        """Record an iteration."""
+        # These parameters were evaluated last, so the accuracy is theirs.
         network, training, parameters = self._network, self.training, intermediate_result.x.copy()
         validation: Any = ()
         if self._validation is not None:
@@ -137,6 +139,6 @@ class _Descent:
             self._best = validation[1] if validation else self._best
             training.n_kept = len(training.records)
             training.last = Checkpoint(training.n_kept, parameters)
-        self._given.parameters[:] = parameters
+        self._user_network.parameters[:] = parameters
         if self._on_iteration is not None and self._on_iteration(training):
             raise StopIteration

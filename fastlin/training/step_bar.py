@@ -1,4 +1,4 @@
-"""The progress bar of a training: the steps taken, and what was measured last."""
+"""The progress bar of a training: the number of steps, and the latest measures."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,17 +8,17 @@ from fastlin.terminal import show_bar
 
 @contextlib.contextmanager
 def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
-    """Show a bar of n_steps if is_shown; yield a function that takes the steps taken and pairs of measures."""
+    """Show a progress bar if is_shown; yield a function of the number of steps and pairs (training, validation)."""
     if not is_shown:
         yield lambda n_taken, **measures: None
         return
     with show_bar("fastlin", n_steps) as show_count:
 
         def show(n_taken, **measures):
-            texts = (
-                f"{name} {value:.4f}" + ("" if validated is None else f" / {validated:.4f}")
-                for name, (value, validated) in measures.items()
+            labels = (
+                f"{name} {value:.4f}" + ("" if validation is None else f" / {validation:.4f}")
+                for name, (value, validation) in measures.items()
             )
-            show_count(n_taken, "  ".join(texts))
+            show_count(n_taken, "  ".join(labels))
 
         yield show

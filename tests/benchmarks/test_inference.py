@@ -33,7 +33,7 @@ def test_a_table_is_measured_and_shown():
     record["libraries"][FASTLIN]["seconds"] = 10.0
     (table,) = tabulate({name: record})
     assert all(table.bold)
-    assert f"{STATSMODELS} newton" in " ".join(row[2] for row in table.rows)
+    assert f"{STATSMODELS} newton" in " ".join(row[1] for row in table.rows)
     assert len(find_broken_bounds(read_bounds(), {name: record}, "x86-64-v3")) == 1
 
 

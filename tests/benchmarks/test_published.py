@@ -1,4 +1,4 @@
-"""Publishing: what is kept, tables and profiles of it, and that the documents show what the files hold alone."""
+"""Published records, their tables and figures, and the documents that show them."""
 
 import io
 import re
@@ -24,8 +24,8 @@ from benchmarks.plots import (
 from benchmarks.published import FOLDER, add_records, describe_machine, digest, read_machines
 from benchmarks.tables import Table, format_ratio, format_seconds, print_tables, tabulate, write_markdown
 
-# A number with a unit of time, or a number of times.
-FIGURE = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
+# A measurement: a number with a unit of time, or a ratio.
+MEASUREMENT = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
 NOTHING = {"accuracy": None, "log_loss": None}
 PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
 
@@ -37,7 +37,7 @@ def test_the_documents_show_the_files(document):
     assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it again"
 
 
-def test_every_block_is_shown_somewhere():
+def test_every_block_appears_in_a_document():
     texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     shown = {match[1] for match in BLOCK.findall(texts)}
     studies = {name.removeprefix(STUDY) for name in shown if name.startswith(STUDY)}
@@ -45,7 +45,7 @@ def test_every_block_is_shown_somewhere():
     assert studies == {study for study, plots in read_record()["plots"].items() if plots}
 
 
-def test_the_pictures_were_drawn_from_the_files():
+def test_the_figures_were_drawn_from_the_files():
     machines = read_machines()
     assert all(content["machine"]["name"] == name for name, content in machines.items())
     plots = choose_plots(machines)
@@ -54,11 +54,21 @@ def test_the_pictures_were_drawn_from_the_files():
         assert read_source(FOLDER / name) == digest(records), f"{name}: python -m benchmarks.publish --pages draws it"
 
 
-def test_readme_has_no_figure_of_its_own_and_ten_rows_at_most():
+def test_the_readme_has_only_generated_measurements_and_at_most_five_rows():
     text = BLOCK.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
-    assert FIGURE.findall(text) == []
-    table = pages.choose_comparisons(read_machines())
-    assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 10
+    assert MEASUREMENT.findall(text) == []
+    table = BLOCKS["readme-comparisons"](read_machines())
+    assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 5
+
+
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if "benchmarks" in path.as_posix() or path.stem == "README"],
+    ids=lambda path: path.name,
+)
+def test_tables_of_measurements_have_at_most_seven_columns(document):
+    rows = [line for line in document.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert not [row for row in rows if row.count(" | ") > 6]
 
 
 def test_records_of_a_run_replace_only_their_own(tmp_path):
@@ -71,21 +81,21 @@ def test_records_of_a_run_replace_only_their_own(tmp_path):
     assert dated == {"digits": (4.0, "2026-02-03"), "letter": (3.0, "2026-01-02")}
 
 
-def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypatch):
+def test_each_machine_has_a_table_and_slower_cases_have_a_reason(tmp_path, monkeypatch):
     add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
     slower = {"digits": make_comparison(2.0, 1.0), "digits-one-thread": make_comparison(2.0, 8.0, threads=1)}
     add_records(make_machine("b"), RUN, slower, tmp_path)
     monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text, scores = BLOCKS["comparisons"](read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
+    text, scores = BLOCKS["comparisons"](read_machines(tmp_path)), "0.9000 vs 0.8000 | 0.2500 vs 0.5000"
     first, second = text.split("B, 2 processors:")
     assert first.startswith("A, 2 processors:\n")
-    assert f"| digits, 10 × 2 | {scores} | 2.0 | 1 s | 2 s | scikit-learn | +0e+00 |" in first
-    assert "| **0.50** | **2 s** | **1 s** |" in second
-    assert f"| digits, 10 × 2, 1 thread | {scores} | 4.0 | 2 s | 8 s | scikit-learn | +0e+00 |" in second
+    assert f"| digits, 10 × 2 | {scores} | 2.0 | 1 s vs 2 s | scikit-learn | +0e+00 |" in first
+    assert "| **0.50** | **2 s vs 1 s** |" in second
+    assert f"| digits, 10 × 2, 1 thread | {scores} | 4.0 | 2 s vs 8 s | scikit-learn | +0e+00 |" in second
     assert second.endswith("fastlin is slower in these:\n\n- digits, 10 × 2: as on purpose")
 
 
-def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tmp_path):
+def test_the_summary_shows_the_machine_measured_last_and_all_losses(tmp_path):
     lost = make_comparison(4.0, 1.0, title="probe")
     lost["libraries"]["scikit-learn"]["objective"] *= 2.5
     sums = [
@@ -100,22 +110,26 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     }
     add_records(make_machine("a"), RUN, records, tmp_path)
     add_records(make_machine("b"), {**RUN, "date": "2026-01-01"}, {"letter": make_comparison(1.0, 2.0)}, tmp_path)
-    lines = pages.choose_comparisons(read_machines(tmp_path)).splitlines()
+    machines = read_machines(tmp_path)
+    lines = pages.summarize_comparisons(machines).splitlines()
     assert lines[0] == "A, 2 processors:"
     assert [line.split(" | ")[1:4] for line in lines[4:7]] == [
-        ["0.9000 / 0.8000", "33 × faster", "1 s for 33 s"],
-        ["0.9000 / 0.8000", "2.0 × faster in the mean, 0.50 in the worst, 1 lost", ""],
-        ["0.9000 / 0.8000", "**4.0 × slower**", "4 s for 1 s"],
+        ["1 s vs 33 s", "33 × faster", "0.9000 vs 0.8000"],
+        ["", "2.0 × faster (geometric mean); slower on 1 of 2 (0.50 ×)", "0.9000 vs 0.8000"],
+        ["4 s vs 1 s", "**4.0 × slower**", "0.9000 vs 0.8000"],
     ]
     assert lines[4].startswith("| MNIST, 10 × 2 |")
     assert lines[4].endswith("| scikit-learn |")
     assert lines[6].endswith("| scikit-learn, which stops at 2.5 × fastlin's objective |")
-    assert lines[5].endswith("| the fastest of several; scikit-learn's best: 4.0 |")
-    assert lines[-2:] == ["- 2 of 3 comparisons: probe, 10 × 2; another probe, 10 × 2", "- 1 of 3 everyday problems"]
+    assert lines[5].startswith("| 2 tables ")
+    assert lines[5].endswith("| the fastest library on each table (4.0 × faster than scikit-learn's fastest solver) |")
+    losses = "2 of 3 comparisons (probe, 10 × 2; another probe, 10 × 2)"
+    assert lines[-1] == f"fastlin is slower on {losses} and on 1 of 3 everyday problems."
+    assert BLOCKS["readme-comparisons"](machines).splitlines()[4:] == [*lines[4:6], *lines[-2:]]
 
 
-def make_guesses():
-    """Return records of four comparisons: one has the log losses of a guess over four classes, one has worse ones."""
+def make_unpredictable():
+    """Return records of four comparisons, one with the log losses of a guess and one with higher ones."""
     records = {}
     for name, classes, log_loss in (("mnist-float64", 4, 1.386), ("probe-100", 4, 1.387), ("letter", 5, 1.387)):
         records[name] = make_comparison(2.0, 1.0, title=name, data=f"100 × 2, {classes} classes, float32")
@@ -130,15 +144,17 @@ def make_guesses():
     return records | {"many-permutations": permuted, "probe-times-100": single}
 
 
-def test_races_of_models_that_are_worse_than_a_guess_are_not_counted(tmp_path, monkeypatch):
+def test_comparisons_of_models_worse_than_a_guess_are_not_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "WHY_SLOWER", {"probe-100": "not shown"})
-    add_records(make_machine("a"), RUN, make_guesses(), tmp_path)
+    add_records(make_machine("a"), RUN, make_unpredictable(), tmp_path)
     machines = read_machines(tmp_path)
-    readme = pages.choose_comparisons(machines).splitlines()
-    assert [line.split(",")[0] for line in readme if line.startswith("| ")][2:] == ["| mnist-float64"]
-    assert "- 3 of 3 comparisons: mnist-float64, 100 × 2, 4 classes, float32; letter, " in "\n".join(readme)
-    why = "not counted, because both models predict held-out rows worse than a uniform guess, by their log loss"
-    assert readme[-1] == f"1 comparison is {why}."
+    summary = pages.summarize_comparisons(machines).splitlines()
+    assert [line.split(",")[0] for line in summary if line.startswith("| ")][2:] == ["| MNIST"]
+    assert summary[-1].startswith(
+        "fastlin is slower on 3 of 3 comparisons (mnist-float64, 100 × 2, 4 classes, float32; "
+    )
+    why = "not counted, because the log loss of both models on held-out rows is higher than that of a uniform guess"
+    assert summary[-1].endswith(f" 1 comparison is {why}.")
     comparisons = BLOCKS["comparisons"](machines)
     assert [line.split(",")[0] for line in comparisons.splitlines() if line.startswith("| **")] == [
         "| **mnist-float64",
@@ -150,7 +166,7 @@ def test_races_of_models_that_are_worse_than_a_guess_are_not_counted(tmp_path, m
     assert BLOCKS["probe-times"](machines) == f"A, 2 processors:\n\n{left_out}"
 
 
-def test_no_row_of_the_documents_is_of_a_model_that_is_worse_than_a_guess():
+def test_no_table_of_the_documents_has_a_model_worse_than_a_guess():
     text = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     rows = [line for line in text.splitlines() if line.startswith("| ") and " classes" in line]
     for machine in read_machines().values():
@@ -159,11 +175,11 @@ def test_no_row_of_the_documents_is_of_a_model_that_is_worse_than_a_guess():
                 assert not [row for row in rows if tables.describe_case(record) in row.replace("**", "")]
 
 
-def test_every_slower_race_says_why():
+def test_every_slower_comparison_has_a_reason():
     assert "not known yet" not in BLOCKS["comparisons"](read_machines())
 
 
-def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
+def test_a_figure_is_drawn_again_only_if_its_records_change(tmp_path):
     add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
     scaling = {"n": [0.1, 0.2], "d": [0.1, 0.3], "K": [0.1, 0.25]}
     record = {"kind": "passes", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
@@ -181,7 +197,7 @@ def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
 
 
 def make_point(value, default, baseline=None):
-    """Return a point of a sweep where fastlin takes a second."""
+    """Return a point of a sweep at which fastlin takes one second."""
     default = {"name": "scikit-learn lbfgs", "seconds": default, "ratio": default, "suboptimality": 0.02}
     baseline = baseline and {
         "name": "scikit-learn newton-cg",
@@ -192,7 +208,7 @@ def make_point(value, default, baseline=None):
     return {"value": value, "seconds": 1.0, "n_passes": 5.0, "default": default, "baseline": baseline}
 
 
-def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
+def test_the_scaling_block_lists_the_points_at_which_fastlin_is_slower(tmp_path):
     base = {"n": 100, "K": 2, "density": 1.0, "C": 1.0, "spread": 1.0}
     points = [make_point(10, 3.0, 2.0), make_point(1000, 0.5), make_point(1e5, 3.0, 0.8)]
     sweeps = [{"name": "d", "label": "features d", "base": base, "points": points}]
@@ -201,8 +217,8 @@ def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
     assert BLOCKS["scaling"](machines).splitlines()[2:] == [
         "On A, 2 processors, a baseline is faster at 2 of 3 points:",
         "",
-        "- features d 1,000: scikit-learn lbfgs takes 0.50 of the time, and stops 2e-02 higher",
-        "- features d 1e5: scikit-learn newton-cg takes 0.80 of the time",
+        "- features d 1,000: scikit-learn lbfgs takes 0.50 × the time, but stops 2e-02 higher",
+        "- features d 1e5: scikit-learn newton-cg takes 0.80 × the time",
     ]
     draw_plots(machines, tmp_path)
     assert read_source(tmp_path / "a-scaling.png")
@@ -227,19 +243,19 @@ def measure(case, whole):
     return {case: make_comparison(failure="fastlin has not converged" if case == "one-hot" else "")}
 
 
-def test_one_case_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
+def test_a_case_that_fails_does_not_stop_the_others(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(publish, "measure", measure)
     assert publish.publish(["text", "letter", "one-hot", "digits"], tmp_path) == ["letter", "one-hot"]
     (machine,) = read_machines(tmp_path).values()
     assert list(machine["records"]) == ["digits"]
     assert {"date", "versions"} <= machine["records"]["digits"].keys()
     printed = capsys.readouterr().out
-    assert "text: left out. no data" in printed
+    assert "text: skipped. no data" in printed
     assert "letter: failed. RuntimeError: no baseline comes within 1e-6" in printed
     assert "one-hot: failed. RuntimeError: one-hot: fastlin has not converged" in printed
 
 
-def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
+def test_the_documents_are_written_even_if_cases_fail(monkeypatch, tmp_path):
     written = []
     monkeypatch.setattr(publish, "FOLDER", tmp_path)
     monkeypatch.setattr(publish, "publish", lambda cases: cases)
@@ -251,7 +267,7 @@ def test_the_documents_are_written_whatever_fails(monkeypatch, tmp_path):
     assert_refused("2", publish.main, ["nothing"], error=SystemExit)
 
 
-def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+def test_unreadable_results_are_reported_before_anything_is_measured(monkeypatch, tmp_path, capsys):
     damaged = tmp_path / "a.json"
     damaged.write_text('{"machine": {}, "records": {},}')
     monkeypatch.setattr(publish, "read_machines", lambda: read_machines(tmp_path))
@@ -261,22 +277,22 @@ def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monke
     assert damaged.read_text() == '{"machine": {}, "records": {},}'
 
 
-def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
+def test_a_comparison_is_bold_if_fastlin_is_slower_or_has_failed():
     fast = make_comparison(0.05, 1.0, gap=-3e-5)
     fast["libraries"]["scikit-learn"]["threads"] = 1
     slow = make_comparison(libraries=PASS, ratio=0.5, threads=1)
     records = {"fast": fast, "slow": slow, "wrong": make_comparison(failure="fastlin has not converged")}
     (table,) = tabulate(records)
     assert " | ".join(table.rows[0]) == (
-        "digits, 10 × 2 | 0.9000 / 0.8000 | 0.2500 / 0.5000 | 20 | 50 ms | 1 s | scikit-learn, 1 thread | -3e-05"
+        "digits, 10 × 2 | 0.9000 vs 0.8000 | 0.2500 vs 0.5000 | 20 | 50 ms vs 1 s | scikit-learn, 1 thread | -3e-05"
     )
     assert table.rows[1][0] == "digits, 10 × 2, 1 thread"
     assert table.rows[1][1:3] == ["", ""]
-    assert table.rows[1][6] == "scikit-learn"
+    assert table.rows[1][5] == "scikit-learn"
     assert table.bold == [False, True, True]
 
 
-def test_every_kind_has_a_table_of_its_own():
+def test_every_kind_of_record_has_its_own_table():
     seconds = {"fastlin": {"seconds": 0.02}, "its arithmetic": {"seconds": 0.01}}
     limit = {"kind": "limit", "title": "a pass", "data": "", "libraries": seconds, "limit": "its arithmetic"}
     memory = {"kind": "memory", "title": "a fit", "X_bytes": 10**6, "fit_bytes": 3 * 10**6, "allowed_bytes": 2 * 10**6}
@@ -292,18 +308,18 @@ def test_every_kind_has_a_table_of_its_own():
     }
     with_baseline = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
     assert with_baseline[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
-    found = tabulate(records)
-    assert [table.rows[0] for table in found[1:]] == [
+    tables_of_kinds = tabulate(records)
+    assert [table.rows[0] for table in tables_of_kinds[1:]] == [
         ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
         ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
         ["the import", "1.25 s", "1.50 s", "-0.25 s"],
         ["a", "`b.c`", "2", "2.0", "1.00", "4.0"],
     ]
-    assert found[-1].rows[1] == ["b", "`b.d`", "0", "", "", ""]
-    assert [table.bold for table in found] == [[True], [False], [True], [False], [False, False]]
+    assert tables_of_kinds[-1].rows[1] == ["b", "`b.d`", "0", "", "", ""]
+    assert [table.bold for table in tables_of_kinds] == [[True], [False], [True], [False], [False, False]]
     text = io.StringIO()
-    print_tables(found, text)
-    for table in found:
+    print_tables(tables_of_kinds, text)
+    for table in tables_of_kinds:
         assert table.title in text.getvalue()
 
 
@@ -317,7 +333,7 @@ def test_every_kind_has_a_table_of_its_own():
         (1.1, [1.05, 1.2], False, False),
     ],
 )
-def test_a_race_is_lost_only_where_the_interval_says_so(ratio, interval, slower, even):
+def test_a_comparison_is_lost_only_if_its_whole_interval_is_below_one(ratio, interval, slower, even):
     record = {"ratio": ratio, "interval": interval}
     assert (tables.is_slower(record), tables.is_even(record)) == (slower, even)
 
@@ -326,7 +342,7 @@ def tried(**seconds):
     return {name: {"seconds": own, "suboptimality": 0.0} for name, own in seconds.items()}
 
 
-def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
+def test_a_profile_is_the_fraction_of_problems_within_a_factor_of_the_fastest():
     failed = tried(a=2.0, b=1.0)
     failed["b"]["suboptimality"] = 2 * ALLOWED
     found = profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
@@ -335,13 +351,13 @@ def test_a_profile_is_the_part_of_problems_within_a_factor_of_the_fastest():
     for name, ratios in expected.items():
         np.testing.assert_array_equal(found[name], ratios)
     assert [find_part(found["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
-    # Who failed is never fast enough.
+    # A solver that failed is not within any factor.
     assert find_part(found["b"], 1e9) == pytest.approx(2 / 3)
-    # Settings of a baseline are no solvers of their own.
+    # A solver with other settings is the same solver.
     assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
 
 
-def test_older_records_have_the_fastest_peer_and_the_default_in_a_profile():
+def test_a_profile_of_older_records_has_the_fastest_baseline_and_the_default():
     record = make_comparison(1.0, 4.0, baseline="glum", default="scikit-learn lbfgs")
     record["libraries"]["scikit-learn lbfgs"] = {"seconds": 8.0, "objective": 0.75}
     (tried,) = list_tried({"records": {"x": {"kind": "-", "problems": [record, {}]}}})
@@ -353,7 +369,7 @@ def test_older_records_have_the_fastest_peer_and_the_default_in_a_profile():
     assert tried["scikit-learn lbfgs"]["suboptimality"] == pytest.approx(0.5)
 
 
-def test_a_machine_with_what_was_tried_has_a_picture_of_it(tmp_path):
+def test_a_machine_with_enough_problems_has_a_profile(tmp_path):
     problems = [{"tried": tried(fastlin=1.0, lbfgs=2.0)}, {"tried": tried(fastlin=3.0, lbfgs=1.0)}] * 5
     machines = {"here": {"machine": describe_machine(), "records": {"x": {"kind": "-", "problems": problems}}}}
     assert list(choose_plots(machines)) == ["here-profile.png"]

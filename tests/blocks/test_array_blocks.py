@@ -23,22 +23,22 @@ CHANGES = {
 }
 
 
-def test_rows_come_as_they_are_and_again():
+def test_blocks_yield_the_same_rows_each_time():
     weights = np.arange(100.0)
     blocks = from_arrays(X, Y, weights, rows_per_block=30)
     assert len(blocks) == 4 and blocks.shape == (100, 3) and blocks.dtype == np.float32
     assert blocks.nbytes == X.nbytes and "4 blocks of 100 x 3 float32" in repr(blocks)
     for _ in range(2):
-        for found, expected in zip(map(np.concatenate, zip(*blocks, strict=True)), (X, Y, weights), strict=True):
-            np.testing.assert_array_equal(found, expected)
+        for result, expected in zip(map(np.concatenate, zip(*blocks, strict=True)), (X, Y, weights), strict=True):
+            np.testing.assert_array_equal(result, expected)
     assert [block[1:] for block in from_arrays(X)] == [(None, None)]
     several = from_arrays([X[:10], X[10:]], Y, rows_per_block=50)
     assert several.borders.tolist() == [0, 10, 60, 100]
     np.testing.assert_array_equal(np.concatenate(list(several.read())), X)
-    assert_refused("cannot be copied nor pickled", pickle.dumps, blocks, error=TypeError)
+    assert_refused("cannot be copied or pickled", pickle.dumps, blocks, error=TypeError)
 
 
-def test_types_that_fits_do_not_read_become_float64():
+def test_unsupported_dtypes_become_float64():
     whole = np.arange(6).reshape(3, 2)
     blocks = from_arrays(whole, rows_per_block=2)
     assert [blocks.dtype, *(block.dtype for block in blocks.read())] == [np.float64] * 3
@@ -47,7 +47,7 @@ def test_types_that_fits_do_not_read_become_float64():
     np.testing.assert_array_equal(sparse.vstack(list(pieces.read())).toarray(), np.vstack([whole, whole]))
 
 
-def test_mapped_files_of_any_order_and_part(tmp_path):
+def test_slices_of_mapped_files_in_any_memory_order(tmp_path):
     expected = LogisticRegression().fit(from_arrays(X, Y, rows_per_block=16))
     for name, array in (("C", X), ("F", np.asfortranarray(X))):
         np.save(tmp_path / f"{name}.npy", array)
@@ -61,16 +61,16 @@ def test_mapped_files_of_any_order_and_part(tmp_path):
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_file_that_changes_is_named(tmp_path, change):
+def test_the_error_names_a_file_that_changes(tmp_path, change):
     np.save(tmp_path / "X.npy", X)
     blocks = from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
     list(blocks.read())
     change(tmp_path / "X.npy")
-    assert_refused(r"X\.npy (has changed|cannot be read)", LogisticRegression().fit, blocks)
+    assert_refused(r"X\.npy (has changed|can no longer be read)", LogisticRegression().fit, blocks)
 
 
 @pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
-def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, kind):
+def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_path, kind):
     for name in ("first.npy", "second.npy"):
         np.save(tmp_path / name, ROWS.data.astype(np.float64) if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
@@ -94,38 +94,38 @@ def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(tmp_path, k
         (from_arrays, [X[:, 0]], "X is a 1-D ndarray of float32"),
         (from_arrays, [X.astype(complex)], "of complex64|of complex128"),
         (from_arrays, ["X.npy"], "X is a str"),
-        (from_arrays, [ROWS], "from_csr takes sparse rows"),
+        (from_arrays, [ROWS], "is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr"),
         (from_arrays, [[X, X[:, :2]]], "array 1 of X is 100 x 2 float32, dense, but .* array 0 is 100 x 3 float32"),
         (from_arrays, [[X, X.astype(float)]], "array 1 of X is 100 x 3 float64, dense"),
         (from_arrays, [X, [1, 2]], r"y must have one entry for each of the 100 rows .* shape \(2,\)"),
         (from_arrays, [X, None, [[1]]], "sample_weight must have one entry"),
-        (from_arrays, [X, None, None, 0], "rows_per_block must be a whole number of at least 1, got 0"),
+        (from_arrays, [X, None, None, 0], "rows_per_block must be an integer of at least 1, got 0"),
         (from_arrays, [X, None, None, 1.5], "rows_per_block"),
         (from_csr, [[]], "X is an empty list"),
-        (from_csr, [[X]], "from_arrays takes dense arrays"),
+        (from_csr, [[X]], "from_csr accepts sparse containers. Use blocks.from_arrays for dense arrays"),
         (from_csr, [[ROWS, ROWS[:, :1]]], "piece 1 of X is 100 x 1 float32, sparse"),
     ],
 )
-def test_bad_arrays_are_named(make, given, message):
+def test_the_error_names_an_invalid_array(make, given, message):
     assert_refused(message, make, *given)
 
 
-def test_what_is_wrong_with_a_part_has_its_name():
+def test_the_error_names_the_block_with_invalid_entries():
     broken, other = ROWS.copy(), X.copy()
     broken.indices[3], other[3] = 99, np.nan
     for blocks, message in (
-        (from_csr([ROWS, broken]), "piece 1: X is a broken CSR"),
+        (from_csr([ROWS, broken]), "piece 1: X is an invalid CSR"),
         (from_arrays([X, other]), "rows 0 to 99 of array 1 of X contains NaN"),
     ):
         assert_refused(message, LogisticRegression().fit, blocks, np.append(Y, Y))
 
 
 @pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
-def test_pieces_that_are_broken_are_refused_before_they_are_converted(form):
+def test_invalid_sparse_matrices_raise_an_error_before_conversion(form):
     piece = sparse.csr_array(X).asformat(form)
     blocks = from_csr([ROWS, piece], np.append(Y, Y))
     indices = piece.row if form == "coo" else piece.indices
     # By the caller, after the first look at them.
     indices[3] = 100_000_000
-    assert_refused(f"piece 1 is a broken {form.upper()} matrix", LogisticRegression().fit, blocks)
-    assert_refused(f"piece 0 is a broken {form.upper()} matrix", from_csr, [piece])
+    assert_refused(f"piece 1 is an invalid {form.upper()} matrix", LogisticRegression().fit, blocks)
+    assert_refused(f"piece 0 is an invalid {form.upper()} matrix", from_csr, [piece])

@@ -20,12 +20,12 @@ def cut(*arrays, size=20):
 
 
 def assert_same_model(blocks, expected, *data):
-    found, expected = LogisticRegression().fit(blocks, *data), LogisticRegression().fit(expected)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    return found
+    result, expected = LogisticRegression().fit(blocks, *data), LogisticRegression().fit(expected)
+    np.testing.assert_array_equal(result.coef_, expected.coef_)
+    return result
 
 
-def test_batches_are_blocks_whose_labels_may_be_of_any_length_and_do_not_keep_the_batches_that_hold_them():
+def test_batches_are_blocks_and_labels_do_not_keep_their_batches_alive():
     blocks, expected = from_batches(cut(X, Y, WEIGHTS)), from_arrays(X, Y, WEIGHTS, rows_per_block=20)
     assert len(blocks) == 3 and blocks.shape == (60, 3)
     assert_same_model(blocks, expected)
@@ -36,7 +36,7 @@ def test_batches_are_blocks_whose_labels_may_be_of_any_length_and_do_not_keep_th
     assert from_batches(lambda: [(rows[:, :3], rows[:, 3])]).y.base is not rows
 
 
-def test_whole_numbers_and_sparse_batches():
+def test_integer_and_sparse_batches():
     whole = from_batches(cut((10 * X).astype(np.int64), Y))
     assert whole.dtype == np.float64 and next(whole.read()).dtype == np.float64
     # Rows of lists have wide indices, which are compiled for.
@@ -52,7 +52,7 @@ def test_whole_numbers_and_sparse_batches():
     ("batches", "message"),
     [
         ([], "no batch"),
-        ([(X, Y, WEIGHTS, Y)], "batch 0 has 4 parts"),
+        ([(X, Y, WEIGHTS, Y)], "batch 0 has 4 elements"),
         ([(X, Y), (X[:, :2], Y)], "batch 1 of X is 60 x 2 float64, dense, but batch 0 is 60 x 3 float64"),
         ([(X, Y), (X.astype(np.float32), Y)], "batch 1 of X is 60 x 3 float32"),
         ([(X, Y), (sparse.csr_array(X), Y)], "batch 1 of X is 60 x 3 float64, sparse"),
@@ -62,37 +62,37 @@ def test_whole_numbers_and_sparse_batches():
         (["abc"], "batch 0 is a str"),
     ],
 )
-def test_bad_batches_are_named(batches, message):
+def test_the_error_names_an_invalid_batch(batches, message):
     assert_refused(message, from_batches, lambda: batches)
 
 
 @pytest.mark.parametrize(
     ("later", "message"),
     [
-        ([(X, Y), (X, 1 - Y)], "batch 1 has other labels"),
-        ([(X, Y), (X, np.full(60, 7))], "batch 1 has other labels"),
-        ([(X, Y), (2 * X, Y)], "batch 1 has other rows"),
+        ([(X, Y), (X, 1 - Y)], "batch 1 has different labels"),
+        ([(X, Y), (X, np.full(60, 7))], "batch 1 has different labels"),
+        ([(X, Y), (2 * X, Y)], "batch 1 has different rows"),
         ([(X, Y), ("abc", Y)], "batch 1 is a str"),
         ([(X, Y), (X[:10], Y)], "batch 1 was 60 x 3 float64, dense and is 10 x 3"),
-        ([(X, Y)], "there were 2 .* and 1 are left"),
-        ([(X, Y), (X, Y), (X, Y)], "there were 2 .* and 3 are left"),
+        ([(X, Y)], "it was 2 .* and is 1 now"),
+        ([(X, Y), (X, Y), (X, Y)], "it was 2 .* and is 3 now"),
     ],
 )
-def test_batches_that_change_between_passes_are_named(later, message):
+def test_the_error_names_a_batch_that_changes_between_passes(later, message):
     passes = itertools.count()
     blocks = from_batches(lambda: later if next(passes) >= 3 else [(X, Y), (X, Y)])
     assert_refused(message, LogisticRegression().fit, blocks)
 
 
 @pytest.mark.parametrize("form", ["csr", "csc"])
-def test_sparse_batches_that_are_broken_are_refused_in_any_pass(form):
+def test_invalid_sparse_batches_raise_an_error_in_any_pass(form):
     passes, broken = itertools.count(), sparse.csr_array(X).asformat(form)
     broken.indices[3] = 100_000_000
 
     def make_batches():
         return [(broken if next(passes) else sparse.csr_array(X).asformat(form), Y)]
 
-    message = f"batch 0 is a broken {form.upper()} matrix"
+    message = f"batch 0 is an invalid {form.upper()} matrix"
     assert_refused(message, LogisticRegression().fit, from_batches(make_batches))
     assert_refused(message, from_batches, make_batches)
 
@@ -104,7 +104,7 @@ def test_a_batch_may_be_empty():
     assert [len(answer) for answer in model.predict(blocks)] == [60, 0, 60]
 
 
-def test_what_is_no_function_of_batches_is_refused():
+def test_make_batches_must_be_a_function_that_returns_batches():
     assert_refused(r"must be a function .* got generator", from_batches, cut(X, Y)(), error=TypeError)
     with pytest.raises(TypeError, match="make_batches must return an iterable of batches, got NoneType"):
         from_batches(lambda: None)

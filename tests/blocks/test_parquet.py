@@ -44,12 +44,12 @@ def read(folder, **options):
     return from_parquet(folder, label="kind", weight="w", **options)
 
 
-def test_files_are_one_table(folder, tmp_path):
+def test_several_files_form_one_table(folder, tmp_path):
     blocks = read(folder)
     assert blocks.shape == (150, 2) and blocks.dtype == np.float32 and blocks.feature_names == ["a", "b"]
     whole = pa.concat_tables([make_table(seed=part) for part in range(3)]).to_pandas()
-    for found, names in zip(zip(*blocks, strict=True), (["a", "b"], "kind", "w"), strict=True):
-        np.testing.assert_array_equal(np.concatenate(found), whole[names])
+    for result, names in zip(zip(*blocks, strict=True), (["a", "b"], "kind", "w"), strict=True):
+        np.testing.assert_array_equal(np.concatenate(result), whole[names])
     model = LogisticRegression().fit(blocks)
     assert model.classes_.tolist() == ["minus", "plus"]
     assert model.feature_names_in_.tolist() == ["a", "b"]
@@ -59,11 +59,11 @@ def test_files_are_one_table(folder, tmp_path):
         np.testing.assert_array_equal(LogisticRegression().fit(read(paths)).coef_, model.coef_)
 
 
-def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
+def test_the_index_of_a_pandas_dataframe_is_not_a_column(tmp_path):
     dataframe = make_table().to_pandas().sort_values("kind").reset_index(drop=True).sample(frac=1, random_state=0)
     for name, column in ((None, "__index_level_0__"), ("row", "row")):
         dataframe.rename_axis(name).to_parquet(tmp_path / "a.parquet")
-        message = rf"a\.parquet holds the index of a frame of pandas as '{column}'"
+        message = rf"a\.parquet has the index of a pandas DataFrame in '{column}'"
         with pytest.warns(UserWarning, match=message) as warned:
             assert from_parquet(tmp_path / "a.parquet", label="kind", weight="w").feature_names == ["a", "b"]
         assert [warning.filename for warning in warned] == [__file__]
@@ -73,7 +73,7 @@ def test_the_index_of_a_frame_of_pandas_is_no_column(tmp_path):
     assert read(tmp_path / "a.parquet").feature_names == ["a", "b"]
 
 
-def test_types_of_columns_and_labels(tmp_path):
+def test_dtypes_of_columns_and_labels(tmp_path):
     path = tmp_path / "a.parquet"
     small = {"a": np.arange(50, dtype=np.uint8), "b": np.arange(50) % 2 == 0}
     for changed, dtype in (
@@ -97,32 +97,32 @@ def test_types_of_columns_and_labels(tmp_path):
         ({"b": None}, "has no column 'b'"),
         (pa.table([[1.0], [2.0]], names=["a", "a"]), "has several columns 'a'"),
         ({"kind": None}, "has no column 'kind'"),
-        ({"b": np.zeros(50)}, "column 'b' as double, but .*part-0.parquet as float"),
-        ({"kind": np.arange(50)}, "column 'kind' as int64, but .* as string"),
-        ({"kind": pa.array([None, *["a"] * 49])}, "1 missing values in column 'kind', the labels"),
-        ({"w": np.full(50, np.nan)}, "weights in column 'w' that are missing or not finite"),
-        ({"w": pa.array([None, *[1.0] * 49])}, "weights in column 'w' that are missing or not finite"),
+        ({"b": np.zeros(50)}, "column 'b' as double, but .*part-0.parquet has it as float"),
+        ({"kind": np.arange(50)}, "column 'kind' as int64, but .* has it as string"),
+        ({"kind": pa.array([None, *["a"] * 49])}, "1 missing labels in column 'kind'"),
+        ({"w": np.full(50, np.nan)}, "missing or infinite weights in column 'w'"),
+        ({"w": pa.array([None, *[1.0] * 49])}, "missing or infinite weights in column 'w'"),
     ],
 )
-def test_a_bad_file_is_named_before_any_is_decoded(folder, tmp_path, changed, message):
+def test_the_error_names_an_invalid_file_before_any_is_decoded(folder, tmp_path, changed, message):
     table = changed if isinstance(changed, pa.Table) else make_table(**changed)
     pq.write_table(table, folder / "part-2.parquet")
     assert_refused(f"part-2.parquet .*{message}", read, folder, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block_and_by_later_calls(folder, tmp_path):
+def test_a_truncated_cache_file_is_detected_before_its_next_block_and_by_later_calls(folder, tmp_path):
     coming = read(folder, cache=tmp_path / "cache").read()
     next(coming)
     [second] = (tmp_path / "cache").glob("part-1-*.npy")
     os.truncate(second, 200)
     assert_refused(r"part-1-.*\.npy has changed while it was in use", next, coming, error=DataChangedError)
-    assert_refused(r"part-1-.*\.npy, decoded by an earlier call, is broken", read, folder, cache=tmp_path / "cache")
+    assert_refused(r"cached file .*part-1-.*\.npy is damaged", read, folder, cache=tmp_path / "cache")
     np.save(second, np.zeros((3, 1)))
-    assert_refused(r"part-1-.*\.npy, .*is broken \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
+    assert_refused(r"part-1-.*\.npy is damaged \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
 
 
-def test_a_file_that_is_damaged_or_cut_off_is_named_and_leaves_nothing_half_written(folder, tmp_path):
+def test_the_error_names_a_damaged_file_and_no_partial_file_remains(folder, tmp_path):
     path = folder / "part-1.parquet"
     with open(path, "r+b") as file:
         file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
@@ -131,10 +131,10 @@ def test_a_file_that_is_damaged_or_cut_off_is_named_and_leaves_nothing_half_writ
     assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
     for size in (path.stat().st_size - 30, 200, 3, 0):
         os.truncate(path, size)
-        assert_refused(r"part-1\.parquet is no Parquet file, or is broken", read, folder)
+        assert_refused(r"part-1\.parquet is not a valid Parquet file", read, folder)
 
 
-def test_not_a_number_is_named_by_its_file_and_rows(folder):
+def test_the_error_names_the_file_and_rows_of_nan(folder):
     pq.write_table(make_table(b=np.full(50, np.nan, np.float32)), folder / "part-1.parquet")
     assert_refused(r"rows 0 to 49 of part-1\.parquet of X contains NaN", LogisticRegression().fit, read(folder))
 
@@ -142,29 +142,29 @@ def test_not_a_number_is_named_by_its_file_and_rows(folder):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"paths": "nowhere.parquet"}, FileNotFoundError, "nowhere.parquet names no Parquet file"),
+        ({"paths": "nowhere.parquet"}, FileNotFoundError, "nowhere.parquet matches no Parquet file"),
         ({"paths": []}, ValueError, "paths is empty"),
         ({"columns": []}, ValueError, "columns is empty"),
-        ({"columns": ["a", "kind"]}, ValueError, "as string; the columns of X, and weights, must be numbers"),
-        ({"columns": "ab"}, TypeError, "columns must be a list of names, got the text 'ab'"),
+        ({"columns": ["a", "kind"]}, ValueError, "as string, but the columns of X and the weights must be numbers"),
+        ({"columns": "ab"}, TypeError, "columns must be a list of names, got the string 'ab'"),
         ({"weight": "kind"}, ValueError, "column 'kind' as string"),
-        ({"label": "color"}, ValueError, "has no column 'color'; it has 'a', 'b', 'kind', 'w'"),
+        ({"label": "color"}, ValueError, "has no column 'color'. Its columns are 'a', 'b', 'kind', 'w'"),
     ],
 )
-def test_bad_arguments_are_named(folder, options, error, message):
+def test_invalid_arguments_raise_errors(folder, options, error, message):
     assert_refused(message, from_parquet, error=error, **{"paths": folder, "columns": ["a"], **options})
 
 
-def test_a_file_without_rows_has_no_say(folder, tmp_path):
+def test_empty_files_do_not_affect_the_dtypes(folder, tmp_path):
     expected = read(folder).y.dtype
     pq.write_table(make_table(n=0), folder / "part-9.parquet")
     blocks = read(folder)
     assert blocks.shape == (150, 2) and blocks.y.dtype == expected
     pq.write_table(make_table(n=50, kind=np.full(50, np.nan)), tmp_path / "a.parquet")
-    assert_refused(r"a\.parquet holds 50 missing values in column 'kind', the labels", read, tmp_path / "a.parquet")
+    assert_refused(r"a\.parquet has 50 missing labels in column 'kind'", read, tmp_path / "a.parquet")
 
 
-def test_a_file_that_kept_its_size_and_time_is_decoded_again(folder, tmp_path):
+def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(folder, tmp_path):
     path = folder / "part-0.parquet"
     read(folder, cache=tmp_path / "cache")
     times = path.stat()
@@ -172,11 +172,11 @@ def test_a_file_that_kept_its_size_and_time_is_decoded_again(folder, tmp_path):
     for seed in (5, 6):
         pq.write_table(make_table(seed=seed, kind=np.arange(50)), path, compression="none", use_dictionary=False)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        found = from_parquet(path, columns=["a", "b"], cache=tmp_path / "cache")
-        np.testing.assert_array_equal(next(found.read())[:, 0], make_table(seed=seed)["a"].to_numpy())
+        result = from_parquet(path, columns=["a", "b"], cache=tmp_path / "cache")
+        np.testing.assert_array_equal(next(result.read())[:, 0], make_table(seed=seed)["a"].to_numpy())
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
+def test_a_full_disk_raises_an_error_and_leaves_no_file(folder, tmp_path):
     resource = pytest.importorskip("resource", reason="the system limits no files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
@@ -188,7 +188,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
     assert len(read(folder, cache=tmp_path / "cache")) == 3
 
 
-def test_a_cache_is_used_again_until_a_file_changes_and_then_loses_its_array_alone(folder, tmp_path, monkeypatch):
+def test_the_cache_is_reused_until_a_file_changes(folder, tmp_path, monkeypatch):
     decoded, decode, cache = [], parquet._decode, tmp_path / "cache"
     monkeypatch.setattr(parquet, "_decode", lambda file, *given: decoded.append(file.name) or decode(file, *given))
     first, again = read(folder, cache=cache), read(folder, cache=str(cache))
@@ -205,7 +205,7 @@ def test_a_cache_is_used_again_until_a_file_changes_and_then_loses_its_array_alo
     assert len(kept) == 4 and new.startswith("part-1-") and new not in before
 
 
-def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeypatch):
+def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
     def interrupt(file, *arguments):
         n_rows = decode(file, *arguments)
         if file.name == "part-1.parquet":
@@ -219,7 +219,7 @@ def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files in use have names on Windows")
-def test_without_a_cache_no_file_has_a_name(folder, tmp_path):
+def test_without_a_cache_the_temporary_file_has_no_name(folder, tmp_path):
     before = set(tmp_path.rglob("*"))
     blocks = read(folder)
     assert set(tmp_path.rglob("*")) == before
@@ -232,7 +232,7 @@ def test_without_a_cache_no_file_has_a_name(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows counts open files otherwise")
-def test_more_files_than_may_be_open_are_mapped_in_turn(folder, tmp_path):
+def test_more_files_than_can_be_open_are_mapped_one_at_a_time(folder, tmp_path):
     resource = pytest.importorskip("resource")
     whole = make_table(n=150)
     pq.write_table(whole, tmp_path / "whole.parquet")
@@ -250,7 +250,7 @@ def test_more_files_than_may_be_open_are_mapped_in_turn(folder, tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_a_temporary_file_lies_on_a_disk_unless_a_folder_is_named(folder, tmp_path, monkeypatch):
+def test_the_temporary_file_is_on_disk_unless_tmpdir_is_set(folder, tmp_path, monkeypatch):
     large, usual, named, missing = (str(tmp_path / name) for name in ("large", "usual", "named", "missing"))
     for path in (large, usual, named):
         os.mkdir(path)
@@ -263,7 +263,7 @@ def test_a_temporary_file_lies_on_a_disk_unless_a_folder_is_named(folder, tmp_pa
     assert_refused("missing", read, folder, error=FileNotFoundError)
 
 
-def test_of_two_processes_that_decode_a_file_at_once_the_later_takes_what_is_there(folder, tmp_path, monkeypatch):
+def test_two_processes_can_decode_the_same_file(folder, tmp_path, monkeypatch):
     def be_late(working, path):
         shutil.copy(working, path)
         raise PermissionError(13, "Access is denied", str(path))

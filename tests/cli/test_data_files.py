@@ -268,9 +268,8 @@ def test_spaces_around_all_values_get_a_note_and_mismatches_are_explained(files,
     printed = run(*PREDICT, "new.csv").stdout
     assert "2 categories" in printed
     assert "1 of them differs only by spaces from categories of the fit, such as 'red' from ' red'" in printed
-    assert_error(
-        "contains 'z', but the labels of the fit are 'x', 'y'; write the labels", *PREDICT, "new.csv", "--target", "end"
-    )
+    words = "contains 'z', but the labels of the fit are 'x', 'y'; write"
+    assert_error(words, *PREDICT, "new.csv", "--target", "end")
     # The number 1 differs from the label '1' by its type.
     pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": ["1", "2"]}), files / "texts.parquet")
     pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": [1, 2]}), files / "numbers.parquet")

@@ -16,7 +16,7 @@ from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
-from fastlin.dask.cluster import Cluster, Placed, find_running
+from fastlin.dask.cluster import Cluster, PlacedShard, find_running
 from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
 
 from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
@@ -77,27 +77,27 @@ class Bomb:
 
 
 @pytest.mark.parametrize("number", [0, 5])
-def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
-    n_calls, losses, ask = itertools.count(), [], Placed.ask
+def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
+    n_calls, losses, call = itertools.count(), [], PlacedShard.call
 
     async def kill_and_ask(self, client, *given):
         # Each call asks two workers.
         if next(n_calls) != 2 * number:
-            return await ask(self, client, *given)
-        losses.append(await ask(self, client, *given, Bomb(pids[self.address])))
+            return await call(self, client, *given)
+        losses.append(await call(self, client, *given, Bomb(pids[self.address])))
         return losses[0]
 
-    monkeypatch.setattr(Placed, "ask", kill_and_ask)
-    found = fit()
+    monkeypatch.setattr(PlacedShard, "call", kill_and_ask)
+    result = fit()
     [loss] = losses
     assert isinstance(loss, module.LOSSES)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert found.certificate_ == expected.certificate_
-    assert found.n_passes_ == expected.n_passes_
+    np.testing.assert_array_equal(result.coef_, expected.coef_)
+    assert result.certificate_ == expected.certificate_
+    assert result.n_passes_ == expected.n_passes_
 
 
 @pytest.mark.slow
-def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, before_calls, tmp_path):
+def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, before_calls, tmp_path):
     (rows, y), mark, model = cut(*make_rows()[:2]), tmp_path / "mark", LogisticRegression()
 
     def change_later(part):
@@ -114,7 +114,7 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, pids, bef
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "n_jobs"), [("score", 1), ("sum", 2)])
-def test_a_worker_that_is_killed_between_passes_changes_nothing(pids, before_calls, method, n_jobs):
+def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, method, n_jobs):
     model = LogisticRegressionCV(Cs=3, cv=2, scoring="accuracy", n_jobs=n_jobs, **QUIET)
     expected, threads = fit(model).scores_, set()
 
@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_between_passes_changes_nothing(pids, before_cal
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(pids, expected, monkeypatch):
+def test_a_worker_killed_while_its_shard_is_created_changes_no_bit(pids, expected, monkeypatch):
     wait = module.wait_for
 
     def wait_and_kill(futures, *others):
@@ -169,7 +169,7 @@ def end_all(cluster, client):
         time.sleep(0.01)
 
 
-def test_paused_workers_are_an_error_and_no_hang(two_workers):
+def test_paused_workers_raise_an_error_instead_of_hanging(two_workers):
     cluster, client = two_workers
     for worker in cluster.workers.values():
         pause(worker, client)
@@ -180,7 +180,7 @@ def test_paused_workers_are_an_error_and_no_hang(two_workers):
     assert not hasattr(model, "coef_")
 
 
-def test_the_work_of_others_does_not_count(two_workers):
+def test_tasks_of_other_users_do_not_count_as_progress(two_workers):
     cluster, client = two_workers
     first, second = cluster.workers.values()
     # What a future waits for counts, as in a collection that is being read.
@@ -189,7 +189,7 @@ def test_the_work_of_others_does_not_count(two_workers):
     following = client.submit(id, waiting)
     while not client.processing()[second.address]:
         time.sleep(0.01)
-    assert module._is_at_work([following], client)
+    assert module._are_processed([following], client)
     pause(first, client)
     asked = client.submit(id, 0, workers=[first.address], pure=False)
     assert_refused("no workers for 0", module.wait_for, [asked], client, 0.3, error=NoWorkersError)
@@ -197,7 +197,7 @@ def test_the_work_of_others_does_not_count(two_workers):
     over.set()
 
 
-def test_a_shard_that_another_worker_takes_is_called_there(expected, two_workers, monkeypatch):
+def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkeypatch):
     cluster, client = two_workers
     first, second = cluster.workers.values()
     placed, find_holders = [], client.who_has
@@ -211,15 +211,17 @@ def test_a_shard_that_another_worker_takes_is_called_there(expected, two_workers
         return holders
 
     monkeypatch.setattr(client, "who_has", pause_first)
-    monkeypatch.setattr(module, "Placed", lambda address, *others: placed.append(address) or Placed(address, *others))
-    found = fit(client=client)
+    monkeypatch.setattr(
+        module, "PlacedShard", lambda address, *others: placed.append(address) or PlacedShard(address, *others)
+    )
+    result = fit(client=client)
     assert first.status == Status.paused
     assert placed == [second.address] * 2
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(result.coef_, expected.coef_)
 
 
 @pytest.mark.slow
-def test_workers_that_come_during_a_fit_are_compared_too(two_workers, before_calls, monkeypatch):
+def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, before_calls, monkeypatch):
     cluster, client = two_workers
     compared, check = [], module.check_workers
     monkeypatch.setattr(
@@ -239,13 +241,13 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, before_cal
 
 
 @pytest.mark.slow
-def test_a_worker_with_other_kernels_is_named(client, pids, monkeypatch):
+def test_the_error_names_a_worker_with_other_kernels(client, pids, monkeypatch):
     monkeypatch.setattr(module, "hash_sources", lambda: "other")
-    assert_refused(r"The worker tcp://\S+ has kernels with the hash \w+, but .* has other", fit, error=RuntimeError)
+    assert_refused(r"The worker tcp://\S+ has kernels with hash \w+, but .* has other", fit, error=RuntimeError)
     assert_nothing_is_held(client)
 
 
-def test_tasks_that_are_cancelled_are_an_error_that_says_so(pids, monkeypatch):
+def test_cancelled_tasks_raise_a_clear_error(pids, monkeypatch):
     wait = module.wait_for
     monkeypatch.setattr(
         module, "wait_for", lambda futures, *others: others[0].cancel(futures) or wait(futures, *others)
@@ -256,7 +258,7 @@ def test_tasks_that_are_cancelled_are_an_error_that_says_so(pids, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
+def test_a_partition_that_kills_every_worker_raises_a_clear_error():
     X, y, _ = make_rows()
     dX, dy = cut(X, y)
     dead = dX.map_blocks(lambda part: os.kill(os.getpid(), KILL), dtype=X.dtype, meta=X[:0])
@@ -270,14 +272,14 @@ def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
     assert isinstance(raised.value.__cause__, KilledWorker)
 
 
-def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(two_workers, before_calls):
+def test_the_loss_of_the_last_worker_raises_an_error_instead_of_hanging(two_workers, before_calls):
     cluster, client = two_workers
     before_calls("sum", lambda: end_all(cluster, client))
     assert_refused(r"no workers for 0\.5 seconds", fit, client=client, worker_timeout=0.5, error=NoWorkersError)
 
 
 @pytest.mark.slow
-def test_a_client_that_is_closed_is_an_error(client, before_calls):
+def test_a_closed_client_raises_an_error(client, before_calls):
     with Client(client.scheduler.address, set_as_default=False) as other:
         before_calls("sum", other.close)
         with pytest.raises(RuntimeError, match="closed") as raised:
@@ -285,10 +287,10 @@ def test_a_client_that_is_closed_is_an_error(client, before_calls):
         assert raised.value.__context__ is None
 
 
-def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, pids, expected):
+def test_fits_inside_tasks_do_not_deadlock(client, pids, expected):
     # As many tasks as the workers have threads.
-    for found in client.gather(client.map(lambda number: fit().coef_, range(2), pure=False)):
-        np.testing.assert_array_equal(found, expected.coef_)
+    for result in client.gather(client.map(lambda number: fit().coef_, range(2), pure=False)):
+        np.testing.assert_array_equal(result, expected.coef_)
 
 
 def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):

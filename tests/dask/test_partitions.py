@@ -16,7 +16,7 @@ from fastlin.dask.cluster import Cluster, check_workers, describe_installation
 from .conftest import assert_nothing_is_held, cut, make_rows
 
 
-def test_without_labels_a_client_or_dask_the_error_says_what_is_missing(monkeypatch):
+def test_missing_labels_client_or_dask_raise_clear_errors(monkeypatch):
     X, y, _ = cut(*make_rows())
     for labels, message in ((y, "There is no Dask client"), (None, "requires y to be passed")):
         with pytest.raises(ValueError, match=message):
@@ -29,12 +29,14 @@ def test_without_labels_a_client_or_dask_the_error_says_what_is_missing(monkeypa
 
 
 @pytest.mark.thorough
-def test_data_that_dask_itself_cannot_compute_are_named(client):
+def test_the_error_names_data_that_dask_cannot_compute(client):
     X, y, _ = make_rows(n=100, n_classes=2)
     dX, dy = cut(X, y, rows=50)
     kept = dX.persist()
     client.cancel(distributed.futures_of(kept))
-    message = "Dask cannot compute {}: some partitions were persisted on another cluster, .* Make the collection again"
+    message = (
+        "Dask cannot compute {}: some partitions were persisted on another cluster, .* Create the collection again"
+    )
     assert_refused(message.format("X"), LogisticRegression().fit, kept, dy)
     labels = dy.persist()
     client.cancel(distributed.futures_of(labels))
@@ -50,7 +52,7 @@ def test_data_that_dask_itself_cannot_compute_are_named(client):
 
 
 @pytest.mark.thorough
-def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, monkeypatch):
+def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client, monkeypatch):
     n_nodes, call = [], Cluster._call
 
     def count_nodes(self, method, *given):
@@ -83,21 +85,21 @@ def make_client(**answers):
     return SimpleNamespace(nthreads=lambda: answers, sync=lambda function: asyncio.run(function()), run=run)
 
 
-def test_workers_with_the_same_versions_and_lost_ones_pass_and_one_without_fastlin_is_named():
+def test_the_error_names_a_worker_without_fastlin_and_lost_workers_are_ignored():
     own = describe_installation()
     assert check_workers(make_client(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
     assert check_workers(make_client(), 60.0) == set()
     # One that is stopped never answers.
     assert check_workers(make_client(a=None, b=own), 0.01) == {"b"}
     missing = ModuleNotFoundError("No module named 'fastlin'")
-    message = r"The worker b cannot say .* No module named 'fastlin'.* pip install"
+    message = r"The versions installed on the worker b cannot be read .* No module named 'fastlin'.* pip install"
     with pytest.raises(RuntimeError, match=message) as raised:
         check_workers(make_client(b=missing), 60.0)
     assert raised.value.__cause__ is missing
 
 
-@pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with the hash"])
-def test_another_version_is_named_with_the_worker_and_both_versions(package):
+@pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with hash"])
+def test_the_error_names_a_worker_with_another_version(package):
     own = describe_installation()
     client = make_client(a=own, b={**own, package: "0.0.1"})
     with pytest.raises(RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {own[package]}\."):

@@ -10,12 +10,12 @@ from dask.sizeof import sizeof
 from scipy import sparse
 
 from fastlin.dask.partitions import _join
-from fastlin.dask.parts import decode, describe, encode, tell
+from fastlin.dask.parts import decode, describe, describe_with_arrays, encode
 from fastlin.exceptions import DataChangedError
 
 X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
 ROWS = sparse.csr_array(X)
-OTHER = r"has other labels, which were \[1, 4\] and are"
+OTHER = r"has different labels: \[1, 4\] before, and"
 CHANGES = {
     "fewer rows": ({"X": ROWS[:2], "y": Y[:2]}, r"was 3 x 2 float64, .* is 2 x 2 float64"),
     "other type": ({"X": ROWS.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
@@ -23,9 +23,9 @@ CHANGES = {
     "a label beyond all": ({"y": np.array([4, 9, 4]), "classes": np.array([4, 9])}, rf"{OTHER} \[4, 9\] now"),
     "a label between others": ({"y": np.array([4, 2, 4]), "classes": np.array([2, 4])}, rf"{OTHER} \[2, 4\] now"),
     "labels in another order": ({"y": np.array([1, 4, 4])}, rf"{OTHER} \[1, 4\] now"),
-    "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
-    "no weights": ({"sample_weight": None}, "has other weights"),
-    "rows": ({"X": 2 * ROWS}, "has other rows"),
+    "weights": ({"sample_weight": np.array([1.0, 2, 4])}, "has different weights"),
+    "no weights": ({"sample_weight": None}, "has different weights"),
+    "rows": ({"X": 2 * ROWS}, "has different rows"),
 }
 
 
@@ -42,9 +42,12 @@ def break_indices(form):
         ({"X": np.array([1.0, 2.0, 3.0])}, "Partition 7 of X is a 1-D ndarray"),
         ({"X": np.where(X == 3, np.nan, X)}, "Partition 7 of X contains NaN"),
         ({"X": sparse.csr_array(np.where(X == 3, np.inf, X))}, "Partition 7 of X contains infinity"),
-        *(({"X": break_indices(form)}, f"7 of X is a broken {form.upper()} matrix") for form in ("csr", "csc", "coo")),
         *(
-            ({"y": np.array(labels, object)}, "Partition 7 of y: it contains NaN, or None")
+            ({"X": break_indices(form)}, f"7 of X is an invalid {form.upper()} matrix")
+            for form in ("csr", "csc", "coo")
+        ),
+        *(
+            ({"y": np.array(labels, object)}, "Partition 7 of y: it has missing labels [(]NaN or None[)]")
             for missing in (None, np.nan, pandas.NA, pandas.NaT)
             for labels in (["a", missing, "b"], [1, missing, 0])
         ),
@@ -58,11 +61,11 @@ def break_indices(form):
         ({"sample_weight": np.array([1, -1.0, 1])}, "Partition 7 of sample_weight: Negative values"),
     ],
 )
-def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wrong, message):
+def test_the_error_names_a_partition_with_invalid_data(wrong, message):
     assert_refused(message, decode, name="Partition 7", **{"X": X, "y": Y, "sample_weight": None, **wrong})
 
 
-def test_types_are_those_of_fits_and_rows_are_not_copied_for_them():
+def test_supported_dtypes_are_not_copied():
     for labels, kind in (([1, 0, 1], "i"), ([True, False, True], "b"), (["1", "0", "1"], "O")):
         assert decode(X, np.array(labels, object), None, "").classes.dtype.kind == kind
     assert decode(X.astype(np.int64), Y, None, "").X.dtype == np.float64
@@ -76,8 +79,10 @@ def test_types_are_those_of_fits_and_rows_are_not_copied_for_them():
     assert encode(part, np.dtype("f4"), describe(part)).X.dtype == np.float32
 
 
-def test_a_description_tells_of_entries_and_the_scheduler_learns_how_large_a_partition_is():
-    known, *told = tell(decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p"))
+def test_descriptions_count_entries_and_parts_report_their_size():
+    known, *told = describe_with_arrays(
+        decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p")
+    )
     np.testing.assert_array_equal(told[:2], [Y, [0.5, 1, 3]])
     assert told[2] is None
     assert (known.name, known.shape, known.is_sparse, known.n_entries, known.longest_row) == ("p", (3, 2), True, 3, 2)
@@ -88,11 +93,11 @@ def test_a_description_tells_of_entries_and_the_scheduler_learns_how_large_a_par
         assert sizeof(encode(part, part.X.dtype, describe(part))) > 400_000
 
 
-def test_labels_of_two_kinds_are_refused_with_the_partition():
+def test_the_error_names_a_partition_with_another_kind_of_labels():
     labels = np.array(["a", 1, "b"], object)
     message = "Partition 2 of y: Unknown label type: y is .* that holds text such as 'a' and numbers such as 1"
     assert_refused(message, decode, X, labels, None, "Partition 2")
-    message = r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"
+    message = r"Partition 2 of y has dtype <U.*, but Partition 1 has int64"
     assert_refused(message, _join, "y", [Y[:0].astype(str), Y, Y.astype(str)])
     assert _join("y", [Y[:0].astype(str), Y]).dtype == Y.dtype
     texts = Y.astype(str)
@@ -102,19 +107,19 @@ def test_labels_of_two_kinds_are_refused_with_the_partition():
 @pytest.mark.parametrize(
     ("name", "pieces", "message"),
     [
-        ("y", [Y, Y.astype("M8[D]")], r"has labels of datetime64\[D\] .*, but .* of int64 in .* Accepted are labels"),
-        ("y", [Y.astype(str), Y.astype("M8[D]")], r"has labels of datetime64\[D\] in .*, but .* of <U"),
-        ("y", [Y, X], r"has labels of float64 in the shape \(3, 2\), but .* of int64 in \(3,\)\. Accepted are .* soft"),
-        ("y", [X[:, [0, 1, 1]], X], r"has labels of float64 in the shape \(3, 2\), but .* of float64 in \(3, 3\)"),
-        ("offset", [X[:, :1], X], r"has numbers of float64 in the shape \(3, 2\), but .* in \(3, 1\)\. Accepted"),
+        ("y", [Y, Y.astype("M8[D]")], r"has dtype datetime64\[D\] .*, but .* has int64 and .* Labels must be"),
+        ("y", [Y.astype(str), Y.astype("M8[D]")], r"has dtype datetime64\[D\] and .*, but .* has <U"),
+        ("y", [Y, X], r"has dtype float64 and shape \(3, 2\), but .* has int64 and \(3,\)\. Labels must be .* soft"),
+        ("y", [X[:, [0, 1, 1]], X], r"has dtype float64 and shape \(3, 2\), but .* has float64 and \(3, 3\)"),
+        ("offset", [X[:, :1], X], r"has dtype float64 and shape \(3, 2\), but .* and \(3, 1\)\. Labels must be"),
     ],
 )
-def test_partitions_that_do_not_go_together_are_named_with_what_is_accepted(name, pieces, message):
+def test_the_error_names_incompatible_partitions_and_what_is_accepted(name, pieces, message):
     assert_refused(f"Partition 1 of {name} {message}", _join, name, pieces)
 
 
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
-def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message):
+def test_a_partition_that_is_computed_again_must_not_change(change, message):
     part, again = (decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7") for _ in range(2))
     known = describe(part)
     np.testing.assert_array_equal(encode(again, X.dtype, known).X.toarray(), X)

@@ -9,10 +9,10 @@ import pytest
 from objectives import make_objective, make_offset
 from scipy import sparse
 
-from fastlin.dask.cluster import Cluster, Placed
+from fastlin.dask.cluster import Cluster, PlacedShard
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.parts import Part
-from fastlin.dask.shard import MAX_TOLD, Shard
+from fastlin.dask.shard import MAX_CACHED, Shard
 from fastlin.dask.tree import add_up, find_nodes
 from fastlin.matrices import matrix
 from fastlin.matrices.pieces import multiply_probabilities
@@ -26,10 +26,10 @@ class Together(Cluster):
 
     def __init__(self, parts, owners):
         super().__init__(None, parts, np.diff(BORDERS), 60.0, set())
-        self.methods, self.told = [], []
+        self.methods, self.sent = [], []
         for owned in owners:
             shard = Shard({number: parts[number] for number in owned}, len(parts), n_threads=1)
-            self._shards.append(Placed("here", shard, frozenset(owned)))
+            self._shards.append(PlacedShard("here", shard, frozenset(owned)))
 
     def _place(self, parts):
         return True
@@ -38,8 +38,8 @@ class Together(Cluster):
         self.methods.append(method)
         return super()._call(method, *given)
 
-    def _ask(self, calls):
-        self.told += [given[2] for _, given in calls]
+    def _call_shards(self, calls):
+        self.sent += [given[2] for _, given in calls]
         return [shard.actor.run(*given) for shard, given in calls]
 
 
@@ -56,110 +56,110 @@ def cut(objective, owners=((0, 3), (1, 2, 4)), is_sparse=False, **changes):
     return Rows(on_workers, *others), Rows(rows.matrix, *others)
 
 
-def assert_same_sums(found, expected, parameters):
-    assert not found.has_labels and expected.has_labels
+def assert_same_sums(result, expected, parameters):
+    assert not result.has_labels and expected.has_labels
     direction, (K, n_rows) = np.random.default_rng(5).normal(size=parameters.shape), (len(parameters), expected.n_rows)
     gradients, probabilities = np.empty((2, *parameters.shape)), np.empty((K, n_rows))
     loss = expected.passes.evaluate(parameters, probabilities, gradients[0])
-    assert found.passes.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-12)
+    assert result.passes.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(*gradients, rtol=1e-11, atol=1e-11)
     product = expected.passes.hessian_product(direction, probabilities)
-    np.testing.assert_allclose(found.passes.hessian_product(direction, parameters), product, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(result.passes.hessian_product(direction, parameters), product, rtol=1e-10, atol=1e-10)
     hessian = expected.passes.class_pair_gram(probabilities)
-    np.testing.assert_allclose(found.passes.class_pair_gram(parameters), hessian, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(result.passes.class_pair_gram(parameters), hessian, rtol=1e-10, atol=1e-10)
     products = multiply_probabilities(expected.passes, probabilities)
-    np.testing.assert_allclose(found.passes.sum_curvature(multiply_probabilities, parameters), products, rtol=1e-12)
+    np.testing.assert_allclose(result.passes.sum_curvature(multiply_probabilities, parameters), products, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset, False)])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, make, is_sparse):
+def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
     # Probabilities of 30 rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
     objective, parameters = make(200, 3, n_classes)
-    found, expected = cut(objective, is_sparse=is_sparse)
-    assert_same_sums(found, expected, parameters)
+    result, expected = cut(objective, is_sparse=is_sparse)
+    assert_same_sums(result, expected, parameters)
     loss, gradient = expected.evaluate_without_offsets(parameters)
-    found_loss, found_gradient = found.evaluate_without_offsets(parameters)
+    found_loss, found_gradient = result.evaluate_without_offsets(parameters)
     assert found_loss == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11)
     for weights in (None, expected.weights):
-        for one, other in zip(found.matrix.measure(weights), expected.matrix.measure(weights), strict=True):
+        for one, other in zip(result.matrix.measure(weights), expected.matrix.measure(weights), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("owners", [[[0, 3], [1, 2, 4]], [[0, 1, 4], [2, 3]]])
 @pytest.mark.parametrize("make", [make_objective, make_offset])
-def test_some_rows_and_draws_are_those_of_the_rows_in_memory(owners, make):
+def test_selected_and_sampled_rows_match_rows_in_memory(owners, make):
     objective, parameters = make(200, 3, 4)
     weights = objective.rows.weights.copy()
     weights[::3] = 0
     # The third partition has none of these rows.
     numbers = np.r_[5:35, 95:180]
     for changes in ({"weights": weights}, {"rows": numbers}, {"rows": numbers, "weights": weights}):
-        found, expected = cut(objective, owners, **changes)
-        assert_same_sums(found, expected, parameters)
-        drawn, same = found.sample(20), expected.sample(20)
-        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.numbers])
-        own = same.passes.samples.take(same.numbers)
+        result, expected = cut(objective, owners, **changes)
+        assert_same_sums(result, expected, parameters)
+        drawn, same = result.sample(20), expected.sample(20)
+        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.row_indices])
+        own = same.passes.samples.take(same.row_indices)
         for one, other in zip(drawn.passes.samples[1:], own[1:], strict=True):
             np.testing.assert_array_equal(one, other)
-        assert found.sample(20).matrix is drawn.matrix
+        assert result.sample(20).matrix is drawn.matrix
 
 
-def test_workers_are_told_once_and_told_again_what_they_have_forgotten():
+def test_arrays_are_sent_to_workers_once_and_again_after_eviction():
     objective, parameters = make_objective(200, 3, 2)
-    found, _ = cut(objective)
-    known = [shard.known for shard in found.matrix.cluster._shards]
-    first = found.passes.evaluate(parameters, None, np.empty(parameters.shape))
+    result, _ = cut(objective)
+    known = [shard.cached_keys for shard in result.matrix.cluster._shards]
+    first = result.passes.evaluate(parameters, None, np.empty(parameters.shape))
     once = [list(each) for each in known]
-    assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
+    assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
     assert [list(each) for each in known] == once
-    for number in range(MAX_TOLD):
-        found.matrix.measure(np.arange(200.0) + number)
+    for number in range(MAX_CACHED):
+        result.matrix.measure(np.arange(200.0) + number)
     assert not any(labels in each for (labels, *_), each in zip(once, known, strict=True))
-    assert found.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert all(len(each) <= MAX_TOLD for each in known)
+    assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
+    assert all(len(each) <= MAX_CACHED for each in known)
 
 
-def test_workers_are_told_of_a_fold_only_what_they_do_not_know():
+def test_only_the_weights_of_a_fold_are_sent_to_workers():
     objective, parameters = make_offset(200, 3, 4)
-    found, expected = cut(objective)
-    samples, weights = found.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_TOLD)]
+    result, expected = cut(objective)
+    samples, weights = result.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_CACHED)]
     # However many folds there are, labels and offsets are told once, and of the folds the last ones are known.
     for each in [*weights, *weights[-3:]]:
         fold, same = (
             Rows(rows.matrix, samples._replace(weights=each), 4, rows.coordinates, rows.fit_intercept)
-            for rows in (found, expected)
+            for rows in (result, expected)
         )
         loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
         assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
-    told = found.matrix.cluster.told
+    told = result.matrix.cluster.sent
     n_arrays = [len(new) for new in told]
     assert n_arrays[0] > 1
     assert n_arrays[2:] == [1] * (len(n_arrays) - 8) + [0] * 6
     assert sum(array.nbytes for array in told[2][next(iter(told[2]))].values()) < weights[0].nbytes
 
 
-def test_folds_side_by_side_take_their_samples_once():
-    found, _ = cut(make_objective(200, 3, 2)[0])
+def test_parallel_folds_fetch_their_samples_once():
+    result, _ = cut(make_objective(200, 3, 2)[0])
     folds, take_repetitions = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
 
     def sample(rows):
         taken = []
         for _ in range(3):
             take_repetitions.wait(60)
-            taken.append(found.take(rows).matrix)
+            taken.append(result.take(rows).matrix)
         return taken
 
     with ThreadPoolExecutor(2) as pool:
         for rows, taken in zip(folds, pool.map(sample, folds), strict=True):
             assert all(each is taken[0] for each in taken)
             np.testing.assert_array_equal(taken[0].X, make_objective(200, 3, 2)[0].rows.matrix.X[rows])
-    assert found.matrix.cluster.methods == ["take"] * 2
+    assert result.matrix.cluster.methods == ["take"] * 2
 
 
-def test_errors_are_answers():
+def test_errors_of_shards_are_returned():
     answer, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
     assert answer is None
     assert isinstance(error, KeyError)
@@ -170,7 +170,7 @@ def sum_of(terms, node):
 
 
 @pytest.mark.parametrize("n_terms", [1, 2, 3, 7, 8, 13, 100])
-def test_a_sum_has_the_same_bits_whoever_adds_which_terms(n_terms):
+def test_sums_have_the_same_bits_for_any_assignment_of_terms(n_terms):
     generator = np.random.default_rng(n_terms)
     terms = generator.normal(size=n_terms) * 10.0 ** generator.integers(-8, 8, n_terms)
     expected = sum_of(terms, (0, n_terms))
@@ -182,7 +182,7 @@ def test_a_sum_has_the_same_bits_whoever_adds_which_terms(n_terms):
             assert add_up((0, n_terms), by_node.get, sum) == expected
 
 
-def test_nodes_are_few_where_consecutive_terms_are_held():
+def test_consecutive_terms_need_few_nodes():
     assert find_nodes(range(8), 8) == [(0, 8)]
     assert find_nodes(range(4, 8), 8) == [(4, 8)]
     assert find_nodes([0, 1, 2, 5], 8) == [(0, 2), (2, 3), (5, 6)]

@@ -265,6 +265,6 @@ def test_arrays_with_masked_entries_are_refused():
     calls = [(name, array, fits(model())) for name, array in given.items()]
     calls += [("X", rows, asks(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
     for name, array, call in calls:
-        assert_refused(rf"\b{name} is an array of which entries are masked", call, **{name: array})
+        assert_refused(rf"\b{name} is a masked array with masked entries", call, **{name: array})
     # Without masked entries it is an array like others.
     np.testing.assert_array_equal(model().fit(np.ma.array(X), Y).coef_, model().fit(X, Y).coef_)

@@ -109,7 +109,7 @@ def fit_linear(parameters, data):
         return
     is_penalized = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
     choices = {"penalized": "sandwich"} if is_penalized else {}
-    found = model.inference(**data, covariance="HC0", weight_type="importance", **choices)
+    found = model.inference(**data, covariance="HC0", weight_type="sampling", **choices)
     assert not np.isinf(found.std_errors).any(), "std_errors are infinite"
     str(found.summary())
     found.conf_int()

@@ -265,7 +265,7 @@ def test_rows_to_predict_are_checked_too():
 def test_sparse_data_are_fitted_as_a_dense_copy_where_a_third_is_filled(monkeypatch, n_filled, smallest, is_dense):
     X, y = load_scaled(load_iris)
     X[:, n_filled:] = 0
-    monkeypatch.setattr("fastlin.budget.SMALLEST", smallest * budget.SMALLEST)
+    monkeypatch.setattr("fastlin.budget.MIN_BYTES", smallest * budget.MIN_BYTES)
     found, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
     # Passes over entries round otherwise.
     assert np.array_equal(found.coef_, expected.coef_) == is_dense

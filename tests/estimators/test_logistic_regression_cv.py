@@ -374,7 +374,7 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
         return fit
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
-    monkeypatch.setattr(Budget, "count_at_once", lambda *given: most)
+    monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *given: most)
     found = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     assert max(at_once) <= min(most, 4)
     # The last fit, of all rows, is on this thread.

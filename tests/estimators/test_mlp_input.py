@@ -108,8 +108,8 @@ def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted():
     broken, fitted = sparse.csc_array(SEVERAL), make().fit(X, SEVERAL)
     broken.indices[3] = 100_000_000
     for method, given in ((make().fit, {}), (make().partial_fit, {"classes": CLASSES}), (fitted.score, {})):
-        assert_refused("^y is a broken CSC matrix", method, X, broken, **given)
-    assert_refused("^y_val is a broken CSC matrix", make().fit, X, SEVERAL, X_val=X, y_val=broken)
+        assert_refused("^y is an invalid CSC matrix", method, X, broken, **given)
+    assert_refused("^y_val is an invalid CSC matrix", make().fit, X, SEVERAL, X_val=X, y_val=broken)
 
 
 def test_another_kind_of_target_is_refused_where_training_goes_on():
@@ -268,7 +268,7 @@ def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatc
 
 
 def test_the_blas_of_scipy_has_one_thread_while_any_network_is_trained_by_lbfgs(monkeypatch):
-    blas, seen = network_lbfgs._find_blas_of_scipy(), []
+    blas, seen = network_lbfgs._find_scipy_blas(), []
 
     def count(*given, **more):
         seen.append([each["num_threads"] for each in blas.info()])
@@ -276,7 +276,7 @@ def test_the_blas_of_scipy_has_one_thread_while_any_network_is_trained_by_lbfgs(
 
     monkeypatch.setattr(network_lbfgs, "minimize", count)
     with blas.limit(limits=2):
-        first, second = network_lbfgs._hold_scipy(), network_lbfgs._hold_scipy()
+        first, second = network_lbfgs._limit_scipy_threads(), network_lbfgs._limit_scipy_threads()
         for step in (first.__enter__, second.__enter__, first.gen.close, count, second.gen.close, count):
             step()
         make(solver="lbfgs").fit(X, Y)

@@ -271,7 +271,7 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
 def registration():
     """Run the registration of the documents for the time of a test."""
     skl2onnx = pytest.importorskip("skl2onnx")
-    document = (Path(__file__).parents[2] / "docs/logistic-regression.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", document, re.DOTALL)
     exec(block, {"LogisticRegression": fastlin.LogisticRegression})
     yield

@@ -305,7 +305,7 @@ def test_what_needs_one_label_a_row_says_so():
     message = "offset must be None for a model of several labels a row"
     assert_refused(message, model.predict, X, offset=np.zeros(300))
     assert_refused(message, model.score, X, Y, offset=np.zeros(300))
-    with pytest.raises(ValueError, match="several labels a row has no shares of classes"):
+    with pytest.raises(ValueError, match="correct_prior does not support multilabel models"):
         correct_prior(model, np.full(9, 1 / 9), np.full(9, 1 / 9))
 
 

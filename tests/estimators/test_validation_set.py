@@ -154,7 +154,7 @@ def test_tables_with_categories(dtype):
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     small = fit((X, Y), (X_VAL, Y_VAL), tol=1e-10)
     with monkeypatch.context() as patch:
-        patch.setattr(problem, "Budget", SimpleNamespace(beside=lambda n_bytes: Budget(0)))
+        patch.setattr(problem, "Budget", SimpleNamespace(for_data=lambda n_bytes: Budget(0)))
         for kind in (np.asarray, sparse.csr_array):
             joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
             assert isinstance(joined, BlockMatrix)

@@ -49,37 +49,37 @@ def join(model):
         (3, {"class_weight": "balanced"}, "offset and soft labels"),
     ],
 )
-def test_a_fit_is_that_of_the_drawn_rows(n_classes, given, data):
+def test_the_fit_of_a_resample_matches_a_fit_of_the_drawn_rows(n_classes, given, data):
     (X, y), random = make_rows(n_classes, n=120), np.random.default_rng(1)
     labels = random.dirichlet(np.ones(n_classes), len(X)) if "soft" in data else y
     weights = random.random(len(X)) * 3 if data == "weights" else None
     offset = random.normal(size=(len(X), n_classes)[: n_classes - 1]) if "offset" in data else None
     model = LogisticRegression(tol=1e-12, **given).fit(X, labels, weights, offset=offset)
-    found = model.bootstrap(X, labels, weights, offset=offset, n_resamples=3, random_state=7)
-    assert found.converged.all()
+    result = model.bootstrap(X, labels, weights, offset=offset, n_resamples=3, random_state=7)
+    assert result.converged.all()
     standard_deviation = 1.0 if "offset" in data else X.std(axis=0, ddof=1).max()
     for b in range(3):
         drawn = list_drawn(y, b)
         some_weights, some_offset = (None if each is None else each[drawn] for each in (weights, offset))
         again = clone(model).set_params(solver="auto", tol=1e-13)
         again.fit(X[drawn], labels[drawn], some_weights, offset=some_offset)
-        np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3 * standard_deviation)
-        np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
-    np.testing.assert_allclose(found.estimate, join(model), atol=1e-2)
+        np.testing.assert_allclose(result.coef[b], again.coef_, atol=2e-3 * standard_deviation)
+        np.testing.assert_allclose(result.intercept[b], again.intercept_, atol=2e-2)
+    np.testing.assert_allclose(result.estimate, join(model), atol=1e-2)
 
 
-def test_categorical_columns_have_resamples_and_an_acceleration_too():
+def test_categorical_columns_support_the_bootstrap():
     codes = np.arange(len(X)) % 3
     table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(codes)})
     plain = np.column_stack([X[:, :1], np.eye(3)[codes]])
-    found = LogisticRegression(categorical_features="from_dtype").fit(table, Y).bootstrap(table, Y, n_resamples=3)
+    result = LogisticRegression(categorical_features="from_dtype").fit(table, Y).bootstrap(table, Y, n_resamples=3)
     expected = LogisticRegression().fit(plain, Y).bootstrap(plain, Y, n_resamples=3)
-    assert found.coef.shape == expected.coef.shape
-    np.testing.assert_allclose(found.estimate, expected.estimate, atol=1e-2)
-    np.testing.assert_allclose(found.acceleration, expected.acceleration, atol=1e-4)
+    assert result.coef.shape == expected.coef.shape
+    np.testing.assert_allclose(result.estimate, expected.estimate, atol=1e-2)
+    np.testing.assert_allclose(result.acceleration, expected.acceleration, atol=1e-4)
 
 
-def test_threads_and_the_number_of_resamples_change_no_bit():
+def test_resamples_have_the_same_bits_for_any_number_of_threads_and_resamples():
     X, y = make_rows(3, n=120)
     model = LogisticRegression().fit(X, y)
     with limit_threads(1):
@@ -96,22 +96,22 @@ def test_threads_and_the_number_of_resamples_change_no_bit():
     np.testing.assert_allclose(one.coef, sparse_rows.coef, atol=1e-2)
 
 
-def test_errors_and_intervals_are_those_of_their_formulas():
+def test_bootstrap_errors_and_intervals_match_their_formulas():
     random = np.random.default_rng(0)
     coef, intercept = random.gamma(3, size=(999, 1, 2)), random.normal(size=(999, 1))
     estimate, acceleration = np.array([[2.7, 3.1, 0.1]]), np.array([[0.05, -0.02, 0.0]])
     fits = coef, intercept, np.zeros(999), np.ones(999, bool), estimate
-    found, draws = Bootstrap(*fits, acceleration), np.column_stack([coef[:, 0], intercept])
-    np.testing.assert_allclose(found.std_errors[0], draws.std(axis=0, ddof=1))
-    np.testing.assert_allclose(found.bias[0], draws.mean(axis=0) - estimate[0])
-    np.testing.assert_allclose(found.conf_int(0.8)[0], np.quantile(draws, [0.1, 0.9], axis=0).T)
+    result, draws = Bootstrap(*fits, acceleration), np.column_stack([coef[:, 0], intercept])
+    np.testing.assert_allclose(result.std_errors[0], draws.std(axis=0, ddof=1))
+    np.testing.assert_allclose(result.bias[0], draws.mean(axis=0) - estimate[0])
+    np.testing.assert_allclose(result.conf_int(0.8)[0], np.quantile(draws, [0.1, 0.9], axis=0).T)
     # Within the accuracy of two fits estimates are equal, and count half.
     is_equal = np.abs(draws - estimate) <= 0.02 * draws.std(axis=0, ddof=1)
     below = ((draws < estimate) & ~is_equal).mean(axis=0) + is_equal.mean(axis=0) / 2
     z0, z, a = norm.ppf(below), norm.ppf([[0.1], [0.9]]), acceleration
     places = norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))
     expected = [np.quantile(draws[:, j], places[:, j]) for j in range(3)]
-    np.testing.assert_allclose(found.conf_int(0.8, method="bca")[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(result.conf_int(0.8, method="bca")[0], expected, rtol=1e-12)
     for given, message in (
         ({"level": 95}, "level must be between 0 and 1"),
         ({"method": "normal"}, "method must be"),
@@ -120,7 +120,7 @@ def test_errors_and_intervals_are_those_of_their_formulas():
         assert_refused(message, Bootstrap(*fits, None).conf_int, **given)
 
 
-def test_resamples_with_the_same_intercept_count_half_for_the_bias():
+def test_ties_count_half_in_the_bias_correction():
     # The intercept of a table without a penalty is the logit of one proportion, which many resamples share.
     random = np.random.default_rng(0)
     ones = random.binomial(30, 1 / 3, size=400)
@@ -141,12 +141,12 @@ def test_resamples_with_the_same_intercept_count_half_for_the_bias():
     ("n_classes", "given"),
     [(3, {"C": 3.0}), (2, {"C": np.inf, "fit_intercept": False}), (3, {"C": 0.3, "l1_ratio": 1})],
 )
-def test_the_acceleration_is_that_of_the_derivatives_by_the_weights(n_classes, given, has_clusters):
+def test_the_acceleration_matches_derivatives_with_respect_to_the_weights(n_classes, given, has_clusters):
     X, y = make_rows(n_classes, n=40, seed=2)
     weights = np.random.default_rng(0).random(len(X)) + 0.5
     model = LogisticRegression(tol=1e-15, **given).fit(X, y, weights)
     numbers = np.arange(len(X)) // (1 + has_clusters)
-    found = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=numbers if has_clusters else None)
+    result = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=numbers if has_clusters else None)
     step, moves = 1e-3, []
     for group in range(numbers.max() + 1):
         change = step * ((numbers == group) - 1 / (numbers.max() + 1))
@@ -155,59 +155,59 @@ def test_the_acceleration_is_that_of_the_derivatives_by_the_weights(n_classes, g
         moves.append((ends[0] - ends[1]) / (2 * step))
     moves = np.array(moves)
     expected = (moves**3).sum(axis=0) / (6 * np.maximum((moves**2).sum(axis=0), 1e-30) ** 1.5)
-    still = found.estimate == 0
-    np.testing.assert_allclose(found.acceleration[~still], expected[~still], atol=2e-3)
-    assert not found.acceleration[still].any()
+    still = result.estimate == 0
+    np.testing.assert_allclose(result.acceleration[~still], expected[~still], atol=2e-3)
+    assert not result.acceleration[still].any()
     assert still.any() == (model.l1_ratio == 1)
 
 
-def test_whole_clusters_are_drawn():
+def test_the_bootstrap_draws_whole_clusters():
     labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
     draws, weights = Draws(0, labels, np.arange(1, 31.0), None, clusters), np.arange(1, 31.0)
     for b in range(5):
         by_cluster = (next(draws.draw(b)) / weights).reshape(10, 3)
         assert (by_cluster == by_cluster[:, :1]).all()
         assert by_cluster[:, 0].sum() == 10
-    found = LogisticRegression().fit(X, Y).bootstrap(X, Y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
-    assert repr(found) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
+    result = LogisticRegression().fit(X, Y).bootstrap(X, Y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
+    assert repr(result) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
 
 
-def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
+def test_cross_validated_and_firth_models_support_the_bootstrap():
     choices = {"Cs": 3, "cv": 3, "l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
     search = LogisticRegressionCV(**choices, tol=1e-10).fit(X, Y)
     model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, Y)
-    found, expected = (each.bootstrap(X, Y, n_resamples=4, random_state=0) for each in (search, model))
-    np.testing.assert_allclose(found.coef, expected.coef, atol=1e-4)
+    result, expected = (each.bootstrap(X, Y, n_resamples=4, random_state=0) for each in (search, model))
+    np.testing.assert_allclose(result.coef, expected.coef, atol=1e-4)
     for n_classes in (2, 3):
         rows, y = make_rows(n_classes, n=40)
         # A level so rare that some resamples lack it: they are drawn again.
         rows[:, 2] = np.arange(len(rows)) < 3
         model = FirthLogisticRegression(tol=1e-9).fit(rows, y)
-        found = model.bootstrap(rows, y, n_resamples=60, random_state=7)
-        assert np.isfinite(found.coef).all()
-        assert found.converged.all()
-        np.testing.assert_allclose(found.estimate[:, :3], model.coef_, atol=1e-7)
-        assert found.conf_int(method="bca").shape == (*found.estimate.shape, 2)
+        result = model.bootstrap(rows, y, n_resamples=60, random_state=7)
+        assert np.isfinite(result.coef).all()
+        assert result.converged.all()
+        np.testing.assert_allclose(result.estimate[:, :3], model.coef_, atol=1e-7)
+        assert result.conf_int(method="bca").shape == (*result.estimate.shape, 2)
         drawn = list_drawn(y)
         again = FirthLogisticRegression().fit(rows[drawn], y[drawn])
         errors = again.inference(rows[drawn], y[drawn], reference=None).std_errors.max()
-        np.testing.assert_allclose(found.coef[0], again.coef_, atol=5e-3 * errors)
+        np.testing.assert_allclose(result.coef[0], again.coef_, atol=5e-3 * errors)
 
 
-def test_what_cannot_be_resampled_is_refused():
+def test_invalid_bootstraps_raise_errors():
     model = LogisticRegression().fit(X, Y)
     for given, text in (
         ({"n_resamples": 1}, "n_resamples must be a whole number of at least 2"),
         ({"clusters": np.zeros(len(X))}, "clusters must be at least two"),
-        ({"clusters": np.zeros(3)}, "clusters must hold one entry for each of the 120 rows"),
+        ({"clusters": np.zeros(3)}, "clusters must hold one entry per row for each key, shape \\(120,\\)"),
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be one key"),
     ):
         assert_refused(text, model.bootstrap, X, Y, **given)
-    with pytest.raises(ValueError, match="some class or level has too few of them"):
+    with pytest.raises(ValueError, match="some class or level has too few rows"):
         next(Draws(0, Y, (Y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalized = LogisticRegression(C=np.inf).fit(X, separable)
     with pytest.warns(ConvergenceWarning, match="5 of 5 fits of resamples"):
-        found = unpenalized.bootstrap(X, separable, n_resamples=5, random_state=0)
-    assert not found.converged.any()
+        result = unpenalized.bootstrap(X, separable, n_resamples=5, random_state=0)
+    assert not result.converged.any()

@@ -28,32 +28,32 @@ def fit_linear(y, columns, offset=None, **options):
     return sm.GLM(y, columns, family=sm.families.Binomial(), offset=offset).fit(tol=1e-14, **options)
 
 
-def assert_agrees(found, params, covariance):
+def assert_agrees(result, params, covariance):
     errors = np.sqrt(np.diagonal(covariance))
-    assert np.abs((found.coef.ravel() - np.asarray(params).T.ravel()) / errors).max() < TOLERANCE
-    matrix = found.covariance_matrix()
+    assert np.abs((result.coef.ravel() - np.asarray(params).T.ravel()) / errors).max() < TOLERANCE
+    matrix = result.covariance_matrix()
     assert np.abs((matrix - covariance) / np.outer(errors, errors)).max() < 2 * TOLERANCE
-    assert np.abs(found.std_errors.ravel() / errors - 1).max() < TOLERANCE
+    assert np.abs(result.std_errors.ravel() / errors - 1).max() < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["spector", "anes96", "fair", "randhie"])
-def test_data_sets_have_the_errors_and_likelihoods_of_statsmodels(name):
+def test_standard_errors_and_likelihoods_match_statsmodels(name):
     X, y = load(name)
-    found, baseline = infer(X, y), fit_baseline(X, y)
-    assert_agrees(found, baseline.params, baseline.cov_params())
+    result, baseline = infer(X, y), fit_baseline(X, y)
+    assert_agrees(result, baseline.params, baseline.cov_params())
     for own, theirs in (("aic", "aic"), ("bic", "bic"), ("pseudo_r2", "prsquared"), ("log_likelihood_null", "llnull")):
-        assert getattr(found, own) == pytest.approx(getattr(baseline, theirs), rel=1e-8), own
-    assert found.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
-    assert (found.df_model, found.df_resid, found.n_samples) == (baseline.df_model, baseline.df_resid, len(y))
-    np.testing.assert_allclose(found.z.ravel(), np.asarray(baseline.tvalues).T.ravel(), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found.p_values.ravel(), np.asarray(baseline.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
-    ends = np.asarray(baseline.conf_int(0.1)).reshape(found.conf_int().shape)
-    np.testing.assert_allclose(found.conf_int(0.9), ends, rtol=1e-5, atol=1e-6)
-    assert found.distance < 10 * TOLERANCE
+        assert getattr(result, own) == pytest.approx(getattr(baseline, theirs), rel=1e-8), own
+    assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
+    assert (result.df_model, result.df_resid, result.n_samples) == (baseline.df_model, baseline.df_resid, len(y))
+    np.testing.assert_allclose(result.z.ravel(), np.asarray(baseline.tvalues).T.ravel(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result.p_values.ravel(), np.asarray(baseline.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
+    ends = np.asarray(baseline.conf_int(0.1)).reshape(result.conf_int().shape)
+    np.testing.assert_allclose(result.conf_int(0.9), ends, rtol=1e-5, atol=1e-6)
+    assert result.distance < 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_robust_covariances_are_those_of_statsmodels(n_classes):
+def test_robust_covariances_match_statsmodels(n_classes):
     X, y = make_rows(n_classes, n=1500)
     keys = np.random.default_rng(1).integers(0, [40, 25], (len(y), 2))
     baseline = fit_baseline(X, y)
@@ -66,16 +66,16 @@ def test_robust_covariances_are_those_of_statsmodels(n_classes):
         assert_agrees(infer(X, y, **options), baseline.params, covariance)
 
 
-def test_offsets_and_models_without_an_intercept_are_those_of_statsmodels():
+def test_offsets_and_models_without_an_intercept_match_statsmodels():
     X, y = make_rows(2)
     offset = np.random.default_rng(2).normal(size=len(y))
     for fit_intercept, columns in ((True, sm.add_constant(X, prepend=False)), (False, X)):
         for kind, baseline_kind in (("model", "nonrobust"), ("HC0", "HC0")):
             baseline = fit_linear(y, columns, offset=offset, cov_type=baseline_kind)
-            found = infer(X, y, None, offset, {"fit_intercept": fit_intercept}, covariance=kind)
-            assert_agrees(found, baseline.params, baseline.cov_params())
-            assert found.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
-            assert found.log_likelihood_null == pytest.approx(baseline.llnull, rel=1e-8)
+            result = infer(X, y, None, offset, {"fit_intercept": fit_intercept}, covariance=kind)
+            assert_agrees(result, baseline.params, baseline.cov_params())
+            assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
+            assert result.log_likelihood_null == pytest.approx(baseline.llnull, rel=1e-8)
     # Where all offsets are alike, or so far from each other that no row has any curvature at the start.
     expected = infer(X, y).log_likelihood_null
     assert infer(X, y, None, np.full(len(y), 1e3)).log_likelihood_null == pytest.approx(expected, rel=1e-9)
@@ -92,46 +92,46 @@ def test_offsets_and_models_without_an_intercept_are_those_of_statsmodels():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_frequency_weights_are_repeated_rows(n_classes):
+def test_frequency_weights_equal_repeated_rows(n_classes):
     X, y = make_rows(n_classes)
     generator = np.random.default_rng(3)
     counts, clusters = generator.integers(0, 4, len(y)), generator.integers(0, 30, len(y))
     repeated = [np.repeat(each, counts, axis=0) for each in (X, y, clusters)]
     for options in ({}, {"covariance": "HC0"}, {"covariance": "HC1", "use_t": True}, {"covariance": "cluster"}):
         keys = [{"clusters": each} if "cluster" in options.values() else {} for each in (clusters, repeated[2])]
-        found = infer(X, y, counts * 1.0, **options, **keys[0])
+        result = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
         # Both fits end elsewhere, so near the optimum that errors agree to a millionth.
-        assert_agrees(found, expected.coef.T, expected.covariance_matrix())
-        np.testing.assert_allclose(found.p_values, expected.p_values, rtol=1e-4)
+        assert_agrees(result, expected.coef.T, expected.covariance_matrix())
+        np.testing.assert_allclose(result.p_values, expected.p_values, rtol=1e-4)
         for name in ("aic", "bic", "df_resid", "n_samples", "log_likelihood_null"):
-            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
+            assert getattr(result, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
 
 
-def test_importance_weights_have_the_sandwich_of_weighted_scores():
+def test_sampling_weights_use_the_sandwich_of_weighted_scores():
     X, y = make_rows(2, n=300)
     columns, weights = sm.add_constant(X, prepend=False), np.random.default_rng(4).uniform(0, 3, len(y))
-    found = infer(X, y, weights, covariance="HC0", weight_type="importance")
-    scores = columns * (weights * (y - 1 / (1 + np.exp(-columns @ found.coef[0]))))[:, None]
-    inverse = np.linalg.inv(log_likelihood(found.coef, columns, y, weights, False)[1])
-    np.testing.assert_allclose(found.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
+    result = infer(X, y, weights, covariance="HC0", weight_type="sampling")
+    scores = columns * (weights * (y - 1 / (1 + np.exp(-columns @ result.coef[0]))))[:, None]
+    inverse = np.linalg.inv(log_likelihood(result.coef, columns, y, weights, False)[1])
+    np.testing.assert_allclose(result.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
     # The unit of the weights does not count, and class weights are such weights.
-    scaled = infer(X, y, 1e30 * weights, covariance="HC0", weight_type="importance")
-    np.testing.assert_allclose(scaled.std_errors, found.std_errors, rtol=1e-9)
+    scaled = infer(X, y, 1e30 * weights, covariance="HC0", weight_type="sampling")
+    np.testing.assert_allclose(scaled.std_errors, result.std_errors, rtol=1e-9)
     assert scaled.distance < 1e-6
-    assert np.isnan(found.aic)
-    options = {"covariance": "HC1", "weight_type": "importance"}
+    assert np.isnan(result.aic)
+    options = {"covariance": "HC1", "weight_type": "sampling"}
     expected = infer(X, y, np.where(y == 1, 2.5, 1.0), **options)
-    found = infer(X, y, parameters={"class_weight": {0: 1.0, 1: 2.5}}, **options)
-    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-9)
+    result = infer(X, y, parameters={"class_weight": {0: 1.0, 1: 2.5}}, **options)
+    np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-9)
     # Soft labels are no draws: the same robust errors, with the probabilities in place of labels.
     fraction = np.random.default_rng(5).uniform(0, 1, len(y))
-    found = infer(X, np.column_stack([1 - fraction, fraction]), covariance="HC0")
-    np.testing.assert_allclose(found.std_errors[0], fit_linear(fraction, columns, cov_type="HC0").bse, rtol=1e-6)
+    result = infer(X, np.column_stack([1 - fraction, fraction]), covariance="HC0")
+    np.testing.assert_allclose(result.std_errors[0], fit_linear(fraction, columns, cov_type="HC0").bse, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_penalized_models_have_the_covariances_that_their_hessians_say(n_classes):
+def test_covariances_of_penalized_models_match_their_hessians(n_classes):
     X, y = make_rows(n_classes, n=200)
     parameters = {"C": 0.5, "tol": 1e-13, "penalty_factors": [1.0, 0.0, 2.0]}
     coef = infer(X, y, parameters=parameters, penalized="laplace").coef
@@ -140,9 +140,9 @@ def test_penalized_models_have_the_covariances_that_their_hessians_say(n_classes
     fractions = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
     inverse = np.linalg.inv(of_loss + np.kron(fractions, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
     for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
-        found = infer(X, y, parameters=parameters, penalized=penalized)
+        result = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))
-        assert np.abs((found.covariance_matrix() - expected) / np.outer(errors, errors)).max() < 1e-6
-        assert found.df_model + n_classes - 1 == pytest.approx(np.trace(inverse @ of_loss), abs=1e-3)
+        assert np.abs((result.covariance_matrix() - expected) / np.outer(errors, errors)).max() < 1e-6
+        assert result.df_model + n_classes - 1 == pytest.approx(np.trace(inverse @ of_loss), abs=1e-3)
     robust = infer(X, y, parameters=parameters, penalized="sandwich", covariance="HC0")
     assert robust.coef == pytest.approx(coef)

@@ -18,7 +18,7 @@ def infer(X, y, tol=1e-9):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_estimates_tests_and_intervals_are_those_of_firthmodels():
+def test_estimates_tests_and_intervals_match_firthmodels():
     firthmodels = pytest.importorskip("firthmodels")
     for seed, has_weights in ((0, False), (1, True)):
         X, y = make_rows(2, n=60, seed=seed)
@@ -27,31 +27,31 @@ def test_estimates_tests_and_intervals_are_those_of_firthmodels():
         theirs.fit(X, y, sample_weight=weights)
         theirs.lrt()
         model = FirthLogisticRegression(tol=1e-9).fit(X, y, weights)
-        found = model.inference(X, y, weights)
-        errors = found.std_errors[0]
-        assert (abs(found.coef[0] - np.append(theirs.coef_, theirs.intercept_)) < 1e-6 * errors).all()
+        result = model.inference(X, y, weights)
+        errors = result.std_errors[0]
+        assert (abs(result.coef[0] - np.append(theirs.coef_, theirs.intercept_)) < 1e-6 * errors).all()
         assert model.penalized_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
-        np.testing.assert_allclose(found.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
+        np.testing.assert_allclose(result.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
         ends = theirs.conf_int(method="pl", tol=1e-9, max_iter=200)
-        assert (abs(found.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
+        assert (abs(result.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
         # Their errors are those of rows whose weights have grown by the leverages.
         s, design = np.ones(len(X)) if weights is None else weights, np.column_stack([X, np.ones(len(X))])
-        inverse = np.linalg.inv(log_likelihood(found.coef, design, y, s, False)[1])
-        np.testing.assert_allclose(found.covariance_matrix(), inverse, rtol=1e-6)
+        inverse = np.linalg.inv(log_likelihood(result.coef, design, y, s, False)[1])
+        np.testing.assert_allclose(result.covariance_matrix(), inverse, rtol=1e-6)
         p = model.predict_proba(X)[:, 1]
         grown = s + s * p * (1 - p) * np.einsum("ij,jk,ik->i", design, inverse, design)
-        augmented = np.linalg.inv(log_likelihood(found.coef, design, y, grown, False)[1])
+        augmented = np.linalg.inv(log_likelihood(result.coef, design, y, grown, False)[1])
         np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(augmented)), rtol=1e-6)
 
 
-def test_tables_of_counts_have_their_closed_form():
+def test_contingency_tables_match_their_closed_form():
     # Of a saturated model the penalty adds half a row to each cell.
     counts = np.array([[7, 0], [3, 9]])
     X = np.repeat([[0.0], [0.0], [1.0], [1.0]], counts.ravel(), axis=0)
-    found = infer(X, np.repeat([0, 1, 0, 1], counts.ravel()), tol=1e-10)
+    result = infer(X, np.repeat([0, 1, 0, 1], counts.ravel()), tol=1e-10)
     no, yes = (counts + 0.5).T
     odds = np.log(yes / no)
-    np.testing.assert_allclose(found.coef[0], [odds[1] - odds[0], odds[0]], rtol=1e-8)
+    np.testing.assert_allclose(result.coef[0], [odds[1] - odds[0], odds[0]], rtol=1e-8)
     # Without features each class gets half a row: the penalty of K classes is half the sum of the log probabilities.
     y = np.repeat(["a", "b", "c"], [5, 2, 11])
     model = FirthLogisticRegression(fit_intercept=False).fit(np.ones((18, 1)), y)
@@ -60,7 +60,7 @@ def test_tables_of_counts_have_their_closed_form():
     assert (test.df, test.name) == (2, "penalized likelihood ratio")
 
 
-def test_other_reference_classes_and_columns_say_the_same():
+def test_results_do_not_depend_on_the_reference_class_or_a_linear_map_of_columns():
     X, y = make_rows(3, n=60)
     model = FirthLogisticRegression(tol=1e-9).fit(X, y)
     by_first, by_last, symmetric = (model.inference(X, y, reference=each) for each in (None, 2, "symmetric"))
@@ -69,10 +69,10 @@ def test_other_reference_classes_and_columns_say_the_same():
     np.testing.assert_allclose(by_first.p_values[1], by_last.p_values[0], rtol=1e-6)
     np.testing.assert_allclose(by_first.conf_int()[1], -by_last.conf_int()[0][:, ::-1], rtol=1e-6)
     np.testing.assert_allclose(symmetric.coef, np.column_stack([model.coef_, model.intercept_]), atol=1e-7)
-    for found in (by_first, symmetric):
-        wald = found.conf_int(0.9, "wald")
-        np.testing.assert_allclose(wald[..., 1] - found.coef, norm.ppf(0.95) * found.std_errors)
-        assert found.lr_test("x1").statistic == pytest.approx(by_last.lr_test("x1").statistic, rel=1e-6)
+    for result in (by_first, symmetric):
+        wald = result.conf_int(0.9, "wald")
+        np.testing.assert_allclose(wald[..., 1] - result.coef, norm.ppf(0.95) * result.std_errors)
+        assert result.lr_test("x1").statistic == pytest.approx(by_last.lr_test("x1").statistic, rel=1e-6)
     turn = np.array([[2.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 50.0]])
     turned = FirthLogisticRegression(tol=1e-9).fit(X @ turn + [5, 0, 1], y)
     np.testing.assert_allclose(turned.coef_ @ turn.T, model.coef_, atol=1e-6)
@@ -81,29 +81,29 @@ def test_other_reference_classes_and_columns_say_the_same():
     assert difference == pytest.approx(-2 * np.log(np.linalg.det(turn)), rel=1e-6)
 
 
-def test_it_is_described_pickled_and_refused():
+def test_firth_inference_is_printed_and_pickled_and_rejects_invalid_arguments():
     X, y = make_rows(2, n=60)
-    found = infer(X, y)
-    assert "Firth's penalized likelihood" in str(found.summary())
-    np.testing.assert_array_equal(found.table()["lower"], found.conf_int()[0, :, 0])
-    kept = pickle.loads(pickle.dumps(found))
-    np.testing.assert_array_equal(kept.coef, found.coef)
-    np.testing.assert_array_equal(kept.p_values, found.p_values)
-    assert_refused("rows are not at hand", kept.conf_int, error=RuntimeError)
-    assert repr(found) == "<Inference of 4 coefficients, covariance='model'>"
-    assert found.marginal_effects().effects.shape == (2, 3)
-    assert_refused("names of the columns", found.lr_test, kept, error=TypeError)
+    result = infer(X, y)
+    assert "Firth's penalized likelihood" in str(result.summary())
+    np.testing.assert_array_equal(result.table()["lower"], result.conf_int()[0, :, 0])
+    kept = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(kept.coef, result.coef)
+    np.testing.assert_array_equal(kept.p_values, result.p_values)
+    assert_refused("rows are not available", kept.conf_int, error=RuntimeError)
+    assert repr(result) == "<Inference of 4 coefficients, covariance='model'>"
+    assert result.marginal_effects().effects.shape == (2, 3)
+    assert_refused("names of the columns to test", result.lr_test, kept, error=TypeError)
     for given, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
-        assert_refused(message, found.conf_int, **given)
+        assert_refused(message, result.conf_int, **given)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_columns_that_nearly_depend_on_each_other_have_intervals(seed):
+def test_nearly_collinear_columns_have_intervals(seed):
     # Rounding of the log-determinant hides where the profile meets its value.
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(200, 2))
     y = (X @ generator.normal(size=(2, 2)) + generator.gumbel(size=(200, 2))).argmax(axis=1)
-    found = infer(np.column_stack([X, X[:, 0] + 1e-5 * generator.normal(size=200)]), y)
-    lengths = np.diff(found.conf_int()[0])[:, 0] / (2 * norm.ppf(0.975) * found.std_errors[0])
+    result = infer(np.column_stack([X, X[:, 0] + 1e-5 * generator.normal(size=200)]), y)
+    lengths = np.diff(result.conf_int()[0])[:, 0] / (2 * norm.ppf(0.975) * result.std_errors[0])
     np.testing.assert_allclose(lengths, 1, atol=0.05)
-    assert np.isfinite(found.p_values).all()
+    assert np.isfinite(result.p_values).all()

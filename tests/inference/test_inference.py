@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import Inference
-from fastlin.inference.likelihood import find_null_likelihood
-from fastlin.inference.tables import lay_out_columns
+from fastlin.inference.likelihood import compute_null_log_likelihood
+from fastlin.inference.tables import format_columns
 from fastlin.kernels.machine.threads import limit_threads
 
 from .conftest import infer, make_rows, refuse
@@ -25,18 +25,18 @@ sm = pytest.importorskip("statsmodels.api")
 X, Y = make_rows(3)
 
 
-def test_wald_tests_are_those_of_statsmodels():
+def test_wald_tests_match_statsmodels():
     X, y = make_rows(2)
     baseline = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
     generator = np.random.default_rng(0)
     R, r = generator.normal(size=(2, 4)), generator.normal(size=2) * 0.1
     normal, student = infer(X, y), infer(X, y, use_t=True)
-    for found, use_f in ((normal.wald_test(R, r), False), (student.wald_test(R, r), True)):
+    for result, use_f in ((normal.wald_test(R, r), False), (student.wald_test(R, r), True)):
         expected = baseline.wald_test((R, r), use_f=use_f, scalar=True)
-        assert found.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
-        assert found.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
-        assert (found.df, found.df_denominator) == (2, 396.0 if use_f else None)
-    assert str(found).startswith("R coef = r: F(2, 396) = ")
+        assert result.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
+        assert result.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
+        assert (result.df, result.df_denominator) == (2, 396.0 if use_f else None)
+    assert str(result).startswith("R coef = r: F(2, 396) = ")
     np.testing.assert_array_equal(normal.std_errors, student.std_errors)
     np.testing.assert_allclose(student.p_values, 2 * stats.t.sf(np.abs(student.z), 396), rtol=1e-10)
     half = stats.t.ppf(0.995, 396) * student.std_errors
@@ -48,7 +48,7 @@ def test_wald_tests_are_those_of_statsmodels():
     assert one.p_value == pytest.approx(normal.p_values[0, -1], rel=1e-9)
 
 
-def test_references_report_the_same_model():
+def test_reference_classes_describe_the_same_model():
     X, y = make_rows(4)
     first = infer(X, y)
     assert first.reference == 0
@@ -83,38 +83,38 @@ def test_references_report_the_same_model():
 
 def test_likelihood_ratios_compare_models_of_the_same_rows():
     larger, smaller = infer(X, Y), infer(X[:, :1], Y)
-    found = larger.lr_test(smaller)
+    result = larger.lr_test(smaller)
     baselines = [sm.MNLogit(Y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
-    assert found.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
-    assert found.df == 4
+    assert result.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
+    assert result.df == 4
     assert_refused("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
     for one, other, message in (
-        (smaller, larger, "must have fewer parameters than 4, got 4 more"),
-        (larger, infer(X[1:, :1], Y[1:]), "other rows"),
-        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "penalized models do not reach"),
-        (larger, infer(X[:, :1], Y, covariance="HC0", weight_type="importance"), "use wald_test"),
+        (smaller, larger, "must have fewer parameters than this model [(]4[)], got 8"),
+        (larger, infer(X[1:, :1], Y[1:]), "different rows, classes, weights or offsets"),
+        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "lr_test needs unpenalized models"),
+        (larger, infer(X[:, :1], Y, covariance="HC0", weight_type="sampling"), "use wald_test"),
     ):
         assert_refused(message, one.lr_test, other)
 
 
-def test_bad_questions_get_errors_that_name_them():
-    found = infer(X, Y)
+def test_invalid_arguments_raise_errors_that_name_them():
+    result = infer(X, Y)
     for R, r, text in (
         ("x9", None, "no coefficient 'x9'"),
-        ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
+        ([[1, 2]], None, r"R must have shape \(q, 8\)"),
         ([object()], None, "R must be finite numbers"),
         (np.full(8, np.nan), None, "R must be finite numbers"),
         (np.eye(8)[:1], np.nan, "r must be finite numbers"),
-        (np.eye(8)[:2], [1.0], "one number for each of the 2 rows"),
-        (np.eye(8)[[0, 0]], None, "Row 1 of R is no hypothesis of its own"),
-        (np.zeros((1, 8)), None, "Row 0 of R is no hypothesis"),
+        (np.eye(8)[:2], [1.0], "one number per row of R, shape [(]2,[)]"),
+        (np.eye(8)[[0, 0]], None, "Row 1 of R is not an independent hypothesis"),
+        (np.zeros((1, 8)), None, "Row 0 of R is not an independent hypothesis"),
     ):
-        assert_refused(text, found.wald_test, R, r)
+        assert_refused(text, result.wald_test, R, r)
     for level in (0, 1, 95, "0.9", np.array([0.9, 0.95])):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
-            found.conf_int(level)
-    assert found.wald_test("x0", [1, 0]).name == "x0 = r"
-    assert found.wald_test(np.array(["x0", "x1"])) == found.wald_test(["x0", "x1"])
+            result.conf_int(level)
+    assert result.wald_test("x0", [1, 0]).name == "x0 = r"
+    assert result.wald_test(np.array(["x0", "x1"])) == result.wald_test(["x0", "x1"])
     for options in (
         {"covariance": np.array(["HC0"])},
         {"reference": [0, 1]},
@@ -123,124 +123,126 @@ def test_bad_questions_get_errors_that_name_them():
         {"features": [["x0"]]},
     ):
         refuse(f"{next(iter(options))} must be", X, Y, **options)
-    with pytest.raises(ValueError, match="No row with a weight above zero has the class 2"):
+    with pytest.raises(ValueError, match="Class 2 has no row with a positive weight"):
         LogisticRegression(C=np.inf).fit(X, Y).inference(X, Y, 1.0 * (Y < 2))
 
 
-def test_tables_hold_what_arrays_hold(monkeypatch):
-    found = infer(X, Y)
-    table = found.table(level=0.9)
+def test_tables_match_the_arrays(monkeypatch):
+    result = infer(X, Y)
+    table = result.table(level=0.9)
     assert table.index.names == ["class", "feature"]
-    assert table.loc[(2, "x1"), "std_error"] == found.std_errors[1, 1]
-    np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), found.conf_int(0.9).reshape(-1, 2))
+    assert table.loc[(2, "x1"), "std_error"] == result.std_errors[1, 1]
+    np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), result.conf_int(0.9).reshape(-1, 2))
     assert infer(*make_rows(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
     dataframe = pandas.DataFrame(X, columns=["age", "size", "a & b"])
-    found = infer(dataframe, np.array(["cat", "dog", "<b>"])[Y])
-    text, html = found.summary(), found._repr_html_()
-    assert str(found) == str(text) == repr(text)
-    for shown in ("age", "a & b", "class cat against <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
+    result = infer(dataframe, np.array(["cat", "dog", "<b>"])[Y])
+    text, html = result.summary(), result._repr_html_()
+    assert str(result) == str(text) == repr(text)
+    for shown in ("age", "a & b", "class cat vs <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
         assert shown in text
-    assert f"{found.coef[0, 1]:.4f}" in text and "< 0.0001" in text
-    assert "class cat against &lt;b&gt;" in html
+    assert f"{result.coef[0, 1]:.4f}" in text and "< 0.0001" in text
+    assert "class cat vs &lt;b&gt;" in html
     assert "a &amp; b" in html
     assert text._repr_html_() == html == pickle.loads(pickle.dumps(text))._repr_html_()
     robust = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
-    for shown in ("robust, by clusters: 40", "Student's t with 39 degrees", "against the mean of all classes"):
+    for shown in ("cluster-robust, clusters: 40", "Student's t with 39 degrees", "vs the mean of all classes"):
         assert shown in robust.summary()
     laplace = infer(X, Y, parameters={"C": 1.0}, penalized="laplace")
     assert "the penalty is the prior" in laplace.summary()
     monkeypatch.setitem(sys.modules, "pandas", None)
-    columns = found.table()
+    columns = result.table()
     assert list(columns) == ["class", "feature", "coef", "std_error", "z", "p_value", "lower", "upper"]
     assert len(columns["coef"]) == 8
 
 
-def test_a_long_table_is_shown_without_its_middle():
+def test_long_tables_are_truncated_in_the_middle():
     columns = {"C": np.logspace(-2, 3, 6), "name": np.array([*"abcdef"])}
     lines = ["   C  name", "0.01     a", " 0.1     b", "... 2 more", " 100     e", "1000     f"]
-    assert lay_out_columns(columns, most=4).splitlines() == lines
-    assert len(lay_out_columns(columns).splitlines()) == 7
+    assert format_columns(columns, max_rows=4).splitlines() == lines
+    assert len(format_columns(columns).splitlines()) == 7
 
 
-def test_copies_leave_the_rows_behind():
-    found = infer(*make_rows(3))
-    assert found._basis.point is not None
-    for made in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+def test_pickles_do_not_contain_the_rows():
+    result = infer(*make_rows(3))
+    assert result._basis.point is not None
+    for made in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
         assert isinstance(made, Inference)
         assert made._basis.point is None
-        assert made.summary() == found.summary()
-        assert made.wald_test("x0") == found.wald_test("x0")
-        np.testing.assert_array_equal(made.covariance_matrix(), found.covariance_matrix())
-    assert len(pickle.dumps(found)) < 10_000
+        assert made.summary() == result.summary()
+        assert made.wald_test("x0") == result.wald_test("x0")
+        np.testing.assert_array_equal(made.covariance_matrix(), result.covariance_matrix())
+    assert len(pickle.dumps(result)) < 10_000
     # Nobody changes what it holds by what it returns.
-    found.covariance_matrix()[:] = 0
-    assert (found.std_errors > 0).all()
-    assert repr(found) == "<Inference of 8 coefficients, covariance='model'>"
+    result.covariance_matrix()[:] = 0
+    assert (result.std_errors > 0).all()
+    assert repr(result) == "<Inference of 8 coefficients, covariance='model'>"
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_bits_do_not_depend_on_threads(n_classes):
+def test_inference_has_the_same_bits_for_any_number_of_threads(n_classes):
     X, y = make_rows(n_classes, n=6000, d=5)
     clusters = np.column_stack([np.arange(len(y)) % 700, y])
     model, bits = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y), []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"):
-            found = [
+            result = [
                 model.inference(X, y),
                 model.inference(X, y, covariance="HC1", use_t=True),
                 model.inference(X, y, covariance="cluster", clusters=clusters, reference="symmetric"),
             ]
         bits.append(
-            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in found]
+            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in result]
         )
     assert bits[0] == bits[1] == bits[2]
 
 
-def test_only_the_ratios_of_a_hypothesis_matter_and_what_has_no_finite_statistic_is_refused():
-    found = infer(*make_rows(2))
-    expected = found.wald_test([[1.0, -1, 0, 0], [0, 0, 1, 0]], [0.5, 0.1]).statistic
+def test_scaling_a_hypothesis_changes_nothing_and_infinite_statistics_raise_an_error():
+    result = infer(*make_rows(2))
+    expected = result.wald_test([[1.0, -1, 0, 0], [0, 0, 1, 0]], [0.5, 0.1]).statistic
     for factor in (1e-300, 1e155, 1e300):
         R = np.array([[factor, -factor, 0, 0], [0, 0, 1, 0]])
-        assert found.wald_test(R, [0.5 * factor, 0.1]).statistic == pytest.approx(expected, rel=1e-12)
-    assert found.wald_test("x0", [1e150]).p_value == 0
+        assert result.wald_test(R, [0.5 * factor, 0.1]).statistic == pytest.approx(expected, rel=1e-12)
+    assert result.wald_test("x0", [1e150]).p_value == 0
     for r in (1e155, 1e308, -1e308):
-        assert_refused("r must be near enough to R coef for a finite statistic, got ", found.wald_test, "x0", [r])
+        assert_refused(
+            "The test statistic is not finite: r is too far from R coef, got r=", result.wald_test, "x0", [r]
+        )
 
 
 @pytest.mark.parametrize("weight", [1e308, 1e200, 1e-200, 5e-324])
-def test_weights_whose_sum_leaves_no_likelihood_are_named(weight):
+def test_extreme_total_weights_raise_an_error(weight):
     X, y = make_rows(2, n=60)
-    weights, message = np.full(60, weight), r"sample_weight must sum to a number from 1e-100 to 1e\+100"
-    for options in ({}, {"covariance": "HC0", "weight_type": "importance"}):
+    weights, message = np.full(60, weight), r"sample_weight must have a sum from 1e-100 to 1e\+100"
+    for options in ({}, {"covariance": "HC0", "weight_type": "sampling"}):
         refuse(message, X, y, weights, parameters={"tol": 1e-4}, **options)
     assert_refused(message, FirthLogisticRegression().fit, X, y, weights)
 
 
 @pytest.mark.filterwarnings("ignore:The optimum seems")
 @pytest.mark.parametrize("weight", [1e20, 1e300])
-def test_a_class_that_has_all_of_the_weight_but_for_rounding_ends_in_no_raw_error(weight):
+def test_a_class_with_nearly_all_weight_raises_a_clear_error(weight):
     X, y = make_rows(2, n=60)
     X, weights = stats.zscore(X), np.where(y == 1, weight, 1.0)
     model = LogisticRegression().fit(X, y, weights)
     try:
-        found = model.inference(X, y, weights, penalized="laplace")
+        result = model.inference(X, y, weights, penalized="laplace")
     except ValueError as error:
         assert "weights" in str(error) or "sample_weight" in str(error)
     else:
-        assert not np.isinf(found.std_errors).any()
+        assert not np.isinf(result.std_errors).any()
 
 
-def test_the_null_likelihood_has_an_intercept_where_a_descent_has_left_none_and_is_finite_for_far_offsets():
+def test_the_null_likelihood_is_finite_for_extreme_offsets():
     X, y = make_rows(2, n=60)
     offset, values = np.linspace(-1, 2, 60), []
     for max_iter in (0, 100):
         model = LogisticRegression(fit_intercept=False, max_iter=max_iter)
         with warnings.catch_warnings(action="ignore"):
-            found = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalized="laplace")
-        values.append(found.log_likelihood_null)
+            result = model.fit(X, y, offset=offset).inference(X, y, offset=offset, penalized="laplace")
+        values.append(result.log_likelihood_null)
     assert values[0] == pytest.approx(values[1], rel=1e-10)
     X, y = make_rows(3, n=60)
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
     options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalized": "sandwich", "covariance": "HC0"}
-    refuse("weights or offsets are of far different sizes", X, y, None, offset, **options)
-    assert np.isfinite(find_null_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))
+    refuse("weights or offsets differ by many orders of magnitude", X, y, None, offset, **options)
+    assert np.isfinite(compute_null_log_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))

@@ -6,7 +6,7 @@ from objectives import objective_over
 from reference import log_likelihood
 from scipy import sparse
 
-from fastlin.inference.hessian import Factor
+from fastlin.inference.hessian import CholeskyFactor
 from fastlin.inference.likelihood import Likelihood
 from fastlin.matrices import as_matrix
 
@@ -22,7 +22,7 @@ def make_weighted_rows(n_classes, n=60):
 @pytest.mark.parametrize(
     ("n_classes", "is_firth", "intercept"), [(2, False, True), (2, True, True), (3, True, True), (4, True, False)]
 )
-def test_values_scores_and_informations_are_those_of_plain_sums(n_classes, is_firth, intercept):
+def test_values_scores_and_information_match_explicit_sums(n_classes, is_firth, intercept):
     X, labels, weights = make_weighted_rows(n_classes)
     whole = np.column_stack([X, np.ones(len(X))]) if intercept else X
     for rows in (X, np.asfortranarray(X), sparse.csr_array(X)):
@@ -46,7 +46,7 @@ def test_values_scores_and_informations_are_those_of_plain_sums(n_classes, is_fi
         np.testing.assert_allclose(state.score, slopes, rtol=1e-6, atol=1e-6)
 
 
-def test_parts_of_rows_make_the_same_sums(monkeypatch):
+def test_score_adjustments_do_not_depend_on_the_chunk_size(monkeypatch):
     X, labels, weights = make_weighted_rows(3, n=200)
     likelihood = Likelihood(objective_over(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
     theta = np.full(8, 0.1)
@@ -59,7 +59,7 @@ def test_parts_of_rows_make_the_same_sums(monkeypatch):
     np.testing.assert_allclose(cut.score, whole_score, rtol=1e-10, atol=1e-12)
 
 
-def test_columns_that_depend_on_each_other_have_no_likelihood():
+def test_collinear_columns_have_no_likelihood_state():
     X, labels, _ = make_weighted_rows(2)
     X = np.column_stack([X, X[:, 0] + X[:, 1], np.ones(len(X))])
     likelihood = Likelihood(objective_over(X, labels, 2), 1.0, True, np.ones(6, bool))
@@ -67,11 +67,11 @@ def test_columns_that_depend_on_each_other_have_no_likelihood():
 
 
 @pytest.mark.parametrize("size", [1, 2, 31, 80])
-def test_a_factor_inverts_and_tells_what_is_not_definite(size):
+def test_the_cholesky_factor_inverts_and_detects_dependent_columns(size):
     random = np.random.default_rng(0)
     columns = random.normal(size=(2 * size, size)) * 10.0 ** random.integers(-6, 6, size)
     matrix = columns.T @ columns
-    factor, scale = Factor(matrix), np.sqrt(np.diagonal(matrix))
+    factor, scale = CholeskyFactor(matrix), np.sqrt(np.diagonal(matrix))
     assert factor.first_dependent is None
     np.testing.assert_allclose(factor.log_determinant, np.linalg.slogdet(matrix)[1], rtol=1e-10)
     identity = (factor.invert() * scale[:, None]) @ (matrix / scale)
@@ -80,4 +80,4 @@ def test_a_factor_inverts_and_tells_what_is_not_definite(size):
     np.testing.assert_allclose(root.T @ root, factor.invert() * scale * scale[:, None], rtol=1e-12, atol=1e-12)
     if size > 2:
         columns[:, 2], columns[:, -1] = 3 * columns[:, 0] - columns[:, 1], 0
-        assert Factor(columns.T @ columns).first_dependent == 2
+        assert CholeskyFactor(columns.T @ columns).first_dependent == 2

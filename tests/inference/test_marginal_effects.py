@@ -26,7 +26,7 @@ def find_effects(coef, X, weights, offset, at):
 
 @pytest.mark.parametrize("at", ["overall", "mean"])
 @pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, True), (4, True), (2, False), (3, False)])
-def test_effects_and_errors_are_those_of_finite_differences(monkeypatch, n_classes, fit_intercept, at):
+def test_marginal_effects_and_their_errors_match_finite_differences(monkeypatch, n_classes, fit_intercept, at):
     # Several pieces of rows and of features.
     monkeypatch.setattr(module, "BYTES_PER_BATCH", 3_000)
     X, y = make_rows(n_classes, 150, d=4)
@@ -36,7 +36,7 @@ def test_effects_and_errors_are_those_of_finite_differences(monkeypatch, n_class
     # With two classes an offset is that of the second one.
     given = -offset[:, 0] if n_classes == 2 else offset
     data = X, y, weights, given, {"fit_intercept": fit_intercept}
-    found = infer(*data, reference=n_classes - 1)
+    result = infer(*data, reference=n_classes - 1)
 
     def evaluate(coef):
         # The last class and an intercept that is left out have zeros.
@@ -44,18 +44,18 @@ def test_effects_and_errors_are_those_of_finite_differences(monkeypatch, n_class
         whole[:-1, : coef.shape[1]] = coef
         return find_effects(whole, X, weights, offset, at)
 
-    size, errors = found.coef.size, found.std_errors
+    size, errors = result.coef.size, result.std_errors
     steps = 1e-5 * errors.ravel()[:, None, None] * np.eye(size).reshape(size, *errors.shape)
-    slopes = [(evaluate(found.coef + step) - evaluate(found.coef - step)) / (2 * step.max()) for step in steps]
-    variances = np.einsum("ekj,ef,fkj->kj", slopes, found.covariance_matrix(), slopes)
+    slopes = [(evaluate(result.coef + step) - evaluate(result.coef - step)) / (2 * step.max()) for step in steps]
+    variances = np.einsum("ekj,ef,fkj->kj", slopes, result.covariance_matrix(), slopes)
     for reference in (n_classes - 1, None, "symmetric"):
         effects = infer(*data, reference=reference).marginal_effects(at)
-        np.testing.assert_allclose(effects.effects, evaluate(found.coef), rtol=1e-8, atol=1e-14)
+        np.testing.assert_allclose(effects.effects, evaluate(result.coef), rtol=1e-8, atol=1e-14)
         np.testing.assert_allclose(effects.std_errors, np.sqrt(variances), rtol=1e-7)
         assert effects.classes.tolist() == list(range(n_classes))
 
 
-def test_every_form_of_rows_has_the_same_effects_far_from_zero_too():
+def test_marginal_effects_do_not_depend_on_the_input_format_or_the_origin():
     X, y = make_rows(3, d=4)
     near, far = (infer(X + shift, y).marginal_effects() for shift in (0, np.array([1e3, -2e3, 0, 0])))
     np.testing.assert_allclose(far.std_errors, near.std_errors, rtol=1e-6)
@@ -63,15 +63,15 @@ def test_every_form_of_rows_has_the_same_effects_far_from_zero_too():
     # Of one fit: two of them differ by what tol allows.
     model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(X, y)
     expected, *others = (model.inference(*form).marginal_effects() for form in list_forms(X, y))
-    for found in others:
-        np.testing.assert_allclose(found.effects, expected.effects, rtol=1e-8)
-        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-8)
+    for result in others:
+        np.testing.assert_allclose(result.effects, expected.effects, rtol=1e-8)
+        np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-8)
 
 
-def test_the_table_and_what_is_refused():
+def test_the_table_of_marginal_effects_and_its_errors():
     X, y = make_rows(3, d=4)
-    found = infer(X, np.array(["low", "middle", "high"])[y], reference="low")
-    effects = found.marginal_effects()
+    result = infer(X, np.array(["low", "middle", "high"])[y], reference="low")
+    effects = result.marginal_effects()
     assert effects.classes.tolist() == ["high", "low", "middle"]
     half = effects.conf_int(0.9)[..., 1] - effects.effects
     np.testing.assert_allclose(half, 1.6448536269514722 * effects.std_errors)
@@ -85,6 +85,6 @@ def test_the_table_and_what_is_refused():
     assert len(lines) == 12
     assert lines[5].split()[2:4] == [f"{effects.effects[1, 1]:.4g}", f"{effects.std_errors[1, 1]:.4g}"]
     with pytest.raises(ValueError, match="at must be 'overall' or 'mean', got 'median'"):
-        found.marginal_effects("median")
-    with pytest.raises(RuntimeError, match="leaves behind where it is pickled"):
-        pickle.loads(pickle.dumps(found)).marginal_effects()
+        result.marginal_effects("median")
+    with pytest.raises(RuntimeError, match="does not keep them if it is pickled"):
+        pickle.loads(pickle.dumps(result)).marginal_effects()

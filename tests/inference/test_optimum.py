@@ -10,7 +10,7 @@ import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.hessian import Information
-from fastlin.inference.optimum import end_at, find_optimum, make_buffer
+from fastlin.inference.optimum import find_optimum, finish_with_step, make_buffer
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -31,7 +31,7 @@ def minimize(objective):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
+def test_the_optimum_does_not_depend_on_the_kind_of_hessian(monkeypatch, n_classes):
     objective = make_objective(n_classes)
     expected = minimize(objective)
     information = Information(expected)
@@ -47,33 +47,33 @@ def test_every_guide_leads_to_the_same_optimum(monkeypatch, n_classes):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_distances_bound_how_far_points_are(n_classes):
+def test_certified_distances_bound_the_true_distances(n_classes):
     objective = make_objective(n_classes)
     best = minimize(objective).parameters
     generator = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-8):
         point = objective.at(objective.center(best + size * generator.normal(size=best.shape)))
         information = Information(point)
-        optimum = end_at(point, information, information.direction, 600)
+        optimum = finish_with_step(point, information, information.direction, 600)
         errors = np.sqrt(information.variances / 600)
         # Of centered parameters, whose errors are no larger than those of the factorized Hessian.
         assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
         assert optimum.is_certified
 
 
-def test_models_that_end_early_are_told_which_tol_agrees():
+def test_the_warning_of_an_inaccurate_model_recommends_a_sufficient_tol():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4000, 5))
     y = (X.sum(axis=1) + generator.logistic(size=4000) > 0).astype(int)
     model = LogisticRegression(C=np.inf, solver="lbfgs", tol=0.02).fit(X, y)
-    with pytest.warns(InferenceWarning, match="with tol=[0-9e-]+ they agree") as caught:
-        found = model.inference(X, y)
-    assert [each.filename for each in caught] == [__file__]
+    with pytest.warns(InferenceWarning, match="is too large; fit with tol=[0-9e-]+") as caught:
+        result = model.inference(X, y)
+    assert [warning.filename for warning in caught] == [__file__]
     exact = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
-    away = np.abs(np.append(model.coef_, model.intercept_) - found.coef) / found.std_errors
-    assert found.coef_error == pytest.approx(away.max(), rel=1e-9)
-    assert found.coef_error > 0.01
-    np.testing.assert_allclose(found.coef[0, :-1], exact.coef_[0], atol=1e-7 * found.std_errors.min())
+    away = np.abs(np.append(model.coef_, model.intercept_) - result.coef) / result.std_errors
+    assert result.coef_error == pytest.approx(away.max(), rel=1e-9)
+    assert result.coef_error > 0.01
+    np.testing.assert_allclose(result.coef[0, :-1], exact.coef_[0], atol=1e-7 * result.std_errors.min())
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
     with warnings.catch_warnings(action="error"):
         near = infer(X, y, parameters={"tol": tol})
@@ -82,10 +82,10 @@ def test_models_that_end_early_are_told_which_tol_agrees():
     model.coef_ = 30 * model.coef_[:, ::-1] - 5
     with pytest.warns(InferenceWarning):
         far = model.inference(X, y)
-    np.testing.assert_allclose(far.coef, found.coef, atol=1e-6 * found.std_errors.min())
+    np.testing.assert_allclose(far.coef, result.coef, atol=1e-6 * result.std_errors.min())
 
 
-def test_a_pass_with_the_hessian_is_made_once(monkeypatch):
+def test_the_hessian_is_computed_once(monkeypatch):
     X, y = make_rows(2, n=4000)
     model, made, hessian = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y), [], Rows.hessian
     monkeypatch.setattr(Rows, "hessian", lambda rows, curved: made.append(curved.shape) or hessian(rows, curved))

@@ -9,7 +9,7 @@ from fastlin.inference import correct_prior
 from .conftest import make_rows
 
 
-def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
+def test_prior_correction_matches_its_closed_form_and_rejects_invalid_fractions():
     t, m = 0.02, 0.4
     assert correct_prior(0.7, t, m) == pytest.approx(0.7 - np.log((1 - t) / t * m / (1 - m)), rel=1e-14)
     corrected = correct_prior(np.array([0.7], np.float32), [1 - t, t], m)
@@ -20,19 +20,19 @@ def test_it_is_the_closed_form_and_refuses_what_are_no_shares():
     corrected = correct_prior(np.log(sample) - np.log(sample).mean(), population, sample)
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)
     assert abs(corrected.sum()) < 1e-12
-    for given, found in (
+    for given, result in (
         ((0.1, "half", 0.5), "population_fraction must hold numbers"),
         ((0.1, 1.5, 0.5), "population_fraction must be between 0 and 1"),
-        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_fraction must hold the share of each of 2 classes"),
+        ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_fraction must hold one fraction per class [(]2[)]"),
         ((np.zeros(3), [0.5, 0.4, 0.3], np.full(3, 1 / 3)), "population_fraction must sum to one"),
         ((np.zeros(2), 0.5, 0.5), "intercept must be a finite number"),
         ((np.array([np.inf, 0, 0]), [0.5, 0.3, 0.2], np.full(3, 1 / 3)), "intercept must be a finite number"),
     ):
-        with pytest.raises(ValueError, match=found):
+        with pytest.raises(ValueError, match=result):
             correct_prior(*given)
 
 
-def test_a_copy_of_a_model_has_the_corrected_intercept():
+def test_a_corrected_model_is_a_copy_with_another_intercept():
     sampled = LogisticRegression().fit(*make_rows(2))
     before, corrected = sampled.intercept_.copy(), correct_prior(sampled, 0.02, 0.5)
     assert corrected is not sampled

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.inference import profile
 from fastlin.inference.likelihood import Likelihood
-from fastlin.inference.profile import find_end
+from fastlin.inference.profile import find_limit
 
 from .conftest import infer
 
@@ -34,23 +34,23 @@ def maximize_held(data, place, value, start, gtol=1e-7):
         coef[free] = entries
         return -log_likelihood(coef.reshape(-1, 3), design, labels, np.ones(len(X)), is_firth)[0]
 
-    found = minimize(lose, coef[free], method="BFGS", options={"gtol": gtol})
-    coef[free] = found.x
-    return -found.fun, coef
+    result = minimize(lose, coef[free], method="BFGS", options={"gtol": gtol})
+    coef[free] = result.x
+    return -result.fun, coef
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("is_firth", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_intervals_and_tests_are_those_of_a_root_finder(n_classes, is_firth):
+def test_profile_intervals_and_tests_match_a_root_finder(n_classes, is_firth):
     (X, labels), size = make_rows(n_classes), 3 * (n_classes - 1)
     data, zeros = (X, labels, is_firth), np.zeros(size)
     largest, coef = maximize_held(data, None, None, zeros)
     least = largest - chi2.ppf(0.9, 1) / 2
     made = FirthLogisticRegression() if is_firth else LogisticRegression(C=np.inf, tol=1e-12)
-    found = made.fit(X, labels).inference(X, labels)
-    np.testing.assert_allclose(found.coef.ravel(), coef, atol=1e-5)
-    ends, errors = found.profile_conf_int(level=0.9), found.std_errors.ravel()
+    result = made.fit(X, labels).inference(X, labels)
+    np.testing.assert_allclose(result.coef.ravel(), coef, atol=1e-5)
+    ends, errors = result.profile_conf_int(level=0.9), result.std_errors.ravel()
     for place in (0, size - 1):
 
         def miss(value, place=place):
@@ -59,37 +59,37 @@ def test_intervals_and_tests_are_those_of_a_root_finder(n_classes, is_firth):
         for side, end in zip((-5, 5), ends.reshape(-1, 2)[place], strict=True):
             root = brentq(miss, coef[place], coef[place] + side * errors[place], xtol=1e-7)
             assert abs(end - root) < 1e-4 * errors[place]
-    np.testing.assert_array_equal(found.profile_conf_int("x1", level=0.9), ends[:, 1:2])
+    np.testing.assert_array_equal(result.profile_conf_int("x1", level=0.9), ends[:, 1:2])
     if is_firth:
         held, _ = maximize_held(data, 0, 0.0, zeros)
-        assert found.p_values[0, 0] == pytest.approx(chi2.sf(2 * (largest - held), 1), rel=1e-5)
+        assert result.p_values[0, 0] == pytest.approx(chi2.sf(2 * (largest - held), 1), rel=1e-5)
     else:
         some = made.inference(X, labels, features=["intercept", "x1"])
         np.testing.assert_array_equal(some.profile_conf_int("x1", level=0.9), ends[:, 1:2])
 
 
-def test_statsmodels_and_the_likelihood_ratio_agree_with_the_profile():
+def test_profiles_match_statsmodels_and_the_likelihood_ratio():
     statsmodels = pytest.importorskip("statsmodels.api")
     data = statsmodels.datasets.spector.load()
     X, y = data.exog.to_numpy(), data.endog.to_numpy().astype(int)
-    found = infer(X, y)
-    ends = found.profile_conf_int()
+    result = infer(X, y)
+    ends = result.profile_conf_int()
     # At an end of its interval a coefficient has half of the quantile less likelihood, with an offset in its place.
     fall = chi2.ppf(0.95, 1) / 2
     for j in range(X.shape[1]):
         rest = statsmodels.add_constant(np.delete(X, j, axis=1))
         for end in ends[0, j]:
             held = statsmodels.GLM(y, rest, family=statsmodels.families.Binomial(), offset=end * X[:, j]).fit(tol=1e-12)
-            assert held.llf == pytest.approx(found.log_likelihood - fall, abs=1e-7)
+            assert held.llf == pytest.approx(result.log_likelihood - fall, abs=1e-7)
 
 
 @pytest.mark.thorough
-def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infinite():
+def test_distant_interval_limits_are_found_and_unreachable_ones_are_infinite():
     X, y = make_rows(3, n=24, seed=5, size=50)
-    found = FirthLogisticRegression(tol=1e-9).fit(X, y).inference(X, y)
-    end, coef = found.conf_int()[1, 0, 1], found.coef.ravel()
-    assert end > found.coef[1, 0] + 2 * found.std_errors[1, 0]
-    largest = log_likelihood(found.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
+    result = FirthLogisticRegression(tol=1e-9).fit(X, y).inference(X, y)
+    end, coef = result.conf_int()[1, 0, 1], result.coef.ravel()
+    assert end > result.coef[1, 0] + 2 * result.std_errors[1, 0]
+    largest = log_likelihood(result.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
     # Other maxima of the profile lie apart from this way.
     for value in np.linspace(coef[3], end, 60):
         held, coef = maximize_held((X, y, True), 3, value, coef, gtol=1e-6)
@@ -98,21 +98,21 @@ def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infi
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
     likelihood = Likelihood(objective_over(X, y, 2, fit_intercept=False), 1.0, False, np.array([True, False]))
     state, direction = likelihood.at(np.zeros(1)), np.ones(1)
-    assert find_end(state, direction, 0.5, 1) == np.inf
-    end = find_end(state, direction, 0.5, -1)
+    assert find_limit(state, direction, 0.5, 1) == np.inf
+    end = find_limit(state, direction, 0.5, -1)
     assert likelihood.at(np.array([end])).value == pytest.approx(state.value - 0.5, abs=1e-8)
 
 
-def test_what_has_no_profile_is_refused(monkeypatch):
+def test_profiles_of_unsupported_models_raise_an_error(monkeypatch):
     X, y = make_rows(2)
-    found = infer(X, y)
+    result = infer(X, y)
     for other in (infer(X, y, parameters={"C": 1.0}, penalized="laplace"), infer(X, y, covariance="HC0")):
-        assert_refused("needs covariance='model'", other.profile_conf_int)
-    assert_refused("rows are not at hand", pickle.loads(pickle.dumps(found)).profile_conf_int, error=RuntimeError)
+        assert_refused("need a likelihood: covariance='model'", other.profile_conf_int)
+    assert_refused("rows are not available", pickle.loads(pickle.dumps(result)).profile_conf_int, error=RuntimeError)
     for given, message in (
         ({"features": ["x0", "x7"]}, "no coefficient 'x7'"),
         ({"level": 2}, "level must be between 0"),
     ):
-        assert_refused(message, found.profile_conf_int, **given)
-    monkeypatch.setattr(profile, "MAX_PROFILED", X.shape[1])
-    assert_refused(f"profiles are made for up to {X.shape[1]}; use conf_int", found.profile_conf_int)
+        assert_refused(message, result.profile_conf_int, **given)
+    monkeypatch.setattr(profile, "MAX_PARAMETERS", X.shape[1])
+    assert_refused(f"profile intervals are limited to {X.shape[1]}. Use conf_int", result.profile_conf_int)

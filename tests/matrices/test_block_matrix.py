@@ -149,7 +149,7 @@ def test_what_was_begun_before_a_fork_is_refused_in_the_child():
 def test_memory_follows_x_up_to_four_gigabytes():
     for n, budget in ((5_000_000, 20e9 / 8), (1_000_000_000, 4 << 30)):
         known = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
-        assert Budget.beside(known.budget_bytes).bytes == pytest.approx(budget)
+        assert Budget.for_data(known.budget_bytes).bytes == pytest.approx(budget)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])

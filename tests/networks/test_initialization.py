@@ -10,7 +10,7 @@ INITS = [*(("xavier", activation) for activation in ACTIVATIONS), ("he", "relu")
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("init", "activation"), INITS)
-def test_coefficients_and_intercepts_are_drawn_layer_by_layer(init, activation, dtype):
+def test_parameters_are_drawn_layer_by_layer(init, activation, dtype):
     network = Network((50, 30, 20, 3), activation, normalization=("hidden",), dtype=dtype)
     network.parameters[:-50] = 7.0
     initialize(network, init, np.random.RandomState(0), 0.3)
@@ -22,7 +22,7 @@ def test_coefficients_and_intercepts_are_drawn_layer_by_layer(init, activation, 
         else:
             deviation = np.sqrt(2 / len(coef)) if init == "he" else 0.3
             expected = [deviation * draws.standard_normal(coef.shape), 0]
-        for found, drawn in zip((coef, intercept), expected, strict=True):
-            np.testing.assert_allclose(found, drawn, rtol=np.finfo(dtype).eps, atol=1e-14)
+        for result, drawn in zip((coef, intercept), expected, strict=True):
+            np.testing.assert_allclose(result, drawn, rtol=np.finfo(dtype).eps, atol=1e-14)
     for scale in network.scales:
         np.testing.assert_array_equal(scale, 1)

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from fastlin.matrices import as_matrix
 from fastlin.networks import ACTIVATIONS, Examples, Network, network
-from fastlin.networks.network import EPSILON, RUNNING_PART, Normalization
+from fastlin.networks.network import BATCH_WEIGHT, EPSILON, Normalization
 
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
@@ -55,8 +55,8 @@ def check_gradient(made, examples, rows, rtol, atol, batch=None):
     loss, n_correct, total = made.compute_gradient(examples, rows, SEED)
     expected_loss, *expected = evaluate_naively(made, examples if batch is None else batch)
     assert loss == pytest.approx(expected_loss, rel=1e-12)
-    for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
-        np.testing.assert_allclose(found, part, rtol=rtol, atol=atol)
+    for result, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+        np.testing.assert_allclose(result, part, rtol=rtol, atol=atol)
     return n_correct, total
 
 
@@ -71,7 +71,7 @@ def test_loss_and_gradient_agree_with_naive(hidden, activation, normalization, d
 
 
 @COMBINATIONS
-def test_every_kind_of_parameter_by_finite_differences(hidden, activation, normalization, dropout, n_outputs):
+def test_gradients_match_finite_differences(hidden, activation, normalization, dropout, n_outputs):
     examples = make_examples(n_outputs=n_outputs, weighted=True)
     made = make_network(hidden, activation, normalization, dropout, n_outputs)
     made.compute_gradient(examples, slice(0, N), SEED)
@@ -89,7 +89,7 @@ def test_every_kind_of_parameter_by_finite_differences(hidden, activation, norma
 @pytest.mark.parametrize(
     ("activation", "normalization", "dropout"), [*zip(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3] * 2, strict=True)]
 )
-def test_float32_is_float64_but_for_rounding(activation, normalization, dropout):
+def test_float32_matches_float64_up_to_rounding(activation, normalization, dropout):
     given, examples = ((4, 5), activation, normalization, dropout), make_examples(60, dtype=np.float32)
     made, wide = (make_network(*given, dtype=dtype) for dtype in (np.float32, np.float64))
     loss, n_correct, _ = made.compute_gradient(examples, slice(0, 60), SEED)
@@ -108,7 +108,7 @@ def small_pieces(monkeypatch):
 
 @pytest.mark.parametrize(("n_outputs", "dropout"), [(1, 0.0), (3, 0.0), (3, 0.4)])
 @pytest.mark.parametrize("rows", [slice(3, 17), np.array([18, 0, 0, 7, 3, 12, 1, 9, 5])], ids=["slice", "array"])
-def test_pieces_of_a_batch_add_up_to_it(small_pieces, rows, n_outputs, dropout):
+def test_chunks_of_a_batch_add_up_to_the_batch(small_pieces, rows, n_outputs, dropout):
     examples = make_examples(19, n_outputs, weighted=True)
     made = make_network((4, 5), "tanh", (), dropout, n_outputs)
     batch = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
@@ -131,7 +131,7 @@ def test_blocks_add_up_to_the_batch_and_normalized_rows_stay_together(monkeypatc
 
 
 @COMBINATIONS
-def test_predictions_take_running_statistics_and_leave_dropout_out(
+def test_predictions_use_running_statistics_and_no_dropout(
     small_pieces, hidden, normalization, activation, dropout, n_outputs
 ):
     made = make_network(hidden, activation, normalization, dropout, n_outputs)
@@ -144,13 +144,13 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
     expected = naive_network.predict(examples.matrix.X, made.coefs, made.intercepts, made.scales, **given)
     before = [array.copy() for array in made.state]
     folded = made.fold()
-    found = folded.predict_probabilities(examples.matrix)
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
+    result = folded.predict_probabilities(examples.matrix)
+    np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-13)
     scores = folded.compute_scores(examples.matrix)
     by_scores = expit(scores) if n_outputs == 1 else softmax(scores, axis=1)
     np.testing.assert_allclose(by_scores, expected, rtol=1e-10, atol=1e-13)
     loss, accuracy = folded.measure(examples)
-    own = np.column_stack([1 - found, found]) if n_outputs == 1 else found
+    own = np.column_stack([1 - result, result]) if n_outputs == 1 else result
     fractions = examples.weights / examples.weights.sum()
     assert loss == pytest.approx(-fractions @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
     assert accuracy == pytest.approx(fractions @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
@@ -160,7 +160,7 @@ def test_predictions_take_running_statistics_and_leave_dropout_out(
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_outputs", [1, 5])
-def test_a_single_layer_is_measured_on_rows_of_any_kind(n_outputs, dtype):
+def test_a_single_layer_is_measured_on_rows_in_any_format(n_outputs, dtype):
     n = 400 if COMPILED else 30
     made, examples = make_network((), n_outputs=n_outputs, dtype=dtype), make_examples(n, n_outputs, True, dtype=dtype)
     X, labels, weights = examples.matrix.X, examples.labels, examples.weights
@@ -172,8 +172,8 @@ def test_a_single_layer_is_measured_on_rows_of_any_kind(n_outputs, dtype):
     for kind, rows in itertools.product(kinds, (None, order[: n // 2])):
         meant = slice(None) if rows is None else rows
         loss, *_ = evaluate_naively(made, Examples(as_matrix(X[meant]), labels[meant], weights[meant]))
-        found = made.measure(Examples(as_matrix(kind), labels, weights, rows))
-        assert found == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
+        result = made.measure(Examples(as_matrix(kind), labels, weights, rows))
+        assert result == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
 
 
 def normalize(normalization, values):
@@ -182,14 +182,14 @@ def normalize(normalization, values):
     return normalized
 
 
-def test_running_statistics_take_a_part_of_each_batch_with_the_unbiased_variance():
+def test_running_statistics_average_the_mean_and_unbiased_variance_of_batches():
     normalization, mean, variance = Normalization(3), np.zeros(3), np.ones(3)
     generator = np.random.default_rng(0)
     for n in (5, 2, 30):
         batch = generator.normal(size=(n, 3)) + 4
         normalize(normalization, batch)
-        mean += RUNNING_PART * (batch.mean(axis=0) - mean)
-        variance += RUNNING_PART * (batch.var(axis=0, ddof=1) - variance)
+        mean += BATCH_WEIGHT * (batch.mean(axis=0) - mean)
+        variance += BATCH_WEIGHT * (batch.var(axis=0, ddof=1) - variance)
         np.testing.assert_allclose(normalization.mean, mean, rtol=1e-13)
         np.testing.assert_allclose(normalization.variance, variance, rtol=1e-12)
         np.testing.assert_allclose(normalization.inverse_deviations(), 1 / np.sqrt(variance + EPSILON), rtol=1e-12)
@@ -197,16 +197,16 @@ def test_running_statistics_take_a_part_of_each_batch_with_the_unbiased_variance
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
-    ("values", "variance"), [(np.full((8, 2), 1e6), 1 - RUNNING_PART), ([[3.0, -1e20]], 1)], ids=["constant", "one row"]
+    ("values", "variance"), [(np.full((8, 2), 1e6), 1 - BATCH_WEIGHT), ([[3.0, -1e20]], 1)], ids=["constant", "one row"]
 )
-def test_what_does_not_vary_becomes_zero_and_one_row_says_nothing_of_the_variance(values, variance, dtype):
+def test_constant_columns_become_zero_and_one_row_does_not_update_the_variance(values, variance, dtype):
     normalization, values = Normalization(2), np.array(values, dtype)
     np.testing.assert_array_equal(normalize(normalization, values), 0)
     np.testing.assert_allclose(normalization.variance, variance, rtol=1e-12)
-    np.testing.assert_allclose(normalization.mean, RUNNING_PART * values[0].astype(float), rtol=1e-12)
+    np.testing.assert_allclose(normalization.mean, BATCH_WEIGHT * values[0].astype(float), rtol=1e-12)
 
 
-def test_a_small_spread_far_from_zero_keeps_its_digits():
+def test_a_small_standard_deviation_far_from_zero_keeps_its_accuracy():
     far = np.random.default_rng(0).normal(size=(50, 1)) + 1e8
     expected = naive_network.normalize(far - 1e8)
     np.testing.assert_allclose(normalize(Normalization(1), far), expected, rtol=1e-6, atol=1e-6)

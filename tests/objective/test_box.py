@@ -1,4 +1,4 @@
-"""Bounds of the coefficients in the objective: its dual within them, and what rounding does, against exact sums."""
+"""Bounds on the coefficients: the dual objective and its rounding errors, against exact sums."""
 
 from itertools import product
 
@@ -20,7 +20,7 @@ KINDS = ["below", "around", "away", "mixed"]
 
 
 def make_bounds(generator, shape, kind, size=1.0):
-    """Return bounds of a kind: below alone, around zero, away from zero, or some of each and none."""
+    """Return bounds of a kind: lower bounds, bounds around or away from zero, or a mixture with unbounded ones."""
     sides = [size * generator.uniform(size=shape) for _ in range(3)]
     if kind == "below":
         return np.zeros(shape), np.full(shape, np.inf)
@@ -35,11 +35,11 @@ def make_bounds(generator, shape, kind, size=1.0):
 
 
 def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
-    """Return an objective with bounds of a kind, which are the same in scaled columns, and a generator."""
+    """Return an objective with bounds of a kind, made for scaled columns, and a generator."""
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
-    bounds = tuple(scale * each for each in make_bounds(generator, (plain.n_rows_coef, d), kind))
+    bounds = tuple(scale * side for side in make_bounds(generator, (plain.n_rows_coef, d), kind))
     options |= {"columns": columns, "bounds": bounds}
     return make_offset(n, d, n_classes, offset, soft, seed, **options)[0], generator
 
@@ -47,36 +47,37 @@ def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0,
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
 @pytest.mark.parametrize("has_offsets", [False, True])
 def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offsets):
-    # A shape for each kind of bounds, and another one with offsets and soft labels.
+    # One shape per kind of bounds, in another order with offsets and soft labels.
     shapes, offset = (SHAPES[-1:] + SHAPES[:-1], 3.0) if has_offsets else (SHAPES, 0.0)
     for (kind, shape), (l1, l2) in product(zip(KINDS, shapes, strict=True), PENALTIES):
         for n, d, n_classes, columns, fit_intercept in (shape, (40, 5, 3, "plain", False)):
             options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
             objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, has_offsets, seed=n, **options)
-            is_known = objective.penalty.is_bounded
-            assert is_known or not (l1 or l2 or kind in ("around", "away"))
+            has_bound = objective.penalty.is_bounded
+            assert has_bound or not (l1 or l2 or kind in ("around", "away"))
             for size in (0.3, 100.0):
                 parameters = size * generator.normal(size=objective.shape)
                 parameters[:, -1] *= fit_intercept
                 point = objective.at(objective.penalty.clip(parameters))
                 value, bound = exact_value_and_bound(objective, point.parameters)
                 assert abs(point.value - value) <= point.rounding
-                if not is_known:
+                if not has_bound:
                     assert point.lower_bound() == -np.inf
                     continue
                 assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
-                # The entropy of what classes exchange is bounded from below alone.
+                # The entropy after an exchange is only bounded from below.
                 assert point.dual_value <= bound + point.dual_rounding
-                # Without an intercept there is none; far out the entropy between labels and probabilities is larger.
+                # Without an intercept there is no exchange. Far out the entropy between labels and probabilities is
+                # larger.
                 if not fit_intercept and size < 1 and n == 40 and (l1 or l2 > 0.01):
                     assert point.dual_value == pytest.approx(float(bound), rel=1e-9, abs=1e-9 * float(value))
 
 
-def test_the_smallest_subgradient_leaves_out_what_leads_out_of_the_box():
-    # Of one feature at a time, with the slope of J by its coefficient to the left and to the right.
+def test_the_smallest_subgradient_ignores_directions_out_of_the_bounds():
+    # The one-sided slopes of J by each coefficient.
     lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
-    assert (objective.penalty.box.least[:, :-1] * objective.coordinates.scale == lower).all()
+    assert (objective.penalty.box.min_parameters[:, :-1] * objective.coordinates.scale == lower).all()
 
     def point_at(coef):
         return objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
@@ -92,7 +93,7 @@ def test_the_smallest_subgradient_leaves_out_what_leads_out_of_the_box():
         assert point.largest_entry == pytest.approx(max(expected), rel=1e-4)
 
 
-def test_coefficients_are_rounded_to_the_inside():
+def test_coefficients_are_rounded_towards_the_inside_of_their_bounds():
     generator = np.random.default_rng(0)
     lower = generator.normal(size=(1, 400))
     upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
@@ -100,21 +101,21 @@ def test_coefficients_are_rounded_to_the_inside():
     box = objective_over(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
     has_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
     for inside in (0.0, 0.3, 1.0):
-        parameters = box.clip(box.least + inside * np.minimum(box.most - box.least, 1.0))
+        parameters = box.clip(box.min_parameters + inside * np.minimum(box.max_parameters - box.min_parameters, 1.0))
         parameters[:, -1] = 0
-        exact = parameters[:, :-1] * np.divide(lower, box.least[:, :-1])
-        found = box.round(exact.astype(np.float32), parameters)
-        assert found.dtype == np.float32
-        assert ((found >= lower) & (found <= upper))[has_float32].all()
-        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(box.round(lower.copy(), box.least), lower)
+        exact = parameters[:, :-1] * np.divide(lower, box.min_parameters[:, :-1])
+        actual = box.round(exact.astype(np.float32), parameters)
+        assert actual.dtype == np.float32
+        assert ((actual >= lower) & (actual <= upper))[has_float32].all()
+        np.testing.assert_allclose(actual, exact, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(box.round(lower.copy(), box.min_parameters), lower)
 
 
 def test_features_with_bounds_are_not_centered():
     lower = np.full((3, 4), -np.inf)
     lower[1, 2] = 0.0
     objective, parameters = make_objective(30, 4, 3, l2=0.1, bounds=(lower, np.full((3, 4), np.inf)))
-    before, after = (objective.coordinates.to_coefficients(each) for each in (parameters, objective.center(parameters)))
+    before, after = (objective.coordinates.to_coefficients(p) for p in (parameters, objective.center(parameters)))
     np.testing.assert_array_equal(after[0][:, 2], before[0][:, 2])
     np.testing.assert_allclose(after[0][:, [0, 1, 3]].sum(axis=0), 0, atol=1e-12)
     assert after[1].sum() == pytest.approx(0, abs=1e-12)

@@ -1,4 +1,4 @@
-"""Scales and shifts of columns, and the way between parameters and coefficients."""
+"""Scales and shifts of columns, and the conversion between parameters and coefficients."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from objectives import make_objective, objective_over
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_scores(columns):
+def test_parameters_and_coefficients_convert_both_ways_with_the_same_scores(columns):
     for n_classes in (2, 4):
         objective, parameters = make_objective(20, 5, n_classes, columns=columns, l2=0.1)
         coordinates, X = objective.coordinates, objective.matrix.X
@@ -18,7 +18,7 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns):
+def test_scaled_columns_have_a_mean_near_zero_and_a_variance_of_order_one(columns):
     objective, _ = make_objective(200, 5, 2, columns=columns)
     coordinates, X, weights = objective.coordinates, objective.matrix.X, objective.rows.weights
     scaled = X * coordinates.scale + coordinates.shift
@@ -35,7 +35,7 @@ def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns)
     np.testing.assert_array_equal(coordinates.vanishing, np.flatnonzero(~varied))
 
 
-def test_the_curvature_of_the_penalty_counts_in_the_scale():
+def test_the_scale_includes_the_curvature_of_the_penalty():
     X, labels, *_ = make_problem(50, 3, 2)
     weak, strong = (objective_over(X, labels, 2, l2=l2).coordinates.scale for l2 in (1e-6, 1e6))
     np.testing.assert_array_equal(np.log2(strong), np.round(np.log2(strong)))

@@ -1,4 +1,4 @@
-"""Lower bounds of the minimum, and by how much rounding moves them, against sums in extended precision."""
+"""Lower bounds on the minimum and their rounding errors, against sums in extended precision."""
 
 from itertools import product
 
@@ -12,8 +12,8 @@ from scipy import sparse
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.solvers.quadratic import HessianModel
 
-# l1 and l2 where the columns have a spread of order one.
-SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
+# l1 and l2 for columns with a standard deviation of order one.
+L1_PENALTIES = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
 # l1, l2 and grouped, and the size of the offsets.
 PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
 OFFSET = [(l1, l2, False, size) for l1, l2 in ((0, 1e-4), (0.02, 0), (1e-3, 0.05)) for size in (0.0, 30.0, 1e3)]
@@ -46,7 +46,7 @@ def exact_value_and_bound(objective, parameters):
     loss = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
     value = loss + np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * sizes)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "grouped": grouped, "offsets": offsets}
-    options["bounds"] = None if box is None else (box.least[:, :-1], box.most[:, :-1])
+    options["bounds"] = None if box is None else (box.min_parameters[:, :-1], box.max_parameters[:, :-1])
     bound = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, **options)
     return value, bound
 
@@ -75,31 +75,31 @@ def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_interc
     X = X.astype(np.float32) if kind == "float32" else X
     weights = {"none": None, "some": some, "huge": np.where(y == 0, 1e12, 1.0) * some}[weights]
     standard_deviation = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
-    given = {"weights": weights, "penalty_factors": standard_deviation, "fit_intercept": fit_intercept}
+    options = {"weights": weights, "penalty_factors": standard_deviation, "fit_intercept": fit_intercept}
     generator = np.random.default_rng(n + d)
     for l1, l2, grouped, size in PLAIN if offset == "no offset" else OFFSET:
         if offset != "no offset":
             offsets, targets = make_offsets_and_targets(y, n_classes, size, standard_deviation=size)
-            given |= {"offsets": offsets if size else None, "targets": targets if "soft" in offset else None}
-        objective = objective_over(X, y, n_classes, l1=l1, l2=l2, group_lasso=grouped, **given)
+            options |= {"offsets": offsets if size else None, "targets": targets if "soft" in offset else None}
+        objective = objective_over(X, y, n_classes, l1=l1, l2=l2, group_lasso=grouped, **options)
         for distance in (0.0, 1e-3, 0.3, 3.0) if size else (0.0, 1e-3, 0.3, 3.0, 100.0):
             parameters = distance * generator.normal(size=objective.shape)
             if l1 > 0 and not size:
                 parameters[:, :-1] *= generator.uniform(size=parameters[:, :-1].shape) < 0.4
             parameters[:, -1] *= fit_intercept
             if size == 1e3 and fit_intercept:
-                # Where the intercepts make up for the offsets, terms of a score cancel.
+                # If the intercepts compensate for the offsets, the terms of a score cancel.
                 parameters[:, -1] -= objective.rows.offset_range.mean[-len(parameters) :]
             point = objective.at(parameters)
             value, bound = exact_value_and_bound(objective, parameters)
             assert abs(point.value - value) <= point.rounding
             assert point.lower_bound() <= bound <= value + 1e-16 * (value + size)
-            # The rounding is that of the terms of the scores, which may be far larger than the loss.
+            # The rounding error is relative to the terms of the scores, which may be far larger than the loss.
             assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters) + 10 * size)
 
 
 def test_the_dual_value_of_the_reference_is_below_the_minimum():
-    # Of the reference that the tests here compare with.
+    # This checks the reference itself.
     for n_classes, l1, l2, grouped in [
         (2, 0, 0.1, False),
         (3, 0, 1e-3, False),
@@ -115,7 +115,7 @@ def test_the_dual_value_of_the_reference_is_below_the_minimum():
         assert exact_value_and_bound(objective, best)[1] == pytest.approx(float(minimum), rel=1e-12)
 
 
-def test_many_sparse_columns_blur_no_slope():
+def test_many_sparse_columns_have_small_error_weights():
     ones = (np.arange(1200) % 10 > 0)[:, None]
     X = sparse.csr_array(np.hstack([np.eye(400)[np.arange(1200) % 400], ones]))
     objective = objective_over(X, np.arange(1200) // 600, 2, l1=1e-4)
@@ -125,7 +125,7 @@ def test_many_sparse_columns_blur_no_slope():
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_at_the_minimum_the_lower_bound_is_tight(columns):
     for n_classes, grouped in [(2, False), (4, False), (4, True)]:
-        for l1, l2 in [*SIZED, (0.0, 0.1)]:
+        for l1, l2 in [*L1_PENALTIES, (0.0, 0.1)]:
             objective, _ = make_sized(60, n_classes, columns, l1=l1, l2=l2, group_lasso=grouped)
             minimum, coef, intercept = minimum_of(objective)
             point = objective.at(objective.coordinates.to_parameters(coef, intercept))
@@ -136,19 +136,19 @@ def test_at_the_minimum_the_lower_bound_is_tight(columns):
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_bound_is_the_best_point_on_the_way_from_the_labels(n_classes, grouped):
-    for (l1, l2), size in product(SIZED, (0.03, 0.3, 3.0)):
+def test_the_bound_is_the_best_dual_point_between_labels_and_probabilities(n_classes, grouped):
+    for (l1, l2), size in product(L1_PENALTIES, (0.03, 0.3, 3.0)):
         objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_lasso=grouped, fit_intercept=False)
         point = objective.at(size * parameters)
-        # The reference tries points on that way.
+        # The reference searches the points between labels and probabilities.
         bound = float(exact_value_and_bound(objective, point.parameters)[1])
         assert bound - 1e-9 * point.value <= point.lower_bound() <= bound
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_far_out_the_bound_is_at_least_that_of_the_labels_and_there_is_none_where_a_point_overflows(n_classes, grouped):
-    # There the entropy that the intercept leaves is below zero, and less of it better.
+def test_far_from_the_minimum_the_bound_is_at_least_that_of_the_labels_unless_a_point_overflows(n_classes, grouped):
+    # The entropy after the exchange is negative there, so the labels give a better bound.
     objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_lasso=grouped)
     parameters[:, -1] += 30 * np.arange(1, 1 + len(parameters))
     assert 0 <= objective.at(parameters).lower_bound() <= minimum_of(objective)[0]
@@ -158,7 +158,7 @@ def test_far_out_the_bound_is_at_least_that_of_the_labels_and_there_is_none_wher
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(fit_intercept):
+def test_with_a_stationary_intercept_the_lower_bound_is_the_stationary_gap_below_the_value(fit_intercept):
     for n_classes in (2, 3, 6):
         objective, parameters = make_objective(80, 3, n_classes, fit_intercept=fit_intercept, l2=0.1)
         parameters *= 0.3
@@ -166,15 +166,15 @@ def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(fi
             parameters = evaluate(objective, parameters).optimize_intercept()
         point = objective.at(parameters)
         gap = np.sum((point.gradient[:, :-1] / objective.coordinates.scale) ** 2) / (2 * 0.1)
-        assert point.natural_gap == pytest.approx(gap, rel=1e-12)
+        assert point.stationary_gap == pytest.approx(gap, rel=1e-12)
         assert point.value - point.lower_bound() == pytest.approx(gap, rel=1e-9)
 
 
-def test_a_class_of_no_weight_has_a_lower_bound():
+def test_a_class_without_weight_has_a_lower_bound():
     X, labels, *_ = make_problem(30, 3, 3)
     _, parameters = make_objective(30, 3, 3)
     objective = objective_over(X, labels, 3, weights=(labels != 1).astype(float), l2=0.1)
-    # The intercept of the class falls without end: in the limit the others are alone.
+    # The intercept of the class decreases without end; the limit is the problem of the other classes.
     others = labels != 1
     minimum = reference.minimum(X[others], labels[others] // 2, 2, 0.1 / 2)[0]
     for distance in (0.0, 1.0, 5.0, 50.0):
@@ -229,7 +229,7 @@ def test_the_rounding_of_a_linearized_dual_value_is_bounded(kind):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_along_the_step_to_the_minimum_of_the_model_the_gap_is_of_second_order(grouped):
+def test_the_linearized_gap_is_of_second_order_along_a_newton_step(grouped):
     for n_classes, fit_intercept in product((2, 4), (True, False)):
         objective, parameters = make_sized(80, n_classes, l1=0.02, group_lasso=grouped, fit_intercept=fit_intercept)
         minimum, coef, intercept = minimum_of(objective)
@@ -242,6 +242,6 @@ def test_along_the_step_to_the_minimum_of_the_model_the_gap_is_of_second_order(g
             assert value - rounding <= minimum
             gaps.append(float(minimum - value))
             plain_gaps.append(float(minimum - point.dual_value))
-        # Ten times closer, a bound of first order is ten times closer too, one of second order a hundred times.
+        # At a tenth of the distance a gap of first order is a tenth, and one of second order a hundredth.
         assert gaps[1] < 0.03 * gaps[0] and gaps[2] < 0.03 * gaps[1] + 1e-12
         assert plain_gaps[2] > 1000 * gaps[2]

@@ -1,4 +1,4 @@
-"""The null model: intercepts and their loss against the minimum of the reference, and the lower bound on each side."""
+"""The null model: its intercepts and loss against the reference, and its lower bound."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def draw_offsets(kind, n, n_rows_coef, seed=0):
-    """Return offsets (n, n_rows_coef), most of them skewed."""
+    """Return offsets (n, n_rows_coef) of a distribution."""
     generator = np.random.default_rng(seed)
     shape = n, n_rows_coef
     match kind:
@@ -26,67 +26,69 @@ def draw_offsets(kind, n, n_rows_coef, seed=0):
 
 
 def find_minimum(objective):
-    """Return the least mean loss of the intercepts alone, by the reference."""
+    """Return the minimum of the mean loss over the intercepts, by the reference."""
     X, labels, weights = data_of(objective)
-    given = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
-    return reference.minimum(np.zeros((len(X), 1)), labels, objective.rows.n_classes, 1.0, **given)[0]
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
+    return reference.minimum(np.zeros((len(X), 1)), labels, objective.rows.n_classes, 1.0, **options)[0]
 
 
-def bound_looseness(offsets, intercepts, value):
-    """Return what rounding may take from the lower bound: 200 roundings of class sums, at what an exchange costs."""
+def bound_rounding(offsets, intercepts, value):
+    """Return a bound on the rounding error of the lower bound: 200 roundings of class sums, times the exchange cost."""
     reach = np.ptp(offsets) + np.abs(offsets).max() + np.abs(intercepts).max()
-    # The derivatives that are left are roundings too. Two classes exchange what either has too much, up to all.
+    # The remaining derivatives are rounding errors too. Two classes may exchange all of their probability.
     return 800 * UNIT_ROUNDOFF * (value + len(intercepts) * (1 + 2 * reach))
 
 
 @pytest.mark.parametrize("kind", ["normal", "two values", "skewed", "far apart"])
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
-def test_the_null_model_is_the_minimum_and_its_bound_is_below_but_near(n_classes, kind):
+def test_the_null_model_minimizes_the_loss_and_its_bound_is_tight(n_classes, kind):
     X, labels, weights, *_ = make_problem(120, 2, n_classes)
     for seed, options in enumerate(
-        [{}, {"weights": weights}, {"numbers": np.arange(10, 90)}, {"fit_intercept": False}]
+        [{}, {"weights": weights}, {"row_indices": np.arange(10, 90)}, {"fit_intercept": False}]
     ):
         offsets = draw_offsets(kind, 120, 1 if n_classes == 2 else n_classes, seed)
         objective = objective_over(X, labels, n_classes, l2=0.1, offsets=offsets, **options)
-        found, least = objective.null_model, find_minimum(objective)
-        assert found.lower_bound <= least <= found.value * (1 + 1e-13)
-        assert found.value - found.lower_bound <= bound_looseness(offsets, found.intercepts, found.value)
-        at_start = value_of(objective, np.zeros((objective.n_rows_coef, 2)), found.intercepts)
-        assert found.value == pytest.approx(float(at_start), rel=1e-13)
-        assert objective.value_at_start() == found.value
-        assert objective.start()[:, -1].tolist() == found.intercepts.tolist()
-        # It takes no pass over X, and is found once for all penalties.
+        null_model, minimum = objective.null_model, find_minimum(objective)
+        assert null_model.lower_bound <= minimum <= null_model.value * (1 + 1e-13)
+        assert null_model.value - null_model.lower_bound <= bound_rounding(
+            offsets, null_model.intercepts, null_model.value
+        )
+        at_start = value_of(objective, np.zeros((objective.n_rows_coef, 2)), null_model.intercepts)
+        assert null_model.value == pytest.approx(float(at_start), rel=1e-13)
+        assert objective.value_at_start() == null_model.value
+        assert objective.start()[:, -1].tolist() == null_model.intercepts.tolist()
+        # It takes no pass over X, and is computed once for all penalties.
         assert objective.n_passes == 0
-        assert objective.with_penalty(1.0, 0.0).null_model.intercepts is found.intercepts
+        assert objective.with_penalty(1.0, 0.0).null_model.intercepts is null_model.intercepts
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_soft_labels_count_as_the_labels_of_the_null_model(n_classes):
+def test_soft_labels_have_a_null_model(n_classes):
     for size in (0.0, 1.0, 20.0):
         objective, _ = make_offset(80, 2, n_classes, size, l2=0.1)
-        found, least = objective.null_model, find_minimum(objective)
-        assert found.lower_bound <= least * (1 + 1e-14)
-        assert found.lower_bound >= least * (1 - 1e-10)
+        null_model, minimum = objective.null_model, find_minimum(objective)
+        assert null_model.lower_bound <= minimum * (1 + 1e-14)
+        assert null_model.lower_bound >= minimum * (1 - 1e-10)
 
 
-def test_a_class_without_weight_leaves_the_null_model_of_the_others():
+def test_a_class_without_weight_does_not_change_the_null_model_of_the_others():
     X, labels, weights, *_ = make_problem(90, 2, 3)
     offsets = draw_offsets("two values", 90, 4)
-    # The last class has no row, and the first none of weight.
+    # The last class has no rows, and the rows of the first have no weight.
     weights[labels == 0] = 0
-    for given in (None, offsets):
-        objective = objective_over(X, labels, 4, weights=weights, l2=0.1, offsets=given)
+    for row_offsets in (None, offsets):
+        objective = objective_over(X, labels, 4, weights=weights, l2=0.1, offsets=row_offsets)
         rest = objective_over(
             X, np.maximum(labels - 1, 0), 2, weights=weights, l2=0.1,
-            offsets=None if given is None else given[:, [2]] - given[:, [1]],
+            offsets=None if row_offsets is None else row_offsets[:, [2]] - row_offsets[:, [1]],
         )  # fmt: skip
-        least = float(find_minimum(rest))
+        minimum = float(find_minimum(rest))
         assert not objective.start().any()
-        assert least * (1 - 1e-10) <= objective.null_model.lower_bound <= least * (1 + 1e-14)
+        assert minimum * (1 - 1e-10) <= objective.null_model.lower_bound <= minimum * (1 + 1e-14)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_bounds_that_exclude_zero_give_the_coefficients_of_the_null_model(n_classes):
+def test_bounds_that_exclude_zero_set_the_coefficients_of_the_null_model(n_classes):
     X, labels, weights, *_ = make_problem(120, 3, n_classes)
     K = 1 if n_classes == 2 else n_classes
     lower, upper = np.full((K, 3), -np.inf), np.full((K, 3), np.inf)
@@ -95,40 +97,40 @@ def test_bounds_that_exclude_zero_give_the_coefficients_of_the_null_model(n_clas
     coef[0, 0], coef[-1, 1] = 0.5, -0.25
     for offsets in (None, draw_offsets("two values", 120, K)):
         for fit_intercept in (True, False):
-            given = {"weights": weights, "offsets": offsets, "fit_intercept": fit_intercept}
-            objective = objective_over(X, labels, n_classes, l2=0.3, l1=0.01, bounds=(lower, upper), **given)
+            options = {"weights": weights, "offsets": offsets, "fit_intercept": fit_intercept}
+            objective = objective_over(X, labels, n_classes, l2=0.3, l1=0.01, bounds=(lower, upper), **options)
             scores = X @ coef.T + (0.0 if offsets is None else offsets)
-            least = find_minimum(objective_over(X, labels, n_classes, **{**given, "offsets": scores}))
-            least += 0.15 * np.sum(coef**2) + 0.01 * np.sum(np.abs(coef))
-            found = objective.null_model
-            assert least * (1 - 1e-10) <= found.lower_bound <= least <= found.value * (1 + 1e-13)
+            minimum = find_minimum(objective_over(X, labels, n_classes, **{**options, "offsets": scores}))
+            minimum += 0.15 * np.sum(coef**2) + 0.01 * np.sum(np.abs(coef))
+            null_model = objective.null_model
+            assert minimum * (1 - 1e-10) <= null_model.lower_bound <= minimum <= null_model.value * (1 + 1e-13)
             assert objective.at(objective.start()).value == pytest.approx(objective.value_at_start(), rel=1e-13)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("size", [1e3, 1e6, 1e12])
-def test_offsets_of_any_size_have_a_bound(size, n_classes):
+def test_the_null_model_has_a_bound_for_offsets_of_any_size(size, n_classes):
     generator, (X, labels, weights, *_) = np.random.default_rng(0), make_problem(60, 1, n_classes)
     for offsets in (generator.standard_cauchy((60, 3)), np.sign(generator.normal(size=(60, 3)))):
         offsets = size * offsets[:, : 1 if n_classes == 2 else 3]
-        found = objective_over(X, labels, n_classes, weights=weights, l2=0.1, offsets=offsets).null_model
-        assert np.isfinite([*found.intercepts, found.value]).all()
-        losses = reference.losses_of(offsets + found.intercepts.astype(np.longdouble), labels)[0]
-        assert found.value == pytest.approx(float(np.average(losses, weights=weights)), rel=1e-12)
-        assert 0 <= found.lower_bound <= found.value
+        null_model = objective_over(X, labels, n_classes, weights=weights, l2=0.1, offsets=offsets).null_model
+        assert np.isfinite([*null_model.intercepts, null_model.value]).all()
+        losses = reference.losses_of(offsets + null_model.intercepts.astype(np.longdouble), labels)[0]
+        assert null_model.value == pytest.approx(float(np.average(losses, weights=weights)), rel=1e-12)
+        assert 0 <= null_model.lower_bound <= null_model.value
 
 
-def test_rows_are_summed_part_by_part_on_any_number_of_threads(monkeypatch):
+def test_the_null_model_does_not_depend_on_threads(monkeypatch):
     X, labels, weights, *_ = make_problem(500, 1, 3)
     offsets = draw_offsets("skewed", 500, 3)
     rows = objective_over(X, labels, 3, weights=weights, offsets=offsets).rows
-    given = rows.own_samples(), rows.class_weights, rows.offset_range
-    whole = fit_null_model(*given)
+    arguments = rows.select_samples(), rows.class_weights, rows.offset_range
+    whole = fit_null_model(*arguments)
     monkeypatch.setattr("fastlin.objective.null_model.SCORES_PER_BATCH", 100)
     parts = []
     for n_threads in (1, 2):
         with limit_threads(n_threads):
-            parts.append(fit_null_model(*given))
+            parts.append(fit_null_model(*arguments))
     assert_same_bits(parts)
     np.testing.assert_allclose(parts[0].intercepts, whole.intercepts, rtol=1e-12)
     assert parts[0].value == pytest.approx(whole.value, rel=1e-14)

@@ -16,7 +16,7 @@ from fastlin.solvers.solution import Solution
 
 
 def some_zeros(parameters, seed=0):
-    """Return the parameters with zeros: of two whole features, and of single classes of others."""
+    """Return the parameters with some zeros: for two features in all classes, for others in some classes."""
     parameters = parameters.copy()
     parameters[:, [1, 3]] = 0
     parameters[np.random.default_rng(seed).uniform(size=parameters.shape) < 0.3] = 0
@@ -24,7 +24,7 @@ def some_zeros(parameters, seed=0):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_value_is_the_definition(columns):
+def test_value_agrees_with_the_definition(columns):
     for n, n_classes, l1, grouped, options in [
         (30, 3, 0.0, False, {}),
         (4, 2, 0.0, False, {"weighted": False}),
@@ -38,7 +38,7 @@ def test_value_is_the_definition(columns):
         point = evaluate(objective, objective.coordinates.to_parameters(coef, intercept))
         assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
         assert point.value > point.loss
-        assert point.value > objective.penalty.size(point.parameters) >= 0
+        assert point.value > objective.penalty.nonsmooth_value(point.parameters) >= 0
         largest = violation_of(objective, coef, intercept)
         assert point.largest_entry == pytest.approx(largest, rel=1e-6 if columns == "shifted" else 1e-9)
         assert (objective.n_passes, point.precision, point.is_finite) == (1, np.float64, True)
@@ -47,12 +47,12 @@ def test_value_is_the_definition(columns):
 @pytest.mark.parametrize(
     ("columns", "n_classes", "fit_intercept"), [(c, 3, True) for c in COLUMNS] + [("plain", K, False) for K in (2, 4)]
 )
-def test_gradient_and_hessian_products_are_central_differences(columns, n_classes, fit_intercept):
+def test_gradient_and_hessian_products_agree_with_central_differences(columns, n_classes, fit_intercept):
     objective, parameters = make_objective(25, 5, n_classes, columns=columns, fit_intercept=fit_intercept, l2=0.7)
     point = evaluate(objective, parameters)
     if not fit_intercept:
-        of_intercept = point.gradient[:, -1], point.hessian_product(parameters)[:, -1]
-        assert not np.any([*of_intercept]) and not objective.coordinates.shift.any() and not objective.start().any()
+        intercept_values = point.gradient[:, -1], point.hessian_product(parameters)[:, -1]
+        assert not np.any([*intercept_values]) and not objective.coordinates.shift.any() and not objective.start().any()
     step = 1e-5
     generator = np.random.default_rng(1)
     for _ in range(5):
@@ -66,7 +66,7 @@ def test_gradient_and_hessian_products_are_central_differences(columns, n_classe
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_start_is_the_best_point_without_features_and_zero_where_a_class_has_no_weight(n_classes):
+def test_the_start_is_the_null_model_and_zero_if_a_class_has_no_weight(n_classes):
     objective, parameters = make_objective(40, 3, n_classes)
     start = objective.start()
     assert start.shape == parameters.shape and not start[:, :-1].any()
@@ -88,7 +88,7 @@ def test_float32_is_near_float64(columns):
         assert objective.coordinates.allows_float32
         parameters = np.random.default_rng(1).normal(size=objective.shape)
         single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
-        # A float32 column near 1e4 is itself known to 5e-4 of its spread only, which both precisions read alike.
+        # A float32 column near 1e4 has an error of 5e-4 of its standard deviation.
         tolerance = 2e-3 if columns == "shifted" else 1e-5
         assert double.value != single.value == pytest.approx(double.value, rel=tolerance)
         np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
@@ -104,9 +104,9 @@ def test_float32_sums_over_rows_in_float64():
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
-# Labels that are read-only are compiled for.
+# Kernels are compiled for read-only labels too.
 @pytest.mark.parametrize("are_writable", [True, *marked(pytest.mark.thorough, False)])
-def test_no_copy_of_the_data_is_made_which_may_be_read_only(are_writable):
+def test_data_are_not_copied_and_may_be_read_only(are_writable):
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
     X.flags.writeable, labels.flags.writeable = False, are_writable
 
@@ -123,13 +123,13 @@ def test_no_copy_of_the_data_is_made_which_may_be_read_only(are_writable):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.shares_memory(objective.matrix.X, X)
-    # Labels, weights and one array (K, n), all smaller than X.
+    # Labels, weights and one array (K, n), which are all smaller than X.
     assert peak < 0.8 * X.nbytes
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.slow, np.float32, np.uint8)])
-def test_bits_do_not_depend_on_threads(dtype, n_classes):
+def test_results_do_not_depend_on_threads(dtype, n_classes):
     for precision in (np.float64, np.float32) if n_classes > 2 else (np.float64,):
         objective, parameters = make_objective(60_000, 40, n_classes, dtype, l2=0.1)
         assert objective.rows.passes._n_blocks > 3
@@ -146,21 +146,21 @@ def test_bits_do_not_depend_on_threads(dtype, n_classes):
 
 @pytest.mark.parametrize("factor", [1e150, 1e-150])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_unit_of_the_data_does_not_matter(factor, n_classes):
+def test_results_do_not_depend_on_the_unit_of_the_data(factor, n_classes):
     X, labels, weights, coef, intercept = make_problem(40, 4, n_classes)
-    expected, objective = (objective_over(each, labels, n_classes, weights=weights) for each in (X, X * factor))
+    expected, objective = (objective_over(data, labels, n_classes, weights=weights) for data in (X, X * factor))
     assert not objective.coordinates.allows_float32
-    found = evaluate(objective, objective.coordinates.to_parameters(coef / factor, intercept))
+    actual = evaluate(objective, objective.coordinates.to_parameters(coef / factor, intercept))
     value = expected.at(expected.coordinates.to_parameters(coef, intercept)).value
-    assert found.value == pytest.approx(value, rel=1e-12)
-    assert found.largest_entry == pytest.approx(violation_of(objective, coef / factor, intercept), rel=1e-9)
-    assert np.isfinite(found.hessian()).all()
-    assert found.is_finite
+    assert actual.value == pytest.approx(value, rel=1e-12)
+    assert actual.largest_entry == pytest.approx(violation_of(objective, coef / factor, intercept), rel=1e-9)
+    assert np.isfinite(actual.hessian()).all()
+    assert actual.is_finite
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("kind", ["smooth", "grouped", "by class"])
-def test_centering_keeps_the_loss_and_what_is_penalized_by_its_size(kind, fit_intercept):
+def test_centering_keeps_the_loss_and_coefficients_with_an_l1_penalty(kind, fit_intercept):
     factors, l1 = np.array([1.0, 0.0, 2.0, 1.0, 0.0, 1.0]), 0.1 * (kind != "smooth")
     columns, rounding = ("plain", 1e-13) if kind == "smooth" else ("shifted", 1e-10)
     for l2 in (0.0, 0.2):
@@ -186,16 +186,16 @@ def test_centering_keeps_the_loss_and_what_is_penalized_by_its_size(kind, fit_in
     np.testing.assert_array_equal(two_classes.center(parameters), parameters)
 
 
-def test_the_certificate_counts_the_rounding_of_a_large_intercept():
+def test_the_certificate_includes_the_rounding_of_a_large_intercept():
     X, labels, *_ = make_problem(60, 3, 2)
     objective = objective_over(X + 1e10, labels, 2, l2=0.1)
     solution = choose.minimize(objective, solver="auto", tol=1e-12, max_iter=100)
-    _, intercept, rise = objective.finish(solution, np.float64)
-    assert rise >= 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
+    _, intercept, increase = objective.finish(solution, np.float64)
+    assert increase >= 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
+def test_the_increase_by_rounding_includes_the_penalty(grouped):
     X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
     objective = objective_over(X, labels, 2, l1=1.0, group_lasso=grouped)
     for seed in range(5):
@@ -203,38 +203,38 @@ def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
         point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
         assert np.abs(point.gradient).max() < 1e-10
         solution = Solution(point.parameters, point.value, point.loss, point.gradient, 0.0, "", [], 1.0)
-        rounded, intercept, rise = objective.finish(solution, np.float32)
-        assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= rise < 1
-    with pytest.raises(OverflowError, match="range of their type"):
+        rounded, intercept, increase = objective.finish(solution, np.float32)
+        assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= increase < 1
+    with pytest.raises(OverflowError, match="outside the range of float32"):
         objective.finish(replace(solution, parameters=1e40 * point.parameters), np.float32)
 
 
-def test_another_penalty_over_the_same_rows_is_that_of_a_new_objective():
-    given = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_lasso": True}
-    objective, parameters = make_sized(l1=0.3, l2=0.2, **given)
-    changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_sized(l2=0.7, l1=0.1, **given)
+def test_changing_the_penalty_equals_a_new_objective():
+    options = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_lasso": True}
+    objective, parameters = make_sized(l1=0.3, l2=0.2, **options)
+    changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_sized(l2=0.7, l1=0.1, **options)
     assert changed.rows is objective.rows
     coef, intercept = changed.coordinates.to_coefficients(parameters)
-    found, expected = changed.at(parameters), fresh.at(fresh.coordinates.to_parameters(coef, intercept))
-    assert found.value == pytest.approx(expected.value, rel=1e-12)
-    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
+    actual, expected = changed.at(parameters), fresh.at(fresh.coordinates.to_parameters(coef, intercept))
+    assert actual.value == pytest.approx(expected.value, rel=1e-12)
+    assert actual.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
     assert (objective.penalty.l2, objective.penalty.l1) == (0.2, 0.3)
 
 
-def test_room_is_made_where_the_budget_holds_the_probabilities():
+def test_a_buffer_is_made_if_the_budget_holds_the_probabilities():
     objective, _ = make_objective(100, 3, 4, l2=0.1)
     n_bytes = 100 * 4 * 8
     assert with_budget(objective, 4 * n_bytes).make_buffer() is not None
     assert with_budget(objective, 4 * n_bytes - 1).make_buffer() is None
     # Models of proximal Newton hold a second array.
-    sized = objective.with_penalty(0.1, 0.1)
-    assert with_budget(sized, 8 * n_bytes).keeps_probabilities
-    assert not with_budget(sized, 8 * n_bytes - 1).keeps_probabilities
+    with_l1 = objective.with_penalty(0.1, 0.1)
+    assert with_budget(with_l1, 8 * n_bytes).keeps_probabilities
+    assert not with_budget(with_l1, 8 * n_bytes - 1).keeps_probabilities
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("outside", [0.3, 7.0])
-def test_a_column_that_does_not_vary_where_rows_count_has_no_part_in_the_model(make, outside):
+def test_a_column_that_varies_only_in_rows_without_weight_is_ignored(make, outside):
     generator = np.random.default_rng(0)
     X = np.column_stack([np.full(30, 0.3), generator.normal(size=(30, 2))])
     labels, weights = generator.integers(0, 3, 30), generator.uniform(0.1, 1, 30)
@@ -251,9 +251,9 @@ def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
     generator = np.random.default_rng(0)
     X = generator.normal(3.0, 1.0, (40, 100_000))
     objective = objective_over(X, np.arange(40) % 2, 2, l2=0.1)
-    parameters, found = generator.normal(size=(1, 100_001)), []
+    parameters, actual = generator.normal(size=(1, 100_001)), []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):
             coef, intercept = objective.coordinates.to_coefficients(parameters)
-            found.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
-    assert_same_bits(found)
+            actual.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
+    assert_same_bits(actual)

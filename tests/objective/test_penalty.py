@@ -1,4 +1,4 @@
-"""The penalty in scaled coordinates: curvatures, thresholds, sizes, and which penalties are smooth or bounded."""
+"""The penalty in scaled coordinates: curvatures, thresholds, values, smoothness and boundedness."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from fastlin.objective.penalty import LARGEST_PENALTY
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
+def test_the_penalty_of_parameters_is_that_of_the_coefficients(columns):
     for n_classes, grouped in [(2, False), (5, True)]:
         objective, parameters = make_sized(20, n_classes, columns, l2=0.7, l1=0.4, group_lasso=grouped)
         penalty = objective.penalty
@@ -17,7 +17,7 @@ def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
         square = np.sum(penalty.factors * coef**2)
         assert np.sum(penalty.curvatures * parameters**2) == pytest.approx(0.7 * square, rel=1e-12)
         sizes = np.sqrt((coef**2).sum(axis=0)) if grouped else np.abs(coef).sum(axis=0)
-        assert penalty.size(parameters) == pytest.approx(0.4 * sizes @ penalty.factors, rel=1e-12)
+        assert penalty.nonsmooth_value(parameters) == pytest.approx(0.4 * sizes @ penalty.factors, rel=1e-12)
         assert penalty.curvatures[-1] == penalty.thresholds[-1] == 0
         np.testing.assert_array_equal(penalty.thresholds[:-1], 0.4 * penalty.factors * objective.coordinates.scale)
         np.testing.assert_allclose(penalty.arrays.roots**2, penalty.curvatures[:-1], rtol=1e-15)
@@ -25,17 +25,17 @@ def test_curvatures_and_sizes_are_those_of_the_coefficients(columns):
         assert columns == "badly scaled" or (penalty.factors == FACTORS).all()
 
 
-def test_a_factor_of_zero_frees_its_feature_a_penalty_of_zero_is_none_and_an_immense_one_is_cut():
+def test_zero_factors_zero_penalties_and_huge_penalties():
     factors = np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
     objective, parameters = make_objective(30, 6, 3, l1=0.4, l2=0.2, penalty_factors=factors)
     penalty = objective.penalty
     assert not penalty.is_bounded
-    moved = parameters.copy()
-    moved[:, 1] = 0
-    assert penalty.size(moved) == penalty.size(parameters) > 0
+    without_feature = parameters.copy()
+    without_feature[:, 1] = 0
+    assert penalty.nonsmooth_value(without_feature) == penalty.nonsmooth_value(parameters) > 0
     assert penalty.thresholds[1] == penalty.curvatures[1] == 0
     point = objective.at(parameters)
-    assert (point.lower_bound(), point.natural_gap) == (-np.inf, np.inf)
+    assert (point.lower_bound(), point.stationary_gap) == (-np.inf, np.inf)
     assert make_objective(30, 6, 3, l1=0.0, l2=0.2, penalty_factors=factors)[0].penalty.is_smooth
     free = make_objective(30, 6, 3, l1=0.4, penalty_factors=np.zeros(6))[0].penalty
     assert (free.is_smooth, free.is_bounded, free.is_none) == (True, False, True)

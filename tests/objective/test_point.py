@@ -1,4 +1,4 @@
-"""Points: values that do not change, and rooms that are handed over."""
+"""Points: their values do not change, and their buffers can be reused."""
 
 import numpy as np
 import pytest
@@ -10,21 +10,21 @@ from fastlin.matrices import matrix
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
 
-def facts(point):
-    """Return everything that a point tells without its probabilities."""
-    sums = point.value, point.loss, point.slope, point.dual_square, point.largest_entry, point.natural_gap
+def get_values(point):
+    """Return all values of a point that do not need its probabilities."""
+    sums = point.value, point.loss, point.slope, point.dual_square, point.largest_entry, point.stationary_gap
     return [*sums, point.parameters.copy(), point.gradient.copy(), point.lower_bound(), point.rounding]
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_a_point_stays_the_same_when_others_are_evaluated(n_classes, penalty):
+def test_a_point_does_not_change_when_others_are_evaluated(n_classes, penalty):
     objective, parameters = make_sized(60, n_classes, "shifted", **PENALTIES[penalty])
     buffer = objective.make_buffer()
-    # Its gradient is the first one, and features of classes are found by a pass in between.
+    # The point is the first of the objective; the class features are computed by a later pass.
     point = objective.at(0.5 * parameters, out=buffer)
     with_buffer = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
-    before, told = with_buffer(), facts(point)
+    before, values_before = with_buffer(), get_values(point)
     elsewhere = evaluate(objective, -parameters)
     optimized = elsewhere.optimize_intercept()
     np.testing.assert_array_equal(optimized[:, :-1], elsewhere.parameters[:, :-1])
@@ -33,45 +33,45 @@ def test_a_point_stays_the_same_when_others_are_evaluated(n_classes, penalty):
     objective.sample(20).at(parameters)
     assert_same_bits([before, with_buffer()])
     objective.at(7 * parameters, out=buffer).lower_bound()
-    assert_same_bits([told, facts(point)])
+    assert_same_bits([values_before, get_values(point)])
     assert elsewhere.value != point.value
 
 
-def ask_for_probabilities(point):
-    """Return the calls that need the probabilities of a point."""
+def list_accesses(point):
+    """Return the accesses that need the probabilities of a point."""
     product = lambda: point.hessian_product(point.parameters)  # noqa: E731
     return lambda: point.probabilities, lambda: list(point.curvatures()), product, point.hessian, point.hessian_of_loss
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_a_point_without_room_or_whose_room_was_given_away_says_so(precision):
+def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     buffer = objective.make_buffer()
     point = objective.at(parameters, precision, out=buffer)
     assert point.has_probabilities
-    for ask in ask_for_probabilities(point):
-        ask()
+    for access in list_accesses(point):
+        access()
     other = objective.at(2 * parameters, precision, out=buffer)
     assert other.has_probabilities
     narrow = evaluate(with_budget(objective, 0), parameters)
-    for each, message in (
-        (point, "was given to"),
-        (objective.at(parameters), "without room"),
-        (narrow, "without room"),
+    for unusable, message in (
+        (point, "were overwritten"),
+        (objective.at(parameters), "without a buffer"),
+        (narrow, "without a buffer"),
     ):
-        assert not each.has_probabilities
-        # A point that never had room settles its intercept without.
-        for ask in (*ask_for_probabilities(each), *([each.optimize_intercept] if each is point else [])):
+        assert not unusable.has_probabilities
+        # A point without a buffer optimizes its intercept without probabilities.
+        for access in (*list_accesses(unusable), *([unusable.optimize_intercept] if unusable is point else [])):
             with pytest.raises(RuntimeError, match=message):
-                ask()
-    # What does not need probabilities is still there, and the same without room.
-    assert_same_bits([facts(point), facts(objective.at(parameters, precision))])
+                access()
+    # Values that do not need probabilities are still available, and the same without a buffer.
+    assert_same_bits([get_values(point), get_values(objective.at(parameters, precision))])
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeypatch, n_classes, weighted):
+def test_a_point_without_a_buffer_optimizes_its_intercept_in_batches_of_rows(monkeypatch, n_classes, weighted):
     objective, parameters = make_objective(90, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
     expected = evaluate(objective, parameters).optimize_intercept()
     for max_rows in (90, 7):
@@ -80,7 +80,7 @@ def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeyp
         optimized = objective.at(parameters).optimize_intercept()
         np.testing.assert_allclose(optimized, expected, rtol=1e-9, atol=1e-11)
         assert objective.n_passes - before == pytest.approx(2)
-    # Not where there is no memory for the curvature.
+    # Without memory for the matrix there is no step.
     assert with_budget(objective, 0).at(parameters).optimize_intercept() is None
 
 
@@ -92,29 +92,29 @@ def test_the_hessian_holds_the_products_with_unit_vectors(n_classes):
         hessian = point.hessian()
         assert hessian.shape == (parameters.size, parameters.size)
         np.testing.assert_array_equal(hessian, hessian.T)
-        for place, unit in enumerate(np.eye(parameters.size)):
-            if not fit_intercept and place % 5 == 4:
-                assert not hessian[place].any()
+        for index, unit in enumerate(np.eye(parameters.size)):
+            if not fit_intercept and index % 5 == 4:
+                assert not hessian[index].any()
                 continue
             product = point.hessian_product(unit.reshape(parameters.shape)).ravel()
-            np.testing.assert_allclose(hessian[place], product, atol=1e-13)
+            np.testing.assert_allclose(hessian[index], product, atol=1e-13)
         curvatures = np.tile(objective.penalty.curvatures, len(parameters))
         np.testing.assert_array_equal(hessian, point.hessian_of_loss() + np.diag(curvatures))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
-def test_settling_the_intercept_brings_its_gradient_near_zero(n_classes):
+def test_optimizing_the_intercept_reduces_its_gradient_to_zero(n_classes):
     objective, parameters = make_objective(80, 3, n_classes, l2=0.1)
     parameters *= 0.3
     total = parameters[:, -1].sum()
     for _ in range(5):
         parameters = evaluate(objective, parameters).optimize_intercept()
     np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
-    # Not all classes are moved at once.
+    # The sum over the classes does not change.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
-    # There is nothing to settle where all rows are decided, or without an intercept.
+    # There is no step if all probabilities are 0 or 1, or without an intercept.
     saturated = np.zeros_like(parameters)
     saturated[0, -1] = 5000.0
     without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
-    for place in (evaluate(objective, saturated), evaluate(without, parameters)):
-        assert place.optimize_intercept() is None
+    for point in (evaluate(objective, saturated), evaluate(without, parameters)):
+        assert point.optimize_intercept() is None

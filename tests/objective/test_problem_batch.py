@@ -1,4 +1,4 @@
-"""Batches of problems: their sums against NumPy, bits that depend on no other problem, and what they prove."""
+"""Batches of problems: sums against NumPy, independence of other problems, and certificates."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from scipy import sparse
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import Codes, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.problem_batch import MIN_BATCH_SIZE, ProblemBatch, SharedRows, Variant, count_batch_size
+from fastlin.objective.problem_batch import MIN_BATCH_SIZE, Problem, ProblemBatch, SharedRows, count_batch_size
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, batch_size=16, offsets=None, n_classes=2):
-    """Return the SharedRows of X and the rows as they enter, dense and in extended precision."""
+    """Return the SharedRows of X and the scaled rows, dense and in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
@@ -59,18 +59,18 @@ def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=
         if is_weighted:
             weights[:n_classes] = 1
         l2, l1 = 10.0 ** generator.uniform(-4, 0), 10.0 ** generator.uniform(-3, -1) if has_l1 else 0.0
-        yield Variant(labels, l2, weights, l1=l1)
+        yield Problem(labels, l2, weights, l1=l1)
 
 
 def fill_problem_batch(rows, problems):
     batch = ProblemBatch(rows, len(problems), problems[0].weights is not None)
-    return batch, np.array([batch.take(place, problem) for place, problem in enumerate(problems)])
+    return batch, np.array([batch.take(slot, problem) for slot, problem in enumerate(problems)])
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
-    """Return the loss, J, its gradient at parameters (m,), and p_k p_l of pairs, in the type of X.
+    """Return the loss, J, its gradient at parameters (m,), and the means of p_k p_l of pairs, in the dtype of X.
 
-    X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is left out.
+    X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is not included.
     """
     labels, l2, weights, *_ = problem
     K = len(parameters) // X.shape[1]
@@ -86,7 +86,7 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "given"),
+    ("kind", "variant"),
     [
         *((kind, "") for kind in ("float64", "float32", "uint8", "wide", "sparse", "one-hot", "table")),
         ("float64", "offsets"),
@@ -99,11 +99,11 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
         *marked(pytest.mark.thorough, *((kind, "four classes") for kind in ("float32", "uint8", "wide"))),
     ],
 )
-def test_sums_are_those_of_numpy(kind, given, is_weighted):
-    offsets, n_classes = draw_offsets(300) if given == "offsets" else None, 4 if given == "four classes" else 2
+def test_sums_agree_with_numpy(kind, variant, is_weighted):
+    offsets, n_classes = draw_offsets(300) if variant == "offsets" else None, 4 if variant == "four classes" else 2
     rows, X = make_rows(draw_X(kind), offsets=offsets, n_classes=n_classes)
-    drawn = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": given == "l1"}
-    problems = list(draw_problems(rows.n_rows, 11, **drawn))
+    options = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": variant == "l1"}
+    problems = list(draw_problems(rows.n_rows, 11, **options))
     batch, starts = fill_problem_batch(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = batch.evaluate(parameters)
@@ -122,14 +122,14 @@ def test_sums_are_those_of_numpy(kind, given, is_weighted):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize(("n_classes", "size"), [(2, None), (2, 1.0), (2, 30.0), (2, 1e3), (4, None)])
-def test_a_problem_starts_where_its_intercepts_alone_are_best(n_classes, size, fit_intercept):
+def test_a_problem_starts_at_the_null_model(n_classes, size, fit_intercept):
     offsets = None if size is None else 3 + size * np.random.default_rng(0).normal(size=(300, 1))
     rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes, fit_intercept=fit_intercept)
     batch, starts = fill_problem_batch(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
     points = batch.evaluate(starts)
     if fit_intercept:
-        np.testing.assert_allclose(points.of_loss.reshape(9, rows.n_rows_coef, -1)[..., -1], 0, atol=1e-14)
-    # What a lower bound of J there leaves out are roundings, of class sums and of scores.
+        np.testing.assert_allclose(points.loss_gradient.reshape(9, rows.n_rows_coef, -1)[..., -1], 0, atol=1e-14)
+    # The lower bounds are below J by rounding errors of class sums and scores.
     reach = 1.0 if size is None else 4 * np.abs(offsets).max()
     assert (batch.null_objective <= points.value * (1 + 1e-13)).all()
     np.testing.assert_allclose(batch.null_objective, points.value, rtol=1e-13, atol=400 * UNIT_ROUNDOFF * reach)
@@ -139,24 +139,24 @@ def test_a_problem_starts_where_its_intercepts_alone_are_best(n_classes, size, f
 @pytest.mark.parametrize(
     ("kind", "n_classes"), [("float64", 2), ("wide", 2), ("sparse", 2), ("table", 2), ("float64", 4), ("table", 4)]
 )
-def test_bits_depend_on_no_other_problem_and_on_no_thread(kind, n_classes):
+def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
     rows, _ = make_rows(draw_X(kind, n=3000), batch_size=24, n_classes=n_classes)
     problems = list(draw_problems(rows.n_rows, 24, is_weighted=True, n_classes=n_classes))
     batch, starts = fill_problem_batch(rows, problems)
     whole = batch.evaluate(starts)
-    for n_threads, places in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
-        part, own = fill_problem_batch(rows, [problems[place] for place in places])
+    for n_threads, indices in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
+        part, starts_of_part = fill_problem_batch(rows, [problems[slot] for slot in indices])
         with limit_threads(n_threads):
-            points = part.evaluate(own)
+            points = part.evaluate(starts_of_part)
         for of_part, of_whole in zip(points, whole, strict=True):
-            np.testing.assert_array_equal(of_part, of_whole[places])
+            np.testing.assert_array_equal(of_part, of_whole[indices])
     batch.keep(np.array([5]))
-    for kept, of_whole in zip(batch.evaluate(starts[[5]]), whole, strict=True):
-        np.testing.assert_array_equal(kept, of_whole[[5]])
+    for actual, of_whole in zip(batch.evaluate(starts[[5]]), whole, strict=True):
+        np.testing.assert_array_equal(actual, of_whole[[5]])
 
 
 def find_certificates(seed, has_l1):
-    """Return the certificates of a problem ever nearer to its minimum, which are true."""
+    """Return the certificates of a problem at points approaching its minimum, after checking that they are valid."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
     n, d = generator.integers(8 if has_l1 else 6, 40), generator.integers(1, 5)
     n_classes = 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
@@ -169,22 +169,22 @@ def find_certificates(seed, has_l1):
     (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     batch, (start,) = fill_problem_batch(rows, [problem])
-    given = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
-    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **given)
+    variant = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
+    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **variant)
     minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
     sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
-    # One way for all sizes: how far an intercept's slope is off may differ a thousandfold from one way to another.
-    way = generator.normal(size=rows.size)
+    # One direction for all distances, because the slope of the intercept may differ a thousandfold between directions.
+    direction = generator.normal(size=rows.size)
     for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in sizes)]:
-        # Away from zero a penalty by size is of first order.
+        # At zero an L1 penalty changes to first order.
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
-        parameters = near + size * way * is_free
+        parameters = near + size * direction * is_free
         bounds.append(batch.certify(parameters[None], batch.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
-        # What both values of J are off by in extended precision.
+        # The rounding error of both values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
         rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * least + (d + 4) * largest))
         assert value - least <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
@@ -200,15 +200,15 @@ def find_certificates(seed, has_l1):
         *marked(pytest.mark.slow, (False, 300, 4000), (True, 300, 3000)),
     ],
 )
-def test_certificates_are_true_and_near_at_the_end(has_l1, first, last):
+def test_certificates_are_valid_and_tight_near_the_minimum(has_l1, first, last):
     for seed in range(first, last):
         bounds = find_certificates(seed, has_l1)
         if has_l1:
-            # Distance, and the rounding of a slope, count beside the threshold, which is 1e-5 and more.
+            # The distance and the rounding error of a slope are relative to the threshold, which is at least 1e-5.
             assert bounds[-1] <= 1e-7, f"seed {seed}"
             assert bounds[-2] <= 0.01 * bounds[-3] + 1e-5, f"seed {seed}"
         else:
-            # Of a thousandth of the distance it is about a millionth.
+            # At a thousandth of the distance the certificate is about a millionth.
             assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
 
 
@@ -217,16 +217,16 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
         rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
         (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
         batch, starts = fill_problem_batch(rows, [problem._replace(l2=0.1)])
-        # One of the intercepts, and only what it adds.
+        # Only one intercept moves, and only its contribution counts.
         is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
         for distance in (1e-2, 1e-3):
             moved = starts + distance * is_moved
             points = batch.evaluate(moved)
-            bounds.append(batch.certify(moved, points._replace(gradient=points.of_loss * is_moved))[0])
+            bounds.append(batch.certify(moved, points._replace(gradient=points.loss_gradient * is_moved))[0])
         assert bounds[0] / bounds[1] == pytest.approx(100, rel=0.1)
 
 
-def test_a_lot_has_whole_groups_and_no_more_bytes_than_said():
+def test_the_batch_size_is_a_multiple_and_within_its_memory():
     for n, d in [(10, 1), (1000, 20), (20_000, 768), (10_000_000, 5), (100, 100_000)]:
         batch_size = count_batch_size(n, d)
         assert batch_size % MIN_BATCH_SIZE == count_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0

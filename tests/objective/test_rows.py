@@ -1,4 +1,4 @@
-"""The rows that the sums of an objective run over: weights, samples, offsets, class sums, lengths, passes counted."""
+"""The rows of an objective: weights, samples, offsets, class sums, influence and the number of passes."""
 
 import numpy as np
 import pytest
@@ -16,43 +16,43 @@ def test_the_gram_of_no_rows_is_zero():
     assert not gram.any()
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("has_indices", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_weights_of_rows_and_classes(weighted, named):
+def test_weights_of_rows_and_classes(weighted, has_indices):
     X, labels, weights, *_ = make_problem(40, 3, 3)
-    numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.arange(40)
-    given, weights = (weights, weights) if weighted else (None, np.ones(40))
-    objective = objective_over(X, labels, 4, weights=given, numbers=numbers if named else None)
-    # Rows count as often as they are named.
-    counted = np.bincount(numbers, minlength=40) * weights
-    np.testing.assert_array_equal(weigh_by_counts(numbers, given, 40), counted)
-    fractions = np.bincount(labels, counted, minlength=4)
+    row_indices = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if has_indices else np.arange(40)
+    sample_weight, weights = (weights, weights) if weighted else (None, np.ones(40))
+    objective = objective_over(X, labels, 4, weights=sample_weight, row_indices=row_indices if has_indices else None)
+    # Rows count as often as their index occurs.
+    total_weights = np.bincount(row_indices, minlength=40) * weights
+    np.testing.assert_array_equal(weigh_by_counts(row_indices, sample_weight, 40), total_weights)
+    fractions = np.bincount(labels, total_weights, minlength=4)
     np.testing.assert_allclose(objective.class_weights, fractions / fractions.sum(), rtol=1e-14)
-    assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)
-    assert objective.n_rows == len(numbers)
-    found = np.broadcast_to(objective.rows.weights_of(objective.rows.numbers), objective.n_rows)
-    np.testing.assert_array_equal(found, weights[numbers])
+    assert objective.rows.total_weight == pytest.approx(total_weights.sum(), rel=1e-14)
+    assert objective.n_rows == len(row_indices)
+    actual = np.broadcast_to(objective.rows.weights_of(objective.rows.row_indices), objective.n_rows)
+    np.testing.assert_array_equal(actual, weights[row_indices])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])
-def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
+def test_class_features_are_float64_even_if_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
-        given, weights = (weights, weights) if weighted else (None, np.ones(2000))
-        objectives = [objective_over(X, labels, n_classes, weights=given, l2=0.1) for _ in range(2)]
+        sample_weight, weights = (weights, weights) if weighted else (None, np.ones(2000))
+        objectives = [objective_over(X, labels, n_classes, weights=sample_weight, l2=0.1) for _ in range(2)]
         for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
-            # Points in float32 leave no features behind; those of a point of zeros in float64 save a pass.
+            # Points in float32 do not provide the features; a point at zero in float64 does, and saves a pass.
             objective.at(objective.start(), precision).lower_bound()
             n_passes = objective.n_passes
             scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
             fractions = np.eye(n_classes)[labels] * (weights / weights.sum(dtype=np.longdouble))[:, None]
-            found = objective.rows.class_features()
-            assert found.dtype == np.float64
-            np.testing.assert_allclose(found, (fractions.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
+            actual = objective.rows.class_features()
+            assert actual.dtype == np.float64
+            np.testing.assert_allclose(actual, (fractions.T @ scaled).astype(float), rtol=1e-13, atol=1e-14)
             assert precision is np.float32 or objective.n_passes == n_passes == 1
 
 
-def test_passes_are_counted_with_those_of_parts():
+def test_passes_of_subsets_are_counted():
     objective, parameters = make_objective(80, 3, 3, l2=0.1)
     point = evaluate(objective, parameters)
     point.hessian_product(parameters)
@@ -65,12 +65,12 @@ def test_passes_are_counted_with_those_of_parts():
     assert other.n_passes == 0
 
 
-def test_lower_bounds_do_not_depend_on_the_points_before():
+def test_lower_bounds_do_not_depend_on_earlier_points():
     bounds = []
     for is_first in (True, False):
         objective, parameters = make_objective(60, 4, 3, l2=0.1, columns="shifted")
         if not is_first:
-            # The sums by class, which all bounds share, then come from this point.
+            # The class sums, which all bounds share, come from this point.
             objective.at(objective.start())
         point = objective.at(parameters)
         bounds.append(point.lower_bound())
@@ -98,28 +98,28 @@ def test_long_rows_have_more_influence(kind):
     assert influence[:20].min() > np.median(influence)
 
 
-def test_influence_takes_one_pass_and_belongs_to_the_rows_it_is_of():
+def test_influence_takes_one_pass_and_follows_the_rows():
     objective, _ = make_uneven(1000, 5)
     n_passes = objective.n_passes
     whole = objective.rows.influence
     assert objective.rows.influence is whole and objective.n_passes == n_passes + 1
-    # Rows are measured as they are in X, copied or not.
-    for numbers in (np.arange(0, 1000, 50), np.arange(0, 1000, 2)):
-        part, expected = objective.rows.take(numbers).influence - 0.5, whole[numbers] - 0.5
+    # A subset measures the same rows, copied or not.
+    for row_indices in (np.arange(0, 1000, 50), np.arange(0, 1000, 2)):
+        part, expected = objective.rows.take(row_indices).influence - 0.5, whole[row_indices] - 0.5
         np.testing.assert_allclose(part / part.mean(), expected / expected.mean(), rtol=1e-5, atol=1e-6)
-    # Rows of normal numbers are not measured.
+    # Normally distributed rows are not measured.
     even, _ = make_objective(500, 5, 3, l2=1e-3)
     assert even.rows.influence == 1.0 and even.n_passes == 0
 
 
-def test_rows_without_weight_have_no_part_in_the_mean():
+def test_rows_without_weight_do_not_change_the_influence():
     X, labels, *_ = make_problem(500, 5, 3)
     X[:10] *= 100
     expected = objective_over(X, labels, 3, l2=1e-3).rows.influence
     X, labels, weights = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0), np.append(np.ones(500), 0)
-    found = objective_over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
-    np.testing.assert_allclose(found[:500], expected, rtol=1e-5)
-    assert found[500] == 0.5
+    actual = objective_over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
+    np.testing.assert_allclose(actual[:500], expected, rtol=1e-5)
+    assert actual[500] == 0.5
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -127,82 +127,84 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
     for weighted in (False, True):
         objective, parameters = make_objective(90, 4, n_classes, columns="shifted", weighted=weighted, l2=0.3)
         sample = objective.sample(30)
-        numbers, rows = sample.rows.numbers, objective.rows
-        assert sample.n_rows == len(numbers) == len(np.unique(numbers)) == 30
-        weights = rows.weights[numbers] if weighted else None
-        alone = objective_over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
-        found = evaluate(sample, parameters)
+        row_indices, rows = sample.rows.row_indices, objective.rows
+        assert sample.n_rows == len(row_indices) == len(np.unique(row_indices)) == 30
+        weights = rows.weights[row_indices] if weighted else None
+        alone = objective_over(
+            objective.matrix.X[row_indices], rows.labels[row_indices], n_classes, l2=0.3, weights=weights
+        )
+        actual = evaluate(sample, parameters)
         expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
-        assert found.value == pytest.approx(expected.value, rel=1e-9)
-        assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
+        assert actual.value == pytest.approx(expected.value, rel=1e-9)
+        assert actual.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
         assert sample.coordinates is objective.coordinates
         assert sample.penalty is objective.penalty
         np.testing.assert_allclose(sample.class_weights, alone.class_weights, rtol=1e-12)
         assert objective.n_passes == sample.n_passes == pytest.approx(1 / 3)
         assert objective.n_rows == 90
-        product = found.hessian_product(parameters)
-        np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
+        product = actual.hessian_product(parameters)
+        np.testing.assert_allclose(actual.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("numbered", [False, True])
-def test_a_sample_has_one_row_of_each_of_equal_stretches(weighted, numbered):
+@pytest.mark.parametrize("has_indices", [False, True])
+def test_a_sample_has_one_row_per_interval(weighted, has_indices):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
-    rows = np.arange(0, 300, 2) if numbered else np.arange(300)
-    objective = objective_over(X, labels, 5, weights=weights, numbers=rows if numbered else None)
-    # Rows of weight zero are none.
+    rows = np.arange(0, 300, 2) if has_indices else np.arange(300)
+    objective = objective_over(X, labels, 5, weights=weights, row_indices=rows if has_indices else None)
+    # Rows of weight zero are not sampled.
     rows = rows if weights is None else rows[weights[rows] > 0]
-    sample = objective.sample(20).rows.numbers
+    sample = objective.sample(20).rows.row_indices
     assert np.isin(sample, rows).all()
-    drawn, stretches = np.searchsorted(rows, sample), np.arange(20) * len(rows) / 20
-    assert (drawn > stretches - 1).all() and (drawn < stretches + len(rows) / 20).all()
-    whole = objective.sample(5000).rows.numbers
+    positions, interval_starts = np.searchsorted(rows, sample), np.arange(20) * len(rows) / 20
+    assert (positions > interval_starts - 1).all() and (positions < interval_starts + len(rows) / 20).all()
+    whole = objective.sample(5000).rows.row_indices
     np.testing.assert_array_equal(whole if len(whole) else np.arange(300), rows)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_places_of_parts_name_the_rows_that_places_of_all_name(seed):
+def test_split_positions_select_the_same_rows(seed):
     generator = np.random.default_rng(seed)
     counts = [0, 0, 30, 1, 0, 109, 60, 0]
     values = generator.random(200)
-    places = np.unique([0, *draw_positions(200, 40), 199])
+    positions = np.unique([0, *draw_positions(200, 40), 199])
     parts = np.split(values, np.cumsum(counts)[:-1])
-    found = [part[fraction] for part, fraction in zip(parts, split_positions(places, counts), strict=True)]
-    np.testing.assert_array_equal(np.concatenate(found), values[places])
+    actual = [part[fraction] for part, fraction in zip(parts, split_positions(positions, counts), strict=True)]
+    np.testing.assert_array_equal(np.concatenate(actual), values[positions])
 
 
-def test_no_row_differs_by_more_than_the_spread_and_offsets_that_all_rows_share_have_none(monkeypatch):
+def test_the_offset_range_bounds_differences_and_is_zero_for_shared_offsets(monkeypatch):
     generator = np.random.default_rng(0)
     for n_rows_coef, size, weighted in [(1, 1.0, False), (1, 1e3, True), (3, 1e3, False), (40, 1e-3, True)]:
         offsets = generator.normal(size=(200, n_rows_coef)) + size * generator.normal(size=n_rows_coef)
         weights = generator.uniform(0, 2, 200) if weighted else np.empty(0)
         if weighted:
-            # Rows without weight may have any.
+            # Offsets of rows without weight do not count.
             weights[::5], offsets[::5] = 0, 1e9
         fractions = weights / weights.sum() if weighted else np.full(200, 1 / 200)
         total_weight = weights.sum() if weighted else 200.0
-        found = OffsetRange.of(offsets, weights, total_weight)
-        of_classes = np.column_stack([np.zeros(200), offsets]) if n_rows_coef == 1 else offsets
-        of_classes = of_classes.astype(np.longdouble)[fractions > 0] - found.mean
-        spreads = of_classes.max(axis=1) - of_classes.min(axis=1)
-        assert spreads.max() <= found.standard_deviation <= 3 * spreads.max()
+        actual = OffsetRange.of(offsets, weights, total_weight)
+        by_class = np.column_stack([np.zeros(200), offsets]) if n_rows_coef == 1 else offsets
+        by_class = by_class.astype(np.longdouble)[fractions > 0] - actual.mean
+        differences = by_class.max(axis=1) - by_class.min(axis=1)
+        assert differences.max() <= actual.max_difference <= 3 * differences.max()
         norm = np.sqrt(fractions[fractions > 0] @ np.sum(offsets.astype(np.longdouble)[fractions > 0] ** 2, axis=1))
-        assert norm * (1 - 1e-15) <= found.root_mean_square <= norm * (1 + 1e-12)
-        assert found.standard_deviation + np.abs(found.mean).max() <= found.reach
-        # Some rows at a time.
-        monkeypatch.setattr("fastlin.objective.rows.NUMBERS_PER_BATCH", 30)
-        for one, other in zip(OffsetRange.of(offsets, weights, total_weight), found, strict=True):
+        assert norm * (1 - 1e-15) <= actual.root_mean_square <= norm * (1 + 1e-12)
+        assert actual.max_difference + np.abs(actual.mean).max() <= actual.reach
+        # The result is the same in batches of rows.
+        monkeypatch.setattr("fastlin.objective.rows.OFFSETS_PER_BATCH", 30)
+        for one, other in zip(OffsetRange.of(offsets, weights, total_weight), actual, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * size)
         monkeypatch.undo()
-    of_rows = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
-    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), of_rows):
-        found = OffsetRange.of(offsets, np.empty(0), 20.0)
-        assert found.standard_deviation < 1e-9
-        assert np.ptp(found.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
+    by_row = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
+    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), by_row):
+        actual = OffsetRange.of(offsets, np.empty(0), 20.0)
+        assert actual.max_difference < 1e-9
+        assert np.ptp(actual.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
 
 
-def test_offsets_and_targets_have_a_start_and_features_of_classes():
+def test_offsets_and_targets_have_a_start_and_class_features():
     for n_classes, size, soft, fit_intercept in [
         (2, 2.0, True, True),
         (2, 0.0, True, True),
@@ -212,20 +214,20 @@ def test_offsets_and_targets_have_a_start_and_features_of_classes():
         objective, _ = make_offset(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
         X, labels, weights = data_of(objective)
         fractions = weights / weights.sum()
-        of_classes = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
-        np.testing.assert_allclose(objective.class_weights, fractions @ of_classes, rtol=1e-12)
+        by_class = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
+        np.testing.assert_allclose(objective.class_weights, fractions @ by_class, rtol=1e-12)
         coordinates = objective.coordinates
-        features = (fractions[:, None] * of_classes).T @ (X * coordinates.scale + coordinates.shift)
+        features = (fractions[:, None] * by_class).T @ (X * coordinates.scale + coordinates.shift)
         np.testing.assert_allclose(objective.rows.class_features(), features, atol=1e-12)
         start = objective.at(objective.start())
         assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)
         if size == 1e3:
-            # The intercepts make up for what all rows have, so that it is no worse than a start without offsets.
+            # The intercepts compensate for shared offsets, so the value is as good as without offsets.
             assert start.value < 10
-        # Samples and parts take theirs along.
+        # Subsets keep their offsets and targets.
         rows = objective.rows
         parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
         total = np.empty(objective.shape)
-        found, *of_parts = (each.total_weight * each.evaluate(parameters, None, total) for each in (rows, *parts))
-        assert sum(of_parts) == pytest.approx(found, rel=1e-12)
+        actual, *part_sums = (r.total_weight * r.evaluate(parameters, None, total) for r in (rows, *parts))
+        assert sum(part_sums) == pytest.approx(actual, rel=1e-12)

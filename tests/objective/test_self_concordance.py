@@ -1,4 +1,4 @@
-"""By how much J can fall without a penalty, against its minimum."""
+"""The bound on J - J* without a penalty, against the minimum."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from fastlin.solvers.newton import solve_newton
 from fastlin.solvers.stopping import Stopping
 
 
-def fall_from(point):
+def bound_at(point):
     direction, diagonal, factor = solve_newton(point)
     return bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve), direction
 
@@ -32,18 +32,18 @@ def test_the_bound_holds_and_is_close_near_the_minimum(n_classes, columns):
         else:
             size, soft = (1e3, True) if "soft" in columns else (2.0, False)
             objective, _ = make_offset(300, 4, n_classes, size, soft)
-        minimum, near = minimize(objective).value, []
+        minimum, ratios = minimize(objective).value, []
         point = evaluate(objective, objective.start())
         for _ in range(8):
-            fall, direction = fall_from(point)
+            bound, direction = bound_at(point)
             suboptimality = point.value - minimum
-            assert suboptimality - point.rounding <= fall
+            assert suboptimality - point.rounding <= bound
             if suboptimality > 1e-9:
-                near.append((suboptimality, fall / suboptimality))
+                ratios.append((suboptimality, bound / suboptimality))
             point = evaluate(objective, point.parameters + direction.step)
-        assert min(ratio for _, ratio in near) < 5
-        assert all(ratio < 5 for suboptimality, ratio in near if suboptimality < 1e-5)
-        assert columns not in COLUMNS or near[-1][0] < 1e-5
+        assert min(ratio for _, ratio in ratios) < 5
+        assert all(ratio < 5 for suboptimality, ratio in ratios if suboptimality < 1e-5)
+        assert columns not in COLUMNS or ratios[-1][0] < 1e-5
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -53,9 +53,9 @@ def test_no_row_is_longer_than_the_bound(columns):
         X, *_ = data_of(objective)
         coordinates = objective.coordinates
         longest = np.abs(X.astype(np.longdouble) * coordinates.scale + coordinates.shift).max(axis=0)
-        kept = np.delete(np.arange(6), coordinates.vanishing)
-        assert (longest <= bound_rows(coordinates)[:-1])[kept].all()
-        np.testing.assert_allclose(longest[kept].astype(float), bound_rows(coordinates)[:-1][kept], rtol=1e-3)
+        varying = np.delete(np.arange(6), coordinates.vanishing)
+        assert (longest <= bound_rows(coordinates)[:-1])[varying].all()
+        np.testing.assert_allclose(longest[varying].astype(float), bound_rows(coordinates)[:-1][varying], rtol=1e-3)
 
 
 @settings(max_examples=40)
@@ -66,7 +66,7 @@ def test_no_row_is_longer_than_the_bound(columns):
     fit_intercept=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_intercept, seed):
+def test_the_bound_holds_at_random_points(n_classes, d, distance, fit_intercept, seed):
     generator = np.random.default_rng(seed)
     X, labels = generator.standard_t(3, size=(80, d)), np.arange(80) % n_classes
     objective = objective_over(X, labels, n_classes, weights=generator.uniform(0.1, 3, 80), fit_intercept=fit_intercept)
@@ -74,12 +74,12 @@ def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_inte
     best, minimum = solution.parameters, solution.value
     step = 10**distance * generator.normal(size=best.shape)
     step[:, -1] *= fit_intercept
-    for place in (best, best + objective.center(step), objective.start()):
-        point = evaluate(objective, place)
-        assert point.value - minimum <= fall_from(point)[0] + point.rounding
+    for parameters in (best, best + objective.center(step), objective.start()):
+        point = evaluate(objective, parameters)
+        assert point.value - minimum <= bound_at(point)[0] + point.rounding
 
 
-def test_a_constant_column_and_one_that_is_penalized_keep_the_bound_and_dependent_ones_do_not():
+def test_constant_and_penalized_columns_have_a_bound_and_collinear_ones_do_not():
     X = np.random.default_rng(0).normal(size=(100, 3))
     X[:, 1] = 3.0
     labels = np.arange(100) % 3
@@ -88,7 +88,7 @@ def test_a_constant_column_and_one_that_is_penalized_keep_the_bound_and_dependen
         assert not objective.penalty.is_bounded
         point = evaluate(objective, objective.start())
         for _ in range(2):
-            point = evaluate(objective, point.parameters + fall_from(point)[1].step)
-        assert point.value - minimize(objective).value - point.rounding <= fall_from(point)[0] < 1e-4
+            point = evaluate(objective, point.parameters + bound_at(point)[1].step)
+        assert point.value - minimize(objective).value - point.rounding <= bound_at(point)[0] < 1e-4
     dependent = objective_over(np.column_stack([X, X.sum(axis=1)]), labels % 2, 2)
-    assert fall_from(evaluate(dependent, dependent.start()))[0] == np.inf
+    assert bound_at(evaluate(dependent, dependent.start()))[0] == np.inf

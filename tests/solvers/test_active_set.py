@@ -1,4 +1,4 @@
-"""Newton's steps among the active parameters of a penalized quadratic model."""
+"""Newton steps over the active parameters of a penalized quadratic model."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
 
 
 def make_model(grouped, standard_deviation):
-    """Return a Hessian whose columns differ by `standard_deviation` of what they share, slopes and parameters with zeros."""
+    """Return a Hessian of nearly equal columns, slopes, and parameters of which some are zero."""
     generator = np.random.default_rng(1)
     rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
     hessian = rows.T @ rows / 60
@@ -27,28 +27,28 @@ def make_model(grouped, standard_deviation):
 
 
 def value_of(hessian, penalty, slopes, change, parameters):
-    """Return the model at parameters that lie `change` away from where the slopes are."""
+    """Return the value of the model at parameters that differ by `change` from those of the slopes."""
     parameters = parameters.reshape(-1, len(penalty.thresholds))
     sizes = reference.sizes_of(parameters, penalty.group_lasso)
     return slopes @ change + 0.5 * change @ hessian @ change + np.sum(penalty.thresholds * sizes)
 
 
 @pytest.fixture(autouse=True)
-def free_calls(monkeypatch):
-    """Let models as small as these take as many steps for groups as large ones."""
-    monkeypatch.setattr(quadratic, "CALLS_WORK", 0)
+def no_call_overhead(monkeypatch):
+    """Allow small models as many steps for groups as large ones."""
+    monkeypatch.setattr(quadratic, "NUMPY_CALL_WORK", 0)
 
 
 @pytest.fixture
 def group_steps(monkeypatch):
     """The steps for groups that are taken."""
-    steps, take = [], quadratic._along_groups
-    monkeypatch.setattr(quadratic, "_along_groups", lambda *given: steps.append(take(*given)) or steps[-1])
+    steps, take = [], quadratic._take_group_step
+    monkeypatch.setattr(quadratic, "_take_group_step", lambda *arguments: steps.append(take(*arguments)) or steps[-1])
     return steps
 
 
 def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
-    """Return the parameters, the slopes there and the decrease, which are those of the model."""
+    """Return parameters, slopes and decrease, after checking that they are those of the model."""
     parameters, slopes = start.copy(), slopes_at_start.copy()
     decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes)
     before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))
@@ -59,53 +59,53 @@ def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
 
 @pytest.mark.parametrize("standard_deviation", [1.0, 1e-2, 1e-4])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_subgradient_is_zero_where_settled(group_steps, grouped, standard_deviation):
+def test_the_subgradient_of_active_coefficients_is_zero(group_steps, grouped, standard_deviation):
     hessian, penalty, start, slopes_at_start = make_model(grouped, standard_deviation)
     parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
     assert decrease > 0
     assert not parameters[start == 0].any()
     matrix = parameters.reshape(K, SIZE)
-    left = reference.smallest_subgradient(slopes.reshape(K, SIZE), matrix, THRESHOLDS, grouped)
+    subgradient = reference.smallest_subgradient(slopes.reshape(K, SIZE), matrix, THRESHOLDS, grouped)
     free = (matrix != 0) | (THRESHOLDS == 0)
-    # The last step for groups is exact up to what the norms' curvature changed on the way.
-    assert left[free].max() < (1e-3 if grouped else 1e-7)
+    # The last step for groups is exact up to the change of the norms' curvature.
+    assert subgradient[free].max() < (1e-3 if grouped else 1e-7)
     assert not (grouped and standard_deviation == 1) or 1 < len(group_steps) <= 12
 
 
 def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
-    monkeypatch.setattr(quadratic, "CALLS_WORK", tuning.CALLS_WORK)
+    monkeypatch.setattr(quadratic, "NUMPY_CALL_WORK", tuning.NUMPY_CALL_WORK)
     minimize(*make_model(True, 1.0))
     assert len(group_steps) == 1
 
 
-def test_groups_end_where_the_model_is_flat_but_for_their_norms():
+def test_groups_reach_the_minimum_if_only_their_norms_have_curvature():
     generator = np.random.default_rng(0)
-    # Three rows for eight parameters: along the other five directions a step by the curvature is far too long.
+    # Three rows for eight parameters: along the other five directions a Newton step is far too long.
     rows = generator.normal(size=(3, 8))
     hessian, start = rows.T @ rows, generator.normal(size=8)
     slopes = hessian @ (0.5 * generator.normal(size=8))
     penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_lasso=True, box=None)
     parameters, *_ = minimize(hessian, penalty, start, slopes, rel=1e-9)
     change = parameters - start
-    least = -0.5 * slopes @ np.linalg.pinv(hessian) @ slopes
-    assert slopes @ change + 0.5 * change @ hessian @ change < 0.99 * least < 0
+    minimum = -0.5 * slopes @ np.linalg.pinv(hessian) @ slopes
+    assert slopes @ change + 0.5 * change @ hessian @ change < 0.99 * minimum < 0
 
 
-def test_groups_at_their_minimum_take_no_steps_of_rounding(group_steps):
-    # Intercepts alone are active, and along equal changes of all the model is flat.
+def test_groups_at_their_minimum_do_not_follow_rounding_errors(group_steps):
+    # Only intercepts are active, and the model is flat along equal changes of all of them.
     probabilities = np.full(K, 1 / K)
-    of_intercepts = np.diag(probabilities) - np.outer(probabilities, probabilities)
-    hessian = np.kron(of_intercepts, np.diag([1.0, 2.0, 0.5, 1.0]))
+    intercept_hessian = np.diag(probabilities) - np.outer(probabilities, probabilities)
+    hessian = np.kron(intercept_hessian, np.diag([1.0, 2.0, 0.5, 1.0]))
     penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0, 1.0, 0.0]), group_lasso=True, box=None)
     parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
     slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
-    unseen = 2.0**-53
-    assert abs(quadratic.minimize_active(hessian, penalty, parameters, slopes, unseen=unseen)) <= unseen
+    min_gain = 2.0**-53
+    assert abs(quadratic.minimize_active(hessian, penalty, parameters, slopes, min_gain=min_gain)) <= min_gain
     assert len(group_steps) == 1
 
 
-def test_parameters_that_would_turn_are_zero_and_where_none_is_active_nothing_changes():
-    # The first two are alike, and meet zero at once.
+def test_parameters_that_change_sign_become_zero_and_an_inactive_model_does_not_change():
+    # The first two are equal, and become zero together.
     hessian = np.eye(4) + 0.2
     penalty = SimpleNamespace(thresholds=np.ones(4), group_lasso=False, box=None)
     parameters, slopes, _ = minimize(hessian, penalty, np.array([0.3, 0.3, 2.0, 0.0]), np.array([0.3, 0.3, 0.5, 0.0]))
@@ -115,19 +115,19 @@ def test_parameters_that_would_turn_are_zero_and_where_none_is_active_nothing_ch
     assert decrease == 0 and not parameters.any()
 
 
-def test_bounds_that_are_met_are_kept_to():
+def test_bounds_are_respected():
     hessian, penalty, start, slopes_at_start = make_model(False, 1e-2)
-    free, _, most = minimize(hessian, penalty, start, slopes_at_start)
-    # Some lie between a start and where it would go, one holds a parameter where it is.
+    free, _, max_decrease = minimize(hessian, penalty, start, slopes_at_start)
+    # Some bounds are between a start and its minimizer, one pair fixes a parameter.
     lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
     lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
     lower[9] = upper[9] = start[9]
-    penalty.box = SimpleNamespace(least=lower.reshape(K, SIZE), most=upper.reshape(K, SIZE))
+    penalty.box = SimpleNamespace(min_parameters=lower.reshape(K, SIZE), max_parameters=upper.reshape(K, SIZE))
     parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
     assert ((lower <= parameters) & (parameters <= upper)).all()
-    is_held = (parameters == lower) | (parameters == upper)
-    assert is_held[9] and is_held[4:8].any() and not is_held.all()
-    assert 0 < decrease < most
-    left = slopes + np.tile(THRESHOLDS, K) * np.sign(parameters)
-    is_free = ((parameters != 0) | (np.tile(THRESHOLDS, K) == 0)) & ~is_held
-    assert np.abs(left[is_free]).max() < 1e-7
+    is_at_bound = (parameters == lower) | (parameters == upper)
+    assert is_at_bound[9] and is_at_bound[4:8].any() and not is_at_bound.all()
+    assert 0 < decrease < max_decrease
+    subgradient = slopes + np.tile(THRESHOLDS, K) * np.sign(parameters)
+    is_free = ((parameters != 0) | (np.tile(THRESHOLDS, K) == 0)) & ~is_at_bound
+    assert np.abs(subgradient[is_free]).max() < 1e-7

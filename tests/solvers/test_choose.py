@@ -1,4 +1,4 @@
-"""Every solver by its name, on problems whose minimum is known."""
+"""Every solver, on problems whose minimum is known."""
 
 import numpy as np
 import pytest
@@ -18,12 +18,12 @@ from objectives import (
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
-from fastlin.solvers.solution import LIMITED, SEPARABLE
+from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE
 
 METHODS = {
     "rows": row_space_lbfgs.minimize,
     "descent": descent.minimize,
-    "lbfgs": choose.by_lbfgs,
+    "lbfgs": choose.minimize_by_lbfgs,
     "conjugate_gradients": newton.minimize_by_conjugate_gradients,
     "cholesky": newton.minimize_by_cholesky,
     "proximal_newton": proximal_newton.minimize,
@@ -33,7 +33,7 @@ SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
 @pytest.fixture(params=[*SOLVERS, "auto by passes", "lbfgs with limited memory"])
 def solver(request, monkeypatch):
-    """The name of each solver; those of small problems are also held to what large ones take."""
+    """The name of each solver; methods for small problems are also disabled so that those for large ones are tested."""
     if request.param == "auto by passes":
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     if request.param == "lbfgs with limited memory":
@@ -45,9 +45,9 @@ def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
     return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
 
 
-def pose(columns):
+def make_objectives(columns):
     """Yield objectives with columns of a kind, or with offsets and targets."""
-    repeated = {"l2": 0.02, "numbers": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
+    repeated = {"l2": 0.02, "row_indices": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
     if columns != "offsets":
         for fit_intercept in (True, False):
             for n, n_classes, options in [
@@ -76,44 +76,44 @@ def pose(columns):
 
 @pytest.mark.parametrize("columns", [*COLUMNS, "offsets"])
 def test_every_solver_reaches_the_minimum(solver, columns):
-    for objective in pose(columns):
+    for objective in make_objectives(columns):
         minimum, coef, intercept = minimum_of(objective)
         solution = minimize(objective, solver)
-        found_coef, found_intercept, rise = objective.finish(solution, np.float64)
-        suboptimality = value_of(objective, found_coef, found_intercept) - minimum
-        # Where columns are far from zero the terms of a score cancel: each rounding of its sum is a part of them.
+        actual_coef, actual_intercept, rise = objective.finish(solution, np.float64)
+        suboptimality = value_of(objective, actual_coef, actual_intercept) - minimum
+        # If columns are far from zero, the terms of a score cancel, and its rounding error is relative to the terms.
         size = np.abs(offsets_of(objective)).max()
-        terms = np.abs(objective.matrix.X) @ np.abs(found_coef).T + np.abs(found_intercept) + size
+        terms = np.abs(objective.matrix.X) @ np.abs(actual_coef).T + np.abs(actual_intercept) + size
         rounding = (objective.shape[1] + 2) * np.finfo(np.longdouble).eps * max(terms.max(), minimum)
         assert -rounding <= suboptimality <= min(solution.certificate + rise, 1e-8 * minimum)
         if columns not in ("badly scaled", "shifted"):
-            np.testing.assert_allclose(found_coef, coef, atol=1e-5)
-            changes = found_intercept - intercept
+            np.testing.assert_allclose(actual_coef, coef, atol=1e-5)
+            changes = actual_intercept - intercept
             changes -= changes.mean() * (len(coef) > 1)
             np.testing.assert_allclose(changes, 0, atol=1e-5 + 1e-12 * size)
             assert solution.converged
-        assert (found_intercept != 0).any() == objective.fit_intercept
-        # Its own accuracy is enough for a proof of the tolerance that is asked for.
+        assert (actual_intercept != 0).any() == objective.fit_intercept
+        # The solver is accurate enough to certify the tolerance.
         if columns == "offsets":
             solution = minimize(objective, "auto", tol=1e-6)
             assert solution.converged
             assert solution.value - minimum <= solution.certificate <= 1.01e-6 * solution.value
 
 
-def test_a_start_far_away_leads_to_the_same_minimum(solver):
+def test_a_distant_start_reaches_the_same_minimum(solver):
     for n_classes, l2 in ((2, 0.0), (2, 1e-3), (3, 0.0), (3, 1e-3)):
         objective, parameters = make_objective(80, 4, n_classes, l2=l2)
         near, *far = (minimize(objective, solver, starts=[size * parameters]).value for size in (0, 10, 1000))
         assert far == pytest.approx([near, near], rel=1e-7)
 
 
-def test_the_history_tells_how_it_went(solver):
+def test_the_history_records_every_iteration(solver):
     for n_classes in (2, 4):
         objective, _ = make_objective(100, 5, n_classes, l2=1e-3)
-        heard = []
-        solution = minimize(objective, solver, on_iteration=lambda *news, heard=heard: heard.append(news))
+        records = []
+        solution = minimize(objective, solver, on_iteration=lambda *record, records=records: records.append(record))
         assert solution.n_iter == len(solution.history) > 1
-        assert [news[:2] for news in heard] == list(enumerate(solution.history, 1))
+        assert [record[:2] for record in records] == list(enumerate(solution.history, 1))
         record = np.array([(i.objective, i.bound, i.gradient, i.n_passes, i.seconds) for i in solution.history])
         assert np.isfinite(record).all()
         values, bounds, gradients, n_passes, seconds = record.T
@@ -127,7 +127,7 @@ def test_the_history_tells_how_it_went(solver):
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
+def test_the_best_start_is_used_and_the_optimum_takes_no_step(solver):
     objective, parameters = make_objective(100, 5, 3, l2=0.1)
     best = minimize(objective, solver, tol=1e-9).parameters
     before = best.copy()
@@ -135,7 +135,7 @@ def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
         again = minimize(objective, solver, starts=starts, tol=1e-6)
         assert again.converged and again.n_iter <= 1
     np.testing.assert_array_equal(best, before)
-    # An infinite start is left for a better one.
+    # An infinite start is replaced by a better one.
     alone, far = (minimize(objective, solver, starts=starts) for starts in ([], [np.inf * parameters]))
     assert far.value == alone.value
 
@@ -143,13 +143,13 @@ def test_the_best_of_several_starts_is_taken_and_at_the_optimum_no_step(solver):
 def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     objective, _ = make_objective(100, 5, 3, l2=1e-4)
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
-    assert (solution.n_iter, solution.converged, solution.stop_reason) == (1, False, LIMITED)
+    assert (solution.n_iter, solution.converged, solution.stop_reason) == (1, False, MAX_ITER_REACHED)
     assert np.isfinite(solution.parameters).all()
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
 @pytest.mark.parametrize(("n_classes", "dtype"), [(2, np.float64), (3, np.float32)])
-def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes, dtype):
+def test_a_tol_of_zero_converges_at_the_rounding_limit(solver, n_classes, dtype):
     for columns in COLUMNS:
         X = make_objective(200, 4, n_classes, columns=columns)[0].matrix.X.astype(dtype)
         labels = make_objective(200, 4, n_classes)[0].rows.labels
@@ -160,8 +160,8 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
         assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
 
 
-def test_steps_that_undo_each_other_at_the_floor_end_there(solver):
-    # One to three of these fits by each method went round in circles until max_iter, on any one processor.
+def test_steps_that_cancel_each_other_at_the_rounding_limit_stop(solver):
+    # Without that rule one to three of these fits per method cycled until max_iter, on any processor.
     for seed in range(300):
         rng = np.random.default_rng(seed)
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
@@ -172,7 +172,7 @@ def test_steps_that_undo_each_other_at_the_floor_end_there(solver):
         assert solution.converged and solution.n_iter < 100
 
 
-def test_separable_classes_without_penalty_end_at_a_small_loss(solver):
+def test_separable_classes_without_a_penalty_stop_at_a_small_loss(solver):
     for n_classes in (2, 3):
         labels = np.arange(60) % n_classes
         X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * np.eye(3)[labels]
@@ -189,7 +189,7 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
             objective, _ = make_objective(200, 3, n_classes, columns=columns)
             solution = minimize(objective, solver)
             assert solution.converged
-            # The steps that solve with the whole Hessian tell how far J can fall.
+            # Newton steps with the whole Hessian give a certificate.
             is_certified = solver in ("auto", "newton-cholesky")
             assert (solution.certificate < 1e-5) if is_certified else (solution.certificate == np.inf)
             coef, intercept, _ = objective.finish(solution, np.float64)
@@ -201,7 +201,7 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
+def test_a_class_whose_rows_have_no_weight(solver, fit_intercept):
     X, labels, *_ = make_problem(100, 3, 3)
     weights = (labels != 1).astype(float)
     without = objective_over(X, labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
@@ -210,19 +210,19 @@ def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
     if not fit_intercept:
         assert solution.value == pytest.approx(float(minimum_of(without)[0]), rel=1e-7)
         return
-    # The intercept of the class falls without end: what is left is the problem of the other two, softmax over them.
+    # The intercept of the class decreases without end; the limit is the problem of the other two classes.
     two = weights > 0
     logistic = objective_over(X[two], labels[two] // 2, 2, l2=0.05 / 2)
     assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
 
 
-def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
+def test_an_objective_without_a_minimum_is_reproducible(solver):
     X = np.random.RandomState(0).uniform(size=(10, 10))
     labels = np.arange(10) % 2
-    results, rubbish = [], []
+    results, garbage = [], []
     for attempt in range(40):
-        # What else lies in memory may not matter.
-        rubbish = [*(rubbish if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
+        # Other contents of memory must not matter.
+        garbage = [*(garbage if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
         objective = objective_over(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
             results.append([minimize(objective, solver, tol=1e-4).parameters])
@@ -230,7 +230,7 @@ def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_bits_do_not_depend_on_threads(solver, dtype):
+def test_results_do_not_depend_on_threads(solver, dtype):
     labels = np.random.default_rng(2).integers(0, 10, 20_000)
     X = make_objective(20_000, 30, 10, dtype)[0].matrix.X
     results = []
@@ -243,26 +243,26 @@ def test_bits_do_not_depend_on_threads(solver, dtype):
     assert_same_bits(results)
 
 
-def test_without_room_for_probabilities_every_name_still_works(solver):
+def test_every_solver_works_without_memory_for_probabilities(solver):
     objective, _ = make_objective(300, 4, 3, l2=0.01)
-    narrow = with_budget(objective, 16 * 60 * objective.bytes_a_row)
+    narrow = with_budget(objective, 16 * 60 * objective.bytes_per_row)
     assert not narrow.keeps_probabilities
-    found = minimize(narrow, solver)
-    assert found.value == pytest.approx(minimize(objective, solver).value, rel=1e-9)
-    assert found.converged
+    solution = minimize(narrow, solver)
+    assert solution.value == pytest.approx(minimize(objective, solver).value, rel=1e-9)
+    assert solution.converged
 
 
-def test_names_lead_to_their_methods(monkeypatch):
+def test_solver_names_select_their_methods(monkeypatch):
     narrow, wide, wider, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
-    # Of many rows one Hessian takes as long as some passes in memory; of many columns its factor.
-    free, many_rows, elsewhere, many_columns = (
+    # With many rows a Hessian costs as much as several passes in memory; with many columns its factor does.
+    free, many_rows, remote, many_columns = (
         make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )
-    elsewhere.matrix.lies_in_memory = False
-    by_size, _ = make_objective(60, 4, 3, l1=0.02)
-    low = with_budget(narrow, 16 * 20 * narrow.bytes_a_row)
+    remote.matrix.lies_in_memory = False
+    with_l1, _ = make_objective(60, 4, 3, l1=0.02)
+    low = with_budget(narrow, 16 * 20 * narrow.bytes_per_row)
     for name, objective, expected in (
         ("lbfgs", narrow, "descent lbfgs"),
         ("newton-cg", narrow, "conjugate_gradients"),
@@ -273,28 +273,30 @@ def test_names_lead_to_their_methods(monkeypatch):
         ("lbfgs", many, "lbfgs"),
         ("auto", free, "cholesky"),
         ("auto", many_rows, "lbfgs cholesky"),
-        ("auto", elsewhere, "cholesky"),
+        ("auto", remote, "cholesky"),
         ("auto", many_columns, "lbfgs cholesky"),
         ("auto", wider, "rows descent lbfgs conjugate_gradients cholesky"),
         ("lbfgs", wider, "rows descent lbfgs"),
         ("newton-cg", wider, "conjugate_gradients"),
         ("newton-cg", low, "lbfgs"),
         ("newton-cholesky", low, "lbfgs"),
-        *((name, by_size, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
+        *((name, with_l1, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
     ):
         methods = choose.list_methods(objective, name)
-        assert methods == [METHODS[each] for each in expected.split()]
-    # A fit of so many rows begins on a sample.
-    monkeypatch.setattr(choose, "FEW_ROWS", 4_000)
-    assert choose.choose_solver(elsewhere, "auto") == "lbfgs"
+        assert methods == [METHODS[method] for method in expected.split()]
+    # A fit of this many rows starts on a sample.
+    monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 4_000)
+    assert choose.choose_solver(remote, "auto") == "lbfgs"
 
 
-def test_many_rows_are_begun_on_a_sample(monkeypatch):
-    monkeypatch.setattr(choose, "FEW_ROWS", 25_000)
+def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
+    monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 25_000)
     monkeypatch.setattr(descent, "suits", lambda objective: False)
-    minimized, solve = [], lbfgs.minimize
+    objectives, solve = [], lbfgs.minimize
     monkeypatch.setattr(
-        lbfgs, "minimize", lambda *given, **options: minimized.append(given[0].objective) or solve(*given, **options)
+        lbfgs,
+        "minimize",
+        lambda *arguments, **options: objectives.append(arguments[0].objective) or solve(*arguments, **options),
     )
     X, *_ = make_problem(25_000, 40, 11, np.float32)
     labels = (X @ np.random.default_rng(1).normal(size=(40, 11))).argmax(axis=1)
@@ -302,12 +304,12 @@ def test_many_rows_are_begun_on_a_sample(monkeypatch):
     objective = objective_over(X, labels, 11, weights=weights, l2=1e-3)
     first = []
     solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
-    sample, whole = minimized
+    sample, whole = objectives
     assert (sample.n_rows, whole) == (2_500, objective)
     strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
     assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
-    begun = objective.at(objective.start()).value
-    assert first[0].objective < 0.5 * begun
+    start_value = objective.at(objective.start()).value
+    assert first[0].objective < 0.5 * start_value
     assert solution.converged
     assert objective.at(solution.parameters).lower_bound() <= solution.value
     assert solution.certificate <= 1e-6 * solution.value
@@ -322,7 +324,7 @@ def test_many_rows_are_begun_on_a_sample(monkeypatch):
     fit_intercept=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_random_problems_have_a_vanishing_gradient_and_a_true_certificate(shape, exponent, name, fit_intercept, seed):
+def test_random_problems_have_a_vanishing_gradient_and_a_valid_certificate(shape, exponent, name, fit_intercept, seed):
     (n, d, n_classes), generator = shape, np.random.default_rng(seed)
     X = generator.normal(size=(n, d)) * 10 ** generator.uniform(-1, 1, d) + generator.normal(size=d)
     weights, labels = generator.uniform(0.1, 2, n), np.arange(n) % n_classes
@@ -336,8 +338,8 @@ def test_random_problems_have_a_vanishing_gradient_and_a_true_certificate(shape,
 
 
 @pytest.mark.parametrize("C", [1e2, 1e4, 1e6])
-def test_collinear_columns_beside_a_weak_penalty_take_few_passes(C):
-    # Eight factors and a thousandth of noise: blocks whose rounding hides the penalty took 1,165 passes at C = 1e6.
+def test_collinear_columns_with_a_weak_penalty_take_few_passes(C):
+    # Eight factors and a thousandth of noise: blocks whose rounding error hides the penalty need many passes.
     generator = np.random.default_rng(0)
     factors = generator.normal(size=(1000, 8))
     X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))

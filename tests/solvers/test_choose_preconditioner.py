@@ -1,4 +1,4 @@
-"""Which preconditioner L-BFGS has, and when it is built again."""
+"""The choice of the preconditioner of L-BFGS, and when it is rebuilt."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from objectives import make_objective, objective_over, with_budget
 from scipy import sparse
 
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
-from fastlin.solvers.solution import LIMITED
+from fastlin.solvers.solution import MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
 
 
@@ -40,7 +40,7 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert preconditioners.schedule(with_budget(wider, 0)) == {0: preconditioners.diagonal}
 
 
-def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(fit, monkeypatch):
+def test_an_expensive_block_waits_for_as_many_iterations_as_it_costs_passes(fit, monkeypatch):
     generator = np.random.default_rng(0)
     monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
@@ -50,14 +50,14 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     assert n_passes >= 2 * preconditioners.ROUNDS
     monkeypatch.setattr(choose, "SWITCH_AFTER", 1000)
     solution, built = fit(few, "lbfgs", max_iter=n_passes - 1)
-    assert (solution.stop_reason, built) == (LIMITED, ["diagonal"])
+    assert (solution.stop_reason, built) == (MAX_ITER_REACHED, ["diagonal"])
     solution, built = fit(few, "lbfgs")
     assert solution.converged
     assert built[:2] == ["diagonal", "class_blocks"]
     assert all(n_iter >= 2 * n_passes for n_iter in list(preconditioners.schedule(few))[2:])
     many, narrow = (objective_over(np.tile(X[:, :d], (20, 1)), np.tile(labels, 20), 2, l2=1e-6) for d in (600, 200))
     assert preconditioners.count_passes(many, preconditioners.class_blocks) >= preconditioners.REFRESHES[0]
-    starts = [preconditioners.schedule(each)[0] for each in (many, narrow)]
+    starts = [preconditioners.schedule(problem)[0] for problem in (many, narrow)]
     assert starts == [preconditioners.diagonal, preconditioners.class_blocks]
 
 
@@ -65,40 +65,40 @@ def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     first, second, *_ = preconditioners.schedule(objective).values()
     assert (first, second) == (preconditioners.shared_block, preconditioners.class_blocks)
-    monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
+    monkeypatch.setattr(preconditioners, "MAX_CHEAP_WORK", 0)
     monkeypatch.setattr(descent, "suits", lambda objective: False)
     iterations = list(preconditioners.schedule(objective))[1:]
     assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 2
     solution, built = fit(objective, "auto")
     n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
     assert built == ["shared_block", *["class_blocks"] * n_expected]
-    # A fit nearby begins with the preconditioner that is there, and goes on with its own.
+    # A fit with a nearby solution starts with its preconditioner, and continues with its own.
     again, built = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
     assert again.converged
-    # A fit may end with the iteration after which one is built.
+    # A fit may stop at the iteration after which one is built.
     n_built = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
     assert built in [["class_blocks"] * n for n in n_built]
 
 
-def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(fit, monkeypatch):
+def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(fit, monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4_000, 60)).astype(np.float32)
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
     objective = objective_over(X, labels, 40, l2=1 / 4_000)
-    monkeypatch.setattr(preconditioners, "CHEAP_WORK", 0)
+    monkeypatch.setattr(preconditioners, "MAX_CHEAP_WORK", 0)
     assert preconditioners.affords_class_blocks(objective)
     n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
     first = max(preconditioners.REFRESHES[0], n_passes)
     assert first < preconditioners.EXPENSIVE_REFRESHES[0]
     at_last = ["shared_block", "class_blocks"]
     assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [at_last[:1], at_last]
-    # Where the end is in sight by then they are not worth their passes, until twice as many iterations are made.
+    # If the end is in sight by then, they are not worth their passes until twice as many iterations are made.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
-    monkeypatch.setattr(Stopping, "is_criterion_met", lambda *given: False)
+    monkeypatch.setattr(Stopping, "is_criterion_met", lambda *arguments: False)
     assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [at_last[:1], at_last]
 
 
-def test_large_blocks_need_quick_solutions_many_iterations_and_fewer_rows():
+def test_large_blocks_are_chosen_for_fast_solves_and_many_iterations():
     generator = np.random.default_rng(0)
     labels = np.arange(6_000) % 60
     dense = objective_over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
@@ -106,18 +106,18 @@ def test_large_blocks_need_quick_solutions_many_iterations_and_fewer_rows():
     assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.class_blocks
     assert preconditioners.choose(dense, is_kept=False) is preconditioners.shared_block
-    # With twenty entries a row a solution takes as long as a pass.
+    # With twenty entries per row, solving costs as much as a pass.
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
     assert preconditioners.choose(objective_over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
-    # Blocks of many classes come from fewer rows.
+    # With many classes the blocks come from fewer rows.
     for n_classes, n_rows in ((32, preconditioners.ROWS_PER_COLUMN), (33, preconditioners.ROWS_PER_COLUMN // 2)):
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
         assert preconditioners.affords_class_blocks(objective)
         assert preconditioners._count_class_rows(objective) == n_rows * 61
 
 
-def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(fit):
+def test_wide_sparse_data_use_the_diagonal_because_factors_are_expensive(fit):
     generator = np.random.default_rng(0)
     n, d = 30_000, 2_000
     X = sparse.csr_array((np.ones(2 * n), generator.integers(0, d, 2 * n), np.arange(0, 2 * n + 1, 2)), shape=(n, d))

@@ -1,4 +1,4 @@
-"""L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
+"""L-BFGS: the float32 phase, preconditioners and their refreshes, and the two-loop recursion."""
 
 import itertools
 from types import SimpleNamespace
@@ -23,26 +23,27 @@ def minimize(
 
 @pytest.fixture
 def points(monkeypatch):
-    """The points that are evaluated, in their order."""
+    """The points that are evaluated, in order."""
     evaluated, at = [], Objective.at
 
-    def evaluate_and_tell(*arguments, **options):
+    def record_evaluation(*arguments, **options):
         evaluated.append(at(*arguments, **options))
         return evaluated[-1]
 
-    monkeypatch.setattr(Objective, "at", evaluate_and_tell)
+    monkeypatch.setattr(Objective, "at", record_evaluation)
     return evaluated
 
 
 @pytest.mark.parametrize("precondition", [preconditioners.diagonal, preconditioners.shared_block, class_blocks])
-def test_every_preconditioner_leads_to_the_minimum_and_moves_no_classes_together(points, precondition):
+def test_every_preconditioner_reaches_the_minimum_with_centered_steps(points, precondition):
     for n_classes, refreshes, l2 in [(2, (), 1e-3), (5, (), 1e-3), (5, (2, 5), 1e-3), (4, (), 1e-5)]:
         objective, _ = make_objective(150, 6, n_classes, l2=l2)
         points.clear()
         solution = minimize(objective, precondition=precondition, refreshes=refreshes)
         assert solution.converged
         assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-8 * solution.value
-        # Without the penalty J does not change along equal changes, and blocks of unlike classes would lead there.
+        # Without a penalty J does not change along equal changes of all classes, which different blocks would
+        # introduce.
         for parameters in (point.parameters for point in points if n_classes > 2):
             size = np.abs(parameters).sum(axis=0)
             assert (np.abs(parameters.sum(axis=0)) <= 1e-12 * (1 + size)).all()
@@ -66,7 +67,7 @@ def test_a_phase_in_float32_ends_with_a_certificate_in_float64(points, columns):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_an_end_by_max_iter_comes_from_float64_too(precision):
+def test_max_iter_returns_a_point_in_float64(precision):
     for max_iter in (0, 1, 3):
         objective, _ = make_objective(150, 6, 4, l2=1e-4)
         solution = minimize(objective, max_iter=max_iter, precision=precision)
@@ -77,7 +78,7 @@ def test_an_end_by_max_iter_comes_from_float64_too(precision):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterations_asked_for(precision):
+def test_the_preconditioner_is_rebuilt_at_the_current_point_on_schedule(precision):
     objective, _ = make_objective(150, 6, 4, l2=1e-4)
     built = []
 
@@ -96,7 +97,7 @@ def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterati
 
 
 def add(pairs, step, change):
-    """Let pairs take in a step from one point to another and the change of the gradient."""
+    """Add a step and the change of the gradient to pairs."""
     ones = np.ones(step.size)
     pairs.add((ones, ones), (1 + step.ravel(), 1 + change.ravel()))
 
@@ -105,51 +106,53 @@ def add(pairs, step, change):
 @pytest.mark.parametrize(("n_bytes", "n_max", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
 def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_max, tolerance, n_steps):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
-    # Without bytes to spend there are four pairs in float32.
+    # With a budget of zero there are four pairs in float32.
     pairs, size, generator = lbfgs.Pairs(with_budget(objective, n_bytes)), parameters.size, np.random.default_rng(0)
     hessian, moves = evaluate(objective, parameters).hessian(), generator.normal(size=(n_steps + 1, size))
     *changes, gradient = moves @ hessian
-    kept = list(zip(moves, changes, strict=False))[-n_max:]
+    kept_pairs = list(zip(moves, changes, strict=False))[-n_max:]
     diagonal = generator.uniform(0.5, 2, parameters.shape)
     matrix = np.array([objective.center(diagonal * unit.reshape(parameters.shape)).ravel() for unit in np.eye(size)]).T
     for step, change in zip(moves, changes, strict=False):
         add(pairs, step, change)
         scale = step @ change / (change @ matrix @ change)
-    assert pairs.n_pairs == len(kept)
-    matrix *= scale if kept else 1
-    for step, change in kept:
+    assert pairs.n_pairs == len(kept_pairs)
+    matrix *= scale if kept_pairs else 1
+    for step, change in kept_pairs:
         rho = 1 / (step @ change)
-        left = np.eye(size) - rho * np.outer(step, change)
-        matrix = left @ matrix @ left.T + rho * np.outer(step, step)
+        projection = np.eye(size) - rho * np.outer(step, change)
+        matrix = projection @ matrix @ projection.T + rho * np.outer(step, step)
     preconditioner = SimpleNamespace(solve=lambda vector: diagonal * vector)
     direction, decrement = pairs.direction(gradient.reshape(parameters.shape), preconditioner)
     np.testing.assert_allclose(direction.ravel(), -matrix @ gradient, rtol=tolerance, atol=tolerance)
     assert decrement == pytest.approx(0.5 * gradient @ matrix @ gradient, rel=tolerance)
 
 
-def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
+def test_reused_pairs_have_the_gradient_changes_of_the_new_penalty():
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     other, generator = objective.with_penalty(0.3, 0.0), np.random.default_rng(0)
     pairs, expected = lbfgs.Pairs(objective), lbfgs.Pairs(other)
     points = [parameters + 0.1 * generator.normal(size=parameters.shape) for _ in range(4)]
     for ends in itertools.pairwise(points):
-        for ring, own in ((pairs, objective), (expected, other)):
-            ring.add(*((end, evaluate(own, end).gradient) for end in ends))
-    taken, point = lbfgs.Pairs(other, pairs), evaluate(other, points[-1])
-    assert taken.n_pairs == 3
+        for ring, own_objective in ((pairs, objective), (expected, other)):
+            ring.add(*((end, evaluate(own_objective, end).gradient) for end in ends))
+    reused_pairs, point = lbfgs.Pairs(other, pairs), evaluate(other, points[-1])
+    assert reused_pairs.n_pairs == 3
     preconditioner = class_blocks(point)
-    found, wanted, old = (each.direction(point.gradient, preconditioner)[0] for each in (taken, expected, pairs))
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
-    assert not np.allclose(found, old, rtol=1e-3)
+    actual, expected_direction, old = (
+        ring.direction(point.gradient, preconditioner)[0] for ring in (reused_pairs, expected, pairs)
+    )
+    np.testing.assert_allclose(actual, expected_direction, rtol=1e-9, atol=1e-9)
+    assert not np.allclose(actual, old, rtol=1e-3)
 
 
-def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_ring_with_it():
+def test_a_pair_without_curvature_is_rejected_and_empties_a_full_ring():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
     pairs, fresh = (lbfgs.Pairs(with_budget(objective, 0)) for _ in range(2))
     for step, factor, n_pairs in ((1, -1, 0), (0, 1, 0), *((1, 1, min(n, 4)) for n in range(1, 6)), (1, -1, 0)):
         add(pairs, step * parameters, factor * parameters)
         assert pairs.n_pairs == n_pairs
-    # What comes after is not mixed with what was there before.
+    # Later pairs are not mixed with earlier ones.
     point = evaluate(objective, parameters)
     for factors, ring in itertools.product(([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]), (pairs, fresh)):
         add(ring, parameters, np.array(factors) * parameters)
@@ -158,7 +161,7 @@ def test_a_pair_without_curvature_is_left_out_and_takes_all_others_of_a_full_rin
     np.testing.assert_array_equal(*(ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)))
 
 
-def test_in_float32_the_minimum_is_the_same_where_most_rows_are_decided():
+def test_float32_reaches_the_minimum_if_most_rows_are_certain():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 5, 3_000)
     X = generator.normal(size=(3_000, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]

@@ -1,4 +1,4 @@
-"""Newton's method, exact and by conjugate gradients."""
+"""Newton's method, exact and truncated."""
 
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ import pytest
 from objectives import begin, evaluate, make_objective, minimum_of, objective_over
 
 from fastlin.solvers import newton, preconditioners
-from fastlin.solvers.solution import AT_FLOOR, REACHED, SEPARABLE
+from fastlin.solvers.solution import AT_ROUNDING_LIMIT, CONVERGED, SEPARABLE
 from fastlin.solvers.stopping import Stopping
 
 PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
@@ -27,16 +27,16 @@ def minimize_truncated(objective, precondition, n_passes=0, tol=1e-12, rule="gra
         return newton.minimize_by_conjugate_gradients(fit)
 
 
-def test_the_gradient_falls_quadratically_near_the_end():
+def test_the_gradient_decreases_quadratically_near_the_minimum():
     objective, _ = make_objective(150, 5, 3, l2=1e-2)
-    gradients = np.array([each.gradient for each in minimize(objective).history])
+    gradients = np.array([iteration.gradient for iteration in minimize(objective).history])
     near = gradients[:-1] < 1e-2
     assert near.any()
     assert (gradients[1:][near] < np.maximum(10 * gradients[:-1][near] ** 2, 1e-12)).all()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_end(n_classes):
+def test_repeated_columns_without_a_penalty_converge(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
     X, labels = objective.matrix.X, objective.rows.labels
     twice = np.column_stack([X, X[:, :2]])
@@ -47,7 +47,7 @@ def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_e
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
-def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkeypatch, n_classes):
+def test_unpenalized_fits_are_certified_without_extra_iterations(monkeypatch, n_classes):
     objective, _ = make_objective(500, 6, n_classes)
     minimum = minimize(objective, tol=1e-15).value
     for rule in ("suboptimality", "gradient"):
@@ -56,10 +56,10 @@ def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkey
             assert solution.converged
             assert solution.value - minimum <= solution.certificate
             assert tol > 1e-4 or solution.certificate < 3 * tol * solution.value + 1e-12
-            # The known step leads far below tol.
+            # The last step leads far below tol.
             assert tol < 1e-4 or rule == "gradient" or solution.value - minimum < 0.01 * tol * solution.value
             with monkeypatch.context() as context:
-                context.setattr(Stopping, "note_dual", lambda *_: None)
+                context.setattr(Stopping, "observe_dual_value", lambda *_: None)
                 without = minimize(objective, tol=tol, rule=rule)
             assert without.certificate == np.inf
             assert solution.n_iter <= without.n_iter
@@ -67,24 +67,24 @@ def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkey
 
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
 @pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3, 1e-11])
-def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing, precondition):
+def test_the_residual_meets_the_forcing_term_and_the_step_descends(forcing, precondition):
     for n_classes in (2, 4):
         objective, parameters = make_objective(100, 12, n_classes, l2=1e-3)
         point = evaluate(objective, objective.center(parameters))
         preconditioner, before, n_passes = precondition(point), point.gradient.copy(), objective.n_passes
-        (step, known), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
+        (step, computed_residual), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
         assert n_products == pytest.approx(objective.n_passes - n_passes)
         np.testing.assert_array_equal(point.gradient, before)
         residual = point.hessian_product(step) + point.gradient
-        np.testing.assert_allclose(known, residual, atol=1e-14)
-        left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
-        assert left <= forcing * first * (1 + 1e-9) + 1e-15
+        np.testing.assert_allclose(computed_residual, residual, atol=1e-14)
+        remaining, initial = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
+        assert remaining <= forcing * initial * (1 + 1e-9) + 1e-15
         assert 1 <= n_products <= newton.SWITCH_AFTER
         assert np.sum(step * point.gradient) < 0
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_a_start_without_gradient_is_the_end():
+def test_a_stationary_start_is_returned():
     objective = objective_over(np.zeros((20, 2)), np.arange(20) % 2, 2)
     solution = minimize_truncated(objective, preconditioners.diagonal)
     assert solution.converged and solution.n_iter == 0
@@ -100,46 +100,46 @@ def test_without_curvature_the_step_is_the_preconditioned_gradient():
     np.testing.assert_allclose(step, -objective.center(preconditioner.solve(gradient)))
 
 
-def test_the_rounding_of_a_gradient_along_equal_changes_of_all_classes_leads_nowhere():
+def test_rounding_along_equal_changes_of_all_classes_is_not_followed():
     for seed in range(40):
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(200, 3))
         X[:, 0], X[:, 2] = 3, 0
-        # Larger scores leave some classes without rows: J has no minimum then, and rounding decides how a fit ends.
+        # With larger scores some classes have no rows; J has no minimum then, and rounding decides how a fit stops.
         labels = np.argmax(0.2 * X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
         objective = objective_over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
         solution = minimize_truncated(objective, preconditioners.sampled_hessian)
-        assert solution.stop_reason in (REACHED, AT_FLOOR, SEPARABLE)
+        assert solution.stop_reason in (CONVERGED, AT_ROUNDING_LIMIT, SEPARABLE)
 
 
 @pytest.mark.parametrize("n_passes", [0, 3, np.inf])
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
-def test_few_truncated_steps_lead_to_the_minimum(precondition, n_passes):
+def test_few_truncated_steps_reach_the_minimum(precondition, n_passes):
     for n_classes in (2, 5):
         objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
-        told = []
+        built = []
 
-        def precondition_and_tell(point, told=told):
-            told.append((point.value, point.objective.n_passes))
+        def record_and_precondition(point, built=built):
+            built.append((point.value, point.objective.n_passes))
             return precondition(point)
 
-        solution = minimize_truncated(objective, precondition_and_tell, n_passes, 1e-10, "suboptimality")
+        solution = minimize_truncated(objective, record_and_precondition, n_passes, 1e-10, "suboptimality")
         minimum, *_ = minimum_of(objective)
         assert solution.converged and solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
-        # Each is built at a point of the way, and serves until products have taken as long as it took.
-        values, passes = map(list, zip(*told, strict=True))
-        way = [values[0], *(step.objective for step in solution.history)]
-        assert [value for value in way if value in values] == values
+        # Each is built at an iterate, and is used until products have cost as many passes as building it.
+        values, passes = map(list, zip(*built, strict=True))
+        iterates = [values[0], *(step.objective for step in solution.history)]
+        assert [value for value in iterates if value in values] == values
         assert np.all(np.diff(passes) > n_passes)
         assert n_passes > 0 or len(values) >= solution.n_iter
 
 
-def test_where_products_do_not_solve_the_equations_the_next_blocks_have_twice_the_rows(monkeypatch):
+def test_blocks_use_twice_the_rows_if_products_do_not_solve_the_equations(monkeypatch):
     objective, _ = make_objective(150, 6, 3, l2=1e-3)
     solve, counts = newton.conjugate_gradients, chain([100, 99], repeat(100))
     build = Mock(side_effect=preconditioners.class_blocks)
     monkeypatch.setattr(preconditioners, "class_blocks", build)
-    monkeypatch.setattr(newton, "conjugate_gradients", lambda *given: (solve(*given)[0], next(counts)))
+    monkeypatch.setattr(newton, "conjugate_gradients", lambda *arguments: (solve(*arguments)[0], next(counts)))
     assert minimize_truncated(objective, build).converged
     assert [call.args[1] for call in build.call_args_list[:5]] == [1, 2, 2, 4, 8]

@@ -22,22 +22,24 @@ from scipy import optimize, sparse, special
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import proximal_newton
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
-from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED
+from fastlin.solvers.solution import AT_ROUNDING_LIMIT, CONVERGED, MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
 
 
 @pytest.fixture(params=["by hessian", "by columns"])
 def model(request, monkeypatch):
-    """Which quadratic model the steps minimize, whatever the number of parameters."""
+    """The quadratic model of the steps, for any number of parameters."""
     monkeypatch.setattr(proximal_newton, "SMALL_HESSIAN", 10**9 if request.param == "by hessian" else 0)
     return request.param
 
 
 @pytest.fixture
 def models(monkeypatch):
-    """The models that are made, in their order."""
+    """The models that are made, in order."""
     made, make_model = [], proximal_newton.make_model
-    monkeypatch.setattr(proximal_newton, "make_model", lambda *given: made.append(make_model(*given)) or made[-1])
+    monkeypatch.setattr(
+        proximal_newton, "make_model", lambda *arguments: made.append(make_model(*arguments)) or made[-1]
+    )
     return made
 
 
@@ -47,7 +49,7 @@ def minimize(objective, start=None, tol=1e-12, rule="suboptimality", max_iter=20
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("l1", "l2"), [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)])
-def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
+def test_both_models_reach_the_minimum(model, l1, l2, grouped):
     for n_classes, fit_intercept in [(2, True), (3, False), (3, True), (5, True)]:
         factors = np.array([1.0, 0.5, 9.0, 1.0, 2.0, 0.1])
         options = {"penalty_factors": factors, "group_lasso": grouped, "fit_intercept": fit_intercept}
@@ -70,7 +72,7 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
 
 
 @pytest.mark.parametrize("columns", COLUMNS[1:])
-def test_hard_sparse_columns_have_their_minimum(model, columns):
+def test_ill_conditioned_sparse_columns_reach_the_minimum(model, columns):
     for n_classes, grouped in [(2, False), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(80, 6, n_classes)
         X = change_columns(X, columns)
@@ -86,8 +88,9 @@ def test_hard_sparse_columns_have_their_minimum(model, columns):
 
 
 @pytest.mark.parametrize("seed", [51, 103, 129, 140])
-def test_steps_to_where_a_coefficient_becomes_zero_are_taken_where_j_cannot_tell(seed):
-    # An equal change of all classes of a column changes J by its signs alone. Such steps ended at 1e-9 to 1e-10 of J.
+def test_steps_that_zero_a_coefficient_are_accepted_if_rounding_hides_the_decrease(seed):
+    # An equal change of a column's coefficients changes J only by their signs. Without the rule for the slopes such
+    # steps stopped at 1e-9 to 1e-10 of J.
     generator = np.random.default_rng(seed)
     K, d = int(generator.integers(3, 6)), int(generator.integers(4, 9))
     X = generator.normal(size=(100, d)).astype(np.float32 if seed % 2 else np.float64)
@@ -120,13 +123,13 @@ def test_the_bound_of_every_iteration_holds(model, columns):
         for n_steps in (1, 2):
             cut = minimize(objective, parameters, max_iter=n_steps)
             assert cut.n_iter == n_steps
-            assert (cut.stop_reason, cut.converged) == (LIMITED, False)
+            assert (cut.stop_reason, cut.converged) == (MAX_ITER_REACHED, False)
             np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
             assert 0 < cut.value - minimum <= cut.certificate
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
+def test_all_coefficients_are_zero_from_a_critical_penalty_on(model, n_classes):
     for grouped in (False, True):
         for columns in ("plain", "badly scaled"):
             X, labels, weights, *_ = make_problem(80, 5, n_classes)
@@ -142,11 +145,11 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
                 objective = objective_over(X, labels, n_classes, l1=l1, **options)
                 for start in (None, np.ones(objective.shape)):
                     solution = minimize(objective, start)
-                    coef, found, rise = objective.finish(solution, np.float64)
+                    coef, actual, rise = objective.finish(solution, np.float64)
                     assert not coef.any()
                     assert solution.converged
                     assert solution.certificate + rise <= 1e-11
-                    np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
+                    np.testing.assert_allclose(actual, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
             objective = objective_over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
             coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
             assert coef[:, first].any()
@@ -154,8 +157,8 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
-    # Each row has one feature, of which a share of the rows is of class 1: sigmoid(w) = share -+ l1 / frequency.
+def test_disjoint_features_have_the_closed_form_solution(model, kind):
+    # Each row has one feature; a fraction of its rows is of class 1: sigmoid(w) = fraction -+ l1 / frequency.
     generator = np.random.default_rng(0)
     features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
     labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
@@ -177,24 +180,24 @@ def test_a_class_without_rows(model):
         X, labels, *_ = make_problem(60, 4, 3)
         objective, present = (objective_over(X, labels, n, l1=0.02, group_lasso=grouped) for n in (4, 3))
         solution = minimize(objective, tol=1e-6)
-        # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
+        # J has no minimum along the intercept of the absent class, and approaches the minimum of the other classes.
         assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
         coef, *_ = objective.finish(solution, np.float64)
         np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_a_tiny_tol_ends_at_the_floor(model, columns):
+def test_a_tiny_tol_stops_at_the_rounding_limit(model, columns):
     for tol, (n_classes, grouped) in product((1e-10, 1e-15, 0.0), [(2, False), (4, True), (4, False)]):
         objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_lasso=grouped)
         solution = minimize(objective, tol=tol)
         assert solution.converged
-        assert solution.stop_reason in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+        assert solution.stop_reason in ((AT_ROUNDING_LIMIT,) if tol == 0 else (CONVERGED, AT_ROUNDING_LIMIT))
         assert solution.n_iter < 60
         assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
 
 
-def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
+def test_a_fit_from_the_solution_makes_no_iterations(model):
     for n_classes in (2, 4):
         objective, _ = make_objective(80, 6, n_classes, l1=0.01)
         solution = minimize(objective, tol=1e-12)
@@ -209,26 +212,26 @@ def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
         assert (again.n_iter, objective.n_passes) == (0, n_passes)
 
 
-def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
+def test_the_gradient_rule_bounds_the_smallest_subgradient(model):
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     for tol in (1e-2, 1e-4, 1e-6):
         solution = minimize(objective, tol=tol, rule="gradient")
-        assert solution.stop_reason == REACHED
+        assert solution.stop_reason == CONVERGED
         coef, intercept, _ = objective.finish(solution, np.float64)
-        # The intercept's slope comes in by the shift of the columns, here below 1.
+        # The shift of the columns adds the slope of the intercept, at most once here.
         assert violation_of(objective, coef, intercept) <= 2 * tol
         assert solution.history[-1].gradient <= tol
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_a_factor_of_zero_frees_its_feature(model, n_classes):
+def test_a_feature_with_a_factor_of_zero_is_not_penalized(model, n_classes):
     factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
     for grouped, l2 in product((False, True), (0.0, 0.01)):
         options = {"penalty_factors": factors, "group_lasso": grouped}
         objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, **options)
         solution = minimize(objective)
         assert solution.converged and solution.n_iter < 20
-        assert {solution.certificate, *(each.bound for each in solution.history)} == {np.inf}
+        assert {solution.certificate, *(iteration.bound for iteration in solution.history)} == {np.inf}
         assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
         coef, intercept, _ = objective.finish(solution, np.float64)
         assert violation_of(objective, coef, intercept) < 1e-5
@@ -236,20 +239,20 @@ def test_a_factor_of_zero_frees_its_feature(model, n_classes):
         assert not coef[:, 3].any()
 
 
-def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
+def test_a_column_of_zeros_has_a_zero_coefficient_from_any_start(model):
     X, labels, *_ = make_problem(60, 4, 3)
     X[:, 2] = 3.0
     objective = objective_over(X, labels, 3, l1=0.02)
     start = minimize(objective).parameters.copy()
     start[:, 2] = [0.1, 0.0, -0.1]
     solution = minimize(objective, start, tol=1e-10)
-    assert solution.stop_reason == REACHED
+    assert solution.stop_reason == CONVERGED
     assert not solution.parameters[:, 2].any()
     assert start[0, 2] == 0.1
 
 
 @pytest.mark.parametrize("kind", ["dense", *marked(pytest.mark.thorough, "sparse")])
-def test_the_bits_do_not_depend_on_threads(model, kind, cut_into_blocks):
+def test_results_do_not_depend_on_threads(model, kind, cut_into_blocks):
     cut_into_blocks(50_000)
     X, labels, *_ = make_problem(4000, 60, 4, np.float32)
     if kind == "sparse":
@@ -265,7 +268,7 @@ def test_the_bits_do_not_depend_on_threads(model, kind, cut_into_blocks):
     assert solution.converged
 
 
-def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
+def test_the_working_set_contains_nonzero_coefficients_and_candidates(model):
     for grouped in (False, True):
         objective, _ = make_objective(60, 6, 3, l1=0.03, group_lasso=grouped)
         end = objective.at(minimize(objective).parameters)
@@ -278,7 +281,7 @@ def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
         assert not proximal_newton.choose_working_set(heavy.at(heavy.start())).any()
 
 
-def test_the_model_of_a_nearby_solution_leads_to_the_same_minimum():
+def test_the_model_of_a_nearby_solution_reaches_the_same_minimum():
     objective, _ = make_objective(80, 6, 3, l1=0.02)
     first, near = minimize(objective, tol=1e-8), objective.with_penalty(0.0, 0.019)
     fit = begin(near, Stopping(near, 1e-10, "suboptimality", 50), first.parameters, nearby=first)
@@ -289,55 +292,58 @@ def test_the_model_of_a_nearby_solution_leads_to_the_same_minimum():
 
 @pytest.mark.parametrize("n_features", [3, 200])
 @pytest.mark.parametrize("kind", ["dense", *marked(pytest.mark.thorough, "dense bytes", "sparse bytes")])
-def test_without_room_for_probabilities_the_minimum_is_the_same(models, kind, n_features):
+def test_without_memory_for_probabilities_the_minimum_is_the_same(models, kind, n_features):
     X, labels, *_ = make_problem(600, n_features, 5, np.uint8)
     X = X if "bytes" in kind else X.astype(np.float64)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if "sparse" in kind else X
     objective = objective_over(X, labels, 5, l1=2.0)
     expected = minimize(objective, tol=2e-5, max_iter=300)
     models.clear()
-    narrow = with_budget(objective, 8 * 140 * objective.bytes_a_row)
+    narrow = with_budget(objective, 8 * 140 * objective.bytes_per_row)
     assert not narrow.keeps_probabilities
     solution = minimize(narrow, tol=2e-5, max_iter=300)
     assert expected.converged and solution.converged
     assert solution.value == pytest.approx(expected.value, rel=2e-6)
-    # A model by columns holds the sample alone: it is not spread over all rows.
-    by_columns = [each for each in models if isinstance(each, ColumnModel)]
+    # A model by columns contains only the sampled rows.
+    by_columns = [made for made in models if isinstance(made, ColumnModel)]
     assert bool(by_columns) == (n_features == 200)
-    for each in by_columns:
-        assert each._curvature.probabilities.shape[1] == each._columns.panel.shape[1] == 140
+    for column_model in by_columns:
+        n_rows = column_model._curvature.probabilities.shape[1]
+        assert n_rows == column_model._columns.panel.shape[1] == 140
 
 
 @pytest.mark.thorough
-def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypatch):
+def test_curvature_is_mixed_in_if_probabilities_are_0_and_1(monkeypatch):
     objective, parameters = make_objective(60, 200, 4, l1=1e-3)
     far = objective.center(30 * parameters)
-    parts, make_model = [], proximal_newton.make_model
-    monkeypatch.setattr(proximal_newton, "make_model", lambda *given: parts.append(given[-1]) or make_model(*given))
+    fractions, make_model = [], proximal_newton.make_model
+    monkeypatch.setattr(
+        proximal_newton, "make_model", lambda *arguments: fractions.append(arguments[-1]) or make_model(*arguments)
+    )
     solution = minimize(objective, far, tol=1e-6, max_iter=300)
     assert solution.converged
-    assert max(parts) > 0
+    assert max(fractions) > 0
     assert solution.value - minimum_of(objective)[0] <= 1e-6 * solution.value
-    # Without that it stalls there.
+    # Without mixing the fit stalls.
     monkeypatch.setattr(
-        proximal_newton, "make_model", lambda point, _, borrowed, mixed: make_model(point, False, borrowed)
+        proximal_newton, "make_model", lambda point, _, reused, mixing: make_model(point, False, reused)
     )
     assert not minimize(objective, far, tol=1e-6, max_iter=300).converged
 
 
-def test_small_groups_of_copied_columns_do_not_hold_up_the_others():
+def test_small_groups_of_copied_columns_do_not_delay_the_others():
     generator = np.random.default_rng(0)
     half = generator.normal(size=(60, 10))
     labels = (0.2 * half @ generator.normal(size=(10, 3)) + generator.gumbel(size=(60, 3))).argmax(axis=1)
     X = np.hstack([half, half]).astype(np.float32)
     objective = objective_over(X, labels, 3, l1=1e-6, group_lasso=True)
-    # In steps that end where a group is nearly zero 60 do not suffice.
+    # If steps stopped where a group is nearly zero, 60 iterations would not suffice.
     assert minimize(objective, tol=1e-6, max_iter=12).converged
 
 
 @pytest.mark.parametrize("group_lasso", [False, pytest.param(True, marks=pytest.mark.thorough)])
-def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_lasso, models, monkeypatch):
-    # Without an intercept what columns far from zero share cannot be taken away.
+def test_the_hessian_takes_over_for_nearly_collinear_columns(group_lasso, models, monkeypatch):
+    # Without an intercept columns far from zero are nearly collinear.
     generator = np.random.default_rng(1)
     X = generator.normal(size=(800, 45))
     labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(800, 15))).argmax(axis=1)
@@ -346,43 +352,43 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     objective = objective_over(X, labels, 15, **options)
     solution = minimize(objective, tol=1e-8, max_iter=60)
     assert solution.converged
-    kinds = [type(each) for each in models]
+    kinds = [type(made) for made in models]
     assert kinds[: proximal_newton.ROUNDS] == [ColumnModel] * proximal_newton.ROUNDS
     assert set(kinds[proximal_newton.ROUNDS :]) == {HessianModel}
-    # A fit nearby begins with such a Hessian.
+    # A fit with a nearby solution starts with such a Hessian.
     model = proximal_newton.make_model(evaluate(objective, solution.parameters), True)
     models.clear()
     fit = begin(objective, Stopping(objective, 1e-8, "suboptimality", 60), nearby=replace(solution, model=model))
     assert proximal_newton.minimize(fit).converged
-    assert {type(each) for each in models} == {HessianModel}
-    # Where there is no room for it, columns go on. An objective has asked only once whether there is.
+    assert {type(made) for made in models} == {HessianModel}
+    # If the Hessian exceeds the budget, models by columns continue. An objective checks the budget only once.
     models.clear()
-    monkeypatch.setattr("fastlin.budget.LARGEST_HESSIAN", 600)
+    monkeypatch.setattr("fastlin.budget.MAX_HESSIAN_PARAMETERS", 600)
     minimize(objective_over(X, labels, 15, **options), tol=1e-8, max_iter=15)
-    assert {type(each) for each in models} == {ColumnModel}
+    assert {type(made) for made in models} == {ColumnModel}
 
 
-def test_sparse_rows_with_many_active_coordinates_stay_with_columns(models):
+def test_sparse_rows_with_many_active_coordinates_use_models_by_columns(models):
     X, labels = sparse.random_array((200, 700), density=0.02, format="csr", rng=0), np.arange(200) % 2
     assert minimize(objective_over(X, labels, 2, l1=1e-5), tol=1e-4).converged
-    assert len(models) > proximal_newton.ROUNDS and {type(each) for each in models} == {ColumnModel}
+    assert len(models) > proximal_newton.ROUNDS and {type(made) for made in models} == {ColumnModel}
 
 
 def make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio, seed=0, make=sparse.csr_array):
-    """Return J over rows with few entries, some without any, whose labels do not depend on them."""
+    """Return J over rows with few entries or none, with labels that do not depend on them."""
     generator = np.random.default_rng(seed)
     values = generator.normal(size=n_entries) if seed % 2 else np.ones(n_entries)
-    places = generator.integers(n, size=n_entries), generator.integers(d, size=n_entries)
+    indices = generator.integers(n, size=n_entries), generator.integers(d, size=n_entries)
     labels = generator.integers(n_classes, size=n)
     labels[:n_classes] = np.arange(n_classes)
     penalties = {"l1": l1_ratio / (C * n), "l2": (1 - l1_ratio) / (C * n)}
-    X = sparse.csr_array((values, places), (n, d))
+    X = sparse.csr_array((values, indices), (n, d))
     X.sum_duplicates()
     return objective_over(make(X), labels, n_classes, fit_intercept=fit_intercept, **penalties)
 
 
 def value_by_scipy(objective):
-    """Return J after some steps of SciPy's L-BFGS-B over the positive and the negative parts of the coefficients."""
+    """Return J after L-BFGS-B steps of SciPy over the positive and negative parts of the coefficients."""
     X, labels, _ = data_of(objective)
     K, d = objective.shape[0], objective.shape[1] - 1
     by_class, penalty = np.eye(max(2, K))[labels], objective.penalty
@@ -393,15 +399,15 @@ def value_by_scipy(objective):
         scores = np.hstack([np.zeros((len(X), 2 - K)), scores]) if K == 1 else scores
         residuals = (special.softmax(scores, axis=1) - by_class)[:, -K:] / len(X)
         slopes = residuals.T @ X + penalty.l2 * (above - below)
-        of_intercept = residuals.sum(axis=0) * objective.fit_intercept
+        intercept_gradient = residuals.sum(axis=0) * objective.fit_intercept
         value = (special.logsumexp(scores, axis=1) - np.sum(by_class * scores, axis=1)).mean()
         value += penalty.l1 * parts[:-K].sum() + 0.5 * penalty.l2 * np.sum((above - below) ** 2)
-        return value, np.concatenate([(slopes + penalty.l1).ravel(), (penalty.l1 - slopes).ravel(), of_intercept])
+        return value, np.concatenate([(slopes + penalty.l1).ravel(), (penalty.l1 - slopes).ravel(), intercept_gradient])
 
     start, bounds = np.zeros(K * (2 * d + 1)), [(0, None)] * (2 * K * d) + [(None, None)] * K
     options = {"maxiter": 100, "ftol": 1e-12, "gtol": 1e-10}
-    found = optimize.minimize(evaluate_parts, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return found.fun
+    result = optimize.minimize(evaluate_parts, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return result.fun
 
 
 def assert_few_steps_certify_the_minimum(
@@ -410,22 +416,22 @@ def assert_few_steps_certify_the_minimum(
     objective = make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio, seed, make)
     solution = minimize(objective, tol=1e-4, max_iter=1000)
     assert solution.converged
-    asked = 1e-4 * min(solution.value, objective.value_at_start() - solution.value)
-    assert solution.certificate <= asked
-    # Where a column separates classes, a step of Newton's method divides the probabilities on the wrong side by e,
-    # until their sum is n times the threshold, 1 / C. Rows of several such columns take one after the other.
+    allowed_gap = 1e-4 * min(solution.value, objective.value_at_start() - solution.value)
+    assert solution.certificate <= allowed_gap
+    # If a column separates classes, a Newton step divides the probabilities of wrong classes by e, until their sum is n
+    # times the threshold, 1 / C. Rows with several such columns need this for one column after another.
     n_steps = 3 * np.log(C * n) + proximal_newton.ROUNDS
     assert solution.n_iter <= n_steps
     assert solution.n_passes <= 10 * n_steps
     other = value_by_scipy(objective)
-    # Wherever the other solver stops, its J is no lower than the minimum.
+    # The J of the other solver is not lower than the minimum.
     assert solution.value - solution.certificate <= other
-    assert solution.value <= other + asked
+    assert solution.value <= other + allowed_gap
     return solution.n_iter
 
 
-# Rows, columns, classes, entries, C, intercept and the proportion of L1. With a bound of first order alone the problems
-# took 76, 83 and 53 steps, and the last one 9,787 passes.
+# Rows, columns, classes, entries, C, intercept and l1_ratio. Without bounds of second order these problems take more
+# than 50 steps.
 @pytest.mark.parametrize(
     "problem",
     [
@@ -449,9 +455,9 @@ def test_rows_of_few_entries_take_few_steps(seed):
 
 @pytest.mark.parametrize("n_classes", [5, 8])
 def test_classes_that_share_their_rows_take_few_steps(n_classes):
-    # Two labels of rows that one column alone has leave its two coefficients next to no curvature together. One by one
-    # they took 71 steps with five classes, and more than 1,000 with eight.
+    # If only one column contains rows of two classes, its two coefficients have almost no joint curvature. Without
+    # steps for both this takes 71 steps with five classes, and more than 1,000 with eight.
     problem = 400, 600, n_classes, 1200, 1.8e5, True, 1.0
     assert assert_few_steps_certify_the_minimum(*problem) <= 25
-    # An array of the same numbers takes the same way.
+    # A dense array takes as few.
     assert assert_few_steps_certify_the_minimum(*problem, make=sparse.csr_array.toarray) <= 25

@@ -1,4 +1,4 @@
-"""Quadratic models: the least point of each against the model's own optimality conditions and against the other."""
+"""Quadratic models: their minimizers satisfy the optimality conditions and agree with each other."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.solvers import quadratic
 
 
 def make_start(objective, seed=3):
-    """Return the point, with probabilities, at parameters some of which are zero."""
+    """Return the point, with probabilities, at parameters of which some are zero."""
     generator = np.random.default_rng(seed)
     parameters = 0.3 * generator.normal(size=objective.shape)
     parameters[:, :-1][:, generator.uniform(size=objective.shape[1] - 1) < 0.5] = 0
@@ -21,10 +21,10 @@ def make_start(objective, seed=3):
     return evaluate(objective, parameters)
 
 
-def violation(start, parameters, curved=None):
-    """Return how far the smallest subgradient of the model around a point is from zero, in its largest entry."""
+def violation(start, parameters, curvature_point=None):
+    """Return the largest entry of the smallest subgradient of the model around a point."""
     step, penalty = parameters - start.parameters, start.objective.penalty
-    hessian = (curved or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
+    hessian = (curvature_point or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
     slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)
     return reference.smallest_subgradient(slopes, parameters, penalty.thresholds, penalty.group_lasso).max()
 
@@ -39,16 +39,20 @@ def model_by_columns(start, precision=np.float64):
 )
 def test_both_models_agree_for_all_data(kind):
     for rows, weighted in [("all", True), ("all", False), ("some", True), ("repeated", True)]:
-        whole = kind in ("uint8", "int32")
-        X, labels, weights, *_ = make_problem(50, 6, 3, np.dtype(kind) if whole else np.float64)
+        is_integer = kind in ("uint8", "int32")
+        X, labels, weights, *_ = make_problem(50, 6, 3, np.dtype(kind) if is_integer else np.float64)
         X = X.astype(kind) if kind == "float32" else X
         if kind.startswith("sparse"):
             X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = 0
             X[:, 1:3] += 20 if "far" in kind else 0
             X = sparse.csr_array(X)
-        numbers = {"all": None, "some": np.arange(0, 50, 2), "repeated": np.random.default_rng(0).integers(0, 50, 70)}
-        size = 100 if whole else 1
-        options = {"weights": weights if weighted else None, "numbers": numbers[rows]}
+        row_indices = {
+            "all": None,
+            "some": np.arange(0, 50, 2),
+            "repeated": np.random.default_rng(0).integers(0, 50, 70),
+        }
+        size = 100 if is_integer else 1
+        options = {"weights": weights if weighted else None, "row_indices": row_indices[rows]}
         objective = objective_over(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
@@ -56,41 +60,41 @@ def test_both_models_agree_for_all_data(kind):
         for precision, tolerance, n_sweeps in [(np.float64, 1e-5, 0), (np.float64, 1e-5, 1), (np.float32, 2e-3, 1)]:
             model = model_by_columns(start, precision)
             model._n_sweeps = n_sweeps
-            # Columns are those of all rows.
+            # The columns contain all rows.
             assert model._curvature.probabilities.shape[1] == 50
-            found = model.minimize(1e-14 if tolerance < 1e-4 else 1e-7)
-            # Adding a number to all intercepts changes nothing.
-            np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=tolerance)
-            assert violation(start, found) < tolerance
+            actual = model.minimize(1e-14 if tolerance < 1e-4 else 1e-7)
+            # Adding a constant to all intercepts changes nothing.
+            np.testing.assert_allclose(objective.center(actual), objective.center(expected), atol=tolerance)
+            assert violation(start, actual) < tolerance
 
 
-def test_leaps_find_at_once_what_sweeps_add_up_from_levels_with_an_intercept():
+def test_newton_steps_solve_one_hot_columns_with_an_intercept():
     levels = np.random.default_rng(0).integers(0, 8, (500, 2))
     X = sparse.csr_array((np.ones(1000), (levels + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
     start = make_start(objective_over(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
     models = model_by_columns(start), model_by_columns(start)
     models[0]._n_sweeps, models[1]._n_sweeps = 10, 0
-    left, left_by_sweeps = (violation(start, model.minimize(1e-10)) for model in models)
-    assert left < 1e-7 < 1e-6 < left_by_sweeps
+    violation_by_newton, violation_by_sweeps = (violation(start, model.minimize(1e-10)) for model in models)
+    assert violation_by_newton < 1e-7 < 1e-6 < violation_by_sweeps
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("part", [0.1, 0.7])
-def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_rows(kind, part):
+def test_a_model_with_sampled_curvature_has_the_gradient_of_all_rows(kind, part):
     X, labels, weights, *_ = make_problem(300, 4, 3)
     objective = objective_over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
     start = make_start(objective)
-    curved = evaluate(objective.sample(int(300 * part)), start.parameters)
-    hessian = quadratic.HessianModel(start, curved)
-    columns = quadratic.ColumnModel(start, curved, np.ones((3, 4), bool), np.float64)
-    # A sample that is far smaller is copied; of others the rows that are left out have no weight.
+    curvature_point = evaluate(objective.sample(int(300 * part)), start.parameters)
+    hessian = quadratic.HessianModel(start, curvature_point)
+    columns = quadratic.ColumnModel(start, curvature_point, np.ones((3, 4), bool), np.float64)
+    # A much smaller sample is copied; otherwise the rows outside the sample have no weight.
     assert columns._curvature.probabilities.shape[1] == (30 if part == 0.1 else 300)
-    expected, found = hessian.minimize(1e-13), columns.minimize(1e-13)
-    np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=1e-5)
-    assert violation(start, found, curved) < 1e-6
+    expected, actual = hessian.minimize(1e-13), columns.minimize(1e-13)
+    np.testing.assert_allclose(objective.center(actual), objective.center(expected), atol=1e-5)
+    assert violation(start, actual, curvature_point) < 1e-6
 
 
-def test_the_panel_of_other_coordinates_is_used_again():
+def test_the_panel_is_reused_in_other_coordinates():
     X, labels, *_ = make_problem(50, 6, 3)
     X = dense.DenseMatrix(X * 10.0 ** np.arange(6))
     strong, weak = (objective_over(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
@@ -98,32 +102,32 @@ def test_the_panel_of_other_coordinates_is_used_again():
     model_by_columns(make_start(strong))
     start = make_start(weak)
     models = model_by_columns(start), quadratic.HessianModel(start, start)
-    found, expected = (weak.center(model.minimize(1e-14)) for model in models)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    actual, expected = (weak.center(model.minimize(1e-14)) for model in models)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
     assert len(X._transposed) == 1
 
 
-def test_a_borrowed_hessian_is_used_with_the_gradient_and_the_penalty_of_its_own_point():
+def test_a_reused_hessian_is_used_with_the_gradient_and_penalty_of_the_new_point():
     objective, _ = make_objective(60, 6, 3, l1=0.02, l2=0.1)
     first = make_start(objective)
-    lent = quadratic.HessianModel(first, first)
+    source = quadratic.HessianModel(first, first)
     second = evaluate(objective.with_penalty(0.3, 0.05), 2 * first.parameters)
-    model = quadratic.HessianModel(second, second, lent)
-    assert model.is_borrowed and not lent.is_borrowed
+    model = quadratic.HessianModel(second, second, source)
+    assert model.is_reused and not source.is_reused
     assert violation(second, model.minimize(1e-13), first) < 1e-6
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "given", "expected"),
+    ("accuracy", "gains", "expected"),
     [
         (0.3, [8.0, 1.0, 0.5, 1e-9, 0.25], [False, True, True, True, False]),
         (1e-3, [8.0, 1.0, 0.5, 1e-9, 0.25, 1e-9, 1e-9], [False, True, True, True, False, True, False]),
-        # Sweeps without end are cut.
+        # The number of sweeps is limited.
         (1e-12, [1.0] * 110, [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS),
     ],
 )
-def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, given, expected):
-    gains, kinds = iter(given), []
-    gain = quadratic._descend(lambda only_active: kinds.append(only_active) or next(gains), accuracy)
-    assert gain == pytest.approx(sum(given))
+def test_sweeps_end_if_a_sweep_over_all_coordinates_gains_too_little(accuracy, gains, expected):
+    remaining_gains, kinds = iter(gains), []
+    gain = quadratic._descend(lambda only_active: kinds.append(only_active) or next(remaining_gains), accuracy)
+    assert gain == pytest.approx(sum(gains))
     assert kinds == expected

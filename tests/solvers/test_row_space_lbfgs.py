@@ -1,4 +1,4 @@
-"""Fits in the space of the rows: the same objective, the same minimum, and when they are chosen."""
+"""Fits in the row space: the same objective, the same minimum, and the rule that chooses them."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ from fastlin.matrices import dense
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_coefficients
 from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
-from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SLOW, STALLED
+from fastlin.solvers.solution import AT_ROUNDING_LIMIT, CONVERGED, MAX_ITER_REACHED, STALLED, TOO_SLOW
 from fastlin.solvers.stopping import Stopping
 
 KINDS = ["dense", "sparse"]
@@ -24,7 +24,9 @@ OPTIONS = {
     "factors": {"penalty_factors": np.linspace(0.3, 2, 80)},
     "without weights": {"weights": None},
     "offsets and soft labels": {"soft": True},
-    "some rows, one twice": {"numbers": np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 9, 11, 13, 15, 16, 17, 20, 23, 24, 25])},
+    "some rows, one twice": {
+        "row_indices": np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 9, 11, 13, 15, 16, 17, 20, 23, 24, 25])
+    },
 }
 
 
@@ -41,12 +43,12 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random vector with the scores that belong to it; J is that of centered parameters."""
-    numbers, K = space.zeros()[0], space.objective.n_rows_coef
-    numbers[:-1, :K] = np.random.default_rng(0).normal(size=(len(numbers) - 1, K)) / len(numbers)
-    numbers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
-    numbers[:, :K] -= numbers[:, :K].mean(axis=1, keepdims=True) * (K > 1)
-    return space.make_vector(numbers)
+    """Return a random vector with its scores; J is that of centered parameters."""
+    multipliers, K = space.zeros()[0], space.objective.n_rows_coef
+    multipliers[:-1, :K] = np.random.default_rng(0).normal(size=(len(multipliers) - 1, K)) / len(multipliers)
+    multipliers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
+    multipliers[:, :K] -= multipliers[:, :K].mean(axis=1, keepdims=True) * (K > 1)
+    return space.make_vector(multipliers)
 
 
 def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
@@ -61,21 +63,21 @@ def objective(request):
     return make_few_rows(n_classes, kind, **OPTIONS[name])
 
 
-def test_a_point_is_that_of_its_parameters(objective):
+def test_a_row_point_equals_the_point_of_its_parameters(objective):
     space = RowSpace(objective)
     n_passes = objective.n_passes
     vector = make_vector(space)
     point = space.at(vector)
     assert objective.n_passes == pytest.approx(n_passes + 2 * objective.n_rows / 26)
-    whole = evaluate(objective, space.to_parameters(vector))
-    assert point.value == pytest.approx(whole.value, rel=1e-12)
-    expected = value_of(objective, *objective.coordinates.to_coefficients(whole.parameters))
+    full_point = evaluate(objective, space.to_parameters(vector))
+    assert point.value == pytest.approx(full_point.value, rel=1e-12)
+    expected = value_of(objective, *objective.coordinates.to_coefficients(full_point.parameters))
     assert point.value == pytest.approx(float(expected), rel=1e-12)
-    # The norm of the gradient in the inner product is that of the certificate, whose columns are centered to float32.
+    # The norm of the gradient in the inner product is that of the certificate, whose shifts are rounded to float32.
     square = multiply_coefficients(point.gradient, point.gradient)
-    assert square == pytest.approx(whole.dual_square, rel=1e-7)
-    np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13)
-    assert point.steepness >= whole.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
+    assert square == pytest.approx(full_point.dual_square, rel=1e-7)
+    np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], full_point.gradient[:, -1], atol=1e-13)
+    assert point.steepness >= full_point.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,18 +96,18 @@ def test_a_line_follows_the_objective(kind, n_classes):
 
 def test_the_minimum_is_reached_and_certified(objective):
     solution = minimize(objective)
-    assert (solution.converged, solution.stop_reason) == (True, REACHED)
+    assert (solution.converged, solution.stop_reason) == (True, CONVERGED)
     minimum, coef, intercept = minimum_of(objective)
     assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-8 * solution.value
-    found = objective.finish(solution, np.float64)
-    np.testing.assert_allclose(found[0], coef, atol=1e-3)
-    np.testing.assert_allclose(found[1], intercept, atol=1e-3)
+    actual = objective.finish(solution, np.float64)
+    np.testing.assert_allclose(actual[0], coef, atol=1e-3)
+    np.testing.assert_allclose(actual[1], intercept, atol=1e-3)
     values = [iteration.objective for iteration in solution.history]
     assert values == sorted(values, reverse=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_columns_far_from_zero_and_of_unlike_scales_have_a_true_certificate(kind):
+def test_columns_far_from_zero_and_of_different_scales_have_a_valid_certificate(kind):
     for columns in ("shifted", "badly scaled", "constant"):
         objective = make_few_rows(3, kind, columns=columns)
         solution = choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
@@ -113,18 +115,22 @@ def test_columns_far_from_zero_and_of_unlike_scales_have_a_true_certificate(kind
         assert solution.value - float(minimum_of(objective)[0]) <= solution.certificate
 
 
-def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
+def test_inaccurate_inner_products_are_not_kept(monkeypatch):
     near, far = make_few_rows(2), make_few_rows(2, columns="shifted")
-    ask, asked = type(near.matrix).row_products, []
-    monkeypatch.setattr(type(near.matrix), "row_products", lambda *given: asked.append(given[-1]) or ask(*given))
+    make_products, allows_gram = type(near.matrix).row_products, []
+    monkeypatch.setattr(
+        type(near.matrix),
+        "row_products",
+        lambda *arguments: allows_gram.append(arguments[-1]) or make_products(*arguments),
+    )
     for objective in (near, far, with_budget(near, 4 * 8 * 26**2 - 1)):
         RowSpace(objective)
-    assert asked == [True, False, False]
+    assert allows_gram == [True, False, False]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind, n_classes):
+def test_results_do_not_depend_on_threads(monkeypatch, cut_into_blocks, kind, n_classes):
     cut_into_blocks(1_000)
     monkeypatch.setattr(dense, "PANEL_BYTES", 1)
     results = []
@@ -136,7 +142,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_penalty_starts_from_the_solution(kind):
+def test_a_fit_with_another_penalty_starts_from_the_solution(kind):
     objective = make_few_rows(8, kind)
     first = minimize(objective)
     again = minimize(objective, nearby=first)
@@ -152,35 +158,35 @@ def test_another_penalty_starts_from_the_solution(kind):
     np.testing.assert_array_equal(by_choice.parameters, near.parameters)
 
 
-def test_any_parameters_are_expressed_by_the_rows(objective):
+def test_any_parameters_can_be_represented_by_the_rows(objective):
     space = RowSpace(objective)
-    # Most of these is no sum of rows, which only adds to the penalty.
+    # Most of these parameters are no sum of rows; the rest only increases the penalty.
     parameters = 0.1 * np.random.default_rng(5).normal(size=objective.shape)
     parameters[:, -1] *= objective.fit_intercept
     parameters = objective.center(parameters)
     for tolerance in (1e-2, 1e-9):
         vector = space.represent(parameters, tolerance)
-        expressed, given = (evaluate(objective, each).value for each in (space.to_parameters(vector), parameters))
-        assert space.at(vector).value == pytest.approx(expressed, rel=1e-9)
-        assert expressed <= (1 + tolerance) * given
+        actual, original = (evaluate(objective, p).value for p in (space.to_parameters(vector), parameters))
+        assert space.at(vector).value == pytest.approx(actual, rel=1e-9)
+        assert actual <= (1 + tolerance) * original
     solution = minimize(objective, tol=1e-9)
-    found = space.to_parameters(space.represent(solution.parameters, 1e-12))
-    np.testing.assert_allclose(found, solution.parameters, atol=1e-3 * np.abs(solution.parameters).max())
+    actual = space.to_parameters(space.represent(solution.parameters, 1e-12))
+    np.testing.assert_allclose(actual, solution.parameters, atol=1e-3 * np.abs(solution.parameters).max())
 
 
-def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkeypatch):
+def test_a_start_in_the_coefficients_is_represented_in_the_row_space(monkeypatch):
     objective = make_few_rows(4)
     first, near = minimize(objective, tol=1e-9), objective.with_penalty(0.009, 0.0)
-    with monkeypatch.context() as patched:
-        patched.setattr(lbfgs, "minimize", None)
+    with monkeypatch.context() as context:
+        context.setattr(lbfgs, "minimize", None)
         again, warm, far = (
-            choose.minimize(posed, [size * first.parameters], **CHOSEN)
-            for posed, size in ((objective, 1), (near, 1), (near, 1e6))
+            choose.minimize(other, [size * first.parameters], **CHOSEN)
+            for other, size in ((objective, 1), (near, 1), (near, 1e6))
         )
     assert again.n_iter == 0 and again.value == pytest.approx(first.value, rel=1e-8)
     assert warm.converged and warm.n_iter < minimize(near).n_iter == far.n_iter
     assert warm.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-7)
-    # One iteration after the other comes to the end as well.
+    # Fits of one iteration each converge as well.
     parameters, values = objective.start(), []
     for _ in range(60):
         solution = choose.minimize(objective, [parameters], **{**CHOSEN, "max_iter": 1})
@@ -188,7 +194,7 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
         values.append(solution.value)
     assert (np.diff(values) <= 1e-9 * values[0]).all()
     assert values[-1] - first.value <= 1e-6 * first.value
-    # What takes too long to express is left to the coefficients.
+    # If the representation takes too long, the fit stays in the coefficients.
     monkeypatch.setattr(spaces, "MAX_PRODUCTS", 0)
     assert (
         row_space_lbfgs.minimize(begin(objective, Stopping(objective, 1e-8, "suboptimality", 9), first.parameters))
@@ -198,14 +204,14 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
     assert by_coefficients.converged and by_coefficients.row_point is None
 
 
-def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
+def test_fits_that_overflow_or_stall_continue_in_the_coefficients(monkeypatch):
     objective, search, calls = make_few_rows(8), line_search.search, []
     assert minimize(objective_over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)) is None
-    # The first search finds nothing.
+    # The first search fails.
     monkeypatch.setattr(
         line_search,
         "search",
-        lambda *given, **options: calls.append(0) or (search(*given, **options) if calls[1:] else None),
+        lambda *arguments, **options: calls.append(0) or (search(*arguments, **options) if calls[1:] else None),
     )
     solution = choose.minimize(objective, **CHOSEN)
     assert solution.converged
@@ -214,7 +220,7 @@ def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
     assert minimize(objective).stop_reason == STALLED
 
 
-def test_it_suits_smooth_bounded_penalties_of_wide_data():
+def test_the_row_space_suits_smooth_bounded_penalties_of_wide_data():
     assert row_space_lbfgs.suits(make_few_rows(3))
     assert row_space_lbfgs.suits(make_few_rows(3, "sparse", soft=True))
     for objective in (
@@ -223,7 +229,7 @@ def test_it_suits_smooth_bounded_penalties_of_wide_data():
         make_few_rows(3, l1=0.01),
         make_few_rows(3, l2=0.0),
         make_few_rows(3, penalty_factors=np.append(0.0, np.ones(79))),
-        make_few_rows(3, numbers=np.arange(12)),
+        make_few_rows(3, row_indices=np.arange(12)),
         make_few_rows(3, weights=(np.arange(26) % 3 > 0).astype(float)),
         with_budget(make_few_rows(3), 1000),
     ):
@@ -242,38 +248,38 @@ def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
         pairs.add(*((point.vector, point.gradient) for point in points[-2:]))
     before, last = points[-2:]
     direction = pairs.direction(last)
-    # The scores stay those of the multipliers, and H takes the last change of the gradient to the last step.
+    # The scores remain those of the multipliers, and H maps the last gradient change to the last step.
     np.testing.assert_allclose(direction[1], space.make_vector(direction[0])[1], atol=1e-10)
     forms = [table.ravel() for table in last.gradient - before.gradient]
     step, _ = pairs.apply(forms, np.copy)
     np.testing.assert_allclose(step, (last.vector - before.vector)[0].ravel(), atol=1e-12)
 
 
-def test_where_it_is_slow_the_coefficients_take_over():
+def test_slow_fits_continue_in_the_coefficients():
     generator = np.random.default_rng(0)
     X = np.cumsum(generator.normal(size=(120, 400)), axis=1)
     labels = np.digitize(X[:, 200] + 20 * generator.normal(size=120), [-20, 0, 20])
     objective = objective_over(X, labels, 4, l2=1e-6)
     assert row_space_lbfgs.suits(objective)
     by_rows, solution = minimize(objective, tol=1e-6), choose.minimize(objective, **{**CHOSEN, "tol": 1e-6})
-    assert (by_rows.stop_reason, solution.converged) == (SLOW, True)
+    assert (by_rows.stop_reason, solution.converged) == (TOO_SLOW, True)
     assert by_rows.n_iter >= row_space_lbfgs.SWITCH_AFTER
     assert solution.value <= by_rows.value
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_by_the_name_of_lbfgs_no_derivative_exceeds_tol(kind):
+def test_solver_lbfgs_bounds_the_gradient_by_tol(kind):
     objective = make_few_rows(4, kind)
     solution = choose.minimize(objective, solver="lbfgs", tol=1e-5, max_iter=1000)
     assert solution.converged
     assert evaluate(objective, solution.parameters).largest_entry <= 1e-5
 
 
-def test_the_ends_are_the_limit_of_iterations_and_the_floor_where_tol_is_zero():
+def test_a_fit_stops_at_max_iter_or_at_the_rounding_limit_if_tol_is_zero():
     solution = minimize(make_few_rows(3), max_iter=2)
-    assert (solution.n_iter, solution.converged, solution.stop_reason) == (2, False, LIMITED)
+    assert (solution.n_iter, solution.converged, solution.stop_reason) == (2, False, MAX_ITER_REACHED)
     assert solution.certificate > 1e-8 * solution.value
     objective = make_few_rows(8)
     solution = choose.minimize(objective, **{**CHOSEN, "tol": 0.0})
-    assert solution.stop_reason in (AT_FLOOR, STALLED)
+    assert solution.stop_reason in (AT_ROUNDING_LIMIT, STALLED)
     assert abs(solution.value - float(minimum_of(objective)[0])) <= 1e-12 * solution.value

@@ -1,4 +1,4 @@
-"""The rules of stopping, one by one."""
+"""The stopping rules."""
 
 from types import SimpleNamespace
 
@@ -7,55 +7,62 @@ import pytest
 from objectives import evaluate, make_objective, minimum_of, objective_over, with_budget
 
 from fastlin.solvers import choose
-from fastlin.solvers.solution import AT_FLOOR, LIMITED, REACHED, SEPARABLE, STALLED, STOPPED
-from fastlin.solvers.stopping import LENIENCE, PERSISTENCE, ROUNDING, Stopping
+from fastlin.solvers.solution import (
+    AT_ROUNDING_LIMIT,
+    CONVERGED,
+    MAX_ITER_REACHED,
+    SEPARABLE,
+    STALLED,
+    STOPPED_BY_CALLBACK,
+)
+from fastlin.solvers.stopping import N_RECENT, RELAXATION, VALUE_EPS, Stopping
 
 
 def find_minimum(objective):
-    """Return the least J, and the parameters where it lies."""
+    """Return the minimum of J and its parameters."""
     minimum, *best = minimum_of(objective)
     return minimum, objective.coordinates.to_parameters(*best)
 
 
 def find_point_with_gain(objective):
-    """Return the Point halfway from the model without features to the minimum: less than half of J is gained there."""
+    """Return the Point halfway from the null model to the minimum, where the improvement is less than half of J."""
     return objective.at(0.5 * (find_minimum(objective)[1] + objective.start()))
 
 
 def make_estimate(value, largest_entry):
-    """Return what the rules ask of a point in float32."""
+    """Return the attributes of a float32 point that the rules use."""
     return SimpleNamespace(value=value, squares=0.0, largest_entry=largest_entry, precision=np.float32)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_what_is_asked_for_is_tol_times_what_features_gain_or_times_a_smaller_objective(n_classes):
+def test_the_allowed_gap_is_tol_times_the_improvement_or_the_smaller_objective(n_classes):
     objective, _ = make_objective(40, 3, n_classes, l2=0.05)
     stopping, point = Stopping(objective, 1e-3, "suboptimality", 100), find_point_with_gain(objective)
     gain = -sum(fraction * np.log(fraction) for fraction in objective.class_weights.tolist()) - point.value
     assert 0 < gain < point.value
-    assert stopping.asked(point) == pytest.approx(1e-3 * gain, rel=1e-9)
-    assert stopping.asked(point, 1e-5) == pytest.approx(1e-5 * gain, rel=1e-9)
-    # Nothing is gained at the start, and next to nothing may be left of the gap.
+    assert stopping.allowed_gap(point) == pytest.approx(1e-3 * gain, rel=1e-9)
+    assert stopping.allowed_gap(point, 1e-5) == pytest.approx(1e-5 * gain, rel=1e-9)
+    # There is no improvement at the start, so the allowed gap is almost zero.
     start = objective.at(objective.start())
-    assert stopping.asked(start) < 1e-27 < stopping.observe(start)
-    assert stopping.asked(make_estimate(0.1, 1.0)) == 1e-3 * 0.1
+    assert stopping.allowed_gap(start) < 1e-27 < stopping.observe(start)
+    assert stopping.allowed_gap(make_estimate(0.1, 1.0)) == 1e-3 * 0.1
     # A smaller objective counts as the smallest value.
-    for smallest, part, is_criterion_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
+    for smallest, factor, is_criterion_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
         stopping = Stopping(objective, 1e-4, "suboptimality", 1000, smallest_value=smallest)
-        assert stopping.is_criterion_met(make_estimate(1e-9, 1.0), part * 1e-4 * 0.01, np.inf) == is_criterion_met
+        assert stopping.is_criterion_met(make_estimate(1e-9, 1.0), factor * 1e-4 * 0.01, np.inf) == is_criterion_met
 
 
-def test_the_quadratic_penalty_tells_a_gain_that_rounding_hides():
+def test_the_quadratic_penalty_replaces_an_improvement_hidden_by_rounding():
     objective, _ = make_objective(40, 3, 2, l2=1e14)
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=100)
     point, start = objective.at(solution.parameters), objective.at(objective.start())
-    # J falls by less than its last digit, and the gap of the gradient proves that half of the digits are there.
+    # J decreases by less than its last digit, and the gap of the gradient certifies half of the digits.
     assert 0 < point.squares < 1e-16 * point.value
-    assert point.squares == pytest.approx(start.natural_gap, rel=1e-6)
-    assert solution.converged and point.natural_gap <= 1e-6 * point.squares
+    assert point.squares == pytest.approx(start.stationary_gap, rel=1e-6)
+    assert solution.converged and point.stationary_gap <= 1e-6 * point.squares
 
 
-def test_the_best_points_seen_in_float64_give_the_solution_and_the_bounds():
+def test_the_best_point_in_float64_is_the_solution():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
     stopping = Stopping(objective, 1e-4, "suboptimality", 100)
@@ -63,7 +70,7 @@ def test_the_best_points_seen_in_float64_give_the_solution_and_the_bounds():
     far = stopping.observe(point)
     for other in (better, objective.at(2 * parameters), objective.at(best, np.float32)):
         stopping.observe(other)
-    solution = stopping.solution(STALLED)
+    solution = stopping.make_solution(STALLED)
     np.testing.assert_array_equal(solution.parameters, 0.5 * best)
     assert (solution.value, solution.converged) == (better.value, False)
     np.testing.assert_array_equal(solution.gradient, better.gradient)
@@ -73,209 +80,212 @@ def test_the_best_points_seen_in_float64_give_the_solution_and_the_bounds():
     assert far > 1.01 * (point.value - minimum)
 
 
-def test_rounding_counts_in_certificates_and_in_the_end_where_it_leaves_room():
+def test_rounding_counts_in_the_rule_unless_it_exceeds_the_allowed_gap():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
-    # Far above the digits of the gradient, and below those of J.
+    # Far above the rounding error of the gradient, and below that of J.
     point, bound = objective.at(best), 1e-17
     gain = objective.value_at_start() - point.value
     stopping = Stopping(objective, 2 * bound / gain, "suboptimality", 100)
     assert stopping.begin(point) < bound
-    assert stopping.asked(point) == pytest.approx(2 * bound, rel=1e-9)
+    assert stopping.allowed_gap(point) == pytest.approx(2 * bound, rel=1e-9)
     certificate = stopping.certify(point)
     assert certificate == point.value - point.lower_bound() + point.rounding > 3 * bound
-    # What is asked for is less than the rounding, which then does not count.
-    assert stopping.why(point, bound, np.inf) == REACHED
-    for part, is_criterion_met in ((0.5, False), (-0.5, True)):
-        stopping.tol = (certificate - part * bound) / gain
+    # The allowed gap is smaller than the rounding error, which then does not count.
+    assert stopping.find_stop_reason(point, bound, np.inf) == CONVERGED
+    for factor, is_criterion_met in ((0.5, False), (-0.5, True)):
+        stopping.tol = (certificate - factor * bound) / gain
         assert stopping.is_criterion_met(point, bound, np.inf) == is_criterion_met
     stopping.record(point, bound)
-    assert stopping.history[0].bound == stopping.solution(REACHED).certificate == certificate
+    assert stopping.history[0].bound == stopping.make_solution(CONVERGED).certificate == certificate
     assert point.value - minimum <= certificate
 
 
-def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
+def test_a_float32_point_does_not_stop_a_fit():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
     stopping = Stopping(objective, 1e9, "suboptimality", 100)
     single, double = objective.at(parameters, np.float32), objective.at(parameters)
     bound = stopping.observe(single)
     assert stopping.is_criterion_met(single, bound, np.inf)
-    assert stopping.why(single, bound, np.inf) is None
-    assert stopping.why(double, stopping.observe(double), np.inf) == REACHED
+    assert stopping.find_stop_reason(single, bound, np.inf) is None
+    assert stopping.find_stop_reason(double, stopping.observe(double), np.inf) == CONVERGED
 
 
-def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
+def test_the_suboptimality_rule_uses_the_bound_or_else_the_decrement():
     objective, _ = make_objective(40, 3, 2, l2=0.05)
     point = find_point_with_gain(objective)
-    asked = 1e-3 * (objective.value_at_start() - point.value)
-    for part in (0.9, 1.1):
+    allowed_gap = 1e-3 * (objective.value_at_start() - point.value)
+    for factor in (0.9, 1.1):
         stopping = Stopping(objective, 1e-3, "suboptimality", 100)
-        assert stopping.is_criterion_met(point, np.inf, part * asked) == (part < 1)
-        # Rounding of all of J is not left out.
-        assert not stopping.is_criterion_met(point, 0.9 * asked, np.inf)
-        stopping.note_dual(point.value - part * asked, 0.0)
-        assert stopping.is_criterion_met(point, part * asked, 0.0) == (part < 1)
+        assert stopping.is_criterion_met(point, np.inf, factor * allowed_gap) == (factor < 1)
+        # A rounding error as large as J is not ignored.
+        assert not stopping.is_criterion_met(point, 0.9 * allowed_gap, np.inf)
+        stopping.observe_dual_value(point.value - factor * allowed_gap, 0.0)
+        assert stopping.is_criterion_met(point, factor * allowed_gap, 0.0) == (factor < 1)
 
 
-def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are_and_at_what_is_left_to_gain():
+def test_the_gradient_rule_uses_the_largest_entry_and_the_smaller_of_bound_and_decrement():
     objective, _ = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
     point = find_point_with_gain(objective)
     largest = point.largest_entry
-    left = largest * (objective.value_at_start() - point.value)
-    for part, bound, decrement, is_criterion_met in (
+    allowed_gap = largest * (objective.value_at_start() - point.value)
+    for factor, bound, decrement, is_criterion_met in (
         (1.01, 0.0, np.inf, True),
-        (1.01, np.inf, left, True),
-        (1.01, 1.02 * left, 1.02 * left, False),
+        (1.01, np.inf, allowed_gap, True),
+        (1.01, 1.02 * allowed_gap, 1.02 * allowed_gap, False),
         (0.99, 0.0, 0.0, False),
     ):
         assert (
-            Stopping(objective, part * largest, "gradient", 100).is_criterion_met(point, bound, decrement)
+            Stopping(objective, factor * largest, "gradient", 100).is_criterion_met(point, bound, decrement)
             == is_criterion_met
         )
 
 
-def test_iterations_are_recorded_and_passed_on_until_the_callback_asks_to_stop():
+def test_iterations_are_recorded_until_the_callback_stops_the_fit():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    heard = []
-    stopping = Stopping(objective, 1e-6, "suboptimality", 100, lambda *news: heard.append(news) or news[0] == 2)
+    records = []
+    stopping = Stopping(objective, 1e-6, "suboptimality", 100, lambda *record: records.append(record) or record[0] == 2)
     point = objective.at(parameters)
     with np.errstate(all="ignore"), pytest.raises(OverflowError, match="not finite at the start"):
         stopping.begin(objective.at(1e200 * parameters))
     assert stopping.begin(point) == stopping.observe(point)
-    for stop_reason in (None, LIMITED):
+    for stop_reason in (None, MAX_ITER_REACHED):
         stopping.record(point, 0.25)
-        assert stopping.why(point, 1.0, 1.0) == stop_reason
-    assert [news[:2] for news in heard] == list(enumerate(stopping.history, 1))
-    assert all(parameters() is point.parameters for *_, parameters in heard)
+        assert stopping.find_stop_reason(point, 1.0, 1.0) == stop_reason
+    assert [record[:2] for record in records] == list(enumerate(stopping.history, 1))
+    assert all(parameters() is point.parameters for *_, parameters in records)
     first, second = stopping.history
     assert first[:4] == (point.value, stopping.certify(point), point.largest_entry, objective.n_passes)
     assert 0 <= first.seconds <= second.seconds
-    solution = stopping.solution(LIMITED)
-    assert (solution.stop_reason, solution.converged, solution.n_iter) == (STOPPED, False, 2)
-    assert stopping.solution(REACHED).stop_reason == REACHED
+    solution = stopping.make_solution(MAX_ITER_REACHED)
+    assert (solution.stop_reason, solution.converged, solution.n_iter) == (STOPPED_BY_CALLBACK, False, 2)
+    assert stopping.make_solution(CONVERGED).stop_reason == CONVERGED
 
 
-def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
+def test_the_stop_reason_of_a_stalled_fit():
     objective, _ = make_objective(40, 3, 2, l2=0.05)
     point = find_point_with_gain(objective)
-    half, floor = 0.5e-6 * (objective.value_at_start() - point.value), ROUNDING[np.float64] * point.value
+    half, floor = 0.5e-6 * (objective.value_at_start() - point.value), VALUE_EPS[np.float64] * point.value
     for rule, bound, decrement, stop_reason in (
-        ("suboptimality", half, 1.0, REACHED),
-        ("suboptimality", 0.01 * point.value, 0.5 * floor, AT_FLOOR),
-        # A bound that proves no digit of J says that so small an estimate is wrong.
+        ("suboptimality", half, 1.0, CONVERGED),
+        ("suboptimality", 0.01 * point.value, 0.5 * floor, AT_ROUNDING_LIMIT),
+        # If the bound certifies no digit of J, so small an estimate is not reliable.
         ("suboptimality", point.value, 0.5 * floor, STALLED),
         ("suboptimality", point.value, 2 * floor, STALLED),
         ("gradient", 0.0, 2 * floor, STALLED),
     ):
-        assert Stopping(objective, 1e-6, rule, 100).why_stalled(point, bound, decrement) == stop_reason
+        assert Stopping(objective, 1e-6, rule, 100).find_stall_reason(point, bound, decrement) == stop_reason
 
 
-def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
+def test_gains_below_the_rounding_of_columns_far_from_zero_do_not_count():
     generator = np.random.default_rng(0)
     X, labels = 1e6 + generator.normal(size=(40, 3)), generator.integers(0, 2, 40)
     objective = objective_over(X, labels, 2, l2=1e-12, fit_intercept=False)
     point = objective.at(objective.coordinates.to_parameters(np.array([[0.3, 0.4, -0.7]]), np.zeros(1)))
     assert 1e-9 * point.value < point.rounding < 1e-6 * point.value
-    # As far as tol does not care.
-    for decrement, stop_reason in ((0.5 * point.rounding, AT_FLOOR), (1e-5 * point.value, STALLED)):
-        assert Stopping(objective, 1e-3, "suboptimality", 100).why_stalled(point, point.value, decrement) == stop_reason
+    # Only up to tol.
+    for decrement, stop_reason in ((0.5 * point.rounding, AT_ROUNDING_LIMIT), (1e-5 * point.value, STALLED)):
+        assert (
+            Stopping(objective, 1e-3, "suboptimality", 100).find_stall_reason(point, point.value, decrement)
+            == stop_reason
+        )
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_separated_classes_are_noticed_without_penalty_only(n_classes):
+def test_separation_is_detected_only_without_a_penalty(n_classes):
     X, labels = np.arange(12.0)[:, None], np.arange(12) * n_classes // 12
     slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
     cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
     one_wrong, weights = np.where(np.arange(12) == 0, 1, labels), np.where(np.arange(12) == 0, 1e-9, 1.0)
-    for given, options, factor, is_separated in (
+    for y, options, factor, is_separated in (
         (labels, {}, 1.0, False),
         (labels, {}, 100.0, True),
         (labels, {"l2": 1e-300}, 100.0, False),
-        # Of little weight, so that the loss is small.
+        # Its weight is small, so that the loss is small.
         (one_wrong, {"weights": weights}, 100.0, False),
     ):
-        objective = objective_over(X, given, n_classes, **options)
+        objective = objective_over(X, y, n_classes, **options)
         point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
         assert factor == 1 or point.loss < 1e-6
         stopping = Stopping(objective, 0.0, "suboptimality", 100)
-        assert (stopping.why(point, np.inf, np.inf) == SEPARABLE) == is_separated
+        assert (stopping.find_stop_reason(point, np.inf, np.inf) == SEPARABLE) == is_separated
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
+def test_optimizing_the_intercept_tightens_the_bound(n_classes):
     objective, _ = make_objective(200, 3, n_classes, l2=1e-3)
     _, best = find_minimum(objective)
-    # An intercept that is off by little, whose repair costs more than tol allows.
+    # A small error of the intercept, which loosens the bound by more than tol allows.
     best[0, -1] += 1e-4
     point, stopping = evaluate(objective, best), Stopping(objective, 1e-6, "suboptimality", 100)
     assert stopping.observe(point) > 1e-6 * point.value
-    assert point.natural_gap <= 1e-6 * point.value
-    # Where there is no memory nothing can be settled, and no pass is made.
+    assert point.stationary_gap <= 1e-6 * point.value
+    # Without memory the intercept is not optimized, and no pass is made.
     n_passes = objective.n_passes
-    assert stopping.examine(with_budget(objective, 0).at(best)) > 1e-6 * point.value
+    assert stopping.observe_refined(with_budget(objective, 0).at(best)) > 1e-6 * point.value
     assert objective.n_passes == n_passes + 1
-    assert stopping.examine(point) <= 1e-6 * point.value
+    assert stopping.observe_refined(point) <= 1e-6 * point.value
     assert objective.n_passes == n_passes + 2
-    # The settled point is beside the point, whose probabilities stay.
+    # The optimized point is a new one, so the probabilities of the point remain.
     assert point.has_probabilities
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classes):
+def test_the_intercept_of_a_float32_point_is_optimized_in_float64(n_classes):
     objective, _ = make_objective(400, 3, n_classes, l2=1e-3)
     _, best = find_minimum(objective)
     best[0, -1] += 1e-3
     point, stopping = objective.at(best, np.float32), Stopping(objective, 1e-4, "suboptimality", 100)
     assert stopping.observe(point) > 1e-4 * point.value
     n_passes = objective.n_passes
-    # What is proven of the settled point holds for all others.
-    assert max(stopping.examine(point), stopping.observe(point)) <= 1e-4 * point.value
-    # The probabilities once more, and the settled point in float32 and, since it has arrived, in float64.
+    # The lower bound of the optimized point holds for all points.
+    assert max(stopping.observe_refined(point), stopping.observe(point)) <= 1e-4 * point.value
+    # The probabilities, the optimized point in float32 and, because it meets the criterion, in float64.
     assert objective.n_passes == n_passes + 3
-    assert stopping.solution(LIMITED).certificate <= 1e-4 * point.value
+    assert stopping.make_solution(MAX_ITER_REACHED).certificate <= 1e-4 * point.value
 
 
-def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
+def test_a_gradient_that_stays_small_relaxes_the_allowed_gap():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
     tol = 1e-4
     stopping = Stopping(objective, tol, "gradient", 100)
     entries = np.full(30, 0.9 * tol)
-    # It is small now and then, and from the 20th iteration on.
+    # It is large in two iterations, and small from the 21st on.
     entries[10], entries[19] = 1.1 * tol, 1.1 * tol
-    met, lenient = [], LENIENCE * tol * 0.4
-    for place, entry in enumerate(entries, start=1):
+    is_met_at, relaxed = [], RELAXATION * tol * 0.4
+    for n_iter, entry in enumerate(entries, start=1):
         point = make_estimate(0.4, entry)
         stopping.record(point, np.inf)
-        answers = {stopping.is_criterion_met(point, 0.09, 0.9 * lenient) for _ in range(2)}
-        assert len(answers) == 1
-        met += [place] * (answers == {True})
-        # Where J may be far above the minimum the estimate is not enough.
-        for bound, decrement in ((0.09, 1.1 * lenient), (0.11, 0.9 * lenient), (np.inf, 0.9 * lenient)):
+        results = {stopping.is_criterion_met(point, 0.09, 0.9 * relaxed) for _ in range(2)}
+        assert len(results) == 1
+        is_met_at += [n_iter] * (results == {True})
+        # If J may be far above the minimum, the estimate is not enough.
+        for bound, decrement in ((0.09, 1.1 * relaxed), (0.11, 0.9 * relaxed), (np.inf, 0.9 * relaxed)):
             assert not stopping.is_criterion_met(point, bound, decrement)
-    assert met == [*range(1 + PERSISTENCE, 11), *range(12 + PERSISTENCE, 20), *range(21 + PERSISTENCE, 31)]
-    # A large tol is left as it is, and who asks but now and then gets the same answers.
-    for tol, is_lenient in ((1e-2, False), (1e-4, True)):
+    assert is_met_at == [*range(1 + N_RECENT, 11), *range(12 + N_RECENT, 20), *range(21 + N_RECENT, 31)]
+    # A large tol is not relaxed. Checking only some of the iterations gives the same results.
+    for tol, is_relaxed in ((1e-2, False), (1e-4, True)):
         stopping, point = Stopping(objective, tol, "gradient", 100), make_estimate(0.4, 0.5 * tol)
-        for place in range(1, 31):
+        for n_iter in range(1, 31):
             stopping.record(point, 0.09)
-            if place % 2 == 0:
+            if n_iter % 2 == 0:
                 assert stopping.is_criterion_met(point, 0.09, 1.1 * tol * point.value) == (
-                    is_lenient and place > PERSISTENCE
+                    is_relaxed and n_iter > N_RECENT
                 )
 
 
-def test_only_rows_that_are_right_without_their_offsets_are_separated():
+def test_rows_are_separated_only_if_correct_without_offsets():
     X = np.linspace(-1, 1, 20)[:, None]
     odd, right = (np.arange(20) % 2).astype(np.int32), (X[:, 0] > 0).astype(np.int32)
-    for labels, given, is_separated in (
-        # The offsets are right where the column is not, and there is a minimum.
+    for labels, options, is_separated in (
+        # The offsets are correct for rows for which the column is not, so there is a minimum.
         (odd, {"offsets": 30.0 * (2 * odd[:, None] - 1)}, False),
         (right, {"offsets": np.full((20, 1), 3.0)}, True),
-        # Soft labels have a minimum wherever the rows lie.
+        # With soft labels there is a minimum for any rows.
         (right, {"targets": np.where(right, 0.9, 0.1)[:, None]}, False),
     ):
-        objective = objective_over(X, labels, 2, **given)
+        objective = objective_over(X, labels, 2, **options)
         solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
         assert (solution.stop_reason == SEPARABLE) == is_separated
-        assert solution.converged or "offsets" in given
+        assert solution.converged or "offsets" in options
         assert labels is right or solution.value < 1e-9

@@ -62,7 +62,7 @@ def train(script, validation=False, examples=None, **settings):
     ("patience", "tol", "n_epochs"),
     [(1, 0.0, 8), (1, 0.05, 5), (2, 0.05, 6), (3, 0.15, 7), (3, 0.0, 9), (np.inf, 1.0, 9)],
 )
-def test_the_end_and_what_is_kept(watched, patience, tol, n_epochs):
+def test_training_stops_early_and_keeps_the_right_epoch(watched, patience, tol, n_epochs):
     figures, others = [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6], [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1]
     validated, early_stopping = watched != "the loss", watched == "the validation"
     gains, scores = (others, figures) if early_stopping else (figures, others)
@@ -89,7 +89,7 @@ def test_the_end_and_what_is_kept(watched, patience, tol, n_epochs):
         ([3.0, 2.0, 1.0], [np.nan], False, 2, 2),
     ],
 )
-def test_a_training_that_diverges_ends_there_with_its_best_epoch(losses, scores, validated, n_records, best):
+def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated, n_records, best):
     script = Script([*losses, 0.0], scores)
     training = train(script, validated, max_epochs=len(losses))
     assert (training.ended, training.n_kept, len(training.records)) == ("diverged", best, n_records)
@@ -109,7 +109,7 @@ def test_a_training_that_diverges_ends_there_with_its_best_epoch(losses, scores,
         (np.array([5, 1, 3, 2]), 3, False, 4),
     ],
 )
-def test_orders_are_those_of_the_rows_meant_and_whole_batches_leave_out_the_rest(
+def test_orders_contain_the_selected_rows_and_incomplete_batches_are_dropped(
     shuffle, rows, batch_size, whole_batches, n_rows
 ):
     script, meant = Script([1.0] * 20), np.arange(ROWS) if rows is None else rows

@@ -8,7 +8,7 @@ from fastlin.training import LearningRate
 
 # Some of these come to 1e-6 but for rounding.
 @pytest.mark.parametrize("initial", [0.01, 0.015625, 0.003125, 0.000125, 1e-6])
-def test_an_adaptive_rate_is_renewed_until_it_is_small(initial):
+def test_an_adaptive_rate_is_lowered_until_it_is_small(initial):
     theirs = SGDOptimizer([], initial, "adaptive")
     n_renewals = 0
     while not theirs.trigger_stopping("", verbose=False):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import run_until_line
 
-from fastlin.training import BestCheckpoint, DivergedError, Patience, loop, train
+from fastlin.training import BestCheckpoint, DivergedError, EarlyStopping, loop, train
 
 score_of = attrgetter("score")
 
@@ -68,7 +68,7 @@ def assert_is(training, script, ended, n_records, n_kept):
 
 
 BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, validates_at_start=True)
-SOON = {"patience": Patience(score_of, 1)}
+SOON = {"patience": EarlyStopping(score_of, 1)}
 RISING, FALLING, REST = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
 # Scores, steps, rules, how the training ends, the number of its records, and of those whose checkpoint is kept.
 COURSES = [
@@ -79,7 +79,7 @@ COURSES = [
     (Script(), 0, SOON | {"best": BEST}, "limit", 0, 0),
     (Script(FALLING), 5, SOON, "patience", 3, 3),
     (Script(FALLING), 5, SOON | {"best": BEST}, "patience", 3, 1),
-    (Script([0.3, 0.2]), 2, {"patience": Patience(score_of, 0)}, "patience", 2, 2),
+    (Script([0.3, 0.2]), 2, {"patience": EarlyStopping(score_of, 0)}, "patience", 2, 2),
     (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
     (Script(REST, diverges_at=3), 4, {}, "diverged", 3, 3),
     (Script(REST, diverges_at=3), 4, {"best": BEST}, "diverged", 3, 2),
@@ -94,7 +94,7 @@ COURSES = [
 
 
 @pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept"), COURSES)
-def test_a_training_ends_by_its_rules_and_keeps_the_last_checkpoint_or_the_best(
+def test_training_follows_its_stopping_rules_and_keeps_the_last_or_best_checkpoint(
     script, n_steps, rules, ended, n_records, n_kept
 ):
     script, rules = copy.deepcopy(script), dict(rules)
@@ -106,7 +106,7 @@ def test_a_training_ends_by_its_rules_and_keeps_the_last_checkpoint_or_the_best(
 
 
 @pytest.mark.parametrize("rule", [None, BEST], ids=["last", "best"])
-def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
+def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
     scores = [0.1, 0.9, 0.2]
 
     def train_until(last_line=np.inf):
@@ -128,6 +128,6 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(rule):
     assert numbers == {0, 1, 2, 3}
 
 
-def test_another_error_is_raised():
+def test_other_errors_are_raised():
     with pytest.raises(RuntimeError, match="on purpose"):
         run(Script([0.1, RuntimeError("on purpose")]))

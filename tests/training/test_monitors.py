@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlin.training import BestCheckpoint, Checkpoint, Patience
+from fastlin.training import BestCheckpoint, Checkpoint, EarlyStopping
 
 SCORES = st.lists(st.sampled_from([None, 0.0, 0.1, 0.2, 0.25, 0.3, 0.5, np.nan]), max_size=12)
 
@@ -21,27 +21,27 @@ def itself(record):
     tol=st.sampled_from([None, 0.0, 0.05, 0.2]),
     n_renewals=st.integers(0, 2),
 )
-def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol, n_renewals):
-    patience = Patience(itself, n_allowed, tol, n_renewals=n_renewals)
-    best, n_worse, n_renewed = None, 0, 0
+def test_early_stopping_counts_records_without_improvement(scores, n_allowed, tol, n_renewals):
+    patience = EarlyStopping(itself, n_allowed, tol, n_renewals=n_renewals)
+    best, n_without_improvement, n_renewed = None, 0, 0
     for score in scores:
         patience = patience.after(score)
         if score is not None and best is None:
             best = score
         elif score is not None:
             improves = score > best if tol is None else score >= best + tol
-            n_worse = 0 if improves else n_worse + 1
+            n_without_improvement = 0 if improves else n_without_improvement + 1
             best = score if score > best else best
-            if n_worse > n_allowed and n_renewed < n_renewals:
-                n_worse, n_renewed = 0, n_renewed + 1
-        assert (patience.n_worse, patience.n_renewed) == (n_worse, n_renewed)
-        assert patience.is_exhausted == (n_worse > n_allowed)
+            if n_without_improvement > n_allowed and n_renewed < n_renewals:
+                n_without_improvement, n_renewed = 0, n_renewed + 1
+        assert (patience.n_without_improvement, patience.n_renewed) == (n_without_improvement, n_renewed)
+        assert patience.is_exhausted == (n_without_improvement > n_allowed)
 
 
 @pytest.mark.parametrize("validates_at_start", [False, True])
 @settings(max_examples=100)
 @given(scores=SCORES)
-def test_the_first_of_the_best_checkpoints_is_kept(validates_at_start, scores):
+def test_the_first_of_equally_good_checkpoints_is_kept(validates_at_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
     best, expected, best_score = BestCheckpoint(itself, validates_at_start), None, None
     for number, score in enumerate(scores):

@@ -20,7 +20,7 @@ def make_examples(rows=None):
     return Examples(as_matrix(X), labels, weights, rows)
 
 
-def test_a_batch_without_weight_changes_nothing():
+def test_a_batch_of_weight_zero_changes_nothing():
     examples, network = make_examples(), make_network(normalization=("hidden",))
     examples.weights[:7] = 0
     descent = MomentumDescent(network, 0.9)
@@ -33,7 +33,7 @@ def test_a_batch_without_weight_changes_nothing():
         np.testing.assert_equal(descent.save(), before)
 
 
-def test_each_step_draws_the_seed_of_its_dropout():
+def test_each_step_draws_a_new_dropout_seed():
     examples, network, twin = make_examples(), make_network(dropout=0.4), make_network(dropout=0.4)
     descent, seeds = MomentumDescent(network, random_state=np.random.RandomState(3)), np.random.RandomState(3)
     for _ in range(4):
@@ -44,7 +44,7 @@ def test_each_step_draws_the_seed_of_its_dropout():
 
 
 @pytest.mark.parametrize("rule", [MomentumDescent, AdamDescent])
-def test_a_descent_comes_back_to_where_it_was_saved(rule):
+def test_a_restored_descent_repeats_the_same_steps(rule):
     network, examples = make_network(normalization=("input", "hidden")), make_examples()
     descent = rule(network, 0.9)
     descent.step(examples, slice(0, 22), 0.2, 0.1)
@@ -77,7 +77,7 @@ def test_a_descent_comes_back_to_where_it_was_saved(rule):
         (("input",), 2, True, True, [2, 2, 2, 2, 2, 2, 3]),
     ],
 )
-def test_an_epoch_goes_through_all_batches(normalization, batch_size, ordered, some, sizes):
+def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, some, sizes):
     rows = np.random.default_rng(2).permutation(22)[:15] if some else np.arange(22)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
     # An order may leave rows out.

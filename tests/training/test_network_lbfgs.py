@@ -7,7 +7,7 @@ from fastlin.networks import Examples, Network, initialize
 from fastlin.training import train_by_lbfgs
 
 
-def test_a_float32_network_is_trained_as_its_twin_in_float64():
+def test_a_float32_network_is_trained_in_float64():
     generator = np.random.default_rng(0)
     X, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 3, 60).astype(np.int32)
     network = Network((4, 8, 3))

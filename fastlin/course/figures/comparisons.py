@@ -61,8 +61,10 @@ def _describe_trainings(points, unit, n_threads):
 def draw_baselines(results: Any) -> Any:
     """Draw the relative suboptimality against the seconds of a fit, one panel for each problem."""
     problems, floor = results.series["problems"], results.parameters["floor"]
-    figure = make_figure(3 + 6.5 * len(problems), 7.6)
-    panels = figure.subplots(1, len(problems), sharey=True, squeeze=False)[0]
+    figure = make_figure(8, 1.6 + 5.2 * len(problems))
+    panels = figure.subplots(len(problems), 1, sharey=True, squeeze=False)[:, 0]
+    for panel in panels[1:]:
+        panel.set_ylabel("(J − J*) / J*")
     for panel, problem in zip(panels, problems, strict=True):
         for name, points in problem["points"].items():
             color, marker = LIBRARIES[name]

@@ -308,7 +308,7 @@ class _Candidate:
         try:
             return self.fit_sample(self._limit(end - perf_counter()))
         except TimeoutError:
-            return TimeoutError("it was not loaded in time")
+            return TimeoutError("loading exceeded its share of the time")
         except FIT_ERRORS as error:
             return error
 

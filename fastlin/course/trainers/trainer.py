@@ -21,7 +21,7 @@ from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxMode
 from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.training import BestCheckpoint, Patience, train
+from fastlin.training import BestCheckpoint, EarlyStopping, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
 
@@ -229,7 +229,7 @@ class BaseTrainer:
                     take_validated(),
                     save=lambda: np.array(weights),
                     restore=lambda w: setattr(self.model, "w", w),
-                    patience=Patience(_negative_loss, self.patience - 1) if self.early_stopping else None,
+                    patience=EarlyStopping(_negative_loss, self.patience - 1) if self.early_stopping else None,
                     best=BestCheckpoint(_negative_loss) if self.early_stopping else None,
                     on_checkpoint=lambda training: _report(training, show),
                 )
@@ -338,7 +338,7 @@ def _negative_loss(steps):
 
 def _find_stop(records, patience):
     """Return the number of steps after which early stopping would have ended a training, or None."""
-    monitor = Patience(_negative_loss, patience - 1)
+    monitor = EarlyStopping(_negative_loss, patience - 1)
     for steps in records[:-1]:
         monitor = monitor.after(steps)
         if monitor.is_exhausted:

@@ -39,7 +39,7 @@ def list_lookups(model, table, y):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_every_lookup_by_name_is_that_by_its_position_or_an_error(n_classes):
+def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_classes):
     generator, n_ambiguous = np.random.default_rng(n_classes), 0
     for number in range(5):
         table = make_ambiguous_table(generator)
@@ -48,7 +48,7 @@ def test_every_lookup_by_name_is_that_by_its_position_or_an_error(n_classes):
             LogisticRegression(C=np.inf, tol=1e-9, **FROM_DTYPE) if number else FirthLogisticRegression(**FROM_DTYPE)
         )
         whole, lookups = list_lookups(model.fit(table, y), table, y)
-        all_names = [*whole.names, *whole._basis.left_out.references]
+        all_names = [*whole.names, *whole._basis.omitted_levels.references]
         p, (n_rows, _) = len(whole.names), whole.coef.shape
         for index, name in enumerate(whole.names):
             units = np.eye(n_rows * p)[np.arange(n_rows) * p + index]
@@ -62,21 +62,21 @@ def test_every_lookup_by_name_is_that_by_its_position_or_an_error(n_classes):
                 if is_unique or isinstance(asked, tuple):
                     np.testing.assert_array_equal(look_up(asked), expected[argument])
                 else:
-                    assert_refused(f"The name '{name}' in {argument} is not unique.*index {index}", look_up, asked)
+                    assert_refused(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, asked)
     assert n_ambiguous >= 4
 
 
-def test_profiles_and_columns_of_one_name_are_found_by_index():
+def test_columns_with_the_same_name_are_selected_by_index():
     generator = np.random.default_rng(0)
     X = pd.DataFrame(generator.normal(size=(100, 3)), columns=["p", "p", "intercept"])
     y = generator.integers(0, 2, 100)
-    found = fit(X, y, C=np.inf).inference(X, y)
-    whole = found.profile_conf_int()
+    result = fit(X, y, C=np.inf).inference(X, y)
+    whole = result.profile_conf_int()
     for index in range(4):
-        np.testing.assert_array_equal(found.profile_conf_int(index), whole[:, [index]])
+        np.testing.assert_array_equal(result.profile_conf_int(index), whole[:, [index]])
     for name in ("p", "intercept"):
-        assert_refused("is not unique", found.profile_conf_int, name)
-        assert_refused("is not unique", found.wald_test, name)
+        assert_refused("is ambiguous", result.profile_conf_int, name)
+        assert_refused("is ambiguous", result.wald_test, name)
     for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
         message = "names 'p', but columns 0, 1 of X all have this name. Give (numbers from 0|an array)"
         assert_refused(message, LogisticRegression(**chosen).fit, X, y)
@@ -94,13 +94,13 @@ def make_columns_of_one_name(generator, noise, n=300):
     return dataframe, generator.integers(0, 2, n)
 
 
-def test_the_summary_and_errors_tell_columns_of_one_name_apart():
+def test_the_summary_and_errors_distinguish_columns_with_the_same_name():
     generator = np.random.default_rng(7)
     dataframe, y = make_columns_of_one_name(generator, noise=0.1)
-    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
+    result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     # The level and the column inflate each other's errors equally, up to rounding.
-    (line,) = (line for line in found.summary().splitlines() if line.startswith("collinearity"))
-    assert any(f"those of {name} most" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
+    (line,) = (line for line in result.summary().splitlines() if line.startswith("collinearity"))
+    assert any(f"most: {name}" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
     dataframe, y = make_columns_of_one_name(generator, noise=0.0)
     message = r": column 'a_b_c', index 2 = \('a', 'b_c'\), index 0\."
     for model in (LogisticRegression(C=np.inf, **FROM_DTYPE), FirthLogisticRegression(**FROM_DTYPE)):
@@ -117,34 +117,34 @@ def test_the_summary_and_errors_tell_columns_of_one_name_apart():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_numbers_in_a_hypothesis_are_no_indices_and_the_error_says_which_rows_stand_for_one(n_classes):
+def test_numbers_in_a_hypothesis_are_not_indices_and_the_error_shows_the_rows(n_classes):
     generator = np.random.default_rng(8)
     dataframe, _ = make_columns_of_one_name(generator, noise=1.0)
     y = generator.integers(0, n_classes, len(dataframe))
-    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
-    expected = found.wald_test([("a_b", "c")])
+    result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
+    expected = result.wald_test([("a_b", "c")])
     for asked in (1, [1], np.int64(1)):
-        with pytest.raises(ValueError, match=r"factors of the estimates, not indices") as caught:
-            found.wald_test(asked)
+        with pytest.raises(ValueError, match=r"multiply the estimates; they are not indices") as caught:
+            result.wald_test(asked)
         rows, name = re.search(r"R=(.*) tests the coefficients of (.*)\.$", str(caught.value)).groups()
         assert name == "('a_b', 'c'), index 1"
-        assert found.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
+        assert result.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
     for asked in ([1, 2], [99], -1, np.eye(2)):
-        assert_refused(r"names of columns and pairs \(column, level\) in a list; got the shape", found.wald_test, asked)
+        assert_refused(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, asked)
 
 
-def test_a_class_may_be_called_symmetric():
+def test_a_class_may_be_named_symmetric():
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 1)), np.array(["a", "b", "symmetric"])[generator.integers(0, 3, 300)]
     model = fit(X, y, C=np.inf)
-    found = model.inference(X, y, reference="symmetric")
-    assert not found.is_symmetric
-    assert found.classes.tolist() == ["a", "b"]
-    assert "class a against symmetric" in found.summary()
+    result = model.inference(X, y, reference="symmetric")
+    assert not result.is_symmetric
+    assert result.classes.tolist() == ["a", "b"]
+    assert "class a vs symmetric" in result.summary()
     named = fit(X, np.where(y == "symmetric", "c", y), C=np.inf)
-    found = named.inference(X, np.where(y == "symmetric", "c", y), reference="symmetric")
-    assert found.is_symmetric
-    assert "class a against the mean of all classes" in found.summary()
+    result = named.inference(X, np.where(y == "symmetric", "c", y), reference="symmetric")
+    assert result.is_symmetric
+    assert "class a vs the mean of all classes" in result.summary()
 
 
 def make_filtered_table(generator, n=300):
@@ -162,18 +162,18 @@ def make_filtered_table(generator, n=300):
     )
 
 
-def assert_same_inference(found, expected, rtol=1e-6):
+def assert_same_inference(result, expected, rtol=1e-6):
     """Check that two inferences have the same names, coefficients, errors and likelihoods."""
-    assert found.names.tolist() == expected.names.tolist()
-    np.testing.assert_allclose(found.coef, expected.coef, rtol=0, atol=rtol * expected.std_errors.min())
-    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=rtol)
-    np.testing.assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=1e-10)
-    np.testing.assert_allclose(found.df_model, expected.df_model, rtol=1e-9)
-    assert found.n_samples == expected.n_samples
+    assert result.names.tolist() == expected.names.tolist()
+    np.testing.assert_allclose(result.coef, expected.coef, rtol=0, atol=rtol * expected.std_errors.min())
+    np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=rtol)
+    np.testing.assert_allclose(result.log_likelihood, expected.log_likelihood, rtol=1e-10)
+    np.testing.assert_allclose(result.df_model, expected.df_model, rtol=1e-9)
+    assert result.n_samples == expected.n_samples
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_levels_without_rows_are_left_out(n_classes):
+def test_levels_without_rows_are_omitted(n_classes):
     sm = pytest.importorskip("statsmodels.api")
     generator = np.random.default_rng(0)
     dataframe, filtered = make_filtered_table(generator)
@@ -184,33 +184,36 @@ def test_levels_without_rows_are_left_out(n_classes):
     for fit_intercept in (True, False):
         options = {"C": np.inf, "fit_intercept": fit_intercept, **FROM_DTYPE}
         model, plain = fit(dataframe, y, **options), fit(filtered, y, **options)
-        found, expected = model.inference(dataframe, y), plain.inference(filtered, y)
+        result, expected = model.inference(dataframe, y), plain.inference(filtered, y)
         own = (
             ["color_d", "color_e", "shape_square", "intercept"] if fit_intercept else ["color_b", "color_d", "color_e"]
         )
-        assert found.names.tolist() == ["size", *own, *([] if fit_intercept else ["shape_square"])]
-        rows = pd.get_dummies(filtered).astype(float).assign(intercept=1.0)[found.names.tolist()].to_numpy()
+        assert result.names.tolist() == ["size", *own, *([] if fit_intercept else ["shape_square"])]
+        rows = pd.get_dummies(filtered).astype(float).assign(intercept=1.0)[result.names.tolist()].to_numpy()
         oracle = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
         errors = np.atleast_2d(oracle.bse.T)
-        np.testing.assert_allclose(found.coef, np.atleast_2d(oracle.params.T), rtol=0, atol=1e-7 * errors.min())
-        np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
-        np.testing.assert_allclose(found.log_likelihood, oracle.llf, rtol=1e-10)
-        assert_same_inference(found, expected)
-        np.testing.assert_allclose(found.profile_conf_int("size"), expected.profile_conf_int("size"), rtol=1e-6)
-        effects, others = found.marginal_effects(), expected.marginal_effects()
+        np.testing.assert_allclose(result.coef, np.atleast_2d(oracle.params.T), rtol=0, atol=1e-7 * errors.min())
+        np.testing.assert_allclose(result.std_errors, errors, rtol=1e-7)
+        np.testing.assert_allclose(result.log_likelihood, oracle.llf, rtol=1e-10)
+        assert_same_inference(result, expected)
+        np.testing.assert_allclose(result.profile_conf_int("size"), expected.profile_conf_int("size"), rtol=1e-6)
+        effects, others = result.marginal_effects(), expected.marginal_effects()
         assert effects.names.tolist() == others.names.tolist()
         np.testing.assert_allclose(effects.std_errors, others.std_errors, rtol=1e-6)
         by_cluster = {"covariance": "cluster", "clusters": clusters}
         assert_same_inference(model.inference(dataframe, y, **by_cluster), plain.inference(filtered, y, **by_cluster))
     references = "reference levels  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
-    assert references in found.summary()
-    assert "left out          color_a, color_c, color_f, shape_none, only_w: levels without rows" in found.summary()
+    assert references in result.summary()
+    assert (
+        "omitted levels    color_a, color_c, color_f, shape_none, only_w (no rows with a positive weight)"
+        in result.summary()
+    )
     assert_refused(
-        "features asks for 'color_a', a level without rows", model.inference, dataframe, y, features=["color_a"]
+        "features selects 'color_a', a level without rows", model.inference, dataframe, y, features=["color_a"]
     )
 
 
-def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
+def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
     generator = np.random.default_rng(1)
     dataframe, _ = make_filtered_table(generator)
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
@@ -218,10 +221,10 @@ def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
     kept = weights > 0
     for options in ({}, {"covariance": "HC0"}):
         model = fit(dataframe, y, weights, C=np.inf, **FROM_DTYPE)
-        found = model.inference(dataframe, y, weights, **options)
+        result = model.inference(dataframe, y, weights, **options)
         plain = fit(dataframe[kept], y[kept], weights[kept], C=np.inf, **FROM_DTYPE)
-        assert_same_inference(found, plain.inference(dataframe[kept], y[kept], weights[kept], **options))
-        assert found.names.tolist() == ["size", "color_e", "intercept"]
+        assert_same_inference(result, plain.inference(dataframe[kept], y[kept], weights[kept], **options))
+        assert result.names.tolist() == ["size", "color_e", "intercept"]
     firth = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y, weights)
     plain = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe[kept], y[kept], weights[kept])
     expected = plain.inference(dataframe[kept], y[kept], weights[kept])
@@ -229,7 +232,7 @@ def test_levels_without_weight_are_left_out_as_if_their_rows_were_not_there():
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
-def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(penalized):
+def test_penalized_models_omit_levels_without_rows_and_need_no_reference_levels(penalized):
     generator = np.random.default_rng(6)
     dataframe, filtered = (each.drop(columns="only") for each in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
@@ -243,33 +246,36 @@ def test_penalized_models_leave_out_levels_without_rows_and_need_no_references(p
         of_used = {name: factors[used] for name in options if name == "penalty_factors"}
         model = fit(dataframe, y, weights, **FROM_DTYPE, **options)
         plain = fit(filtered, y[kept], weights[kept], **FROM_DTYPE, **of_used)
-        found = model.inference(dataframe, y, weights, penalized=penalized)
+        result = model.inference(dataframe, y, weights, penalized=penalized)
         expected = plain.inference(filtered, y[kept], weights[kept], penalized=penalized)
-        assert_same_inference(found, expected)
-        assert found.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
+        assert_same_inference(result, expected)
+        assert result.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
         # An independent oracle: the dense rows of the levels that are used.
         rows = pd.get_dummies(filtered).astype(float)
         dense = fit(rows, y[kept], weights[kept], **of_used).inference(
             rows, y[kept], weights[kept], penalized=penalized
         )
-        assert_same_inference(found, dense)
-        assert np.isfinite(found.p_values).all()
-    assert "left out        color_a, color_b, color_c, color_f, shape_none: levels without rows" in found.summary()
-    assert "reference levels" not in found.summary()
+        assert_same_inference(result, dense)
+        assert np.isfinite(result.p_values).all()
+    assert (
+        "omitted levels  color_a, color_b, color_c, color_f, shape_none (no rows with a positive weight)"
+        in result.summary()
+    )
+    assert "reference levels" not in result.summary()
     asked = {"penalized": penalized, "features": ["color_a"]}
-    assert_refused("features asks for 'color_a', a level without rows", model.inference, dataframe, y, weights, **asked)
+    assert_refused("features selects 'color_a', a level without rows", model.inference, dataframe, y, weights, **asked)
 
 
-def test_firths_fit_has_no_coefficients_of_levels_without_rows():
+def test_firth_models_have_no_coefficients_for_levels_without_rows():
     generator = np.random.default_rng(2)
     dataframe, filtered = make_filtered_table(generator)
     y = generator.integers(0, 2, len(dataframe))
     model = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y)
     plain = FirthLogisticRegression(**FROM_DTYPE).fit(filtered, y)
-    found, expected = model.inference(dataframe, y), plain.inference(filtered, y)
-    assert_same_inference(found, expected, rtol=1e-5)
-    np.testing.assert_allclose(found.conf_int(), expected.conf_int(), rtol=1e-5)
-    assert "color_a, color_c, color_f" in found.summary()
+    result, expected = model.inference(dataframe, y), plain.inference(filtered, y)
+    assert_same_inference(result, expected, rtol=1e-5)
+    np.testing.assert_allclose(result.conf_int(), expected.conf_int(), rtol=1e-5)
+    assert "color_a, color_c, color_f" in result.summary()
     levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
     assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
     np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered), rtol=1e-5)
@@ -277,31 +283,31 @@ def test_firths_fit_has_no_coefficients_of_levels_without_rows():
     of_rows = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
     expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
     # Each fit of a resample ends within a thousandth of a standard error.
-    np.testing.assert_allclose(of_rows.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * found.std_errors.min())
+    np.testing.assert_allclose(of_rows.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min())
 
 
-def test_a_resample_without_a_row_of_a_level_is_no_fit_of_firth():
+def test_firth_resamples_contain_all_levels():
     generator = np.random.default_rng(3)
     dataframe = pd.DataFrame({"color": pd.Categorical(["a"] * 30 + ["b"] * 2 + ["c"] * 28)})
     y = generator.integers(0, 2, len(dataframe))
-    found = (
+    result = (
         FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y).bootstrap(dataframe, y, n_resamples=30, random_state=0)
     )
     # One in eight resamples lacks the level "b", and would have a zero.
-    assert np.all(found.coef[:, 0, 1] != 0)
+    assert np.all(result.coef[:, 0, 1] != 0)
 
 
-def test_a_bound_of_a_level_without_rows_does_not_bind():
+def test_bounds_of_levels_without_rows_are_ignored():
     generator = np.random.default_rng(4)
     dataframe, filtered = make_filtered_table(generator)
     dataframe, filtered = dataframe[["size", "color"]], filtered[["size", "color"]]
     y = generator.integers(0, 2, len(dataframe))
     bounds = {"lower_bounds": [-5.0, *[0.0, -5.0, 0.0, -5.0, -5.0, 0.0]]}
-    found = fit(dataframe, y, C=np.inf, **FROM_DTYPE, **bounds).inference(dataframe, y)
-    assert_same_inference(found, fit(filtered, y, C=np.inf, **FROM_DTYPE).inference(filtered, y))
+    result = fit(dataframe, y, C=np.inf, **FROM_DTYPE, **bounds).inference(dataframe, y)
+    assert_same_inference(result, fit(filtered, y, C=np.inf, **FROM_DTYPE).inference(filtered, y))
 
 
-def test_a_column_of_numbers_that_is_constant_is_refused_still():
+def test_constant_numerical_columns_still_raise_an_error():
     generator = np.random.default_rng(5)
     dataframe, _ = make_filtered_table(generator)
     y = generator.integers(0, 2, len(dataframe))

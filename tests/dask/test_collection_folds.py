@@ -22,26 +22,27 @@ WEIGHTED = {"scoring": "neg_log_loss", "class_weight": "balanced", "refit": Fals
         pytest.param(load_breast_cancer, {"l1_ratios": [0.5, 1.0], "cv": 2}, id="L1", marks=pytest.mark.slow),
     ],
 )
-def test_scores_and_model_are_those_in_memory(client, load, parameters):
+def test_cross_validation_matches_rows_in_memory(client, load, parameters):
     data = load_scaled(load)
     parameters = {**DEFAULTS, "Cs": [0.1, 1], "tol": 1e-8, **parameters}
     if "class_weight" in parameters:
         data = *data, np.random.default_rng(0).integers(0, 3, len(data[0]))
     ddata = cut(*data, rows=40)
     expected = fastlin.LogisticRegressionCV(**parameters).fit(*data)
-    found = LogisticRegressionCV(**parameters).fit(*ddata)
-    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-3 if len(data) > 2 else 0)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-3)
-    assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
-    assert found.score(*ddata) == pytest.approx(expected.score(*data), abs=1e-3)
-    assert type(found.to_local()) is fastlin.LogisticRegressionCV
+    result = LogisticRegressionCV(**parameters).fit(*ddata)
+    np.testing.assert_allclose(result.scores_, expected.scores_, atol=1e-3 if len(data) > 2 else 0)
+    np.testing.assert_allclose(result.coef_, expected.coef_, atol=2e-3)
+    assert (result.C_, result.l1_ratio_) == (expected.C_, expected.l1_ratio_)
+    assert result.score(*ddata) == pytest.approx(expected.score(*data), abs=1e-3)
+    assert type(result.to_local()) is fastlin.LogisticRegressionCV
     assert (
-        found.converged_ and found.to_local().certificate_ == found.certificate_ <= 1e-8 * found.history_[0].objective
+        result.converged_
+        and result.to_local().certificate_ == result.certificate_ <= 1e-8 * result.history_[0].objective
     )
-    np.testing.assert_array_equal(found.to_local().predict(data[0]), found.predict(ddata[0]).compute())
+    np.testing.assert_array_equal(result.to_local().predict(data[0]), result.predict(ddata[0]).compute())
 
 
-def test_weights_whose_sum_overflows_choose_and_score_like_others(client):
+def test_weights_whose_sum_overflows_do_not_change_the_scores(client):
     X, y, weights = make_rows(n_classes=2)
     assert 2.0**1016 * float(weights.sum()) == np.inf
     fitted = []
@@ -57,13 +58,13 @@ def test_weights_whose_sum_overflows_choose_and_score_like_others(client):
 
 
 @pytest.mark.parametrize("wrong", [{"cv": 1}, {"cv": [([0], [1])]}, {"scoring": "roc_auc"}, {"scoring": len}], ids=str)
-def test_other_folds_and_scorers_are_refused(client, wrong):
+def test_unsupported_folds_and_scorers_raise_errors(client, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         LogisticRegressionCV(**{**DEFAULTS, **wrong}).fit(*cut(*make_rows()))
 
 
 @pytest.mark.thorough
-def test_folds_without_members_are_refused_or_warned_of(client):
+def test_folds_without_members_raise_errors_or_warnings(client):
     X, y, _ = make_rows()
     data = cut(X, np.where(np.arange(400) < 3, 9, np.minimum(y, 1)))
     with pytest.warns(UserWarning, match="least populated class in y has only 3 members"):

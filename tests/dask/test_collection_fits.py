@@ -44,44 +44,44 @@ def fit(made, parameters, *data, **options):
         return made(**{"tol": 1e-9, **parameters}).fit(*data, **options)
 
 
-def assert_same_minimum(found, expected):
-    ends = [model.history_[-1].objective for model in (expected, found)]
+def assert_same_minimum(result, expected):
+    ends = [model.history_[-1].objective for model in (expected, result)]
     assert ends[1] == pytest.approx(ends[0], rel=2e-9)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-    np.testing.assert_array_equal(found.classes_, expected.classes_)
+    np.testing.assert_allclose(result.coef_, expected.coef_, atol=1e-3)
+    np.testing.assert_array_equal(result.classes_, expected.classes_)
 
 
 # Two classes differ in the kernels alone, which test_shard.py holds to account.
 @pytest.mark.parametrize(("parameters", "n_classes"), [*((each, 4) for each in PARAMETERS), ({}, 2)], ids=str)
-def test_the_model_is_that_of_the_rows_together(client, parameters, n_classes):
+def test_the_model_matches_that_of_the_rows_in_memory(client, parameters, n_classes):
     data = make_rows(n_classes=n_classes)
     expected = fit(fastlin.LogisticRegression, parameters, *data)
-    found = fit(LogisticRegression, parameters, *cut(*data))
-    assert_same_minimum(found, expected)
-    assert found.converged_ == expected.converged_
+    result = fit(LogisticRegression, parameters, *cut(*data))
+    assert_same_minimum(result, expected)
+    assert result.converged_ == expected.converged_
     # With a name of a solver tol bounds the gradient.
     is_certified = "solver" not in parameters and expected.certificate_ < np.inf
-    assert not is_certified or found.certificate_ <= 2e-9 * found.history_[-1].objective
+    assert not is_certified or result.certificate_ <= 2e-9 * result.history_[-1].objective
 
 
-def test_dataframes_have_names(client):
+def test_dataframes_have_feature_names(client):
     names = list("abcdef")
     dataframe = pandas.DataFrame(X, columns=names).assign(y=Y, w=WEIGHTS, row=range(400))
     table = from_pandas(dataframe, npartitions=4)
-    found = fit(LogisticRegression, {}, table[names], table["y"], table["w"])
-    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y, WEIGHTS))
-    assert list(found.feature_names_in_) == names
-    np.testing.assert_array_equal(found.predict(table[names]).compute(), found.predict(dataframe[names]))
+    result = fit(LogisticRegression, {}, table[names], table["y"], table["w"])
+    assert_same_minimum(result, fit(fastlin.LogisticRegression, {}, X, Y, WEIGHTS))
+    assert list(result.feature_names_in_) == names
+    np.testing.assert_array_equal(result.predict(table[names]).compute(), result.predict(dataframe[names]))
     # Lengths of what is filtered are not known, and some partitions have no rows.
     some, rows = table[table["a"] > 1], (dataframe["a"] > 1).to_numpy()
     again = fit(LogisticRegression, {}, some[names], some["y"])
     assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], Y[rows]))
     none = table[table["row"] < 120]
     assert fit(LogisticRegression, {}, none[names], none["y"]).n_features_in_ == 6
-    assert_refused("feature names should match", found.predict, table[names[::-1]])
+    assert_refused("feature names should match", result.predict, table[names[::-1]])
 
 
-def test_dataframes_and_partitions_of_several_types_of_numbers_have_their_common_type(client):
+def test_columns_and_partitions_of_different_dtypes_get_a_common_dtype(client):
     dataframe = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
     dataframe["d"], dataframe["e"] = pandas.array(Y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
     dataframe["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
@@ -89,10 +89,10 @@ def test_dataframes_and_partitions_of_several_types_of_numbers_have_their_common
     expected = fit(fastlin.LogisticRegression, {}, dataframe.astype("f8"), Y)
     for dtype in ("Int64", "int64", "int64[pyarrow]"):
         labels = from_pandas(pandas.Series(Y, dtype=dtype), npartitions=3)
-        found = fit(LogisticRegression, {}, table, labels)
-        assert_same_minimum(found, expected)
-        assert found.classes_.dtype.kind == "i"
-    np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(dataframe.astype("f8")))
+        result = fit(LogisticRegression, {}, table, labels)
+        assert_same_minimum(result, expected)
+        assert result.classes_.dtype.kind == "i"
+    np.testing.assert_array_equal(result.predict(table).compute(), expected.predict(dataframe.astype("f8")))
     names = from_pandas(pandas.Series(Y.astype(str)).astype("category"), npartitions=3)
     assert list(fit(LogisticRegression, {}, table, names).classes_) == [*"0123"]
     with pytest.raises(ValueError, match="Column 'g' of X holds"):
@@ -107,7 +107,7 @@ def test_dataframes_and_partitions_of_several_types_of_numbers_have_their_common
     assert LogisticRegression().fit(dX, dy).coef_.dtype == np.float32
 
 
-def test_bits_depend_on_the_partitions_alone(client):
+def test_results_have_the_same_bits_for_the_same_partitions(client):
     data = make_rows(900, 6, 4)
     # Who holds what differs: partitions are spread by Dask, put on one worker, or put on the other one.
     held = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
@@ -119,22 +119,22 @@ def test_bits_depend_on_the_partitions_alone(client):
     np.testing.assert_allclose(LogisticRegression().fit(*cut(*data, rows=100)).coef_, first.coef_, atol=1e-2)
     # Columns in chunks, and rows that are cut in another way, are put together.
     X, *others = data
-    found = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
-    np.testing.assert_array_equal(found.coef_, first.coef_)
+    result = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
+    np.testing.assert_array_equal(result.coef_, first.coef_)
     client.cancel(held)
 
 
-def test_classes_may_be_given_and_missing_from_partitions(client):
+def test_classes_can_be_specified_and_missing_from_partitions(client):
     order = np.argsort(Y, kind="stable")
     dX, dy = cut(X[order], Y[order])
-    found = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
-    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, Y))
+    result = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
+    assert_same_minimum(result, fit(fastlin.LogisticRegression, {}, X, Y))
     message = "y has the label 3, which is not one of classes"
-    assert_refused(message, found.fit, dX, dy, classes=[0, 1, 2])
-    assert_refused("No row of y has the class 7, which is one of classes", found.fit, dX, dy, classes=[0, 1, 2, 3, 7])
+    assert_refused(message, result.fit, dX, dy, classes=[0, 1, 2])
+    assert_refused("No row of y has the class 7, which is one of classes", result.fit, dX, dy, classes=[0, 1, 2, 3, 7])
 
 
-def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
+def test_invalid_data_raise_errors_that_name_the_partition_and_change_nothing(client):
     dX, dy, dweights = cut(X, Y, WEIGHTS)
     model = LogisticRegression().fit(dX, dy)
     broken = X.copy()
@@ -147,7 +147,7 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
         (ValueError, "Partition 1 of y has labels of <U.*, but Partition 0 of int32", dX, mixed),
         (ValueError, "y has 310 entries, but X has 400 rows", dX, dy[:310]),
         (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
-        (TypeError, "y must be a Dask array or a Dask series, cut as X is, got ndarray", dX, Y),
+        (TypeError, "y must be a Dask array or Series with the partitions of X, got ndarray", dX, Y),
     ):
         assert_refused(message, model.fit, *data, error=error)
     assert_refused("client must be a dask.distributed.Client", model.fit, dX, dy, client="local", error=TypeError)
@@ -158,7 +158,7 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     assert_nothing_is_held(client)
 
 
-def test_a_model_serves_without_dask(client):
+def test_to_local_returns_a_model_that_needs_no_dask(client):
     model = LogisticRegression(C=0.5).fit(*cut(X, Y))
     local = model.to_local()
     assert type(local) is fastlin.LogisticRegression
@@ -176,7 +176,7 @@ def test_a_model_serves_without_dask(client):
 
 
 @since(1, 9)
-def test_callbacks_are_told_of_iterations_and_stop_the_fit(client):
+def test_callbacks_receive_iterations_and_can_stop_the_fit(client):
     data = cut(*make_rows())
     stopped = LogisticRegression().set_callbacks(TimeLimit(0)).fit(*data)
     assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
@@ -193,7 +193,7 @@ def make_soft_rows(n_classes):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_together(client, n_classes):
+def test_offsets_and_soft_labels_match_rows_in_memory(client, n_classes):
     X, soft, weights, offset = make_soft_rows(n_classes)
     dX, dsoft, dweights, doffset = cut(X, soft, weights, offset)
     for parameters, y, dy in (
@@ -216,30 +216,30 @@ def test_offsets_and_soft_labels_have_the_models_and_predictions_of_the_rows_tog
     assert_same_model(fit(LogisticRegression, precise, *dataframes[:2], offset=dataframes[2]), expected, 1e-4)
     for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         answer = getattr(again, method)
-        expected, found = answer(X, offset=offset), answer(dX, offset=other)
-        assert isinstance(found, dask.array.Array)
-        assert found.shape == expected.shape
-        for each in (found, answer(dataframes[0], offset=dataframes[2])):
+        expected, result = answer(X, offset=offset), answer(dX, offset=other)
+        assert isinstance(result, dask.array.Array)
+        assert result.shape == expected.shape
+        for each in (result, answer(dataframes[0], offset=dataframes[2])):
             np.testing.assert_array_equal(each.compute(), expected)
     assert_nothing_is_held(client)
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", None])
-def test_folds_and_names_of_soft_labels_are_those_of_the_rows_together(client, scoring):
+def test_folds_and_class_names_of_soft_labels_match_rows_in_memory(client, scoring):
     *data, offset = make_soft_rows(3)
     *ddata, doffset = cut(*data, offset)
     parameters = {"Cs": [0.1, 10.0], "cv": 3, "scoring": scoring, "tol": 1e-10, **QUIET}
     classes = ["ant", "bee", "cat"]
     expected = fit(fastlin.LogisticRegressionCV, parameters, *data, offset=offset, classes=classes)
-    found = fit(LogisticRegressionCV, parameters, *ddata, offset=doffset, classes=classes)
-    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-4)
-    assert_same_model(found, expected, 1e-4)
-    assert found.classes_.tolist() == classes
+    result = fit(LogisticRegressionCV, parameters, *ddata, offset=doffset, classes=classes)
+    np.testing.assert_allclose(result.scores_, expected.scores_, atol=1e-4)
+    assert_same_model(result, expected, 1e-4)
+    assert result.classes_.tolist() == classes
     score = expected.score(*data, offset=offset)
-    assert found.score(*ddata, offset=doffset) == pytest.approx(score, abs=1e-4)
+    assert result.score(*ddata, offset=doffset) == pytest.approx(score, abs=1e-4)
 
 
-def test_wrong_offsets_and_soft_labels_are_refused(client):
+def test_invalid_offsets_and_soft_labels_raise_errors(client):
     X, soft, _, offset = make_soft_rows(3)
     dX, dsoft, doffset = cut(X, soft, offset)
     broken, wrong = offset.copy(), soft.copy()
@@ -258,7 +258,7 @@ def test_wrong_offsets_and_soft_labels_are_refused(client):
         (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
     ):
         assert_refused(message, model.fit, dX, y, **given)
-    message = "offset must be a Dask array or a Dask series, cut as X is, got ndarray"
+    message = "offset must be a Dask array or Series with the partitions of X, got ndarray"
     assert_refused(message, model.fit, dX, dsoft, offset=offset, error=TypeError)
     message = "offset must have one number for each row and class"
     assert_refused(message, model.fit(dX, dsoft).predict_proba, dX, offset=doffset[:, 0])
@@ -266,7 +266,7 @@ def test_wrong_offsets_and_soft_labels_are_refused(client):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classes):
+def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(600, 3)) + 2
     y = (X @ generator.normal(size=(3, n_classes)) * 0.3 + generator.gumbel(size=(600, n_classes))).argmax(axis=1)
@@ -274,28 +274,28 @@ def test_inferences_are_those_of_the_rows_together(client, monkeypatch, n_classe
     rows, parameters = cut(*data), {"C": np.inf, "tol": 1e-12}
     local, model = fastlin.LogisticRegression(**parameters).fit(*data), LogisticRegression(**parameters).fit(*rows)
     before = copy.copy(vars(model))
-    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "importance", "use_t": True}):
-        found, expected = model.inference(*rows, **options), local.inference(*data, **options)
-        np.testing.assert_allclose(found.coef, expected.coef, atol=1e-8)
-        np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
-        assert found.aic == pytest.approx(expected.aic, nan_ok=True)
-        assert found.n_samples == expected.n_samples
-        assert found.summary()[:40] == expected.summary()[:40]
+    for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "sampling", "use_t": True}):
+        result, expected = model.inference(*rows, **options), local.inference(*data, **options)
+        np.testing.assert_allclose(result.coef, expected.coef, atol=1e-8)
+        np.testing.assert_allclose(result.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
+        assert result.aic == pytest.approx(expected.aic, nan_ok=True)
+        assert result.n_samples == expected.n_samples
+        assert result.summary()[:40] == expected.summary()[:40]
     assert vars(model) == before
     assert_nothing_is_held(client)
     errors = local.inference(*data).std_errors
     np.testing.assert_allclose(model.inference(*data).std_errors, errors)
     assert_refused("X has to lie in memory", model.inference, *rows, covariance="cluster", clusters=y)
     assert_refused("numbers that are not whole", model.inference, *rows[:2], 0.5 * rows[2])
-    assert_refused("rows", found.marginal_effects, error=RuntimeError)
+    assert_refused("rows", result.marginal_effects, error=RuntimeError)
     # Diagnoses are made of sums over the workers too.
     separated = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
     for columns, error in ((separated, SeparationError), (np.column_stack([X, X[:, 0] - X[:, 1]]), CollinearityError)):
         with pytest.raises(error, match="x3"):
             LogisticRegression(C=np.inf).fit(*cut(columns, y)).inference(*cut(columns, y))
     cv = LogisticRegressionCV(scoring="accuracy", tol=1e-9, **QUIET).fit(*rows)
-    found, expected = (cv.inference(*each, penalized="sandwich") for each in (rows, data))
-    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+    result, expected = (cv.inference(*each, penalized="sandwich") for each in (rows, data))
+    np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-6)
     monkeypatch.setattr("fastlin.inference.estimation.MAX_PARAMETERS", 3)
     np.testing.assert_allclose(model.inference(*rows, features=["x1"]).std_errors, errors[:, 1:2], rtol=1e-8)
 
@@ -309,21 +309,21 @@ def fitted():
     return X, y, *cut(X, y), local, model
 
 
-def test_collections_are_answered_by_dask_and_other_rows_at_once(fitted):
+def test_predictions_are_lazy_for_collections_only(fitted):
     X, y, dX, dy, local, model = fitted
     rows = blocks.from_arrays(X, y, rows_per_block=100)
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         expected, answer = getattr(local, method)(X), getattr(model, method)
         assert isinstance(answer(dX), dask.array.Array)
-        for found in (answer(dX).compute(), answer(X), np.concatenate(list(answer(rows)))):
-            np.testing.assert_array_equal(found, expected)
+        for result in (answer(dX).compute(), answer(X), np.concatenate(list(answer(rows)))):
+            np.testing.assert_array_equal(result, expected)
     expected = local.score(X, y)
     assert model.score(X, y) == expected
     assert model.score(dX, dy) == pytest.approx(expected)
     assert model.score(rows) == pytest.approx(expected)
 
 
-def test_a_collection_needs_labels_has_no_metadata_and_attributes_of_a_wrong_shape_are_refused_at_once(fitted):
+def test_score_rejects_missing_labels_metadata_and_invalid_attributes(fitted):
     X, _, dX, dy, _, model = fitted
     for rows in (dX, X):
         assert_refused("score requires y", model.score, rows)

@@ -9,7 +9,7 @@ import fastlin.inference.estimation as estimation
 import fastlin.inference.hessian as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
-from fastlin.inference.optimum import MAX_MOVED
+from fastlin.inference.optimum import MAX_SCORE_CHANGE
 
 from .conftest import make_rows
 from .test_existence import make_pair
@@ -18,13 +18,13 @@ NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_classes):
+def test_selected_coefficients_match_the_full_covariance(monkeypatch, n_classes):
     X, y = make_rows(n_classes, n=300, d=6)
     weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
     for C, sample_weight, options in (
         (np.inf, None, {}),
         (np.inf, weights, {"covariance": "HC1", "use_t": True}),
-        (np.inf, weights + 0.5, {"covariance": "HC0", "weight_type": "importance"}),
+        (np.inf, weights + 0.5, {"covariance": "HC0", "weight_type": "sampling"}),
         (np.inf, None, {"reference": "symmetric"}),
         (np.inf, None, {"reference": n_classes - 1}),
         (1.0, None, {"penalized": "laplace"}),
@@ -44,7 +44,7 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
         np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
         # The Hessian of either may lie where the curvature of each row has changed by as much.
-        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_MOVED)
+        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_SCORE_CHANGE)
         sizes = np.outer(some.std_errors, some.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
         np.testing.assert_allclose(restarted.std_errors, named.std_errors, rtol=1e-8)
@@ -54,15 +54,17 @@ def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch, n_cla
         assert named.wald_test(["x1", "x0"]).statistic == pytest.approx(whole.wald_test(["x1", "x0"]).statistic)
 
 
-def test_a_few_words_of_many_have_errors():
+def test_a_few_of_many_features_have_standard_errors():
     generator = np.random.default_rng(0)
     n, d = 500, 4_200
     X = sparse.csr_array(sparse.random(n, d, density=0.02, random_state=0))
     X.data[:] = 1
     y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)
-    assert_refused(r"4,201 parameters; .* Name the columns .* by features", model.inference, X, y, penalized="laplace")
-    found = model.inference(X, y, penalized="laplace", features=["x7", "x4000", "intercept"])
+    assert_refused(
+        r"4,201 parameters; .* Select the columns .* with features", model.inference, X, y, penalized="laplace"
+    )
+    result = model.inference(X, y, penalized="laplace", features=["x7", "x4000", "intercept"])
     # By the inner products of the rows (Woodbury): H = (X' D X + I) for C = 1, with the intercept free.
     p = model.predict_proba(X)[:, 1]
     curvature = np.sqrt(p * (1 - p))
@@ -70,30 +72,30 @@ def test_a_few_words_of_many_have_errors():
     named = np.column_stack([rows[:, [7, 4000]], curvature])
     inner = named.T @ np.linalg.solve(np.eye(n) + rows @ rows.T, named)
     variances = np.append(1 - np.diagonal(inner)[:2] + inner[:2, 2] ** 2 / inner[2, 2], 1 / inner[2, 2])
-    np.testing.assert_allclose(found.std_errors[0], np.sqrt(variances), rtol=1e-6)
-    assert np.isnan(found.df_model)
+    np.testing.assert_allclose(result.std_errors[0], np.sqrt(variances), rtol=1e-6)
+    assert np.isnan(result.df_model)
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X, y)
     assert_refused("separat", model.inference, X, y, features=["x7"], error=SeparationError)
 
 
-def test_what_has_no_errors_is_refused(monkeypatch):
+def test_selections_without_standard_errors_raise_an_error(monkeypatch):
     monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     X, y = make_rows(2, n=300, d=6)
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     for features in (["x9"], [], ["x1", "x1"]):
         with pytest.raises(ValueError, match="features must be names of coefficients"):
             model.inference(X, y, features=features)
-    with pytest.raises(ValueError, match="covariance='cluster' is for models of up to 3 parameters"):
+    with pytest.raises(ValueError, match="covariance='cluster' is limited to models of 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
     for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
-        assert_refused("leave features out", model.inference(X, y, features=features).marginal_effects)
+        assert_refused("call inference without features", model.inference(X, y, features=features).marginal_effects)
     monkeypatch.setattr(module, "MAX_STEPS", 1)
-    with pytest.raises(CollinearityError, match="did not find a standard error in 1 steps"):
+    with pytest.raises(CollinearityError, match="for a standard error did not converge in 1 steps"):
         model.inference(X, y, features=["x1"])
 
 
-def test_a_separation_is_found_or_told(monkeypatch):
+def test_a_separation_of_a_large_model_raises_an_error_or_a_warning(monkeypatch):
     monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     monkeypatch.setattr("fastlin.inference.separation.MAX_VARIABLES", 2)
     X, y = make_pair(300, 1, 9)
@@ -101,21 +103,21 @@ def test_a_separation_is_found_or_told(monkeypatch):
     # Newton's step leads along the direction that separates.
     assert_refused(r"the columns x[01], x[01] together", model.inference, X, y, features=["x0"], error=SeparationError)
     monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: "there are too many")
-    message = "not decided whether the classes are separated: there are too many"
+    message = "Could not decide whether the classes are separated: there are too many"
     with pytest.warns(SeparationWarning, match=message) as caught:
         model.inference(X, y, features=["x4"])
-    assert [each.filename for each in caught] == [__file__]
+    assert [warning.filename for warning in caught] == [__file__]
     for total in (0, 2):
         y[np.flatnonzero(X[:, 0] + X[:, 1] == total)[:3]] ^= 1
     model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
     assert np.isfinite(model.inference(X, y, features=["x0"]).std_errors).all()
 
 
-def test_a_column_of_one_value_has_an_error_from_its_penalty_alone(monkeypatch):
+def test_a_constant_column_has_a_standard_error_only_if_penalized(monkeypatch):
     X, y = make_rows(2)
     X[:, 1] = 7.0
     monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     model = LogisticRegression(C=100.0).fit(X, y)
     assert model.inference(X, y, penalized="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
     model = LogisticRegression(C=np.inf).fit(X, y)
-    assert_refused("one value in all rows", model.inference, X, y, features=["x1"], error=CollinearityError)
+    assert_refused("A column is constant", model.inference, X, y, features=["x1"], error=CollinearityError)

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
-from fastlin.inference.optimum import MAX_MOVED
+from fastlin.inference.optimum import MAX_SCORE_CHANGE
 
 from .conftest import infer, make_rows, refuse
 
@@ -25,18 +25,18 @@ X, Y = make_rows(2)
 fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 
-def assert_same(found, expected, rtol=1e-9):
-    np.testing.assert_allclose(found.coef, expected.coef, atol=rtol * 10)
+def assert_same(result, expected, rtol=1e-9):
+    np.testing.assert_allclose(result.coef, expected.coef, atol=rtol * 10)
     # The Hessian of either may lie where the curvature of each row has changed by as much.
     sizes = np.outer(expected.std_errors, expected.std_errors)
-    change = found.covariance_matrix() - expected.covariance_matrix()
-    np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MAX_MOVED) * sizes)
-    assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-10)
-    assert found.n_samples == expected.n_samples
+    change = result.covariance_matrix() - expected.covariance_matrix()
+    np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MAX_SCORE_CHANGE) * sizes)
+    assert result.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-10)
+    assert result.n_samples == expected.n_samples
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_every_kind_of_rows_has_the_same_errors(n_classes):
+def test_standard_errors_do_not_depend_on_the_input_format(n_classes):
     X, y = make_rows(n_classes)
     weights = np.arange(len(y)) % 3
     for options in ({}, {"covariance": "HC0"}):
@@ -57,22 +57,22 @@ def test_columns_and_classes_keep_their_names():
     X, y = make_rows(3)
     dataframe = pd.DataFrame(X, columns=["age", "size", "price"])
     labels = np.array(["red", "green", "blue"])[y]
-    found = infer(dataframe, labels, reference="red")
-    assert found.names.tolist() == ["age", "size", "price", "intercept"]
-    assert found.classes.tolist() == ["blue", "green"]
-    assert found.reference == "red"
+    result = infer(dataframe, labels, reference="red")
+    assert result.names.tolist() == ["age", "size", "price", "intercept"]
+    assert result.classes.tolist() == ["blue", "green"]
+    assert result.reference == "red"
     assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
     table = dataframe.assign(color=pd.Categorical(labels))
     model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
     # Rows with some of the levels are those of the fit all the same.
     few = table[table["color"] != "blue"]
-    with pytest.warns(InferenceWarning, match="not those of the fit"):
-        found = model.inference(few, np.arange(len(few)) % 2, penalized="laplace", features=["color_green", "age"])
-    assert found.names.tolist() == ["color_green", "age"]
-    assert found.coef.shape == (1, 2)
+    with pytest.warns(InferenceWarning, match="differ from those of the fit"):
+        result = model.inference(few, np.arange(len(few)) % 2, penalized="laplace", features=["color_green", "age"])
+    assert result.names.tolist() == ["color_green", "age"]
+    assert result.coef.shape == (1, 2)
 
 
-def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
+def test_error_messages_name_the_cause_and_the_model_does_not_change():
     clusters = np.arange(len(Y)) // 5
     model = fit(X, Y)
     for data, options, text in (
@@ -80,12 +80,20 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X, Y), {"weight_type": "counts"}, "weight_type must be one of"),
         ((X, Y), {"use_t": "yes"}, "use_t must be True or False"),
         ((X, Y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
-        ((X, Y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
-        ((X, Y), {"covariance": "cluster"}, "and no clusters"),
-        ((X, Y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 400 rows"),
-        ((X, Y), {"penalized": "laplace"}, "no coefficient of this one is penalized"),
-        ((X, Y, np.full(400, 0.5)), {}, "400 numbers that are not whole"),
-        ((X, Y), {"weight_type": "importance"}, "covariance='model' needs rows that each count once"),
+        (
+            (X, Y),
+            {"clusters": clusters},
+            "clusters and covariance='cluster' require each other, got covariance='model' with clusters",
+        ),
+        ((X, Y), {"covariance": "cluster"}, "got covariance='cluster' without clusters"),
+        (
+            (X, Y),
+            {"covariance": "cluster", "clusters": clusters[1:]},
+            "one entry per row for each key, shape [(]400,[)]",
+        ),
+        ((X, Y), {"penalized": "laplace"}, "no coefficient of this model is penalized"),
+        ((X, Y, np.full(400, 0.5)), {}, "400 non-integer entries"),
+        ((X, Y), {"weight_type": "sampling"}, "covariance='model' requires unweighted rows or frequency weights"),
         ((X[:, :2], Y), {}, "features"),
         ((X, Y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
@@ -93,32 +101,32 @@ def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
         ((X[Y == 1], Y[Y == 1]), {}, "No row of y has the class 0"),
         ((np.where(X > 2, np.nan, X), Y), {}, "NaN"),
         ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
-        ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are no draws"),
+        ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are not draws"),
         ((X, Y), {"features": ["x0", "x9"]}, "features must be names of coefficients"),
     ):
         assert_refused(text, model.inference, *data, **options)
     assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)
     by_clusters = {"covariance": "cluster", "clusters": clusters}
-    assert_refused("X has to lie in memory", model.inference, blocks.from_arrays([X]), Y, **by_clusters)
+    assert_refused("requires X in memory", model.inference, blocks.from_arrays([X]), Y, **by_clusters)
     assert_refused("not fitted", LogisticRegression().inference, X, Y, error=NotFittedError)
     weighted = fit(X, Y, class_weight="balanced")
     assert_refused("class_weight", weighted.inference, X, Y)
-    assert_refused("weight_type=.importance., and repeat", weighted.inference, X, Y, covariance="HC0")
-    assert weighted.inference(X, Y, covariance="HC0", weight_type="importance").n_samples == 400
+    assert_refused("weight_type=.sampling., and repeat", weighted.inference, X, Y, covariance="HC0")
+    assert weighted.inference(X, Y, covariance="HC0", weight_type="sampling").n_samples == 400
     before = dict(vars(model))
     model.inference(X, Y)
     assert_unchanged(model, before)
 
 
-def test_penalties_are_refused_unless_their_errors_are_named():
+def test_penalized_models_require_a_choice_of_standard_errors():
     X, y = make_rows(3)
     for parameters, text in (
-        ({"C": 1.0}, "The model is penalized.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
-        ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
+        ({"C": 1.0}, "The model is penalized.*'laplace' .*the penalty as a normal prior.*'sandwich'"),
+        ({"C": 1.0, "l1_ratio": 1.0}, "L1 or group penalty, which selects"),
         ({"C": 1.0, "l1_ratio": 0.5, "group_lasso": True}, "selects"),
     ):
         refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
-    message = "covariance of a posterior, which is not covariance='HC0'"
+    message = "covariance of a posterior distribution and requires covariance='model', got covariance='HC0'"
     refuse(message, X, y, parameters={"C": 1.0}, penalized="laplace", covariance="HC0")
     # Factors of zero leave nothing of a penalty.
     free = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
@@ -130,13 +138,13 @@ def test_penalties_are_refused_unless_their_errors_are_named():
     assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalized="laplace")
 
 
-def test_what_was_warned_of_in_a_fit_is_not_told_again():
+def test_inference_does_not_repeat_warnings_of_the_fit():
     with warnings.catch_warnings(action="ignore"):
         model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, Y)
     assert_same(model.inference(X, Y), infer(X, Y))
 
 
-def test_bounds_are_refused_where_they_bind():
+def test_active_bounds_raise_an_error():
     expected = infer(X, Y)
     wide = fit(X, Y, lower_bounds=-10, upper_bounds=10)
     assert_same(wide.inference(X, Y), expected, rtol=1e-6)
@@ -145,7 +153,7 @@ def test_bounds_are_refused_where_they_bind():
     assert_refused("The coefficients of x1 are at their lower_bounds or upper_bounds", tight.inference, X, Y)
 
 
-def test_levels_are_compared_with_the_first_of_each_column():
+def test_the_first_level_of_each_column_is_the_reference():
     sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
     colors, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
@@ -154,18 +162,18 @@ def test_levels_are_compared_with_the_first_of_each_column():
     for n_classes, fit_intercept in itertools.product((2, 3), (True, False)):
         scores = dummies.to_numpy() @ generator.normal(size=(dummies.shape[1], n_classes)) * 0.5
         y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
-        found = fit(dataframe, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(dataframe, y)
+        result = fit(dataframe, y, fit_intercept=fit_intercept, **FROM_DTYPE).inference(dataframe, y)
         reference = [] if fit_intercept else ["color_a"]
         last = ["intercept"] if fit_intercept else []
         columns = ["size", *reference, "color_b", "color_c", "shape_square", *last]
-        assert found.names.tolist() == columns
+        assert result.names.tolist() == columns
         rows = dummies.assign(intercept=1.0)[columns].to_numpy()
         expected = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
         errors = np.atleast_2d(expected.bse.T)
-        np.testing.assert_allclose(found.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
-        np.testing.assert_allclose(found.std_errors, errors, rtol=1e-7)
-        assert found.coef_error < 1e-3
-        assert "reference levels" in str(found.summary())
+        np.testing.assert_allclose(result.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
+        np.testing.assert_allclose(result.std_errors, errors, rtol=1e-7)
+        assert result.coef_error < 1e-3
+        assert "reference levels" in str(result.summary())
     penalized = fit(dataframe, y, C=1.0, tol=1e-10, **FROM_DTYPE)
     assert len(penalized.inference(dataframe, y, penalized="laplace").names) == 7
     # Factors of zero penalize nothing at any C.
