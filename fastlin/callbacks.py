@@ -1,4 +1,4 @@
-"""Callbacks for `set_callbacks`, of fastlin's estimators and, with scikit-learn 1.9 and later, of its own."""
+"""Callbacks for the method `set_callbacks` of fastlin's and scikit-learn's estimators (scikit-learn 1.9 or later)."""
 
 from datetime import UTC, datetime
 from numbers import Real
@@ -8,20 +8,20 @@ __all__ = ["TimeLimit"]
 
 
 class TimeLimit:
-    """A callback that asks a fit to stop after a number of seconds: the iteration under way is the last one.
+    """Callback that stops a fit after a given time, at the end of the current iteration.
 
-    Set on a search or a pipeline, the limit is for all its fits together. The model is the last iteration's, and its
-    certificate bounds the distance from the minimum.
+    On a search or a pipeline the limit applies to all its fits together. The model has the coefficients of the last
+    iteration, and `certificate_` bounds its suboptimality.
 
     Parameters
     ----------
     seconds : float
-        The seconds from the start of the outermost `fit`, at least 0.
+        Maximum time since the start of the outermost `fit`, in seconds, at least 0.
 
     Raises
     ------
     ValueError
-        `seconds` is no number of at least 0.
+        If `seconds` is not a number of at least 0.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class TimeLimit:
     array([1], dtype=int32)
     """
 
-    # scikit-learn hands it on to every estimator within.
+    # scikit-learn propagates the callback to all nested estimators.
     max_propagation_depth = None
 
     def __init__(self, seconds: float) -> None:
@@ -44,7 +44,7 @@ class TimeLimit:
         self.seconds = seconds
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the contexts know when they began."""
+        """Do nothing, because the contexts store their start time."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing."""

@@ -1,8 +1,8 @@
-"""The errors and warnings that users may want to catch; each inherits a built-in or scikit-learn class.
+"""Errors and warnings of fastlin; each inherits from a built-in class or from a class of scikit-learn.
 
-Other errors are ValueError and TypeError for a wrong argument, OSError for files that cannot be read,
-and ModuleNotFoundError for packages of an extra that is not installed. Fits warn of parameters by UserWarning, and of
-deprecations by FutureWarning, as scikit-learn does.
+Other errors are ValueError and TypeError for invalid arguments, OSError for files that cannot be read, and
+ModuleNotFoundError for optional packages that are not installed. As in scikit-learn, fits issue a UserWarning about
+parameters and a FutureWarning about deprecations.
 """
 
 import sklearn.exceptions
@@ -25,9 +25,9 @@ __all__ = [
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint, is damaged, or holds a fit with other parameters or data than the one that resumes it.
+    """Raised if a checkpoint is invalid, is damaged, or belongs to a fit with other parameters or data.
 
-    `MLPClassifier.fit` raises it for its parameter `resume`.
+    `MLPClassifier.fit` raises it for its argument `resume`.
 
     Examples
     --------
@@ -40,9 +40,10 @@ class CheckpointError(ValueError):
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint of a training could not be written, since the disk is full for instance. The training goes on.
+    """Issued if a checkpoint could not be written, for example because the disk is full.
 
-    `MLPClassifier.fit` warns once for its parameter `save_checkpoint`, and the next epoch tries again.
+    `MLPClassifier.fit` issues it once for its argument `save_checkpoint`. The training continues, and the next epoch
+    tries to write the checkpoint again.
 
     Examples
     --------
@@ -50,12 +51,14 @@ class CheckpointWarning(UserWarning):
     >>> from fastlin.exceptions import CheckpointWarning
     >>> with warnings.catch_warnings():  # doctest: +SKIP
     ...     warnings.simplefilter("error", CheckpointWarning)
-    ...     network.fit(X, y, save_checkpoint="training.npz")  # ends where it cannot be written
+    ...     network.fit(X, y, save_checkpoint="training.npz")  # stops if a checkpoint cannot be written
     """
 
 
 class CollinearityError(ValueError):
-    """Columns of X depend on each other, so that their coefficients have no standard errors; the message names them.
+    """Raised if columns of X are linearly dependent, so that their coefficients have no standard errors.
+
+    The message names the columns and their dependency.
 
     Examples
     --------
@@ -74,7 +77,9 @@ class CollinearityError(ValueError):
 
 
 class ConvergenceWarning(sklearn.exceptions.ConvergenceWarning):
-    """A fit or a training stopped before it converged, or diverged. Filters for scikit-learn's warning apply to it.
+    """Issued if a fit stopped before it converged, or diverged.
+
+    Warning filters for scikit-learn's ConvergenceWarning also apply to this subclass.
 
     Examples
     --------
@@ -91,7 +96,7 @@ class ConvergenceWarning(sklearn.exceptions.ConvergenceWarning):
 
 
 class CourseAssertionError(AssertionError, ValueError):
-    """The error that is raised where the course's code asserts: caught as AssertionError and as ValueError.
+    """Raised where the course's code has an assertion; it can be caught as AssertionError or as ValueError.
 
     Examples
     --------
@@ -107,10 +112,10 @@ class CourseAssertionError(AssertionError, ValueError):
 
 
 class CourseWarning(UserWarning):
-    """A script of the course gets something else here than in its own code; the message says how to get either.
+    """Issued if a script of the course gets a different result than with the course's own code.
 
-    Each of these differences is named once in a process: a training that early stopping would have ended, the
-    convention of an L2 penalty, and the loaders' arguments of other years.
+    The message explains how to get either result. Each difference is reported once per process: a training that early
+    stopping would have ended, the convention of an L2 penalty, and loader arguments from other years.
 
     Examples
     --------
@@ -126,7 +131,9 @@ class CourseWarning(UserWarning):
 
 
 class DataChangedError(ValueError):
-    """Data are not what they were: a file was written to, or a function, or Dask for a lost worker, made other rows.
+    """Raised if data changed during a fit.
+
+    Either a file was modified, or a function (or Dask, for a lost worker) returned different rows than before.
 
     Examples
     --------
@@ -134,12 +141,12 @@ class DataChangedError(ValueError):
     >>> try:  # doctest: +SKIP
     ...     model.fit(rows)
     ... except DataChangedError as error:
-    ...     print(error)  # it names the block, or the partition
+    ...     print(error)  # names the block or the partition
     """
 
 
 class DatasetNotFoundError(FileNotFoundError):
-    """A data set, or the folder that it is looked for in, was not found and not downloaded; the message says why.
+    """Raised if a data set or its folder was not found and could not be downloaded; the message gives the reason.
 
     Examples
     --------
@@ -154,10 +161,10 @@ class DatasetNotFoundError(FileNotFoundError):
 
 
 class InferenceWarning(UserWarning):
-    """Standard errors hold for another point than the model's coefficients, or are less certain than asked for.
+    """Issued if standard errors are not accurate for the coefficients of the model.
 
-    `LogisticRegression.inference` warns where `coef_` are more than 1 % of a standard error from the optimum, as with a
-    large `tol`, and where the optimum itself is not known to 1 % of a standard error.
+    `LogisticRegression.inference` issues it if `coef_` is more than 1 % of a standard error away from the optimum, for
+    example after a fit with a large `tol`, or if the optimum itself is not accurate to 1 % of a standard error.
 
     Examples
     --------
@@ -165,12 +172,12 @@ class InferenceWarning(UserWarning):
     >>> from fastlin.exceptions import InferenceWarning
     >>> with warnings.catch_warnings():  # doctest: +SKIP
     ...     warnings.simplefilter("ignore", InferenceWarning)
-    ...     found = model.inference(X, y)
+    ...     inference = model.inference(X, y)
     """
 
 
 class NoWorkersError(RuntimeError):
-    """A Dask cluster has had no workers that take tasks for as long as a fit was to wait for one.
+    """Raised if a Dask cluster had no available workers for the whole timeout of a fit.
 
     Examples
     --------
@@ -183,7 +190,9 @@ class NoWorkersError(RuntimeError):
 
 
 class SeparationError(ValueError):
-    """Columns of X separate the classes, so that coefficients have no finite estimates; the message names both.
+    """Raised if columns of X separate the classes, so that the coefficients have no finite estimates.
+
+    The message names the columns and the classes.
 
     Examples
     --------
@@ -201,7 +210,9 @@ class SeparationError(ValueError):
 
 
 class SeparationWarning(UserWarning):
-    """It was not decided whether columns of X separate the classes, which would make standard errors meaningless.
+    """Issued if the test for separation was inconclusive.
+
+    If columns of X separate the classes, the standard errors are meaningless.
 
     Examples
     --------
@@ -214,9 +225,9 @@ class SeparationWarning(UserWarning):
 
 
 class WorkersLostError(RuntimeError):
-    """Workers of a Dask cluster were lost again and again, or the tasks of a fit were cancelled.
+    """Raised if workers of a Dask cluster were lost repeatedly, or if the tasks of a fit were cancelled.
 
-    Its cause is Dask's own error: KilledWorker, CancelledError, or what the last call of a lost worker ended with.
+    Its cause is Dask's error: KilledWorker, CancelledError, or the error of the last call to a lost worker.
 
     Examples
     --------
@@ -224,5 +235,5 @@ class WorkersLostError(RuntimeError):
     >>> try:  # doctest: +SKIP
     ...     model.fit(dX, dy)
     ... except WorkersLostError as error:
-    ...     print(error.__cause__)  # the task, and the worker that took it last
+    ...     print(error.__cause__)  # the task and the worker that ran it last
     """

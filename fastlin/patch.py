@@ -1,7 +1,8 @@
-"""scikit-learn's classes run by fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
+"""Patch scikit-learn's classes to use fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
 
-Methods are replaced in place, so names that were imported before, subclasses and pickles go on as they were. What
-fastlin refuses, scikit-learn fits. Methods that another package puts around them later are called around fastlin's.
+Methods are replaced in place, so names that were imported earlier, subclasses and pickles continue to work. If fastlin
+does not support the parameters or data, the patched class falls back to scikit-learn. Wrappers that another package
+adds later are called around fastlin's methods.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import encode_labels, read_columns
+from fastlin.estimators.labels import encode_labels, read_label_columns
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 
@@ -44,42 +45,50 @@ __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
 LOGGER = logging.getLogger("fastlin")
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
-# scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
+# scikit-learn's default of max_iter, and fastlin's default, which replaces it.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
-# These are run as they are named, and their tol bounds the gradient as scikit-learn's does.
-BY_NEWTON = "newton-cg", "newton-cholesky"
-# scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
-MIN_FALL = 64 * float(np.finfo(np.float64).eps)
-# Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
+# fastlin runs these solvers by their name, and their tol bounds the gradient, as in scikit-learn.
+NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
+# scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J, for any tol.
+MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)
+# Tables with at most this number of entries are fitted to the accuracy of rounding, for one or two more Newton steps.
 SMALL_TABLE = 100_000
 MAX_REASONS = 100
-# What fits leave that scikit-learn's do not.
-OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
+# Fitted attributes that scikit-learn's estimators do not have.
+FASTLIN_ATTRIBUTES = (
+    "certificate_",
+    "converged_",
+    "n_passes_",
+    "n_samples_fit_",
+    "objectives_",
+    "certificates_",
+    "timed_out_",
+)
 
 
 def _translate(name, estimator, **changed):
-    """Return fastlin's estimator with the attributes of scikit-learn's, but for those that are changed."""
-    made = getattr(estimators, name)()
-    vars(made).update({**vars(estimator), **changed})
-    return made
+    """Return fastlin's estimator with the attributes of scikit-learn's, except those that are changed."""
+    translated = getattr(estimators, name)()
+    vars(translated).update({**vars(estimator), **changed})
+    return translated
 
 
 def _choose_parameters(estimator, X):
-    """Return the parameters that mean other things here.
+    """Return the parameters whose meaning differs in fastlin.
 
-    scikit-learn's tol bounds the gradient, whose square is of the order of J's excess: so the square of tol bounds that
-    excess here. Small tables are fitted as exactly as rounding allows.
+    scikit-learn's tol bounds the gradient, whose square is of the order of the suboptimality of J, which fastlin's tol
+    bounds: hence the square of tol. Small tables are fitted to the accuracy of rounding.
     """
-    is_by_newton = estimator.solver in BY_NEWTON
-    # Versions in which alpha replaces C may have a word for its default, or None.
+    is_by_newton = estimator.solver in NEWTON_SOLVERS
+    # In versions in which alpha replaces C, the default of C may be a string or None.
     replaced = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_FALL)
+    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_DECREASE)
     return {
-        # Two steps of Newton's method are the same as one and, from a warm start, one more.
+        # Newton steps are reproducible: two steps equal one step and another one from a warm start.
         "solver": estimator.solver if is_by_newton else "auto",
-        # Warnings speak of this one.
+        # Warnings name this solver.
         "asked_solver": estimator.solver,
-        "tol": MIN_FALL if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
+        "tol": MIN_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution.
         "dual": estimator.dual and estimator.solver != "liblinear",
@@ -87,59 +96,59 @@ def _choose_parameters(estimator, X):
     }
 
 
-def _refuse_if(is_unknown, reason):
-    """Raise an error that leaves a fit to scikit-learn."""
-    if is_unknown:
+def _fall_back_if(is_unsupported, reason):
+    """Raise the error that makes a fit fall back to scikit-learn."""
+    if is_unsupported:
         raise NotImplementedError(reason)
 
 
 def _check(estimator, X):
-    """Raise an error for parameters and data that fastlin does not take."""
-    # Of all parameters, also those that fastlin does not look at.
+    """Raise an error for parameters and data that fastlin does not support."""
+    # This also validates parameters that fastlin ignores.
     check_parameters(estimator)
-    _refuse_if(_is_of_array_api(X), "array_api_dispatch is set, and X is no NumPy array")
+    _fall_back_if(_uses_array_api(X), "array_api_dispatch is set, and X is not a NumPy array")
     # Before scikit-learn 1.8.
     multi_class = getattr(estimator, "multi_class", "auto")
-    _refuse_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
+    _fall_back_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
 
 
-def _is_of_array_api(X):
-    is_known = isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "columns")
-    return not is_known and get_config()["array_api_dispatch"]
+def _uses_array_api(X):
+    is_supported = isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "columns")
+    return not is_supported and get_config()["array_api_dispatch"]
 
 
 def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
-    """Return what fits a model for LogisticRegression or LogisticRegressionCV, and what keeps the model."""
+    """Return the functions that fit a model for LogisticRegression or LogisticRegressionCV and that store it."""
     _check(estimator, X)
-    _refuse_if(read_columns(y)[1] is not None, "soft labels, which scikit-learn refuses")
+    _fall_back_if(read_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
         X, y = _penalize_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _translate(name, estimator, **changed)
     starts_or_params = (None, None) if name == "LogisticRegression" else (params,)
-    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_keep_linear, estimator)
+    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_store_linear, estimator)
 
 
 def _penalize_intercept(estimator, X, y):
-    """Return data of a fit whose last coefficient is liblinear's intercept, which is penalized."""
+    """Return X and y with a column for liblinear's intercept, which is penalized."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
-    _refuse_if(len(np.unique(y)) > 2, "liblinear with three classes and more")
+    _fall_back_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
     if estimator.fit_intercept:
         ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
         X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
     return X, y
 
 
-def _take_over(estimator, model, left_out=()):
-    """Give an estimator what its model has learned: names that begin or end with an underscore are no parameters."""
-    learned = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
-    vars(estimator).update({name: value for name, value in learned.items() if name not in left_out})
+def _copy_fitted_attributes(estimator, model, left_out=()):
+    """Copy the fitted attributes of a model, whose names begin or end with an underscore, to an estimator."""
+    attributes = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
+    vars(estimator).update({name: value for name, value in attributes.items() if name not in left_out})
 
 
-def _keep_linear(estimator, model):
-    """Give an estimator what its model has learned, in the shapes of its solver."""
-    # A pickle of the estimator needs no fastlin.
+def _store_linear(estimator, model):
+    """Copy the fitted attributes of a model to a linear estimator, with liblinear's intercept."""
+    # Without history_ the estimator can be unpickled without fastlin.
     left_out = {"history_"}
     if not hasattr(estimator, "alphas"):
         left_out |= {"alphas_", "alpha_"}
@@ -152,107 +161,107 @@ def _keep_linear(estimator, model):
             paths = getattr(model, "coefs_paths_", {})
             for path in paths.values() if isinstance(paths, dict) else [paths]:
                 path[..., -1] *= scaling
-    _take_over(estimator, model, left_out)
+    _copy_fitted_attributes(estimator, model, left_out)
 
 
 def _prepare_network(_, estimator, X, *labels_and_weights):
-    """Return what fits a model for MLPClassifier, and what keeps the model."""
+    """Return the functions that fit a model for MLPClassifier and that store it."""
     _check(estimator, X)
-    _refuse_if(estimator.warm_start, "warm_start goes on from scikit-learn's own state")
+    _fall_back_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
     # scikit-learn computes in the type of X.
     dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
     model = _translate("MLPClassifier", estimator, dtype=dtype)
-    return partial(model.fit, X, *labels_and_weights), partial(_keep_network, estimator)
+    return partial(model.fit, X, *labels_and_weights), partial(_store_network, estimator)
 
 
-def _keep_network(estimator, model):
-    """Give an estimator what its model has learned."""
-    made = model.to_sklearn()
-    made._no_improvement_count = model._no_improvement_count
-    _take_over(estimator, made)
+def _store_network(estimator, model):
+    """Copy the fitted attributes of a model to an MLPClassifier."""
+    converted = model.to_sklearn()
+    converted._no_improvement_count = model._no_improvement_count
+    _copy_fitted_attributes(estimator, converted)
 
 
-def _note(self, X, y, sample_weight=None):
-    """Note rows, labels and weights: the `fit` of what a tool makes copies of, so that all are fitted side by side."""
-    # Its import needs Numba, which takes 0.3 s.
-    from fastlin.estimators.many_fits import pack
+def _record_fit(self, X, y, sample_weight=None):
+    """Record the data instead of fitting: the `fit` of a meta-estimator's clones, which are then fitted in batches."""
+    # Imported here, because it imports Numba.
+    from fastlin.estimators.batched_fits import pack
 
     self.classes_, labels = encode_labels(np.ravel(y))
-    _refuse_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of many fits")
+    _fall_back_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of the fits")
     validate_data(self, X, skip_check_array=True)
-    self.n_samples_fit_, self.noted_ = len(labels), (X, pack(labels, sample_weight))
+    self.n_samples_fit_, self.recorded_ = len(labels), (X, pack(labels, sample_weight))
     return self
 
 
-def _prepare_tool(original, tool, X, y, sample_weight=None, **params):
-    """Return what fits the estimators of a tool, and what keeps them in it."""
-    from fastlin.estimators.many_fits import fit_tasks
+def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
+    """Return the functions that fit the estimators of a meta-estimator and that store them."""
+    from fastlin.estimators.batched_fits import fit_tasks
 
-    check_parameters(tool)
-    inner, noted = tool.estimator, copy(tool)
+    check_parameters(meta)
+    inner, recorded = meta.estimator, copy(meta)
     _check(inner, X)
-    is_other = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
-    _refuse_if(is_other, "many fits by liblinear, with warm_start or with weights of some classes")
-    is_told = has_callbacks(inner) or get_config()["enable_metadata_routing"]
-    _refuse_if(is_told, "many fits with callbacks or metadata routing")
-    whole = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
-    is_part = any(getattr(tool, name, value) != value for name, value in whole.items())
-    _refuse_if(is_part, "BaggingClassifier with parts of the columns, oob_score or warm_start")
-    noted.estimator, kind = clone(inner), type(inner)
-    # A clone takes 70 microseconds more than a copy, since scikit-learn inspects the constructor.
-    noting = type(kind.__name__, (kind,), {"fit": _note, "__sklearn_clone__": copy})
-    noted.estimator.__class__ = noting
+    is_unsupported = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
+    _fall_back_if(is_unsupported, "batched fits with liblinear, warm_start or a dict as class_weight")
+    is_observed = has_callbacks(inner) or get_config()["enable_metadata_routing"]
+    _fall_back_if(is_observed, "batched fits with callbacks or metadata routing")
+    supported = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
+    is_unsupported = any(getattr(meta, name, value) != value for name, value in supported.items())
+    _fall_back_if(is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start")
+    recorded.estimator, inner_class = clone(inner), type(inner)
+    # A copy is faster than a clone, for which scikit-learn inspects the constructor.
+    recorder_class = type(inner_class.__name__, (inner_class,), {"fit": _record_fit, "__sklearn_clone__": copy})
+    recorded.estimator.__class__ = recorder_class
     if sample_weight is not None:
         params["sample_weight"] = sample_weight
-    generator = check_random_state(getattr(tool, "random_state", None))
+    generator = check_random_state(getattr(meta, "random_state", None))
     state = generator.get_state()
     try:
-        # What is noted stays in this process, and the tool's own estimator has been checked.
+        # Clones in other processes would be lost, and the inner estimator has already been validated.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
-            original(noted, X, y, **params)
-        fits = [each for each in noted.estimators_ if type(each) is noting]
-        rows, tasks = zip(*(vars(each).pop("noted_") for each in fits), strict=True) if fits else ([], [])
-        _refuse_if(not fits or any(each is not rows[0] for each in rows), "fits of different rows")
+            original(recorded, X, y, **params)
+        fits = [fit for fit in recorded.estimators_ if type(fit) is recorder_class]
+        rows, tasks = zip(*(vars(fit).pop("recorded_") for fit in fits), strict=True) if fits else ([], [])
+        _fall_back_if(not fits or any(X_of_fit is not rows[0] for X_of_fit in rows), "fits with different rows")
     except BaseException:
-        # scikit-learn's own fit draws the same.
+        # The fallback to scikit-learn draws the same random numbers.
         generator.set_state(state)
         raise
     model = clone(inner)
     if not isinstance(inner, estimators.LogisticRegression):
         model = _translate("LogisticRegression", model, **_choose_parameters(model, rows[0]))
     run = partial(fit_tasks, model, rows[0], lambda k: tasks[k](), len(fits), sample_weight)
-    return run, partial(_keep_tool, tool, noted, fits, model)
+    return run, partial(_store_meta_estimator, meta, recorded, fits, model)
 
 
-def _keep_tool(tool, noted, fits, model, found):
-    """Give a tool what it has noted, with estimators that have learned from the Fits of a model."""
+def _store_meta_estimator(meta, recorded, fits, model, results):
+    """Copy the fitted attributes to a meta-estimator, and the results of the batched fits to its estimators."""
     for k, fitted in enumerate(fits):
-        fitted.__class__ = type(tool.estimator)
-        _take_over(fitted, model)
-        fitted.coef_, fitted.intercept_ = found.coef[k].copy(), found.intercept[k].copy()
-        fitted.n_iter_, fitted.certificate_ = found.n_iter[k : k + 1], float(found.certificates[k])
-        fitted.converged_ = bool(found.converged[k])
-    given = {name: tool.estimator for name in ("estimator", "estimator_") if hasattr(noted, name)}
-    vars(tool).update({**vars(noted), **given})
+        fitted.__class__ = type(meta.estimator)
+        _copy_fitted_attributes(fitted, model)
+        fitted.coef_, fitted.intercept_ = results.coef[k].copy(), results.intercept[k].copy()
+        fitted.n_iter_, fitted.certificate_ = results.n_iter[k : k + 1], float(results.certificates[k])
+        fitted.converged_ = bool(results.converged[k])
+    originals = {name: meta.estimator for name in ("estimator", "estimator_") if hasattr(recorded, name)}
+    vars(meta).update({**vars(recorded), **originals})
 
 
 class Patched(NamedTuple):
-    """Where scikit-learn has a class, what prepares its fits, and whether these are fits of a tool's estimators."""
+    """The module of a scikit-learn class, the function that prepares its fits, and whether it is a meta-estimator."""
 
     module: str
     prepare: Callable[..., Any]
-    is_tool: bool = False
+    is_meta: bool = False
 
 
 PATCHED = {
     "LogisticRegression": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegression")),
     "LogisticRegressionCV": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegressionCV")),
-    "BaggingClassifier": Patched("sklearn.ensemble", _prepare_tool, is_tool=True),
-    "OneVsRestClassifier": Patched("sklearn.multiclass", _prepare_tool, is_tool=True),
-    "MultiOutputClassifier": Patched("sklearn.multioutput", _prepare_tool, is_tool=True),
+    "BaggingClassifier": Patched("sklearn.ensemble", _prepare_meta_estimator, is_meta=True),
+    "OneVsRestClassifier": Patched("sklearn.multiclass", _prepare_meta_estimator, is_meta=True),
+    "MultiOutputClassifier": Patched("sklearn.multioutput", _prepare_meta_estimator, is_meta=True),
     "MLPClassifier": Patched("sklearn.neural_network", _prepare_network),
 }
-# Networks are patched by name alone.
+# Networks are only patched if they are named.
 DEFAULT = [name for name in PATCHED if name != "MLPClassifier"]
 
 
@@ -260,39 +269,39 @@ def _find_class(name):
     return getattr(import_module(PATCHED[name].module), name)
 
 
-def _has_logistic_regressions(tool):
-    """Say whether a tool fits logistic regressions of fastlin, or of scikit-learn while these are patched."""
-    kind = type(tool.estimator)
-    is_patched = kind is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
-    return kind is estimators.LogisticRegression or is_patched
+def _has_logistic_regressions(meta):
+    """Return whether a meta-estimator fits logistic regressions of fastlin, or of scikit-learn while it is patched."""
+    inner_class = type(meta.estimator)
+    is_patched = inner_class is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
+    return inner_class is estimators.LogisticRegression or is_patched
 
 
 def _make_fit(name, original):
-    _, prepare, is_tool = PATCHED[name]
+    _, prepare, is_meta = PATCHED[name]
     signature = inspect.signature(original)
 
     @wraps(original)
     def fit(self, *args, **kwargs):
-        # Another package may call this method after the end of the patch.
-        is_in_use = _replaced.get(name, {}).get("fit") is fit
-        if not is_in_use or (is_tool and not _has_logistic_regressions(self)):
+        # Another package may still call this method after the patch has been removed.
+        is_active = _replaced.get(name, {}).get("fit") is fit
+        if not is_active or (is_meta and not _has_logistic_regressions(self)):
             return original(self, *args, **kwargs)
         try:
-            given = signature.bind(self, *args, **kwargs)
-            run, keep = prepare(original, *given.args, **given.kwargs)
-            # Called without a frame between, so that warnings name the line of the user's fit.
-            keep(run())
+            arguments = signature.bind(self, *args, **kwargs)
+            run, store = prepare(original, *arguments.args, **arguments.kwargs)
+            # Called directly, so that the stacklevel of warnings points to the user's call of fit.
+            store(run())
             _count(name)
             return self
         except Warning:
-            # A filter has made an error of it.
+            # A warning filter has turned a warning into an error.
             raise
         except Exception as error:
             reason = f"{error}".partition("\n")[0] or type(error).__name__
-        # Where this raises, scikit-learn refuses as well.
+        # If scikit-learn raises an error as well, the fit is not counted.
         original(self, *args, **kwargs)
-        for each in OURS:
-            vars(self).pop(each, None)
+        for attribute in FASTLIN_ATTRIBUTES:
+            vars(self).pop(attribute, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
         _count(name, reason)
         return self
@@ -305,10 +314,10 @@ def _make_prediction(name, original):
 
     @wraps(original)
     def predict(self, X):
-        # In a subclass each method may build on another one that it overrides, and the patch may have ended.
-        ours = _replaced.get("LogisticRegression", {})
-        is_plain = all(getattr(type(self), each) is ours.get(each) for each in PREDICTIONS)
-        if not is_plain or _is_of_array_api(X):
+        # A subclass may override one of the methods, on which the others depend, and the patch may have been removed.
+        methods = _replaced.get("LogisticRegression", {})
+        is_plain = all(getattr(type(self), attribute) is methods.get(attribute) for attribute in PREDICTIONS)
+        if not is_plain or _uses_array_api(X):
             return original(self, X)
         try:
             return method(_translate("LogisticRegression", self), X)
@@ -318,25 +327,25 @@ def _make_prediction(name, original):
     return predict
 
 
-# What replaces which methods of each name, wrapped around what was there.
+# The replacement methods of each patched class.
 _replaced: dict[str, dict[str, Any]] = {}
-# What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
+# The holders of the patch of each class: calls of patch_sklearn, and the parent process of joblib.
 _holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the fits of patched classes in this process.
+    """Number of fits of patched classes in this process, by fastlin and by scikit-learn.
 
     Attributes
     ----------
     fastlin : dict of str to int
-        By class, how many fits fastlin ran.
+        Number of fits by fastlin for each class.
     scikit_learn : dict of str to int
-        By class, how many fits scikit-learn ran.
+        Number of fits that fell back to scikit-learn for each class.
     reasons : dict of str to int
-        Why it ran them, and how often.
+        Reasons for the fallbacks, with their counts.
 
     Examples
     --------
@@ -352,18 +361,18 @@ class Report:
     reasons: dict[str, int]
 
     def __str__(self) -> str:
-        """Return a table of the counts, and the reasons."""
+        """Return a table of the counts, followed by the reasons."""
         lines = [f"{'fits of':<24}{'by fastlin':>12}{'by scikit-learn':>18}"]
         lines += [f"{name:<24}{self.fastlin[name]:>12,}{self.scikit_learn[name]:>18,}" for name in self.fastlin]
         return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
 
 
-# The fits by class that fastlin ran and that scikit-learn ran, and why it did.
+# The number of fits by fastlin and by scikit-learn for each class, and the reasons for the latter.
 _fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str](), Counter[str]()
 
 
 def _count(name, reason=None):
-    """Count a fit of a class by fastlin or, for a reason, by scikit-learn."""
+    """Count a fit of a class by fastlin, or by scikit-learn if there is a reason."""
     with _lock:
         (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
         if reason:
@@ -378,36 +387,37 @@ def _replace(name):
     patched = _find_class(name)
     if not _is_of_scikit_learn(patched.fit):
         warnings.warn(
-            f"{name}.fit is that of another package, which is not called where fastlin fits: call patch_sklearn first.",
+            f"{name}.fit has been replaced by another package, whose method is not called for fits by fastlin. Call "
+            "patch_sklearn before that package patches scikit-learn.",
             stacklevel=5,
         )
     methods = {"fit": _make_fit(name, patched.fit)}
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
-    if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, each)) for each in PREDICTIONS):
-        methods |= {each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS}
+    if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, method)) for method in PREDICTIONS):
+        methods |= {method: _make_prediction(method, getattr(patched, method)) for method in PREDICTIONS}
     _replaced[name] = methods
-    for attribute, made in methods.items():
-        setattr(patched, attribute, made)
+    for attribute, method in methods.items():
+        setattr(patched, attribute, method)
 
 
 def _put_back(name):
     patched, methods = _find_class(name), _replaced.pop(name)
-    still_ours = {attribute: made for attribute, made in methods.items() if vars(patched).get(attribute) is made}
-    for attribute, made in still_ours.items():
-        if getattr(super(patched, patched), attribute, None) is made.__wrapped__:
+    in_place = {attribute: method for attribute, method in methods.items() if vars(patched).get(attribute) is method}
+    for attribute, method in in_place.items():
+        if getattr(super(patched, patched), attribute, None) is method.__wrapped__:
             delattr(patched, attribute)
         else:
-            setattr(patched, attribute, made.__wrapped__)
-    if len(still_ours) < len(methods):
+            setattr(patched, attribute, method.__wrapped__)
+    if len(in_place) < len(methods):
         warnings.warn(
-            f"Another package has replaced methods of scikit-learn's {name} since patch_sklearn did. They stay, and "
-            "models are scikit-learn's again.",
+            f"Another package has replaced methods of scikit-learn's {name} after patch_sklearn. They remain in place, "
+            "but fits no longer use fastlin.",
             stacklevel=4,
         )
 
 
-def _hold(holder, names):
-    """Note which classes a holder asks for; replace the methods of what anyone asks for, and put the others back."""
+def _update_patches(holder, names):
+    """Set the classes that a holder requires, and patch or restore each class as long as any holder requires it."""
     with _lock:
         for name, holders in _holders.items():
             (holders.add if name in names else holders.discard)(holder)
@@ -416,57 +426,57 @@ def _hold(holder, names):
 
 
 def _reduce_batch(batch):
-    """Return how joblib's processes make a batch of calls, once the same classes are patched there."""
+    """Return the pickled form of a batch of joblib, which patches the same classes in the worker process."""
     make, arguments = batch.__reduce__()
     return _make_batch, (tuple(_replaced), make, arguments)
 
 
 def _make_batch(names, make, arguments):
-    _hold("the process that sends work", names)
+    _update_patches("parent process", names)
     return make(*arguments)
 
 
 def _read_names(names, default):
     accepted = f"names must be among {', '.join(map(repr, PATCHED))}, got"
-    given = default if names is None else [names] if isinstance(names, str) else names
-    if not isinstance(given, Iterable):
+    class_names = default if names is None else [names] if isinstance(names, str) else names
+    if not isinstance(class_names, Iterable):
         raise TypeError(f"{accepted} {names!r}")
-    given = list(given)
-    for name in given:
+    class_names = list(class_names)
+    for name in class_names:
         if name not in list(PATCHED):
             raise ValueError(f"{accepted} {name!r}")
-    return given
+    return class_names
 
 
 @dataclass(eq=False)
 class _Patch(AbstractContextManager[None]):
-    """What one call of `patch_sklearn` asked for, which ends with the ``with`` block that it may open."""
+    """The context manager of one call of `patch_sklearn`, which restores the classes at the end of its block."""
 
     names: list[str]
 
     def __enter__(self):
-        # The second block of one call patches as well.
-        _hold(self, self.names)
+        # A context manager that is entered again patches again.
+        _update_patches(self, self.names)
 
     def __exit__(self, *error):
-        _hold(self, ())
+        _update_patches(self, ())
 
 
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
-    """Let fastlin fit the models of scikit-learn's classes, whoever makes them, and predict.
+    """Patch scikit-learn's classes so that fastlin does their fitting and prediction.
 
-    The classes remain scikit-learn's, with its parameters, and so do their pickles. "newton-cg" and "newton-cholesky"
-    mean what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
-    100,000 entries are fitted as exactly as rounding allows. `BaggingClassifier`, `OneVsRestClassifier` and
-    `MultiOutputClassifier` of such models, or of fastlin's own, make all fits side by side. What fastlin refuses is
-    fitted by scikit-learn; the logger "fastlin" gets a line of level INFO with the reason. joblib's processes follow,
-    others need a call of their own.
+    The classes, their parameters and their pickles remain scikit-learn's. "newton-cg" and "newton-cholesky" run these
+    solvers of fastlin, and other solvers are replaced by ``solver="auto"`` with the square of `tol`. Tables with up to
+    100,000 entries are fitted to the accuracy of rounding. `BaggingClassifier`, `OneVsRestClassifier` and
+    `MultiOutputClassifier` run the fits of such models, or of fastlin's, in batches. If fastlin does not support the
+    parameters or data, the patched class falls back to scikit-learn, and the logger "fastlin" records the reason at
+    level INFO. Worker processes of joblib are patched as well; other processes need their own call.
 
     Parameters
     ----------
     names : str, iterable of str or None, default=None
-        Among "LogisticRegression", "LogisticRegressionCV", "BaggingClassifier", "OneVsRestClassifier",
-        "MultiOutputClassifier" and "MLPClassifier". None means all but the last one.
+        Names of classes, among "LogisticRegression", "LogisticRegressionCV", "BaggingClassifier",
+        "OneVsRestClassifier", "MultiOutputClassifier" and "MLPClassifier". None means all except the last one.
 
     Returns
     -------
@@ -476,7 +486,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     Raises
     ------
     ValueError
-        A name is none of these.
+        If a name is not one of these.
 
     Examples
     --------
@@ -491,24 +501,24 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     True
     """
     patch = _Patch(_read_names(names, DEFAULT))
-    # The reducer stays, since processes that have been started follow an end as well.
+    # The reducer remains registered, so that running worker processes are also restored.
     reduction.register(BatchedCalls, _reduce_batch)
     patch.__enter__()
     return patch
 
 
 def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
-    """Give scikit-learn's classes their own methods back, however often they were patched.
+    """Restore the original methods of scikit-learn's classes, no matter how often they were patched.
 
     Parameters
     ----------
     names : str, iterable of str or None, default=None
-        As `patch_sklearn` takes them; None means all.
+        Names of classes, as in `patch_sklearn`; None means all.
 
     Raises
     ------
     ValueError
-        A name is none of these.
+        If a name is not one of these.
 
     Examples
     --------
@@ -518,18 +528,18 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     with _lock:
         for name in _read_names(names, PATCHED):
             _holders[name].clear()
-        _hold(None, ())
+        _update_patches(None, ())
 
 
 def report() -> Report:
-    """Return how many fits of patched classes fastlin and scikit-learn ran, since the start of the process.
+    """Return the number of fits of patched classes by fastlin and by scikit-learn since the start of the process.
 
-    Fits that both refuse do not count, nor do fits in other processes.
+    Fits that raised an error in both, and fits in other processes, are not counted.
 
     Returns
     -------
     report : Report
-        The counts by class; `print` shows them as a table.
+        The counts for each class; `print` shows them as a table.
 
     Examples
     --------
@@ -551,32 +561,32 @@ def run_program(arguments: list[str]) -> None:
     """Run a script or a module as ``python`` does, with scikit-learn's classes patched."""
     parser = argparse.ArgumentParser(
         prog="python -m fastlin.patch",
-        description="Runs a Python program, in which fastlin fits the models of scikit-learn's classes.",
+        description="Run a Python program with scikit-learn's classes patched to use fastlin.",
     )
     add = parser.add_argument
-    add("-v", "--verbose", action="store_true", help="log what scikit-learn fits, and count at the end")
+    add("-v", "--verbose", action="store_true", help="log fallbacks to scikit-learn, and print counts at the end")
     add("-m", dest="is_module", action="store_true", help="run a module")
     add("name", help="the script, or the name of the module")
     add("args", nargs=argparse.REMAINDER, help="the program's arguments")
-    given = parser.parse_args(arguments)
-    if given.verbose:
+    options = parser.parse_args(arguments)
+    if options.verbose:
         logging.basicConfig()
         LOGGER.setLevel(logging.INFO)
-    sys.argv = [given.name, *given.args]
+    sys.argv = [options.name, *options.args]
     patch_sklearn()
     try:
-        if given.is_module:
-            runpy.run_module(given.name, run_name="__main__", alter_sys=True)
+        if options.is_module:
+            runpy.run_module(options.name, run_name="__main__", alter_sys=True)
         else:
-            sys.path[0] = str(Path(given.name).resolve().parent)
-            runpy.run_path(given.name, run_name="__main__")
+            sys.path[0] = str(Path(options.name).resolve().parent)
+            runpy.run_path(options.name, run_name="__main__")
     finally:
-        if given.verbose:
+        if options.verbose:
             print(report(), file=sys.stderr)
 
 
 if __name__ == "__main__":
-    # This file is the module __main__ here; the report is kept in fastlin.patch.
+    # Run the imported module, because this file is a second module __main__ with its own counts.
     import fastlin.patch
 
     fastlin.patch.run_program(sys.argv[1:])

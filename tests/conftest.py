@@ -1,4 +1,4 @@
-"""What several tests share: random problems, MNIST where it is on disk, an empty cache and a server of the test."""
+"""Shared fixtures and helpers: random problems, MNIST if it is on disk, an empty cache and a local server."""
 
 import contextlib
 import errno
@@ -34,14 +34,14 @@ sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
 """
 COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
-# The layouts of an array that kernels tell apart.
+# The layouts of an array that kernels treat differently.
 LAYOUTS = {
     "C": np.ascontiguousarray,
     "F": np.asfortranarray,
     "strided": lambda X: np.repeat(np.repeat(X, 2, axis=1), 3, axis=0)[::3, ::2],
     "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
 }
-# What a shell starts in the background ignores Ctrl-C, and so do its children; the program should not in any test.
+# Processes that a shell starts in the background ignore Ctrl-C, and so do their children; the program must not.
 PROGRAM = """
 import signal, sys
 from fastlin.cli import main
@@ -52,23 +52,23 @@ FASTLIN = [sys.executable, "-c", PROGRAM]
 
 
 def pytest_configure(config):
-    # `pytest --benchmark-only` loads this file too, and runs where hypothesis is not installed.
+    # `pytest --benchmark-only` loads this file too, also in environments without hypothesis.
     if config.pluginmanager.has_plugin("hypothesispytest"):
         load_hypothesis_profile(config.getoption("--hypothesis-profile") or "default")
-    # The processes of pytest-xdist have all processors at work, and what this one compiles is counted.
+    # pytest-xdist keeps all processors busy, and `--hold-tier` counts what this process compiles.
     os.environ.setdefault("FASTLIN_COMPILERS", "1")
     if hasattr(config, "workerinput"):
         # Programs that a test starts, and libraries loaded later, read the variable.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         threadpool_limits(1, user_api="blas")
     if not COMPILED:
-        # NumPy warns of infinity and NaN where compiled arithmetic says nothing.
-        for text in ("overflow", "invalid value", "divide by zero"):
-            config.addinivalue_line("filterwarnings", f"ignore:{text} encountered:RuntimeWarning")
+        # NumPy warns about infinity and NaN, compiled arithmetic does not.
+        for name in ("overflow", "invalid value", "divide by zero"):
+            config.addinivalue_line("filterwarnings", f"ignore:{name} encountered:RuntimeWarning")
 
 
 def load_hypothesis_profile(name):
-    """Let tests of properties draw the same examples in each run, or other ones with the profile "nightly"."""
+    """Load a profile of hypothesis: "default" draws the same examples in each run, "nightly" draws new ones."""
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("default", deadline=None, derandomize=True)
@@ -84,7 +84,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give each process of pytest-xdist whole files, in the order of the collection."""
+    """Distribute whole files to the processes of pytest-xdist, in the order of collection."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
@@ -98,29 +98,29 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    """Hold the tier to its numbers where that is asked for; a process of pytest-xdist sees a part of them."""
+    """Check the limits of the tier if `--hold-tier` is set; a process of pytest-xdist sees only some of the tests."""
     if session.config.getoption("--hold-tier") and not hasattr(session.config, "workerinput"):
-        tiers.hold_tier(session, cache_folder())
+        tiers.check_limits(session, cache_folder())
 
 
 def marked(mark, *values):
-    """Return values of a parameter, each with a mark: of the tier that it belongs to."""
+    """Return values for `parametrize`, each with the mark of its tier."""
     return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=mark) for value in values]
 
 
 def from_python(function):
-    """Return an inner kernel, which only kernels may call, as a function to call from Python; its code is kept too."""
+    """Return a version of an inner kernel, which only kernels can call, for calls from Python; it is cached too."""
     if not COMPILED:
         return function
     inner = function.py_func
     copy = FunctionType(inner.__code__, inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__)
-    # The cache has a file for each name, and the inner kernel's has no entry for Python.
+    # The cache has one file per name, and the file of the inner kernel has no entry point for Python.
     copy.__module__, copy.__qualname__ = inner.__module__, f"{inner.__qualname__}_from_python"
     return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
 
 
 def assert_same_bits(results):
-    """Fail where results, tuples of arrays, differ; uncompiled, where NumPy's sums have no order, beyond rounding."""
+    """Assert that tuples of arrays are bitwise equal, or equal up to rounding if NumPy sums in place of kernels."""
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             if COMPILED:
@@ -130,13 +130,13 @@ def assert_same_bits(results):
 
 
 def since(major, minor):
-    """Return the mark of a test that compares with what scikit-learn has had since a version."""
+    """Return a mark that skips a test if the installed scikit-learn is older than major.minor."""
     installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
     return pytest.mark.skipif(installed < (major, minor), reason=f"compares with scikit-learn {major}.{minor} or later")
 
 
 def run_program(code, *arguments):
-    """Return what a program prints in a process of its own."""
+    """Return the standard output of a program that runs in a separate process."""
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
     assert finished.returncode == 0, finished.stderr[-3_000:]
@@ -149,7 +149,7 @@ def assert_unchanged(model, before):
 
 
 def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
-    """Fail unless a function refuses what it is given, and, as a method, leaves its object as it was."""
+    """Assert that a call raises an error and, if it is a method, that its object does not change."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
     with pytest.raises(error, match=message):
@@ -196,7 +196,7 @@ def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=
 
 
 def change_columns(X, name):
-    """Return X with columns that are hard to work with."""
+    """Return X with numerically difficult columns."""
     generator = np.random.default_rng(X.shape[1])
     X = X.copy()
     match name:
@@ -210,7 +210,7 @@ def change_columns(X, name):
 
 
 def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_deviation=2.0):
-    """Return offsets (n, K) of a size, which differ by a spread, and targets (n, K) most probable at the labels."""
+    """Return offsets (n, K) and targets (n, K); the most probable class of a row is usually its label."""
     generator = np.random.default_rng(seed + 7)
     n_rows_coef = 1 if n_classes == 2 else n_classes
     targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
@@ -222,37 +222,37 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_devia
 
 @pytest.fixture(scope="session")
 def mnist_folder():
-    """The folder with the MNIST files, or a skip that says what is missing."""
-    for place in datasets.list_places():
-        if all(datasets.find_mnist([place]).values()):
-            return place
+    """Return the folder with the MNIST files; skip the test if they are not on disk."""
+    for folder in datasets.list_places():
+        if all(datasets.find_mnist([folder]).values()):
+            return folder
     pytest.skip("MNIST is not on disk: set FASTLIN_DATA to the folder with its four files")
 
 
 @pytest.fixture(scope="session")
 def cifar10():
-    """CIFAR-10 with the validation images of the studies, or a skip that says what is missing."""
-    for place in datasets.list_places():
-        # Where a folder is given nothing is downloaded.
+    """Return CIFAR-10 with the validation images of the studies; skip the test if it is not on disk."""
+    for folder in datasets.list_places():
+        # With an explicit folder nothing is downloaded.
         with contextlib.suppress(datasets.DatasetNotFoundError):
-            return datasets.load_cifar10(6_000, folder=place)
+            return datasets.load_cifar10(6_000, folder=folder)
     pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
 
 
 @pytest.fixture(scope="module")
 def sparse_passes():
-    """Fit every sparse X by sparse passes, filled or not, so that tests of all forms of X need no empty columns."""
+    """Use sparse kernels for every sparse X, whatever its density, so that tests need no sparser data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlin.estimators.columns.FILLED", 2)
+        patch.setattr("fastlin.estimators.columns.MIN_DENSITY", 2)
         yield
 
 
 @pytest.fixture
 def libraries(monkeypatch):
-    """The libraries of a comparison with baselines, by their names: two, to which a test may add others."""
+    """Return the libraries of a comparison by name: two of them, to which a test may add others."""
     few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
     monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
-    # The rest between fits steadies times, which no test looks at.
+    # The pause between fits stabilizes timings, which no test checks.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
     # A busy machine takes long to start processes.
     monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
@@ -261,7 +261,7 @@ def libraries(monkeypatch):
 
 @pytest.fixture
 def cut_into_blocks(monkeypatch):
-    """A function that makes blocks of so many multiply-adds worth a thread, for the rest of the test."""
+    """Return a function that sets the multiply-adds of the smallest block for the rest of the test."""
 
     def cut(work):
         monkeypatch.setattr(threads, "MIN_BLOCK_WORK", work)
@@ -272,25 +272,25 @@ def cut_into_blocks(monkeypatch):
 
 
 @pytest.fixture
-def empty_slots(monkeypatch, tmp_path):
-    """No folder of data but an empty cache folder of the test's own."""
+def empty_cache(monkeypatch, tmp_path):
+    """Set no data folder, and an empty cache folder of the test."""
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
 
 
 def run_until_line(run, files, last_line=np.inf):
-    """Return what a function returns, None after Ctrl-C before a line of some files, and the number of lines."""
+    """Return the result of a function (None if Ctrl-C interrupts it at `last_line`) and the number of lines it ran."""
     n_lines, before, result = 0, sys.gettrace(), None
 
-    def count_line(dataframe, event, argument):
+    def count_line(frame, event, argument):
         nonlocal n_lines
         n_lines += event == "line"
         if n_lines >= last_line:
             raise KeyboardInterrupt
         return count_line
 
-    sys.settrace(lambda dataframe, *_: count_line if dataframe.f_code.co_filename in files else None)
+    sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             result = run()
@@ -300,7 +300,7 @@ def run_until_line(run, files, last_line=np.inf):
 
 
 def refuse_replacement(monkeypatch):
-    """Let os.replace do what Windows does where another program has the file open."""
+    """Make os.replace fail as on Windows if another program has the file open."""
 
     def refuse(source, target):
         raise PermissionError(13, "Access is denied", str(source), None, str(target))
@@ -309,14 +309,14 @@ def refuse_replacement(monkeypatch):
 
 
 def refuse_locks(monkeypatch):
-    """Let files be locked as little as some network file systems let them; skip the test where locks are others."""
+    """Make file locks fail as on some network file systems; skip the test on systems with other locks."""
     fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
 
 
 @pytest.fixture
 def server():
-    """A function that serves {name: bytes} from this machine and returns the address; it lists the requests."""
+    """Return a function that serves {name: bytes} locally and returns the address; its `requests` lists the paths."""
     running = contextlib.ExitStack()
 
     def serve(contents, answer=None):
@@ -337,7 +337,7 @@ def server():
 
         instance = running.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         running.callback(instance.shutdown)
-        # It looks so often whether the test is over.
+        # The argument is the number of seconds between checks for the end of the test.
         threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
         return f"http://127.0.0.1:{instance.server_port}/"
 

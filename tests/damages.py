@@ -1,9 +1,9 @@
-"""Draws of damages, pairs of what was done and what became of it: arrays and containers that are not valid input."""
+"""Random invalid input: arrays and sparse containers with one defect, as (description of the defect, value)."""
 
 import numpy as np
 from scipy import sparse
 
-# Entries, rows and columns of what is damaged are far fewer.
+# An index far outside of each container.
 FAR = 10**8
 TYPES = {
     "complex": lambda array: array.astype(complex),
@@ -41,7 +41,7 @@ def draw_shape(generator, shape):
 
 
 def draw_array(generator, array, accepted=()):
-    """Return a damage of an array of numbers; of the shapes beside its own the accepted ones are no damage."""
+    """Return (description, damaged array); its own shape and the accepted ones are valid."""
     match generator.integers(4):
         case 0:
             name, change = choose(generator, TYPES)
@@ -58,29 +58,29 @@ def draw_array(generator, array, accepted=()):
 
 
 def is_like(value, shapes):
-    """Say whether a value is an array of real numbers of one of the shapes."""
+    """Return whether a value is an array of real numbers of one of the shapes."""
     try:
-        found = np.array(value)
+        array = np.array(value)
     except (TypeError, ValueError):
         return False
-    return found.shape in shapes and found.dtype.kind in "biuf"
+    return array.shape in shapes and array.dtype.kind in "biuf"
 
 
 def draw_list(generator, arrays):
-    """Return a damage of a list of arrays: of one of them, or of its length."""
-    place = int(generator.integers(len(arrays)))
-    name, damaged = draw_array(generator, arrays[place])
+    """Return (description, list) after damage to one array of a list or to its length."""
+    index = int(generator.integers(len(arrays)))
+    name, damaged = draw_array(generator, arrays[index])
     of_lists = {
         "an array less": arrays[:-1],
         "an array more": [*arrays, np.zeros(2)],
-        f"{name} at {place}": [*arrays[:place], damaged, *arrays[place + 1 :]],
+        f"{name} at {index}": [*arrays[:index], damaged, *arrays[index + 1 :]],
         "no list": choose(generator, NO_ARRAYS)[1],
     }
     return choose(generator, of_lists)
 
 
 def draw_container(generator, dense, form):
-    """Return a damage of the sparse container of an array, in a format."""
+    """Return (description, damaged sparse container) of an array in a format."""
     X = getattr(sparse, f"{form}_{generator.choice(['array', 'matrix'])}")(dense)
     before = describe_container(X)
     name, damage = choose(generator, CONTAINER_DAMAGES[form])
@@ -95,12 +95,12 @@ def describe_container(X):
 
 
 def change(attribute, make):
-    """Return a damage that puts what a function makes of an attribute in its place."""
+    """Return a function that replaces an attribute of a container by `make(value, generator)`."""
     return lambda X, generator: setattr(X, attribute, make(getattr(X, attribute), generator))
 
 
 def put(value):
-    """Return a function that puts a value into a copy of an array, at a place that is drawn."""
+    """Return a function that puts a value into a copy of an array, at a random position."""
 
     def make(array, generator):
         array = array.copy()
@@ -113,18 +113,20 @@ def put(value):
 def change_axis(axis, make):
     return change(
         "coords",
-        lambda coords, generator: tuple(make(each, generator) if i == axis else each for i, each in enumerate(coords)),
+        lambda coords, generator: tuple(
+            make(coordinate, generator) if i == axis else coordinate for i, coordinate in enumerate(coords)
+        ),
     )
 
 
-def let_fall(indptr, generator):
-    place = int(generator.integers(1, len(indptr) - 1))
-    indptr[place] = indptr[place + 1] + generator.integers(1, 50)
+def make_decreasing(indptr, generator):
+    index = int(generator.integers(1, len(indptr) - 1))
+    indptr[index] = indptr[index + 1] + generator.integers(1, 50)
     return indptr
 
 
 def put_row(columns, value=1.0):
-    """Return a damage of a row of a LIL matrix to columns of such numbers."""
+    """Return a function that replaces a random row of a LIL matrix by entries in the given columns."""
 
     def put_columns(X, generator):
         row = int(generator.integers(X.shape[0]))
@@ -134,7 +136,7 @@ def put_row(columns, value=1.0):
 
 
 def put_key(key):
-    """Return a damage of a DOK matrix, to which SciPy would not add the key."""
+    """Return a function that adds a key to a DOK matrix without SciPy's checks."""
     return lambda X, generator: X._dict.__setitem__(key, 1.0)
 
 
@@ -155,7 +157,7 @@ COMPRESSED = {
     "indptr beyond the end": change("indptr", lambda indptr, _: np.append(indptr[:-1], indptr[-1] + FAR)),
     "indptr that begins late": change("indptr", lambda indptr, _: np.append(1, indptr[1:])),
     "indptr that begins before": change("indptr", lambda indptr, _: np.append(-FAR, indptr[1:])),
-    "indptr that falls": change("indptr", let_fall),
+    "a decreasing indptr": change("indptr", make_decreasing),
 }
 AXIS = {
     "an index far outside": put(FAR),
@@ -179,7 +181,7 @@ CONTAINER_DAMAGES = {
         "a column far outside": put_row([0, FAR]),
         "a negative column": put_row([-FAR]),
         "a column of fractions": put_row([0.5, 1.5]),
-        "a column of text": put_row(["a"]),
+        "a column index of text": put_row(["a"]),
         "a column beyond int32": put_row([0, 2**40]),
         "a value of text": put_row([0], "x"),
         "more columns than values": lambda X, generator: X.rows[0].append(1),

@@ -1,9 +1,9 @@
-"""The commands that README, CONTRIBUTING and docs tell their readers to type, and what runs each of them.
+"""The commands of README, CONTRIBUTING and docs, and what runs each of them.
 
     python -m tests.documented_commands    # the list
 
-Most stand in one of the scripts of `.ci`, which may add options. For each of the others a table below names the line of
-a script that does the same, the test that runs the command, or why nothing does.
+Most are in a script of `.ci`, which may add options. For each other command a table below names an equivalent line of a
+script, a test that runs the command, or the reason why nothing does.
 """
 
 import re
@@ -20,8 +20,8 @@ PAGES = {
 SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/nightly", ".ci/release")}
 BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
-WITHIN_A_LINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-# What begins a command outside of blocks of shell.
+INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+# Programs that start a command outside of shell blocks.
 PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
 RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
@@ -40,7 +40,7 @@ CASES_OF_CLAIMS = (
     "memory-mnist-float64",
 )
 # Commands that a script runs in other words: the script, and these words.
-IN_OTHER_WORDS = {
+EQUIVALENT = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
     "pip install uv": (".ci/run", 'bash -c "$test_line'),
     "uv pip install --python .venv '.[test]'": (".ci/run", 'bash -c "$test_line'),
@@ -89,7 +89,7 @@ NOT_RUN = {
     ),
     "git push origin v1.2.3": "it publishes",
     "git tag v1.2.3": "it publishes",
-    "make -C docs linkcheck": "it asks other servers, which fail without a reason of ours",
+    "make -C docs linkcheck": "it contacts other servers, which can fail at any time",
     "pip install '.[baselines]'": "some of the baselines have no wheels for every system",
     **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), HOURS),
     "pytest --benchmark-only --hold-bounds": HOURS,
@@ -103,7 +103,7 @@ NOT_RUN = {
 
 
 def split_commands(text):
-    """Yield the commands of lines of shell, each a list of words, without comments and what may be left out."""
+    """Yield the commands of shell lines, each a list of words, without comments and optional parts."""
     text = re.sub(r" \[[^\]]*\]…?", "", text)
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
@@ -113,16 +113,16 @@ def split_commands(text):
 
 
 def drop_settings(words):
-    """Return the words of a command from its program on, without the settings of the environment before it."""
+    """Return the words of a command without the environment variables before the program."""
     return list(dropwhile(re.compile(r"\w+=").match, words))
 
 
 def normalize(words):
-    """Return a command with the plain name of its program, without what says where or how silently it runs."""
+    """Return a command with the bare name of its program, without its verbosity and the variables of make."""
     words = drop_settings(words)
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
-    # An environment's own program, and the module of that name.
+    # `python -m pytest` and the program `pytest` are the same command.
     if words[:3] in (["python", "-m", "pytest"], ["python", "-m", "fastlin"]):
         words = words[2:]
     silent = ("-q", "--quiet", "-v")
@@ -136,17 +136,17 @@ def read_blocks(text):
 
 
 def read_commands(text):
-    """Return the commands of a document, each once, in the order of blocks, indented blocks and code within lines."""
+    """Return the distinct commands of a document: those of blocks, then of indented blocks and inline code."""
     prose = BLOCK.sub("", text)
-    found = read_blocks(text)
-    for code in (*INDENTED.findall(prose), *WITHIN_A_LINE.findall(prose)):
+    word_lists = read_blocks(text)
+    for code in (*INDENTED.findall(prose), *INLINE_CODE.findall(prose)):
         first = code.split()[0]
-        # What is no shell may have a lone quotation mark.
+        # Code that is not shell may have an unmatched quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
             # The name of a program alone is no command.
-            found += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
-    # Capitals stand for what a reader has to give to fastlin's program.
-    commands = dict.fromkeys(normalize(words) for words in found)
+            word_lists += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
+    # Words in capitals are placeholders.
+    commands = dict.fromkeys(normalize(words) for words in word_lists)
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 
 
@@ -157,7 +157,7 @@ def read_script(text):
     commands, words = set(), []
     for token in (*lexer, "\n"):
         if set(token) <= set("();<>|&\n"):
-            # Words of the shell and settings of the environment come before the program.
+            # Shell keywords and environment variables come before the program.
             words = list(dropwhile(re.compile(r"\w+=|([{!]|if|then|else|do)$").match, words))
             if words:
                 commands.add(normalize(words))
@@ -168,16 +168,16 @@ def read_script(text):
 
 
 def find_script(command):
-    """Return the name of a script that has a command, with further options or without, or None."""
+    """Return the name of a script that runs a command, possibly with further options, or None."""
     for name, lines in LINES.items():
         if any(f"{line} ".startswith(f"{command} ") for line in lines):
             return name
 
 
-def say_what_runs(command):
-    """Return what runs a command, or why nothing does; None where neither a script nor a table has it."""
-    if command in IN_OTHER_WORDS:
-        return "{}, as {}".format(*IN_OTHER_WORDS[command])
+def describe_runner(command):
+    """Return what runs a command, or why nothing does; None if neither a script nor a table has it."""
+    if command in EQUIVALENT:
+        return "{}, as {}".format(*EQUIVALENT[command])
     if command in NOT_RUN:
         return f"nothing: {NOT_RUN[command]}"
     return BY_A_TEST.get(command) or find_script(command)
@@ -188,4 +188,4 @@ LINES = {name: read_script(text) for name, text in SCRIPTS.items()}
 if __name__ == "__main__":
     for page, text in PAGES.items():
         for command in read_commands(text):
-            print(f"{page}: {command}\n    {say_what_runs(command) or 'NOT IN ANY SCRIPT OR TABLE'}")
+            print(f"{page}: {command}\n    {describe_runner(command) or 'NOT IN ANY SCRIPT OR TABLE'}")

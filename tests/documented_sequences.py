@@ -1,12 +1,12 @@
-"""Types what a document says, line by line, in a new environment that holds only what its own lines install.
+"""Run the commands of a document in order, in a new environment that contains only what they install.
 
-    python -m tests.documented_sequences                      # every document with blocks of shell, in an hour
+    python -m tests.documented_sequences                      # every document with shell blocks, in an hour
     python -m tests.documented_sequences docs/benchmarks.md   # some of them
 
-Each document gets a clone of the commit and an environment `.venv`, whose programs stand first on the path; a line that
-makes the environment makes a new one. A command that takes minutes gets options with which it ends early, since what it
-needs is installed or missing all the same: scripts of `.ci` and tests run it whole. `documented_commands.NOT_RUN` names
-commands that are left out.
+Each document gets a clone of the commit and an environment `.venv`, which comes first on the path; a command that
+creates the environment replaces it. A command that takes minutes gets options that end it early, because it still fails
+if a dependency is missing; scripts of `.ci` and tests run it in full. Commands of `documented_commands.NOT_RUN` are
+skipped.
 """
 
 import os
@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.documented_commands import BLOCK, NOT_RUN, PAGES, ROOT, normalize, split_commands
 
-# What is added to a command.
+# Options that are added to a command.
 ADDED = {
     **dict.fromkeys(("pytest -n 2", "pytest -n 2 --thorough", "pytest -n 2 --slow"), "--collect-only -q"),
     "python -m tests.other_processors": "--help",
@@ -35,14 +35,14 @@ ADDED = {
     "fastlin reproduce": "--quick",
     "fastlin reproduce --open": "--quick --help",
 }
-# Commands that the scripts run in environments that hold nothing else, and that take long in any form.
+# Slow commands that the scripts already run in clean environments.
 IN_SCRIPTS = {"python -m build --wheel -Ckernels=all", "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3"}
 IN_SCRIPTS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
-MAKES_THE_ENVIRONMENT = "python -m venv .venv"
+CREATE_ENVIRONMENT = "python -m venv .venv"
 
 
 def write_flights(folder):
-    """Write the tables that the page of the program names: flights.csv, and new.csv with further rows."""
+    """Write the tables of docs/program.md: flights.csv, and new.csv with further rows."""
     generator = np.random.default_rng(0)
     for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
         delay = generator.normal(size=n_rows).round(2)
@@ -52,7 +52,7 @@ def write_flights(folder):
 
 
 def read_sequence(text):
-    """Yield the commands of the blocks of shell of a document, each as it is normalized and as it is to be run."""
+    """Yield (normalized command, command to run) for the shell blocks of a document."""
     for language, block in BLOCK.findall(text):
         for words in split_commands(block) if language == "sh" else ():
             command = normalize(words)
@@ -69,20 +69,20 @@ def run_sequence(page, folder):
     write_flights(clone)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # Without the programs of the environment that this module runs in.
-    places = [place for place in environment["PATH"].split(os.pathsep) if not Path(place).is_relative_to(sys.prefix)]
-    environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *places]), "PIP_QUIET": "1"}
+    paths = [path for path in environment["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]
+    environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *paths]), "PIP_QUIET": "1"}
     commands = list(read_sequence(PAGES[page]))
-    if commands[0][0] != MAKES_THE_ENVIRONMENT:
-        commands.insert(0, (MAKES_THE_ENVIRONMENT, "python3 -m venv .venv"))
+    if commands[0][0] != CREATE_ENVIRONMENT:
+        commands.insert(0, (CREATE_ENVIRONMENT, "python3 -m venv .venv"))
     for command, line in commands:
         print(f"{page}: {line}", flush=True)
-        if command == MAKES_THE_ENVIRONMENT:
+        if command == CREATE_ENVIRONMENT:
             shutil.rmtree(clone / ".venv", ignore_errors=True)
         subprocess.run(["bash", "-c", line], cwd=clone, env=environment, check=True)
 
 
 def main(pages):
-    """Run the sequences of the documents that are named, or of all."""
+    """Run the sequences of the given documents, or of all."""
     with tempfile.TemporaryDirectory() as folder:
         for page in pages or [page for page, text in PAGES.items() if list(read_sequence(text))]:
             run_sequence(page, folder)

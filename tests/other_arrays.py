@@ -1,8 +1,8 @@
-"""Arrays of other libraries, as NumPy can ask for them."""
+"""Stand-ins for arrays of other libraries, by the protocols that they support."""
 
 
 class ByArray:
-    """An array that NumPy can ask for by `__array__` alone."""
+    """An array that supports only `__array__`."""
 
     def __init__(self, values):
         self.values, self.dtype = values, values.dtype
@@ -12,7 +12,7 @@ class ByArray:
 
 
 class ByDlpack:
-    """An array that NumPy can ask for by DLPack alone."""
+    """An array that supports only DLPack."""
 
     def __init__(self, values):
         self._values = values
@@ -25,7 +25,7 @@ class ByDlpack:
 
 
 class OnAnotherDevice(ByDlpack):
-    """An array on a GPU, which refuses both, as those of CuPy do."""
+    """An array on a GPU that NumPy cannot read by either protocol, like those of CuPy."""
 
     device = "CUDA Device 0"
 

@@ -1,10 +1,10 @@
-"""The tests as they run on other processors, as far as this one can stand in for them, one after the other.
+"""Run the tests as on other processors, as far as this processor can emulate them, one after the other.
 
-    python -m tests.other_processors                        # each of PROCESSORS that this machine can stand in for
+    python -m tests.other_processors                        # each of PROCESSORS that this machine can emulate
     python -m tests.other_processors --as x86-64-v2         # one of them, several with more of --as
     python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; other arguments go to pytest
 
-Numba, OpenBLAS and NumPy choose their code by the processor, and round their sums in other orders.
+Numba, OpenBLAS and NumPy choose their code by the processor, so rounding errors differ.
 """
 
 import argparse
@@ -20,14 +20,14 @@ import numpy as np
 from fastlin.file_system import user_cache_folder
 from fastlin.kernels.machine.levels import LEVELS
 
-# NumPy's names of what its loops may use at each level: those up to version 2.3, and the one of later versions.
+# NumPy's names of the CPU features of each level: those up to version 2.3, and the one of later versions.
 NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
 NUMPY_V3 = NUMPY_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
 NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
 
 
 class Processor(NamedTuple):
-    """The level of kernels, OpenBLAS's name of the family, NumPy's of the instructions, and the number of threads."""
+    """The level of the kernels, OpenBLAS's core type, NumPy's CPU features and the number of threads."""
 
     level: str
     blas: str
@@ -39,38 +39,38 @@ PROCESSORS = {
     "host": None,
     "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
     "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_V3, 3),
-    # It has AVX without AVX2, which our kernels make no difference between.
+    # It has AVX without AVX2, for which our kernels have no level of their own.
     "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_V2 | {"AVX"}, 2),
     "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_V2, 1),
 }
-# The test that says which instructions there are runs with every part.
+# This test, which checks the available instructions, runs with every part.
 ALWAYS = "test_emitter.py"
-# The environment variables that tell the processes which part of the tests to run.
+# Environment variables that select the part of the tests to run.
 PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
 def pytest_collection_modifyitems(items):
-    """Keep every PART-th test from FIRST on; pytest calls it, to which this file is a plugin."""
+    """Select every PART-th test from FIRST on; this file is a plugin of pytest."""
     part, first = int(os.environ.get(PART, "1")), int(os.environ.get(FIRST, "0"))
     items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
 
 
 def environment(processor):
-    """Return the environment in which everything computes as on a Processor; None is this one itself."""
+    """Return environment variables that emulate a Processor; None stands for this processor."""
     if processor is None:
         return dict(os.environ)
     level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()
     umath = np._core._multiarray_umath
-    # NumPy warns where it is to leave out what is not there.
-    there = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
-    left_out = sorted(there - processor.features)
+    # NumPy warns about disabled features that the machine does not have.
+    available = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
+    disabled = sorted(available - processor.features)
     return {
         **os.environ,
         **level.environment,
         "NUMBA_CACHE_DIR": str(folder / processor.level),
         "OPENBLAS_CORETYPE": processor.blas,
         "OPENBLAS_NUM_THREADS": str(processor.n_threads),
-        "NPY_DISABLE_CPU_FEATURES": " ".join(left_out),
+        "NPY_DISABLE_CPU_FEATURES": " ".join(disabled),
         "FASTLIN_NUM_THREADS": str(processor.n_threads),
     }
 
@@ -81,17 +81,17 @@ def main():
     parser.add_argument("--part", type=int, default=1, metavar="N", help="run every N-th test (default: all)")
     options, arguments = parser.parse_known_args()
     if options.part < 1:
-        parser.error(f"--part must be a whole number from 1 on, but is {options.part}")
+        parser.error(f"--part must be an integer of at least 1, but is {options.part}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.other_processors", *arguments]
-    there, failed = llvmlite.binding.get_host_cpu_features(), []
+    available, failed = llvmlite.binding.get_host_cpu_features(), []
     for number, (name, processor) in enumerate(PROCESSORS.items()):
         if options.names and name not in options.names:
             continue
-        if processor is not None and not all(there.get(each) for each in LEVELS[processor.level].features):
-            print(f"{name}: left out, since this machine lacks some of its instructions", flush=True)
+        if processor is not None and not all(available.get(feature) for feature in LEVELS[processor.level].features):
+            print(f"{name}: skipped, because this machine lacks some of its instructions", flush=True)
             continue
         print(f"{name}:", flush=True)
-        # Each processor runs another part of the tests.
+        # Each processor runs a different part of the tests.
         chosen = {PART: str(options.part), FIRST: str(number * options.part // len(PROCESSORS))}
         run = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment(processor) | chosen)
         failed += [name] if run.returncode != 0 else []

@@ -1,4 +1,4 @@
-"""The files of the repository, for the tests that look at all of them."""
+"""Access to the files of the repository, for tests that check all of them."""
 
 import ast
 import configparser
@@ -12,7 +12,7 @@ import fastlin
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
-# The modules that are public, apart from fastlin.estimators.
+# Public modules except fastlin.estimators.
 PUBLIC_MODULES = [
     "blocks",
     "callbacks",
@@ -54,11 +54,11 @@ def files(*folders):
 
 
 def find_nodes(kind, paths):
-    """Return each path, and its nodes of a kind one by one."""
+    """Return (path, node) for each node of a kind in some files."""
     return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
 
 
 def described(public, section):
     """Return the names that a section of a docstring describes."""
-    found = NumpyDocString(inspect.getdoc(public))[section]
-    return {name for each in found for name in each.name.split(", ")}
+    entries = NumpyDocString(inspect.getdoc(public))[section]
+    return {name for entry in entries for name in entry.name.split(", ")}

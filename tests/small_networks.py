@@ -13,22 +13,22 @@ def make_data(n_classes=3, n=90, d=6, seed=0):
 
 
 def make(hidden_layer_sizes=(7,), **parameters):
-    """Return a classifier that takes all its epochs."""
+    """Return a classifier that trains for max_iter epochs."""
     defaults = {"solver": "sgd", "max_iter": 5, "batch_size": 20, "learning_rate_init": 0.05, "random_state": 0}
     return MLPClassifier(hidden_layer_sizes, **{**defaults, "n_iter_no_change": np.inf, **parameters})
 
 
-def assert_same_network(found, expected, tolerance=1e-9):
+def assert_same_network(actual, expected, tolerance=1e-9):
     for name in ("coefs_", "intercepts_"):
-        for ours, theirs in zip(getattr(found, name), getattr(expected, name), strict=True):
+        for ours, theirs in zip(getattr(actual, name), getattr(expected, name), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-def assert_same_bits(found, expected):
+def assert_same_bits(actual, expected):
     for name in ("coefs_", "intercepts_", "batch_norm_scales_", "batch_norm_means_", "batch_norm_variances_"):
-        for ours, theirs in zip(getattr(found, name), getattr(expected, name), strict=True):
+        for ours, theirs in zip(getattr(actual, name), getattr(expected, name), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    assert found.loss_curve_ == expected.loss_curve_
+    assert actual.loss_curve_ == expected.loss_curve_
 
 
 def differ(first, second):

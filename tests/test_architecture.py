@@ -1,4 +1,4 @@
-"""The rules of the house: which way imports go, how long files and signatures are, and where tests stand."""
+"""The architecture: the direction of imports, the length of files and signatures, and the location of tests."""
 
 import ast
 import re
@@ -10,8 +10,8 @@ from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
 
-# Each layer, from the lowest up, and the layers that it may import besides its own files. "kernels" stands for
-# all three layers of that package, and "fastlin" for fastlin/__init__.py.
+# Each layer, from the lowest to the highest, and the layers that it may import in addition to its own files. "kernels"
+# stands for all three layers of that package, and "fastlin" for fastlin/__init__.py.
 LAYERS = """
 typing:
 exceptions:
@@ -53,15 +53,15 @@ patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
-cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels file_system
-    extras terminal fastlin
+cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels
+    file_system extras terminal fastlin
 __main__: cli
 __init__: dependencies estimators trainers blocks callbacks dask datasets figures inference patch
 """
 MAY_USE = {layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)}
 
 FOR_EVERY_LAYER = {"typing", "exceptions", "interruption"}
-# Libraries, and the only layers that may import them; the arrays of some come from programs that have imported them.
+# Libraries and the only layers that may import them. Libraries without a layer are recognized by their arrays alone.
 LAYERS_OF_LIBRARIES = """
 numba: kernels
 llvmlite: kernels cli
@@ -82,19 +82,19 @@ LIBRARIES = {
     for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_OF_LIBRARIES, re.MULTILINE)
     for library in libraries.split()
 }
-# These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
-# asks for it imports the layer of Dask.
+# These are slow to import or may not be installed, so only the functions that use them import them. The layer of Dask
+# itself is imported on request.
 NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
 MAX_LINES = 400
 MAX_ARGUMENTS = 12
 MAX_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
-# Functions whose signatures the course gives.
-GIVEN_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
-# Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = """
-architecture archive_cache build_backend code_blocks damage docs documented_commands interface portability tiers
-without_compilation
+# Functions whose signatures come from the course.
+COURSE_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
+# Tests at the top of tests/ that belong to no module: they check the whole repository.
+REPOSITORY_TESTS = """
+architecture archive_cache build_backend code_blocks damage docs documented_commands interface portability terminology
+tiers without_compilation
 """
 
 
@@ -106,7 +106,7 @@ def layers():
 
 
 def imports_of(path):
-    """Yield (imported name with that of its module, whether the import is at the top level) of a file."""
+    """Yield (qualified name, whether the import is at the top level) for each import of a file."""
     tree = parse(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "import_uninterrupted":
@@ -118,13 +118,13 @@ def imports_of(path):
                 yield f"{module}{alias.name}", node in tree.body
 
 
-def test_imports_point_downwards_and_libraries_stay_in_their_rooms():
+def test_imports_point_downwards_and_libraries_stay_in_their_layers():
     for path, layer in layers():
         for name, at_top in imports_of(path):
             package, first, *rest = f"{name}.fastlin".split(".")
-            # What is no layer is a name of fastlin/__init__.py.
-            is_buffer = first in {each.split(".")[0] for each in MAY_USE}
-            used = {first, ".".join([first, *rest[:1]])} if is_buffer else {"fastlin"}
+            # Any other name belongs to fastlin/__init__.py.
+            is_layer = first in {layer.split(".")[0] for layer in MAY_USE}
+            used = {first, ".".join([first, *rest[:1]])} if is_layer else {"fastlin"}
             is_allowed = used & ({layer} | MAY_USE[layer] | FOR_EVERY_LAYER)
             assert package != "fastlin" or is_allowed, f"{path.name} of {layer} imports {name}"
             if package in ("numba", "llvmlite") and layer != "cli":
@@ -134,14 +134,14 @@ def test_imports_point_downwards_and_libraries_stay_in_their_rooms():
             assert not (package in NOT_AT_THE_TOP and at_top), f"{path} imports {package} at the top"
 
 
-def test_no_room_uses_one_that_uses_it():
+def test_layers_have_no_cycles():
     order = list(MAY_USE)
     for layer, used in MAY_USE.items():
-        # Everything may be used by those above it; the package itself is what a user imports.
+        # A layer may use those before it; the package itself is what users import.
         assert all(order.index(name) < order.index(layer) for name in used - {"fastlin"}), layer
 
 
-def test_private_names_and_attributes_of_scikit_learn_stand_in_one_file():
+def test_private_names_of_scikit_learn_are_used_in_one_file():
     estimators = (fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier)
     bases = {base for estimator in estimators for base in estimator.__mro__ if base.__module__.startswith("sklearn.")}
     private = {name for base in bases for name in vars(base) if re.match("_[^_]", name)}
@@ -166,13 +166,13 @@ def test_private_names_and_attributes_of_scikit_learn_stand_in_one_file():
     ],
     ids=["modules", "estimators"],
 )
-def test_imports_leave_what_only_some_need_alone(imports, imported, left_alone):
-    found = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
-    assert f"fastlin.{imported}" in found
-    assert not found & set(left_alone.split())
+def test_imports_do_not_load_optional_modules(imports, imported, left_alone):
+    modules = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
+    assert f"fastlin.{imported}" in modules
+    assert not modules & set(left_alone.split())
 
 
-def test_what_is_imported_later_is_there():
+def test_lazily_imported_names_exist():
     for name in (*fastlin.__all__, "datasets", "figures", "trainers"):
         assert getattr(fastlin, name) is not None
         assert name in dir(fastlin)
@@ -182,38 +182,40 @@ def test_what_is_imported_later_is_there():
             package.LogisticRegresion  # noqa: B018
 
 
-def test_files_that_are_no_modules_are_installed():
+def test_data_files_are_installed():
     installed = {
         path
         for package, patterns in read_settings()["options.package_data"].items()
         for pattern in patterns.split()
         for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }
-    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
-    assert PACKAGE / "course" / "report" / "templates" / "page.html.j2" in there
-    assert there == installed
+    data_files = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert PACKAGE / "course" / "report" / "templates" / "page.html.j2" in data_files
+    assert data_files == installed
 
 
 def test_files_are_short():
     for path in files("fastlin", "benchmarks", "tests"):
-        alone = (node for node in ast.walk(parse(path)) if isinstance(node, ast.Expr))
-        texts = [range(node.lineno, node.end_lineno + 1) for node in alone if isinstance(node.value, ast.Constant)]
+        expressions = (node for node in ast.walk(parse(path)) if isinstance(node, ast.Expr))
+        docstrings = [
+            range(node.lineno, node.end_lineno + 1) for node in expressions if isinstance(node.value, ast.Constant)
+        ]
         lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         # Docstrings, comments and blank lines do not count.
-        code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*texts)
+        code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*docstrings)
         assert len(code) <= MAX_LINES, path
 
 
 def signatures(path):
-    """Yield each function of a file, and class whose constructor takes its fields, and the number of arguments."""
+    """Yield (name, number of arguments) for each function, dataclass and named tuple of a file."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ClassDef):
-            above = " ".join(ast.unparse(each) for each in (*node.decorator_list, *node.bases))
+            declaration = " ".join(ast.unparse(expression) for expression in (*node.decorator_list, *node.bases))
             fields = [ast.unparse(statement) for statement in node.body if isinstance(statement, ast.AnnAssign)]
-            if re.search(r"\b(dataclass|NamedTuple)\b", above):
+            if re.search(r"\b(dataclass|NamedTuple)\b", declaration):
                 yield node.name, sum("init=False" not in field for field in fields)
         elif isinstance(node, ast.FunctionDef):
-            names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+            names = [argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]
             yield node.name, len([name for name in names if name not in ("self", "cls")])
 
 
@@ -224,7 +226,7 @@ def test_functions_take_few_arguments():
         for name, n_arguments in signatures(path)
         if n_arguments > MAX_ARGUMENTS
     }
-    assert many == GIVEN_SIGNATURES
+    assert many == COURSE_SIGNATURES
 
 
 def test_the_formatter_is_skipped_rarely():
@@ -232,7 +234,7 @@ def test_the_formatter_is_skipped_rarely():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
 
 
-def test_tests_mirror_the_package_each_in_the_folder_of_what_it_tests_and_no_two_modules_have_one_name():
+def test_tests_mirror_the_package_and_names_of_modules_are_unique():
     folders = {path.parent.relative_to(ROOT / "tests") for path in files("tests")}
     packages = {path.parent.relative_to(PACKAGE) for path in files("fastlin") if path.name != "__init__.py"}
     assert folders == packages | {Path("benchmarks"), Path("scikit_learn")}
@@ -242,7 +244,7 @@ def test_tests_mirror_the_package_each_in_the_folder_of_what_it_tests_and_no_two
     assert {name for name, folders in modules.items() if len(folders) > 1} == {"__init__"}
     for path in (path for path in files("tests") if path.name.startswith("test_")):
         name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(ROOT / "tests").as_posix().strip(".")
-        # A test that has the name of a module stands beside it; others test what several modules of a folder do.
+        # A test named after a module is in the same folder; other tests cover several modules of a folder.
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
-        assert folder or name in modules or name in TESTS_OF_THE_HOUSE.split(), f"{path} is of no module"
+        assert folder or name in modules or name in REPOSITORY_TESTS.split(), f"{path} belongs to no module"

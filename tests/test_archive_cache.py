@@ -1,4 +1,4 @@
-"""The archives of compiled kernels that one installation keeps for the next one."""
+"""The cache of compiled kernels that one installation stores for the next one."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from fastlin.kernels.machine.archives import make_stamp
 
 
 def load(folder=ROOT / "build_backend"):
-    """Return the names of the module in a folder of the backend, which is on no search path outside of a build."""
+    """Return the namespace of archive_cache.py, whose folder is on the search path only during a build."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "build_backend")
         return runpy.run_path(str(folder / "archive_cache.py"))
@@ -30,10 +30,10 @@ CACHE = load()
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """Return the content of an archive that can be used here, with the user's cache in a folder of the test."""
-    place = tmp_path / "cache" / "kernels-1"
-    monkeypatch.setattr(cache_folder, "code_folders", lambda: (place,))
-    monkeypatch.setattr(cache_folder, "cache_folder", lambda: place)
+    """Return the path of a valid archive; the cache of the user is a folder of the test."""
+    folder = tmp_path / "cache" / "kernels-1"
+    monkeypatch.setattr(cache_folder, "code_folders", lambda: (folder,))
+    monkeypatch.setattr(cache_folder, "cache_folder", lambda: folder)
     (tmp_path / "work").mkdir()
     path = tmp_path / "work" / "v3.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -42,12 +42,12 @@ def archive(tmp_path, monkeypatch):
     return path
 
 
-def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_none(archive, tmp_path, capsys):
+def test_archives_are_stored_and_fetched_and_damaged_ones_are_ignored(archive, tmp_path, capsys):
     content = archive.read_bytes()
     CACHE["fetch"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
     CACHE["keep"]("v3", archive.parent)
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
+    (stored,) = (tmp_path / "cache").rglob("*.zip")
 
     def fetch():
         archive.unlink(missing_ok=True)
@@ -55,31 +55,31 @@ def test_an_archive_is_kept_and_fetched_and_a_damaged_one_is_as_if_there_were_no
         return archive.read_bytes() if archive.exists() else None
 
     assert fetch() == content
-    assert str(kept) in capsys.readouterr().out
+    assert str(stored) in capsys.readouterr().out
     middle = content.index(b"codecode") + 9
     other = content.replace(numba.__version__.encode(), numba.__version__[::-1].encode())
     for damaged in (b"", content[:-50], content[:middle] + b"X" + content[middle + 1 :], other):
         assert damaged != content
-        kept.write_bytes(damaged)
+        stored.write_bytes(damaged)
         assert fetch() is None
     archive.write_bytes(content)
     CACHE["keep"]("v3", archive.parent)
     assert fetch() == content
-    assert list((tmp_path / "cache").rglob("*.zip")) == [kept]
+    assert list((tmp_path / "cache").rglob("*.zip")) == [stored]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
 def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
     CACHE["keep"]("v3", archive.parent)
     archive.unlink()
-    (kept,) = (tmp_path / "cache").rglob("*.zip")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    kept.chmod(0o666)
+    (stored,) = (tmp_path / "cache").rglob("*.zip")
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+    stored.chmod(0o666)
     CACHE["fetch"]("v3", archive.parent)
     assert not archive.exists()
 
 
-def test_the_archives_that_were_used_last_are_kept(archive, tmp_path):
+def test_only_the_most_recently_used_archives_stay(archive, tmp_path):
     for number in range(10):
         folder = tmp_path / "cache" / f"kernels-{number}"
         folder.mkdir(parents=True)
@@ -87,13 +87,13 @@ def test_the_archives_that_were_used_last_are_kept(archive, tmp_path):
         (folder / "code.nbc").write_bytes(b"")
         os.utime(folder / "v3-old.zip", (number, number))
     CACHE["keep"]("v3", archive.parent)
-    left = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
-    assert left == {f"kernels-{number}" for number in range(3, 10)}
+    remaining = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
+    assert remaining == {f"kernels-{number}" for number in range(3, 10)}
     assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_KEPT"]
     assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 10
 
 
-def test_an_installation_succeeds_where_nothing_can_be_kept(archive, monkeypatch, capsys):
+def test_an_installation_succeeds_if_nothing_can_be_stored(archive, monkeypatch, capsys):
     monkeypatch.setattr(cache_folder, "write_file", Mock(side_effect=OSError(28, "No space left on device")))
     CACHE["keep"]("v3", archive.parent)
     assert "not kept for later installations: [Errno 28] No space left" in capsys.readouterr().out
@@ -102,21 +102,21 @@ def test_an_installation_succeeds_where_nothing_can_be_kept(archive, monkeypatch
     assert capsys.readouterr().out == ""
 
 
-def test_the_name_of_an_archive_follows_from_all_that_decides_its_content(tmp_path, monkeypatch):
+def test_the_name_of_an_archive_depends_on_everything_that_determines_its_content(tmp_path, monkeypatch):
     copy = tmp_path / "build_backend"
     shutil.copytree(ROOT / "build_backend", copy, ignore=shutil.ignore_patterns("__pycache__"))
 
     def name(level="v3"):
         return load(copy)["name_archive"](level)
 
-    found = [name(), name("v4")]
-    for place, changed in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):
+    names = [name(), name("v4")]
+    for module, attribute in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):
         with monkeypatch.context() as patch:
-            patch.setattr(place, changed, "0.0")
-            found.append(name())
+            patch.setattr(module, attribute, "0.0")
+            names.append(name())
     monkeypatch.setattr(archives, "hash_sources", lambda: "other kernels")
-    found.append(name())
+    names.append(name())
     (copy / "first_fits.json").write_text("[]")
-    found.append(name())
-    assert len(set(found)) == len(found)
-    assert found[-1] == name()
+    names.append(name())
+    assert len(set(names)) == len(names)
+    assert names[-1] == name()

@@ -40,8 +40,8 @@ sys.path.pop()
 TABLE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
 LEVELS = ["x86-64-v2", "x86-64-v3"]
-# Fits what users fit first, without a setting less, and prints which code it used, which kernels it had to compile, and
-# a hash of the models.
+# Fits what users fit first, and more with any argument, and prints the level of the code, the kernels that it had to
+# compile, and a hash of the models.
 PROGRAM = """
 import hashlib, json, sys, warnings
 import numpy as np
@@ -77,11 +77,11 @@ print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Let the backend run on another machine."""
+    """Return a function that makes the backend run on another machine."""
     return lambda name: monkeypatch.setattr(platform, "machine", lambda: name)
 
 
-# A frontend makes a list of a setting that is given twice.
+# A frontend passes a list if a setting is repeated.
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -94,14 +94,14 @@ def machine(monkeypatch):
     ],
     ids=str,
 )
-def test_the_setting_is_read_as_frontends_give_it(monkeypatch, settings, words):
+def test_settings_of_frontends_are_read(monkeypatch, settings, words):
     monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     assert BACKEND["read_setting"](settings) == (words or ["core"])
     monkeypatch.setenv("FASTLIN_BUILD_KERNELS", "0")
     assert BACKEND["read_setting"](settings) == (words or [])
 
 
-def test_levels_follow_the_setting_and_the_machine(machine):
+def test_levels_depend_on_the_setting_and_the_machine(machine):
     choose = BACKEND["choose_levels"]
     machine("x86_64")
     assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
@@ -117,7 +117,7 @@ def test_levels_follow_the_setting_and_the_machine(machine):
             choose([word], TABLE, set())
 
 
-def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
+def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
     for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED", "PYTHONPATH"):
         monkeypatch.setenv(name, "1")
     described = BACKEND["describe_process"](tmp_path, levels.LEVELS["x86-64-v2"], tmp_path / "cache")
@@ -129,15 +129,15 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
 
-def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_of_all_once(tmp_path, capsys):
+def test_processes_share_tasks_report_progress_and_compile_each_signature_once(tmp_path, capsys):
     first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
-    # Who has done its own part takes what is left of the other's.
+    # A process that has finished its own part takes over the rest of the other's.
     assert list(second) == ["g", "h", "i", "j", "c", "d", "e"]
     assert list(first) == []
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"compiling kernels for v3: {number} of 10" for number in range(1, 11)]
-    # A line comes at each tenth.
+    # Progress is printed at each tenth.
     assert len(list(WORKER["share_tasks"](list(range(95)), "v4", tmp_path / "v4", 1, 0))) == 95
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
@@ -149,14 +149,14 @@ def test_processes_share_tasks_say_how_far_they_are_and_compile_the_signatures_o
 
 
 def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
-    # A kernel of its own removes them, which a wheel has to hold.
+    # A separate kernel removes them, so a wheel must contain it.
     removed, remove = [], quadratic.remove_row
-    monkeypatch.setattr(quadratic, "remove_row", lambda *given: removed.append(given) or remove(*given))
+    monkeypatch.setattr(quadratic, "remove_row", lambda *arguments: removed.append(arguments) or remove(*arguments))
     FIRST_FITS["list_first_fits"]()["L1"]()
     assert removed
 
 
-def test_the_listed_signatures_are_those_of_kernels_and_are_read_as_they_were_written():
+def test_the_listed_signatures_match_the_kernels_and_survive_a_round_trip():
     signatures = FIRST_FITS["read_signatures"]()
     described = json.loads(json.dumps([FIRST_FITS["describe_signature"](signature) for signature in signatures]))
     assert described == json.loads(FIRST_FITS["LIST"].read_text("utf-8"))
@@ -173,19 +173,19 @@ def test_the_listed_signatures_are_those_of_kernels_and_are_read_as_they_were_wr
 
 @pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels of four fits.
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-def test_the_first_fits_call_no_kernel_that_is_not_listed():
+def test_the_first_fits_call_only_listed_kernels():
     program = """
 import first_fits
 print(sorted({str(each) for each in first_fits.find_signatures()} - set(map(str, first_fits.read_signatures()))))
 """
-    places = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
-    missing = run_program(places + program)
+    set_path = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
+    missing = run_program(set_path + program)
     assert missing.strip() == "[]", "Run `python build_backend/first_fits.py`."
 
 
-def test_kernels_are_imported_where_there_is_nothing_but_what_the_build_asks_for():
-    there = {*BACKEND["IMPORTED"], "llvmlite", "threadpoolctl"}
-    optional = {line.split(">=")[0] for line in requirements()} - there | {"scipy", "sklearn", "pandas"}
+def test_kernels_are_imported_with_only_the_requirements_of_the_build():
+    available = {*BACKEND["IMPORTED"], "llvmlite", "threadpoolctl"}
+    optional = {line.split(">=")[0] for line in requirements()} - available | {"scipy", "sklearn", "pandas"}
     program = f"""
 import sys
 sys.path[:0] = {[str(ROOT), str(ROOT / "build_backend")]}
@@ -227,7 +227,7 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
             assert archive.read("kernel-1").decode() == name
 
 
-def test_a_second_build_without_a_setting_takes_what_the_first_one_has_compiled(tmp_path, monkeypatch, machine):
+def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_first(tmp_path, monkeypatch, machine):
     cache, started = tmp_path / "cache", []
     cache.mkdir()
 
@@ -248,7 +248,7 @@ def test_a_second_build_without_a_setting_takes_what_the_first_one_has_compiled(
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2, True))
     expected = [["fetch", "core", "keep"], ["fetch"], ["core"], ["warm"]]
-    # A build whose bytes others shall reproduce does not look into the cache, nor does one with a setting.
+    # A reproducible build does not use the cache, nor does one with a setting.
     builds = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
     for number, (words, is_cached) in enumerate(builds):
         tree = tmp_path / str(number) / "tree"
@@ -259,7 +259,7 @@ def test_a_second_build_without_a_setting_takes_what_the_first_one_has_compiled(
         started.clear()
 
 
-def test_only_without_a_setting_a_wheel_may_be_pure_where_nothing_can_be_compiled(tmp_path, machine, capsys):
+def test_a_wheel_without_a_setting_is_pure_if_nothing_can_be_compiled(tmp_path, machine, capsys):
     machine("s390x")
     pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
     with zipfile.ZipFile(pure, "w") as wheel:
@@ -277,28 +277,30 @@ def requirements():
 
 
 @pytest.mark.parametrize(
-    ("there", "expected"),
+    ("installed", "expected"),
     [
         ({}, ["numpy>=2.0", "numba>=0.63", "joblib>=1.4", "platformdirs>=4.14"]),
         ({"numpy": "2.4.6", "numba": "0.66.0", "joblib": "1.10", "platformdirs": "4.14"}, []),
-        # pip leaves Numba as it is, and replaces joblib.
+        # pip does not change Numba, and replaces joblib.
         (
             {"numpy": "2.4.6", "numba": "0.66.0rc1", "joblib": "1.3.9"},
             ["numpy==2.4.6", "numba==0.66.0rc1", "joblib>=1.4", "platformdirs>=4.14"],
         ),
         ({"numba": "0.9.1"}, ["numpy>=2.0", "numba>=0.63", "joblib>=1.4", "platformdirs>=4.14"]),
     ],
-    ids=["an empty environment", "all is there", "a part is there", "an older one is there"],
+    ids=["an empty environment", "all packages", "some packages", "an older package"],
 )
-def test_a_build_needs_what_kernels_import_in_the_versions_of_the_environment(there, expected, tmp_path, monkeypatch):
+def test_a_build_requires_the_imports_of_kernels_in_the_versions_of_the_environment(
+    installed, expected, tmp_path, monkeypatch
+):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.chdir(ROOT)
-    for name, version in there.items():
+    for name, version in installed.items():
         information = tmp_path / f"{name}-{version}.dist-info"
         information.mkdir()
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     assert BACKEND["choose_requirements"](["core"]) == expected
-    # The warm-up of the other settings fits.
+    # The warm-up of the other settings runs fits.
     assert BACKEND["choose_requirements"](["host-level"]) == requirements()
     assert BACKEND["choose_requirements"]([]) == []
 
@@ -312,8 +314,8 @@ def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
     before = sorted(tmp_path.rglob("*"))
     with SOURCE_COPY["copied_source"]() as copy:
         assert Path.cwd().samefile(copy)
-        found = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
-        assert found == ["MANIFEST.in", "fastlin/a.py", "setup.cfg", "tests/b.py"]
+        actual = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
+        assert actual == ["MANIFEST.in", "fastlin/a.py", "setup.cfg", "tests/b.py"]
         Path("build").mkdir()
     assert Path.cwd() == tmp_path
     assert sorted(tmp_path.rglob("*")) == before
@@ -363,16 +365,16 @@ def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
         REPRODUCIBLE["normalize_sdist"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with tarfile.open(tmp_path / "one") as archive:
-        found = {member.name: member for member in archive.getmembers()}
+        extracted = {member.name: member for member in archive.getmembers()}
         assert archive.extractfile("x/a.py").read() == members[2][1]
-    assert list(found) == ["x", "x/a.py", "x/setup.cfg"]
-    assert found["x"].isdir()
-    kept = {(member.mtime, member.mode, member.uid, member.uname) for member in found.values()}
-    assert kept == {(1_700_000_000, 0o755, 0, "")}
+    assert list(extracted) == ["x", "x/a.py", "x/setup.cfg"]
+    assert extracted["x"].isdir()
+    metadata = {(member.mtime, member.mode, member.uid, member.uname) for member in extracted.values()}
+    assert metadata == {(1_700_000_000, 0o755, 0, "")}
 
 
 def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
-    # Before 1980 there are no times in zip archives.
+    # Zip archives have no times before 1980.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     members = [("b.py", b"b = 1\n" * 99), ("a.dist-info/RECORD", b"b.py,,\n")]
     for name, year, mode in (("one", 2001, 0o100644), ("two", 2002, 0o100600)):
@@ -399,17 +401,17 @@ def test_the_version_is_the_same_everywhere_and_the_recipe_has_the_requirements_
     assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
 
 
-def test_the_release_workflow_publishes_on_the_push_of_a_tag_alone():
+def test_the_release_workflow_publishes_only_on_the_push_of_a_tag():
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     workflow = yaml.safe_load(read(".github/workflows/release.yml"))
-    # Started by hand on a tag it is a rehearsal too.
+    # A manual run on a tag is also a rehearsal.
     conditions = {name: job.get("if") for name, job in workflow["jobs"].items() if "id-token" in job["permissions"]}
     assert conditions == {"publish": "github.event_name == 'push' && github.ref_type == 'tag'"}
-    # YAML reads the name `on` as a truth value.
+    # YAML parses the name `on` as a boolean.
     assert workflow[True] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
 
 
-def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkeypatch, machine):
+def test_a_universal_python_of_macos_packs_for_one_architecture(tmp_path, monkeypatch, machine):
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-11.0-universal2")
     for architecture in ("arm64", "x86_64"):
         machine(architecture)
@@ -437,16 +439,16 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    # The dependencies are those of this environment, whose own fastlin pip would take for the wheel's.
+    # Use the dependencies of this environment by a .pth file, because pip would take its fastlin for the wheel's.
     (site,) = environment.glob("[Ll]ib/**/site-packages")
     (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
 
-    # Root may write anywhere: below a file no one can.
+    # Root can write anywhere, but nobody can write below a file.
     blocked = tmp_path / "file"
     blocked.write_text("")
-    kept = {name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)}
-    places = "HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"
-    variables = kept | dict.fromkeys(places, str(blocked))
+    inherited = {name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)}
+    folders = "HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"
+    variables = inherited | dict.fromkeys(folders, str(blocked))
     command = [python, "-c", PROGRAM, *setting]
     processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
     (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)

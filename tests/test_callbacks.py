@@ -1,4 +1,4 @@
-"""The callbacks that fastlin ships, by themselves; tests/estimators/test_listeners.py has them in fits."""
+"""Unit tests of the callbacks of fastlin; tests/estimators/test_fit_reporting.py has them in fits."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Every block of code in the documents runs: Python in order, page by page, and commands as far as their words go."""
+"""The code blocks of the documentation: Python runs in order, page by page, and commands have valid arguments."""
 
 import doctest
 import importlib
@@ -18,19 +18,19 @@ from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
 PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
-# Blocks of Python that do not run here: the page, a line of the block, and why.
-LEFT_OUT = {
+# Python blocks that do not run here: the page, a line of the block, and the reason.
+SKIPPED = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
 COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
-# Programs that commands name beside Python and fastlin.
+# Programs other than Python and fastlin.
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
-# A few epochs are enough to show how a training goes.
+# The examples train for a few epochs only.
 NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
-# Embeddings in float16 take twenty seconds of the compiler.
-OF_PYTHON = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
+# Compiling kernels for float16 takes twenty seconds.
+PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
 COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
 
 
@@ -51,7 +51,7 @@ def make_images(*_, **sizes):
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
-    """Write into a folder of the test, draw without windows, and leave no figure of pyplot to other tests."""
+    """Change into a folder of the test, draw without windows, and close all figures of pyplot."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     yield
@@ -62,7 +62,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def names(tmp_path, monkeypatch):
-    """The names that the documents leave to their readers, in a folder with the files that they leave to them."""
+    """Return the variables that the documents do not define; create the files that they read."""
     for name in ("load_full_mnist", "load_binary_dataset"):
         monkeypatch.setattr(trainers, name, make_images)
     values = {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"}
@@ -75,30 +75,30 @@ def names(tmp_path, monkeypatch):
     return values
 
 
-@pytest.mark.parametrize("page", [*OF_PYTHON, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
+@pytest.mark.parametrize("page", [*PYTHON_PAGES, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
 @pytest.mark.filterwarnings(NOT_CONVERGED)
-def test_python_runs(page, names):
-    left_out = [line for left, line in LEFT_OUT if left == page]
+def test_python_blocks_run(page, names):
+    skipped = [line for skipped_page, line in SKIPPED if skipped_page == page]
     for language, block in PAGES[page]:
-        if language == "python" and not any(line in block for line in left_out):
+        if language == "python" and not any(line in block for line in skipped):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)
-    for line in left_out:
+    for line in skipped:
         assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids="_".join)
-def test_commands_exist(words, tmp_path):
+def test_commands_have_valid_arguments(words, tmp_path):
     program, *words = drop_settings(words)
     name = Path(program).name
     if name in ("python", "python3"):
         assert words[0] == "-m"
-        # What only builds a wheel is installed by the line before.
+        # The command before installs what builds a wheel.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
-        if found := fastlin_program.commands.get(words[0]):
+        if subcommand := fastlin_program.commands.get(words[0]):
             for file in ("flights.csv", "new.csv", "flights.skops"):
                 (tmp_path / file).touch()
-            found.make_context(words[0], words[1:])
+            subcommand.make_context(words[0], words[1:])
         else:
             assert words in (["--help"], ["--version"])
     elif name in ("pip", "uv"):
@@ -110,9 +110,9 @@ def test_commands_exist(words, tmp_path):
 
 
 def find_object(name):
-    """Return what a name of the page of the API stands for."""
-    buffer, _, last = f"fastlin.{name}".rpartition(".")
-    return getattr(importlib.import_module(buffer), last)
+    """Return the object that a name of the API page refers to."""
+    module, _, last = f"fastlin.{name}".rpartition(".")
+    return getattr(importlib.import_module(module), last)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,13 +126,13 @@ def test_examples_of_docstrings_run(name):
     assert report == []
 
 
-def test_the_page_of_the_api_has_every_public_name():
-    buffers = ("", *(f".{buffer}" for buffer in PUBLIC_MODULES if buffer != "typing"), ".estimators")
+def test_the_api_page_lists_every_public_name():
+    modules = ("", *(f".{module}" for module in PUBLIC_MODULES if module != "typing"), ".estimators")
     public = {
         getattr(module, name)
-        for module in (importlib.import_module(f"fastlin{buffer}") for buffer in buffers)
+        for module in (importlib.import_module(f"fastlin{module}") for module in modules)
         for name in getattr(module, "__all__", ["TimeLimit"])
-        # Constants have no page of their own; `draw` makes the pictures of the report.
+        # Constants have no page; `draw` draws the figures of the report.
         if not name.isupper() and not name.startswith("__") and name != "draw"
     }
     assert public == {find_object(name) for name in NAMES}

@@ -1,4 +1,4 @@
-"""Lookups of coefficients by names, pairs and indices, against a search of all that a name may stand for."""
+"""Lookup of coefficients by names, pairs and indices, compared with an exhaustive search."""
 
 import pickle
 
@@ -20,7 +20,7 @@ PARTS = "a", "b", "a_b", "b_a", "nan"
 
 
 def make_names(generator):
-    """Return names of the coefficients of a random table, and of its levels that have none, many of them alike."""
+    """Return names of the coefficients of a random table and of its levels without coefficients, often ambiguous."""
     names, references, unused = [], [], []
     for _ in range(generator.integers(1, 6)):
         column = str(generator.choice(PARTS))
@@ -35,42 +35,42 @@ def make_names(generator):
     return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedLevels(references, unused)
 
 
-def stands_for(asked, name):
+def matches(key, name):
     """Return whether a name or a pair may mean a coefficient, by comparison."""
-    if isinstance(asked, str):
-        return str(name) == asked
-    column, level = asked
+    if isinstance(key, str):
+        return str(name) == key
+    column, level = key
     if not isinstance(name, CoefficientName) or name.column != column:
         return False
     return pd.isna(name.level) if pd.isna(level) else name.level == level
 
 
-def test_a_name_or_pair_selects_one_coefficient_or_the_error_lists_all():
+def test_each_name_and_pair_finds_its_coefficient_or_lists_all_candidates():
     generator, n_found, n_ambiguous, n_left_out = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
         names, omitted_levels = make_names(generator)
         everything = [*names, *omitted_levels.references, *omitted_levels.unused]
         pairs = [(name.column, name.level) for name in everything if getattr(name, "column", None) is not None]
-        for asked in {*map(str, everything)} | {*pairs}:
-            meant = [index for index, name in enumerate(everything) if stands_for(asked, name)]
-            if len(meant) > 1:
+        for key in {*map(str, everything)} | {*pairs}:
+            matching = [index for index, name in enumerate(everything) if matches(key, name)]
+            if len(matching) > 1:
                 n_ambiguous += 1
                 with pytest.raises(ValueError, match="is ambiguous") as raised:
-                    find_indices("features", [asked], names, omitted_levels)
+                    find_indices("features", [key], names, omitted_levels)
                 text = str(raised.value)
-                for index in meant:
+                for index in matching:
                     name = everything[index]
                     pair = (getattr(name, "column", None), getattr(name, "level", None))
                     assert pair[0] is None or repr(pair) in text
                     assert index >= len(names) or f"index {index}" in text
-            elif meant[0] >= len(names):
+            elif matching[0] >= len(names):
                 n_left_out += 1
-                assert_refused("which has no coefficient. Remove it", find_indices, "R", [asked], names, omitted_levels)
+                assert_refused("which has no coefficient. Remove it", find_indices, "R", [key], names, omitted_levels)
             else:
                 n_found += 1
-                assert find_indices("features", [asked], names, omitted_levels).tolist() == meant
-        own = np.arange(len(names))
-        assert not len(own) or find_indices("features", own, names, omitted_levels).tolist() == own.tolist()
+                assert find_indices("features", [key], names, omitted_levels).tolist() == matching
+        indices = np.arange(len(names))
+        assert not len(indices) or find_indices("features", indices, names, omitted_levels).tolist() == indices.tolist()
     assert min(n_found, n_ambiguous, n_left_out) > 100
 
 
@@ -83,11 +83,11 @@ NAMES = append_intercept(
 LEFT_OUT = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
 
 
-def find(wanted, **options):
-    return find_indices("features", wanted, NAMES, LEFT_OUT, **options).tolist()
+def find(features, **options):
+    return find_indices("features", features, NAMES, LEFT_OUT, **options).tolist()
 
 
-def test_error_messages_list_unique_alternatives():
+def test_errors_for_ambiguous_names_list_the_candidates_and_how_to_select_one():
     pair = (
         r"\('p', 'q_r'\), index 1; \('p_q', 'r'\), index 2. Use the pair .*=\[\('p', 'q_r'\)\] or the index, .*=\[1\]"
     )
@@ -99,16 +99,16 @@ def test_error_messages_list_unique_alternatives():
     assert_refused(r"features selects \('p', None\), a level without rows", find, [("p", None)])
     assert_refused(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
     unknown = "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
-    for wanted in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
-        assert_refused(unknown.format(".*"), find, wanted)
+    for features in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
+        assert_refused(unknown.format(".*"), find, features)
     assert_refused("pairs \\(column, level\\), each at most once. The names are", find, 1, by_index=False)
-    for wanted in ([], [1, ("p", "q_r")], [2, 2]):
-        assert_refused("at least one and each at most once", find, wanted)
+    for features in ([], [1, ("p", "q_r")], [2, 2]):
+        assert_refused("at least one and each at most once", find, features)
     assert find(3) == [3]
     assert find([np.int64(2), ("p", "q_r"), 5]) == [2, 1, 5]
 
 
-def test_names_are_strings_and_survive_copies():
+def test_names_are_strings_and_survive_pickling():
     copied = pickle.loads(pickle.dumps(NAMES))
     assert copied.tolist() == NAMES.tolist()
     assert (copied[2].column, copied[2].level) == ("p_q", "r")

@@ -1,4 +1,4 @@
-"""Which sparse containers are read, how, and which are refused: each with an error that says what is wrong with it."""
+"""Valid sparse containers are read without changes; broken ones raise an error that describes the defect."""
 
 import copy
 
@@ -13,7 +13,7 @@ from fastlin.matrices import as_matrix
 
 N, D = 60, 13
 CONTAINERS = [getattr(sparse, f"{form}_{kind}") for form in CONTAINER_DAMAGES for kind in ("array", "matrix")]
-# What fastlin says itself; the other words are SciPy's.
+# The words of fastlin's own errors; the others are SciPy's.
 MESSAGES = {"fractions": "whole numbers|integer", "more columns than values": "more columns than values"}
 
 
@@ -22,7 +22,7 @@ def make_csr(**options):
 
 
 @pytest.mark.parametrize("make", CONTAINERS, ids=lambda make: make.__name__)
-def test_every_container_is_read_and_left_alone(make):
+def test_every_container_is_read_without_changes(make):
     dense = make_csr().toarray()
     X = make(dense)
     before = copy.deepcopy(vars(X))
@@ -45,9 +45,9 @@ def test_other_types_of_numbers_and_indices_are_read(dtype):
 
 
 @pytest.mark.parametrize(
-    ("form", "damage"), [(form, damage) for form, found in CONTAINER_DAMAGES.items() for damage in found]
+    ("form", "damage"), [(form, damage) for form, form_damages in CONTAINER_DAMAGES.items() for damage in form_damages]
 )
-def test_broken_containers_are_refused(form, damage):
+def test_broken_containers_raise_an_error(form, damage):
     X = getattr(sparse, f"{form}_array")(make_csr().toarray())
     CONTAINER_DAMAGES[form][damage](X, np.random.default_rng(0))
     words = next((message for word, message in MESSAGES.items() if word in damage), "")
@@ -58,7 +58,7 @@ def test_broken_containers_are_refused(form, damage):
     assert_refused(message, as_matrix, X)
 
 
-def test_one_dimension_is_refused_and_what_is_no_other_container_comes_back():
+def test_one_dimension_raises_an_error_and_valid_data_are_returned():
     assert_refused("Expected 2D", as_matrix, sparse.coo_array(np.ones(3)))
     for X in (np.ones(3), make_csr()):
         assert read_if_sparse(X) is X

@@ -1,8 +1,8 @@
-"""Public methods with damaged models and containers, in a child process: each call has to end in an error.
+"""Public methods with damaged models and containers, in a child process: each call must raise an error.
 
-`damages.py` draws the damages. The child is this file too: ``python tests/test_damage.py FIRST`` prints a line of JSON
-before and after each call, from the FIRST on: what ends the process is the call of the last line. A call has a name, a
-pattern of the words of its error, a function and, where that is to stay as it is, a model.
+`damages.py` draws the damages. The child runs this file too: ``python tests/test_damage.py FIRST`` prints a line of
+JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call
+has a name, a pattern of its error message, a function and, if that must not change, a model.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ import fastlin
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
 SEED = 34
-# Of calls; and a child that ends is begun again behind the call that ended it.
-FEWEST, MAX_ENDS = 685, 5
+# A child that crashes is restarted after the call that crashed it.
+MIN_CALLS, MAX_CRASHES = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
@@ -62,21 +62,21 @@ ESTIMATORS = {
     "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
     "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
 }
-# A model that no call changes.
+# In place of a model, for calls without one.
 NOTHING = SimpleNamespace()
 
 
 @cache
 def fit(name):
-    """Return a fitted model, of which callers take copies."""
+    """Return a fitted model; callers copy it before they change it."""
     model = ESTIMATORS[name].fit(TABLE if name == "table" else X, Y2 if name == "two classes" else Y4)
     return model.sparsify() if name == "sparsified" else model
 
 
 def predict(rows, method, model, y):
-    """Return what a method answers for rows, the answers of all blocks where it has one for each."""
-    answer = getattr(model, method)(rows)
-    return list(answer) if isinstance(answer, Iterator) else answer
+    """Return the result of a method for rows, as a list if it yields one result per block."""
+    result = getattr(model, method)(rows)
+    return list(result) if isinstance(result, Iterator) else result
 
 
 def plot(model, y):
@@ -113,7 +113,7 @@ CATEGORIES = {
     "a word": "uvw",
 }
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
-# By attribute, what is put in its place; others are damaged by their type.
+# Replacements by attribute; other attributes are damaged according to their type.
 CHOICES = {
     "classes_": CLASSES,
     "categories_": CATEGORIES,
@@ -137,21 +137,21 @@ def draw_attribute(generator, attribute, value):
     if attribute == "_optimizer":
         is_tuple = isinstance(value.carried, tuple)
         parts = list(value.carried) if is_tuple else [value.carried]
-        place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
-        name, parts[place] = damages.draw_array(generator, parts[place])
+        index = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
+        name, parts[index] = damages.draw_array(generator, parts[index])
         return name, value._replace(carried=tuple(parts) if is_tuple else parts[0])
     if isinstance(value, list):
         return damages.draw_list(generator, value)
     if sparse.issparse(value):
         return damages.draw_container(generator, value.toarray(), "csr")
-    # One intercept of two classes may be a number.
+    # The intercept of two classes may be a number.
     return damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
 
 
 LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
 FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
 COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
-# The model, its methods, how many damages are drawn of each attribute, and words of the errors by attribute.
+# The model, its methods, the number of damages per attribute, and patterns of the errors by attribute.
 MODELS = [
     ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
     ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
@@ -191,8 +191,8 @@ def list_models(generator):
 
 
 def train_course(attribute, value, n_classes, steps):
-    """Train a model of the course after a change of an attribute of the trainer or its model, or within a step."""
-    made = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
+    """Train a course model after a change to an attribute of the trainer or the model, or with one in each step."""
+    model = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
     Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
     trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
     if steps:
@@ -204,9 +204,9 @@ def train_course(attribute, value, n_classes, steps):
                 return loss
 
         trainer_class = Student
-    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
+    trainer = trainer_class(model, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
     if not steps:
-        setattr(made if attribute == "w" else trainer, attribute, value)
+        setattr(model if attribute == "w" else trainer, attribute, value)
     trainer.train(2)
 
 
@@ -250,14 +250,14 @@ def list_containers(generator):
 
 
 def list_calls():
-    """Yield all calls. The draws of each kind have a seed of their own."""
+    """Yield all calls. Each kind has its own seed."""
     yield from list_models(np.random.default_rng(SEED))
     yield from list_course(np.random.default_rng(SEED + 1))
     yield from list_containers(np.random.default_rng(SEED + 2))
 
 
 def find_failure(pattern, call, untouched=NOTHING):
-    """Return what is wrong with how a damaged call ends, which has to be an error that names the damage, or None."""
+    """Return a description of a call that does not raise an error that names the damage, otherwise None."""
     before = dict(vars(untouched))
     try:
         with pytest.raises(ValueError, match=pattern):
@@ -269,8 +269,8 @@ def find_failure(pattern, call, untouched=NOTHING):
 
 
 def run_calls(first):
-    """Print the names of calls from the first on, before each, and what is wrong with them after it."""
-    # What the calls print is not for the reader of these lines.
+    """Print the name of each call from `first` on before it runs, and its failure, if any, after it."""
+    # The output of the calls must not mix with these lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(io.StringIO()):
@@ -280,21 +280,21 @@ def run_calls(first):
 
 
 @pytest.mark.skipif(not COMPILED, reason="uncompiled kernels read nothing out of bounds")
-def test_damaged_input_ends_in_an_error_that_names_it():
-    names, failures, n_ends, status = [], [], 0, None
-    while status != 0 and n_ends < MAX_ENDS:
+def test_damaged_input_raises_an_error_that_names_it():
+    names, failures, n_crashes, status = [], [], 0, None
+    while status != 0 and n_crashes < MAX_CRASHES:
         command = [sys.executable, "-X", "faulthandler", __file__, str(len(names))]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
         lines, status = [json.loads(line) for line in finished.stdout.splitlines()], finished.returncode
         assert lines, finished.stderr[-1_000:]
         names += lines[::2]
-        # Of the call that ended the child there is no second line.
+        # The call that crashed the child has no second line.
         ends = lines[1::2] + [f"the process ended with status {status}"] * (len(lines) % 2)
         failures += [f"{name}: {end}" for name, end in zip(lines[::2], ends, strict=True) if end is not None]
-        n_ends += 1
+        n_crashes += 1
     assert not failures, "\n".join([f"{len(failures)} of {len(names)} damages:", *failures])
     assert status == 0
-    assert len(names) >= FEWEST
+    assert len(names) >= MIN_CALLS
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every command that a document tells a user to type is run by a script of .ci or a test, or a reason says why not."""
+"""Every command of the documentation is run by a script of .ci or a test, or has a reason why not."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import sys
 import documented_commands
 import documented_sequences
 import pytest
-from documented_commands import BY_A_TEST, IN_OTHER_WORDS, NOT_RUN, PAGES, SCRIPTS, read_blocks, read_commands
+from documented_commands import BY_A_TEST, EQUIVALENT, NOT_RUN, PAGES, SCRIPTS, read_blocks, read_commands
 from documented_sequences import read_sequence, write_flights
 from repository import ROOT, read, read_settings
 
@@ -17,14 +17,14 @@ from fastlin import cli
 COMMANDS = {command for text in PAGES.values() for command in read_commands(text)}
 
 
-def test_every_command_runs_or_has_a_reason_and_the_tables_have_nothing_that_no_document_says_or_a_script_runs():
-    unknown = {command for command in COMMANDS if documented_commands.say_what_runs(command) is None}
-    assert not unknown, "No script of .ci runs these: let one do it, or add a row to tests/documented_commands.py."
-    rows = [*IN_OTHER_WORDS, *BY_A_TEST, *NOT_RUN]
+def test_every_command_is_run_or_has_a_reason_and_no_row_of_the_tables_is_unused():
+    unknown = {command for command in COMMANDS if documented_commands.describe_runner(command) is None}
+    assert not unknown, "No script of .ci runs these: add them to one, or add a row to tests/documented_commands.py."
+    rows = [*EQUIVALENT, *BY_A_TEST, *NOT_RUN]
     assert len(set(rows)) == len(rows)
     assert set(rows) <= COMMANDS
     assert [command for command in rows if documented_commands.find_script(command)] == []
-    assert [words for script, words in IN_OTHER_WORDS.values() if words not in SCRIPTS[script]] == []
+    assert [words for script, words in EQUIVALENT.values() if words not in SCRIPTS[script]] == []
     tests = [test.split("::") for test in BY_A_TEST.values()]
     assert [(file, name) for file, name in tests if f"\ndef {name}(" not in read(file)] == []
 
@@ -41,37 +41,37 @@ def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     assert len((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 21
 
 
-def test_each_document_with_commands_begins_by_installing_what_they_need():
+def test_each_document_with_commands_starts_with_an_installation():
     for page, text in PAGES.items():
         commands = [command for command, _ in read_sequence(text)]
         installs = [command.startswith("pip install ") for command in commands if "-m venv" not in command]
         assert not installs or installs[0], f"{page} begins with {commands[0]!r}: which extra does it need?"
 
 
-def test_every_command_of_a_block_is_run_in_a_new_environment_or_says_why_not():
+def test_every_command_of_a_block_is_run_in_a_new_environment_or_has_a_reason_why_not():
     run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
     documented = {documented_commands.normalize(words) for text in PAGES.values() for words in read_blocks(text)}
     left_out = {*NOT_RUN, *documented_sequences.IN_SCRIPTS}
     assert documented <= run | left_out
-    # No row is for a command that no document says.
+    # No row is unused.
     assert documented_sequences.IN_SCRIPTS | documented_sequences.ADDED.keys() <= documented
 
 
-def test_every_installation_of_extras_is_typed_in_a_new_environment_with_the_commands_after_it():
-    # A command within a line belongs to no sequence, so it must repeat one that a block has.
+def test_every_installation_of_extras_is_run_in_a_new_environment():
+    # An inline command belongs to no sequence, so it must repeat a command of a block.
     run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
     assert {command for command in COMMANDS if "pip install" in command and ".[" in command} <= run | NOT_RUN.keys()
 
 
 def read_extra(name):
-    """Return the names of the packages that an extra brings, with those of the extras that it names."""
+    """Return the packages of an extra, including those of the extras that it refers to."""
     lines = read_settings()["options.extras_require"][name].split("\n")[1:]
     inner = [extra for line in lines for extra in re.findall(r"^fastlin\[(.*)\]$", line)]
-    own = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
-    return own.union(*(read_extra(extra) for each in inner for extra in each.split(",")))
+    packages = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
+    return packages.union(*(read_extra(extra) for extras in inner for extra in extras.split(",")))
 
 
-# What refuses imports of packages, in the place of an environment that lacks them.
+# A finder that makes imports of packages fail, in place of an environment without them.
 MISSING = """
 import sys
 class Missing:

@@ -1,4 +1,4 @@
-"""The errors and warnings that users catch; interface.txt has their bases and places."""
+"""The errors and warnings that users catch; interface.txt lists their base classes and modules."""
 
 import pickle
 import warnings
@@ -11,11 +11,11 @@ import fastlin
 from fastlin import exceptions
 
 
-def test_each_class_arrives_from_another_process():
+def test_each_class_survives_pickling():
     for name in exceptions.__all__:
         kind = getattr(exceptions, name)
-        arrived = pickle.loads(pickle.dumps(kind("why")))
-        assert (type(arrived), arrived.args) == (kind, ("why",))
+        copy = pickle.loads(pickle.dumps(kind("why")))
+        assert (type(copy), copy.args) == (kind, ("why",))
 
 
 def test_filters_of_either_warning_apply():

@@ -1,4 +1,4 @@
-"""fastlin without the packages of its extras: all but what they are for works, and the rest says what to install."""
+"""fastlin without the packages of its extras: features that need them raise an error that says what to install."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from repository import ROOT, read_settings
 from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, needs
 
 ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
-# Packages that are given by name cannot be imported in the programs below, as where they are not installed.
+# Prevents the import of packages in the programs below, as if they were not installed.
 WITHOUT = """
 import sys
 from importlib.machinery import PathFinder
@@ -82,7 +82,7 @@ def test_a_bare_installation_fits_and_shows_progress():
 
 
 @pytest.mark.thorough
-def test_what_a_bare_installation_lacks_is_named():
+def test_a_bare_installation_names_missing_packages():
     finished = run_bare(
         f"for program in {list(NEEDS)}:\n"
         "    try: exec(program)\n"
@@ -94,7 +94,7 @@ def test_what_a_bare_installation_lacks_is_named():
     lines = finished.stdout.splitlines()
     for line, extra in zip(lines, NEEDS.values(), strict=False):
         assert re.fullmatch(rf"Not installed: \w+\. Run pip install '\.\[{extra}\]' in a checkout of fastlin\.", line)
-    # The program names all that it lacks before it begins.
+    # The program names all missing packages before it starts.
     assert lines[len(NEEDS) :] == ["2"] * 4
     extras = "studies", "studies", "tables", "tables"
     hints = [f"fastlin: {describe_missing(extra, EXTRAS[extra])}" for extra in extras]
@@ -102,17 +102,17 @@ def test_what_a_bare_installation_lacks_is_named():
 
 
 @pytest.mark.thorough
-def test_the_extra_of_tables_is_enough_to_fit_and_predict(tmp_path):
+def test_the_extra_tables_suffices_to_fit_and_predict(tmp_path):
     rows = "".join(f"{i % 7},{'ab'[i % 2]},{int(i % 7 > 3)}\n" for i in range(60))
     (tmp_path / "data.csv").write_text("number,text,label\n" + rows)
-    # Matplotlib brings Pillow.
+    # Pillow is a dependency of Matplotlib.
     finished = run_bare(
         "from fastlin.cli import main\n"
         "print(main(['fit', 'data.csv', '--target', 'label']))\n"
-        "print(main(['predict', 'model.skops', 'data.csv', '--output', 'found.parquet']))\n",
+        "print(main(['predict', 'model.skops', 'data.csv', '--output', 'predictions.parquet']))\n",
         ALL - {*EXTRAS["tables"], "PIL"},
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert [line for line in finished.stdout.splitlines() if line.isdigit()] == ["0", "0"], finished.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "found.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "predictions.parquet"}

@@ -1,4 +1,4 @@
-"""The folder that fastlin keeps files in, and files that are there whole."""
+"""The cache folder, atomic writes and locks."""
 
 import contextlib
 import os
@@ -27,14 +27,14 @@ with lock(sys.argv[1]):
 """
 
 
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     path.write_text("old")
     for error in (OSError("full"), KeyboardInterrupt()):
         with pytest.raises(type(error)), write_whole(path) as part:
             part.write_text("half")
             raise error
-    # Where another program has the file open.
+    # As if another program had the file open.
     with monkeypatch.context() as patch, pytest.raises(PermissionError), write_whole(path) as part:
         refuse_replacement(patch)
         part.write_text("new")
@@ -46,7 +46,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_two_writers_at_once_each_write_a_whole_file(tmp_path):
+def test_concurrent_writers_each_write_a_complete_file(tmp_path):
     path = tmp_path / f"{'é' * 120}.html"
     with write_whole(path) as first, write_whole(path) as second:
         first.write_text("first" * 1000)
@@ -71,7 +71,7 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, planted):
 
 @not_on_windows
 @pytest.mark.parametrize("content", ["old", None])
-def test_a_link_stays_and_its_file_is_replaced(tmp_path, content):
+def test_a_link_stays_and_its_target_is_replaced(tmp_path, content):
     file, link = tmp_path / "files" / "page-1.html", tmp_path / "page.html"
     file.parent.mkdir()
     link.symlink_to(os.path.join("files", "page-1.html"))
@@ -92,10 +92,10 @@ def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
         path.chmod(mode)
     before = os.umask(0o027)
     try:
-        for path, while_written in ((new, 0o640), (private, 0o600), (locked, 0o600)):
+        for path, mode_of_part in ((new, 0o640), (private, 0o600), (locked, 0o600)):
             with write_whole(path) as part:
                 part.write_text("new")
-                assert stat.S_IMODE(part.stat().st_mode) == while_written
+                assert stat.S_IMODE(part.stat().st_mode) == mode_of_part
     finally:
         os.umask(before)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (new, private, locked)] == [0o640, 0o600, 0o444]
@@ -103,7 +103,7 @@ def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
 
 
 @not_on_windows
-def test_bytes_are_on_the_disk_before_they_have_the_name(tmp_path, monkeypatch):
+def test_bytes_are_on_the_disk_before_the_file_is_renamed(tmp_path, monkeypatch):
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_size), fsync(file)))
     monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
@@ -114,7 +114,7 @@ def test_bytes_are_on_the_disk_before_they_have_the_name(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
-def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
+def test_a_path_that_is_not_a_file_raises_an_error_and_does_not_change(tmp_path, kind):
     path = tmp_path / "page.html"
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link to itself": lambda: path.symlink_to(path)}[kind]()
     before = path.lstat()
@@ -125,13 +125,13 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
 
 
 def assert_held(path):
-    """Fail unless someone holds the lock of a path, and nothing else is in its folder."""
+    """Assert that the lock of a path is held, and that its folder contains nothing else."""
     lock_file = path.with_name(f".{path.name}.lock")
     assert list(path.parent.iterdir()) == [lock_file]
     assert_refused(None, filelock.FileLock(lock_file).acquire, blocking=False, error=filelock.Timeout)
 
 
-def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
+def test_a_lock_is_held_by_one_process_until_it_ends_even_if_it_is_killed(tmp_path):
     path = tmp_path / "results.json"
     with lock(path):
         assert_held(path)
@@ -144,13 +144,13 @@ def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_where_a_lock_cannot_be_had_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch):
-    # Root may open the file of any user, but no folder.
-    left = tmp_path / ".folder.lock"
-    left.mkdir()
+def test_without_locks_work_continues(tmp_path, monkeypatch):
+    # Root can open the file of any user, but not a folder.
+    existing = tmp_path / ".folder.lock"
+    existing.mkdir()
     with lock(tmp_path / "folder"):
         pass
-    assert list(tmp_path.iterdir()) == [left]
+    assert list(tmp_path.iterdir()) == [existing]
     refuse_locks(monkeypatch)
     with lock(tmp_path / "results.json"):
         pass
@@ -169,7 +169,7 @@ def test_where_a_lock_cannot_be_had_nothing_is_held_and_all_goes_on(tmp_path, mo
     ],
 )
 @not_on_windows
-def test_each_system_has_a_place_of_its_own_and_none_without_a_home(monkeypatch, system, variables, expected):
+def test_each_system_has_its_own_cache_folder_and_none_without_a_home(monkeypatch, system, variables, expected):
     monkeypatch.setattr(platformdirs, "PlatformDirs", system)
     for name in ("XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -177,18 +177,18 @@ def test_each_system_has_a_place_of_its_own_and_none_without_a_home(monkeypatch,
         monkeypatch.setenv(name, value)
     if not variables:
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    found = user_cache_folder()
-    assert expected == (found and found.as_posix().replace("\\", "/"))
+    folder = user_cache_folder()
+    assert expected == (folder and folder.as_posix().replace("\\", "/"))
 
 
 @pytest.mark.parametrize("error", [ValueError("Unset environment variable"), OSError("no profile")])
-def test_a_service_of_windows_without_a_profile_has_no_place(monkeypatch, error):
+def test_a_windows_service_without_a_profile_has_no_cache_folder(monkeypatch, error):
     monkeypatch.setattr(platformdirs, "PlatformDirs", Windows)
     monkeypatch.setattr("platformdirs.windows.get_win_folder", Mock(side_effect=error))
     assert user_cache_folder() is None
 
 
-def test_a_folder_that_cannot_be_written_is_found_out_by_one_file(tmp_path, monkeypatch):
+def test_a_read_only_folder_is_detected_with_one_file(tmp_path, monkeypatch):
     check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
     refuse = Mock(side_effect=PermissionError(13, "Access is denied"))

@@ -1,4 +1,4 @@
-"""What a model was left with: which values are read, and which are refused, by name."""
+"""Checks of fitted attributes: valid values are read, others raise an error that names the attribute."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def test_real_numbers_of_any_type_are_read():
     check_generator_state("the state", [*STATE[:2], np.int64(STATE[2]), 0, 0.0])
 
 
-def change_state(place, value):
-    return [*STATE[:place], value, *STATE[place + 1 :]]
+def change_state(index, value):
+    return [*STATE[:index], value, *STATE[index + 1 :]]
 
 
 NO_MATRICES = {
@@ -39,34 +39,34 @@ NO_COUNTS = -1, 2**63, True, 1.0, "1", None, np.ones(2, int)
 SHAPES = [(2, 3), (3,)]
 REFUSED = [
     *(
-        (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {found}")
-        for found, values in NO_MATRICES.items()
+        (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {description}")
+        for description, values in NO_MATRICES.items()
     ),
     (read_arrays, "coefs_", [np.ones((2, 3))], SHAPES, "coefs_ must be a list of 2 arrays, got list of 1"),
     (read_arrays, "coefs_", None, SHAPES, "coefs_ must be a list of 2 arrays, got NoneType"),
     (read_arrays, "coefs_", [np.ones((2, 3)), np.ones(1)], SHAPES, r"coefs_\[1\] must be real numbers of shape \(3,\)"),
-    *((read_count, "t_", value, "t_ must be a whole number of at least 0, got") for value in NO_COUNTS),
+    *((read_count, "t_", value, "t_ must be an integer of at least 0, got") for value in NO_COUNTS),
     (check_like, "state", None, LIKE, "state must be 2 values, got NoneType"),
     (check_like, "state", [np.ones(3)], LIKE, "state must be 2 values, got list of 1"),
     (check_like, "state", (np.ones(1), LIKE[1]), LIKE, r"state\[0\] must be real numbers of shape \(3,\)"),
     (check_like, "state", (np.array([1, np.nan, 1]), LIKE[1]), LIKE, r"state\[0\] must be finite"),
-    (check_like, "state", (np.ones(3), [(np.ones((2, 2)), -1)]), LIKE, r"state\[1\]\[0\]\[1\] must be a whole number"),
+    (check_like, "state", (np.ones(3), [(np.ones((2, 2)), -1)]), LIKE, r"state\[1\]\[0\]\[1\] must be an integer"),
 ]
 REFUSED_STATES = [
-    (change_state(0, "PCG64"), "generator MT19937"),
+    (change_state(0, "PCG64"), "an MT19937 generator"),
     (change_state(1, STATE[1][:-1]), r"words of the state must be real numbers of shape \(624,\)"),
-    (change_state(1, STATE[1].tolist()), "words of the state must be of the type uint32"),
-    (change_state(2, 625), "a position up to 624"),
-    (change_state(2, -1), "position of the state must be a whole number"),
-    (change_state(3, 2), "has_gauss up to 1"),
-    (change_state(4, np.inf), "normal distribution in the state must be a finite number, got inf"),
+    (change_state(1, STATE[1].tolist()), "words of the state must be of type uint32"),
+    (change_state(2, 625), "a position of at most 624"),
+    (change_state(2, -1), "position of the state must be an integer"),
+    (change_state(3, 2), "has_gauss 0 or 1"),
+    (change_state(4, np.inf), "normal deviate of the state must be a finite number, got inf"),
     (change_state(4, "0"), "a finite number, got '0'"),
     (STATE[:4], "tuple of 4"),
 ]
 REFUSED += [(check_generator_state, "the state", state, message) for state, message in REFUSED_STATES]
 
 
-@pytest.mark.parametrize(("read", "given", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])
-def test_other_values_are_refused(read, given, message):
+@pytest.mark.parametrize(("read", "arguments", "message"), [(case[0], case[1:-1], case[-1]) for case in REFUSED])
+def test_other_values_raise_an_error(read, arguments, message):
     with pytest.raises(ValueError, match=message):
-        read(*given)
+        read(*arguments)

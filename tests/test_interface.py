@@ -1,6 +1,6 @@
-"""The public interface is the one in interface.txt: what changes it is a decision, and has a line in the changelog.
+"""The public interface is the one of interface.txt; a change to it needs a line in the changelog.
 
-``python tests/test_interface.py`` writes the file again.
+``python tests/test_interface.py`` rewrites the file.
 """
 
 import difflib
@@ -11,48 +11,53 @@ from pathlib import Path
 from repository import PUBLIC_MODULES, described
 
 FILE = Path(__file__).parent / "interface.txt"
-PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{buffer}" for buffer in PUBLIC_MODULES))
+PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{module}" for module in PUBLIC_MODULES))
 HELP = (
-    "The public interface has changed. If it is to, run `python tests/test_interface.py` and write a line in "
-    "CHANGELOG.md; docs/deprecations.md says what may change when."
+    "The public interface has changed. If that is intended, run `python tests/test_interface.py` and add a line to "
+    "CHANGELOG.md; docs/deprecations.md lists which changes are allowed when."
 )
 
 
 def describe_signature(function):
-    """Return the parameters and defaults of a function, without annotations, which may become more precise."""
+    """Return the parameters and defaults of a function, without annotations, which are not part of the interface."""
     parameters = inspect.signature(function).parameters.values()
-    return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters]))
+    return str(inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]))
 
 
 def describe_class(name, kind):
-    """Yield a line for a class and one for each of its methods and attributes that fastlin gives it."""
+    """Yield a line for a class and one for each method and attribute that fastlin defines."""
     if issubclass(kind, BaseException):
         yield f"{name}({', '.join(base.__name__ for base in kind.__bases__)})"
         return
     yield f"{name}{'' if getattr(kind, '_is_protocol', False) else describe_signature(kind)}"
     ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
-    # scikit-learn makes the methods that set what metadata a method asks for.
-    names = {each for base in ours for each in vars(base) if not each.startswith("_") and not each.endswith("_request")}
+    # scikit-learn generates the methods that set metadata requests.
+    names = {
+        member
+        for base in ours
+        for member in vars(base)
+        if not member.startswith("_") and not member.endswith("_request")
+    }
     attributes = described(kind, "Attributes")
-    for each in sorted(names):
-        if callable(getattr(kind, each)) and not isinstance(inspect.getattr_static(kind, each), type):
-            yield f"{name}.{each}{describe_signature(getattr(kind, each))}"
+    for member in sorted(names):
+        if callable(getattr(kind, member)) and not isinstance(inspect.getattr_static(kind, member), type):
+            yield f"{name}.{member}{describe_signature(getattr(kind, member))}"
         else:
-            attributes.add(each)
-    yield from (f"{name}.{each}" for each in sorted(attributes))
+            attributes.add(member)
+    yield from (f"{name}.{member}" for member in sorted(attributes))
 
 
 def describe_interface():
     """Return the lines of the interface: each name once, at the first of the modules that has it."""
-    lines, places = [], {}
+    lines, first_names = [], {}
     for module in PUBLIC:
-        for each in sorted(import_module(module).__all__):
-            name, value = f"{module}.{each}", getattr(import_module(module), each)
+        for member in sorted(import_module(module).__all__):
+            name, value = f"{module}.{member}", getattr(import_module(module), member)
             is_named = inspect.isclass(value) or inspect.isfunction(value)
-            if is_named and id(value) in places:
-                lines.append(f"{name} = {places[id(value)]}")
+            if is_named and id(value) in first_names:
+                lines.append(f"{name} = {first_names[id(value)]}")
                 continue
-            places[id(value)] = name
+            first_names[id(value)] = name
             if inspect.isclass(value):
                 lines += describe_class(name, value)
             else:
@@ -60,7 +65,7 @@ def describe_interface():
     return lines
 
 
-def test_the_interface_is_the_one_that_is_written_down():
+def test_the_interface_is_the_one_of_interface_txt():
     changed = difflib.unified_diff(
         FILE.read_text(encoding="utf-8").splitlines(), describe_interface(), "then", "now", lineterm="", n=0
     )

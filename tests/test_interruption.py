@@ -1,4 +1,4 @@
-"""An exception of a signal handler during an import, a first fit or a first prediction: the next call works."""
+"""A signal handler raises during an import, a first fit or a first prediction, and the next call works."""
 
 import _thread
 import contextvars
@@ -20,7 +20,7 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 with_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 compiled = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 # Seconds that a test waits for another thread.
-PATIENCE = 60
+TIMEOUT = 60
 
 # A first fit and a first prediction. Only fastlin's import of NumPy is uninterrupted.
 RUN = """
@@ -36,7 +36,7 @@ def run():
     model = fastlin.LogisticRegression().fit(X, y)
     return model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
 """
-# Prints the libraries that the main thread looks for, and the kernels whose code it loads or compiles.
+# Prints the libraries that the main thread tries to import, and the number of loaded or compiled kernels: all, by it.
 IN_MAIN_THREAD = f"""
 import threading
 {RUN}
@@ -46,9 +46,9 @@ def is_main():
 class Finder:
     def find_spec(name, path=None, target=None):
         if is_main():
-            looked_for.add(name.split(".")[0])
+            requested.add(name.split(".")[0])
 
-looked_for, loaded = set(), []
+requested, loaded = set(), []
 sys.meta_path.insert(0, Finder)
 import fastlin
 from fastlin import FirthLogisticRegression, MLPClassifier, inference, patch, trainers
@@ -56,10 +56,10 @@ from fastlin.kernels.machine.compilation import _KernelCache
 load = _KernelCache.load_overload
 _KernelCache.load_overload = lambda self, *arguments: (loaded.append(is_main()), load(self, *arguments))[1]
 run()
-print(json.dumps([sorted(looked_for - {{*sys.stdlib_module_names, "fastlin"}}), len(loaded), sum(loaded)]))
+print(json.dumps([sorted(requested - {{*sys.stdlib_module_names, "fastlin"}}), len(loaded), sum(loaded)]))
 """
-# Prints what a child finds that is interrupted at one of some moments, spread evenly over the calls of the main thread,
-# and then runs again. Python looks for signals where a function begins, and after one in C has returned.
+# Interrupts children at moments spread evenly over the calls of the main thread, runs again, and prints the results.
+# Python handles signals at the start of a function and after the return of a C function.
 AT_MOMENTS = f"""
 import os
 import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neural_network
@@ -88,16 +88,16 @@ def interrupt_child(moment):
         os._exit(0)
     os.close(writing)
     with open(reading) as file:
-        found = file.read()
+        result = file.read()
     os.wait()
-    return json.loads(found)
+    return json.loads(result)
 
 n_moments = int(sys.argv[1])
 _, n_calls, _ = last = interrupt_child(-1)
 moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
-# Raises after some seconds, whatever the process is at, and runs again.
+# Raises after some seconds, at any point of the program, and runs again.
 AFTER_SECONDS = f"""
 import signal
 {RUN}
@@ -114,12 +114,12 @@ except Interrupted:
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(json.dumps([was_interrupted, run()]))
 """
-# A fork, and the end of the program, wait for the work that an interruption has left.
+# A fork and the end of the program wait for interrupted work.
 LEFT_WORK = f"""{KERNELS_ALONE}
 import _thread, os, signal, time
 from fastlin.interruption import run_uninterrupted
 
-# A process that a shell starts in the background ignores Ctrl-C.
+# Processes that a shell starts in the background ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work():
@@ -148,25 +148,25 @@ print("ends", flush=True)
 
 @pytest.fixture
 def interruptible():
-    """Let Ctrl-C raise KeyboardInterrupt, which a process that a shell starts in the background ignores."""
+    """Make Ctrl-C raise KeyboardInterrupt, also in a process that a shell started in the background."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_work_goes_on_after_an_interruption_and_the_next_work_follows_it():
+def test_work_continues_after_an_interruption_and_the_next_work_follows_it():
     order, may_end = [], threading.Event()
 
     def work():
         _thread.interrupt_main()
-        assert may_end.wait(PATIENCE)
+        assert may_end.wait(TIMEOUT)
         order.append("first")
 
     with pytest.raises(KeyboardInterrupt):
         run_uninterrupted(work)
     assert order == []
-    # Whoever is interrupted while it waits for the first work leaves nothing to do.
+    # A caller that is interrupted while it waits for the first work has not started its own.
     threading.Timer(0.05, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         run_uninterrupted(order.append, "not begun")
@@ -175,17 +175,17 @@ def test_work_goes_on_after_an_interruption_and_the_next_work_follows_it():
     assert order == ["first", "second"]
 
 
-def test_work_runs_on_another_thread_than_the_main_one_in_the_context_of_the_caller():
+def test_work_does_not_run_on_the_main_thread_but_in_the_context_of_the_caller():
     variable = contextvars.ContextVar("variable", default=0)
     variable.set(1)
     with limit_threads(1):
-        found = run_uninterrupted(lambda: (threading.current_thread(), variable.get(), count_threads()))
-    assert found[0] is not threading.main_thread() and found[1:] == (1, 1)
-    # Work within work, and of another thread, runs where it is.
+        actual = run_uninterrupted(lambda: (threading.current_thread(), variable.get(), count_threads()))
+    assert actual[0] is not threading.main_thread() and actual[1:] == (1, 1)
+    # Nested work runs on the same thread.
     assert run_uninterrupted(lambda: run_uninterrupted(threading.get_ident) == threading.get_ident())
 
 
-def test_where_no_thread_can_be_started_the_caller_works(monkeypatch):
+def test_the_caller_works_if_no_thread_can_be_started(monkeypatch):
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
 
@@ -194,7 +194,7 @@ def test_where_no_thread_can_be_started_the_caller_works(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
-def test_an_error_of_the_work_is_the_callers(error):
+def test_an_error_of_the_work_reaches_the_caller(error):
     def fail(message):
         raise error(message)
 
@@ -203,7 +203,7 @@ def test_an_error_of_the_work_is_the_callers(error):
     assert caught.traceback[-1].name == "fail"
 
 
-def test_modules_are_returned_and_a_missing_one_is_named():
+def test_modules_are_returned_and_missing_ones_are_named():
     assert import_uninterrupted("numpy", "os.path") == [np, os.path]
     assert import_uninterrupted() == []
     with pytest.raises(ModuleNotFoundError, match="missing_library"):
@@ -217,34 +217,34 @@ def test_modules_are_returned_and_a_missing_one_is_named():
         pytest.param("fork", "forks worked child child works parent works ends", marks=with_forks),
     ],
 )
-def test_a_fork_and_the_end_of_the_program_wait_for_work_that_was_left(case, printed):
+def test_a_fork_and_the_end_of_the_program_wait_for_interrupted_work(case, printed):
     assert run_program(LEFT_WORK, case).split() == printed.split()
 
 
 @compiled
 def test_the_main_thread_imports_no_library_and_compiles_nothing():
-    looked_for, n_loaded, n_loaded_by_main = json.loads(run_program(IN_MAIN_THREAD))
-    assert looked_for == []
+    requested, n_loaded, n_loaded_by_main = json.loads(run_program(IN_MAIN_THREAD))
+    assert requested == []
     assert n_loaded > 0 and n_loaded_by_main == 0
 
 
 @with_forks
 @compiled
 @pytest.mark.parametrize("n_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
-def test_after_an_interruption_at_any_call_the_next_run_finds_the_same_bits(n_moments):
-    *found, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
+def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_moments):
+    *results, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
     assert not was_interrupted
-    for moment, (_, _, bits) in enumerate(found):
+    for moment, (_, _, bits) in enumerate(results):
         assert bits == expected, f"moment {moment} of {n_moments}"
     # Python ignores exceptions in the callbacks of weak references.
-    assert sum(was_interrupted for was_interrupted, *_ in found) > n_moments // 2
+    assert sum(was_interrupted for was_interrupted, *_ in results) > n_moments // 2
 
 
 @compiled
-@pytest.mark.slow  # Fresh processes import everything, and half of them compile what they need.
+@pytest.mark.slow  # New processes import everything, and half of them compile kernels.
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")
 @pytest.mark.parametrize("cache", ["empty", "warm"])
-def test_after_an_alarm_within_three_seconds_the_next_run_finds_the_same_bits(cache, tmp_path):
+def test_after_an_alarm_within_three_seconds_the_next_run_is_bitwise_equal(cache, tmp_path):
     def start(seconds, folder):
         command = [sys.executable, "-c", AFTER_SECONDS, str(seconds)]
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "FASTLIN_COMPILERS": "2"}

@@ -1,4 +1,4 @@
-"""scikit-learn's classes run by fastlin: who fits, that models agree, and that everything is put back."""
+"""Patched classes of scikit-learn: which package fits, equality of the models, and removal of the patch."""
 
 import copy
 import functools
@@ -34,7 +34,7 @@ from fastlin.estimators import scikit_learn
 
 TOOLS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
 CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
-# What LogisticRegressionCV warns of in this version of scikit-learn where it is left out.
+# Parameters whose defaults make LogisticRegressionCV warn in this version of scikit-learn.
 NEWER_CV = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
 PLAIN_CV = {"scoring": "accuracy", **NEWER_CV}
 EXACT = {"tol": 1e-10, "max_iter": 50_000}
@@ -44,22 +44,22 @@ ROWS = GENERATOR.normal(size=(200, 5))
 LABELS = (ROWS @ GENERATOR.normal(size=(5, 6)) + GENERATOR.logistic(size=(200, 6)) > 0.5).astype(int)
 PROGRAM = """
 import sys
-from neighbor import FOUND
+from neighbor import NAME
 from sklearn.linear_model import LogisticRegression
 model = LogisticRegression().fit([[0.0], [1.0], [2.0]], [0, 1, 1])
-print(__name__, hasattr(model, 'certificate_'), FOUND, sys.argv[1:])
+print(__name__, hasattr(model, 'certificate_'), NAME, sys.argv[1:])
 """
 
 
 class Shifted(LogisticRegression):
-    """A subclass of a user, whose scores are those of another intercept."""
+    """A user's subclass with a different decision function."""
 
     def decision_function(self, X):
         return super().decision_function(X) + 100
 
 
 class Newer(LogisticRegression):
-    """scikit-learn's class as its pull request 32042 has it for 1.10, with another default of C."""
+    """scikit-learn's class as in its pull request 32042 for 1.10, with another default of C."""
 
     _parameter_constraints = {
         **LogisticRegression._parameter_constraints,
@@ -74,7 +74,7 @@ class Newer(LogisticRegression):
 
 
 class NewerCV(LogisticRegressionCV):
-    """scikit-learn's class as its pull request 32042 has it for 1.12."""
+    """scikit-learn's class as in its pull request 32042 for 1.12."""
 
     _parameter_constraints = LogisticRegressionCV._parameter_constraints | {
         "Cs": ["array-like", Real, None],
@@ -87,8 +87,8 @@ class NewerCV(LogisticRegressionCV):
 
 
 def list_members():
-    # Pickle keeps the names of slots at a class.
-    return [{name: value for name, value in vars(each).items() if name != "__slotnames__"} for each in CLASSES]
+    # Pickle caches the names of slots on a class.
+    return [{name: value for name, value in vars(patched).items() if name != "__slotnames__"} for patched in CLASSES]
 
 
 @pytest.fixture(autouse=True)
@@ -101,13 +101,13 @@ def _unpatched():
 
 @pytest.fixture
 def count():
-    """A function that returns how many fits of a class, or of all, fastlin and scikit-learn have run since."""
+    """Return a function that counts the fits of a class, or of all, by fastlin and scikit-learn during the test."""
     before = patch.report()
 
     def count_fits(name=None):
         now = patch.report()
         parts = (now.fastlin, before.fastlin), (now.scikit_learn, before.scikit_learn)
-        return [sum(new[each] - old[each] for each in new if name in (None, each)) for new, old in parts]
+        return [sum(new[key] - old[key] for key in new if name in (None, key)) for new, old in parts]
 
     return count_fits
 
@@ -116,10 +116,10 @@ def predict(model, X):
     return model.decision_function(X), model.predict_proba(X), model.predict_log_proba(X), model.predict(X)
 
 
-def test_names_that_were_imported_before_are_patched_until_the_last_block_ends():
+def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends():
     before = list_members()
     with fastlin.patch_sklearn(), fastlin.patch_sklearn("MLPClassifier"):
-        assert all(vars(each)["fit"] is not old.get("fit") for each, old in zip(CLASSES, before, strict=True))
+        assert all(vars(patched)["fit"] is not old.get("fit") for patched, old in zip(CLASSES, before, strict=True))
         with fastlin.patch_sklearn(["LogisticRegression"]):
             pass
         model = LogisticRegression().fit(X, Y)
@@ -147,7 +147,7 @@ def test_names_that_were_imported_before_are_patched_until_the_last_block_ends()
         assert vars(LogisticRegression)["fit"] is before[0]["fit"]
 
 
-def test_threads_may_patch_at_once():
+def test_threads_can_patch_concurrently():
     def work(number):
         with fastlin.patch_sklearn():
             return LogisticRegression().fit(X, Y)
@@ -156,7 +156,7 @@ def test_threads_may_patch_at_once():
         assert all(model.certificate_ < 1e-12 for model in pool.map(work, range(80)))
 
 
-def test_models_are_those_of_scikit_learn_at_its_minimum(count):
+def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
     iris = load_iris(return_X_y=True)
     cases = [
         (LogisticRegression(), X, Y),
@@ -174,7 +174,7 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(count):
     for model, rows, labels in cases:
         theirs = clone(model).set_params(**EXACT).fit(rows, labels)
         with fastlin.patch_sklearn():
-            # At the default of tol, the model is as exact.
+            # The default of tol gives the same accuracy.
             ours = model.fit(rows, labels)
             scores = predict(ours, rows)
         for name in ("coef_", "intercept_"):
@@ -183,35 +183,35 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(count):
         if hasattr(theirs, "C_"):
             np.testing.assert_array_equal(ours.C_, theirs.C_)
             for name in ("scores_", "coefs_paths_"):
-                # Older versions keep them by class.
-                both = [getattr(each, name) for each in (ours, theirs)]
-                found, expected = (np.stack([*each.values()]) if isinstance(each, dict) else each for each in both)
-                np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
-        own = theirs.__dict__.keys()
-        assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
-        # Predictions of scikit-learn's own methods, from the same coefficients.
-        for found, expected in zip(scores, predict(ours, rows), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+                # Older versions store them per class.
+                both = [getattr(model, name) for model in (ours, theirs)]
+                actual, expected = (np.stack([*array.values()]) if isinstance(array, dict) else array for array in both)
+                np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-2, err_msg=model)
+        attributes = theirs.__dict__.keys()
+        assert attributes <= ours.__dict__.keys() <= attributes | set(patch.FASTLIN_ATTRIBUTES)
+        # Predictions by scikit-learn's own methods from the same coefficients.
+        for actual, expected in zip(scores, predict(ours, rows), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
     assert count() == [len(cases), 0]
 
 
-@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_FALL), (5_100, 1e-8)], ids=["small", "larger"])
-def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n_rows, tol):
+@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_DECREASE), (5_100, 1e-8)], ids=["small", "larger"])
+def test_a_patched_fit_equals_the_default_solver_of_fastlin_at_the_square_of_tol(n_rows, tol):
     X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
     assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
     expected = fastlin.LogisticRegression(tol=tol).fit(X, y)
     with fastlin.patch_sklearn():
-        found = LogisticRegression().fit(X, y)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    assert found.n_iter_ == expected.n_iter_ and found.certificate_ == expected.certificate_
+        actual = LogisticRegression().fit(X, y)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    assert actual.n_iter_ == expected.n_iter_ and actual.certificate_ == expected.certificate_
 
 
-def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
+def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
     reasons = patch.report().reasons
     fastlin.patch_sklearn()
     model = LogisticRegression().fit(X, Y)
     with caplog.at_level(logging.INFO, "fastlin"), warnings.catch_warnings(action="ignore"):
-        # Too large for sums over the rows.
+        # Sums over the rows overflow.
         model.fit(X * 1e307, Y)
     assert not hasattr(model, "certificate_")
     [line] = caplog.messages
@@ -219,7 +219,7 @@ def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
     assert count() == [1, 1]
     [reason] = patch.report().reasons.keys() - reasons.keys()
     assert line.endswith(reason) and reason in str(patch.report())
-    # Where both refuse, the error is scikit-learn's and a fitted model stays as it was.
+    # If both raise, the error is scikit-learn's and a fitted model does not change.
     model = LogisticRegression().fit(X, Y)
     for data, parameters, message in (
         ((X * np.nan, Y), {}, "Input X contains NaN"),
@@ -239,7 +239,9 @@ def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
         model.fit(X[:, 1:], 0 * Y)
     assert model.coef_ is before
     assert count() == [2, 1]
-    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.* before tol=") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match=r"failed to converge after 1 iteration.* before it reached tol="
+    ) as caught:
         model.set_params(max_iter=1).fit(X, Y)
     assert caught[0].filename == __file__
     assert_refused(None, model.fit, X, Y, error=ConvergenceWarning)
@@ -247,9 +249,9 @@ def test_what_fastlin_refuses_is_scikit_learns(count, caplog):
 
 @pytest.fixture
 def wrap():
-    """A function that puts a method around one of LogisticRegression, as MLflow does, and returns the one it had.
+    """Return a function that wraps a method of LogisticRegression, as MLflow does, and returns the original.
 
-    It notes the calls; in the end the class is as it was.
+    It records the calls; after the test the class is restored.
     """
     before = dict(vars(LogisticRegression))
 
@@ -279,46 +281,46 @@ def is_by_fastlin():
     return hasattr(model, "certificate_")
 
 
-def test_unpatching_takes_back_only_what_is_still_fastlins(wrap):
+def test_unpatching_restores_only_methods_that_are_still_those_of_fastlin(wrap):
     fastlin.patch_sklearn()
     ours, our_prediction = map(wrap, ("fit", "predict"))
     assert is_by_fastlin()
     theirs = LogisticRegression.fit
-    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression since") as caught:
+    with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression after") as caught:
         fastlin.unpatch_sklearn()
-    assert [each.filename for each in caught] == [__file__]
+    assert [warning.filename for warning in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     wrap.calls.clear()
     assert not is_by_fastlin()
     assert wrap.calls == ["fit", "predict"]
-    # The other package puts back what it found, whose time is over.
+    # The other package restores the methods of fastlin, whose patch has ended.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
     assert not is_by_fastlin()
 
 
 @pytest.mark.usefixtures("wrap")
-def test_a_method_that_calls_none_of_scikit_learns_is_named():
+def test_a_method_of_another_package_is_named():
     LogisticRegression.fit = lambda self, X, y: self
-    with pytest.warns(UserWarning, match="LogisticRegression.fit is that of another package") as caught:
+    with pytest.warns(UserWarning, match="LogisticRegression.fit has been replaced by another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
     assert is_by_fastlin()
 
 
-def test_clones_pickles_and_warm_starts_are_scikit_learns():
+def test_clones_pickles_and_warm_starts_work_as_in_scikit_learn():
     with fastlin.patch_sklearn():
         model = clone(LogisticRegression(C=2)).fit(X, Y)
         assert model.get_params()["C"] == 2 and "group_lasso" not in model.get_params()
-        kept = pickle.dumps(model)
+        pickled = pickle.dumps(model)
         again = LogisticRegression(C=2, warm_start=True).fit(X, Y).fit(X, Y)
         assert again.n_iter_[0] <= 1
         searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, Y)
         assert hasattr(searched.best_estimator_, "certificate_")
-    assert b"fastlin" not in kept
-    np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
+    assert b"fastlin" not in pickled
+    np.testing.assert_array_equal(pickle.loads(pickled).predict(X), model.predict(X))
 
 
-def test_names_of_a_newer_scikit_learn_are_honored(count, monkeypatch):
+def test_parameters_of_a_newer_scikit_learn_are_supported(count, monkeypatch):
     for kind in (Newer, NewerCV):
         monkeypatch.setattr(f"sklearn.linear_model.{kind.__base__.__name__}", kind)
     with fastlin.patch_sklearn():
@@ -326,9 +328,9 @@ def test_names_of_a_newer_scikit_learn_are_honored(count, monkeypatch):
         default, by_C = Newer().fit(X, Y), Newer(C=0.3).fit(X, Y)
         searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, Y), NewerCV().fit(X, Y)
         assert count() == [7, 0]
-    for found, C in ((default, 1.0), (by_C, 0.3), *((each, 10 / len(Y)) for each in models)):
+    for actual, C in ((default, 1.0), (by_C, 0.3), *((model, 10 / len(Y)) for model in models)):
         expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
-        np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+        np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
     assert by_default.alphas_.shape == (10,)
 
@@ -342,7 +344,7 @@ def test_networks_are_patched_by_name(count):
     with fastlin.patch_sklearn("MLPClassifier"):
         ours = clone(make).fit(X, y)
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
-        assert ours.__dict__.keys() >= {each for each in theirs.__dict__ if not each.startswith("_")}
+        assert ours.__dict__.keys() >= {name for name in theirs.__dict__ if not name.startswith("_")}
         clone(make).set_params(warm_start=True).fit(X, y)
     assert count() == [1, 1]
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
@@ -350,7 +352,7 @@ def test_networks_are_patched_by_name(count):
 
 
 class Elsewhere(BaseEstimator):
-    """Says in joblib's processes whether the models there are fastlin's."""
+    """Scores 1 in processes of joblib if fastlin fits the models there."""
 
     def fit(self, X, y):
         self.model_ = LogisticRegression().fit(X, y)
@@ -361,7 +363,7 @@ class Elsewhere(BaseEstimator):
 
 
 @pytest.mark.thorough
-def test_processes_of_joblib_follow():
+def test_processes_of_joblib_are_patched_too():
     for _ in range(2):
         with fastlin.patch_sklearn():
             assert cross_val_score(Elsewhere(), X, Y, n_jobs=2, cv=2).tolist() == [1, 1]
@@ -372,7 +374,7 @@ def test_processes_of_joblib_follow():
 def test_programs_run_patched(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
-    (tmp_path / "neighbor.py").write_text("FOUND = 'found'", encoding="utf-8")
+    (tmp_path / "neighbor.py").write_text("NAME = 'found'", encoding="utf-8")
     for arguments in ([str(program)], ["-v", "-m", "program"]):
         command = [sys.executable, "-m", "fastlin.patch", *arguments, "-m", "--flag"]
         finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -380,7 +382,7 @@ def test_programs_run_patched(tmp_path):
     assert "LogisticRegression                 1                 0" in finished.stderr
 
 
-def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them(count, monkeypatch):
+def test_scikit_learn_fits_arrays_that_it_dispatches_on(count, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     rows, labels = map(torch.asarray, (X, Y))
@@ -395,25 +397,25 @@ def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them
 
 @pytest.mark.parametrize("inner", [LogisticRegression(C=0.3), fastlin.LogisticRegression(C=0.3, tol=1e-10)])
 @pytest.mark.parametrize("make", [OneVsRestClassifier, MultiOutputClassifier])
-def test_labels_are_fitted_side_by_side_into_models_of_their_own(count, make, inner):
+def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
     expected = make(LogisticRegression(C=0.3, **EXACT)).fit(ROWS, LABELS)
     with fastlin.patch_sklearn():
-        found = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
+        actual = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
     assert count(make.__name__)[0] == 1
-    assert {type(each) for each in found.estimators_} == {type(inner)}
-    assert len({int(each.n_iter_[0]) for each in found.estimators_}) > 1
-    assert all(each.converged_ and 0 < each.certificate_ < 1e-3 for each in found.estimators_)
-    for each, other in zip(found.estimators_, expected.estimators_, strict=True):
-        assert_same_model(each, other)
-        np.testing.assert_array_equal(each.classes_, other.classes_)
-        assert each.C == 0.3 and each._repr_mimebundle_()
-    np.testing.assert_array_equal(found.predict(ROWS), expected.predict(ROWS))
-    assert found.n_features_in_ == expected.n_features_in_
-    np.testing.assert_array_equal(np.asarray(found.classes_), np.asarray(expected.classes_))
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))
+    assert {type(model) for model in actual.estimators_} == {type(inner)}
+    assert len({int(model.n_iter_[0]) for model in actual.estimators_}) > 1
+    assert all(model.converged_ and 0 < model.certificate_ < 1e-3 for model in actual.estimators_)
+    for model, other in zip(actual.estimators_, expected.estimators_, strict=True):
+        assert_same_model(model, other)
+        np.testing.assert_array_equal(model.classes_, other.classes_)
+        assert model.C == 0.3 and model._repr_mimebundle_()
+    np.testing.assert_array_equal(actual.predict(ROWS), expected.predict(ROWS))
+    assert actual.n_features_in_ == expected.n_features_in_
+    np.testing.assert_array_equal(np.asarray(actual.classes_), np.asarray(expected.classes_))
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))
 
 
-def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
+def test_one_vs_rest_supports_tables_and_classes_of_any_type():
     table = pd.DataFrame({"x": ROWS[:, 0], "level": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
     flowers, y = load_iris(return_X_y=True, as_frame=True)
     by_level = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
@@ -423,27 +425,27 @@ def test_one_vs_rest_takes_tables_and_classes_of_any_kind():
     ):
         expected = OneVsRestClassifier(exact).fit(rows, labels)
         with fastlin.patch_sklearn():
-            found = OneVsRestClassifier(inner).fit(rows, labels)
-        assert found.classes_.tolist() == expected.classes_.tolist()
-        assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
-        np.testing.assert_allclose(found.predict_proba(rows), expected.predict_proba(rows), atol=1e-4)
+            actual = OneVsRestClassifier(inner).fit(rows, labels)
+        assert actual.classes_.tolist() == expected.classes_.tolist()
+        assert actual.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
+        np.testing.assert_allclose(actual.predict_proba(rows), expected.predict_proba(rows), atol=1e-4)
 
 
-def test_other_labels_and_estimators_keep_the_loop_of_scikit_learn(count):
+def test_other_labels_and_estimators_use_the_loop_of_scikit_learn(count):
     with fastlin.patch_sklearn():
         for options in ({"solver": "liblinear"}, {"warm_start": True}, {"class_weight": {1: 4}}):
-            left = MultiOutputClassifier(LogisticRegression(**options)).fit(ROWS, 1 + LABELS)
+            model = MultiOutputClassifier(LogisticRegression(**options)).fit(ROWS, 1 + LABELS)
         expected = LogisticRegression(class_weight={1: 4}).fit(ROWS, 1 + LABELS[:, 0])
-        np.testing.assert_allclose(left.estimators_[0].coef_, expected.coef_, atol=1e-6)
+        np.testing.assert_allclose(model.estimators_[0].coef_, expected.coef_, atol=1e-6)
         several_classes = MultiOutputClassifier(LogisticRegression()).fit(ROWS, LABELS + np.arange(200)[:, None] % 2)
         OneVsRestClassifier(GaussianNB()).fit(ROWS, LABELS)
     assert len(several_classes.estimators_) == 6
     assert count("OneVsRestClassifier")[0] == count("MultiOutputClassifier")[0] == 0
-    # The fits of each label are fastlin's all the same.
+    # fastlin still runs the fits of each label.
     assert count("LogisticRegression")[0] >= 6 + 6
 
 
-def test_labels_with_weights_of_one_class_and_constant_ones_are_what_scikit_learn_makes_of_them(count):
+def test_constant_labels_and_labels_with_weights_match_scikit_learn(count):
     weights = np.arange(200.0)
 
     def fit(inner):
@@ -454,14 +456,14 @@ def test_labels_with_weights_of_one_class_and_constant_ones_are_what_scikit_lear
 
     expected = fit(LogisticRegression(**EXACT))
     with fastlin.patch_sklearn():
-        found = fit(LogisticRegression())
+        actual = fit(LogisticRegression())
     assert (count("OneVsRestClassifier")[0], count("MultiOutputClassifier")[0]) == (2, 1)
-    for each, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
+    for model, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(model.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["number", "generator"])
-def test_bagging_draws_what_scikit_learn_draws(count, seed):
+def test_bagging_draws_the_samples_of_scikit_learn(count, seed):
     y, three = np.array(["no", "yes"])[LABELS[:, 0]], np.arange(200) % 3
 
     def fit(inner, labels, **options):
@@ -469,16 +471,16 @@ def test_bagging_draws_what_scikit_learn_draws(count, seed):
 
     expected = [fit(LogisticRegression(**EXACT), labels) for labels in (y, three)]
     with fastlin.patch_sklearn():
-        found = fit(LogisticRegression(), y)
+        actual = fit(LogisticRegression(), y)
         assert count("BaggingClassifier")[0] == 1
-        # Three classes, and parts of the columns, are left to scikit-learn's loop.
+        # scikit-learn's loop runs fits of three classes and of some of the columns.
         of_three = fit(LogisticRegression(), three)
         assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
         assert count("BaggingClassifier")[0] == 1
-    for each, other in zip((found, of_three), expected, strict=True):
-        np.testing.assert_array_equal(each.estimators_samples_, other.estimators_samples_)
-        np.testing.assert_allclose(each.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
-        assert each.estimators_[1].random_state == other.estimators_[1].random_state
-    assert found.classes_.tolist() == ["no", "yes"]
-    assert type(found.estimator_) is LogisticRegression
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(found)).predict_proba(ROWS), found.predict_proba(ROWS))
+    for model, other in zip((actual, of_three), expected, strict=True):
+        np.testing.assert_array_equal(model.estimators_samples_, other.estimators_samples_)
+        np.testing.assert_allclose(model.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
+        assert model.estimators_[1].random_state == other.estimators_[1].random_state
+    assert actual.classes_.tolist() == ["no", "yes"]
+    assert type(actual.estimator_) is LogisticRegression
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))

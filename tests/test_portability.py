@@ -1,4 +1,4 @@
-"""The package on other systems: without what Windows lacks, and by rules that its files have to follow."""
+"""The package on other systems: without functions that Windows lacks, and rules for its source files."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 import fastlin
 
 CHECKED = files("fastlin", "benchmarks", "build_backend")
-# What the modules of Python lack on Windows, or on macOS.
+# Names that Python's modules lack on Windows or macOS.
 OF_OS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
 MISSING = {
     "os": [*OF_OS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
@@ -22,7 +22,7 @@ MISSING = {
 }
 NO_MODULES = "fcntl", "resource", "pwd", "grp", "termios", "syslog"
 
-# Imports every module of fastlin, and fits, in a process that lacks them, after it has imported the libraries.
+# Imports the libraries, removes these names, and then imports every module of fastlin and fits.
 PROGRAM = f"""
 import builtins, importlib, io, json, os, pkgutil, signal, sys, warnings
 import fastlin
@@ -69,25 +69,32 @@ print(json.dumps({{
 
 
 @pytest.mark.thorough
-def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself():
-    found = json.loads(run_program(PROGRAM))
-    np.testing.assert_array_equal(found["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
-    assert found["budget"] == 256 << 20
-    assert found["threads"] >= 1
-    assert found["modules"] > 100
+def test_fastlin_works_without_functions_that_windows_lacks():
+    report = json.loads(run_program(PROGRAM))
+    np.testing.assert_array_equal(report["coef"], fastlin.LogisticRegression().fit(*load_iris(return_X_y=True)).coef_)
+    assert report["budget"] == 256 << 20
+    assert report["threads"] >= 1
+    assert report["modules"] > 100
 
 
-def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
+def test_functions_that_a_system_may_lack_are_checked_before_use():
     used = []
     for path in CHECKED:
-        nodes, asked, tried = list(ast.walk(parse(path))), set(), set()
+        nodes, guarded, tried = list(ast.walk(parse(path))), set(), set()
         for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("hasattr", "getattr"):
-                asked.add(getattr(node.args[1], "value", None))
-            if isinstance(node, ast.Try) and "ImportError" in [getattr(each.type, "id", "") for each in node.handlers]:
-                tried |= {alias.name for each in node.body if isinstance(each, ast.Import) for alias in each.names}
+                guarded.add(getattr(node.args[1], "value", None))
+            if isinstance(node, ast.Try) and "ImportError" in [
+                getattr(handler.type, "id", "") for handler in node.handlers
+            ]:
+                tried |= {
+                    alias.name
+                    for statement in node.body
+                    if isinstance(statement, ast.Import)
+                    for alias in statement.names
+                }
         for node in nodes:
-            if isinstance(node, ast.Attribute) and node.attr not in asked:
+            if isinstance(node, ast.Attribute) and node.attr not in guarded:
                 used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) else []
@@ -95,18 +102,22 @@ def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
     assert used == []
 
 
-def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
+def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
     # On Windows tempfile would try names there for hours (CPython issue 66305).
     makers, nodes = ("TemporaryFile", "NamedTemporaryFile", "mkstemp"), find_nodes(ast.Attribute, files("fastlin"))
-    made = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
-    # It writes a file there by itself before.
-    assert made == [("parquet.py", "TemporaryFile")]
+    created = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
+    # It first writes a file there itself.
+    assert created == [("parquet.py", "TemporaryFile")]
 
 
-def test_what_users_keep_is_written_whole_or_not_at_all():
-    # tests/test_file_system.py has what `write_whole` does. Kernels have a folder of their own rights.
+def test_files_of_users_are_written_atomically():
+    # tests/test_file_system.py tests `write_whole`. The folder of kernels has its own permissions.
     calls = [
-        (path.name, ast.unparse(node), {each.id for each in ast.walk(node) if isinstance(each, ast.Name)})
+        (
+            path.name,
+            ast.unparse(node),
+            {name_node.id for name_node in ast.walk(node) if isinstance(name_node, ast.Name)},
+        )
         for path, node in find_nodes(ast.Call, files("fastlin"))
         if getattr(node.func, "attr", "") in ("write_text", "write_bytes", "savefig")
     ]
@@ -115,7 +126,7 @@ def test_what_users_keep_is_written_whole_or_not_at_all():
 
 
 def is_text(call):
-    """Return whether a call opens a file as text, and without the name of an encoding."""
+    """Return whether a call opens a text file without an encoding."""
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
     if any(option.arg == "encoding" for option in call.keywords):
         return False
@@ -127,8 +138,8 @@ def is_text(call):
     return not any(re.search("[b:|]", str(getattr(value, "value", ""))) for value in values)
 
 
-def test_files_of_text_name_their_encoding():
-    # Windows' own is another one than that of Linux and macOS.
+def test_text_files_name_their_encoding():
+    # The default on Windows differs from that on Linux and macOS.
     without = [f"{path}: {ast.unparse(node)}" for path, node in find_nodes(ast.Call, CHECKED) if is_text(node)]
     # Functions of the same name open no file.
     others = re.compile(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting")

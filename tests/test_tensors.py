@@ -1,4 +1,4 @@
-"""Arrays of other libraries are read where they lie, and what cannot be read gets an error that names it."""
+"""Arrays of other libraries are read without a copy, and unreadable ones raise an error that names them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from other_arrays import ByArray, ByDlpack, OnAnotherDevice
 from fastlin.tensors import choose_type, read_in_place, widen
 
 
-def test_types_that_kernels_do_not_read_become_floats():
+def test_types_that_kernels_do_not_support_become_floats():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     np.testing.assert_array_equal(widen(halves), halves.astype(np.float32))
     for kind, expected in (("f2", "f4"), ("i4", "f8"), ("u2", "f8"), (">f4", "f8"), ("f4", "f4"), ("?", "?")):
@@ -17,13 +17,13 @@ def test_types_that_kernels_do_not_read_become_floats():
         assert widen(values) is values or kind == "f2"
 
 
-def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():
+def test_arrays_of_both_protocols_are_read_without_a_copy():
     values = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     for kind in (ByArray, ByDlpack):
         for layout in (values, values.T, values[:, ::2]):
-            found = np.asarray(read_in_place(kind(layout)))
-            np.testing.assert_array_equal(found, layout)
-            assert np.shares_memory(found, values)
+            actual = np.asarray(read_in_place(kind(layout)))
+            np.testing.assert_array_equal(actual, layout)
+            assert np.shares_memory(actual, values)
     for anything in (values, [[1.0]], "text", None):
         assert read_in_place(anything) is anything
 
@@ -42,7 +42,7 @@ class Broken(ByDlpack):
         (Broken, r"X_val is a .*Broken with dtype float8, which NumPy cannot read .no such type."),
     ],
 )
-def test_what_numpy_cannot_read_is_named(kind, message):
+def test_tensors_that_numpy_cannot_read_are_named(kind, message):
     assert_refused(message, read_in_place, kind(np.ones((3, 2), np.float32)), "X_val", error=TypeError)
 
 
@@ -51,16 +51,16 @@ def test_bfloat16_of_ml_dtypes_and_jax():
     # Every bfloat16 is the float32 of its upper half.
     bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
     for layout in (bits, bits.T, bits[::2, ::-3]):
-        for given in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
-            found = read_in_place(given)
-            assert found.dtype == np.float32
-            np.testing.assert_array_equal(found.view(np.uint32), np.uint32(1) * layout * 2**16)
+        for array in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
+            actual = read_in_place(array)
+            assert actual.dtype == np.float32
+            np.testing.assert_array_equal(actual.view(np.uint32), np.uint32(1) * layout * 2**16)
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
     for array in (jax.numpy.asarray(values), jax.numpy.asarray(values.astype(np.float32)), jax.numpy.arange(5)):
-        found = read_in_place(array)
-        np.testing.assert_array_equal(found, np.asarray(array).astype(found.dtype))
-        assert found.ctypes.data == array.unsafe_buffer_pointer() or array.dtype.name == "bfloat16"
+        actual = read_in_place(array)
+        np.testing.assert_array_equal(actual, np.asarray(array).astype(actual.dtype))
+        assert actual.ctypes.data == array.unsafe_buffer_pointer() or array.dtype.name == "bfloat16"
 
 
 def test_tensors_of_torch():
@@ -69,13 +69,13 @@ def test_tensors_of_torch():
     kinds = torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool
     for tensor in map(values.to, kinds):
         parameter = torch.nn.Parameter(tensor, requires_grad=tensor.dtype.is_floating_point)
-        for given in (tensor, tensor.T, tensor[:, ::2], parameter):
-            found = read_in_place(given)
+        for array in (tensor, tensor.T, tensor[:, ::2], parameter):
+            actual = read_in_place(array)
             if tensor.dtype != torch.bfloat16:
-                assert found.ctypes.data == given.data_ptr()
-                assert found.strides == tuple(found.itemsize * step for step in given.stride())
-            np.testing.assert_array_equal(found, given.detach().double().numpy().astype(found.dtype))
-    for given, message in (
+                assert actual.ctypes.data == array.data_ptr()
+                assert actual.strides == tuple(actual.itemsize * step for step in array.stride())
+            np.testing.assert_array_equal(actual, array.detach().double().numpy().astype(actual.dtype))
+    for array, message in (
         (values.to("meta"), r"X is a torch.Tensor on meta.*X.cpu\(\)"),
         (values.to_sparse(), r"X is a tensor with layout torch.sparse_coo.*X.to_dense\(\)"),
         (
@@ -83,4 +83,4 @@ def test_tensors_of_torch():
             r"X is a torch.Tensor with dtype torch.float8_e4m3fn, which NumPy cannot read",
         ),
     ):
-        assert_refused(message, read_in_place, given, error=TypeError)
+        assert_refused(message, read_in_place, array, error=TypeError)

@@ -1,4 +1,4 @@
-"""Texts that are fit for a terminal."""
+"""Strings that are safe to print in a terminal."""
 
 import pytest
 
@@ -18,6 +18,6 @@ from fastlin.terminal import make_printable
         ("\udc80", r"\udc80"),
     ],
 )
-def test_what_a_terminal_would_obey_is_written_out(text, printable):
+def test_control_characters_are_escaped(text, printable):
     assert make_printable(text) == printable
     assert make_printable(printable) == printable

@@ -1,4 +1,4 @@
-"""The tiers of tests, held to what they say of themselves."""
+"""The tiers select the documented tests and respect their limits."""
 
 import json
 import re
@@ -38,10 +38,10 @@ def test_a_tier_runs_its_tests_and_those_below(pytester, options, names):
     assert re.findall(r"::test_any\[(\w+)", result.stdout.str()) == names.split()
 
 
-def test_a_tier_that_has_outgrown_its_numbers_says_so_and_the_longest_files_exist():
+def test_exceeded_limits_are_described_and_the_slowest_files_exist():
     numbers = json.loads(tiers.LIMITS.read_text(encoding="utf-8"))
-    assert tiers.find_suboptimality("slow", numbers["slow"], numbers) == []
-    assert len(tiers.find_suboptimality("default", numbers["slow"], numbers)) == 2
+    assert tiers.find_exceeded_limits("slow", numbers["slow"], numbers) == []
+    assert len(tiers.find_exceeded_limits("default", numbers["slow"], numbers)) == 2
     assert list(numbers) == ["default", "thorough", "slow"]
     for what in ("tests", "specializations"):
         assert numbers["default"][what] <= numbers["thorough"][what] <= numbers["slow"][what]

@@ -1,4 +1,4 @@
-"""What type checkers see of fastlin: annotations of all that is public, and names that are imported later."""
+"""What type checkers see of fastlin: annotations of the public interface, and names that are imported lazily."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from repository import ESTIMATORS, PACKAGE, described, files, parse
 import fastlin
 from fastlin import typing
 
-# Of kernels the docstring is the contract: the compiler finds the types, and any change of a file compiles it again.
+# Kernels have no annotations: the compiler infers the types, and any change of a file would compile it again.
 WITHOUT_ANNOTATIONS = "kernels"
 
 
@@ -24,18 +24,18 @@ def public_functions(tree):
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in filter(is_public, tree.body):
         bases = [classes[base.id] for base in getattr(node, "bases", []) if getattr(base, "id", None) in classes]
-        for each in (node, *bases) if node.name in classes else ():
-            yield from (method for method in filter(is_public, each.body) if isinstance(method, ast.FunctionDef))
+        for class_node in (node, *bases) if node.name in classes else ():
+            yield from (method for method in filter(is_public, class_node.body) if isinstance(method, ast.FunctionDef))
         if isinstance(node, ast.FunctionDef):
             yield node
 
 
 def test_public_functions_and_methods_are_annotated():
     paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != WITHOUT_ANNOTATIONS]
-    found = [(path, function) for path in paths for function in public_functions(parse(path))]
-    for path, function in found:
-        parameters = [each for each in ast.walk(function.args) if isinstance(each, ast.arg)]
-        annotations = [each.annotation for each in parameters if each.arg not in ("self", "cls")]
+    functions = [(path, function) for path in paths for function in public_functions(parse(path))]
+    for path, function in functions:
+        parameters = [argument for argument in ast.walk(function.args) if isinstance(argument, ast.arg)]
+        annotations = [argument.annotation for argument in parameters if argument.arg not in ("self", "cls")]
         assert None not in (function.returns, *annotations), f"{path}::{function.name}"
 
 
@@ -47,7 +47,7 @@ def test_attributes_that_docstrings_describe_have_types(estimator):
     assert names - typed == set()
 
 
-def test_every_alias_is_described():
+def test_every_type_alias_has_a_docstring():
     body = parse(Path(typing.__file__)).body
     aliases = {
         node.target.id: isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
@@ -59,8 +59,8 @@ def test_every_alias_is_described():
 
 
 @pytest.mark.parametrize("package", [fastlin, fastlin.estimators])
-def test_type_checkers_know_what_is_imported_later(package):
+def test_type_checkers_see_lazily_imported_names(package):
     tree = parse(Path(package.__file__))
     checked = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    known = {alias.name for node in checked.body for alias in node.names}
-    assert known == {*package._LAZY_ATTRIBUTES, *getattr(package, "_LAZY_MODULES", ())}
+    imported = {alias.name for node in checked.body for alias in node.names}
+    assert imported == {*package._LAZY_ATTRIBUTES, *getattr(package, "_LAZY_MODULES", ())}

@@ -1,4 +1,4 @@
-"""The warm-up: what is fitted after it needs no more code."""
+"""After the warm-up no fit compiles a kernel."""
 
 import json
 
@@ -7,7 +7,7 @@ from conftest import run_program
 
 from fastlin.warmup import STEPS
 
-# Runs steps of the warm-up by their names, in a process in which nothing is compiled, and prints which fits need more.
+# Runs steps of the warm-up by name in a process without compiled kernels, and prints which later fits compile more.
 PROGRAM = """
 import json, sys, warnings
 import numpy as np
@@ -21,8 +21,8 @@ warnings.simplefilter("error")
 for name in steps:
     STEPS[name]()
 warnings.simplefilter("ignore")
-generator, known, found = np.random.default_rng(1), set(map(str, list_signatures())), {}
-assert known
+generator, compiled, missing = np.random.default_rng(1), set(map(str, list_signatures())), {}
+assert compiled
 
 def make(n, d, n_classes, dtype, density=1.0):
     X = generator.normal(size=(n, d)) * (generator.random((n, d)) < density)
@@ -33,9 +33,9 @@ def fit(model, X, y, *weights):
     model.fit(X, y, *weights)
     model.predict(X), model.predict_proba(X), model.score(X, y)
     now = set(map(str, list_signatures()))
-    if now - known:
-        found[f"{model}, {X.dtype}, {X.shape}, {len(model.classes_)} classes"] = sorted(now - known)
-        known.update(now)
+    if now - compiled:
+        missing[f"{model}, {X.dtype}, {X.shape}, {len(model.classes_)} classes"] = sorted(now - compiled)
+        compiled.update(now)
 
 CHANGES = [{}, {"C": 100}, {"C": np.inf}, {"fit_intercept": False}, {"class_weight": "balanced"}]
 CHANGES += [{"solver": solver} for solver in ("lbfgs", "newton-cg", "newton-cholesky")]
@@ -63,13 +63,14 @@ for dtype in dtypes:
         for change in ({}, {"solver": "newton-cg"}, {"l1_ratio": 1}):
             fit(LogisticRegression(**change), sparse.csr_array(X), y)
     Y = y[:, None] % 2
-    given = 0.1, 9, True, X, Y, X, Y
-    trainers.LogisticTrainer(trainers.BinaryModel(X.shape[1]), *given, early_stopping=False, progress=False).train(1)
+    data = X, Y, X, Y
+    options = {"early_stopping": False, "progress": False}
+    trainers.LogisticTrainer(trainers.BinaryModel(X.shape[1]), 0.1, 9, True, *data, **options).train(1)
 columns = np.column_stack([np.repeat([0.0, 1.0], 200), np.arange(400) % 7, generator.normal(size=400)])
 for labels in (np.arange(400) % 2, np.arange(400) % 3):
     fit(LogisticRegression(categorical_features=[0, 1]), columns, labels)
     fit(LogisticRegression(categorical_features=[0, 1], l1_ratio=1), columns, labels)
-print(json.dumps(found))
+print(json.dumps(missing))
 """
 
 
@@ -83,11 +84,11 @@ def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
     assert fit_after(["float64"], [*needed, "tables"]) == {}
 
 
-@pytest.mark.slow  # All that the warm-up compiles takes minutes where it is not kept.
+@pytest.mark.slow  # With an empty cache the warm-up compiles for minutes.
 def test_after_a_warm_up_nothing_is_compiled():
     assert fit_after(["float64", "float32", "uint8"], list(STEPS)) == {}
 
 
-def test_every_kind_is_a_step():
+def test_the_steps_cover_every_kind_of_fit():
     names = "fit_small fit_large fit_sparse fit_table fit_l1 fit_many fit_network train_model"
     assert {step.func.__name__ for step in STEPS.values()} == set(names.split())

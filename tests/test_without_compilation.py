@@ -1,4 +1,4 @@
-"""The kernels' tests once more as plain Python: what is compiled is what is written."""
+"""The tests of the kernels as plain Python, without compilation."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ from repository import ROOT
 KERNELS = ROOT / "tests" / "kernels"
 # Sums over sparse rows are compared there with those over dense rows.
 SPARSE = ROOT / "tests" / "matrices" / "test_sparse.py"
-# The tests of what depends on the width of vectors.
+# Tests of code that depends on the width of vectors.
 BY_WIDTH = (
     *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
     *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
 )
-# Numba's names for a processor without any feature that it has to be told of, as arm64 is: 16 bytes make a vector.
+# A generic processor without optional features, like arm64: vectors have 16 bytes.
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 

@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from fastlin import LogisticRegression, __version__
 from fastlin.cli.arguments import command
-from fastlin.estimators.summary import lay_out
+from fastlin.estimators.summary import format_lines
 from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.saved_code import SUFFIX
@@ -68,7 +68,7 @@ def lay_out_environment() -> list[str]:
     lines = {}
     for name, value in describe_environment().items():
         lines[name.replace("_", " ")] = ", ".join(value) if isinstance(value, list) else str(value)
-    return list(lay_out(lines))
+    return list(format_lines(lines))
 
 
 def _count_threads():

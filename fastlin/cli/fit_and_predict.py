@@ -25,7 +25,7 @@ from fastlin.cli.arguments import (
 from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
 from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
-from fastlin.estimators.summary import describe_fit, lay_out
+from fastlin.estimators.summary import describe_fit, format_lines
 from fastlin.file_system import write_whole
 from fastlin.terminal import make_printable
 
@@ -102,7 +102,7 @@ def fit(options: SimpleNamespace) -> int:
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with convert_errors(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    print(*lay_out(lines), sep="\n")
+    print(*format_lines(lines), sep="\n")
     if inference is not None:
         print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
     messages = dict.fromkeys(str(warning.message) for warning in caught)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.logistic_regression import PenalisedClassifier as _Following
+    from fastlin.estimators.logistic_regression import PenalizedClassifier as _Following
     from fastlin.inference import Bootstrap, Inference
 
     Result = TypeVar("Result", covariant=True)
@@ -200,10 +200,10 @@ class DaskPredictions(_Following):
             )
         return super().bootstrap(X, y, sample_weight, offset, **options)
 
-    def _answer(self, method, X, offset=None):
+    def _apply_method(self, method, X, offset=None):
         """Return the result of a prediction method for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
-            return super()._answer(method, X, offset)
+            return super()._apply_method(method, X, offset)
         rows, model, name = self._read(X), self._without_names(), method.__name__
         # The result for one row has the shape and dtype.
         empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]

@@ -9,7 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
-from fastlin.estimators.columns import keep_texts
+from fastlin.estimators.columns import keep_string_names
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read_dataframe(dataframe: Any) -> Array:
 
 def name_columns(X: DaskCollection) -> list[str] | None:
     """Return the names of the columns (d,) of a DataFrame if they are strings, otherwise None."""
-    return None if isinstance(X, dask.array.Array) else keep_texts(list(X.columns))
+    return None if isinstance(X, dask.array.Array) else keep_string_names(list(X.columns))
 
 
 def read_rows(X: DaskCollection) -> dask.array.Array:

@@ -19,9 +19,9 @@ from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_ru
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, describe_with_arrays, encode, name_partition
-from fastlin.estimators.columns import refuse_categories, remember_features
-from fastlin.estimators.labels import TrainingData, are_certain, explain_several, make_training_data
-from fastlin.estimators.stop_reasons import restored_on_error
+from fastlin.estimators.columns import check_no_categories, set_features
+from fastlin.estimators.fit_reporting import restore_on_error
+from fastlin.estimators.labels import TrainingData, are_binary, explain_multilabel, make_training_data
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
@@ -64,7 +64,7 @@ def leave_task() -> Iterator[None]:
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
     """Yield `read_partitions` for a fit, then release the rows; after an error the estimator is unchanged."""
-    with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restored_on_error(estimator):
+    with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restore_on_error(estimator):
 
         def read(*arguments):
             with explain_lost_data([*arguments[1:], options["offset"]], options["client"]):
@@ -115,7 +115,7 @@ def read_partitions(
     worker_timeout: float,
 ) -> DaskTrainingData:
     """Return the DaskTrainingData of a fit. Its cluster holds the rows until it is released."""
-    refuse_categories(estimator, "data on workers")
+    check_no_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
@@ -135,8 +135,8 @@ def read_partitions(
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         whole = join_descriptions(filled, "partitions", are_of_one_type=False)
         local_y, local_weight, local_offset = map(_join, ("y", "sample_weight", "offset"), arrays)
-        if local_y.ndim == 2 and are_certain(local_y):
-            raise ValueError(explain_several(local_y))
+        if local_y.ndim == 2 and are_binary(local_y):
+            raise ValueError(explain_multilabel(local_y))
         data = make_training_data(estimator, None, local_y, local_weight, local_offset, classes)
         parts = [
             client.submit(encode, part, whole.dtype, description, pure=False)
@@ -145,7 +145,7 @@ def read_partitions(
     finally:
         # The parts hold references to these.
         release([*decoded, *described])
-    remember_features(estimator, whole.shape[1], name_columns(X))
+    set_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(description.shape[0], description.dtype) for description in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row

@@ -17,7 +17,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.descriptions import Description, describe_rows, read_type
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.labels import encode_labels, named, read_labels, read_offset_numbers, read_weights
+from fastlin.estimators.labels import encode_labels, prefix_errors, read_labels, read_offset_numbers, read_weights
 from fastlin.estimators.table_columns import is_missing
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
@@ -64,11 +64,11 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
         X = np.empty(X.shape)
     X = X.astype(read_type(X, f"{name} of X"), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
-    with named(f"{name} of y"):
+    with prefix_errors(f"{name} of y"):
         y, classes = _read_labels(np.asarray(y), X.shape[0])
     weights = offsets = None
     if sample_weight is not None:
-        with named(f"{name} of sample_weight"):
+        with prefix_errors(f"{name} of sample_weight"):
             weights = read_weights(np.asarray(sample_weight, np.float64), y)
     if offset is not None:
         offsets = read_offset_numbers(offset, f"{name} of offset")

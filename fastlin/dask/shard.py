@@ -15,7 +15,7 @@ import numpy as np
 from fastlin.dask.parts import Part
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
 from fastlin.estimators import LogisticRegression, LogisticRegressionCV
-from fastlin.estimators.labels import choose_unit
+from fastlin.estimators.labels import choose_weight_unit
 from fastlin.estimators.linear_predictions import score_rows
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
@@ -124,7 +124,7 @@ def sum_scores(
     sums = np.zeros(len(models) + 2)
     if len(y):
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
-        unit = choose_unit(weights.max())
+        unit = choose_weight_unit(weights.max())
         weights = weights / unit
         scores = [np.sum(weights * score_rows(model, X, y, scoring, offset)) for model in models]
         sums[:] = *scores, weights.sum(), unit

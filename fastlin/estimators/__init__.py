@@ -1,4 +1,4 @@
-"""scikit-learn's interface over the solvers: validation, labels and C are dealt with here and nowhere below."""
+"""Estimators with scikit-learn's interface, which validate data, encode labels and translate C for the solvers."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,7 +28,7 @@ __all__ = [
     "stability_selection",
 ]
 
-# These need Numba as soon as they are imported, which takes 0.3 s.
+# Importing these modules imports Numba, which takes long (docs/benchmarks/design-choices.md: lazy import of Numba).
 _LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators.firth_logistic_regression",
     "MLPClassifier": "fastlin.estimators.mlp_classifier",
@@ -36,7 +36,7 @@ _LAZY_ATTRIBUTES = {
 }
 
 
-# Type checkers know the names above. Of a module with this function they would take any other for one too.
+# Hidden from type checkers, which would accept any attribute of a module with __getattr__.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

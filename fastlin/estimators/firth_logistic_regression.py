@@ -1,4 +1,4 @@
-"""FirthLogisticRegression: logistic and softmax regression with Firth's bias-reducing penalty."""
+"""FirthLogisticRegression: logistic and softmax regression with Firth's bias-reducing penalty, and its inference."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import append_intercept, describe_each
 from fastlin.estimators.columns import choose_dtype, name_coefficients
+from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.logistic_regression import LogisticRegression, Resampling, reading_known_data
+from fastlin.estimators.logistic_regression import BootstrapMixin, LogisticRegression, reading_fit_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.problem import LevelsLeftOut, Problem, count_fits_at_once, find_left_out
+from fastlin.estimators.problem import OmittedLevelIndices, Problem, count_concurrent_fits, find_omitted_levels
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference.bootstrap import Refits, ResampleFit
@@ -29,78 +29,78 @@ from fastlin.inference.likelihood import Likelihood, State
 from fastlin.inference.profile import maximize
 from fastlin.typing import FloatArray, MatrixLike
 
-# By how much of its standard error a coefficient of a resample would still move.
+# The tol of bootstrap refits, in standard errors.
 RESAMPLED_TOL = 1e-3
 
 
 @estimator
-class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
-    """Logistic and softmax regression by Firth's penalized likelihood, for few rows, rare classes and separated data.
+class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
+    """Logistic or softmax regression by Firth's penalized likelihood, for few rows, rare classes and separated data.
 
-    The fit maximizes::
+    The fit maximizes the penalized log-likelihood::
 
         l(W, b) + (1/2) log det I(W, b)
 
-    Here l is the log-likelihood, sum_i s_i log p_i(y_i), s_i the sample weight of a row, which counts as that many
-    rows, and I its Fisher information. The penalty takes away the bias of order 1/n that the maximum of the likelihood
-    has [1]_, for softmax too [2]_. Its maximum is finite also where the classes are separable [3]_. A linear map of the
-    columns, or another reference class, changes coefficients as it does without a penalty. A sum of n p^2 (K - 1)^2
-    products is made in each iteration, p being the number of columns with the intercept.
+    Here l is the log-likelihood sum_i s_i log p_i(y_i) and I is its Fisher information. The sample weight s_i is the
+    number of rows that row i represents. The penalty removes the bias of order 1/n of maximum likelihood [1]_, also for
+    softmax regression [2]_. The estimates are finite even if the classes are separable [3]_. They are equivariant under
+    linear transformations of the columns and changes of the reference class. Each iteration needs about
+    n p^2 (K - 1)^2 multiplications, where p is the number of columns including the intercept.
 
-    Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
-    coefficients of the first level of a categorical column that has rows with a weight are zero, except for the first
-    such column of a model without an intercept. So are those of levels without such rows. The same data give the same
-    bits for any number of threads.
+    X can be dense, sparse, `Blocks` or a table with categorical columns, as in `LogisticRegression`. In each
+    categorical column the first level with rows of positive weight is the reference level, with zero coefficients,
+    except in the first categorical column of a model without an intercept. Levels without such rows also have zero
+    coefficients. The results are bitwise identical for any number of threads.
 
     Parameters
     ----------
     tol : float, default=1e-6
-        The fit stops when the next step, I^-1 times the penalized score, would move neither a coefficient nor a linear
-        function of them by more than tol of its standard error.
+        Stopping tolerance. The fit stops when the next step, I^-1 times the penalized score, would change no
+        coefficient, and no linear combination of coefficients, by more than tol times its standard error.
     max_iter : int, default=200
-        Largest number of steps. A step is halved until the penalized likelihood does not fall.
+        Maximum number of steps. A step is halved until the penalized likelihood does not decrease.
     fit_intercept : bool, default=True
-        Whether the model has an intercept.
+        Whether to fit an intercept.
     n_jobs : int or None, default=None
-        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
-        that the process may use.
+        Number of threads used in `fit` and predictions, as in joblib: -1 means all processors. None means all
+        processors that are available to the process.
     categorical_features : "from_dtype", array-like or None, default=None
-        The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
+        Categorical columns of a table, as in `LogisticRegression`.
     missing_as_category : bool, default=False
-        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
+        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
+        Class labels, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float32 for float32 data, else float64. For three classes and more they and the intercepts sum to
-        zero over the classes.
+        Coefficients, float32 for float32 data and otherwise float64. With three or more classes, coefficients and
+        intercepts sum to zero over the classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts in the type of `coef_`; zeros without `fit_intercept`.
+        Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False.
     n_iter_ : int
         Number of steps.
     converged_ : bool
-        Whether tol was reached, or the floor that rounding sets.
+        Whether the fit reached `tol`, or the best accuracy that rounding error permits.
     distance_ : float
-        By how many standard errors the next step would move what it moves most.
+        Size of the next step in standard errors: the largest change of any linear combination of coefficients.
     penalized_log_likelihood_ : float
-        The maximum, l + log det I / 2, with I by the coefficients of the columns as given.
+        Maximum of l + log det I / 2, with I for the coefficients of the original columns.
     log_likelihood_ : float
-        l at its maximum.
+        Log-likelihood l at the estimates.
     fit_seconds_ : float
-        Seconds that the fit took.
+        Duration of the fit in seconds.
     n_samples_fit_ : int
-        Number of rows of the fit.
+        Number of rows in the training data.
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
-        Number of features of X, and their names, where X has names that are strings.
+        Number and names of the features seen during `fit`; the names exist only if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X its levels, in the order of their coefficients, or None for numbers. It exists where
-        columns are categorical.
+        For each column of X, its levels in the order of their coefficients, or None for a numeric column. It exists
+        only if there are categorical columns.
 
     See Also
     --------
-    LogisticRegression : Penalizes the size of coefficients.
+    LogisticRegression : Logistic regression with L2, L1 or elastic-net penalty, or without a penalty.
 
     References
     ----------
@@ -136,47 +136,49 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         offset: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> Self:
-        """Fit the model.
+        """Fit the model to the training data.
 
         Parameters
         ----------
         X, y : array-like
-            Rows, or Blocks, and labels or soft labels as `LogisticRegression.fit` takes them; not several labels a row.
+            Training data, or Blocks, and labels or soft labels, as in `LogisticRegression.fit`. Multilabel y is not
+            supported.
         sample_weight : array-like of shape (n_samples,) or None
-            How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
-            `LogisticRegression` a common factor of them counts, as that many more rows do.
+            Number of rows that each row represents, at least 0 and not all 0. None means that all weights are one.
+            Unlike in `LogisticRegression`, multiplying all weights by a constant changes the result, as it would with
+            that many copies of the rows.
         offset, classes : array-like or None
-            Numbers added to the scores, and the classes of soft labels, as `LogisticRegression.fit` takes them.
+            Offsets of the decision function, and class labels of soft labels, as in `LogisticRegression.fit`.
 
         Returns
         -------
         self
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            For NaN or infinite values, wrong shapes, one class, continuous labels, columns that depend linearly on
-            others, an information matrix that is too large, and parameters out of range.
+            For NaN or infinite values, inconsistent shapes, a single class, continuous labels, linearly dependent
+            columns, an information matrix that is too large, and invalid parameters.
         """
         check_parameters(self)
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight, offset, classes)
-            found = maximize(self._begin(data), self.tol, self.max_iter)
-            state, likelihood = found.state, found.state.likelihood
+            solution = maximize(self._begin(data), self.tol, self.max_iter)
+            state, likelihood = solution.state, solution.state.likelihood
             coef, intercept = state.read_off(choose_dtype(data.matrix, "auto"))
-            if not found.converged:
+            if not solution.converged:
                 warnings.warn(
-                    f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next "
-                    f"step would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter "
-                    f"(now {self.max_iter}) or tol.",
+                    f"The fit stopped after {solution.n_iter} iterations, before it reached tol={self.tol}: the next "
+                    f"step would be {solution.distance:.2g} standard errors long. Increase max_iter (now "
+                    f"{self.max_iter}) or tol.",
                     ConvergenceWarning,
                     stacklevel=2,
                 )
             self.n_samples_fit_ = data.matrix.shape[0]
             self.classes_ = data.classes
             self.coef_, self.intercept_ = coef, intercept
-            self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
+            self.n_iter_, self.converged_, self.distance_ = solution.n_iter, solution.converged, solution.distance
             self.log_likelihood_ = state.log_likelihood
             self.penalized_log_likelihood_ = likelihood.convert_value(state)
         return self
@@ -190,91 +192,94 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         *,
         reference: Any = None,
     ) -> FirthInference:
-        """Return standard errors, tests and intervals of the coefficients.
+        """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Standard errors come from the inverse information at the estimates, p-values and intervals from the penalized
-        likelihood and its profile.
+        Standard errors come from the inverse Fisher information at the estimates. p-values are penalized likelihood
+        ratio tests, and confidence intervals come from the profile of the penalized likelihood.
 
         Parameters
         ----------
         X, y, sample_weight, offset : array-like
-            The rows of the fit, their labels, weights and offsets, as `fit` takes them; no soft labels.
+            Training data, labels, weights and offsets of this model, as in `fit`. Soft labels are not supported.
         reference : object
-            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
-            coefficients of all classes, which sum to zero, as `coef_` does.
+            The reference class, whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
+            coefficients of all classes, which sum to zero as in `coef_`.
 
         Returns
         -------
         FirthInference
-            The estimates, their errors, and the likelihoods.
+            The estimates, their standard errors, tests and intervals.
 
         Raises
         ------
         ValueError
-            The rows do not fit the model.
+            If the data do not match the model.
         """
-        with reading_known_data(self, X, y, sample_weight, offset) as data:
-            classes, *found = read_coefficients(self)
-            names, levels = name_coefficients(self), find_left_out(data, self.fit_intercept)
-            return compute_firth_inference(self._begin(data, found), classes, names, levels.name(names), reference)
+        with reading_fit_data(self, X, y, sample_weight, offset) as data:
+            classes, *coefficients = read_coefficients(self)
+            names, levels = name_coefficients(self), find_omitted_levels(data, self.fit_intercept)
+            return compute_firth_inference(
+                self._begin(data, coefficients), classes, names, levels.name(names), reference
+            )
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
-        _, *found = read_coefficients(self)
-        # A resample without a row of some level has no fit.
-        levels = find_left_out(data, self.fit_intercept)
+        _, *coefficients = read_coefficients(self)
+        # A resample without rows of some level cannot be fitted.
+        levels = find_omitted_levels(data, self.fit_intercept)
 
         def finish(begin, tol):
-            end = maximize(begin, tol, self.max_iter)
-            return ResampleFit(*end.state.read_off(np.float64), np.inf, end.converged)
+            solution = maximize(begin, tol, self.max_iter)
+            return ResampleFit(*solution.state.read_off(np.float64), np.inf, solution.converged)
 
         def refit(weights, check):
-            _, begin = self._evaluate(replace(data, weights=weights), levels, found)
+            _, begin = self._evaluate(replace(data, weights=weights), levels, coefficients)
             return None if begin is None else finish(begin, RESAMPLED_TOL)
 
-        whole = self._begin(data, found)
-        best, objective = finish(whole, self.tol), whole.likelihood.objective
-        found, point = list(best[:2]), None
+        full_state = self._begin(data, coefficients)
+        best, objective = finish(full_state, self.tol), full_state.likelihood.objective
+        coefficients, point = list(best[:2]), None
         if objective.keeps_probabilities:
-            point = objective.at(objective.coordinates.to_parameters(*found), out=objective.make_buffer())
-        at_once = count_fits_at_once(data.matrix, objective.shape, True)
-        return Refits(refit, best, point, whole.likelihood.free, at_once)
+            point = objective.at(objective.coordinates.to_parameters(*coefficients), out=objective.make_buffer())
+        n_concurrent = count_concurrent_fits(data.matrix, objective.shape, True)
+        return Refits(refit, best, point, full_state.likelihood.free, n_concurrent)
 
     def _evaluate(
-        self, data: TrainingData, levels: LevelsLeftOut, found: Sequence[FloatArray] | None = None
+        self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
         """Return the penalized likelihood of data, and its State at coefficients and intercepts, or at the start.
 
-        The levels that are left out have no coefficients.
+        The omitted levels have no coefficients. The State is None if the likelihood is not finite.
         """
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         K, size = objective.shape
         if not objective.budget.holds_hessian(max(1, K - 1) * size, 0):
             raise ValueError(
-                f"The model has {K * size:,} parameters, whose information is too large for Firth's penalty; it takes "
-                "fewer features or classes."
+                f"The model has {K * size:,} parameters, so its information matrix is too large for Firth's penalty. "
+                "Use fewer features or classes."
             )
         if not (objective.class_weights > 0).all():
-            raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
+            raise ValueError("FirthLogisticRegression requires rows of positive weight in each class.")
         free = np.ones(size, bool)
         free[levels.references] = free[levels.unused] = False
         free[-1] = self.fit_intercept
         likelihood = Likelihood(objective, data.weight_unit, True, free)
-        parameters = objective.start() if found is None else objective.coordinates.to_parameters(*found)
+        coordinates = objective.coordinates
+        parameters = objective.start() if coefficients is None else coordinates.to_parameters(*coefficients)
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
-    def _begin(self, data: TrainingData, found: Sequence[FloatArray] | None = None) -> State:
-        """Return the State of `_evaluate`; ValueError: there is none, and which columns depend on others, if any."""
-        levels = find_left_out(data, self.fit_intercept)
-        likelihood, state = self._evaluate(data, levels, found)
+    def _begin(self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None) -> State:
+        """Return the State of `_evaluate`; ValueError: there is none, with the linearly dependent columns, if any."""
+        levels = find_omitted_levels(data, self.fit_intercept)
+        likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:
             names, free = name_coefficients(self), likelihood.free
             columns = append_intercept(names[free[:-1]], self.fit_intercept)
             names[free[:-1]] = describe_each(columns, levels.name(names))[: np.count_nonzero(free[:-1])]
             check_collinearity(likelihood.objective, names, free)
             raise ValueError(
-                "FirthLogisticRegression finds no start: the information of the rows is zero, or overflows, by the "
-                "size of the offset, by weights of far different sizes, or by the scale of X."
+                "FirthLogisticRegression has no starting point, because the Fisher information is zero or overflows. "
+                "Check the size of the offset, the range of the sample weights, and the scale of X."
             )
         return state
 
@@ -283,7 +288,7 @@ class FirthLogisticRegression(Resampling, FitSummary, LinearPredictions):
         return {
             "data": describe_data(self),
             "penalized log-likelihood": f"{self.penalized_log_likelihood_:.9g}",
-            "tol": f"{self.tol:g}, {reached}; the next step moves by {self.distance_:.1e} standard errors",
+            "tol": f"{self.tol:g}, {reached}; the next step is {self.distance_:.1e} standard errors long",
             "iterations": f"{self.n_iter_:,}",
             "coefficients": describe_coef(self),
         }

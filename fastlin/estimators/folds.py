@@ -1,4 +1,4 @@
-"""Fits of one X along C, each begun from those before: grids, paths, and what the folds of a search lead to."""
+"""Regularization paths: grids of C, fits along them with warm starts, and the fits of the folds of a search."""
 
 from __future__ import annotations
 
@@ -12,39 +12,45 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
+from fastlin.estimators.fit_reporting import (
+    IterationTasks,
+    Listener,
+    combine_listeners,
+    count_fits,
+    warn_of_unconverged_fits,
+)
 from fastlin.estimators.labels import TrainingData, read_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import WIDE, limit_jobs, read_Cs
+from fastlin.estimators.parameters import C_EXPONENTS, limit_jobs, read_Cs
 from fastlin.estimators.scikit_learn import check_parameters, select_metadata
-from fastlin.estimators.stop_reasons import IterationTasks, Listener, count_fits, tell_all, warn_of_limits
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.problem import Fit, Problem
 
-# Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
-FINE = 1.5
+# If C grows by at most this factor, the extrapolated solution is used as the start without comparing J.
+FINE_GRID_RATIO = 1.5
 
-# The numbers of a fold, of an l1_ratio and of a C.
-Place: TypeAlias = tuple[int, int, int]
+# The indices of a fold, an l1_ratio and a C.
+GridIndex: TypeAlias = tuple[int, int, int]
 
-# A grid with an L1 penalty spans so many decades.
-DECADES = 3
-# Where the least C of a grid lies, so that all of it is above zero and finite, whatever the scale of X and the weights.
-RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**DECADES
-# The tol of the model without penalized features, from which the grid begins.
+# Number of decades that a grid with an L1 penalty spans.
+N_DECADES = 3
+# Range of the smallest C of a grid, so that the grid is positive and finite for any scale of X and the weights.
+SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_DECADES
+# The tol of the model without penalized features, which determines the smallest C.
 NULL_TOL = 1e-10
-# By how much a grid begins below the C at which the first coefficient enters, so that no rounding lets it enter there.
+# A grid starts by this fraction below the C at which the first coefficient enters, to allow for rounding.
 MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
 class Fits:
-    """Where many fits of one X ended, by their places in arrays of a shape.
+    """Results of many fits to the same X, in arrays of a shape.
 
-    coefs (*shape, K, d + 1) has the intercept last, if there is one; coef and intercept are its parts. `finished` says
-    which fits were recorded; the numbers of the others are NaN.
+    coefs (*shape, K, d + 1) contains the intercept last, if there is one; coef and intercept are views of it.
+    `finished` is true for recorded fits; the values of the others are NaN.
     """
 
     def __init__(self, shape: tuple[int, ...], data: TrainingData, estimator: LinearEstimator) -> None:
@@ -57,8 +63,8 @@ class Fits:
         self.n_iter = np.zeros(shape, np.int32)
         self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
 
-    def record(self, position: int | Place, fit: Fit) -> None:
-        """Write down the Fit of a place."""
+    def record(self, position: int | GridIndex, fit: Fit) -> None:
+        """Store a Fit at an index."""
         self.coef[position], self.intercept[position] = fit.coef, fit.intercept
         self.objectives[position], self.certificates[position] = fit.solution.value, fit.certificate
         self.n_iter[position], self.converged[position], self.finished[position] = (
@@ -78,8 +84,8 @@ class FoldFits(Fits):
         self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
         self.scores = np.full(self.finished.shape, np.nan)
 
-    def model(self, position: Place) -> LogisticRegression:
-        """Return the fit of a place as the estimator that scorers take."""
+    def model(self, position: GridIndex) -> LogisticRegression:
+        """Return the fit at an index as an estimator for scorers."""
         _, r, c = position
         model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
         model.classes_ = self.classes
@@ -88,9 +94,9 @@ class FoldFits(Fits):
         return model
 
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
+        """Return the C and l1_ratio with the largest sum of scores, and the mean coef and intercept of their folds."""
         r, c = self._find_best(self.scores.sum(axis=0))
-        coef, intercept = (each[:, r, c].mean(axis=0, dtype=np.float64) for each in (self.coef, self.intercept))
+        coef, intercept = (values[:, r, c].mean(axis=0, dtype=np.float64) for values in (self.coef, self.intercept))
         return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
@@ -98,39 +104,39 @@ class FoldFits(Fits):
         r, c = self._find_bests()
 
         def average(values):
-            chosen = values[np.arange(len(values)), r, c]
-            # Rounding leads out of no bounds that all of them keep to.
-            return np.clip(np.mean(chosen, axis=0), chosen.min(axis=0), chosen.max(axis=0))
+            best = values[np.arange(len(values)), r, c]
+            # Clipping prevents that rounding moves the mean outside of the bounds on the coefficients.
+            return np.clip(np.mean(best, axis=0), best.min(axis=0), best.max(axis=0))
 
         mean = average(self.coef), average(self.intercept)
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
-    def end_of_best(self) -> tuple[float, bool]:
+    def convergence_of_best(self) -> tuple[float, bool]:
         """Return the certificate of the best fit of the first fold, and whether it converged."""
         (r, *_), (c, *_) = self._find_bests()
         return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
 
     def _find_bests(self):
-        """Return the numbers of the l1_ratio and of the C of the best fit of each fold."""
-        # Only a C that all folds have finished counts.
-        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        return np.array([self._find_best(scores) for scores in counted]).T
+        """Return the indices of the l1_ratio and the C of the best fit of each fold."""
+        # Only values of C that all folds have finished are eligible.
+        eligible = np.where(self.finished.all(axis=0), self.scores, np.nan)
+        return np.array([self._find_best(scores) for scores in eligible]).T
 
     def _find_best(self, scores):
-        """Return the indices (l1_ratio, C) of the largest score (n_l1_ratios, n_Cs), of equal ones the first by C.
+        """Return the indices (l1_ratio, C) of the largest score (n_l1_ratios, n_Cs); ties go to the smallest C.
 
-        Scores that differ by no more than the rounding of their sums over the rows and the folds are equal.
+        Scores are tied if they differ by at most the rounding error of their sums over the rows and the folds.
         """
         from fastlin.objective.rounding import gamma
 
-        # A score that some fold does not have chooses nothing.
+        # Candidates without a score in some fold are not eligible.
         by_C, sizes = np.where(np.isnan(scores), -np.inf, scores).T, np.abs(self.scores[np.isfinite(self.scores)])
         rounding = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
         c, r = np.unravel_index(np.argmax(by_C >= by_C.max() - 2 * rounding), by_C.shape)
         return r, c
 
 
-def fit_along(
+def fit_path(
     problem: Problem,
     Cs: FloatArray,
     l1_ratio: float,
@@ -141,34 +147,35 @@ def fit_along(
     start: tuple[FloatArray, FloatArray] | None = None,
     is_compared: bool = False,
 ) -> Iterator[Fit]:
-    """Yield the Fit of a Problem at each of the ascending Cs, each started from those before.
+    """Yield the Fit of a Problem at each of the ascending Cs, with warm starts.
 
-    A fit starts from the last solution, or from the line through the last two as functions of log C if J is lower.
-    The first fit starts from start, and is_compared goes to `choose.minimize`. on_fit is called with each Fit, and
-    begin_tasks begins its tasks.
+    A fit starts from the last solution, or from the linear extrapolation of the last two in log C if J is lower there.
+    The first fit starts from start, and is_compared is passed to `choose.minimize`. on_fit is called with each Fit, and
+    begin_tasks returns the callback tasks of a fit.
     """
     log_Cs = np.log(Cs)
-    before: tuple[FloatArray, FloatArray] | None = None
+    previous: tuple[FloatArray, FloatArray] | None = None
     last, nearby = start, None
     for c, C in enumerate(Cs):
         starts = [] if last is None else [last]
-        if before is not None and last is not None and c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
-            ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
-            coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
-            line = coef, intercept
-            starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
+        is_line = c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf
+        if is_line and previous is not None and last is not None:
+            step = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
+            coef, intercept = (b + step * (b - a) for a, b in zip(previous, last, strict=True))
+            extrapolation = coef, intercept
+            starts = [extrapolation] if C <= FINE_GRID_RATIO * Cs[c - 1] else [last, extrapolation]
         tasks = begin_tasks()
-        told = tell_all(on_iteration, tasks)
-        fit = problem.minimize(C, l1_ratio, starts, told, is_compared=is_compared, nearby=nearby)
+        listener = combine_listeners(on_iteration, tasks)
+        fit = problem.minimize(C, l1_ratio, starts, listener, is_compared=is_compared, nearby=nearby)
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
-        before, last, nearby = last, fit.start, fit.solution
+        previous, last, nearby = last, fit.start, fit.solution
         on_fit(fit)
         yield fit
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
-    """Return the test rows of a fold, by their numbers; params are metadata of all rows for the scorer."""
+    """Return the test rows of a fold, by their indices; params are metadata of all rows for the scorer."""
     from fastlin.matrices import BlockMatrix
 
     if isinstance(data.matrix, BlockMatrix):
@@ -183,30 +190,30 @@ def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class RegularizationPath:
-    """Models along C, as `logistic_path` returns them.
+    """Result of `logistic_path`: a regularization path of models for increasing C.
 
     Attributes
     ----------
     Cs : ndarray of shape (n_Cs,)
         Inverse strengths of the penalty, sorted from the strongest penalty to the weakest.
     l1_ratio : float
-        Share of the L1 penalty.
+        Elastic-net mixing parameter.
     classes : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
+        Class labels, sorted.
     coefs : ndarray of shape (n_Cs, 1, n_features) for two classes, else (n_Cs, n_classes, n_features)
-        Coefficients of each model, float32 for float32 data, else float64.
+        Coefficients of each model, float32 for float32 data and otherwise float64.
     intercepts : ndarray of shape (n_Cs, 1) or (n_Cs, n_classes)
-        Intercepts of each model in the type of `coefs`.
+        Intercepts of each model, in the dtype of `coefs`.
     objectives : ndarray of shape (n_Cs,)
-        J of each model.
+        Objective J of each model.
     certificates : ndarray of shape (n_Cs,)
-        Upper bound on J - J* of each model; inf where none is known.
+        Certified upper bound on J - J* of each model, in the units of J; inf if there is none.
     n_nonzeros : ndarray of shape (n_Cs,), int64
-        Number of coefficients that are not zero, over all classes.
+        Number of nonzero coefficients of each model, over all classes.
     n_iter : ndarray of shape (n_Cs,), int32
         Number of iterations of each fit.
     converged : ndarray of shape (n_Cs,), bool
-        Whether each fit reached tol, or the floor that rounding sets.
+        Whether each fit reached tol, or the best accuracy that rounding error permits.
 
     Examples
     --------
@@ -231,12 +238,12 @@ class RegularizationPath:
     converged: np.ndarray
 
     def __repr__(self) -> str:
-        """Return the models, a line for each C."""
+        """Return a table with a line for each C."""
         from fastlin.inference.tables import format_columns
 
         names = "Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"
         n_classes, d = len(self.classes), self.coefs.shape[2]
-        title = f"path of {d} features and {n_classes} classes, l1_ratio={self.l1_ratio:g}"
+        title = f"RegularizationPath of {d} features and {n_classes} classes, l1_ratio={self.l1_ratio:g}"
         return f"{title}\n{format_columns({name: getattr(self, name) for name in names})}"
 
 
@@ -251,22 +258,22 @@ def logistic_path(
     classes: ArrayLike | None = None,
     **parameters: Any,
 ) -> RegularizationPath:
-    """Fit logistic or softmax regression for many C, each model started from the one before.
+    """Compute a regularization path of logistic or softmax regression: a model for each of many C, with warm starts.
 
     Parameters
     ----------
     X, y, sample_weight, offset, classes
         As in `LogisticRegression.fit`.
     Cs : int or array-like of shape (n_Cs,), default=50
-        The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
-        scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
-        which every penalized coefficient is zero: the first model has only the intercept (and features with
-        factor 0), and any larger C has a coefficient that is not zero.
+        Inverse strengths of the penalty, in any order. An integer n stands for n values on a log scale: from 1e-4 to
+        1e4 with ``l1_ratio=0``, and otherwise over three decades from the largest C for which all penalized
+        coefficients are zero. The first model then has only the intercept (and unpenalized features), and any larger C
+        has a nonzero coefficient.
     l1_ratio : float, default=1.0
-        Share of the L1 penalty, from 0 (L2) to 1 (L1).
+        Elastic-net mixing parameter, from 0 (L2) to 1 (L1).
     **parameters
-        Other parameters of `LogisticRegression`, but `C`, `alpha`, `penalty` and `warm_start`. With `verbose` above 0 a
-        progress bar over the Cs is shown.
+        Other parameters of `LogisticRegression`, except `C`, `alpha`, `penalty` and `warm_start`. With `verbose` above
+        0 a progress bar counts the fits.
 
     Returns
     -------
@@ -276,9 +283,9 @@ def logistic_path(
     Raises
     ------
     ValueError
-        For Cs that are empty, not positive, NaN or not numbers, and for all that `LogisticRegression.fit` refuses.
+        If Cs is empty or contains values that are not positive numbers, and as in `LogisticRegression.fit`.
     TypeError
-        For other parameters.
+        If other parameters are passed.
 
     Examples
     --------
@@ -296,7 +303,7 @@ def logistic_path(
         raise ValueError(f"l1_ratio must be a number from 0 to 1, got {l1_ratio!r}")
     for name in ("C", "alpha", "penalty", "warm_start"):
         if name in parameters:
-            raise TypeError(f"logistic_path takes no {name}: Cs and l1_ratio say what is fitted")
+            raise TypeError(f"logistic_path does not accept {name}; use Cs and l1_ratio instead")
     estimator = LogisticRegression(l1_ratio=l1_ratio, **parameters)
     check_parameters(estimator)
     Cs = read_Cs(Cs)
@@ -308,10 +315,10 @@ def logistic_path(
             Cs, start = choose_grid(problem, Cs, l1_ratio)
         fits = Fits((len(Cs),), data, estimator)
         with count_fits(estimator, len(Cs)) as on_fit:
-            # The fits themselves are not kept: they hold what the next one begins with.
-            for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, on_fit, start=start)):
+            # Only the results are stored; a Fit also holds the solver's state for the next fit.
+            for c, fit in enumerate(fit_path(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record(c, fit)
-    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=3)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=3)
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),
@@ -328,17 +335,17 @@ def choose_grid(
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
-    Zeros are optimal as long as |g_kj| <= l1 f_j, or with group_lasso ||g_.j|| <= l1 f_j, where g is the gradient of
-    the mean loss there and l1 = l1_ratio / (C S). The grid begins at equality, but for a margin of rounding.
+    Zero coefficients are optimal if |g_kj| <= l1 f_j, or with group_lasso ||g_.j|| <= l1 f_j, where g is the gradient
+    of the mean loss at zero and l1 = l1_ratio / (C S). The grid starts at equality, minus a margin for rounding.
     """
     if l1_ratio == 0:
-        return np.logspace(*WIDE, n_Cs), None
-    # The largest penalty leaves no penalized coefficient.
+        return np.logspace(*C_EXPONENTS, n_Cs), None
+    # At the start of the grid all penalized coefficients are zero.
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
         raise ValueError(
-            "Cs must be a list of numbers where lower_bounds or upper_bounds exclude zero: the grid begins where all "
-            "penalized coefficients are zero."
+            "Cs must be a list of numbers if lower_bounds or upper_bounds exclude zero, because a grid starts where "
+            "all penalized coefficients are zero."
         )
     null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)
@@ -350,8 +357,8 @@ def choose_grid(
         thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
     largest = thresholds.max(initial=0)
     if not largest > 0:
-        # At every C the penalized coefficients are zero.
-        return np.logspace(*WIDE, n_Cs), null.start
+        # The penalized coefficients are zero for every C.
+        return np.logspace(*C_EXPONENTS, n_Cs), null.start
     margin = MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
-    least = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *RANGE)
-    return least * np.logspace(0, DECADES, n_Cs), null.start
+    smallest = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *SMALLEST_C_RANGE)
+    return smallest * np.logspace(0, N_DECADES, n_Cs), null.start

@@ -1,6 +1,6 @@
-"""Labels, weights and offsets of rows, checked as fits and scores take them, and the data of a fit.
+"""Validation of labels, sample weights and offsets, and the validated training data of a fit.
 
-A row with soft labels counts as K copies of it, one for each class, weighted by the probabilities.
+A row with soft labels counts as K copies, one for each class, weighted by the probabilities.
 """
 
 from __future__ import annotations
@@ -28,33 +28,32 @@ from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
-# What is wanted of rows to validate on.
-ROWS = "X_val must be rows of finite numbers with the columns of X"
-# By how much the probabilities of a row may miss the sum of one, for float32; those of float16 by its rounding.
+X_VAL_REQUIREMENT = "X_val must be rows of finite numbers with the columns of X"
+# Tolerance for the sum of the probabilities of a row. For float16 it is its machine epsilon.
 SUM_TOLERANCE = 1e-5
-# Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
-LABEL_RANGE = 10_000
+# Integer labels are counted instead of sorted if their range is at most this number or the number of rows.
+MAX_LABEL_RANGE = 10_000
 LABELS_PER_BATCH = 1_000_000
-# Scores in float32 hold sums of such offsets.
-LARGEST_OFFSET = 1e30
+# Sums of such offsets do not overflow in float32 scores.
+MAX_OFFSET = 1e30
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The matrix, labels and weights of a fit, checked except for finite X, which the measurement of columns checks."""
+    """The validated matrix, labels and weights of a fit; the measurement of columns checks that X is finite."""
 
     matrix: Matrix
-    y: np.ndarray  # the labels as they were given
-    classes: np.ndarray  # those that occur, sorted
-    labels: np.ndarray  # int32, the number of each row's class
+    y: np.ndarray  # labels or soft labels as passed by the user
+    classes: np.ndarray  # sorted
+    labels: np.ndarray  # int32, the class index of each row
     # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest of them; None
-    # where every row counts alike.
+    # if all weights are one.
     weights: np.ndarray | None
     weight_unit: float
-    offsets: np.ndarray | None = None  # as `make_samples` takes them, as are targets
+    offsets: np.ndarray | None = None  # in the form of `make_samples`, like targets
     targets: np.ndarray | None = None
 
-    def weigh(self) -> float:
+    def sum_weights(self) -> float:
         """Return the total weight of the rows."""
         return float(len(self.labels) if self.weights is None else self.weights.sum())
 
@@ -62,7 +61,7 @@ class TrainingData:
 def read_training_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
-    """Return the TrainingData of a fit, whose `Problem` finds out whether X is finite."""
+    """Return the TrainingData of a fit; its `Problem` checks that X is finite."""
     matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
@@ -70,30 +69,30 @@ def read_training_data(
 def read_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
 ) -> tuple[Any, Array, ArrayLike | None]:
-    """Return X as a matrix, the labels, and the weights as they are given; the matrix need not be finite yet."""
+    """Return X as a matrix, which is not checked for NaN and infinity, the labels, and the unvalidated weights."""
     matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False, takes_blocks=True)
     if isinstance(X, Blocks):
-        y, sample_weight = choose_labels(X, y, sample_weight)
+        y, sample_weight = choose_labels_and_weights(X, y, sample_weight)
     return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
 
 
 def make_training_data(
     estimator: Any, matrix: Any, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
-    """Return the TrainingData of rows with labels that have been read; the matrix may be None so far."""
+    """Return the TrainingData of rows with validated labels; the matrix may be None."""
     soft = y if y.ndim == 2 else None
     if soft is None:
-        found, labels = encode_labels(y)
-        classes = found if classes is None else match_classes(found, classes)
+        classes_of_y, labels = encode_labels(y)
+        classes = classes_of_y if classes is None else match_classes(classes_of_y, classes)
     else:
-        # The most probable class, of equal ones the first.
+        # The most probable class; ties go to the first.
         classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
     check_classes(estimator, classes)
     # FirthLogisticRegression has no class_weight.
-    weights, soft = weigh_rows(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
+    weights, soft = compute_row_weights(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
     unit = 1.0
     if weights is not None:
-        unit = choose_unit(weights.max())
+        unit = choose_weight_unit(weights.max())
         weights /= unit
     targets = None if soft is None else to_targets(soft)
     offsets = read_offset(offset, len(labels), len(classes))
@@ -101,8 +100,8 @@ def make_training_data(
 
 
 @contextlib.contextmanager
-def named(argument: str) -> Iterator[None]:
-    """Put the name of an argument before the message of an error that lacks it, also of another library's."""
+def prefix_errors(argument: str) -> Iterator[None]:
+    """Prepend the name of an argument to the message of an error in the ``with`` block that does not contain it."""
     try:
         yield
     except Exception as error:
@@ -112,15 +111,16 @@ def named(argument: str) -> Iterator[None]:
         raise kind(f"{argument}: {error}") from error
 
 
-def choose_labels(
+def choose_labels_and_weights(
     blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
-    """Return the labels and weights that are given, or that Blocks hold; the suffix ends the arguments' names."""
+    """Return the labels and weights from the arguments or from Blocks; the suffix completes the arguments' names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
-    for name, (given, held) in pairs.items():
-        if given is not None and held is not None:
-            held_too = f"the blocks of X{suffix} hold it" if suffix else f"the blocks hold {name}"
-            raise ValueError(f"{name}{suffix} is given, but {held_too} too; only one of them may stand.")
+    for name, (argument, from_blocks) in pairs.items():
+        if argument is not None and from_blocks is not None:
+            raise ValueError(
+                f"{name}{suffix} was passed, but the blocks of X{suffix} also contain {name}; provide only one of them."
+            )
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
@@ -129,70 +129,75 @@ def read_labels(
     y: Any,
     n_rows: int | None,
     suffix: str = "",
-    may_be_several: bool = False,
+    accepts_multilabel: bool = False,
     are_probabilities: bool = False,
 ) -> Any:
-    """Return the labels of n_rows rows: (n,), or (n, K) if they are soft, or several a row where they may be.
+    """Return the labels of n_rows rows: (n,), or (n, K) for soft labels, and for multilabel y if that is accepted.
 
-    Several are those of `read_columns`; are_probabilities says that zeros and ones in columns are soft labels. Errors
-    add the suffix to names. n_rows is None for labels of rows to score, which may come in one column without a word.
+    `read_label_columns` defines multilabel y; with are_probabilities such y is read as soft labels. The suffix
+    completes names in errors. n_rows is None for the labels of test data, which may be a column without a warning.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     name = f"y{suffix}"
     y = read_in_place(y, name)
     if hasattr(y, "to_numpy") and isinstance(getattr(y, "dtype", None), np.dtype):
-        # A column of pandas.
+        # A pandas Series.
         y = y.to_numpy()
-    # Whole numbers need no check, which takes 40 microseconds, and for a column of pandas 200.
+    # Integers need no validation, which would take a large part of a prediction for one row
+    # (docs/benchmarks/design-choices.md: validation of labels).
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        several, found = read_columns(y, name)
-        if may_be_several and several is not None:
-            found = several
-        elif are_probabilities and isinstance(several, np.ndarray):
-            found = read_probabilities(several.astype(np.float64), name)
-        elif several is not None:
-            raise ValueError(explain_several(several, name))
-        elif found is None:
-            found = _read_column(y, name, warn=n_rows is not None)
-            check_label_type(found, name)
-            assert_all_finite(found, input_name=name)
-        y = found
+        indicators, labels = read_label_columns(y, name)
+        if accepts_multilabel and indicators is not None:
+            labels = indicators
+        elif are_probabilities and isinstance(indicators, np.ndarray):
+            labels = read_probabilities(indicators.astype(np.float64), name)
+        elif indicators is not None:
+            raise ValueError(explain_multilabel(indicators, name))
+        elif labels is None:
+            labels = _read_column(y, name, warn=n_rows is not None)
+            check_label_type(labels, name)
+            assert_all_finite(labels, input_name=name)
+        y = labels
     if n_rows is not None and y.shape[0] != n_rows:
-        found = f"{name} has {y.shape[0]} entries, but X{suffix} has {n_rows} rows"
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: {found}.")
+        lengths = f"{name} has {y.shape[0]} entries, but X{suffix} has {n_rows} rows"
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: {lengths}.")
     return y
 
 
 def read_scored(
-    estimator: object, X: Any, y: Any, sample_weight: Any, are_several: bool = False
+    estimator: object, X: Any, y: Any, sample_weight: Any, accepts_multilabel: bool = False
 ) -> tuple[Any, FloatArray | None]:
-    """Return the labels, several a row or not, and weights that rows are scored by: those given, or held by Blocks."""
+    """Return the labels and weights of test data, from the arguments or from Blocks."""
     n_rows = None
     if isinstance(X, Blocks):
-        (y, sample_weight), n_rows = choose_labels(X, y, sample_weight), X.shape[0]
+        (y, sample_weight), n_rows = choose_labels_and_weights(X, y, sample_weight), X.shape[0]
         if n_rows == 0:
             raise ValueError(
                 "Found array with 0 sample(s) while a minimum of 1 is required: the blocks of X have no rows."
             )
     elif y is None:
-        raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
-    y = read_labels(estimator, y, n_rows, may_be_several=are_several, are_probabilities=not are_several)
-    return y, read_ratios(sample_weight, y, are_signed=True)
+        raise ValueError(f"{type(estimator).__name__}.score requires y, unless X is Blocks that contain labels.")
+    y = read_labels(
+        estimator, y, n_rows, accepts_multilabel=accepts_multilabel, are_probabilities=not accepts_multilabel
+    )
+    return y, read_relative_weights(sample_weight, y, are_signed=True)
 
 
-def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
-    """Return labels in columns (n, K): several a row, and soft labels; None for what y is not.
+def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
+    """Return a label indicator matrix (n, K), if y is multilabel, and soft labels (n, K), if y has them; else None.
 
-    Several are zeros and ones, an array or sparse columns. Soft labels are floats, some neither 0 nor 1, and come as
-    float64 whose rows sum to one.
+    An indicator matrix contains zeros and ones, as an array or a sparse CSC matrix. Soft labels are floats, of which
+    some are neither 0 nor 1; they are returned as float64 with rows that sum to one.
     """
-    # Labels alone are not looked at: a list of a million takes 40 milliseconds.
+    # A list of plain labels is not converted, which would be slow.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
         try:
             y = np.asarray(y)
         except ValueError:
-            raise ValueError(f"{name} must be one label a row, or soft labels; its rows differ in length.") from None
+            raise ValueError(
+                f"{name} must be one label per row or soft labels, but its rows differ in length."
+            ) from None
     if sparse.issparse(y):
         columns = read_if_sparse(y, name).tocsc(copy=True)
         columns.sum_duplicates()
@@ -200,113 +205,113 @@ def read_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
         return columns if is_binary else None, None
     if len(getattr(y, "shape", ())) != 2:
         return None, None
-    given = to_numbers(np.asarray(read_in_place(y, name)))
-    if given.dtype.kind not in "biuf" or not given.size:
+    values = to_numbers(np.asarray(read_in_place(y, name)))
+    if values.dtype.kind not in "biuf" or not values.size:
         return None, None
-    if given.shape[1] > 1 and are_certain(given):
-        return given, None
-    if given.shape[1] > 1 and given.dtype.kind == "f":
-        return None, read_probabilities(given, name)
-    if given.shape[1] == 1 and ((given > 0) & (given < 1)).any():
+    if values.shape[1] > 1 and are_binary(values):
+        return values, None
+    if values.shape[1] > 1 and values.dtype.kind == "f":
+        return None, read_probabilities(values, name)
+    if values.shape[1] == 1 and ((values > 0) & (values < 1)).any():
         raise ValueError(
-            f"{name} has one column of probabilities, but soft labels have a column for each class, at least two: "
-            f"for instance np.column_stack([1 - {name}, {name}])."
+            f"{name} has one column of probabilities, but soft labels need a column for each class, at least two; "
+            f"for example, use np.column_stack([1 - {name}, {name}])."
         )
     return None, None
 
 
-def explain_several(several: Any, name: str = "y") -> str:
-    """Return the message for zeros and ones in columns (n, K) where one label a row is accepted."""
-    found = f"{name} holds zeros and ones in {several.shape[1]} columns"
-    if (np.asarray(several.sum(axis=1)) == 1).all():
+def explain_multilabel(indicators: Any, name: str = "y") -> str:
+    """Return the error message for a label indicator matrix (n, K) if one label per row is required."""
+    description = f"{name} has {indicators.shape[1]} columns of zeros and ones"
+    if (np.asarray(indicators.sum(axis=1)) == 1).all():
         return (
-            f"{found}, a single one in each row. Accepted here is one label per row: give {name}.argmax(axis=1). As "
-            "soft labels they are accepted by the `fit` of a linear model, with the argument `classes`."
+            f"{description}, with a single one in each row, but must have one label per row; use "
+            f"{name}.argmax(axis=1). The `fit` of a linear model accepts them as soft labels with the argument "
+            "`classes`."
         )
     return (
-        f"{found}, which are several labels per row. Accepted here is one label per row; the `fit` of "
-        "`fastlin.LogisticRegression` accepts several."
+        f"{description}, i.e. multilabel targets, but must have one label per row; "
+        "`fastlin.LogisticRegression.fit` accepts multilabel y."
     )
 
 
 def _read_column(y, name, warn=False):
-    """Return labels that are neither several a row nor soft as one column (n,)."""
+    """Return labels that are neither multilabel nor soft as an array (n,)."""
     shape: Any = getattr(y, "shape", ())
     if sparse.issparse(y):
         raise TypeError(
-            f"{name} may be sparse where it has several labels a row, at least two columns of zeros and ones, got the "
-            f"shape {shape} and {y.dtype}."
+            f"{name} may be sparse only if it is multilabel, with at least two columns of zeros and ones, got shape "
+            f"{shape} and dtype {y.dtype}."
         )
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
-            f"{name} should be a 1d array of labels, or have at least two columns, of zeros and ones for several "
-            f"labels a row or of probabilities of the classes, got an array of shape {shape} instead."
+            f"{name} should be a 1d array of labels, or have at least two columns of zeros and ones (multilabel) or of "
+            f"class probabilities (soft labels), got an array of shape {shape} instead."
         )
     return column_or_1d(y, warn=warn)
 
 
-def take_label(several: Any, k: int) -> Array:
-    """Return column k of several labels a row, as `read_columns` returns them, (n,) uint8."""
-    if not sparse.issparse(several):
-        return several[:, k].astype(np.uint8)
-    column = np.zeros(several.shape[0], np.uint8)
-    own = slice(several.indptr[k], several.indptr[k + 1])
-    column[several.indices[own]] = several.data[own]
+def take_label_column(indicators: Any, k: int) -> Array:
+    """Return column k of a label indicator matrix of `read_label_columns`, (n,) uint8."""
+    if not sparse.issparse(indicators):
+        return indicators[:, k].astype(np.uint8)
+    column = np.zeros(indicators.shape[0], np.uint8)
+    entries = slice(indicators.indptr[k], indicators.indptr[k + 1])
+    column[indicators.indices[entries]] = indicators.data[entries]
     return column
 
 
 def are_soft(y: Any) -> bool:
-    """Say whether labels are soft, once `read_columns` has found out; others may be no array yet."""
+    """Return whether labels from `read_labels` are soft; other labels may not be an array yet."""
     return isinstance(y, np.ndarray) and y.ndim == 2
 
 
-def are_certain(soft: Array) -> bool:
-    """Say whether all of some probabilities are 0 or 1."""
+def are_binary(soft: Array) -> bool:
+    """Return whether all probabilities are 0 or 1."""
     return bool(((soft == 0) | (soft == 1)).all())
 
 
 def read_probabilities(soft: Array, name: str) -> FloatArray:
-    """Return floats in at least two columns as float64 (n, K) whose rows sum to one."""
+    """Return floats in at least two columns as float64 (n, K) with rows that sum to one; ValueError: they do not."""
     tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
     soft = soft.astype(np.float64, copy=False)
     sums = soft.sum(axis=1)
-    fits = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
-    if not fits.all():
-        # An entry that nothing accepts is what the user looks for, not the first row of several labels.
-        is_wrong = ~((soft >= 0) & (soft <= 1 + tolerance))
-        i, k = np.unravel_index(np.argmax(is_wrong), soft.shape) if is_wrong.any() else (np.argmin(fits), None)
-        found = f"sums to {sums[i]:.6g}" if k is None else f"holds {soft[i, k]:g}"
+    is_valid = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
+    if not is_valid.all():
+        # An entry that is never valid is more informative than a row whose sum is not one.
+        is_invalid = ~((soft >= 0) & (soft <= 1 + tolerance))
+        i, k = np.unravel_index(np.argmax(is_invalid), soft.shape) if is_invalid.any() else (np.argmin(is_valid), None)
+        problem = f"sums to {sums[i]:.6g}" if k is None else f"contains {soft[i, k]:g}"
         raise ValueError(
-            f"{name} has {soft.shape[1]} columns, which are several labels a row where all entries are 0 or 1, else "
-            f"probabilities of the classes. These must be finite, at least 0 and sum to one within {tolerance:.2g} in "
-            f"each row, but row {i} {found}."
+            f"{name} has {soft.shape[1]} columns. These must be all 0 or 1 (multilabel), or class probabilities that "
+            f"are finite, at least 0 and sum to one within {tolerance:.2g} in each row, but row {i} {problem}."
         )
     return soft if (sums == 1).all() else soft / sums[:, None]
 
 
 def to_targets(soft: FloatArray) -> FloatArray:
-    """Return soft labels as fits take them, in C order: (n, K), or those of the second of two classes, (n, 1)."""
+    """Return the targets of soft labels in C order: (n, K), or for two classes those of the second, (n, 1)."""
     return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
 
 
 def encode_labels(y: Array) -> tuple[Array, IntArray]:
-    """Return the classes in order and the number of each row's class, int32, for y with one label a row."""
+    """Return the sorted classes and the class index of each row, int32, for y with one label per row."""
     if y.dtype.kind in "iub" and y.size:
         smallest, largest = int(np.minimum.reduce(y)), int(np.maximum.reduce(y))
-        if largest - smallest < max(LABEL_RANGE, len(y)) and largest < 2**63:
-            # Counting takes a tenth of sorting: 6 against 60 ms for a million labels.
+        if largest - smallest < max(MAX_LABEL_RANGE, len(y)) and largest < 2**63:
+            # Counting is faster than sorting (docs/benchmarks/design-choices.md: encoding of labels).
             labels, counts = np.empty(len(y), np.int32), np.zeros(largest - smallest + 1, np.int64)
-            # Some rows at a time: of data that do not fit into memory the labels alone are large.
+            # In batches of rows, because the labels of data larger than memory may be large themselves.
             for first in range(0, len(y), LABELS_PER_BATCH):
                 part = slice(first, first + LABELS_PER_BATCH)
                 codes = np.subtract(y[part], smallest, dtype=np.int64)
                 counts += np.bincount(codes, minlength=len(counts))
                 labels[part] = codes
-            found = counts.nonzero()[0]
-            if len(found) <= len(y) // 2:
-                if len(found) < len(counts):
+            occurring = counts.nonzero()[0]
+            if len(occurring) <= len(y) // 2:
+                if len(occurring) < len(counts):
                     labels = ((counts > 0).cumsum() - 1).astype(np.int32)[labels]
-                return (found + smallest).astype(y.dtype), labels
+                return (occurring + smallest).astype(y.dtype), labels
     check_label_type(y)
     check_classification_targets(y)
     classes, labels = np.unique(y, return_inverse=True)
@@ -314,47 +319,47 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
 
 
 def check_label_type(y: Array, name: str = "y") -> None:
-    """Raise a ValueError where labels (n,) without a type are not all strings, or a date is missing."""
+    """Raise a ValueError if labels (n,) of dtype object are not all strings, or if dates contain NaT."""
     if y.dtype.kind == "M" and np.isnat(y).any():
         row = int(np.argmax(np.isnat(y)))
-        raise ValueError(f"{name} has no label in row {row}: it is NaT. Leave out the rows without a label.")
+        raise ValueError(f"{name} contains NaT in row {row}. Remove the rows without a label.")
     if y.dtype.kind != "O" or all(issubclass(kind, str) for kind in set(map(type, y))):
         return
     if any(map(is_missing, y)):
-        remedy = "Leave out the rows without a label."
+        remedy = "Remove the rows without a label."
     else:
-        remedy = "Convert the labels, for instance by np.asarray(y).astype(str)."
-    # scikit-learn's checks look for the first words.
+        remedy = "Convert the labels, for example with np.asarray(y).astype(str)."
+    # scikit-learn's estimator checks match the first words.
     raise ValueError(
-        f"Unknown label type: {name} is an array of objects that holds {' and '.join(list_kinds(y))}. Accepted are "
-        f"strings, or an array of integers, booleans or NumPy's dates. {remedy}"
+        f"Unknown label type: {name} is an array of objects with {' and '.join(list_kinds(y))}. Labels must be "
+        f"strings, or an array of integers, booleans or NumPy dates. {remedy}"
     )
 
 
 def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
-    """Return the classes that the columns of soft labels stand for: those that are given, or numbers from 0 on."""
+    """Return the class labels of the columns of soft labels: those passed by the user, or 0, 1, ..."""
     if classes is None:
         return np.arange(n_classes)
     names = np.asarray(classes)
     if names.shape != (n_classes,) or not np.array_equal(_sort_classes(names), names):
-        wanted = f"{n_classes} different labels in ascending order, one for each column of y"
-        raise ValueError(f"classes must be {wanted}, got {names.tolist()!r:.200}")
+        accepted = f"{n_classes} different labels in ascending order, one for each column of y"
+        raise ValueError(f"classes must be {accepted}, got {names.tolist()!r:.200}")
     return names
 
 
-def match_classes(found: Array, classes: ArrayLike) -> Array:
-    """Return the classes that were found in y, sorted, once they are those that are given."""
+def match_classes(classes_of_y: Array, classes: ArrayLike) -> Array:
+    """Return the sorted classes that occur in y, or raise a ValueError unless they equal those of the user."""
     expected = _sort_classes(classes)
-    unknown, missing = np.setdiff1d(found, expected), np.setdiff1d(expected, found)
+    unknown, missing = np.setdiff1d(classes_of_y, expected), np.setdiff1d(expected, classes_of_y)
     if len(unknown):
-        raise ValueError(f"y has the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
+        raise ValueError(f"y contains the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
     if len(missing):
         raise ValueError(f"No row of y has the class {missing.tolist()[0]!r}, which is one of classes={expected}.")
-    return found
+    return classes_of_y
 
 
 def _sort_classes(classes: ArrayLike) -> Array:
-    """Return the different ones of classes that a user gives, sorted."""
+    """Return the sorted unique values of classes."""
     try:
         return np.unique(np.asarray(classes))
     except TypeError as error:
@@ -362,7 +367,7 @@ def _sort_classes(classes: ArrayLike) -> Array:
 
 
 def check_classes(estimator: object, classes: Array) -> None:
-    """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
+    """Raise a ValueError if there is a single class, or more than the solver of the estimator supports."""
     if len(classes) < 2:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
@@ -375,81 +380,79 @@ def check_classes(estimator: object, classes: Array) -> None:
         )
 
 
-def choose_unit(largest: float) -> float:
-    """Return the power of two by which weights are divided, from the largest; one if that is zero. Sums stay finite."""
+def choose_weight_unit(largest: float) -> float:
+    """Return a power of two near the largest weight (one if it is zero), so that sums of scaled weights are finite."""
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def read_ratios(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
-    """Return sample weights of which only ratios count, also below zero, or None; smaller ones if the sum overflows."""
+def read_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
+    """Return validated weights, or None; only their ratios matter, and they are scaled down if their sum overflows."""
     if sample_weight is None:
         return None
     weights = read_weights(sample_weight, labels, are_signed)
     if are_signed:
-        check_some_count(weights)
+        check_nonzero_weights(weights)
     with np.errstate(over="ignore", invalid="ignore"):
-        return weights if np.isfinite(weights.sum()) else weights / choose_unit(np.abs(weights).max())
+        return weights if np.isfinite(weights.sum()) else weights / choose_weight_unit(np.abs(weights).max())
 
 
-def check_some_count(weights: FloatArray) -> None:
-    """Raise a ValueError where all weights of rows to score are zero."""
+def check_nonzero_weights(weights: FloatArray) -> None:
+    """Raise a ValueError if all weights of test data are zero."""
     if not np.any(weights):
-        raise ValueError("Sample weights must contain at least one non-zero number, but all rows weigh 0.")
+        raise ValueError("Sample weights must contain at least one non-zero number, but all of them are 0.")
 
 
-def weigh_rows(
+def compute_row_weights(
     labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
 ) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return sample weight times class weight per row, float64, or None where every row counts alike, and soft labels.
+    """Return sample weight times class weight per row, float64, or None if all are one, and the soft labels.
 
-    labels number the classes. With soft labels (n, n_classes) the row counts as weighted copies would.
+    labels are class indices. With soft labels (n, n_classes) the class weights are also applied to the probabilities.
     """
     if sample_weight is None and class_weight is None:
         return None, soft
-    # A copy of our own, since scikit-learn may return what nobody may write to.
+    # A copy, because the validated weights may be read-only or belong to the user.
     weights = np.array(read_weights(sample_weight, labels))
     if class_weight is not None:
-        # Only ratios of the totals count, which themselves might overflow.
-        fractions = weights / choose_unit(weights.max(initial=0.0))
+        # Scaled weights, because the totals might overflow and only their ratios matter.
+        fractions = weights / choose_weight_unit(weights.max(initial=0.0))
         totals: Any = np.bincount(labels, fractions, len(classes)) if soft is None else fractions @ soft
-        class_weights = weigh_classes(class_weight, classes, totals)
+        class_weights = compute_class_weights(class_weight, classes, totals)
         if soft is None:
             factors = class_weights[labels]
         else:
-            factors, soft = weigh_targets(soft, class_weights)
+            factors, soft = apply_class_weights(soft, class_weights)
         with np.errstate(over="ignore"):
             weights *= factors
     largest = weights.max(initial=0.0)
     if not largest > 0:
-        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
+        raise ValueError("All rows have weight zero; sample_weight times class_weight must be positive for some rows.")
     if largest == np.inf:
         raise ValueError("sample_weight times class_weight overflows: the largest product must be below 1.8e308.")
     return weights, soft
 
 
 def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
-    """Return sample weights of rows with labels as float64 (n,), all ones where they are None."""
-    with named("sample_weight"):
-        given = read_in_place(sample_weight, "sample_weight")
-        # These need no check, which takes 90 microseconds.
-        is_plain = type(given) is np.ndarray and given.dtype == np.float64 and given.shape == np.shape(labels)[:1]
-        if is_plain and has_finite_sum(given) and (are_signed or given.min(initial=0.0) >= 0):
-            return given
-        found = None if given is None else np.asarray(given).dtype
-        if found is not None and found.kind in "mM":
-            # scikit-learn would count their units.
-            raise ValueError(
-                f"sample_weight holds values of type {found}, but must hold numbers; convert it to numbers."
-            )
-        return check_sample_weight(given, labels, dtype=np.float64, ensure_non_negative=not are_signed)
+    """Return validated sample weights as float64 (n,), all ones if they are None."""
+    with prefix_errors("sample_weight"):
+        weights = read_in_place(sample_weight, "sample_weight")
+        # A plain array needs none of scikit-learn's checks, which take time.
+        is_plain = type(weights) is np.ndarray and weights.dtype == np.float64 and weights.shape == np.shape(labels)[:1]
+        if is_plain and has_finite_sum(weights) and (are_signed or weights.min(initial=0.0) >= 0):
+            return weights
+        dtype = None if weights is None else np.asarray(weights).dtype
+        if dtype is not None and dtype.kind in "mM":
+            # scikit-learn would convert dates to a number of time units.
+            raise ValueError(f"sample_weight has dtype {dtype}, but must contain numbers; convert it to numbers.")
+        return check_sample_weight(weights, labels, dtype=np.float64, ensure_non_negative=not are_signed)
 
 
-def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return weights of rows (n,), float64, and soft labels that have the class weights (K,) in them.
+def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return row weights (n,), float64, and soft labels that together apply the class weights (K,).
 
-    The loss sum_k w_k y_ik l_k is the row's weight sum_k w_k y_ik times that of soft labels w_k y_ik, scaled.
+    The loss sum_k w_k y_ik l_k equals the row weight sum_k w_k y_ik times the loss of the normalized labels w_k y_ik.
     """
-    # Relative to the largest, since sums may overflow.
+    # Relative to the largest weight, because sums may overflow.
     largest = class_weights.max() or 1.0
     fractions = soft @ (class_weights / largest)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -459,24 +462,26 @@ def weigh_targets(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArr
         return fractions * largest, targets
 
 
-def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
-    """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far."""
+def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
+    """Return the weight of each class, (n_classes,); totals are the sums of the sample weights of their rows."""
     if not isinstance(class_weight, str):
         class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
-            raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
+            raise ValueError(f"class_weight must contain finite numbers of at least 0, got {class_weight!r}")
         return class_weights
-    # Up to version 1.7 scikit-learn counts rows, whatever their weights.
+    # Unlike scikit-learn up to 1.7, which counts rows without their weights.
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)
     if not np.isfinite(class_weights).all():
         empty = classes[~np.isfinite(class_weights)][0]
-        raise ValueError(f"class_weight='balanced' needs rows of weight in every class, but class {empty} has none")
+        raise ValueError(
+            f"class_weight='balanced' requires rows of positive weight in each class, but class {empty} has none"
+        )
     return class_weights
 
 
 def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
-    """Return the offsets of some rows, (n_rows, K) float64 in C order with K = 1 for two classes, or None."""
+    """Return validated offsets, (n_rows, K) float64 in C order with K = 1 for two classes, or None."""
     if offset is None:
         return None
     offsets = read_offset_numbers(offset, name)
@@ -487,18 +492,18 @@ def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", 
 def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
     """Return offsets of any shape as float64 in C order."""
     try:
-        given: Any = np.asarray(read_in_place(offset, name))
-        if given.dtype.kind not in "fiubO":
-            raise TypeError(f"got an array of {given.dtype}")
-        offsets = np.require(given, np.float64, ["C", "A", "E"])
+        values: Any = np.asarray(read_in_place(offset, name))
+        if values.dtype.kind not in "fiubO":
+            raise TypeError(f"got an array of {values.dtype}")
+        offsets = np.require(values, np.float64, ["C", "A", "E"])
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}") from error
-    fits = np.abs(offsets) <= LARGEST_OFFSET
-    if not fits.all():
-        position = np.unravel_index(np.argmin(fits), offsets.shape)
+        raise ValueError(f"{name} must contain numbers: {error}") from error
+    is_valid = np.abs(offsets) <= MAX_OFFSET
+    if not is_valid.all():
+        index = np.unravel_index(np.argmin(is_valid), offsets.shape)
         raise ValueError(
-            f"{name} must hold finite numbers of a magnitude up to {LARGEST_OFFSET:g}, but row "
-            f"{position[0] if position else 0} has {offsets[position]}."
+            f"{name} must contain finite numbers with an absolute value of at most {MAX_OFFSET:g}, but row "
+            f"{index[0] if index else 0} has {offsets[index]}."
         )
     return offsets
 
@@ -506,14 +511,14 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
 def check_offset_shape(
     shape: tuple[int, ...], n_rows: int | float, n_classes: int, name: str = "offset", rows: str = "X"
 ) -> None:
-    """Raise a ValueError where offsets of a shape do not fit rows, whose number may be NaN where it is not known."""
+    """Raise a ValueError if offsets of this shape do not match the rows; an unknown number of rows is NaN."""
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if n_classes == 2:
-        accepted, fits = "one number for each row, (n_samples,)", is_column
+        accepted, is_valid = "one number for each row, (n_samples,)", is_column
     else:
-        accepted, fits = f"one number for each row and class, (n_samples, {n_classes})", shape[1:] == (n_classes,)
-    if not fits:
-        reason = " The same number for all classes of a row changes nothing." if is_column else ""
+        accepted, is_valid = f"one number for each row and class, (n_samples, {n_classes})", shape[1:] == (n_classes,)
+    if not is_valid:
+        reason = " Adding the same number for all classes of a row has no effect." if is_column else ""
         raise ValueError(f"{name} must have {accepted}, for {n_classes} classes, got the shape {shape}.{reason}")
     if shape[0] != n_rows and n_rows == n_rows and shape[0] == shape[0]:
         raise ValueError(f"{name} has {shape[0]} rows, but {rows} has {n_rows}: inconsistent numbers of samples.")

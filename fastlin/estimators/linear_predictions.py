@@ -1,4 +1,4 @@
-"""The answers of fitted linear classifiers: scores, classes and probabilities of rows, and their accuracy."""
+"""Predictions of fitted linear classifiers: decision values, classes, probabilities and scores."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.columns import check_parts, name_features, read_categories, read_matrix
-from fastlin.estimators.labels import are_soft, check_some_count, read_offset, read_scored
+from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, describe, expect, read_count, read_measure
+from fastlin.fitted import as_array, check_array, describe, read_count, read_scalar, require
 from fastlin.typing import Array, FloatArray, MatrixLike
 
-Found = TypeVar("Found", covariant=True)
+Output = TypeVar("Output", covariant=True)
 SCORINGS = "accuracy", "neg_log_loss"
 
 
-class Prediction(Protocol[Found]):
-    """A method that answers for rows at once, or for Blocks one by one."""
+class Prediction(Protocol[Output]):
+    """The type of a prediction method: it returns an array, or for Blocks an iterator of arrays."""
 
     @overload
-    def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Found]: ...
+    def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Output]: ...
     @overload
-    def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Found: ...
+    def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Output: ...
 
 
-def for_any_rows(method: Callable[..., Found]) -> Prediction[Found]:
-    """Return a method that answers for rows of any kind, from one that does for rows in memory."""
+def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
+    """Return a method that also accepts Blocks, from one that accepts rows in memory."""
 
     @wraps(method)
-    def answer(self, X, *, offset=None):
-        return self._answer(method, X, offset)
+    def output(self, X, *, offset=None):
+        return self._apply_method(method, X, offset)
 
-    return cast("Prediction[Found]", answer)
+    return cast("Prediction[Output]", output)
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
-    """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
+    """Mixin with the prediction methods of linear classifiers with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
-    For Blocks each method but `score` returns an iterator of arrays, and for Dask's collections a lazy Dask array.
+    For Blocks all methods except `score` return an iterator of arrays, and for Dask collections a lazy Dask array.
     """
 
     classes_: Array
@@ -59,56 +59,56 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     feature_names_in_: Array
     n_jobs: int | None
 
-    @for_any_rows
+    @accept_blocks
     def decision_function(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
-        """Return the scores ``X coef_' + intercept_ + offset``.
+        """Compute the decision function ``X coef_' + intercept_ + offset``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to score; with the classes of `fastlin.dask` also a Dask array or dataframe.
+            Input data. The classes of `fastlin.dask` also accept Dask arrays and DataFrames.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            What is added to the scores, as `fit` takes it: with three classes and more a number for each class. None
-            adds nothing, whatever the fit was given. With a Dask array X it is one too.
+            Values that are added to the scores, as in `fit`: one per row for two classes, otherwise one per row and
+            class. None adds nothing, even if the fit had offsets. For a Dask X it must be a Dask array.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score a row, which is above 0 where the second class is predicted. Where rows have
-            several labels (n_samples, n_labels); a label that was constant in the fit has its value, 0 or 1, as in
-            scikit-learn's `OneVsRestClassifier`.
+            Decision values (linear predictors). For two classes there is one per row; if it is above 0, the second
+            class is predicted. For multilabel y the shape is (n_samples, n_labels), and a label that was constant in
+            the training data gets its value, 0 or 1, as in scikit-learn's `OneVsRestClassifier`.
         """
         with limit_jobs(self.n_jobs):
             matrix, _, coef, intercept = self._prepare_scoring(X)
             scores = matrix.compute_scores(coef, intercept)
         scores = scores[:, 0] if scores.shape[1] == 1 else scores
-        if offset is not None and has_several_labels(self):
-            raise ValueError("offset must be None for a model of several labels a row, which was fitted without.")
-        if has_several_labels(self):
-            return _put_constants(self, scores, 0.0, 1.0)
+        if offset is not None and is_multilabel(self):
+            raise ValueError("offset must be None for a multilabel model.")
+        if is_multilabel(self):
+            return _fill_constant_labels(self, scores, 0.0, 1.0)
         offsets = read_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
-            # In the type of the scores.
+            # Cast, so that the scores keep their type.
             scores += offsets.reshape(scores.shape).astype(scores.dtype, copy=False)
         return scores
 
-    @for_any_rows
+    @accept_blocks
     def predict(self, X: Any, *, offset: ArrayLike | None = None) -> Array:
-        """Return the class of the largest score of each row.
+        """Predict the class of each row.
 
-        The scores of all rows are never held at once, unless they have offsets.
+        Without offsets, memory for the scores of all rows is not needed.
 
         Parameters
         ----------
         X, offset : array-like
-            The rows to classify and numbers added to their scores, as `decision_function` takes them.
+            Input data and offsets, as in `decision_function`.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Entries of `classes_`; where rows have several labels 0 or 1 for each, (n_samples, n_labels).
+            Predicted class labels; for multilabel y zeros and ones of shape (n_samples, n_labels).
         """
-        if has_several_labels(self):
+        if is_multilabel(self):
             return (self._score(X, offset) > 0).astype(int)
         if offset is not None:
             scores = self._score(X, offset)
@@ -117,19 +117,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             matrix, classes, coef, intercept = self._prepare_scoring(X)
             return classes[matrix.find_best_class(coef, intercept)]
 
-    @for_any_rows
+    @accept_blocks
     def predict_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
-        """Return the probability of each class for each row: the logistic function or the softmax of the scores.
+        """Predict class probabilities: the logistic function or the softmax of the decision function.
 
         Parameters
         ----------
         X, offset : array-like
-            The rows to classify and numbers added to their scores, as `decision_function` takes them.
+            Input data and offsets, as in `decision_function`.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`; where rows have several labels that of each, (n_samples, n_labels).
+            Probabilities, with columns in the order of `classes_`; for multilabel y the probability of each label,
+            (n_samples, n_labels).
         """
         scores = self._score(X, offset)
         if scores.ndim == 1:
@@ -137,36 +138,36 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             expit(scores, out=probabilities[:, 1])
             np.subtract(1, probabilities[:, 1], out=probabilities[:, 0])
             return probabilities
-        if has_several_labels(self):
-            return _put_constants(self, expit(scores), 0.0, 1.0)
-        # As scikit-learn's softmax, whose look at other array libraries takes 15 microseconds.
+        if is_multilabel(self):
+            return _fill_constant_labels(self, expit(scores), 0.0, 1.0)
+        # scikit-learn's softmax has the overhead of its array API dispatch.
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= np.add.reduce(scores, axis=1, keepdims=True)
         return scores
 
-    @for_any_rows
+    @accept_blocks
     def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> FloatArray:
-        """Return the logarithm of `predict_proba`.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
         X, offset : array-like
-            The rows to classify and numbers added to their scores, as `decision_function` takes them.
+            Input data and offsets, as in `decision_function`.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            Log-probabilities, in the order of the columns of `predict_proba`.
         """
-        # A probability that rounds to 0 or 1 has a logarithm all the same.
+        # Computed from the scores, the logarithm is accurate even if the probability rounds to 0 or 1.
         scores = self._score(X, offset)
-        if has_several_labels(self):
-            return _put_constants(self, log_expit(scores), -np.inf, 0.0)
+        if is_multilabel(self):
+            return _fill_constant_labels(self, log_expit(scores), -np.inf, 0.0)
         if scores.ndim == 1:
-            # log(1 + exp(-|score|)) serves both classes.
-            distance = np.log1p(np.exp(-np.abs(scores)))
-            return np.column_stack([-np.maximum(scores, 0) - distance, np.minimum(scores, 0) - distance])
+            # Both classes share the term log(1 + exp(-|score|)).
+            shared = np.log1p(np.exp(-np.abs(scores)))
+            return np.column_stack([-np.maximum(scores, 0) - shared, np.minimum(scores, 0) - shared])
         return log_softmax(scores, axis=1)
 
     def score(
@@ -177,27 +178,26 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         *,
         offset: ArrayLike | None = None,
     ) -> float:
-        """Return the part of the rows, or of their weights, whose label is predicted.
+        """Return the accuracy on test data; for multilabel y the subset accuracy.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify.
+            Test data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their labels, or soft labels as `fit` takes them, which may all be 0 or 1: then a row counts by the
-            probability of the class that is predicted. Of several labels a row all have to be right. None only where X
-            is Blocks that hold them.
+            True labels, or soft labels (all 0 or 1 are allowed), with which a row counts by the probability of the
+            predicted class. y may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Their weights; None means those that Blocks hold, or ones.
+            Sample weights. None means the weights in Blocks, or otherwise ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`.
+            Offsets, as in `decision_function`.
 
         Returns
         -------
         accuracy : float
-            From 0 to 1.
+            Accuracy, from 0 to 1.
         """
-        y, sample_weight = read_scored(self, X, y, sample_weight, has_several_labels(self))
+        y, sample_weight = read_scored(self, X, y, sample_weight, is_multilabel(self))
         return self._find_accuracy(X, y, sample_weight, offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
@@ -206,12 +206,12 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of shape (n_features,) or None, default=None
-            The names of the columns of X; None means the fit's names, or x0, x1, ... if it had none.
+            Names of the columns of X; None means `feature_names_in_`, or x0, x1, ... if it does not exist.
 
         Returns
         -------
         names : ndarray of shape (n_coefficients,)
-            The name of the column, and for a level of a categorical column "column_level".
+            Names of the columns, and "column_level" for the levels of categorical columns.
         """
         check_is_fitted(self)
         if hasattr(self, "categories_"):
@@ -219,19 +219,19 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return name_features(self, input_features)
 
     def densify(self) -> Self:
-        """Make coefficients that `sparsify` has made sparse an array again.
+        """Convert `coef_` back to an array after `sparsify`.
 
         Returns
         -------
         self
-            The fitted estimator.
+            Fitted estimator.
         """
         check_is_fitted(self)
         check_coefficients(self)
         return super().densify()
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
+        """Return scikit-learn's tags: sparse X is supported, and multiclass y unless the solver is liblinear."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if getattr(self, "solver", None) == "liblinear":
@@ -239,23 +239,23 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return tags
 
     def _find_accuracy(self, X, y, sample_weight, offset):
-        """Return what `score` does, for labels and weights that have been read."""
-        if are_soft(y) and not has_several_labels(self):
+        """Return the accuracy for validated labels and weights."""
+        if are_soft(y) and not is_multilabel(self):
             return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
-        are_whole = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
-        if are_whole and y.shape == labels.shape and y.ndim == 1:
-            # scikit-learn's checks take 0.4 milliseconds.
+        are_integers = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
+        if are_integers and y.shape == labels.shape and y.ndim == 1:
+            # Avoids the overhead of scikit-learn's checks.
             return average(labels == y, sample_weight)
         return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def _score(self, X, offset):
-        """Return the scores of rows in memory; a subclass that overrides their method need not know of offsets."""
+        """Return the decision values; a subclass may override `decision_function` without offsets."""
         return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
 
-    def _answer(self, method, X, offset=None):
-        """Return a method's answer for X in memory, or an iterator of its answers for the blocks."""
-        # scikit-learn's own check takes five microseconds.
+    def _apply_method(self, method, X, offset=None):
+        """Return the result of a method for X in memory, or an iterator of its results for Blocks."""
+        # Avoids the overhead of scikit-learn's check in the usual case.
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
@@ -268,100 +268,103 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return method(self, X, offset=offset)
 
     def _prepare_scoring(self, X):
-        """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
+        """Return X as a matrix, the classes, the coefficients in the type of the scores, and the intercept."""
         matrix = read_matrix(self, X, reset=False)
         classes, coef, intercept = read_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
 
 
-def _put_constants(model, answer, of_zero, of_one):
-    """Fill the columns of an answer (n, n_labels) whose labels were constant in the fit: all zeros, or all ones."""
+def _fill_constant_labels(model, output, of_zero, of_one):
+    """Fill the columns of an output (n, n_labels) whose labels were constant in the training data, 0 or 1."""
     intercept = as_array("intercept_", model.intercept_)
-    answer[:, intercept == -np.inf], answer[:, intercept == np.inf] = of_zero, of_one
-    return answer
+    output[:, intercept == -np.inf], output[:, intercept == np.inf] = of_zero, of_one
+    return output
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
     """Return the score of each row, (m,), by a fitted model; their mean is the accuracy or the negative log loss."""
-    # A user's subclass may predict without offsets.
-    given = {} if offset is None else {"offset": offset}
+    # The prediction methods of a user's subclass may not accept offsets.
+    options = {} if offset is None else {"offset": offset}
     classes = model.classes_
     if are_soft(y):
         if y.shape[1] != len(classes):
             raise ValueError(f"y must have a column for each of the {len(classes)} classes, got the shape {y.shape}.")
         if scoring == "accuracy":
-            best = np.searchsorted(classes, join(model.predict(X, **given)))
+            best = np.searchsorted(classes, join(model.predict(X, **options)))
             return np.take_along_axis(y, best[:, None], axis=1)[:, 0]
-        logarithms = _find_logarithms(join(model.predict_proba(X, **given)))
+        logarithms = _find_logarithms(join(model.predict_proba(X, **options)))
         return np.einsum("ik,ik->i", y, logarithms, dtype=np.float64)
     if scoring == "accuracy":
-        return join(model.predict(X, **given)) == y
+        return join(model.predict(X, **options)) == y
     labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if (classes[labels] != y).any():
-        raise ValueError(f"y has the label {y[classes[labels] != y].tolist()[0]!r}, which the model does not know.")
-    return _find_logarithms(join(model.predict_proba(X, **given))[np.arange(len(labels)), labels])
+        unseen = y[classes[labels] != y].tolist()[0]
+        raise ValueError(f"y contains the label {unseen!r}, which is not one of the classes of the model.")
+    return _find_logarithms(join(model.predict_proba(X, **options))[np.arange(len(labels)), labels])
 
 
 class ScoredRows(NamedTuple):
-    """Rows that models are scored on, and their labels."""
+    """Test rows of a fold, or validation rows, with their labels."""
 
-    X: Any  # rows of numbers, a table's matrix or Blocks
+    X: Any  # an array, a sparse matrix, the matrix of a table, or Blocks
     y: np.ndarray
     classes: np.ndarray
     offsets: ArrayLike | None
     params: Mapping[str, Any]  # metadata of the rows for the scorer
-    matrix: Any = None  # of a given validation set
-    weights: Any = None  # of a given validation set, as they were given
+    matrix: Any = None  # X as a matrix, for a validation set
+    weights: Any = None  # of a validation set, not scaled
 
     def score(self, model: Any, scoring: Any) -> float:
-        """Return the score of a model by the parameter `scoring`."""
+        """Return the score of a model for the parameter `scoring`."""
         from fastlin.matrices import as_matrix
 
-        name = name_row_scores(scoring, self.y, self.offsets)
+        name = check_row_scoring(scoring, self.y, self.offsets)
         if name is not None:
-            # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
+            # Without scikit-learn's checks, which would dominate small searches
+            # (docs/benchmarks/design-choices.md: scores of small folds).
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
-        # The rows need not hold every class.
+        # The scorer gets all classes, because the rows may not contain each of them.
         scorer = give_labels(get_scorer(scoring), self.classes)
-        found = scorer(join_answers(model) if isinstance(self.X, Blocks) else model, self.X, self.y, **self.params)
-        score = read_measure(found)
+        scored_model = join_block_outputs(model) if isinstance(self.X, Blocks) else model
+        result = scorer(scored_model, self.X, self.y, **self.params)
+        score = read_scalar(result)
         if score is None:
-            raise ValueError(f"scoring must return one number, a float, got {describe(found)} from {scoring!r}.")
+            raise ValueError(f"scoring must return one number, a float, got {describe(result)} from {scoring!r}.")
         return score
 
 
 def average(scores: Array, weights: Any) -> float:
-    """Return the mean of the scores of rows, by their weights if there are any."""
+    """Return the mean of the scores of rows, weighted unless weights is None."""
     if weights is not None:
-        check_some_count(weights)
+        check_nonzero_weights(weights)
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
-def name_row_scores(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return which of SCORINGS `scoring` names, or None; no other scorer sees offsets and soft labels."""
+def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
+    """Return the name in SCORINGS, or None; ValueError: another scorer with an offset or soft labels."""
     name = "accuracy" if scoring is None else scoring
     if isinstance(name, str) and name in SCORINGS:
         return name
     if offset is not None or are_soft(y):
         raise ValueError(
-            f"scoring must be 'accuracy', 'neg_log_loss' or None for rows with "
-            f"{'soft labels' if offset is None else 'an offset'}, which no other scorer sees, got {scoring!r}."
+            f"scoring must be 'accuracy', 'neg_log_loss' or None with "
+            f"{'soft labels' if offset is None else 'an offset'}, which other scorers do not support, got {scoring!r}."
         )
     return None
 
 
-def join_answers(model: Any) -> Any:
-    """Return a shallow copy of a fitted model that answers for Blocks with one array, as scorers want it."""
+def join_block_outputs(model: Any) -> Any:
+    """Return a shallow copy of a fitted model whose predictions for Blocks are single arrays, as scorers expect."""
     joined = copy(model)
-    joined._answer = lambda method, X, offset=None: join(model._answer(method, X, offset))
+    joined._apply_method = lambda method, X, offset=None: join(model._apply_method(method, X, offset))
     return joined
 
 
-def join(answer: Any) -> Array:
+def join(output: Any) -> Array:
     """Return an answer for rows, or those for Blocks, as one array."""
-    return answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
+    return output if isinstance(output, np.ndarray) else np.concatenate(list(output))
 
 
 def _find_logarithms(probabilities):
@@ -373,7 +376,7 @@ def _find_logarithms(probabilities):
 def read_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, FloatArray, FloatArray]:
-    """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, for kernels."""
+    """Return validated `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model."""
     classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
 
@@ -381,45 +384,45 @@ def read_coefficients(
 def check_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, Any, FloatArray]:
-    """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
+    """Return the same as `read_coefficients`, except that sparse coefficients remain sparse."""
     n_features = _count_features(model) if n_features is None else n_features
-    several = has_several_labels(model)
+    indicators = is_multilabel(model)
     if classes is None:
-        classes = model.classes_ if several else read_classes(model)
-    n_rows = 1 if len(classes) == 2 and not several else len(classes)
-    reason = f", for {len(classes)} {'labels' if several else 'classes'} and {n_features} features"
-    # SciPy would read where broken index arrays point.
-    given = read_if_sparse(model.coef_, "coef_")
-    coef = given if sparse.issparse(given) else as_array("coef_", given)
+        classes = model.classes_ if indicators else read_classes(model)
+    n_rows = 1 if len(classes) == 2 and not indicators else len(classes)
+    reason = f", for {len(classes)} {'labels' if indicators else 'classes'} and {n_features} features"
+    # The index arrays are validated, because SciPy does not check their bounds.
+    values = read_if_sparse(model.coef_, "coef_")
+    coef = values if sparse.issparse(values) else as_array("coef_", values)
     check_array("coef_", coef, (n_rows, n_features), reason)
     intercept = as_array("intercept_", model.intercept_)
-    # A model of two classes may have a number.
+    # The intercept of a binary model may be a scalar.
     intercept = intercept if intercept.ndim else intercept.reshape(1)
     return classes, coef, check_array("intercept_", intercept, (n_rows,), reason)
 
 
-def has_several_labels(model: Any) -> bool:
-    """Say whether a fitted model predicts several labels a row, whose numbers are `classes_` then."""
+def is_multilabel(model: Any) -> bool:
+    """Return whether a fitted model is multilabel; `classes_` are then the column indices of the labels."""
     return getattr(model, "multilabel_", False) is True
 
 
 def read_classes(model: Any) -> Array:
     """Return `classes_` of a model, (n_classes,), at least two."""
-    if has_several_labels(model):
+    if is_multilabel(model):
         raise ValueError(
-            f"This model was fitted to {len(model.classes_)} labels a row, and this needs one label a row: fit a model "
-            "of its own to the column of y."
+            f"The model was fitted to multilabel y with {len(model.classes_)} labels, which is not supported here; fit "
+            "a separate model to a single column of y."
         )
     classes = as_array("classes_", model.classes_)
-    is_right = classes.ndim == 1 and len(classes) > 1
-    expect(is_right, "classes_", "hold at least two classes in one dimension", classes)
+    is_valid = classes.ndim == 1 and len(classes) > 1
+    require(is_valid, "classes_", "contain at least two classes in one dimension", classes)
     if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
-        raise ValueError("classes_ must hold texts of Unicode, got a character beyond its last one")
+        raise ValueError("classes_ must contain Unicode strings, got a code point above 0x10FFFF")
     return classes
 
 
 def _count_features(model):
-    """Return how many columns `coef_` of a model must have, after a check of `categories_` and `n_features_in_`."""
+    """Return the number of columns of `coef_`, from validated `categories_` and `n_features_in_`."""
     if not hasattr(model, "categories_"):
         return read_count("n_features_in_", model.n_features_in_)
     return sum(1 if levels is None else len(levels) for levels in read_categories(model))

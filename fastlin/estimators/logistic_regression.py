@@ -1,4 +1,4 @@
-"""LogisticRegression: scikit-learn's estimator, with its penalties and attributes, fitted by fastlin's solvers."""
+"""LogisticRegression, with scikit-learn's parameters and attributes, and the base classes of the linear classifiers."""
 
 from __future__ import annotations
 
@@ -18,33 +18,45 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import NO_OMITTED_LEVELS
 from fastlin.estimators.columns import name_coefficients
-from fastlin.estimators.labels import choose_labels, make_training_data, read_columns, read_rows, read_training_data
+from fastlin.estimators.fit_reporting import (
+    CallbackTasks,
+    combine_listeners,
+    restore_on_error,
+    show_iterations,
+    warn_if_not_converged,
+)
+from fastlin.estimators.labels import (
+    choose_labels_and_weights,
+    make_training_data,
+    read_label_columns,
+    read_rows,
+    read_training_data,
+)
 from fastlin.estimators.linear_predictions import (
     LinearPredictions,
     check_coefficients,
-    has_several_labels,
+    is_multilabel,
     read_classes,
     read_coefficients,
 )
 from fastlin.estimators.parameters import (
-    TO_THE_CALLER_OF_FIT,
-    GivenBounds,
+    STACKLEVEL_OF_FIT,
+    BoundsLike,
     Penalty,
     Solver,
     estimator,
     fitted,
     invert,
-    is_by_alpha,
     limit_jobs,
     parameter,
     read_bounds,
     read_penalty,
     read_penalty_factors,
     read_seed,
+    uses_alpha,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
-from fastlin.estimators.stop_reasons import Tasks, restored_on_error, show_iterations, tell_all, warn_of_end
-from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_data, describe_end
+from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_convergence, describe_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, read_finite
 from fastlin.tensors import to_numbers
@@ -58,24 +70,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading_known_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
-    """Yield the TrainingData of the fit of a model, within the limits of its `n_jobs`."""
+def reading_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
+    """Yield the TrainingData on which a fitted model was trained, with its `n_jobs` threads."""
     check_is_fitted(model)
     read_classes(model)
-    # Overflow at extreme scales is looked for in the result.
+    # The results are checked for overflow at extreme scales.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
-        # Its checks may not change the model.
+        # A copy, because the validation sets attributes.
         yield make_training_data(copy(model), matrix, y, sample_weight, offset, model.classes_)
 
 
 @estimator
-class Resampling:
-    """What linear estimators that read rows of any kind share: the method `bootstrap`."""
+class BootstrapMixin:
+    """Mixin with the method `bootstrap` and the parameters of the linear classifiers that read any kind of rows."""
 
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "integer"])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
         default=None, accepts=["from_dtype", "array-like", None]
     )
@@ -95,91 +107,92 @@ class Resampling:
         random_state: RandomState = None,
         clusters: ArrayLike | None = None,
     ) -> Bootstrap:
-        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+        """Bootstrap the fit: refit the model to resamples of the rows.
 
-        Each resample draws as many rows as there are, with replacement, and its fit has the parameters of this model,
-        with C at the chosen one. It starts from the coefficients of all rows and ends, by its certificate where it has
-        one, within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs`
-        allows, and the number of threads changes no bit. A resample that lacks a class is drawn again.
+        Each resample draws n_samples rows with replacement and is fitted with the parameters of this model (with the
+        chosen C after cross-validation). A refit starts from the coefficients of all rows and stops within a hundredth
+        of its own standard error, which the certificate guarantees if there is one. Refits run in parallel on `n_jobs`
+        threads, and the result does not depend on the number of threads. A resample without rows of some class is
+        drawn again.
 
-        Fits by Firth's penalized likelihood have no certificate and end within a thousandth of a standard error. A
-        resample whose columns depend on each other is drawn again too, and the acceleration of BCa intervals leaves
-        out the penalty.
+        Refits of `FirthLogisticRegression` have no certificate and stop within a thousandth of a standard error.
+        Resamples with linearly dependent columns are also drawn again, and the acceleration of the BCa intervals
+        ignores the penalty.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
+            Training data of this model.
         y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
+            Training labels. They may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
-            ``class_weight="balanced"`` is found again in each resample.
+            Training weights; None means that all weights are one. A row keeps its weight each time it is drawn, and
+            ``class_weight="balanced"`` is recomputed for each resample.
         offset : array-like or None
-            The offsets of the fit.
+            Training offsets.
         n_resamples : int, default=1000
-            The number of resamples, at least 2.
+            Number of resamples, at least 2.
         random_state : int, RandomState or None, default=None
-            The seed of the draws. The first resamples are the same for any number of them.
+            Seed of the resamples. The first m resamples are the same for any larger n_resamples.
         clusters : array-like of shape (n_samples,) or None
-            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+            Cluster of each row. If given, whole clusters are drawn instead of single rows.
 
         Returns
         -------
         Bootstrap
-            Coefficients, certificates, errors and intervals.
+            Coefficients and certificates of the refits, with standard errors and confidence intervals.
 
         Raises
         ------
         ValueError
-            The rows do not fit the model, a class is so rare that resamples lack it, or clusters are not one
-            for each row, and at least two.
+            If the data do not match the model, if a class is so rare that too many resamples have none of its rows, or
+            if clusters does not have one value per row and at least two different values.
 
         Warns
         -----
         ConvergenceWarning
-            Some fits stopped before they came so near to their minimum.
+            If some refits stopped before they reached this accuracy.
         """
         from fastlin.inference.bootstrap import Draws, collect, fit_resamples
         from fastlin.inference.covariances import read_clusters
 
         if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
-            raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
+            raise ValueError(f"n_resamples must be an integer of at least 2, got {n_resamples!r}")
         n_resamples = int(n_resamples)
         model: Any = copy(self)
-        # Those of each resample follow from its rows.
+        # Class weights are computed for each resample.
         model.class_weight = None
-        with reading_known_data(model, X, y, sample_weight, offset) as data:
-            numbers = None
+        with reading_fit_data(model, X, y, sample_weight, offset) as data:
+            cluster_codes = None
             if clusters is not None:
                 keys = read_clusters(clusters, len(data.labels))
                 if len(keys) != 1:
-                    raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
-                numbers = keys[0]
-                if not numbers.any():
-                    raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
-            draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, numbers)
+                    raise ValueError(f"clusters must be a single key of shape (n_samples,), got {len(keys)} keys.")
+                cluster_codes = keys[0]
+                if not cluster_codes.any():
+                    raise ValueError("clusters must have at least two different values, but all rows have the same.")
+            draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
             refits = self._prepare_refits(data)
-            found = collect(fit_resamples(refits, draws, n_resamples), n_resamples, refits, numbers)
-        n_missed = n_resamples - np.count_nonzero(found.converged)
-        if n_missed:
+            bootstrap = collect(fit_resamples(refits, draws, n_resamples), n_resamples, refits, cluster_codes)
+        n_unconverged = n_resamples - np.count_nonzero(bootstrap.converged)
+        if n_unconverged:
             warnings.warn(
-                f"{n_missed} of {n_resamples} fits of resamples stopped before they came near their optimum; "
-                "`converged` says which, and `certificates` what each has proven. Raise max_iter, or with C=inf look "
-                "for resamples whose classes are separable: their coefficients grow without end.",
+                f"{n_unconverged} of {n_resamples} refits stopped before they converged; see the attributes "
+                "`converged` and `certificates` of the result. Increase max_iter. With C=inf the classes of some "
+                "resamples may be separable, and their coefficients then grow without bound: use a finite C.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return found
+        return bootstrap
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
-        """Return the function that fits resamples of the rows of data."""
+        """Return the Refits for resamples of the rows of data."""
         raise NotImplementedError
 
 
 @estimator
-class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPredictions):
-    """A linear classifier whose fits minimize a penalized mean loss."""
+class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, LinearPredictions):
+    """Base class of the linear classifiers that minimize a penalized mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
     tol: float = parameter(default=1e-4, accepts=["at least 0"])
@@ -191,56 +204,57 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
     verbose: int = parameter(default=0, accepts=["verbose"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_lasso: bool = parameter(default=False, accepts=["boolean"])
-    lower_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
-    upper_bounds: GivenBounds = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    lower_bounds: BoundsLike = parameter(default=None, accepts=[Real, dict, "array-like", None])
+    upper_bounds: BoundsLike = parameter(default=None, accepts=[Real, dict, "array-like", None])
 
     certificate_: float = fitted()
     converged_: bool = fitted()
     n_passes_: float = fitted()
     history_: list[Iteration] = fitted()
 
-    # The name of the class in both packages.
+    # The name of the class, which is the same in both packages.
     _scikit_learn_name: ClassVar[str]
 
     def to_sklearn(self) -> Any:
-        """Return a fitted model of scikit-learn's class with the same coefficients.
+        """Convert this fitted model to scikit-learn's estimator of the same name.
 
         Returns
         -------
         model : estimator of sklearn.linear_model
-            Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
-            not are left out. Before scikit-learn 1.10 `alpha` becomes C = 1 / (alpha n), for n rows of weight 1.
+            A fitted model with the same coefficients. Parameters with their default value get scikit-learn's default,
+            and parameters that scikit-learn does not have are dropped. Before scikit-learn 1.10 `alpha` becomes
+            C = 1 / (alpha n), for n rows of weight 1.
 
         Raises
         ------
         ValueError
-            Columns are categorical, which scikit-learn's class does not know.
+            If the model has categorical columns, which scikit-learn's estimator does not support.
         """
         if hasattr(self, "categories_"):
             raise ValueError(
-                "to_sklearn needs a model without categorical columns: scikit-learn's takes the columns that "
-                "OneHotEncoder(categories=...) makes of them."
+                "to_sklearn does not support models with categorical columns. Encode the columns with "
+                "OneHotEncoder(categories=...) before the fit instead."
             )
         return copy_linear_model(self, getattr(linear_model, self._scikit_learn_name))
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
-        """Return a fitted model of this class with the coefficients of scikit-learn's.
+        """Convert a fitted model of scikit-learn's estimator of the same name to this class.
 
         Parameters
         ----------
         model : estimator of sklearn.linear_model
-            A fitted model, whose class has the name of this one.
+            A fitted estimator whose class has the same name as this one.
 
         Returns
         -------
         model : LogisticRegression or LogisticRegressionCV
-            It has no certificate: nothing is known of the rows that it was fitted to.
+            A fitted model with the same coefficients. It has no `certificate_`, which only a fit can compute.
 
         Raises
         ------
         TypeError
-            The model is of another class.
+            If the model is an instance of another class.
         """
         return copy_linear_model(model, cls)
 
@@ -259,104 +273,106 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         weight_type: Literal["frequency", "sampling"] = "frequency",
         features: Sequence[str | tuple[str, Any] | int] | None = None,
     ) -> Inference:
-        """Return standard errors, tests and intervals of the coefficients.
+        """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Levels of a categorical column without rows that have a weight are left out, and `Inference.summary` lists them.
-        Without a penalty the other levels are compared with the first of them.
+        Levels of a categorical column without any row of positive weight are omitted; `Inference.summary` lists them.
+        Without a penalty the first of the remaining levels is the reference level.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows of the fit.
+            Training data of this model.
         y : array-like of shape (n_samples,)
-            Their labels. None only where X is Blocks that hold them.
+            Training labels. They may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Their weights in the fit; None means ones.
+            Training weights; None means that all weights are one.
         offset : array-like or None
-            The offsets of the fit.
+            Training offsets.
         covariance : {"model", "HC0", "HC1", "cluster"}
-            "model" is the inverse of the Fisher information, right where the model is. "HC0" is robust against errors
-            of the model (Huber 1967, White 1982), "HC1" is HC0 times n / (n - q) for n rows and q parameters.
-            "cluster" allows for rows of a cluster that depend on each other, with the factor G / (G - 1) (n - 1) /
-            (n - q) for G clusters. With several keys the covariances of all combinations of them are added and
-            subtracted (Cameron, Gelbach and Miller 2011), each with its own factor.
+            "model" is the inverse of the Fisher information, which is valid if the model is correctly specified. "HC0"
+            is the sandwich estimator, which is robust to misspecification (Huber 1967, White 1982); "HC1" is HC0 times
+            n / (n - q) for n rows and q parameters. "cluster" is robust to dependence between the rows of a cluster,
+            with the factor G / (G - 1) (n - 1) / (n - q) for G clusters. With several keys it is the multiway estimator
+            of Cameron, Gelbach and Miller (2011), with this factor for each combination of keys.
         clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
-            The cluster of each row, for ``covariance="cluster"``.
+            Cluster of each row, for ``covariance="cluster"``.
         reference : object
-            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
-            coefficients of all classes, which sum to zero, as `coef_` does.
+            The reference class, whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
+            coefficients of all classes, which sum to zero as in `coef_`.
         penalized : {"laplace", "sandwich"} or None
-            What the errors of a penalized model mean. "laplace" takes the penalty as a normal
-            prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
-            how the penalized estimates vary over repeated samples, around their own mean: they are biased.
+            Interpretation of the standard errors of a penalized model. "laplace" treats the penalty as a normal prior
+            and reports posterior standard deviations by the Laplace approximation. "sandwich" reports the sampling
+            variation of the penalized estimates around their own mean, without their bias.
         use_t : bool
-            Whether Student's t replaces the normal distribution, and F replaces chi-squared: with n - q degrees of
-            freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
+            Whether to use Student's t instead of the normal distribution, and F instead of chi-squared. The degrees of
+            freedom are n - q, or G - 1 for the key with the fewest clusters if ``covariance="cluster"``.
         weight_type : {"frequency", "sampling"}
-            What weights mean: "frequency", the number of equal rows that a row stands for, or "sampling", as for
-            sampling weights; the latter take a robust covariance. `class_weight` is of the latter kind.
+            Meaning of `sample_weight`: "frequency" is the number of identical rows that a row represents; "sampling"
+            stands for sampling (probability) weights, which need a robust covariance. `class_weight` is always treated
+            as importance weights.
         features : sequence or None
-            The columns to report: their names, which may include "intercept", pairs (column, level) for levels of
-            categorical columns, or indices among the names that None reports. A name that stands for several columns
-            is an error. None means all. A model with more than 4,096 parameters reports only the columns that are
-            given, by conjugate gradients, with the covariances "model", "HC0" and "HC1".
+            Columns to report: names (possibly "intercept"), pairs (column, level) for levels of categorical columns, or
+            indices into the names reported for None. A name shared by several columns raises an error. None means all.
+            For a model with more than 4,096 parameters `features` is required; it is then solved by conjugate
+            gradients, with the covariances "model", "HC0" and "HC1".
 
         Returns
         -------
         Inference
-            The estimates, with everything that follows from their covariance.
+            The estimates, their covariance, and the tests and tables derived from them.
 
         Raises
         ------
         ValueError
-            The rows do not fit the model, the model is penalized and `penalized` is None, or has an L1 penalty,
-            weights do not fit the covariance, there are more than 4,096 parameters, or `features` names no column or
-            several.
+            If the data do not match the model, if the model has an L1 penalty, if it is penalized and `penalized` is
+            None, if the weights are not valid with the covariance, if there are more than 4,096 parameters and
+            `features` is None, or if `features` does not identify columns uniquely.
 
         Warns
         -----
         InferenceWarning
-            `coef_` are more than a hundredth of a standard error from the optimum, which the inference describes.
+            If `coef_` is more than a hundredth of a standard error away from the optimum. The inference is for the
+            optimum.
         """
-        with reading_known_data(self, X, y, sample_weight, offset) as data:
+        with reading_fit_data(self, X, y, sample_weight, offset) as data:
             choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
             return self._infer(data, clusters=clusters, reference=reference, weight_type=weight_type, **choices)
 
-    def _set_end(self, fit):
-        """Set the attributes that say how the Fit of the model ended."""
+    def _set_convergence_attributes(self, fit):
+        """Set the attributes on the convergence of a Fit."""
         self.certificate_, self.converged_ = fit.certificate, fit.solution.converged
         self.n_passes_, self.history_ = fit.solution.n_passes, fit.solution.history
 
     def _prepare_refits(self, data):
-        from fastlin.estimators.many_fits import prepare_refits
+        from fastlin.estimators.batched_fits import prepare_refits
 
         return prepare_refits(self, data, *self._read_strength())
 
     def _infer(self, data, *, clusters=None, reference=None, weight_type="frequency", **choices):
-        """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
-        from fastlin.estimators.problem import Problem, find_left_out, take_differences
+        """Return the Inference over the rows of data, for the arguments of `inference`."""
+        from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_levels
         from fastlin.inference.covariances import read_clusters
         from fastlin.inference.estimation import WeightMeaning, check_options, compute_inference
 
-        # A copy, so that no check changes the model.
+        # A copy, because the validation sets attributes.
         model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
-            # Nothing is penalized at any C.
+            # With these factors no coefficient is penalized.
             C = np.inf
         names, left_out = name_coefficients(model), NO_OMITTED_LEVELS
-        levels = find_left_out(data, model.fit_intercept)
+        levels = find_omitted_levels(data, model.fit_intercept)
         if C < np.inf:
-            # The penalty determines the coefficients of all levels that have rows.
+            # The penalty identifies the coefficients of all levels that have rows, so no level is a reference.
             levels = levels._replace(references=levels.references[:0])
         _drop_bounds(model, data, coef, names, levels.unused)
         if hasattr(model, "categories_"):
             matrix = data.matrix
-            data, coef, intercept, kept = take_differences(data, levels, coef, intercept)
-            names, left_out = names[kept], levels.name(names)
+            data, coef, intercept, columns = apply_reference_coding(data, levels, coef, intercept)
+            names, left_out = names[columns], levels.name(names)
             if model.penalty_factors is not None:
-                model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[kept]
+                model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[columns]
         question = check_options(
             classes,
             reference,
@@ -365,18 +381,18 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
             omitted_levels=left_out,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
-            stacklevel=TO_THE_CALLER_OF_FIT + 1,
+            stacklevel=STACKLEVEL_OF_FIT + 1,
             **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **choices},
         )
         return compute_inference(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
     def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
-        """Begin and return the Tasks of a fit, whose models have these classes."""
+        """Return the CallbackTasks of a fit with these classes."""
 
         def describe(n_iter, coef, intercept):
             return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
 
-        return Tasks(self, X, y, sample_weight, describe, n_paths)
+        return CallbackTasks(self, X, y, sample_weight, describe, n_paths)
 
     def _read_strength(self):
         """Return C, or 1 / alpha, and l1_ratio of the fit."""
@@ -384,19 +400,19 @@ class PenalisedClassifier(CallbackSupportMixin, FitSummary, Resampling, LinearPr
         if hasattr(model, "C_"):
             if not model.refit:
                 raise ValueError(
-                    "refit must be True or 'train', got False: the coefficients are the means of those of the folds, "
-                    "where no likelihood has its maximum."
+                    "The model was fitted with refit=False, so its coefficients are means over the folds and not the "
+                    "optimum of any objective; inference needs a model with refit=True or 'train'."
                 )
-            C = invert(np.ravel(model.alpha_)[0]) if is_by_alpha(model) else np.ravel(model.C_)[0]
+            C = invert(np.ravel(model.alpha_)[0]) if uses_alpha(model) else np.ravel(model.C_)[0]
             return float(C), float(np.ravel(model.l1_ratio_)[0])
         with warnings.catch_warnings():
-            # The fit has warned of them.
+            # The fit has already issued these warnings.
             warnings.simplefilter("ignore")
             return read_penalty(model)
 
 
 def _drop_bounds(model, data, coef, names, unused):
-    """Take the bounds of coefficients from a copy of a model, once it is known that none bind but of unused levels."""
+    """Remove the bounds from a copy of a model; ValueError: a bound is active, other than those of unused levels."""
     bounds = read_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
@@ -404,32 +420,34 @@ def _drop_bounds(model, data, coef, names, unused):
         if binds.any():
             shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
             raise ValueError(
-                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no "
-                "normal distribution, so that no standard errors hold for them. Leave the bounds out."
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates are not "
+                "asymptotically normal, so standard errors are not valid. Refit without these bounds."
             )
     model.lower_bounds = model.upper_bounds = None
 
 
 @estimator
-class LogisticRegression(PenalisedClassifier):
-    """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
+class LogisticRegression(PenalizedClassifier):
+    """Logistic regression (two classes) or softmax regression (more), with L2, L1, elastic-net or group-lasso penalty.
 
-    This is a drop-in for scikit-learn's estimator of the same name, with its objective::
+    This class is a drop-in replacement for scikit-learn's estimator of the same name. It minimizes the same objective::
 
         J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (1 / (C S)) sum_j f_j ((1 - r) ||W_.j||^2 / 2 + r ||W_.j||_1)
 
-    Here s_i is the sample weight times the class weight of row i and S is their sum. An `offset` of `fit` is added to
-    ``W x_i + b``, and soft labels y_i replace l by its mean over the classes, by their probabilities. l is the logistic
-    loss for two classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and
-    ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalized.
+    Here s_i is the sample weight times the class weight of row i, and S is the sum of all s_i. The loss l is the
+    logistic loss for two classes and the softmax cross-entropy for more. r is `l1_ratio`, f_j are the `penalty_factors`
+    (1 by default), and ``W_.j`` are the coefficients of feature j for all classes. The intercept b is not penalized. If
+    `fit` gets an `offset`, it is added to ``W x_i + b``. With soft labels l is the expected loss under the given class
+    probabilities.
 
-    Dense data of float64, float32, uint8, int8, int16 and bool are read in place, in any memory layout, unless X is
-    small; float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty takes one copy, transposed.
-    Tensors in the processor's memory are read as NumPy arrays; predictions are NumPy arrays. CSR with int32 or int64
-    indices is read in place, with one transposed copy. If a third of X is filled, a dense copy of at most X or 64 MB
-    replaces it. Other sparse containers are converted once.
-    Columns of any scale and offset converge without standardization. The same data give the same bits for any number of
-    threads.
+    Each fit returns `certificate_`, a certified upper bound on J - J*, where J* is the minimum of J.
+
+    Dense X of type float64, float32, uint8, int8, int16 or bool is read in place in any memory layout, unless it is
+    small. float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty needs one transposed copy.
+    CPU tensors are read as NumPy arrays, and predictions are NumPy arrays. CSR matrices with int32 or int64 indices are
+    read in place, with one transposed copy; if at least a third of the entries are nonzero, X is converted to a dense
+    array instead, provided that this takes no more than X or 64 MB. Other sparse formats are converted once. Features
+    need not be standardized for the solvers to converge. The results are bitwise identical for any number of threads.
 
     Parameters
     ----------
@@ -438,109 +456,112 @@ class LogisticRegression(PenalisedClassifier):
     C : float, default=1.0
         Inverse strength of the penalty, above 0; ``np.inf`` means no penalty.
     alpha : float or "1/n_samples", default="1/n_samples"
-        The strength 1 / (C S) itself, at least 0, by which scikit-learn 1.10 replaces C. "1/n_samples" leaves it to C.
+        Strength 1 / (C S) of the penalty, at least 0, which replaces C in scikit-learn 1.10. With "1/n_samples" the
+        strength is set by C.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty: 0 is the L2 penalty, 1 the L1 penalty, which makes coefficients exactly zero, and
-        numbers between are the elastic net.
+        Elastic-net mixing parameter, from 0 to 1: 0 is the L2 penalty, 1 the L1 penalty, which makes coefficients
+        exactly zero, and values in between combine both.
     warm_start : bool, default=False
-        Whether a fit starts from the coefficients of the last one.
+        Whether to start from the coefficients of the previous fit.
     dual : bool, default=False
-        Accepted where scikit-learn accepts it; the primal problem has the same solution.
+        Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
+        solution.
     tol : float, default=1e-4
-        With ``solver="auto"`` the fit stops when J is proven to lie within tol * min(J_0 - J, J) of its minimum. J_0
-        is the minimum for intercepts and offsets alone, so J_0 - J is the improvement over the null model. The fit of a
-        small table, whose passes take microseconds, goes on to a hundredth of a tol of 1e-6 and more. Without a proof
-        (``C=np.inf``), half the square of the Newton decrement estimates the distance. With any other solver the fit
-        stops when no entry of the gradient of J exceeds tol, as in scikit-learn, and that distance is estimated to be
-        within tol. Thirty times tol, but no more than 3e-3, is enough if no entry exceeds tol for five iterations in a
-        row and J is proven to lie within a third of its minimum.
+        Stopping tolerance. With ``solver="auto"`` the fit stops once J - J* is certified to be at most
+        tol * min(J_0 - J, J). J_0 is the minimum over intercepts alone, so J_0 - J is the improvement over the
+        intercept-only (null) model. If there is no certificate, as with ``C=np.inf``, half the squared Newton decrement
+        estimates J - J*. Small problems, whose passes take microseconds, are solved to a hundredth of tol if tol is at
+        least 1e-6. With any other solver the fit stops when the largest entry of the gradient of J is at most tol, as
+        in scikit-learn, and J - J* is estimated to be within the bound above. This bound uses thirty times tol, up to
+        3e-3, once the gradient has been within tol for five iterations and J - J* is certified to be at most J* / 3.
     intercept_scaling : float, default=1
-        Accepted and without effect: no solver penalizes the intercept.
+        Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, by which the sample weights of its rows are multiplied. "balanced" gives every class the
-        same total weight. None gives every class the weight 1.
+        Weights of the classes, which multiply the sample weights. "balanced" gives all classes the same total weight.
+        None gives all classes the weight one.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: a solver draws with a fixed seed.
+        Accepted for compatibility with scikit-learn. It has no effect, because the solvers use a fixed seed.
     solver : str, default="auto"
-        "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
-        are these methods; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
-        over the rows, and L-BFGS runs for more. "liblinear", "newton-cd", "newton-cd-gram", "sag" and "saga" take the
-        solver that "auto" would. All find the minimum of J. With `l1_ratio` above 0, and with bounds, every name means
-        proximal Newton.
+        Algorithm of the optimization. "auto" chooses a solver by the shape of the data. "lbfgs", "newton-cg" and
+        "newton-cholesky" are the methods of these names; "newton-cholesky" is replaced by L-BFGS for more than 4,096
+        coefficients or more than 4e11 multiply-adds per Hessian. "liblinear", "newton-cd", "newton-cd-gram", "sag" and
+        "saga" run the solver that "auto" chooses. All of them minimize J. With `l1_ratio` above 0 or with bounds every
+        solver is proximal Newton.
     max_iter : int, default=1000
-        Largest number of iterations of the solver. With 0, coefficients and intercept are zero, or with `warm_start`
-        the last fit's.
+        Maximum number of iterations of the solver. With 0, coefficients and intercept are zero, or those of the
+        previous fit with `warm_start`.
     verbose : int, default=0
-        Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
+        If above 0, a progress line shows the iteration, the objective, the relative duality gap and the seconds.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        The f_j, at least 0, by which both penalties of a feature are multiplied; a feature of factor 0 is not
-        penalized. They are not rescaled. None means ones.
+        Factors f_j, at least 0, that multiply the penalties of each feature. A feature with factor 0 is not penalized.
+        The factors are not rescaled. None means that all factors are one.
     group_lasso : bool, default=False
-        Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
-        factor of sqrt(K). A feature is then in or out for all classes at once.
+        Whether to replace the L1 penalty by a group lasso over the classes: ||W_.j||_2 instead of ||W_.j||_1, without a
+        factor of sqrt(K). The coefficients of a feature are then zero for all classes or for none.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
-        Bounds of the coefficients of the columns as given; a lower bound of 0 forbids negative ones. An array of one
-        dimension holds for all classes, and a dict has a number for each feature that it names. None means no bounds,
-        and infinity no bound for a feature. With bounds every solver is proximal Newton. Coefficients at a bound are
-        exactly there; float32 ones are rounded to the inside. Not with `group_lasso`.
+        Bounds on the coefficients; for example, a lower bound of 0 forbids negative coefficients. A one-dimensional
+        array applies to all classes, and a dict maps names of features to bounds. None means no bounds, and an infinite
+        value means no bound for that feature. Coefficients at a bound equal it exactly; in float32 they are rounded to
+        the inside. Not supported with `group_lasso`.
     fit_intercept : bool, default=True
-        Whether the model has an intercept.
+        Whether to fit an intercept.
     n_jobs : int or None, default=None
-        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
-        that the process may use.
+        Number of threads used in `fit` and predictions, as in joblib: -1 means all processors. None means all
+        processors that are available to the process.
     categorical_features : "from_dtype", array-like or None, default=None
-        The columns of a table whose values are levels rather than numbers, as scikit-learn's
-        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and
-        Enum, Arrow dictionaries, and text: the types of strings and bytes of all three, and columns of objects that
-        hold some. An array names columns, gives their numbers or is a mask. Each level has coefficients of its own, as
-        after a one-hot encoding, which is never made. None reads X as scikit-learn does, but refuses dates and times.
+        Categorical columns of a table, as in scikit-learn's `HistGradientBoostingClassifier`. "from_dtype" selects the
+        columns with a categorical dtype of pandas or polars, Arrow dictionaries, and columns of strings or bytes. An
+        array contains column names, column indices or a boolean mask. Each level gets its own coefficients, as with a
+        one-hot encoding, which is never materialized. None means that X must be numeric, as in scikit-learn; dates and
+        times raise an error.
     missing_as_category : bool, default=False
-        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
+        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,) or (n_labels,)
-        Labels of the classes, sorted. Where rows have several labels, the numbers of these.
+        Class labels, sorted. For multilabel y, the column indices of the labels.
     coef_ : ndarray of shape (1, n_features), (n_classes, n_features) or (n_labels, n_features)
-        Coefficients, float32 for float32 data, else float64, and float64 with ``solver="liblinear"``. For three classes
-        and more the intercepts sum to zero over the classes, and so do coefficients without an L1 penalty.
+        Coefficients: float32 for float32 data unless ``solver="liblinear"``, otherwise float64. With three or more
+        classes the intercepts sum to zero over the classes, and so do the coefficients unless there is an L1 penalty.
     intercept_ : ndarray of shape (1,), (n_classes,) or (n_labels,)
-        Intercepts in the type of `coef_`; zeros without `fit_intercept`. Of several labels one that is constant in the
-        fit has the intercept inf if all rows have it, and -inf if none has it, and coefficients of zero.
+        Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False. For multilabel y, a label that all rows
+        of the training data have gets the intercept inf, a label that none has gets -inf, both with zero coefficients.
     n_iter_ : ndarray of shape (1,) or (n_labels,), int32
         Number of iterations of the solver.
     certificate_ : float, or ndarray of shape (n_labels,)
-        Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
-        factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
-        not penalized has both bounds.
+        Certified upper bound on J - J* (a duality gap), in the units of J; inf if there is none. The line "duality gap"
+        of `summary` also gives it relative to J. With ``C=np.inf`` or a penalty factor of 0 the bound is finite if the
+        solver took Newton steps with the full Hessian, or if each unpenalized coefficient has both bounds.
     converged_ : bool
-        Whether tol was reached, or the floor that rounding sets, also by float32 coefficients; `summary` names it.
+        Whether the fit reached `tol`, or the best accuracy that rounding error (of J, or of float32 coefficients)
+        permits; `summary` reports which.
     n_passes_ : float
-        Number of passes over X; a pass over a tenth of the rows counts as a tenth. Fits to several labels a row have
-        neither this nor `history_`.
+        Number of passes over X; a pass over a tenth of the rows counts as 0.1. Not available for multilabel y.
     history_ : list
-        For each iteration `objective` (J), `bound` (on J - J*: proven in the last one, where it was computed in
-        float64, and estimated in those before), `gradient` (the largest entry of the gradient of J), `n_passes` and
-        `seconds`, both from the start of the fit. Wide data are fitted in the space of their rows, where both are
-        estimated: `bound` as if the intercept were stationary, `gradient` from above.
+        For each iteration: `objective` (J), `bound` (on J - J*), `gradient` (the largest absolute entry of the gradient
+        of J), and `n_passes` and `seconds` since the start of the fit. `bound` is certified in the last iteration,
+        where it is computed in float64, and estimated in the earlier ones. For wide data, which are fitted in the space
+        of their rows, `bound` assumes a stationary intercept and `gradient` is an upper bound. Not available for
+        multilabel y.
     fit_seconds_ : float
-        Seconds that the fit took.
+        Duration of the fit in seconds.
     multilabel_ : bool
-        True where rows have several labels; otherwise it does not exist.
+        True for multilabel y; otherwise it does not exist.
     n_samples_fit_ : int
-        Number of rows of the fit.
+        Number of rows in the training data.
     n_features_in_ : int
-        Number of features of X.
+        Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X has names that are strings.
+        Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X its levels, in the order of their coefficients, or None for numbers. A level of missing
-        values is the last, NaN. It exists where columns are categorical.
+        For each column of X, its levels in the order of their coefficients, or None for a numeric column. The level of
+        missing values is NaN and the last one. It exists only if there are categorical columns.
 
     See Also
     --------
-    LogisticRegressionCV : Chooses C by cross-validation.
-    logistic_path : Fits many values of C.
+    LogisticRegressionCV : Choose C by cross-validation.
+    logistic_path : Fit models for many values of C.
 
     Examples
     --------
@@ -575,62 +596,65 @@ class LogisticRegression(PenalisedClassifier):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
-        """Fit the model.
+        """Fit the model to the training data.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
+            Training data, with finite values. `Blocks` of `fastlin.blocks` may be larger than memory.
         y : array-like of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            Labels of at least two classes: numbers, strings or bools. Floats in at least two columns, not all of them 0
-            or 1, are soft labels: the probability of each class, at least 0, which sum to one in each row within 1e-5.
-            A row then counts as weighted copies of it would, one for each class. Zeros and ones in at least two
-            columns, or a sparse matrix of them, say which labels a row has, unless `classes` is given: a model of two
-            classes is fitted to each label, many of them side by side, and neither offset nor a start may be given. A
-            label that all rows of weight have, or none, is predicted for every row or none, with a warning, as by
-            scikit-learn's `OneVsRestClassifier`.
-            None only where X is Blocks that hold labels.
+            Labels of at least two classes: integers, strings or booleans. Alternatively:
+
+            - Soft labels: an array of floats with at least two columns, not all 0 or 1. Each row has the probabilities
+              of the classes, which are at least 0 and sum to one within 1e-5. The row counts as one weighted copy per
+              class.
+            - Multilabel y: an array or sparse matrix of zeros and ones with at least two columns, unless `classes` is
+              given. A binary model is fitted to each label. `offset`, `coef_init` and `intercept_init` are not
+              supported. As in scikit-learn's `OneVsRestClassifier`, a label with the same value in all rows of
+              positive weight gets this value in all predictions, with a warning.
+
+            y may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows, at least 0 and not all 0; None means ones.
+            Sample weights, at least 0 and not all 0. None means that all weights are one.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Finite numbers that are added to the scores of the rows: one for each row with two classes, else one for
-            each row and class. Predictions take them again. For Blocks it is an array of all rows.
+            Finite values that are added to the decision function: one per row for two classes, otherwise one per row
+            and class. Predictions need their own offsets. For Blocks this is one array for all rows.
         classes : array-like of shape (n_classes,) or None
-            The classes of the columns of soft labels, sorted, which may then be zeros and ones; None means numbers from
-            0 on. For other labels, those that y has: where it has others, or lacks one, that is an error.
+            Sorted class labels of the columns of soft labels, which may then be all 0 or 1; None means 0, 1, ... For
+            plain labels `classes` must equal the classes found in y; otherwise an error is raised.
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
-            Coefficients that the fit starts from, in the shape of `coef_`, whatever `warm_start` says. None means zeros
-            where `intercept_init` is given, or else that the solver chooses its start. A start where J is larger than
-            at the best intercepts alone is left out. What is outside of bounds starts at them.
+            Initial coefficients, in the shape of `coef_`; they override `warm_start`. None means zeros if
+            `intercept_init` is given; otherwise the solver chooses the starting point. A starting point with a larger J
+            than the intercept-only model is ignored. Values outside of the bounds are clipped.
         intercept_init : array-like of shape (1,) or (n_classes,), or None
-            Intercepts that the fit starts from, likewise; without `fit_intercept` they do not count.
+            Initial intercepts, likewise. They are ignored if `fit_intercept` is False.
 
         Returns
         -------
         self
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            For NaN or infinite values, wrong shapes, one class, continuous labels, soft labels that are no
-            probabilities, sparse X whose index arrays point outside of X, and parameters out of range.
+            For NaN or infinite values, inconsistent shapes, a single class, continuous labels, soft labels that are not
+            probabilities, sparse X with indices out of range, and invalid parameters.
 
         Warns
         -----
         ConvergenceWarning
-            The fit stopped before it reached tol.
+            If the fit stopped before it reached `tol`.
         UserWarning
-            One of several labels is the same in all rows of weight.
+            If a label of a multilabel y has the same value in all rows of positive weight.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
-        given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
-        with restored_on_error(self):
-            several, _ = read_columns(choose_labels(X, y, None)[0] if isinstance(X, Blocks) else y)
-            if several is not None and classes is None:
-                from fastlin.estimators.many_fits import fit_labels
+        unsupported = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
+        with restore_on_error(self):
+            indicators, _ = read_label_columns(choose_labels_and_weights(X, y, None)[0] if isinstance(X, Blocks) else y)
+            if indicators is not None and classes is None:
+                from fastlin.estimators.batched_fits import fit_labels
 
-                return fit_labels(self, X, several, sample_weight, given)
+                return fit_labels(self, X, indicators, sample_weight, unsupported)
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
     def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
@@ -641,78 +665,78 @@ class LogisticRegression(PenalisedClassifier):
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-            starts = self._starts(shape, data.classes, coef_init, intercept_init)
+            starts = self._read_starts(shape, data.classes, coef_init, intercept_init)
             problem = Problem(self, data)
             minimize = partial(problem.minimize, C, l1_ratio, starts)
-            # scikit-learn's context of callbacks takes as long as reading X.
+            # Creating scikit-learn's callback context takes as long as reading a small X.
             is_watched = self.verbose or has_callbacks(self)
-            fit = self._minimize_and_tell(minimize, X, y, sample_weight, data) if is_watched else minimize()
+            fit = self._minimize_with_callbacks(minimize, X, y, sample_weight, data) if is_watched else minimize()
         solution = fit.solution
         if not solution.converged:
-            warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
+            warn_if_not_converged(self, solution, stacklevel=STACKLEVEL_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         vars(self).pop("multilabel_", None)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
-        self._set_end(fit)
+        self._set_convergence_attributes(fit)
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: y may have several labels a row."""
+        """Return scikit-learn's tags: multilabel y is supported."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
     def _describe_result(self):
         lines = {"data": describe_data(self)}
-        if has_several_labels(self):
-            reached = "reached by all labels" if self.converged_ else "not reached by some label"
+        if is_multilabel(self):
+            reached = "reached for all labels" if self.converged_ else "not reached for some labels"
             lines["tol"] = f"{self.tol:g}, {reached}"
-            lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} of a label"
+            lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} per label"
             return {**lines, "coefficients": describe_coef(self)}
         if hasattr(self, "converged_"):
-            lines |= describe_end(self, int(self.n_iter_[0]))
+            lines |= describe_convergence(self, int(self.n_iter_[0]))
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks
-    def _minimize_and_tell(self, minimize, X, y, sample_weight, data):
-        """Return the Fit that a function finds, and tell the callbacks, which get what `fit` was given."""
+    def _minimize_with_callbacks(self, minimize, X, y, sample_weight, data):
+        """Return the Fit of a function that minimizes J, with progress and the callbacks of scikit-learn."""
         tasks = self._begin_tasks(X, y, sample_weight, data.classes).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
-            fit = minimize(on_iteration=tell_all(show, tasks))
+            fit = minimize(on_iteration=combine_listeners(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         return fit
 
-    def _starts(self, shape, classes=None, coef_init=None, intercept_init=None):
-        """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's.
+    def _read_starts(self, shape, classes=None, coef_init=None, intercept_init=None):
+        """Return the starting points, pairs of coef (K, d) and intercept (K,), from the arguments or the previous fit.
 
-        shape is (K, d), and classes None where rows have several labels.
+        shape is (K, d), and classes is None for multilabel y.
         """
-        given = {"coef_init": coef_init, "intercept_init": intercept_init}
+        values = {"coef_init": coef_init, "intercept_init": intercept_init}
         if coef_init is None and intercept_init is None:
-            if not (self.warm_start and hasattr(self, "coef_")) or has_several_labels(self) != (classes is None):
+            if not (self.warm_start and hasattr(self, "coef_")) or is_multilabel(self) != (classes is None):
                 return []
-            found = getattr(self.coef_, "shape", None)
-            if found != shape:
+            coef_shape = getattr(self.coef_, "shape", None)
+            if coef_shape != shape:
                 raise ValueError(
-                    f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new estimator for "
-                    "data of another shape."
+                    f"warm_start=True needs coef_ of shape {shape}, but the previous fit left {coef_shape}. Create a "
+                    "new estimator for data of another shape."
                 )
-            # Setting coef_ and intercept_ is enough for a warm start.
-            known = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
-            _, coef, intercept = read_coefficients(self, shape[1], known)
+            # Users may set coef_ and intercept_ alone, without classes_, for a warm start.
+            labels = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
+            _, coef, intercept = read_coefficients(self, shape[1], labels)
             if classes is None:
-                # A label that was constant begins at zero.
+                # A label that was constant has an infinite intercept and starts at zero.
                 intercept = np.where(np.isinf(intercept), 0.0, intercept)
-            given = {"coef_": coef, "intercept_": intercept}
-        kinds = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"
-        reason, point = f", for {kinds} and {shape[1]} features", []
-        for (name, values), expected in zip(given.items(), (shape, shape[:1]), strict=True):
-            # What is not given begins at zero.
-            values = np.zeros(expected) if values is None else to_numbers(as_array(name, values))
-            point.append(read_finite(name, values, expected, reason).astype(np.float64))
+            values = {"coef_": coef, "intercept_": intercept}
+        targets = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"
+        reason, point = f", for {targets} and {shape[1]} features", []
+        for (name, array), expected in zip(values.items(), (shape, shape[:1]), strict=True):
+            # A missing argument starts at zero.
+            array = np.zeros(expected) if array is None else to_numbers(as_array(name, array))
+            point.append(read_finite(name, array, expected, reason).astype(np.float64))
         return [(point[0], point[1] if self.fit_intercept else np.zeros(shape[0]))]

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
+"""LogisticRegressionCV: cross-validated choice of C and l1_ratio with scikit-learn's interface; folds share one X."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,172 +16,174 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import check_parts, read_matrix
-from fastlin.estimators.folds import FoldFits, fit_along, take_test_rows
+from fastlin.estimators.fit_reporting import count_fits, make_time_limit, restore_on_error, warn_of_unconverged_fits
+from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
 from fastlin.estimators.labels import (
-    ROWS,
+    X_VAL_REQUIREMENT,
     are_soft,
-    choose_labels,
+    choose_labels_and_weights,
     make_training_data,
-    named,
+    prefix_errors,
     read_labels,
     read_offset,
-    read_ratios,
+    read_relative_weights,
     read_scored,
     read_training_data,
 )
-from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, join_answers, name_row_scores
-from fastlin.estimators.logistic_regression import PenalisedClassifier
+from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, check_row_scoring, join_block_outputs
+from fastlin.estimators.logistic_regression import PenalizedClassifier
 from fastlin.estimators.parameters import (
-    TO_THE_CALLER_OF_FIT,
+    STACKLEVEL_OF_FIT,
     Penalty,
     estimator,
     fitted,
-    is_by_alpha,
     limit_jobs,
     parameter,
     read_inverses,
     read_l1_ratios,
     read_scoring,
+    uses_alpha,
     warn_of_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
-from fastlin.estimators.stop_reasons import count_fits, end_after, restored_on_error, warn_of_limits
-from fastlin.estimators.summary import describe_coef, describe_data, describe_end
+from fastlin.estimators.summary import describe_coef, describe_convergence, describe_data
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 
 @estimator
-class LogisticRegressionCV(PenalisedClassifier):
-    """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
+class LogisticRegressionCV(PenalizedClassifier):
+    """Logistic or softmax regression with cross-validated C and l1_ratio.
 
-    Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds
-    read one X; a fold is a list of row numbers. Folds run side by side on the threads that `n_jobs` allows, and the
-    results are the same to the last bit for any number of threads.
+    This class is a drop-in replacement for scikit-learn's estimator of the same name. Each fold is fitted along a path
+    of C, from the strongest penalty to the weakest, and each fit starts from the previous solutions. All folds read the
+    same X and store only row indices. Folds run in parallel on `n_jobs` threads, and the results are bitwise identical
+    for any number of threads.
 
-    With ``solver="auto"`` each fit ends where J is proven to lie within tol of its minimum, as in `LogisticRegression`.
-    Where J is below 1 % of the objective without features, that 1 % takes its place, but in the last fit.
-    `certificates_` has the proven distances.
+    With ``solver="auto"`` each fit stops once J - J* is certified to be within the bound that `tol` sets, as in
+    `LogisticRegression`. In the folds this bound is relative to max(J, 1 % of the intercept-only objective).
+    `certificates_` contains the certified bounds.
 
-    A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows.
-    `fit` takes an `offset` and soft labels, as in `LogisticRegression.fit`.
+    A validation set, passed to `fit` as `X_val` and `y_val`, can replace the folds; X then contains the training rows.
+    `fit` accepts an `offset` and soft labels, as in `LogisticRegression.fit`.
 
     Parameters
     ----------
     Cs : int or array-like of shape (n_Cs,), default=10
-        The inverse strengths of the penalty, which are sorted, or how many of them: then they are spaced evenly on a
-        log scale from 1e-4 to 1e4.
+        Inverse strengths of the penalty. An integer n stands for n values on a log scale from 1e-4 to 1e4.
     alphas : int, array-like of shape (n_Cs,) or None, default=None
-        The strengths 1 / (C S), at least 0, by which scikit-learn 1.10 replaces `Cs`, or how many of them: then they
-        are spaced evenly on a log scale from 1e-7 to 1e2. None leaves them to `Cs`.
+        Strengths 1 / (C S) of the penalty, at least 0, which replace `Cs` in scikit-learn 1.10. An integer n stands for
+        n values on a log scale from 1e-7 to 1e2. None means that `Cs` is used.
     l1_ratios : array-like of shape (n_l1_ratios,), default="warn"
-        Shares of the L1 penalty, from 0 (L2) to 1 (L1); "warn" and None mean (0.0,).
+        Elastic-net mixing parameters, from 0 (L2) to 1 (L1); "warn" and None mean (0.0,).
     cv : int, splitter, iterable of (train, test) or None, default=None
-        How the rows are split into folds: the number of stratified folds, a splitter of scikit-learn, or the folds
-        themselves. None means 5 stratified folds, fewer where no class has 5 rows, or none with `X_val`.
+        Cross-validation splitting strategy: the number of stratified folds, a splitter of scikit-learn, or an iterable
+        of folds. None means 5 stratified folds (fewer if no class has 5 rows), or no folds with `X_val`.
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
         Deprecated as in scikit-learn 1.8: use `l1_ratios`.
     scoring : str, callable or None, default="warn"
-        The scorer that chooses. None means accuracy. "warn" means what the installed scikit-learn takes: accuracy
-        before version 1.11, from 1.9 on with its warning, and "neg_log_loss" from there on.
+        Scorer by which C and l1_ratio are chosen. None means accuracy. "warn" means the default of the installed
+        scikit-learn: accuracy before version 1.11 (with a FutureWarning from 1.9 on) and "neg_log_loss" afterwards.
     refit : bool or "train", default=True
-        Whether all rows, of X and of `X_val`, are fitted together at the best C and l1_ratio. "train" fits the rows
-        of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
-        where each fold was best; with `X_val` it is the best of the fits.
+        Whether to refit all rows, those of X and of `X_val`, with the best C and l1_ratio. "train" refits the rows of X
+        only, and requires `X_val`. With False, coefficients, C and l1_ratio are means over the best model of each fold;
+        with `X_val` they are those of the best model.
     intercept_scaling : float, default=1.0
-        Accepted and without effect: no solver penalizes the intercept.
+        Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     use_legacy_attributes : bool, default="warn"
-        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class. The shapes of
-        1.10 are described below. "warn" means the shapes of the installed version, with its warning.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class, or those of
+        1.10, which are described below. "warn" means the shapes of the installed version, with its FutureWarning.
     time_limit : float or None, default=None
-        Seconds from the start of `fit` after which no fit begins and running fits end. The best C among those that all
-        folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
-        fits have been left out, the result depends on the machine.
+        Seconds from the start of `fit` after which no fit starts and running fits stop. C is then chosen among the
+        values that all folds have finished, followed by the refit. The first C of each fold is always finished. If fits
+        were skipped, the result depends on the speed of the machine.
     dual : bool, default=False
-        Accepted where scikit-learn accepts it; the primal problem has the same solution.
+        Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
+        solution.
     tol : float, default=1e-4
-        When a fit stops, as in `LogisticRegression`, with the exception above.
+        Stopping tolerance of each fit, as in `LogisticRegression`, with the exception above.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as in `LogisticRegression`. Balanced weights come from all rows, as in scikit-learn.
+        Weights of the classes, as in `LogisticRegression`. As in scikit-learn, balanced weights are computed from all
+        rows and not for each fold.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: a solver draws with a fixed seed.
+        Accepted for compatibility with scikit-learn. It has no effect, because the solvers use a fixed seed.
     solver : str, default="auto"
-        The solver of all fits, as in `LogisticRegression`.
+        Algorithm of the optimization, as in `LogisticRegression`.
     max_iter : int, default=1000
-        Largest number of iterations of each fit.
+        Maximum number of iterations of each fit.
     verbose : int, default=0
-        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit.
+        If above 0, a progress bar counts the fits, with C and the relative duality gap of the last one.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        Factors on both penalties of each feature, as in `LogisticRegression`.
+        Factors that multiply the penalties of each feature, as in `LogisticRegression`.
     group_lasso : bool, default=False
-        Whether the group lasso over the classes replaces the L1 penalty, as in `LogisticRegression`.
+        Whether to replace the L1 penalty by a group lasso over the classes, as in `LogisticRegression`.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
-        Bounds of the coefficients in all fits, as in `LogisticRegression`.
+        Bounds on the coefficients of all fits, as in `LogisticRegression`.
     fit_intercept : bool, default=True
-        Whether the model has an intercept.
+        Whether to fit an intercept.
     n_jobs : int or None, default=None
-        Number of threads of fits and predictions in all, as joblib counts (-1: all processors). None takes all
-        processors that the process may use.
+        Total number of threads used in `fit` and predictions, as in joblib: -1 means all processors. None means all
+        processors that are available to the process.
     categorical_features : "from_dtype", array-like or None, default=None
-        The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
+        Categorical columns of a table, as in `LogisticRegression`.
     missing_as_category : bool, default=False
-        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
+        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
+        Class labels, sorted.
     Cs_ : ndarray of shape (n_Cs,)
-        The inverse strengths of the penalty, sorted.
+        Inverse strengths of the penalty, sorted.
     alphas_, alpha_ : ndarray of shape (n_Cs,), float
-        The strengths of the penalty at `Cs_` and `C_`, with the weight S of all rows of X.
+        Strengths of the penalty that correspond to `Cs_` and `C_`, for the total weight S of all rows of X.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
-        The shares of the L1 penalty.
+        Elastic-net mixing parameters.
     C_ : float
-        The best C, with the largest sum of scores over the folds, and of equal sums the smallest C; the mean over the
-        folds with ``refit=False``.
+        The C with the largest sum of scores over the folds, or the smallest of several such C. With ``refit=False``,
+        the mean of the best C of each fold.
     l1_ratio_ : float
-        The best l1_ratio, chosen with `C_`.
+        The best l1_ratio, chosen together with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients in the type that `LogisticRegression` gives them.
+        Coefficients, in the dtype that `LogisticRegression` uses.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts in the type of `coef_`; zeros without `fit_intercept`.
+        Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False.
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_classes or 1, n_features + 1)
-        Coefficients of each fit, the intercept last; without `fit_intercept` the last axis has n_features.
+        Coefficients of each fit, followed by the intercept; the last axis has n_features if `fit_intercept` is False.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Score of each fit on the fold's test rows; NaN, as in `coefs_paths_`, where `time_limit` has left the fit out.
+        Score of each fit on the test rows of its fold. As in `coefs_paths_`, fits skipped by `time_limit` have NaN.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
         Number of iterations of each fit.
     objectives_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        J of each fit over the fold's training rows.
+        Objective J of each fit, over the training rows of its fold.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Upper bound on J - J* of each fit; inf where none is known.
+        Certified upper bound on J - J* of each fit, in the units of J; inf if there is none.
     certificate_ : float
-        Upper bound on J - J* of the model over the rows of the last fit, as in `LogisticRegression`. With
-        ``refit=False`` and `X_val` it belongs to the best fit. With ``refit=False`` and several folds it does not
-        exist, because no fit led to the mean of their models.
+        Certified upper bound on J - J* of the final model, in the units of J, over the rows of the refit. With
+        ``refit=False`` and `X_val` it is the bound of the best fit. With ``refit=False`` and several folds it does not
+        exist, because the mean of several models is not the result of a fit.
     converged_ : bool
-        Whether the last fit reached tol, as in `LogisticRegression`; it exists where `certificate_` does.
+        Whether the last fit converged, as in `LogisticRegression`. It exists if `certificate_` does.
     n_passes_ : float
-        Number of passes over X of the last fit; does not exist with ``refit=False``.
+        Number of passes over X of the refit. It does not exist with ``refit=False``.
     history_ : list
-        The iterations of the last fit, as in `LogisticRegression`; does not exist with ``refit=False``.
+        Iterations of the refit, as in `LogisticRegression`. It does not exist with ``refit=False``.
     timed_out_ : bool
-        Whether `time_limit` has left out fits.
+        Whether fits were skipped because of `time_limit`.
     fit_seconds_ : float
-        Seconds that all fits took together.
+        Total duration of all fits in seconds.
     n_samples_fit_ : int
         Number of rows of X.
     n_features_in_ : int
-        Number of features of X.
+        Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X has names that are strings.
+        Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X its levels, in the order of their coefficients, or None for numbers. A level of missing
-        values is the last, NaN. It exists where columns are categorical.
+        For each column of X, its levels in the order of their coefficients, or None for a numeric column. The level of
+        missing values is NaN and the last one. It exists only if there are categorical columns.
 
     See Also
     --------
-    LogisticRegression : Fits one value of C.
+    LogisticRegression : Fit a model for one value of C.
 
     Examples
     --------
@@ -212,7 +214,7 @@ class LogisticRegressionCV(PenalisedClassifier):
     alphas_: FloatArray = fitted()
     alpha_: float = fitted()
     l1_ratios_: FloatArray = fitted()
-    # With use_legacy_attributes these have an entry for each class, two of them in a dict.
+    # With use_legacy_attributes these have an entry for each class; coefs_paths_ and scores_ are then dicts.
     C_: float | Any = fitted()
     l1_ratio_: float | Any = fitted()
     coefs_paths_: FloatArray | Any = fitted()
@@ -224,7 +226,7 @@ class LogisticRegressionCV(PenalisedClassifier):
 
     _scikit_learn_name = "LogisticRegressionCV"
 
-    # Weights passed to `score` go to the scorer, which requests them or not.
+    # Weights passed to `score` are routed to the scorer.
     __metadata_request__score = {"sample_weight": UNUSED}
 
     def fit(
@@ -241,57 +243,58 @@ class LogisticRegressionCV(PenalisedClassifier):
         offset_val: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
-        """Choose C and l1_ratio by cross-validation, or on a validation set, and fit the model.
+        """Choose C and l1_ratio by cross-validation or on a validation set, and fit the model.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory; their folds are fitted one after
-            the other.
+            Training data, with finite values. `Blocks` of `fastlin.blocks` may be larger than memory; their folds are
+            fitted sequentially.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression.fit` takes
-            them. Of these folds see the most probable classes, and scores the probabilities. None only where X is
-            Blocks that hold labels.
+            Labels of at least two classes: integers, strings or booleans; or soft labels, as in
+            `LogisticRegression.fit`. With soft labels the folds are stratified by the most probable class, and scores
+            use the probabilities. y may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows in the fits. The scorer has them too where metadata routing is off or the scorer
-            requests them. None means those that Blocks hold, or ones.
+            Sample weights of the fits. The scorer also uses them if metadata routing is disabled or if it requests
+            them. None means the weights in Blocks, or otherwise ones.
         offset, classes : array-like or None
-            As `LogisticRegression.fit` has them; folds and scores have the offsets of their rows. With them, or with
-            soft labels, `scoring` must be "accuracy", "neg_log_loss" or None: no other scorer sees them.
+            As in `LogisticRegression.fit`; the offsets are also used in the scores. With an offset or soft labels,
+            `scoring` must be "accuracy", "neg_log_loss" or None, because other scorers do not support them.
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
-            The rows that choose, in place of folds: of the kind that X is, and of any type. `cv` must be None.
+            Validation data on which C and l1_ratio are chosen, instead of folds. It must be dense, sparse or Blocks
+            like X, but its dtype may differ. `cv` must then be None.
         y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
-            Their labels, which may be soft whatever y is. Those that y lacks count as wrong where the scorer takes
-            predicted labels and `refit` is "train" or False, and are an error elsewhere. None only where `X_val` is
-            Blocks that hold them.
+            Labels or soft labels of the validation data. Labels that do not occur in y raise an error, unless the
+            scorer uses predicted labels and `refit` is "train" or False; they then count as misclassified. y_val may be
+            None only if `X_val` is Blocks that contain labels.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
-            Their weights, for the scorer and for the fit of all rows, as `sample_weight` has them for folds.
+            Weights of the validation data, for the scorer and for the refit of all rows.
         offset_val : array-like or None
-            Their offsets, which must be there where there is an offset.
+            Offsets of the validation data. They are required if there is an `offset`.
         **params
-            Metadata for the splitter and the scorer, with metadata routing; none with `X_val`.
+            Metadata for the splitter and the scorer, with metadata routing. Not supported with `X_val`.
 
         Returns
         -------
         self
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            For all that `LogisticRegression.fit` refuses, for Cs that are empty or hold anything but positive numbers,
-            l1_ratios outside [0, 1], folds without training rows of weight above zero, and validation rows with other
-            columns or labels than the training rows.
+            As in `LogisticRegression.fit`; also if Cs is empty or contains values that are not positive, if l1_ratios
+            are outside [0, 1], if a fold has no training rows of positive weight, or if the validation data have other
+            features or labels than the training data.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given_val = X_val, y_val, sample_weight_val, offset_val
-        with restored_on_error(self):
+        with restore_on_error(self):
             return self._fit(X, y, sample_weight, params, read, given_val)
 
     def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
-        is_over = end_after(self.time_limit)
+        is_over = make_time_limit(self.time_limit)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
         Cs = read_inverses(self)
         warn_of_defaults(self.scoring, self.use_legacy_attributes)
@@ -300,23 +303,23 @@ class LogisticRegressionCV(PenalisedClassifier):
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = read_ratios(sample_weight, data.y)
+                sample_weight = read_relative_weights(sample_weight, data.y)
             if given_val[0] is None:
-                _refuse_without_rows(self.refit, *given_val[1:])
+                _check_without_validation_set(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
-                _refuse_beside_rows(self.cv, params)
+                _check_with_validation_set(self.cv, params)
                 validation = _read_validation_set(self, X, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
             missed = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
         if missed is not None:
-            warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
+            warn_of_unconverged_fits(missed[0], missed[1], self, stacklevel=STACKLEVEL_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
-        self._set_penalties(Cs, data.weigh() * data.weight_unit)
+        self._set_penalties(Cs, data.sum_weights() * data.weight_unit)
         self.l1_ratios_ = l1_ratios
         self.coefs_paths_ = fits.coefs
         self.scores_ = fits.scores
@@ -332,10 +335,10 @@ class LogisticRegressionCV(PenalisedClassifier):
         return self
 
     def _set_penalties(self, inverses, total):
-        """Set Cs and alphas from Cs, or 1 / alpha, and the total weight of the rows; C_ is one of them so far."""
+        """Set `Cs_`, `C_`, `alphas_` and `alpha_` from the Cs (or 1 / alphas) and the total weight of the rows."""
         inverses = np.append(inverses, self.C_)
         with np.errstate(divide="ignore", over="ignore"):
-            Cs, inverses = (inverses / total, inverses) if is_by_alpha(self) else (inverses, inverses * total)
+            Cs, inverses = (inverses / total, inverses) if uses_alpha(self) else (inverses, inverses * total)
             alphas = 1 / inverses
         self.Cs_, self.C_ = Cs[:-1], float(Cs[-1])
         self.alphas_, self.alpha_ = alphas[:-1], float(alphas[-1])
@@ -349,31 +352,32 @@ class LogisticRegressionCV(PenalisedClassifier):
             C, l1_ratio = np.ravel(self.C_)[0], np.ravel(self.l1_ratio_)[0]
             chosen: Any = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
             gap = np.max(self.certificates_[:, *chosen] / self.objectives_[:, *chosen])
-            lines["choice"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
-            lines["score"] = f"{means[best]:.6g} at best, on the validation rows"
+            lines["chosen"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
+            lines["best score"] = f"{means[best]:.6g} on the validation set"
             if len(scores) > 1:
-                standard_deviation = np.std([each[best] for each in scores])
-                lines["score"] = (
-                    f"{means[best]:.6g} ± {standard_deviation:.2g} at best, mean and deviation of {len(scores)} folds"
+                deviation = np.std([fold_scores[best] for fold_scores in scores])
+                lines["best score"] = (
+                    f"{means[best]:.6g} ± {deviation:.2g} (mean and standard deviation over {len(scores)} folds)"
                 )
             n_fits = np.count_nonzero(np.isfinite(self.objectives_))
             limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
-            lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
+            lines["fits"] = f"{n_fits:,}{limit}; largest relative duality gap at the chosen C: {gap:.1e}"
             if hasattr(self, "history_"):
-                lines |= describe_end(self, len(self.history_))
+                lines |= describe_convergence(self, len(self.history_))
         return {**lines, "coefficients": describe_coef(self)}
 
-    def _measure_accuracy(self, X, y, sample_weight, **given):
-        # The method of this class takes what `scoring` says.
-        return LinearPredictions.score(self, X, y, sample_weight, **given)
+    def _measure_accuracy(self, X, y, sample_weight, **options):
+        # `score` of this class uses `scoring`.
+        return LinearPredictions.score(self, X, y, sample_weight, **options)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
-        """Fill the fits of all folds and their scores, choose C, l1_ratio and the model, and tell the callbacks.
+        """Fit and score all folds, choose C and l1_ratio, and set the coefficients, with callbacks.
 
-        A validation set is a fold of all rows. Return the convergence and iterations of fits, or None if stopped.
+        A validation set is a single fold whose training rows are all rows. Return whether each fit converged and its
+        number of iterations, or None if a callback stopped the fit.
         """
-        from fastlin.estimators.many_fits import fit_folds
+        from fastlin.estimators.batched_fits import fit_folds
         from fastlin.estimators.problem import Problem
 
         n_paths = len(folds) * len(fits.l1_ratios)
@@ -381,7 +385,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         training_rows = [train for train, _ in folds]
         with count_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
             fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
-            # Scorers are called here and not in the threads, so that any scorer works.
+            # Scorers need not be thread-safe, so they run after the threads.
             for fold, (_, test_rows) in enumerate(folds):
                 is_finished = fits.finished[fold]
                 models = [fits.model((fold, r, c)) for r, c in np.argwhere(is_finished)]
@@ -391,25 +395,25 @@ class LogisticRegressionCV(PenalisedClassifier):
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = _join_data(self, data, sample_weight, folds[0][1])
                 self.C_, self.l1_ratio_, start = fits.best()
-                # Liblinear takes no start, so scikit-learn's search and its LogisticRegression give the same model.
-                given = None if self.solver == "liblinear" else start
+                # In scikit-learn liblinear has no warm start, so the refit equals a LogisticRegression with this C.
+                initial = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
-                told = on_fit, None, partial(tasks.begin_fit, path)
-                [fit] = fit_along(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *told, start=given)
+                callbacks = on_fit, None, partial(tasks.begin_fit, path)
+                [fit] = fit_path(Problem(self, data), np.array([self.C_]), self.l1_ratio_, *callbacks, start=initial)
                 tasks.end(path)
                 self.coef_, self.intercept_ = fit.coef, fit.intercept
-                self._set_end(fit)
+                self._set_convergence_attributes(fit)
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
                 self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.mean_of_best()
-                # No fit has led to a mean of models.
+                # The mean of the models is not the result of a fit.
                 for name in ("certificate_", "converged_", "n_passes_", "history_"):
                     vars(self).pop(name, None)
                 if len(folds) == 1:
-                    self.certificate_, self.converged_ = fits.end_of_best()
+                    self.certificate_, self.converged_ = fits.convergence_of_best()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
-        # A stop that a callback asked for needs no warning.
+        # A fit that a callback stopped needs no warning.
         return None if tasks.is_stopped else (converged, n_iter)
 
     def _score_models(self, models, data, test_rows, params):
@@ -418,7 +422,7 @@ class LogisticRegressionCV(PenalisedClassifier):
         rows = test_rows._replace(params=params) if is_read else take_test_rows(data, test_rows, params)
         return [rows.score(model, read_scoring(self.scoring)) for model in models]
 
-    # The scorer may take more.
+    # Metadata for the scorer may follow.
     def score(
         self,
         X: MatrixLike | Blocks,
@@ -428,26 +432,26 @@ class LogisticRegressionCV(PenalisedClassifier):
         offset: ArrayLike | None = None,
         **score_params: Any,
     ) -> float:
-        """Return the score by `scoring`, which is accuracy where it was left out.
+        """Return the score of the model on test data, by the scorer `scoring` (accuracy by default).
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify.
+            Test data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their labels, or soft labels. None only where X is Blocks that hold them.
+            True labels, or soft labels. They may be None only if X is Blocks that contain labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows; None means those that Blocks hold, or ones.
+            Sample weights. None means the weights in Blocks, or otherwise ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-            Numbers added to the scores, as in `decision_function`. With it, or with soft labels, `scoring` must be
-            "accuracy", "neg_log_loss" or None.
+            Offsets of the decision function, as in `decision_function`. With an offset or soft labels, `scoring` must
+            be "accuracy", "neg_log_loss" or None.
         **score_params
             Metadata for the scorer, with metadata routing.
 
         Returns
         -------
         score : float
-            Larger for better models.
+            Score, larger for better models.
         """
         y, sample_weight = read_scored(self, X, y, sample_weight)
         refuse_metadata_without_routing(score_params, self, "score")
@@ -456,21 +460,21 @@ class LogisticRegressionCV(PenalisedClassifier):
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
         scoring = read_scoring(self.scoring)
-        if name_row_scores(scoring, y, offset) == "accuracy":
-            # scikit-learn's scorer takes a millisecond.
+        if check_row_scoring(scoring, y, offset) == "accuracy":
+            # scikit-learn's scorer takes much longer (docs/benchmarks/design-choices.md: accuracy scorer).
             return self._find_accuracy(X, y, score_params.get("sample_weight"), offset)
         if offset is not None or are_soft(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
-        model = join_answers(self) if isinstance(X, Blocks) else self
+        model = join_block_outputs(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
     def get_metadata_routing(self) -> Any:
-        """Return how metadata reach the splitter and the scorer.
+        """Return the metadata routing of this estimator to its splitter and its scorer.
 
         Returns
         -------
         routing : MetadataRouter
-            The routes, as scikit-learn describes them.
+            The routing information, as in scikit-learn.
         """
         return (
             MetadataRouter(owner=self)
@@ -483,38 +487,38 @@ class LogisticRegressionCV(PenalisedClassifier):
         )
 
     def _get_scorer(self):
-        """Return the scorer that `scoring` names."""
+        """Return the scorer of the parameter `scoring`."""
         return get_scorer(read_scoring(self.scoring) or "accuracy")
 
     def _split(self, X, data, split_params):
-        """Return the folds, pairs of the numbers of training rows and of test rows, once `scoring` sees them all."""
-        name_row_scores(read_scoring(self.scoring), data.y, data.offsets)
+        """Return the folds, pairs of the indices of training and test rows, after a check of `scoring`."""
+        check_row_scoring(read_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
-            # A splitter sees how many rows there are, and finds no columns to look at.
+            # The splitter only needs the number of rows.
             X = np.empty((n, 0))
         elif not hasattr(self, "categories_"):
-            # It can read a table as it came, not as a matrix of its columns.
+            # Without categorical columns the splitter gets the validated X.
             X = data.matrix.X
         y = data.classes[data.labels] if are_soft(data.y) else data.y
-        # No fold of a class can be empty.
+        # Stratified folds need at least one row of a class in each fold.
         default = min(5, max(2, np.bincount(data.labels).max()))
         splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
         folds = [[_number_rows(rows, n) for rows in fold] for fold in splitter.split(X, y, **split_params)]
         if not folds:
-            raise ValueError("cv gave no folds; it must give at least one pair of training and test rows")
-        # Sorted, a fold's rows are read in the order in which they lie.
+            raise ValueError("cv yielded no folds; it must yield at least one pair of training and test indices")
+        # Sorted training rows are read in memory order.
         return [(np.sort(train), test) for train, test in folds]
 
     def _route(self, sample_weight, params):
-        """Return what goes to the splitter and to the scorer."""
+        """Return the metadata for the splitter and for the scorer."""
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", sample_weight=sample_weight, **params)
         score_params = {} if sample_weight is None else {"sample_weight": sample_weight}
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
 
     def _take_legacy_shapes(self):
-        """Give the attributes the shapes that scikit-learn had before 1.10: by class, l1_ratios last or left out."""
+        """Convert the attributes to scikit-learn's shapes before 1.10: one entry per class, the axis l1_ratios last."""
         classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         last = 0 if self.l1_ratios is None or isinstance(self.l1_ratios, str) else slice(None)
         self.C_ = np.full(len(classes), self.C_)
@@ -527,44 +531,45 @@ class LogisticRegressionCV(PenalisedClassifier):
 
 
 def _number_rows(rows, n):
-    """Return the numbers of the rows of a fold, which may be a mask of all n rows."""
+    """Return the row indices of a fold, which may be a boolean mask of all n rows."""
     try:
         return np.arange(n)[rows]
     except IndexError as error:
-        raise ValueError(f"cv must give folds of numbers from 0 to {n - 1}, or masks of {n} rows: {error}") from error
+        raise ValueError(
+            f"cv must yield row indices from 0 to {n - 1}, or boolean masks of {n} rows: {error}"
+        ) from error
 
 
 def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, offset_val):
-    """Return the validation rows of a fit whose training rows X have been read, for any metadata."""
+    """Return the validated ScoredRows of a validation set, for training data that have been read."""
     classes = data.classes
     if isinstance(X_val, Blocks):
-        y_val, sample_weight_val = choose_labels(X_val, y_val, sample_weight_val, "_val")
+        y_val, sample_weight_val = choose_labels_and_weights(X_val, y_val, sample_weight_val, "_val")
     if y_val is None:
-        raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
-    with named(ROWS):
+        raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may contain labels.")
+    with prefix_errors(X_VAL_REQUIREMENT):
         matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
         if not matrix.shape[0]:
             raise ValueError("there are 0 rows")
         for _ in check_parts(estimator, matrix):
             pass
-        if (expected := _name_kind(X)) != (found_kind := _name_kind(X_val)):
-            raise ValueError(f"they must be {expected}, as X is, got {found_kind}")
-    with named("y_val must be one label for each row of X_val"):
+        if (expected := _describe_container(X)) != (actual := _describe_container(X_val)):
+            raise ValueError(f"expected {expected} as for X, got {actual}")
+    with prefix_errors("y_val must be one label for each row of X_val"):
         y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
-            raise ValueError(f"y has {len(classes)} classes, but y_val the shape {y.shape}.")
-        found = None if are_soft(y) else np.unique(y).tolist()
-    unknown = [] if found is None else _find_other_labels(estimator, found, classes)
+            raise ValueError(f"y has {len(classes)} classes, but y_val has the shape {y.shape}.")
+    unseen = [] if are_soft(y) else _find_unseen_labels(estimator, np.unique(y).tolist(), classes)
     if (data.offsets is None) != (offset_val is None):
-        given = "offset" if offset_val is None else "offset_val"
-        raise ValueError(f"offset and offset_val must be given together, got only {given}.")
+        name = "offset" if offset_val is None else "offset_val"
+        raise ValueError(f"offset and offset_val must be given together, got only {name}.")
     offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
-    name_row_scores(read_scoring(estimator.scoring), y, offsets)
-    with named("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
-        weights = read_ratios(sample_weight_val, y)
+    check_row_scoring(read_scoring(estimator.scoring), y, offsets)
+    with prefix_errors("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+        weights = read_relative_weights(sample_weight_val, y)
         if weights is not None and not weights.any():
             raise ValueError("all of them are 0")
-    if unknown:
+    if unseen:
         classes = np.union1d(classes, y)
     elif not are_soft(y):
         y = y.astype(classes.dtype, copy=False)
@@ -573,14 +578,14 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
 
 
 def _join_data(estimator, data, sample_weight, validation):
-    """Return the TrainingData of training and validation rows together; rows without weights have ones."""
+    """Return the TrainingData of the training and validation rows together; missing weights are ones."""
     from fastlin.estimators.problem import join_matrices
 
-    given = sample_weight, validation.weights
+    parts = sample_weight, validation.weights
     weights = None
-    if any(each is not None for each in given):
+    if any(part is not None for part in parts):
         lengths = len(data.labels), len(validation.y)
-        weights = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, given, strict=True)])
+        weights = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, parts, strict=True)])
     classes, offsets = data.classes, None
     if data.offsets is not None and validation.offsets is not None:
         offsets = np.concatenate([data.offsets, validation.offsets])
@@ -592,41 +597,41 @@ def _join_data(estimator, data, sample_weight, validation):
     return make_training_data(estimator, matrix, y, weights, offsets)
 
 
-def _refuse_without_rows(refit, y_val, sample_weight_val, offset_val):
-    """Raise a ValueError for what is of no use without X_val."""
-    for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
-        if given is not None:
+def _check_without_validation_set(refit, y_val, sample_weight_val, offset_val):
+    """Raise a ValueError for arguments and parameters that require X_val."""
+    for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
+        if value is not None:
             raise ValueError(f"X_val and y_val must be given together, got only {name}")
     if refit == "train":
-        raise ValueError("refit must be True or False with folds, whose training rows differ; 'train' is for X_val.")
+        raise ValueError("refit='train' requires X_val; it must be True or False with cross-validation folds.")
 
 
-def _refuse_beside_rows(cv, params):
-    """Raise a ValueError for what has no meaning with X_val: folds, and metadata, which are those of the rows of X."""
+def _check_with_validation_set(cv, params):
+    """Raise a ValueError for parameters and metadata that are not supported with X_val."""
     if cv is not None:
-        raise ValueError(f"cv must be None with X_val, which takes the place of folds, got {cv!r}")
+        raise ValueError(f"cv must be None with X_val, which replaces the folds, got {cv!r}")
     if params:
-        raise ValueError(f"fit takes no metadata but weights with X_val, got {', '.join(params)}")
+        raise ValueError(f"With X_val fit accepts no metadata except weights, got {', '.join(params)}")
 
 
-def _find_other_labels(estimator, found, classes):
-    """Return which labels of validation rows are none of the classes, once they may be scored."""
-    known = set(classes.tolist())
-    unknown = [label for label in found if label not in known]
+def _find_unseen_labels(estimator, labels, classes):
+    """Return the labels of validation rows that are not among the classes; ValueError: they cannot be scored."""
+    seen = set(classes.tolist())
+    unseen = [label for label in labels if label not in seen]
     response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
-    # These take predictions alone, and no fit has the rows.
-    are_met = response == "predict" and estimator.refit in (False, "train")
-    if len(unknown) == len(found) or (unknown and not are_met):
+    # A scorer of predicted labels can count them as misclassified, unless a refit needs these rows.
+    can_score = response == "predict" and estimator.refit in (False, "train")
+    if len(unseen) == len(labels) or (unseen and not can_score):
         raise ValueError(
-            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
-            "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
-            "wrong."
+            f"y_val contains the label {unseen[0]!r}, which does not occur in y; the labels of y are "
+            f"{classes.tolist()!r:.200}. Remove these rows, or add such rows to X; with scoring='accuracy' and "
+            "refit='train' or False they count as misclassified."
         )
-    return unknown
+    return unseen
 
 
-def _name_kind(X):
-    """Return in words what kind of rows X is."""
+def _describe_container(X):
+    """Return the kind of container of X for error messages."""
     if isinstance(X, Blocks):
         return f"{'sparse' if X.is_sparse else 'dense'} blocks"
     return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"

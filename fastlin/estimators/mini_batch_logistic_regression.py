@@ -1,4 +1,4 @@
-"""MiniBatchLogisticRegression: softmax regression by mini-batches, for rows that come in parts or need no exact fit."""
+"""MiniBatchLogisticRegression: softmax regression trained by mini-batch SGD, for streams and approximate fits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.labels import check_classes, named, to_targets
+from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
+from fastlin.estimators.labels import check_classes, prefix_errors, to_targets
 from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.network_training import EpochTrained, check_finite
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
 from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
 from fastlin.fitted import check_like
 from fastlin.networks import Network
@@ -28,7 +28,7 @@ from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import MatrixLike
 
-# More rows than there are make one batch.
+# Larger batch sizes are clipped to this number of rows, which exceeds that of any X.
 MAX_ROWS = 2**31
 
 # Parts of the rows, each a tuple of X and y, or of X, y and weights.
@@ -36,95 +36,96 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
-    """Logistic regression of two or more classes by steps on mini-batches.
+class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
+    """Logistic or softmax regression trained by mini-batch stochastic gradient descent (SGD).
 
-    It minimizes the mean cross-entropy of the softmax (of the logistic function for two classes) plus
-    ``alpha / 2 ||coef||^2``, as `LogisticRegression` does with ``C = 1 / (alpha n)``. scikit-learn's SGDClassifier
-    takes steps of one row and fits each class against the rest; it has no batches, no momentum, no validation data of
-    the caller's and no log loss to stop by.
+    The objective is the mean cross-entropy of the softmax (of the logistic function for two classes) plus
+    ``alpha / 2 ||coef||^2``, the same as in `LogisticRegression` with ``C = 1 / (alpha n)``. Compared with
+    scikit-learn's SGDClassifier, this class trains one softmax model instead of one model per class, and it supports
+    mini-batches, momentum, a user-defined validation set, and early stopping by log loss.
 
-    Dense float64, float32, uint8, int8, int16 and bool data and CSR matrices are read in place, a batch at a time; so
-    are memory-mapped arrays and tensors in the processor's memory. float16 and bfloat16 are copied to float32. The same
-    seed gives the same bits for any number of threads.
+    Dense X of type float64, float32, uint8, int8, int16 or bool and CSR matrices are read in place, one batch at a
+    time; memory-mapped arrays and CPU tensors are, too. float16 and bfloat16 are copied to float32. The same seed gives
+    bitwise identical results for any number of threads.
 
     Parameters
     ----------
     batch_size : int, default=128
-        Number of rows of a batch; the last one of an epoch has the rows that are left.
+        Number of rows per batch; the last batch of an epoch may be smaller.
     learning_rate_init : float, default=0.01
-        Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
+        Initial learning rate. Scale the features to about unit standard deviation, or to the range from 0 to 1.
     average : bool or int, default=False
-        Whether `coef_` and `intercept_` are the mean over the steps (Polyak and Juditsky 1992); a number above 1 lets
-        the mean begin after that number of rows, each time counted.
+        Whether `coef_` and `intercept_` are the averages over all steps (Polyak and Juditsky 1992). With an integer
+        above 1, averaging starts after that number of training samples, as in scikit-learn's SGDClassifier.
     max_iter : int, default=100
-        Largest number of epochs.
+        Maximum number of epochs.
     tol : float, default=0.001
-        Smallest improvement that counts, of the loss or, with early_stopping, of the validation loss.
+        Minimum improvement of the training loss or, with `early_stopping`, of the validation loss.
     n_iter_no_change : int or np.inf, default=5
-        The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
-        max_iter epochs.
+        The training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
+        With np.inf it runs for max_iter epochs.
     fit_intercept : bool, default=True
-        Whether scores have an intercept.
+        Whether to fit an intercept.
     n_jobs : int or None, default=None
-        Threads of predictions and validations; None means all. Steps take one.
+        Number of threads used in predictions and validation; None means all. Training steps use one thread.
     alpha : float, default=0.0001
-        Strength of the penalty.
+        Strength of the L2 penalty.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate goes, as in `MLPClassifier`.
+        Learning rate schedule, as in `MLPClassifier`.
     power_t : float, default=0.5
-        The power of "invscaling".
+        Exponent of "invscaling".
     learning_rate_decay : float, default=1.0
-        Factor on the learning rate after each epoch, above 0 and at most 1.
+        Factor by which the learning rate is multiplied after each epoch, above 0 and at most 1.
     momentum : float, default=0.9
-        Part of the velocity that the next step keeps, from 0 to below 1.
+        Momentum of the steps, at least 0 and below 1.
     early_stopping : bool, default=False
-        Whether the training stops by the log loss on validation data, which are given to `fit` or else set aside.
+        Whether to stop the training when the log loss on the validation data does not improve. The validation data are
+        those passed to `fit`, or otherwise a random part of the training data.
     validation_fraction : float, default=0.1
-        Part of the rows that early_stopping sets aside where no validation data are given.
+        Fraction of the training data to set aside as validation data if `early_stopping` is True and none are passed.
     shuffle : bool, default=True
-        Whether a new order of the rows is drawn for each epoch.
+        Whether to shuffle the rows in each epoch.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" weighs them inversely to their rows.
+        Weights of the classes in the loss; "balanced" weights are inversely proportional to the class frequencies.
     warm_start : bool, default=False
-        Whether a fit begins with the coefficients of the last fit.
+        Whether to start from the coefficients of the previous fit.
     random_state : int, RandomState or None, default=None
-        Draws the validation data and the orders of the rows.
+        Seed or generator of the validation split and the shuffling.
     verbose : bool or int, default=False
-        Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
+        Whether to show a progress bar with the loss and accuracy, followed by those on the validation data.
     dtype : {"float32", "float64"}, default="float32"
-        Type in which the steps are computed, and of `coef_`. Columns whose spread is below 1e-6 of their values need
-        float64.
+        Type of the computations and of `coef_`. Use float64 for columns whose standard deviation is below 1e-6 of their
+        values.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, sorted.
+        Class labels, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients; for two classes of the second.
+        Coefficients; for two classes those of the second class.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     loss_curve_, accuracy_curve_ : list of float
-        Mean loss, with the penalty, and accuracy on each whole epoch's batches before each step.
+        Mean loss, including the penalty, and accuracy in each complete epoch, computed on each batch before its step.
     validation_loss_curve_, validation_scores_ : list of float or None
         Mean log loss and accuracy on the validation data after each epoch.
     best_validation_loss_ : float or None
-        The lowest of `validation_loss_curve_`.
+        Smallest value of `validation_loss_curve_`.
     n_iter_ : int
-        Number of whole epochs of the last fit; after partial_fit and fit_batches, of all trainings so far.
+        Number of complete epochs of the last fit; after `partial_fit` or `fit_batches`, of all calls so far.
     t_ : int
-        Number of rows that steps have been taken with so far, each time counted.
+        Number of training samples seen so far, with repetitions.
     interrupted_ : bool
-        Whether Ctrl-C ended the last training, which then kept the last whole step.
+        Whether Ctrl-C stopped the last training, which then kept the last complete step.
     fit_seconds_ : float
-        Seconds that the last fit took.
+        Duration of the last fit in seconds.
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
-        Number of columns of X, and their names, where X had any.
+        Number and names of the features seen during `fit`; the names exist only if X has some.
 
     See Also
     --------
-    LogisticRegression : The same objective at its proven minimum.
-    MLPClassifier : Networks, by mini-batches too.
+    LogisticRegression : Minimize the same objective to a certified tolerance.
+    MLPClassifier : Neural networks, also trained by mini-batches.
 
     Examples
     --------
@@ -142,7 +143,7 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
     tol: float = parameter(default=1e-3, accepts=["at least 0"])
     n_iter_no_change: float = parameter(default=5, accepts=["count", "inf"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "integer"])
 
     best_validation_loss_: float | None = fitted()
 
@@ -157,92 +158,92 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
     ) -> Self:
         """Train the model.
 
-        Where there are validation data, given here or set aside by early_stopping, the model is the one of the first
-        epoch with the lowest log loss on them, else the one of the last step.
+        With validation data, whether passed here or set aside for `early_stopping`, the model keeps the coefficients of
+        the first epoch with the lowest validation log loss; otherwise it keeps those of the last step.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows to train on.
+            Training data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their classes, or soft labels, as `LogisticRegression.fit` takes them, for the classes 0, 1, ...
+            Class labels, or soft labels for the classes 0, 1, ..., as in `LogisticRegression.fit`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the loss.
+            Sample weights in the loss.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
-            Validation data. With soft labels y_val has soft labels too, or numbers of classes.
+            Validation data. If y contains soft labels, y_val may contain soft labels or class indices.
 
         Returns
         -------
         self : MiniBatchLogisticRegression
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            A parameter is out of range, or data have a wrong shape, values that are not finite or one class.
+            If a parameter is invalid, or if the data have a wrong shape, NaN or infinite values, or a single class.
 
         Warns
         -----
         ConvergenceWarning
-            The training diverged, or came to max_iter while it still improved.
+            If the training diverged, or reached max_iter while the loss was still improving.
         UserWarning
-            Ctrl-C ended the training, which keeps its whole steps and sets `interrupted_`. Before the first whole step
-            it raises, and the model is as it was.
+            If Ctrl-C stopped the training. The model then keeps its complete steps and sets `interrupted_`. Before the
+            first complete step KeyboardInterrupt is raised, and the model is unchanged.
         """
         check_parameters(self)
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
-            # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
-            given = X, y, sample_weight, X_val, y_val, continues
-            examples, validation, _ = self._read_rows(*given, ("class", "soft"), ensure_all_finite=False)
+            # NaN and infinity in X make the loss NaN, so X is only checked for them if the training diverges.
+            data = X, y, sample_weight, X_val, y_val, continues
+            examples, validation, _ = self._read_rows(*data, ("class", "soft"), ensure_all_finite=False)
             check_classes(self, self.classes_)
             examples, validation = _narrow(examples), _narrow(validation)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
-                examples, validation = self._set_aside(examples, random_state)
+                examples, validation = self._split_validation(examples, random_state)
             descent = self._make_descent(continues)
-            given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
-            training = self._train_and_tell(X, y, sample_weight, descent, partial(self._train, *given))
+            arguments = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
+            training = self._train_with_callbacks(X, y, sample_weight, descent, partial(self._train, *arguments))
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
-        warn_of_training(self, training, stacklevel=3, keeps_steps=True)
+        warn_of_stopped_training(self, training, stacklevel=3, keeps_steps=True)
         return self
 
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one epoch on some rows; momentum, learning rate and random numbers go on from call to call.
+        """Train for one epoch on the given rows, with the momentum, learning rate and random state of the last call.
 
         Parameters
         ----------
         X, y : array-like
-            The rows to train on, as in `fit`, and the class of each. Fewer rows than `batch_size` make one batch.
+            Training data and class labels, as in `fit`. Fewer rows than `batch_size` form one batch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes of all calls, which the first call needs.
+            All classes that occur in any call. Required in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the loss.
+            Sample weights in the loss.
 
         Returns
         -------
         self : MiniBatchLogisticRegression
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            As `fit`, or a label is not among the classes, or early_stopping is set.
+            As in `fit`; also if a label is not among the classes, or if `early_stopping` is True.
 
         Warns
         -----
         ConvergenceWarning
-            The training diverged; the coefficients are those before the call.
+            If the training diverged; the coefficients are those before the call.
         UserWarning
-            Ctrl-C ended the training, as in `fit`.
+            If Ctrl-C stopped the training, as in `fit`.
         """
         check_parameters(self)
         self._check_partial_fit()
-        return self._go_on(partial(self._read_parts, lambda: [(X, y, sample_weight)]), classes, 1)
+        return self._continue_training(partial(self._read_parts, lambda: [(X, y, sample_weight)]), classes, 1)
 
     def fit_batches(
         self,
@@ -253,77 +254,80 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
     ) -> Self:
-        """Train on rows that come in parts, such as the files of a folder; go on from the last training, if any.
+        """Train on data that arrive in parts, for example from several files; continue the previous training, if any.
 
-        Each part is cut into batches of `batch_size`, as by `partial_fit`; parts much larger than that are the fastest.
-        With validation data the model is the one of this call's epoch with the lowest log loss on them, and with
-        `early_stopping` the training ends by them. Otherwise the training takes all epochs, "adaptive" rates aside.
+        Each part is split into batches of `batch_size`, as in `partial_fit`; parts much larger than that are fastest.
+        With validation data the model keeps the coefficients of the epoch of this call with the lowest log loss on
+        them, and `early_stopping` stops the training by them. Otherwise the training runs for all epochs, unless an
+        "adaptive" learning rate stops it.
 
         Parameters
         ----------
         batches : iterable or callable
-            Its items are (X, y) or (X, y, sample_weight). For several epochs it must be iterable again and again, as a
-            list is and a generator is not, or a function that returns an iterator for each epoch.
+            An iterable of tuples (X, y) or (X, y, sample_weight). For several epochs it must be possible to iterate
+            over it repeatedly, as over a list but not a generator; or pass a function that returns an iterator for each
+            epoch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes of all parts, which the first training needs.
+            All classes that occur in any part. Required in the first call.
         n_epochs : int, default=1
-            How many times the parts are gone through.
+            Number of passes over the parts.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
             Validation data.
 
         Returns
         -------
         self : MiniBatchLogisticRegression
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            As `partial_fit`, and for batches that are empty or cannot be gone through again. The message names the
-            part, counted from 0. The model is as it was before.
+            As in `partial_fit`; also if `batches` is empty or cannot be iterated again. The message names the part,
+            counted from 0. The model is unchanged.
 
         Warns
         -----
         ConvergenceWarning, UserWarning
-            The training diverged, or Ctrl-C ended it, as in `fit`.
+            If the training diverged, or if Ctrl-C stopped it, as in `fit`.
         """
         check_parameters(self)
         self._check_class_weight("fit_batches")
         if self.early_stopping and X_val is None:
-            raise ValueError("early_stopping=True of fit_batches needs X_val and y_val: it sets no rows aside.")
+            raise ValueError("fit_batches with early_stopping=True requires X_val and y_val; it sets no rows aside.")
         if not isinstance(n_epochs, Integral) or n_epochs < 1:
-            raise ValueError(f"n_epochs must be a whole number of at least 1, got {n_epochs!r}")
+            raise ValueError(f"n_epochs must be an integer of at least 1, got {n_epochs!r}")
         begin = batches if callable(batches) else partial(iter, batches)
         if not callable(batches) and n_epochs > 1 and iter(batches) is batches:
-            raise ValueError(f"batches must be iterable {n_epochs} times, got an iterator; give a list or a function.")
+            raise ValueError(f"batches must be iterable {n_epochs} times, got an iterator; pass a list or a function.")
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
         with show_steps(bool(self.verbose), n_parts) as show:
             numbers = itertools.count(1)
             read = partial(self._read_parts, begin, name="batches", on_part=lambda: show(next(numbers)))
-            return self._go_on(read, classes, n_epochs, X_val, y_val)
+            return self._continue_training(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
         return {"data": describe_data(self), **self._describe_training(), "coefficients": describe_coef(self)}
 
     def to_sklearn(self) -> Any:
-        """Return a fitted LogisticRegression of scikit-learn with the same coefficients.
+        """Convert this fitted model to scikit-learn's LogisticRegression.
 
         Returns
         -------
         model : sklearn.linear_model.LogisticRegression
-            SGDClassifier has other probabilities for more than two classes.
+            A fitted model with the same coefficients. (SGDClassifier would return other probabilities for more than two
+            classes.)
         """
         return make_linear_model(self)
 
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
-        """Yield the Examples of each part of an epoch, from the iterator of begin().
+        """Yield the Examples of each part of an epoch, from the iterator that begin() returns.
 
-        reset says whether the first part sets the columns of the estimator. Errors name the argument with the number of
-        the part. on_part is called after the steps with a part.
+        With reset the first part sets the features of the estimator. Errors contain the name of the argument and the
+        number of the part. on_part is called after the steps on a part.
         """
         number = -1
         for number, part in enumerate(begin()):
-            with contextlib.nullcontext() if name is None else named(f"part {number} of {name}"):
+            with contextlib.nullcontext() if name is None else prefix_errors(f"part {number} of {name}"):
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
@@ -335,35 +339,35 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
             every = " in every epoch" if reset is None else ""
             raise ValueError(f"{name} must hold at least one part{every}, got none")
 
-    def _go_on(self, read, classes, n_epochs, X_val=None, y_val=None):
-        """Train for some epochs, from the last training on, on the parts that read() yields."""
-        with restored_on_error(self), limit_jobs(self.n_jobs):
+    def _continue_training(self, read, classes, n_epochs, X_val=None, y_val=None):
+        """Continue the training for n_epochs epochs on the parts that read() yields."""
+        with restore_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
             random_state = self._begin_partial_fit(classes, continues)
             before = self._optimizer if continues else None
             if continues and not isinstance(before, _Optimizer):
-                raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
-            # The estimator takes the columns of the first part.
+                raise ValueError(f"_optimizer must be the state of the last call, got {type(before).__name__}")
+            # Read the first part before the validation data, because it sets the features.
             epoch = read(reset=not continues)
             epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
             validation = self._read_validation(X_val, y_val, "class")
-            # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
+            # All epochs run, unless early stopping or an adaptive learning rate ends the training.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
             descent = self._make_descent(continues, before)
-            given = descent, partial(next, epochs), validation, random_state, n_epochs, patience
-            training = self._train(*given, before=before)
+            arguments = descent, partial(next, epochs), validation, random_state, n_epochs, patience
+            training = self._train(*arguments, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_training(self, training, stacklevel=4, keeps_steps=True)
+            warn_of_stopped_training(self, training, stacklevel=4, keeps_steps=True)
         return self
 
     def _make_descent(self, continues, before=None):
-        """Return a LinearDescent that continues with the last coefficients, if it does, and the _Optimizer `before`."""
+        """Return a LinearDescent, which continues from the last coefficients and the _Optimizer `before`, if any."""
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
         average = self.average
-        # After how many rows the mean of the steps begins.
+        # The number of rows after which averaging starts.
         first_row = (0.0 if average else np.inf) if isinstance(average, (bool, np.bool_)) else float(average)
         descent = LinearDescent(network, self.momentum, first_row)
         if continues:
@@ -381,18 +385,18 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
         return descent
 
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
-        """Train, from the _Optimizer `before` on, keep the model and its curves, and return the Training."""
+        """Train from the _Optimizer `before`, set the fitted attributes, and return the Training."""
         batch_size = int(min(self.batch_size, MAX_ROWS))
         schedule = self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True)
-        given = descent, rows, validation, schedule, random_state, on_epoch
+        arguments = descent, rows, validation, schedule, random_state, on_epoch
         n_epochs = 0 if before is None else len(self.loss_curve_)
-        left = before.patience if before is not None and self.learning_rate == "adaptive" else None
-        training = train_by_epochs(*given, n_epochs=n_epochs, patience=left)
+        remaining = before.patience if before is not None and self.learning_rate == "adaptive" else None
+        training = train_by_epochs(*arguments, n_epochs=n_epochs, patience=remaining)
         self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.patience is not None
         self._optimizer = _Optimizer(descent.network.parameters, descent.carried, descent.first_row, training.patience)
-        self._keep(training, descent, validation is not None, continues=before is not None)
+        self._store_training(training, descent, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
         return training
@@ -403,16 +407,16 @@ class MiniBatchLogisticRegression(EpochTrained, LinearPredictions):
 
 
 def _narrow(examples):
-    """Return Examples with soft labels of two classes as targets of the network's one output."""
+    """Return Examples whose soft labels of two classes have one column, for the single output of the network."""
     if examples is None or examples.labels.ndim == 1:
         return examples
     return replace(examples, labels=to_targets(examples.labels))
 
 
 class _Optimizer(NamedTuple):
-    """The state from which `partial_fit` goes on."""
+    """The state from which `partial_fit` and `fit_batches` continue."""
 
-    parameters: np.ndarray  # (p,), after the last step; `coef_` may be a mean of steps
-    carried: Any  # of the Descent
-    first_row: float  # the number of rows after which the mean begins
-    patience: EarlyStopping  # what is left of it
+    parameters: np.ndarray  # (p,), after the last step; `coef_` may be an average
+    carried: Any  # the state of the Descent
+    first_row: float  # the number of rows after which averaging starts
+    patience: EarlyStopping  # the remaining patience

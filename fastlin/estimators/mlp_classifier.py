@@ -1,4 +1,4 @@
-"""MLPClassifier: scikit-learn's network of dense layers, with batch normalization and dropout."""
+"""MLPClassifier: scikit-learn's multi-layer perceptron, with batch normalization and dropout."""
 
 import warnings
 from functools import partial
@@ -17,13 +17,21 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.columns import read_matrix
-from fastlin.estimators.labels import read_ratios
-from fastlin.estimators.network_training import EpochTrained, check_finite
-from fastlin.estimators.parameters import Activation, Initialization, Normalization, Rule, estimator, fitted, parameter
+from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
+from fastlin.estimators.labels import read_relative_weights
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
+from fastlin.estimators.parameters import (
+    Activation,
+    Initialization,
+    NetworkSolver,
+    Normalization,
+    estimator,
+    fitted,
+    parameter,
+)
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
-from fastlin.estimators.stop_reasons import restored_on_error, warn_of_training
-from fastlin.estimators.summary import OF_NETWORKS, copy_model
-from fastlin.fitted import as_array, check_like, expect, read_arrays, read_count
+from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
+from fastlin.fitted import as_array, check_like, read_arrays, read_count, require
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
@@ -31,146 +39,148 @@ from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
-# The arguments of a Network that predicts.
-PLAN = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
+# The arguments of a Network for prediction.
+NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
 def _takes_batches(estimator):
-    """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
+    """Return true if the solver uses mini-batches; otherwise raise the AttributeError that hides `partial_fit`."""
     if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
+        raise AttributeError("partial_fit requires solver 'adam' or 'sgd', because 'lbfgs' uses all rows in each step")
     return True
 
 
 @estimator
-class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
-    """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
+class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
+    """Multi-layer perceptron with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
-    It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
-    with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
-    normalization, dropout, learning rates that decay, probabilities as targets, class weights, other
-    initializations, and validation data that the caller gives. Dense float64, float32, uint8, int8, int16 and bool
-    data, tensors in the processor's memory among them, and CSR matrices are read in place, a batch at a time. float16
-    and bfloat16 are converted to float32 first, other types to float64, other sparse containers to CSR.
+    This class is a drop-in replacement for scikit-learn's estimator of the same name. With ``init="xavier"``,
+    ``dtype="float64"`` and the same random_state the loss curve is the same. In addition it supports batch
+    normalization, dropout, decaying learning rates, soft labels, class weights, other initializations, and a
+    user-defined validation set. Dense X of type float64, float32, uint8, int8, int16 or bool, CPU tensors and CSR
+    matrices are read in place, one batch at a time. float16 and bfloat16 are converted to float32, other types to
+    float64, and other sparse formats to CSR.
 
-    The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
-    OpenBLAS adds up the products of some shapes in another order on another number of threads.
+    The same seed gives bitwise identical results. They are also independent of the number of threads, except that
+    OpenBLAS sums the products of some matrix shapes in an order that depends on it.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer; () makes a softmax regression.
+        Number of units in each hidden layer; () is a softmax regression.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
-        Activation of the hidden layers.
+        Activation function of the hidden layers.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
-        "adam" takes steps by decaying means of the gradient and of its square (Kingma and Ba 2015), "sgd" steps with
-        momentum, and "lbfgs" steps on all rows at once, for small data; it has neither batch normalization nor dropout.
+        Algorithm of the optimization: "adam" (Kingma and Ba 2015), "sgd" with momentum, or "lbfgs" on all rows at once,
+        for small data. "lbfgs" supports neither batch normalization nor dropout.
     batch_size : int or "auto", default="auto"
-        Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
-        rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
+        Number of rows per batch, at most n_samples; "auto" is 200. The last batch of an epoch may be smaller. With
+        `batch_norm`, which requires at least 2 rows per batch, all batches have about the same size.
     learning_rate_init : float, default=0.001
-        Learning rate of the first epoch.
+        Initial learning rate.
     max_iter : int, default=200
-        Largest number of epochs, or of iterations of "lbfgs".
+        Maximum number of epochs, or of iterations of "lbfgs".
     max_fun : int, default=15000
-        Largest number of evaluations of loss and gradient of "lbfgs".
+        Maximum number of evaluations of the loss and gradient by "lbfgs".
     nesterovs_momentum : bool, default=True
-        Whether steps of "sgd" have Nesterov's form.
+        Whether "sgd" uses Nesterov's momentum.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Part of the mean of the gradient, and of its square, that the next step of "adam" keeps, from 0 to below 1.
+        Exponential decay rates of the first and second moments in "adam", at least 0 and below 1.
     epsilon : float, default=1e-8
-        Added to the root of the mean square by which a step of "adam" is divided, above 0.
+        Constant above 0 for numerical stability in "adam".
     batch_norm : {False, "input", "hidden", "both"}, default=False
-        Batch normalization (Ioffe and Szegedy 2015). "input" normalizes the rows; scale and shift are those of the
-        first layer. "hidden" normalizes before each activation, with a scale, and with the layer's intercept as the
-        shift. "both" does both. Predictions take running statistics.
+        Batch normalization (Ioffe and Szegedy 2015). "input" normalizes X, and the first layer provides scale and
+        shift. "hidden" normalizes before each activation, with a learned scale and the intercept of the layer as shift.
+        "both" does both. Predictions use running statistics.
     dropout : float, default=0.0
-        Part of the hidden units, from 0 to below 1, that are left out of each step (Srivastava et al. 2014).
+        Fraction of hidden units, at least 0 and below 1, that are dropped in each step (Srivastava et al. 2014).
     init : {"xavier", "he", "normal"}, default="xavier"
-        "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6
-        for logistic units, as scikit-learn does (Glorot and Bengio 2010, equation 16). "he" draws coefficients from a
-        normal distribution with variance 2 / fan in (He et al. 2015, equation 10), which deep chains of ReLU need, and
-        "normal" with standard deviation `init_scale`; the intercepts of these two are zero.
+        Initialization of the coefficients. "xavier" draws coefficients and intercepts uniformly from
+        +-sqrt(6 / (fan in + fan out)), with 2 instead of 6 for logistic units, as in scikit-learn (Glorot and Bengio
+        2010, equation 16). "he" draws coefficients from a normal distribution with variance 2 / fan in (He et al. 2015,
+        equation 10), which suits deep networks with ReLU. "normal" uses the standard deviation `init_scale`. With "he"
+        and "normal" the intercepts start at zero.
     init_scale : float, default=0.01
-        Standard deviation of ``init="normal"``.
+        Standard deviation for ``init="normal"``.
     n_iter_no_change : int or np.inf, default=10
-        The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
-        max_iter epochs.
+        The training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
+        With np.inf it runs for max_iter epochs.
     tol : float, default=0.0001
-        Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy. "lbfgs" ends
-        where no entry of the gradient exceeds it, or where the loss no longer falls.
+        Minimum improvement of the training loss or, with `early_stopping`, of the validation accuracy. "lbfgs" stops
+        when no entry of the gradient exceeds tol, or when the loss no longer decreases.
     alpha : float, default=0.0001
-        Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
-        by the number of rows of the batch (or by their weight).
+        Strength of the L2 penalty. The loss of a batch includes alpha / 2 times the sum of squares of all coefficients,
+        divided by the number of rows of the batch (or by their total weight).
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
-        first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
-        want of an improvement, until it is 1e-6 or below. "adam" follows neither.
+        Learning rate schedule of "sgd"; "adam" always uses "constant". "invscaling" divides `learning_rate_init` by
+        (t + 1)^power_t after the first epoch, where t is the number of training samples seen. "adaptive" divides the
+        rate by 5 whenever the training would stop for lack of improvement, until it is at most 1e-6.
     power_t : float, default=0.5
-        The power of "invscaling".
+        Exponent of "invscaling".
     learning_rate_decay : float, default=1.0
-        Factor on the learning rate after each epoch, above 0 and at most 1.
+        Factor by which the learning rate is multiplied after each epoch, above 0 and at most 1.
     momentum : float, default=0.9
-        Part of the velocity that the next step of "sgd" keeps, from 0 to below 1.
+        Momentum of "sgd", at least 0 and below 1.
     early_stopping : bool, default=False
-        Whether the training stops by the accuracy on validation data, which are given to `fit` or else set aside.
-        "lbfgs" leaves this out, as in scikit-learn.
+        Whether to stop the training when the accuracy on the validation data does not improve. The validation data are
+        those passed to `fit`, or otherwise a random part of the training data. "lbfgs" ignores it, as in scikit-learn.
     validation_fraction : float, default=0.1
-        Part of the rows that early_stopping sets aside where no validation data are given. They are drawn as
-        scikit-learn draws them, stratified for two classes.
+        Fraction of the training data to set aside as validation data if `early_stopping` is True and none are passed.
+        The split is the same as in scikit-learn, stratified for two classes.
     shuffle : bool, default=True
-        Whether a new order of the rows is drawn for each epoch.
+        Whether to shuffle the rows in each epoch.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" weighs them inversely to their rows. Only for one class a row.
+        Weights of the classes in the loss; "balanced" weights are inversely proportional to the class frequencies. Not
+        supported for multilabel y or soft labels.
     warm_start : bool, default=False
-        Whether a fit begins with the parameters of the last fit.
+        Whether to start from the parameters of the previous fit.
     random_state : int, RandomState or None, default=None
-        Draws the first parameters, the validation data, the orders of the rows and the dropout.
+        Seed or generator of the initialization, the validation split, the shuffling and the dropout.
     verbose : bool or int, default=False
-        Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
+        Whether to show a progress bar with the loss and accuracy, followed by those on the validation data.
     dtype : {"float32", "float64"}, default="float32"
-        Type in which the network is computed, X included. Columns whose spread is below 1e-6 of their values need
-        float64. ``solver="lbfgs"`` trains in float64 and rounds the parameters to this type at the end.
+        Type of all computations, including X. Use float64 for columns whose standard deviation is below 1e-6 of their
+        values. ``solver="lbfgs"`` trains in float64 and rounds the parameters to this type at the end.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, sorted; numbers from 0 where y has a column for each class.
+        Class labels, sorted; 0, 1, ... if y has a column for each class.
     coefs_ : list of ndarray of shape (fan in, fan out)
         Coefficients of each layer.
     intercepts_ : list of ndarray of shape (fan out,)
-        Intercepts of each layer. Two classes have one output, the score of the second class.
+        Intercepts of each layer. For two classes there is one output, the score of the second class.
     batch_norm_scales_ : list of ndarray
-        Scales of the hidden layers where those are normalized, else empty.
+        Scales of the hidden layers if they are normalized; otherwise empty.
     batch_norm_means_, batch_norm_variances_ : list of ndarray
-        Running statistics of the input, where that is normalized, then of the hidden layers, where those are.
+        Running statistics of the input and of the hidden layers, as far as they are normalized.
     loss_curve_, accuracy_curve_ : list of float
-        Mean loss, with the penalty, and accuracy on each epoch's batches before each step.
+        Mean loss, including the penalty, and accuracy in each epoch, computed on each batch before its step.
     validation_scores_, validation_loss_curve_ : list of float or None
         Accuracy and mean loss on the validation data after each epoch.
     best_validation_score_ : float or None
-        The highest of `validation_scores_`.
+        Largest value of `validation_scores_`.
     loss_, best_loss_ : float
-        The last and the smallest value of `loss_curve_`; `best_loss_` is None with early_stopping.
+        Last and smallest value of `loss_curve_`; `best_loss_` is None with `early_stopping`.
     n_iter_ : int
-        Number of whole epochs, or iterations, of the last fit; after partial_fit, of all trainings so far.
+        Number of complete epochs, or iterations, of the last fit; after `partial_fit`, of all calls so far.
     t_ : int
-        Number of rows trained on so far, each time counted.
+        Number of training samples seen so far, with repetitions.
     interrupted_ : bool
-        Whether Ctrl-C ended the last training, which then kept the last whole epoch.
+        Whether Ctrl-C stopped the last training, which then kept the last complete epoch.
     n_layers_, n_outputs_ : int
-        Number of layers, the input counted, and of outputs.
+        Number of layers, including the input layer, and number of outputs.
     out_activation_ : {"softmax", "logistic"}
-        Activation of the output.
+        Activation function of the output.
     fit_seconds_ : float
-        Seconds that the last fit took.
+        Duration of the last fit in seconds.
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
-        Number of columns of X, and their names, where X had any.
+        Number and names of the features seen during `fit`; the names exist only if X has some.
 
     See Also
     --------
-    LogisticRegression : The network without hidden layers, at its proven minimum.
-    TwoLayerNet : The network of a homework, with its methods.
+    LogisticRegression : Minimize the objective without hidden layers to a certified tolerance.
+    TwoLayerNet : The two-layer network of a course assignment, with its methods.
 
     Examples
     --------
@@ -183,7 +193,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
 
     hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", "count"], kw_only=False)
     activation: Activation = parameter(default="relu", accepts=[Activation], kw_only=False)
-    solver: Rule = parameter(default="adam", accepts=[Rule])
+    solver: NetworkSolver = parameter(default="adam", accepts=[NetworkSolver])
     batch_size: int | Literal["auto"] = parameter(default="auto", accepts=["auto", "count"])
     learning_rate_init: float = parameter(default=0.001, accepts=["above 0"])
     max_iter: int = parameter(default=200, accepts=["count"])
@@ -228,56 +238,56 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train the network.
 
-        Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
-        the first epoch, or iteration, with the highest accuracy on them, else the last parameters.
+        With validation data, whether passed here or set aside for `early_stopping`, the network keeps the parameters of
+        the first epoch (or iteration) with the highest validation accuracy; otherwise it keeps the last ones.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows to train on.
+            Training data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Their classes, or for each class a zero or one, of which a row may have several, or a probability; these sum
-            to one in each row.
+            Class labels; or, with one column per class, zeros and ones (multilabel) or probabilities that sum to one in
+            each row (soft labels).
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows in the loss; batch normalization counts every row alike.
+            Sample weights in the loss. Batch normalization ignores them.
         X_val, y_val : array-like of shapes (n_validation, n_features) and that of y, or None
             Validation data.
         save_checkpoint : path or None, default=None
-            The file that holds the training after each whole epoch, written whole or not at all; it contains no pickle.
-            Not with "lbfgs" or `warm_start`.
+            File to which a checkpoint is written atomically after each epoch; it contains no pickle. Not supported with
+            "lbfgs" or `warm_start`.
         resume : path or None, default=None
-            The checkpoint to go on from, with the same data and parameters, save for the limits of the training: the
-            fit ends with the same bits as one that was never interrupted.
+            Checkpoint from which to resume, with the same data and parameters, except for the limits of the training.
+            The result is bitwise identical to that of an uninterrupted fit.
 
         Returns
         -------
         self : MLPClassifier
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            A parameter is out of range, or data have a wrong shape or values that are not finite.
+            If a parameter is invalid, or if the data have a wrong shape or NaN or infinite values.
         CheckpointError
-            The checkpoint is damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at
-            both ends tell.
+            If the checkpoint is damaged, or belongs to other parameters or data. Shapes, labels, weights, and the first
+            and last rows of the data are compared.
         OSError
-            The checkpoint to go on from cannot be read.
+            If the checkpoint to resume from cannot be read.
 
         Warns
         -----
         ConvergenceWarning
-            The training diverged, or came to max_iter while it still improved; "lbfgs" came to a limit, or no step
-            lowered the loss.
+            If the training diverged, or reached max_iter while the loss was still improving; or if "lbfgs" reached a
+            limit or could not decrease the loss.
         UserWarning
-            Ctrl-C ended the training, which keeps its whole epochs and sets `interrupted_`. Before the first whole
-            epoch it raises, and the model is as it was.
+            If Ctrl-C stopped the training. The model then keeps its complete epochs and sets `interrupted_`. Before the
+            first complete epoch KeyboardInterrupt is raised, and the model is unchanged.
         CheckpointWarning
-            A checkpoint cannot be written. The fit goes on, and the next epoch tries again.
+            If a checkpoint cannot be written. The training continues, and the next epoch tries again.
         UserWarning
-            `batch_size` exceeds the number of rows, which then make one batch.
+            If `batch_size` exceeds the number of rows, which then form one batch.
         """
-        with restored_on_error(self):
+        with restore_on_error(self):
             self._check_training()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
@@ -285,7 +295,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
-                examples, validation = self._set_aside(examples, random_state)
+                examples, validation = self._split_validation(examples, random_state)
             if self.solver == "lbfgs":
                 train = partial(self._train_on_all_rows, network, examples, validation, random_state, continues)
             else:
@@ -296,44 +306,45 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
                         stacklevel=2,
                     )
                 descent = self._make_descent(network, random_state)
-                given = descent, examples, validation, random_state, self.max_iter, continues
-                train = partial(self._train, *given, **checkpoints.prepare(self, descent, examples, validation))
-            training = self._train_and_tell(X, y, sample_weight, network, train)
+                arguments = descent, examples, validation, random_state, self.max_iter, continues
+                train = partial(self._train, *arguments, **checkpoints.prepare(self, descent, examples, validation))
+            training = self._train_with_callbacks(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.records)
-        warn_of_training(self, training, stacklevel=3)
+        warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
     @available_if(_takes_batches)
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
-        """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
+        """Train for one epoch on the given rows, with the momentum, learning rate and random state of the last call.
 
         Parameters
         ----------
         X, y, sample_weight : array-like
-            The rows to train on, their classes and weights, as in `fit`. Fewer rows than `batch_size` make one batch.
+            Training data, labels and weights, as in `fit`. Fewer rows than `batch_size` form one batch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes of all calls, which the first call needs.
+            All classes that occur in any call. Required in the first call.
 
         Returns
         -------
         self : MLPClassifier
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            As `fit`, or a label is not among the classes, or early_stopping is set.
+            As in `fit`; also if a label is not among the classes, or if `early_stopping` is True.
 
         Warns
         -----
         ConvergenceWarning
-            The training diverged; the parameters are those before the call.
+            If the training diverged; the parameters are those before the call.
         UserWarning
-            Ctrl-C came after the epoch, which is kept. Before that it raises, and the model is as it was.
+            If Ctrl-C was pressed after the epoch, which is kept. Before that KeyboardInterrupt is raised, and the model
+            is unchanged.
         """
-        with restored_on_error(self):
+        with restore_on_error(self):
             self._check_training()
             self._check_partial_fit()
             continues = hasattr(self, "coefs_")
@@ -341,7 +352,7 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             examples, kind = self._read_part(X, y, sample_weight, reset=not continues)
             network = self._network_to_train(random_state, continues, kind)
             descent = self._make_descent(network, random_state)
-            # Another solver begins with nothing, and so does a model that was made from scikit-learn's.
+            # Another solver starts without state, and so does a model converted from scikit-learn.
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
             if before is not None and before.solver == self.solver:
@@ -350,46 +361,47 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
                 patience = before.patience
             n_epochs = len(self.loss_curve_) if continues else 0
             with self._show_epochs(1) as on_epoch:
-                given = descent, examples, None, random_state, 1, continues, on_epoch
-                training = self._train(*given, n_epochs=n_epochs, patience=patience)
+                arguments = descent, examples, None, random_state, 1, continues, on_epoch
+                training = self._train(*arguments, n_epochs=n_epochs, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_training(self, training, stacklevel=3)
+            warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
     def predict(self, X: MatrixLike) -> Array:
-        """Return the most probable class of each row, or zeros and ones for the labels that a row may have.
+        """Predict the most probable class of each row, or for multilabel y which labels it has.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
+            Input data.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Their classes.
+            Predicted classes, or zeros and ones for multilabel y.
         """
         probabilities = self._predict(X, Network.predict_probabilities)
         if probabilities.shape[1] == 1:
-            # Where y had one class it is every row's.
+            # The modulo handles a fit to a single class, which is predicted for every row.
             return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64) % len(self.classes_)]
         if self.out_activation_ == "logistic":
             return (probabilities >= 0.5).astype(np.int64)
         return self.classes_[probabilities.argmax(axis=1)]
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
-        """Return the probabilities of the classes, in the type of the network, or of the labels, in float64.
+        """Predict the probability of each class, or of each label.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
+            Input data.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            A column for each class, in the order of `classes_`; where y had one class, a second column for any other.
+            Probabilities, with columns in the order of `classes_`, of type `dtype`, or float64 for multilabel y. If y
+            had a single class, there are two columns.
         """
         check_is_fitted(self)
         if self._read_plan()["is_independent"]:
@@ -398,49 +410,49 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
     def predict_log_proba(self, X: MatrixLike) -> FloatArray:
-        """Return the logarithms of the probabilities of the classes.
+        """Predict the logarithm of the probability of each class, or of each label.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
+            Input data.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            A column for each class, in the order of `classes_`.
+            Log-probabilities, with columns in the order of `classes_`.
         """
-        # A probability that rounds to 0 has a logarithm all the same.
+        # Computed from the scores, the logarithm is finite even if the probability rounds to 0.
         scores = self._predict(X, Network.compute_scores)
         if self.out_activation_ == "softmax":
             return log_softmax(scores, axis=1)
         if scores.shape[1] == 1:
             return np.hstack([log_expit(-scores), log_expit(scores)])
-        # In float32 many labels of a row would have the probabilities 0 and 1. Those that round to 1 have no logarithm
-        # either, so that the largest of both is the same label's.
+        # In float32 many probabilities would round to 0 or 1. Without log1p the logarithm of a probability that rounds
+        # to 1 is 0, so that the largest probability and the largest logarithm belong to the same label.
         scores = scores.astype(np.float64)
         return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the part of the rows, or of their weights, for which all that is predicted is right.
+        """Return the accuracy on test data; for multilabel y the subset accuracy.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
+            Test data.
         y : array-like of shape (n_samples,), or array-like or sparse matrix of shape (n_samples, n_classes)
-            Their classes, or the labels of each row.
+            True classes, or multilabel y.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Their weights; None means ones.
+            Sample weights; None means that all weights are one.
 
         Returns
         -------
         accuracy : float
-            From 0 to 1.
+            Accuracy, from 0 to 1.
         """
-        # scikit-learn converts labels without a look at them.
+        # scikit-learn converts labels without these checks.
         y = read_if_sparse(read_in_place(y, "y"), "y")
-        return super().score(X, y, read_ratios(sample_weight, y, are_signed=True))
+        return super().score(X, y, read_relative_weights(sample_weight, y, are_signed=True))
 
     def _describe_result(self):
         network = self._load_network()
@@ -449,30 +461,33 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **self._describe_training()}
 
     def to_sklearn(self) -> Any:
-        """Return a fitted model of scikit-learn's class with the same predictions.
+        """Convert this fitted model to scikit-learn's MLPClassifier.
 
         Returns
         -------
         model : sklearn.neural_network.MLPClassifier
-            Batch normalization is part of its coefficients. What scikit-learn has no parameter for is left out.
+            A fitted model with the same predictions. Batch normalization is folded into its coefficients, and
+            parameters that scikit-learn does not have are dropped.
         """
-        made = copy_model(self, ScikitLearnMLPClassifier, OF_NETWORKS)
+        model_copy = copy_model(self, ScikitLearnMLPClassifier, NETWORK_ATTRIBUTES)
         network = self._load_network().fold()
         coefs, intercepts = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
         n_classes, is_multilabel = len(self.classes_), self.out_activation_ == "logistic" and self.n_outputs_ > 1
         if n_classes == 2 and self.n_outputs_ == 2 and not is_multilabel:
-            # Two classes have one output there: the difference of the scores.
+            # For two classes scikit-learn has one output, the difference of the scores.
             coefs[-1] = coefs[-1][:, 1:] - coefs[-1][:, :1]
             intercepts[-1] = intercepts[-1][1:] - intercepts[-1][:1]
-            made.n_outputs_, made.out_activation_ = 1, "logistic"
-        made.coefs_, made.intercepts_ = coefs, intercepts
-        made._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if is_multilabel else self.classes_)
-        made._random_state, made._no_improvement_count = check_random_state(self.random_state), 0
-        return made
+            model_copy.n_outputs_, model_copy.out_activation_ = 1, "logistic"
+        model_copy.coefs_, model_copy.intercepts_ = coefs, intercepts
+        model_copy._label_binarizer = LabelBinarizer().fit(
+            np.eye(n_classes, dtype=int) if is_multilabel else self.classes_
+        )
+        model_copy._random_state, model_copy._no_improvement_count = check_random_state(self.random_state), 0
+        return model_copy
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
-        """Return a fitted model of this class with the predictions of scikit-learn's.
+        """Convert a fitted MLPClassifier of scikit-learn to this class.
 
         Parameters
         ----------
@@ -482,68 +497,71 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         Returns
         -------
         model : MLPClassifier
-            `dtype` is the type of its coefficients. `partial_fit` and `warm_start` go on from them.
+            A fitted model with the same predictions, whose `dtype` is that of the coefficients. `partial_fit` and
+            `warm_start` continue from them.
 
         Raises
         ------
         TypeError
-            The model is of another class.
+            If the model is an instance of another class.
         """
-        made = copy_model(model, cls, OF_NETWORKS)
+        model_copy = copy_model(model, cls, NETWORK_ATTRIBUTES)
         is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
-        made.dtype = "float32" if is_narrow else "float64"
-        made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
-        made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
-        made._random_state = check_random_state(model.random_state)
-        made._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
-        made._plan = made._plan_network(made._kind)
-        made._load_network()
-        return made
+        model_copy.dtype = "float32" if is_narrow else "float64"
+        model_copy.batch_norm_scales_, model_copy.batch_norm_means_, model_copy.batch_norm_variances_ = [], [], []
+        model_copy.accuracy_curve_, model_copy.validation_loss_curve_, model_copy.interrupted_ = [], None, False
+        model_copy._random_state = check_random_state(model.random_state)
+        model_copy._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
+        model_copy._plan = model_copy._plan_network(model_copy._kind)
+        model_copy._load_network()
+        return model_copy
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags, with sparse input and several labels a row."""
+        """Return scikit-learn's tags: sparse X and multilabel y are supported."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _predict(self, X, find):
-        """Return probabilities or scores of the rows, by `find`, a method of the network."""
-        # scikit-learn's own check takes a tenth of the time of a row.
+    def _predict(self, X, method):
+        """Return the probabilities or scores of the rows from a method of the network."""
+        # scikit-learn's check takes a tenth of the time of a prediction for one row.
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            # A new one, so that several threads may predict at once.
+            # A new network for each call, because several threads may predict at the same time.
             network = self._load_network().fold()
-            found = find(network, matrix)
-        if not np.isfinite(found).all():
+            outputs = method(network, matrix)
+        if not np.isfinite(outputs).all():
             check_finite(network)
             raise ValueError(
-                f"X has rows whose scores overflow {network.dtype}: scale X"
+                f"X has rows whose scores overflow {network.dtype}; scale X"
                 + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
             )
-        return found
+        return outputs
 
     def _check_training(self):
-        """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
+        """Raise a ValueError for an invalid parameter, or one that the solver does not support."""
         check_parameters(self)
         if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
-            given = f"batch_norm={self.batch_norm!r} and dropout={self.dropout}"
-            raise ValueError(f"solver='lbfgs' has neither batch_norm nor dropout, got {given}")
+            raise ValueError(
+                f"solver='lbfgs' supports neither batch_norm nor dropout, got batch_norm={self.batch_norm!r} and "
+                f"dropout={self.dropout}"
+            )
 
     def _make_descent(self, network, random_state):
-        """Return the Descent of the solver on a Network, whose dropout random_state draws."""
+        """Return the Descent of the solver on a Network, with dropout from random_state."""
         if self.solver == "adam":
             return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
     def _plan_network(self, kind):
-        """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""
-        given: Any = self.hidden_layer_sizes
-        hidden = tuple(given) if np.iterable(given) else (given,)
+        """Return the arguments of the Network for a kind of Targets, without the options of a training."""
+        sizes: Any = self.hidden_layer_sizes
+        hidden = tuple(sizes) if np.iterable(sizes) else (sizes,)
         if not all(isinstance(size, Integral) and int(size) > 0 for size in hidden):
-            raise ValueError(f"hidden_layer_sizes must be whole numbers > 0, got {self.hidden_layer_sizes!r}")
+            raise ValueError(f"hidden_layer_sizes must be integers > 0, got {self.hidden_layer_sizes!r}")
         n_outputs = 1 if len(self.classes_) <= 2 and kind == "class" else len(self.classes_)
         return {
             "layer_sizes": (self.n_features_in_, *map(int, hidden), n_outputs),
@@ -554,40 +572,40 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         }
 
     def _read_plan(self):
-        """Return the arguments of the Network that predicts, after a check against the public attributes."""
+        """Return the arguments of the Network for prediction, after a check against the public attributes."""
         plan: Any = self._plan
-        expect(isinstance(plan, dict) and plan.keys() == PLAN, "_plan", "describe a network", plan)
+        require(isinstance(plan, dict) and plan.keys() == NETWORK_ARGUMENTS, "_plan", "describe a network", plan)
         n_inputs, *_, n_outputs = plan["layer_sizes"]
         n_features = read_count("n_features_in_", self.n_features_in_)
-        expect(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, as the network has inputs", n_features)
+        require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, the inputs of the network", n_features)
         classes = as_array("classes_", self.classes_)
-        # One output tells two classes apart, or stands for one.
+        # One output distinguishes two classes, or stands for a single class.
         accepted = (1, 2) if n_outputs == 1 and not plan["is_independent"] else (n_outputs,)
         is_right = classes.ndim == 1 and len(classes) in accepted
-        expect(is_right, "classes_", f"hold {accepted[-1]} classes, as the network tells apart", classes)
-        given: Any = self.out_activation_
+        require(is_right, "classes_", f"contain {accepted[-1]} classes, as the network does", classes)
+        output: Any = self.out_activation_
         activation = "logistic" if n_outputs == 1 or plan["is_independent"] else "softmax"
-        expect(isinstance(given, str) and given == activation, "out_activation_", f"be {activation!r}", given)
+        require(isinstance(output, str) and output == activation, "out_activation_", f"be {activation!r}", output)
         return plan
 
     def _load_network(self, **training):
-        """Return the network of the last training, with options of a training; an error names a wrong attribute."""
+        """Return the network of the last training, with options of a new one; an error names an invalid attribute."""
         network = Network(**self._read_plan(), **training)
         for name, targets in network.named_arrays().items():
-            found = read_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
-            for target, values in zip(targets, found, strict=True):
+            arrays = read_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
+            for target, values in zip(targets, arrays, strict=True):
                 target[:] = values
         return network
 
     def _network_to_train(self, random_state, continues, kind):
-        """Return a network with the parameters of the last training, or with new ones."""
+        """Return a network with the parameters of the last training, or with initial ones."""
         plan = self._plan_network(kind)
         if continues:
             before = self._read_plan()
-            expect(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
+            require(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
-                wanted = f"be that of the last training, which this one continues: {name} was {before[name]}"
-                expect(plan[name] == before[name], parameter, wanted, str(plan[name]))
+                requirement = f"be unchanged, because this training continues the last one, with {name}={before[name]}"
+                require(plan[name] == before[name], parameter, requirement, str(plan[name]))
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
@@ -600,33 +618,33 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
         return network
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, on_iteration):
-        """Train by L-BFGS, keep the network and its curves, and return the Training."""
+        """Train by L-BFGS, set the fitted attributes, and return the Training."""
         limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
         training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
-        self._keep(training, network, validation is not None, continues)
+        self._store_training(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
-        # Mini-batches that go on from here begin with nothing.
+        # Mini-batches that continue from here start without an optimizer state.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
         return training
 
     def _train(
         self, descent, examples, validation, random_state, max_epochs, continues, on_epoch, *, n_epochs=0, **more
     ):
-        """Train by mini-batches, keep the network and its curves, and return the result of `train_by_epochs`."""
+        """Train by mini-batches, set the fitted attributes, and return the Training."""
         if self.batch_norm and len(examples) < 2:
-            raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
+            raise ValueError(f"batch_norm={self.batch_norm!r} requires at least 2 training rows, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
         schedule = self._make_schedule(max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
         n_rows_before = self.t_ if continues else 0
         descent.counts[0] = n_rows_before
-        given = descent, examples, validation, schedule, random_state, on_epoch
-        training = train_by_epochs(*given, n_epochs=n_epochs, **more)
+        arguments = descent, examples, validation, schedule, random_state, on_epoch
+        training = train_by_epochs(*arguments, n_epochs=n_epochs, **more)
         self.t_ = n_rows_before + len(training.records) * len(examples)
         assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)
         self._optimizer = _Optimizer(self.solver, rate, descent.carried, training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_without_improvement, random_state
-        self._keep(training, descent.network, validation is not None, continues)
+        self._store_training(training, descent.network, validation is not None, continues)
         return training
 
     def _describe(self, network):
@@ -640,8 +658,8 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
             "_kind": self._kind,
         }
 
-    def _keep(self, training, trained, is_validated, continues):
-        super()._keep(training, trained, is_validated, continues)
+    def _store_training(self, training, trained, is_validated, continues):
+        super()._store_training(training, trained, is_validated, continues)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if continues else None
@@ -651,9 +669,9 @@ class MLPClassifier(EpochTrained, ClassifierMixin, BaseEstimator):
 
 
 class _Optimizer(NamedTuple):
-    """The state of a solver from which `partial_fit` goes on."""
+    """The state of a solver from which `partial_fit` continues."""
 
     solver: str
     learning_rate: float  # of the next epoch
-    carried: Any  # by the rule of the steps
-    patience: EarlyStopping  # what is left of it
+    carried: Any  # the state of the Descent
+    patience: EarlyStopping  # the remaining patience

@@ -1,4 +1,4 @@
-"""The shared parts of MLPClassifier and MiniBatchLogisticRegression: a training's data, course and results."""
+"""The common base class of MLPClassifier and MiniBatchLogisticRegression: reading data, training and results."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.labels import (
-    ROWS,
-    are_certain,
+    X_VAL_REQUIREMENT,
+    are_binary,
     check_label_type,
+    compute_row_weights,
     encode_labels,
-    explain_several,
-    named,
+    explain_multilabel,
+    prefix_errors,
     read_labels,
-    weigh_rows,
 )
-from fastlin.estimators.parameters import Course, Precision, estimator, fitted, parameter
+from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
-from fastlin.estimators.stop_reasons import Tasks
 from fastlin.estimators.summary import FitSummary
-from fastlin.fitted import as_array, check_generator_state, expect, read_count
+from fastlin.fitted import as_array, check_generator_state, read_count, require
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, ClassWeight, RandomState
 
-# Sums of weights times losses of up to 1e8 a row stay finite below it.
-HEAVIEST = 1e300
-# What kinds of Targets are.
-KINDS = {"class": "one class a row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
-# The measure of an Epoch that each curve has.
+# Below this total weight, sums of weights times losses of up to 1e8 per row stay finite.
+MAX_TOTAL_WEIGHT = 1e300
+# The kinds of Targets, with their descriptions in error messages.
+KINDS = {"class": "one class per row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
+# The attribute of an Epoch that each curve contains.
 CURVES = {
     "loss_curve_": "loss",
     "accuracy_curve_": "accuracy",
@@ -46,11 +46,11 @@ CURVES = {
 
 
 @estimator
-class EpochTrained(CallbackSupportMixin, FitSummary):
-    """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
+class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
+    """Mixin of estimators that are trained by epochs: their parameters, validation, progress, callbacks and curves."""
 
     alpha: float = parameter(default=0.0001, accepts=["at least 0"])
-    learning_rate: Course = parameter(default="constant", accepts=[Course])
+    learning_rate: LearningRateSchedule = parameter(default="constant", accepts=[LearningRateSchedule])
     power_t: float = parameter(default=0.5, accepts=["at least 0"])
     learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
     momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
@@ -73,18 +73,18 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
     interrupted_: bool = fitted()
 
     def _describe(self, trained):
-        """Return the attributes, by name, that predict as what is trained does by now: a Network or a Descent."""
+        """Return the attributes that predictions need, from the current state of a Network or a Descent."""
         raise NotImplementedError
 
     @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, trained, train):
-        """Return the Training of train(on_epoch), which calls on_epoch each epoch, and tell callbacks of its end."""
+    def _train_with_callbacks(self, X, y, sample_weight, trained, train):
+        """Return the Training of train(on_epoch), which calls on_epoch after each epoch, with callbacks."""
         estimator: Any = self
 
         def describe(n_iter):
             return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained)}
 
-        tasks = Tasks(self, X, y, sample_weight, describe).begin_fit()
+        tasks = CallbackTasks(self, X, y, sample_weight, describe).begin_fit()
         with self._show_epochs(estimator.max_iter, tasks) as on_epoch:
             training = train(on_epoch)
         if tasks is not None:
@@ -93,7 +93,7 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
 
     @contextlib.contextmanager
     def _show_epochs(self, n_epochs, tasks=None):
-        """Yield a function that shows the last epoch of a Training, with verbose, and tells the tasks of it."""
+        """Yield a function that reports the last epoch of a Training to the progress bar and the callback tasks."""
         with show_steps(bool(self.verbose), n_epochs) as show:
 
             def on_epoch(training):
@@ -105,28 +105,28 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
             yield on_epoch
 
     def _read_rows(self, X, y, sample_weight, X_val, y_val, continues, kinds=KINDS, **checks):
-        """Set the classes; return the Examples to train and to validate on, and the kind of Targets among kinds."""
+        """Set the classes; return the training Examples, the validation Examples or None, and the kind of Targets."""
         if continues:
             self._check_continuation()
         matrix = read_matrix(self, X, reset=not continues, **checks)
         targets = self._read_targets(y, matrix.shape[0], kinds)
         if continues and not np.array_equal(targets.classes, self.classes_):
             raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
+                "warm_start can only be used if `y` has the same classes as in the previous call to fit. Previously "
                 f"got {self.classes_}, `y` has {targets.classes}"
             )
         self.classes_ = targets.classes
         examples = self._make_examples(matrix, targets, sample_weight)
         return examples, self._read_validation(X_val, y_val, targets.kind), targets.kind
 
-    def _keep(self, training, trained, is_validated, continues):
-        """Set what a Training leaves; the curves go on where it continues another."""
+    def _store_training(self, training, trained, is_validated, continues):
+        """Set the fitted attributes of a Training; the curves are extended if it continues another."""
         for name, measure in CURVES.items():
             values = [getattr(epoch, measure) for epoch in training.records]
             if not is_validated and measure.startswith("validation"):
                 setattr(self, name, None)
             elif continues and getattr(self, name):
-                # A copy of the curve at each call would make a long stream of calls slow.
+                # A copy of the curve in each call would make a long sequence of calls slow.
                 getattr(self, name).extend(values)
             else:
                 setattr(self, name, values)
@@ -134,154 +134,167 @@ class EpochTrained(CallbackSupportMixin, FitSummary):
         vars(self).update(self._describe(trained))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
-        """Return the EpochSchedule of a training; more is what EpochSchedule has besides."""
-        # As in scikit-learn, "adam" does not follow the courses of "sgd".
-        course = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
+        """Return the EpochSchedule of a training; more contains other fields of it."""
+        # As in scikit-learn, "adam" ignores the learning rate schedules of "sgd".
+        schedule = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
         decay, power = float(self.learning_rate_decay), float(self.power_t)
-        rate = LearningRate(float(self.learning_rate_init), course, decay, power)
-        ends = {"patience": patience, "tol": self.tol, "early_stopping": self.early_stopping}
-        return EpochSchedule(max_epochs, batch_size, rate, float(self.alpha), self.shuffle, **ends, **more)
+        rate = LearningRate(float(self.learning_rate_init), schedule, decay, power)
+        stopping = {"patience": patience, "tol": self.tol, "early_stopping": self.early_stopping}
+        return EpochSchedule(max_epochs, batch_size, rate, float(self.alpha), self.shuffle, **stopping, **more)
 
     def _describe_training(self):
-        """Return lines on a training by mini-batches: its epochs, loss and accuracy, also on the validation data."""
+        """Return the lines of a summary on the epochs, the loss and the accuracy, also on the validation data."""
         if not self.loss_curve_:
             return {"epochs": "none"}
         lines = {
-            # L-BFGS counts no rows.
+            # L-BFGS does not count training samples.
             "epochs": f"{self.n_iter_:,}"
-            + (f", {self.t_:,} rows taken" if self.t_ else "")
+            + (f", {self.t_:,} training samples seen" if self.t_ else "")
             + (", interrupted" if self.interrupted_ else ""),
-            "loss": f"{self.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
+            "loss": f"{self.loss_curve_[-1]:.6g} in the last epoch, including the penalty",
         }
-        # scikit-learn's networks, of which a model may be made, have no curves of these.
+        # A model converted from scikit-learn has no accuracy curve.
         if self.accuracy_curve_:
             lines["accuracy"] = f"{self.accuracy_curve_[-1]:.4f} in the last epoch"
         losses, scores = self.validation_loss_curve_, self.validation_scores_
         if losses and scores:
-            at_the_end = f"loss {losses[-1]:.6g}, accuracy {scores[-1]:.4f} at the end"
-            lines["validation"] = f"{at_the_end}, {max(scores):.4f} at best"
+            last = f"loss {losses[-1]:.6g}, accuracy {scores[-1]:.4f} in the last epoch"
+            lines["validation"] = f"{last}; best accuracy {max(scores):.4f}"
         return lines
 
     def _check_class_weight(self, method):
-        """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
+        """Raise a ValueError if class weights are "balanced" in a method that gets only some of the rows."""
         if isinstance(self.class_weight, str):
-            raise ValueError(f'class_weight="balanced" is not supported for {method}, which sees a part of the rows.')
+            raise ValueError(
+                f'class_weight="balanced" is not supported by {method}, which gets only some of the rows. Use a dict '
+                "of class weights instead."
+            )
 
     def _check_partial_fit(self):
-        """Raise a ValueError for a parameter that `partial_fit` has no use for."""
+        """Raise a ValueError for parameters that `partial_fit` does not support."""
         if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
+            raise ValueError(
+                "partial_fit does not support early_stopping=True, because it runs a single epoch; use fit."
+            )
         self._check_class_weight("partial_fit")
 
     def _begin_partial_fit(self, classes, continues):
-        """Check and set the classes of all calls, and what a call goes on from; return the random state of the call."""
+        """Check the state to continue from, set the classes of all calls, and return the random state of this call."""
         if continues:
             self._check_continuation()
         if classes is not None:
             check_label_type(np.asarray(classes), "classes")
         check_partial_fit_first_call(self, classes)
         if len(self.classes_) < 2:
-            raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
-        # A copy: a call that fails, or that Ctrl-C ends, leaves the numbers as they were.
+            raise ValueError(f"classes must contain at least 2 classes, got only one class: {self.classes_}")
+        # A copy, so that a call that fails or is interrupted does not change the random state.
         return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
 
     def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
-        """Return the Targets in y, of shape (n,) or (n, n_classes), of one of some kinds."""
-        y = read_labels(self, y, n_rows, suffix, may_be_several=True)
+        """Return the Targets of y (n,) or (n, n_classes); ValueError: they are not of one of the kinds."""
+        y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
         y = np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, np.float64)
-        kind = "multilabel" if are_certain(y) else "soft"
+        kind = "multilabel" if are_binary(y) else "soft"
         if kind not in kinds:
             if kind == "multilabel":
-                raise ValueError(explain_several(y, f"y{suffix}"))
-            accepted = " or ".join(KINDS[each] for each in kinds)
-            raise ValueError(f"y must hold {accepted}, got {kind} data")
+                raise ValueError(explain_multilabel(y, f"y{suffix}"))
+            accepted = " or ".join(KINDS[accepted_kind] for accepted_kind in kinds)
+            raise ValueError(f"y must contain {accepted}, got {KINDS[kind]}")
         return Targets(kind, np.arange(y.shape[1]), y)
 
     def _make_examples(self, matrix, targets, sample_weight):
-        """Return Examples of rows with Targets, whose weights count as they are in a training."""
+        """Return the Examples of rows with Targets; a training uses the absolute size of the weights."""
         if self.class_weight is not None and targets.kind != "class":
-            raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
-        labels = targets.among(self.classes_, "y")
-        weights, _ = weigh_rows(labels, self.classes_, sample_weight, self.class_weight)
+            raise ValueError(
+                f"class_weight requires y with one class per row, got {KINDS[targets.kind]}; use sample_weight instead."
+            )
+        labels = targets.encode(self.classes_, "y")
+        weights, _ = compute_row_weights(labels, self.classes_, sample_weight, self.class_weight)
         if weights is not None:
             with np.errstate(over="ignore"):
                 total = weights.sum()
-            if total > HEAVIEST:
-                raise ValueError(f"sample_weight times class_weight must sum to at most {HEAVIEST:g}, got {total:.3g}")
+            if total > MAX_TOTAL_WEIGHT:
+                raise ValueError(
+                    f"sample_weight times class_weight must sum to at most {MAX_TOTAL_WEIGHT:g}, got {total:.3g}"
+                )
         return Examples(matrix, labels, weights)
 
     def _read_part(self, X, y, sample_weight, reset, kinds=KINDS):
-        """Return the Examples of rows whose classes are known, and the kind of their Targets."""
+        """Return the Examples of rows after the classes have been set, and the kind of their Targets."""
         matrix = read_matrix(self, X, reset=reset)
-        targets = self._read_targets(y, matrix.shape[0], kinds).seen_as(getattr(self, "_kind", ""), len(self.classes_))
+        targets = self._read_targets(y, matrix.shape[0], kinds).convert_to(
+            getattr(self, "_kind", ""), len(self.classes_)
+        )
         return self._make_examples(matrix, targets, sample_weight), targets.kind
 
     def _read_validation(self, X_val, y_val, kind):
-        """Return the Examples to validate on that were given, of the kind of the Targets to train on, or None."""
+        """Return the Examples of the given validation data, with Targets of this kind, or None."""
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
-            given = "y_val" if X_val is None else "X_val"
-            raise ValueError(f"X_val and y_val must be given together, got only {given}")
-        with named(ROWS):
+            name = "y_val" if X_val is None else "X_val"
+            raise ValueError(f"X_val and y_val must be given together, got only {name}")
+        with prefix_errors(X_VAL_REQUIREMENT):
             matrix = read_matrix(self, X_val, reset=False)
-        with named("y_val"):
-            targets = self._read_targets(y_val, matrix.shape[0], suffix="_val").seen_as(kind, len(self.classes_))
-        expect(targets.kind == kind, "y_val", f"be of the kind of y, {kind}", targets.kind)
-        return Examples(matrix, targets.among(self.classes_, "y_val"))
+        with prefix_errors("y_val"):
+            targets = self._read_targets(y_val, matrix.shape[0], suffix="_val").convert_to(kind, len(self.classes_))
+        require(targets.kind == kind, "y_val", f"contain {KINDS[kind]}, as y does", KINDS[targets.kind])
+        return Examples(matrix, targets.encode(self.classes_, "y_val"))
 
-    def _set_aside(self, examples, random_state):
-        """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them."""
+    def _split_validation(self, examples, random_state):
+        """Return training and validation Examples, split as by scikit-learn's MLPClassifier."""
         n_rows, fraction, classes = len(examples), self.validation_fraction, None
         if len(self.classes_) == 2 and examples.labels.ndim == 1:
-            # The column that scikit-learn has: its message names these values.
+            # A column of booleans as in scikit-learn, whose error message contains these values.
             classes = examples.labels[:, np.newaxis].astype(bool)
-        with named(f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"):
+        with prefix_errors(
+            f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"
+        ):
             split = {"random_state": random_state, "test_size": fraction, "stratify": classes}
             parts = train_test_split(np.arange(n_rows), **split)
             if len(parts[1]) < 2:
                 raise ValueError("at least 2 rows are needed")
         weights = examples.weights
         if weights is not None and not all(weights[rows].any() for rows in parts):
-            raise ValueError("sample_weight leaves no weight above zero to the rows to train or to validate on.")
+            raise ValueError("sample_weight must be positive for some training rows and for some validation rows.")
         return (Examples(examples.matrix, examples.labels, weights, rows) for rows in parts)
 
     def _check_continuation(self):
-        """Raise a ValueError where a training cannot go on from the attributes of the last one; the error names one."""
+        """Raise a ValueError that names an attribute if a training cannot continue from the fitted attributes."""
         classes = as_array("classes_", self.classes_)
         try:
             is_sorted = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
         except TypeError:
             is_sorted = False
-        # Labels are searched for in them.
-        expect(is_sorted, "classes_", "hold each class once, in ascending order", classes.tolist())
+        # Labels are encoded by binary search in the classes.
+        require(is_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
         read_count("t_", self.t_)
         for name in CURVES:
             curve = getattr(self, name)
-            is_right = isinstance(curve, list) or (curve is None and name != "loss_curve_")
-            expect(is_right, name, "be a list", curve)
+            is_valid = isinstance(curve, list) or (curve is None and name != "loss_curve_")
+            require(is_valid, name, "be a list", curve)
         state = self._random_state
-        expect(isinstance(state, np.random.RandomState), "_random_state", "be a RandomState", state)
-        # A caller's generator may be of another kind.
+        require(isinstance(state, np.random.RandomState), "_random_state", "be a RandomState", state)
+        # A generator that the user passed may use another bit generator.
         if state.get_state(legacy=False)["bit_generator"] == "MT19937":
             check_generator_state("_random_state", state.get_state())
 
 
 class Targets(NamedTuple):
-    """The targets of some rows, by their kind.
+    """The targets of some rows, of one of three kinds.
 
-    "class" is one class a row, "multilabel" zeros and ones for each label, "soft" probabilities that sum to one; the
-    last two have labels (n, n_classes), float64.
+    "class" is one class per row, "multilabel" zeros and ones for each label, and "soft" probabilities that sum to one.
+    The last two have labels (n, n_classes), float64.
     """
 
     kind: str
     classes: np.ndarray
     labels: np.ndarray
 
-    def seen_as(self, kind: str, n_classes: int) -> Targets:
-        """Return the Targets as probabilities, where the others are and these are certain; else as they are."""
+    def convert_to(self, kind: str, n_classes: int) -> Targets:
+        """Return the Targets as probabilities if kind is "soft" and they have one class per row, or unchanged."""
         is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
         if kind == "soft" and is_certain:
             return Targets("soft", self.classes, self.labels)
@@ -290,19 +303,19 @@ class Targets(NamedTuple):
             return Targets("soft", np.arange(n_classes), np.eye(n_classes)[self.classes[self.labels]])
         return self
 
-    def among(self, classes: Array, name: str) -> Array:
-        """Return the labels, numbered by the given classes, which have to hold them; the name is for errors."""
+    def encode(self, classes: Array, name: str) -> Array:
+        """Return the labels as indices of the given classes; ValueError with the name: other classes occur."""
         if self.kind != "class":
-            found, n_classes = len(self.classes), len(classes)
-            expect(found == n_classes, name, f"have a column for each of {n_classes} classes", found)
+            n_columns, n_classes = len(self.classes), len(classes)
+            require(n_columns == n_classes, name, f"have a column for each of {n_classes} classes", n_columns)
             return self.labels
-        unknown = self.classes[~np.isin(self.classes, classes)]
-        if len(unknown):
-            raise ValueError(f"{name} must hold classes of {classes} only, got {unknown}")
+        unseen = self.classes[~np.isin(self.classes, classes)]
+        if len(unseen):
+            raise ValueError(f"{name} must contain only the classes {classes}, got {unseen}")
         return np.searchsorted(classes, self.classes).astype(np.int32)[self.labels]
 
 
 def check_finite(network: Network, names: str = "coefs_, intercepts_ and the attributes of batch_norm") -> None:
-    """Raise a ValueError, with the names of the attributes, where the parameters of a network are not finite."""
+    """Raise a ValueError with the names of the attributes if the parameters of a network are not finite."""
     if not np.isfinite(network.parameters).all():
-        raise ValueError(f"{names} must be finite in {network.dtype}, but they hold NaN or infinity")
+        raise ValueError(f"{names} must be finite in {network.dtype}, but they contain NaN or infinity")

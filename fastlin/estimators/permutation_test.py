@@ -1,4 +1,4 @@
-"""The permutation test: how a model scores beside models of labels that tell nothing of the rows."""
+"""`permutation_test`: a permutation test of the association between X and y, and its result `PermutationTest`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from fastlin.fitted import read_count
 from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
-# The scores of fits that are made side by side.
+# Scores that batched fits support.
 SCORES = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
-# Fits reach this tol where the estimator asks for less. Batched fits of 22 x 1, 300 x 5 and 1,000 x 20 take 1.1 to 1.5
-# times as long as with 1e-4, and the likelihood ratios of 22 rows are then known to six digits.
+# The largest tol of the fits. Batched fits take little longer than with 1e-4, and likelihood ratios are accurate to
+# several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
 TOL = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class PermutationTest:
-    """What `permutation_test` has found.
+    """Result of `permutation_test`.
 
     Attributes
     ----------
     score : float
-        The score of the model.
+        Score of the model for the original data.
     permutation_scores : ndarray of shape (n_permutations,)
-        The scores with permuted rows. Those that equal `score` within the accuracy of the fits have its value.
+        Scores for the permuted data. A score that equals `score` within the accuracy of the fits is set to it.
     p_value : float
-        One more than the number of permutations that score no less, over one more than their number.
+        (1 + number of permutation scores that are at least `score`) / (1 + n_permutations).
 
     Examples
     --------
@@ -65,47 +65,48 @@ def permutation_test(
     n_permutations: int = 1000,
     random_state: int | np.random.RandomState | None = None,
 ) -> PermutationTest:
-    """Test whether rows tell more of their labels than permuted rows do.
+    """Permutation test of the association between X and y.
 
-    The rows of X are permuted, while the labels and their folds stay. Fits of `LogisticRegression` to two classes are
-    made side by side for the scores that are named below, others one by one.
+    The p-value is the significance of a cross-validated score [1]_, or of the likelihood ratio of a fit to all rows.
+    The rows of X are permuted, while the labels and their folds remain in place. Fits of `LogisticRegression` to two
+    classes run in batches for the scores named below; other models are fitted one at a time.
 
-    A permutation that yields the same data as another one, in any order of the rows, has the same score. Scores also
-    count as equal if the certificates of the fits cannot tell them apart, as those of the two mirror images of a 2 x 2
-    table. For that `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most 1e-12. A decision value
-    that its certificate cannot tell from zero counts as zero. Scores of fits that have not converged, of other
-    estimators, of other scorers and of more than two classes (except for the likelihood ratio with an L2 penalty) count
-    as equal within rounding errors of float64 only, and so do scores of folds with more than 600 columns. For such
-    scores `LogisticRegression` and `FirthLogisticRegression` read float32 data as float64.
+    Ties count exactly. Permutations that yield the same data, in any order of the rows, share one score. Scores also
+    count as equal if the certificates of the fits cannot distinguish them, as for the two mirror images of a 2 x 2
+    table. For this purpose `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most 1e-12, and a
+    decision value that its certificate cannot distinguish from zero counts as zero. Scores count as equal only within
+    float64 rounding error for fits that have not converged, other estimators, other scorers, folds with more than 600
+    columns, and more than two classes (except for the likelihood ratio with an L2 penalty). For these scores
+    `LogisticRegression` and `FirthLogisticRegression` convert float32 data to float64.
 
     Parameters
     ----------
     estimator : estimator
-        A classifier, which is not changed.
+        Classifier; it is cloned.
     X, y
-        As the estimator takes them.
+        Data and labels, as the estimator accepts them.
     scoring : str, callable or None, default=None
-        "likelihood_ratio" is twice what the features add to the log-likelihood of all rows, beside the best intercept
-        alone. Any other is a mean over folds by a scorer of scikit-learn's; "accuracy", which None means for
-        classifiers of fastlin, and "neg_log_loss" are the fast ones.
+        "likelihood_ratio" is twice the difference between the log-likelihood of the model, over all rows, and that of
+        the intercept-only model. Any other scorer of scikit-learn is averaged over the folds; "accuracy" (the meaning
+        of None for fastlin's classifiers) and "neg_log_loss" are the fast ones.
     cv : int, cross-validation generator, iterable or None, default=None
-        The folds, as `cross_val_score` takes them. "likelihood_ratio" has none.
+        Cross-validation splitting strategy, as in `cross_val_score`. It must be None for "likelihood_ratio".
     groups : array-like of shape (n_samples,) or None, default=None
-        Rows are permuted within groups alone, and the folds get them.
+        Rows are permuted only within their group; the groups are also passed to the splitter.
     n_permutations : int, default=1000
-        The number of permutations, each with a seed of its own.
+        Number of permutations, each with its own seed.
     random_state : int, RandomState or None, default=None
-        The seed of the permutations.
+        Seed of the permutations.
 
     Returns
     -------
-    found : PermutationTest
-        The scores, and the p-value.
+    result : PermutationTest
+        The score, the permutation scores and the p-value.
 
     Raises
     ------
     ValueError
-        For folds with "likelihood_ratio", or a model without probabilities, and for all that the estimator refuses.
+        If `cv` is given with "likelihood_ratio", if the model has no probabilities then, or if the estimator raises it.
 
     References
     ----------
@@ -121,7 +122,7 @@ def permutation_test(
     >>> fastlin.permutation_test(model, X[:, :2], y, n_permutations=99, random_state=0).p_value
     0.01
     """
-    from fastlin.estimators.permuted_scores import SideBySide, compare, find_distinct, score_alone
+    from fastlin.estimators.permuted_scores import BatchedScores, compare, find_distinct, score_one_by_one
 
     n_permutations = read_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
@@ -134,7 +135,7 @@ def permutation_test(
 
     if scoring == LIKELIHOOD_RATIO:
         if cv is not None:
-            raise ValueError(f"cv must be None for scoring={scoring!r}, which fits all rows, got {cv!r}")
+            raise ValueError(f"cv must be None for scoring={scoring!r}, which uses all rows, got {cv!r}")
         if not hasattr(estimator, "predict_log_proba"):
             raise ValueError(f"estimator must have predict_log_proba for scoring={scoring!r}, got {estimator!r}")
         cv = [(np.arange(len(y)), np.arange(len(y)))]
@@ -145,22 +146,22 @@ def permutation_test(
     if is_own:
         check_parameters(estimator)
         if estimator.solver != "liblinear" or len(classes) == 2:
-            # liblinear's dual problem has the same minimum.
+            # liblinear's primal and dual problems have the same solution.
             estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, TOL))
     are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
     if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
-        scores = SideBySide(estimator, X, labels, folds, name, draw, distinct).score()
+        scores = BatchedScores(estimator, X, labels, folds, name, draw, distinct).score()
     else:
-        scores = score_alone(estimator, X, y, folds, scoring, draw, distinct)
-    return PermutationTest(*compare(scores, distinct.numbers))
+        scores = score_one_by_one(estimator, X, y, folds, scoring, draw, distinct)
+    return PermutationTest(*compare(scores, distinct.indices))
 
 
 def _permute(n_rows, groups, seed):
-    """Return an order of the rows that keeps each in its group."""
+    """Return a random permutation of the row indices within the groups."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(n_rows)
     if groups is not None:
-        # By group, the rows in their own order beside the permuted ones.
+        # Pair the rows of each group, in their original order, with the permuted rows of that group.
         permuted, order = order, np.empty(n_rows, np.int64)
         groups = np.unique(groups, return_inverse=True)[1]
         order[np.argsort(groups, kind="stable")] = permuted[np.argsort(groups[permuted], kind="stable")]

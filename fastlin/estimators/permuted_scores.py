@@ -1,6 +1,6 @@
-"""The scores of models with permuted rows, each computed once for all permutations that yield the same data.
+"""Scores of models for permuted data, computed once for all permutations that yield the same data.
 
-A score comes with a bound on its error: by how much it may differ from the score at the exact minimum of J.
+Each score has an error bound: the largest possible difference from the score at the exact minimum of J.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.model_selection import cross_val_score
 from fastlin.estimators.columns import read_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import is_by_alpha, limit_jobs, read_penalty, read_penalty_factors
+from fastlin.estimators.parameters import limit_jobs, read_penalty, read_penalty_factors, uses_alpha
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
 from fastlin.estimators.score_errors import (
     LOSS_ROUNDINGS,
@@ -35,78 +35,78 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 DIGEST_BYTES = 16
 
-# Returns an order of the rows, (n,), by its number.
+# Returns the order of the rows, (n,), with a given number.
 Draw = Callable[[int], IntArray]
-# The numbers of the training rows and of the test rows.
+# The indices of the training rows and of the test rows.
 Fold = tuple[IntArray, IntArray]
 
 
-class Place(NamedTuple):
-    """An order of the rows, by its number, and a fold, by its number."""
+class DataSlot(NamedTuple):
+    """The number of an order of the rows, and the number of a fold."""
 
     order: int
     fold: int
 
 
 @dataclass(frozen=True, eq=False)
-class Distinct:
-    """Which permutations and folds yield different data, up to the order of the rows.
+class DistinctData:
+    """The distinct data among the permutations and folds, up to the order of the rows.
 
-    Each fit and each score stands at the first place where its data occur.
+    Each fit and each score refers to the first slot with its data.
     """
 
-    fits: list[Place]
-    scores: list[tuple[int, Place]]  # the number of the fit, and the place
-    numbers: np.ndarray  # (n_orders, n_folds), the numbers of the scores
+    fits: list[DataSlot]
+    scores: list[tuple[int, DataSlot]]  # the index of the fit, and the slot
+    indices: np.ndarray  # (n_orders, n_folds), the indices of the scores
 
 
 @dataclass(eq=False)
 class Scores:
-    """The values of different scores and bounds on their errors, (n_scores,) each."""
+    """The values of the distinct scores and bounds on their errors, (n_scores,) each."""
 
     values: np.ndarray
     errors: np.ndarray
-    # Returns a value and a tighter bound, by the number of a score; None where there is none.
+    # Returns the value of a score and a tighter bound; None if there is no tighter bound.
     refine: Callable[[int], tuple[float, float]] | None = None
     _refined: set[int] = field(default_factory=set)
 
-    def sharpen(self, numbers: Iterable[int]) -> None:
-        """Tighten the bounds of the scores of some numbers."""
+    def tighten(self, indices: Iterable[int]) -> None:
+        """Tighten the bounds of the scores with these indices."""
         if self.refine is None:
             return
-        for number in numbers:
-            if self.errors[number] > 0 and number not in self._refined:
-                self.values[number], self.errors[number] = self.refine(number)
-                self._refined.add(number)
+        for index in indices:
+            if self.errors[index] > 0 and index not in self._refined:
+                self.values[index], self.errors[index] = self.refine(index)
+                self._refined.add(index)
 
 
-def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> Distinct:
-    """Return the different data among those of n_orders orders of the rows and the folds."""
+def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> DistinctData:
+    """Return the distinct data among n_orders orders of the rows and the folds."""
     first_rows, n_classes = number_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
-    found = Distinct([], [], np.empty((n_orders, len(folds)), np.int64))
+    distinct = DistinctData([], [], np.empty((n_orders, len(folds)), np.int64))
     for order in range(n_orders):
         codes = first_rows[draw(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            position, key = Place(order, fold), _digest(codes[train])
+            slot, key = DataSlot(order, fold), _digest(codes[train])
             fit = fits.setdefault(key, len(fits))
-            if fit == len(found.fits):
-                found.fits.append(position)
+            if fit == len(distinct.fits):
+                distinct.fits.append(slot)
             score = scores.setdefault((key, _digest(codes[test])), len(scores))
-            if score == len(found.scores):
-                found.scores.append((fit, position))
-            found.numbers[order, fold] = score
-    return found
+            if score == len(distinct.scores):
+                distinct.scores.append((fit, slot))
+            distinct.indices[order, fold] = score
+    return distinct
 
 
 def _digest(codes):
-    """Return a digest of codes that does not depend on their order."""
+    """Return a hash of codes that is independent of their order."""
     return blake2b(np.sort(codes).tobytes(), digest_size=DIGEST_BYTES).digest()
 
 
 def number_rows(X: Any) -> IntArray:
-    """Return the number of the first row that equals each row of X, (n,)."""
+    """Return for each row of X the index of the first row that equals it, (n,)."""
     keys: Iterable[Any]
     if sparse.issparse(X):
         rows = sparse.csr_array(X, copy=True)
@@ -120,7 +120,7 @@ def number_rows(X: Any) -> IntArray:
         if rows.dtype.kind == "O":
             keys = map(tuple, rows.tolist())
         elif rows.dtype.kind == "f":
-            # Zeros of both signs are equal.
+            # Adding 0 makes zeros of both signs equal.
             keys = ((row + 0).tobytes() for row in rows)
         else:
             keys = (row.tobytes() for row in rows)
@@ -128,66 +128,66 @@ def number_rows(X: Any) -> IntArray:
     try:
         return np.array([first.setdefault(key, number) for number, key in enumerate(keys)], np.int64)
     except TypeError:
-        # Objects that have no hash: no two rows count as equal.
+        # With objects that are not hashable no two rows count as equal.
         return np.arange(len(rows))
 
 
-def compare(scores: Scores, numbers: IntArray) -> tuple[float, FloatArray, float]:
-    """Return the score of the first order of the rows, those of the others and the p-value.
+def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float]:
+    """Return the score of the first order of the rows, the scores of the other orders, and the p-value.
 
-    numbers (n_orders, n_folds) are those of the scores, whose means over the folds are compared. A mean that equals the
-    first within their bounds has its value.
+    indices (n_orders, n_folds) are those of the scores, whose means over the folds are compared. A mean that equals the
+    first within the error bounds is set to it.
     """
-    # A mean of so many numbers.
-    rounding = gamma(numbers.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
+    # The rounding error of a mean over the folds.
+    rounding = gamma(indices.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
 
     def average():
-        means, errors = scores.values[numbers].mean(axis=1), scores.errors[numbers].mean(axis=1) + rounding
+        means, errors = scores.values[indices].mean(axis=1), scores.errors[indices].mean(axis=1) + rounding
         return means, np.abs(means - means[0]) <= errors + errors[0]
 
-    scores.sharpen(np.unique(numbers[0]))
+    scores.tighten(np.unique(indices[0]))
     _, is_equal = average()
-    scores.sharpen(np.unique(numbers[is_equal]))
+    scores.tighten(np.unique(indices[is_equal]))
     means, is_equal = average()
     means[is_equal] = means[0]
-    n_as_good = int(np.count_nonzero(means[1:] >= means[0]))
-    return float(means[0]), means[1:], (n_as_good + 1) / len(means)
+    n_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
+    return float(means[0]), means[1:], (n_at_least_as_good + 1) / len(means)
 
 
-def score_alone(
-    estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: Distinct
+def score_one_by_one(
+    estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: DistinctData
 ) -> Scores:
-    """Return the Scores of fits that are made one by one; bounds are of rounding unless a likelihood ratio has more."""
+    """Return the Scores of fits that run one at a time; their bounds are those of rounding, or of likelihood ratios."""
     values, errors = np.zeros((2, len(distinct.scores)))
     if type(estimator) in (LogisticRegression, FirthLogisticRegression):
         X = _widen(X)
     if scoring == LIKELIHOOD_RATIO:
 
         def scoring(model, X, y):
-            value, errors[number] = score_likelihood_ratio(model, X, y)
+            value, errors[index] = score_likelihood_ratio(model, X, y)
             return value
 
-    for number, (_, (order, fold)) in enumerate(distinct.scores):
-        given, drawn, (train, test) = np.empty_like(y), draw(order), folds[fold]
-        given[drawn] = y
-        options = {"cv": [(drawn[train], drawn[test])], "scoring": scoring, "error_score": "raise"}
-        (values[number],) = cross_val_score(estimator, X, given, **options)
+    for index, (_, (order, fold)) in enumerate(distinct.scores):
+        permuted_y, permutation, (train, test) = np.empty_like(y), draw(order), folds[fold]
+        permuted_y[permutation] = y
+        options = {"cv": [(permutation[train], permutation[test])], "scoring": scoring, "error_score": "raise"}
+        (values[index],) = cross_val_score(estimator, X, permuted_y, **options)
     errors += gamma(len(y) + LOSS_ROUNDINGS) * np.abs(values).max(initial=0.0)
     return Scores(values, errors)
 
 
 def _widen(X):
-    """Return X with float64 in the place of float32, an array, a sparse array or a DataFrame of pandas."""
+    """Return X, an array, a sparse array or a pandas DataFrame, with float32 converted to float64."""
     if hasattr(X, "dtypes") and hasattr(X.dtypes, "items"):
         return X.astype({name: np.float64 for name, dtype in X.dtypes.items() if dtype == np.float32})
     return X.astype(np.float64) if getattr(X, "dtype", None) == np.float32 else X
 
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
-    """Return the likelihood ratio of a classifier, with a bound on its error, and without a certificate on rounding."""
+    """Return the likelihood ratio of a classifier and a bound on its error (of rounding only without a certificate)."""
     labels, has_bound = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
     if has_bound:
-        # Scores are then computed in float64.
+        # Compute the scores in float64.
         model = copy(model)
         model.coef_, model.intercept_ = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
     losses = -model.predict_log_proba(X)[np.arange(len(labels)), labels].astype(np.float64)
@@ -195,7 +195,7 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
     if has_bound and model.class_weight is None and model.penalty_factors is None:
         C, l1_ratio = read_penalty(model)
         if l1_ratio == 0:
-            l2 = 1 / C / (1.0 if is_by_alpha(model) else len(labels))
+            l2 = 1 / C / (1.0 if uses_alpha(model) else len(labels))
             penalty = 0.5 * l2 * float(np.square(model.coef_).sum())
             J = float(losses.mean()) + penalty
             error += bound_loss(bound_suboptimality(model.certificate_, J, model.tol, model.converged_), penalty)
@@ -203,7 +203,7 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
 
 
 def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
-    """Return the ratio to the best intercept alone of a mean log-likelihood of rows, and a bound on its error."""
+    """Return the likelihood ratio of a mean log-likelihood to the intercept-only model, and a bound on its error."""
     fractions = np.bincount(labels) / len(labels)
     fractions = fractions[fractions > 0]
     null = float(fractions @ np.log(fractions))
@@ -211,8 +211,8 @@ def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[fl
     return n_doubled * (likelihood - null), n_doubled * (error + gamma(4) * (abs(likelihood) + abs(null)))
 
 
-class SideBySide:
-    """The fits of two classes to different data, and their scores by one of SCORES."""
+class BatchedScores:
+    """Batched fits to the distinct data with two classes, and their scores by one of SCORES."""
 
     def __init__(
         self,
@@ -222,57 +222,58 @@ class SideBySide:
         folds: Sequence[Fold],
         name: str,
         draw: Draw,
-        distinct: Distinct,
+        distinct: DistinctData,
     ) -> None:
-        from fastlin.estimators.many_fits import Task, fit_tasks
+        from fastlin.estimators.batched_fits import Task, fit_tasks
         from fastlin.objective.rows import weigh_by_counts
 
         self.model, self.labels, self.folds, self.name = model, labels, folds, name
         self.draw, self.distinct = draw, distinct
-        # A fold may name a row more than once.
+        # A fold may contain a row more than once.
         self.counts = [weigh_by_counts(train, None, len(labels)) for train, _ in folds]
 
-        def pose(k):
+        def make_task(k):
             order, fold = distinct.fits[k]
             return Task(self._arrange(labels, order, np.uint8), self._arrange(self.counts[fold], order, np.float64))
 
-        fits = fit_tasks(model, X, pose, len(distinct.fits))
+        fits = fit_tasks(model, X, make_task, len(distinct.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
-        ends = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
-        self.excesses = [
-            float(bound_suboptimality(end, J, model.tol, is_criterion_met)) for end, J, is_criterion_met in ends
+        outcomes = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
+        self.suboptimalities = [
+            float(bound_suboptimality(certificate, J, model.tol, has_converged))
+            for certificate, J, has_converged in outcomes
         ]
         self.matrix = read_matrix(model, X, reset=False)
         self.C, self.l1_ratio = read_penalty(model)
-        given = model.penalty_factors
-        factors = fill_factors(
-            None if given is None else read_penalty_factors(given, self.matrix), self.matrix.shape[1]
-        )
+        factors = None
+        if model.penalty_factors is not None:
+            factors = read_penalty_factors(model.penalty_factors, self.matrix)
+        factors = fill_factors(factors, self.matrix.shape[1])
         self.rows = FittedRows(self.matrix, factors, model.fit_intercept)
         self.roundings = self.rows.bound_rounding(self.coefs, self.intercepts)
-        self.has_own_bound = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
+        self.bounds_training_loss = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
 
     def score(self) -> Scores:
-        """Return the Scores, with bounds that take little time, and refined ones that take a Hessian each."""
-        values, errors = np.array([self._score(number) for number in range(len(self.distinct.scores))]).T
-        return Scores(values, errors, None if self.has_own_bound else partial(self._score, is_refined=True))
+        """Return the Scores with cheap bounds; the refined bounds need a Hessian each."""
+        values, errors = np.array([self._score(index) for index in range(len(self.distinct.scores))]).T
+        return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
 
     def _compute_decisions(self, k):
-        """Return the decision values (n,) of a fit, whose bits do not depend on other fits."""
+        """Return the decision values (n,) of fit k; its bits do not depend on the other fits."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 
-    def _score(self, number, *, is_refined=False):
-        """Return the score of a number and a bound on its error."""
-        k, (order, fold) = self.distinct.scores[number]
+    def _score(self, index, *, is_refined=False):
+        """Return the score with this index and a bound on its error."""
+        k, (order, fold) = self.distinct.scores[index]
         decisions, test = self._compute_decisions(k), self.draw(order)[self.folds[fold][1]]
         held_out = HeldOut(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
         fit, errors, first_order = self._read_fit(k), np.zeros(len(test)), None
-        if self.has_own_bound:
-            first_order = self.rows.bound_own_loss(fit)
+        if self.bounds_training_loss:
+            first_order = self.rows.bound_training_loss(fit)
         elif not is_refined:
             errors += self.rows.bound_decisions(fit, decisions)
-        elif (metric := self.rows.find_metric(fit, decisions, test)) is not None:
+        elif (metric := self.rows.compute_metric(fit, decisions, test)) is not None:
             errors, first_order = metric.bound_decisions(), metric.bound_mean(held_out.residuals)
         if self.name == "accuracy":
             return held_out.score_accuracy(errors, is_refined)
@@ -282,11 +283,11 @@ class SideBySide:
     def _read_fit(self, k):
         order, fold = self.distinct.fits[k]
         weights = self._arrange(self.counts[fold], order, np.float64)
-        l2 = (1 - self.l1_ratio) / self.C / (1.0 if is_by_alpha(self.model) else weights.sum())
-        return BinaryFit(self.coefs[k], self.excesses[k], l2, weights)
+        l2 = (1 - self.l1_ratio) / self.C / (1.0 if uses_alpha(self.model) else weights.sum())
+        return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)
 
     def _arrange(self, values, order, dtype):
-        """Return values of the rows in an order, where each row of X is."""
+        """Return values of the permuted rows in the order of the rows of X."""
         arranged = np.empty(len(values), dtype)
         arranged[self.draw(order)] = values
         return arranged

@@ -1,4 +1,4 @@
-"""The problem of a fit: the objective over some rows of the training data at any C and l1_ratio, and its minimum."""
+"""The optimization problem of a fit: the objective over some training rows for any C and l1_ratio, and its solution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import OmittedLevels
 from fastlin.estimators.columns import check_parts, choose_dtype
 from fastlin.estimators.labels import TrainingData
-from fastlin.estimators.parameters import is_by_alpha, read_bounds, read_penalty_factors
+from fastlin.estimators.parameters import read_bounds, read_penalty_factors, uses_alpha
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import Objective, RangeError, fill_factors
@@ -29,31 +29,31 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.stop_reasons import Listener
+    from fastlin.estimators.fit_reporting import Listener
 
-# A penalty below this part of J is rounding.
-NOTHING = 1e-12
-# A smaller rise of J changes no prediction.
-LOST = 1e-6
-# Fits of so few products a pass wait for the interpreter's lock more than they compute: one after the other the folds
-# of seven tables take 0.7 to 0.96 of the time that they take on two threads.
-PRODUCTS_IN_TURN = 1 << 16
+# A penalty below this fraction of J is within rounding error.
+NEGLIGIBLE_PENALTY = 1e-12
+# A smaller rise of J from the rounding of coefficients does not change predictions.
+MAX_ROUNDING_RISE = 1e-6
+# Fits with at most this many products per pass run sequentially, because the threads would mostly wait for the
+# interpreter lock (docs/benchmarks/design-choices.md: sequential small fits).
+MAX_SEQUENTIAL_PRODUCTS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Where a fit at C ended."""
+    """The result of a fit at C."""
 
-    C: float  # 1 / alpha of an estimator that `is_by_alpha`
-    coef: np.ndarray  # (K, d), of the columns as they were given, in the type of `choose_dtype`
+    C: float  # 1 / alpha if the estimator `uses_alpha`
+    coef: np.ndarray  # (K, d), for the original columns, in the type of `choose_dtype`
     intercept: np.ndarray  # (K,), likewise
-    certificate: float  # an upper bound on J - J*; inf where none is known
-    solution: Any  # a Solution, or what another solver has Found
-    n_before: int = 0  # iterations of another solver, which led to the start
+    certificate: float  # an upper bound on J - J*; inf if there is none
+    solution: Any  # a Solution, or the result of the batched solver
+    n_before: int = 0  # iterations of another solver that led to the start
 
     @property
     def n_iter(self) -> int:
-        """Number of iterations."""
+        """The total number of iterations."""
         return self.n_before + self.solution.n_iter
 
     @property
@@ -63,26 +63,26 @@ class Fit:
 
 
 class Problem:
-    """The objective J over rows of the training data, None for all, for any C and l1_ratio; columns measured once."""
+    """The objective J over some rows of the training data (None: all) for any C and l1_ratio; measures columns once."""
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
         self.estimator = estimator
         self.data = data
         self.rows = rows
         self.group_lasso = estimator.group_lasso
-        given = estimator.penalty_factors
-        self.penalty_factors = None if given is None else read_penalty_factors(given, data.matrix)
+        factors = estimator.penalty_factors
+        self.penalty_factors = None if factors is None else read_penalty_factors(factors, data.matrix)
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         weights: Any = data.weights
         if rows is not None:
-            # Rows that are not named tell the columns nothing.
+            # Rows outside of the subset get weight zero in the statistics of the columns.
             weights = weigh_by_counts(rows, weights, len(data.labels))
-        self._unit, self._total_weight = data.weight_unit, data.weigh() if rows is None else float(weights.sum())
+        self._unit, self._total_weight = data.weight_unit, data.sum_weights() if rows is None else float(weights.sum())
         if not self._total_weight > 0:
-            # Only folds come here: read_training_data refuses weights that are all zero.
-            raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
-        if is_by_alpha(estimator):
-            # The penalty is alpha, whatever the rows weigh, and what is called C is 1 / alpha.
+            # This only happens in folds, because read_training_data raises an error if all weights are zero.
+            raise ValueError("cv must yield folds with training rows of positive weight, but one fold has none.")
+        if uses_alpha(estimator):
+            # The penalty is alpha for any weights of the rows, and C stands for 1 / alpha.
             self._unit = self._total_weight = 1.0
         self._objective: Objective | None = None
         self.columns = data.matrix.measure(weights)
@@ -91,13 +91,13 @@ class Problem:
                 pass
 
     def invert(self, number: float) -> float:
-        """Return the penalty 1 / (C S) for a C, or the C for a penalty; infinity gives 0, and 0 infinity."""
+        """Return the penalty 1 / (C S) for a C, or the C for a penalty; infinity becomes 0, and 0 infinity."""
         weight = float(number) * self._unit
         return 1.0 / weight / self._total_weight if weight else np.inf
 
     def objective(self, C: float, l1_ratio: float) -> Objective:
-        """Return J at C and l1_ratio, an Objective over the rows."""
-        # A C so small that the penalty overflows leaves no coefficient, and so does the largest one.
+        """Return the Objective J at C and l1_ratio."""
+        # The largest penalty makes all coefficients zero, as a penalty that overflows would.
         penalty = min(self.invert(C), LARGEST_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
@@ -112,15 +112,15 @@ class Problem:
         return self._objective
 
     def _is_cut_off(self, C):
-        """Say whether J tells the penalty at C, which float64 does not hold, from the largest one in its place."""
-        # A coefficient is no larger than a slope, which no column exceeds, over the penalty.
+        """Return whether replacing the overflowing penalty at C by the largest penalty changes J noticeably."""
+        # The size of a coefficient is at most the largest entry of X divided by the penalty.
         tiny = np.finfo(np.float64).smallest_subnormal
         penalty = -log(max(C * self._unit, tiny)) - log(self._total_weight)
         largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(LARGEST_PENALTY)
-        return penalty + 2 * largest > log(NOTHING)
+        return penalty + 2 * largest > log(NEGLIGIBLE_PENALTY)
 
     def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
+        """Return the gradient of the mean loss with respect to the coefficients, (K, d), at coef and intercept."""
         objective = self.objective(np.inf, 0.0)
         coordinates = objective.coordinates
         gradient = objective.at(coordinates.to_parameters(coef, intercept)).gradient
@@ -137,20 +137,20 @@ class Problem:
         n_before: int = 0,
         **hints: Any,
     ) -> Fit:
-        """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
+        """Return the Fit at C and l1_ratio, started from the best of several pairs of coef (K, d) and intercept (K,).
 
-        on_iteration gets coef and intercept as a fit that ended there would have them. n_before iterations led there.
+        on_iteration gets coef and intercept in their final form. n_before is the number of earlier iterations.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
         if self.invert(C) > LARGEST_PENALTY and self._is_cut_off(C):
             raise ValueError(
-                f"C={C:g} is a penalty that float64 does not hold, and that counts beside X, whose values reach "
-                f"{self.columns.largest.max():.3g}. Scale X, for instance with sklearn.preprocessing.StandardScaler."
+                f"C={C:g} is too small for X, whose values reach {self.columns.largest.max():.3g}, because the penalty "
+                "overflows float64. Scale X, for example with sklearn.preprocessing.StandardScaler."
             )
         dtype = choose_dtype(matrix, estimator.solver)
 
-        def tell(n_iter, iteration, parameters):
+        def report(n_iter, iteration, parameters):
             return on_iteration and on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
 
         try:
@@ -160,78 +160,81 @@ class Problem:
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
                 max_iter=estimator.max_iter - n_before,
-                on_iteration=None if on_iteration is None else tell,
+                on_iteration=None if on_iteration is None else report,
                 **hints,
             )
             coef, intercept, rise = objective.finish(solution, dtype)
         except RangeError as error:
-            # Of the column whose scale is furthest from one.
-            largest = max(self.columns.largest, key=lambda reached: abs(np.log(reached)) if reached > 0 else 0.0)
+            # The column whose scale is furthest from one.
+            largest = max(self.columns.largest, key=lambda size: abs(np.log(size)) if size > 0 else 0.0)
             raise ValueError(
                 f"X {'overflows' if largest > 1 else 'underflows'}: the values of a column reach {largest:.3g}, so "
-                f"that sums over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for "
-                "instance with sklearn.preprocessing.StandardScaler."
+                f"that sums over its rows or the coefficients exceed the range of {np.dtype(dtype)}. Scale X, for "
+                "example with sklearn.preprocessing.StandardScaler."
             ) from error
-        if rise > max(solution.value, LOST):
-            # No digit of J is left: coefficients of 1e15 in float32 move scores by 1e8.
+        if rise > max(solution.value, MAX_ROUNDING_RISE):
+            # Rounding leaves no correct digit of J: coefficients of 1e15 in float32 change scores by 1e8.
             solution = replace(
                 solution, stop_reason=StopReason(f"the coefficients are too large for {np.dtype(dtype)}")
             )
         return Fit(C, coef, intercept, solution.certificate + rise, solution, n_before)
 
 
-def count_fits_at_once(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
-    """Return how many fits of rows of a matrix, each with its own budget, may run at once."""
-    # What is known of rows on workers lies there.
+def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
+    """Return how many fits to the rows of a matrix, each with its own memory budget, may run concurrently."""
+    # The memory for rows on Dask workers is allocated there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
-    # The reader of blocks need not stand several readings at once.
-    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= PRODUCTS_IN_TURN:
+    # The reader of blocks need not be thread-safe.
+    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_SEQUENTIAL_PRODUCTS:
         return 1
     return Budget.for_data(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
 
-class LevelsLeftOut(NamedTuple):
-    """The indices of the columns of a matrix that have no coefficients without a penalty, which only tables have.
+class OmittedLevelIndices(NamedTuple):
+    """The indices of the levels of a table that have no coefficients in a model without a penalty.
 
-    `references` are the first levels of categorical columns that have rows with a weight: other levels are compared
-    with them. `unused` are levels without such rows.
+    `references` are the reference levels: in each categorical column the first level with rows of positive weight.
+    `unused` are the levels without such rows.
     """
 
     references: IntArray
     unused: IntArray
 
     def name(self, names: Array) -> OmittedLevels:
-        """Return the names of the levels among those of all columns (d,)."""
+        """Return the names of the levels, from the names (d,) of all columns of the matrix."""
         return OmittedLevels(names[self.references].tolist(), names[self.unused].tolist())
 
 
-def find_left_out(data: TrainingData, fit_intercept: bool) -> LevelsLeftOut:
-    """Return which levels have no coefficients. Without an intercept the first categorical column has no reference."""
+def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevelIndices:
+    """Return the omitted levels; without an intercept the first categorical column has no reference level."""
     matrix = data.matrix
     if not (isinstance(matrix, TableMatrix) and len(matrix.level_features)):
-        return LevelsLeftOut(*np.empty((2, 0), np.int64))
+        return OmittedLevelIndices(*np.empty((2, 0), np.int64))
     are_used = np.ones(matrix.shape[1], bool)
     are_used[matrix.level_features] = matrix.weigh_levels(data.weights)[0] > 0
     firsts = np.cumsum(matrix.widths) - matrix.widths
-    of_levels = [
+    first_used = [
         first + int(np.argmax(are_used[first : first + column.n_levels]))
         for first, column in zip(firsts, matrix.columns, strict=True)
         if isinstance(column, Codes)
     ]
-    references = of_levels[0 if fit_intercept else 1 :]
-    return LevelsLeftOut(np.array(references, np.int64), np.flatnonzero(~are_used))
+    references = first_used[0 if fit_intercept else 1 :]
+    return OmittedLevelIndices(np.array(references, np.int64), np.flatnonzero(~are_used))
 
 
-def take_differences(data: TrainingData, levels: LevelsLeftOut, coef: FloatArray, intercept: FloatArray) -> Any:
-    """Return the rows of a table and the coefficients of a fit as differences from the reference of each column.
+def apply_reference_coding(
+    data: TrainingData, levels: OmittedLevelIndices, coef: FloatArray, intercept: FloatArray
+) -> Any:
+    """Return the rows of a table and the coefficients of a fit in reference (dummy) coding.
 
-    The levels that are left out have no column. The indices of the columns that are kept follow.
+    The coefficients become differences from the reference level of their column, and the omitted levels have no column.
+    The third result is the intercept, and the last one contains the indices of the remaining columns.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
-    kept = np.delete(np.arange(matrix.shape[1]), np.concatenate(levels))
-    # What a reference level loses the intercept gains, or else the levels of the column that has no reference.
-    gaining = intercept[:, None]
+    remaining = np.delete(np.arange(matrix.shape[1]), np.concatenate(levels))
+    # The coefficient of a reference level moves to the intercept, or to the levels of the column without a reference.
+    target = intercept[:, None]
     firsts = np.cumsum(matrix.widths) - matrix.widths
     for number, (first, column) in enumerate(zip(firsts, matrix.columns, strict=True)):
         if not isinstance(column, Codes):
@@ -240,27 +243,27 @@ def take_differences(data: TrainingData, levels: LevelsLeftOut, coef: FloatArray
         codes, all_levels = column.number_missing(), np.arange(first, first + column.n_levels)
         if (codes < 0).any():
             raise ValueError(
-                f"The categorical column {number} of X holds values that the fit has not seen, or missing ones: their "
-                "rows were no part of the fit."
+                f"The categorical column {number} of X contains missing values or categories that were not in the "
+                "training data. Use the data of the fit."
             )
-        own, reference = coef[:, first : first + column.n_levels], np.intersect1d(all_levels, levels.references)
+        level_coef, reference = coef[:, first : first + column.n_levels], np.intersect1d(all_levels, levels.references)
         if len(reference):
-            lost = coef[:, reference]
-            own -= lost
-            gaining += lost
+            reference_coef = coef[:, reference]
+            level_coef -= reference_coef
+            target += reference_coef
         else:
-            gaining = own
-        are_kept = np.isin(all_levels, kept)
-        numbers = np.where(are_kept, np.cumsum(are_kept) - 1, -1).astype(codes.dtype)
-        columns.append(Codes(numbers[codes], int(are_kept.sum())))
-    return replace(data, matrix=TableMatrix(columns)), coef[:, kept], intercept, kept
+            target = level_coef
+        is_remaining = np.isin(all_levels, remaining)
+        new_codes = np.where(is_remaining, np.cumsum(is_remaining) - 1, -1).astype(codes.dtype)
+        columns.append(Codes(new_codes[codes], int(is_remaining.sum())))
+    return replace(data, matrix=TableMatrix(columns)), coef[:, remaining], intercept, remaining
 
 
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
-    """Return a matrix with the rows of the first and then those of the second, both of one kind.
+    """Return a matrix with the rows of the first followed by those of the second, both of the same kind.
 
-    Rows of two types get the one that holds both. Tables are copied, and others if the copy takes no more than a
-    quarter of a fit's budget for the first.
+    The result has a type that can represent both. Tables are copied; others are copied if the copy takes at most a
+    quarter of the memory budget of a fit to the first, and otherwise read in blocks.
     """
     if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
         return first.append(second)
@@ -275,7 +278,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
-        # A fit may take as much in addition to them as to one array.
+        # The memory budget of a fit is that of a single array of this size.
         joined.budget_bytes = first.budget_bytes + second.budget_bytes
     return joined
 
@@ -287,7 +290,7 @@ def _as_blocks(matrix):
 
 
 def _chain(first, second, dtype):
-    """Return the blocks of the first and then of the second, all in one type."""
+    """Return the blocks of the first followed by those of the second, with a common type."""
 
     def read():
         for blocks in (first, second):

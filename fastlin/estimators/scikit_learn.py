@@ -1,4 +1,7 @@
-"""The installed scikit-learn: its version, and the only private names in use, tested with 1.6.1 and 1.9.1."""
+"""Compatibility with the installed scikit-learn: its version and private names, tested with 1.6.1 and 1.9.1.
+
+No other module of fastlin uses private names of scikit-learn.
+"""
 
 import inspect
 from functools import lru_cache
@@ -10,8 +13,7 @@ import sklearn
 from sklearn.metrics import make_scorer
 from sklearn.utils import metadata_routing, multiclass, validation
 
-# The words in which `_parameter_constraints` says what a constructor accepts. BaseEstimator checks parameters against
-# it, and so do scikit-learn's estimator checks.
+# The constraints in `_parameter_constraints`, which BaseEstimator and scikit-learn's estimator checks validate.
 from sklearn.utils._param_validation import Hidden as Hidden
 from sklearn.utils._param_validation import Interval as Interval
 from sklearn.utils._param_validation import Options as Options
@@ -23,13 +25,13 @@ from fastlin.typing import Array
 try:
     from sklearn import callback
 except ImportError:
-    # Before 1.9 there are no callbacks.
+    # Callbacks are new in scikit-learn 1.9.
     callback = None
 
 if TYPE_CHECKING:
-    # scikit-learn has no types, and where a base is not known a constructor is taken to accept anything.
+    # scikit-learn has no type hints, and with an untyped base class any constructor call would type-check.
     class BaseEstimator:
-        """What fastlin's estimators have of scikit-learn's bases."""
+        """The attributes that fastlin's estimators inherit from scikit-learn."""
 
         __sklearn_tags__: Any
         densify: Any
@@ -39,16 +41,16 @@ if TYPE_CHECKING:
             """Return any other attribute."""
 
     class CallbackSupportMixin(BaseEstimator):
-        """The method set_callbacks."""
+        """Mixin with the method set_callbacks."""
 
     class ClassifierMixin(BaseEstimator):
-        """What makes an estimator a classifier."""
+        """Mixin of classifiers."""
 
     class LinearClassifierMixin(ClassifierMixin):
-        """Predictions from coefficients that sparsify has made sparse."""
+        """Mixin of linear classifiers."""
 
     class SparseCoefMixin(BaseEstimator):
-        """The methods sparsify and densify."""
+        """Mixin with the methods sparsify and densify."""
 
     with_callbacks: Any
 else:
@@ -56,22 +58,22 @@ else:
     from sklearn.linear_model._base import LinearClassifierMixin as LinearClassifierMixin
     from sklearn.linear_model._base import SparseCoefMixin as SparseCoefMixin
 
-    # In place of scikit-learn's, without set_callbacks.
+    # Before 1.9 an empty mixin, without set_callbacks.
     CallbackSupportMixin = callback.CallbackSupportMixin if callback else type("CallbackSupportMixin", (), {})
     with_callbacks = callback.with_callbacks if callback else lambda method: method
 
-# The error for metadata that is passed while metadata routing is off.
+# Raises scikit-learn's error for metadata that are passed while metadata routing is disabled.
 refuse_metadata_without_routing = metadata_routing._raise_for_params
-# Whether a call of partial_fit is the first one, and whether its classes are those of the first.
+# Returns whether a call of partial_fit is the first, and raises an error if its classes differ from the first call's.
 check_partial_fit_first_call = multiclass._check_partial_fit_first_call
-# The rows of metadata that belong to a part of X, for metadata that has one entry a row.
+# Returns the metadata of a subset of the rows.
 select_metadata = validation._check_method_params
-# The check of sample weights, with the messages that users know.
+# Validates sample weights, with scikit-learn's error messages.
 check_sample_weight = validation._check_sample_weight
 
 
 class NotebookDisplay:
-    """scikit-learn's display of an estimator in notebooks, followed by what `_display_fit` returns."""
+    """Mixin that appends the result of `_display_fit` to scikit-learn's notebook display of an estimator."""
 
     def _repr_html_inner(self):
         following: Any = super()
@@ -80,7 +82,7 @@ class NotebookDisplay:
     def _repr_mimebundle_(self, **kwargs):
         following: Any = super()
         bundle = following._repr_mimebundle_(**kwargs)
-        # scikit-learn's setting `display` decides whether there is any.
+        # scikit-learn's setting `display` determines whether there is HTML.
         if "text/html" in bundle:
             bundle["text/html"] += self._display_fit()
         return bundle
@@ -89,30 +91,30 @@ class NotebookDisplay:
         raise NotImplementedError
 
 
-# Defaults and deprecations follow this version: 1.8 and 1.9 say what changes in 1.10 and 1.11.
+# Defaults and deprecation warnings follow this version.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
 
 
 def has_callbacks(estimator: Any) -> bool:
-    """Return whether `set_callbacks`, or an estimator around this one, has given it callbacks."""
+    """Return whether an estimator has callbacks, from `set_callbacks` or from an enclosing estimator."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
-    """Set up the callbacks of an estimator; return the context of its fit with at most n_tasks tasks."""
+def begin_task_tree(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
+    """Set up the callbacks of an estimator and return the context of its fit, with at most n_tasks tasks."""
     return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's error for a parameter of an estimator; values accepted once are not checked again.
+    """Raise scikit-learn's error for an invalid parameter of an estimator; accepted values are cached.
 
-    The dual problem may only be asked of liblinear, the one solver that has it.
+    dual=True is only valid with liblinear, as in scikit-learn.
     """
     values = attrgetter(*estimator._parameter_constraints)(estimator)
-    # 1, 1.0 and True are equal, but not all of them are accepted.
+    # The types are part of the cache key, because 1, 1.0 and True are equal but not all valid.
     types = tuple(map(type, values))
-    # Other values are not kept alive, and may have no hash.
+    # Values of other types are not cached, because they may be large or not hashable.
     if PLAIN.issuperset(types):
         estimator_class: Any = type(estimator)
         _check_values(estimator_class, values, types)
@@ -129,7 +131,7 @@ def _check_values(estimator_class: Any, values: Any, types: Any) -> None:
 
 
 def give_labels(scorer: Any, classes: Array) -> Any:
-    """Return a scorer whose metric is told all classes, where it has a parameter for them; else the scorer itself."""
+    """Return a scorer that passes the classes to its metric as `labels`, if the metric has this parameter."""
     parameters = inspect.signature(scorer._score_func).parameters if hasattr(scorer, "_score_func") else {}
     if "labels" not in parameters:
         return scorer

@@ -1,9 +1,10 @@
-"""Stability selection: how often the L1 paths of halves of the rows select each feature."""
+"""Stability selection: how often L1 paths on random half-samples of the rows select each feature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import isqrt, sqrt
 from typing import Any, Literal
 
@@ -13,34 +14,35 @@ from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.columns import name_features
-from fastlin.estimators.folds import choose_grid, fit_along
+from fastlin.estimators.fit_reporting import count_fits, warn_of_unconverged_fits
+from fastlin.estimators.folds import choose_grid, fit_path
 from fastlin.estimators.labels import read_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.stop_reasons import count_fits, warn_of_limits
-from fastlin.fitted import expect, read_count
+from fastlin.fitted import read_count, require
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
-# For larger shares of the features the bound for unimodal frequencies is not proven.
-LARGEST_SHARE = 1 / sqrt(3)
-# Fits reach this tol where the estimator asks for less.
+# The bound for unimodal frequencies is proven only up to this fraction of selected features.
+MAX_FRACTION = 1 / sqrt(3)
+# The largest tol of the fits.
 TOL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
 class StabilitySelection:
-    """How often each feature was selected, as `stability_selection` returns it.
+    """Result of `stability_selection`: how often each feature was selected.
 
     Attributes
     ----------
     path : ndarray of shape (n_selected, n_features)
-        Row m has the share of the halves where a feature is among the first m + 1; NaN for features without a penalty.
+        Row m contains, for each feature, the fraction of half-samples in which it is among the first m + 1 selected
+        features; NaN for features without a penalty.
     names : ndarray of shape (n_features,)
-        The names of the features.
+        Names of the features.
     n_pairs : int
-        The number of pairs of halves.
+        Number of complementary pairs of half-samples.
 
     Examples
     --------
@@ -49,10 +51,10 @@ class StabilitySelection:
     >>> import fastlin
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = fastlin.LogisticRegression()
-    >>> found = fastlin.stability_selection(model, scale(X), y, n_selected=4, random_state=0)
-    >>> found.selected(0.9)
+    >>> selection = fastlin.stability_selection(model, scale(X), y, n_selected=4, random_state=0)
+    >>> selection.selected(0.9)
     array(['x27', 'x20'], dtype=object)
-    >>> round(found.error_bound(0.9), 2)
+    >>> round(selection.error_bound(0.9), 2)
     0.23
     """
 
@@ -62,32 +64,38 @@ class StabilitySelection:
 
     @property
     def frequencies(self) -> FloatArray:
-        """The share of the halves that select each feature, (n_features,)."""
+        """Fraction of half-samples that select each feature, (n_features,)."""
         return self.path[-1]
 
     def selected(self, threshold: float = 0.75) -> np.ndarray:
-        """Return the names of the features that at least a share of the halves select, the most frequent first."""
-        chosen = np.flatnonzero(self.frequencies >= _read_threshold(threshold))
-        return self.names[chosen[np.argsort(-self.frequencies[chosen], kind="stable")]]
+        """Return the names of the features with a selection frequency of at least `threshold`, in descending order."""
+        grid = np.flatnonzero(self.frequencies >= _read_threshold(threshold))
+        return self.names[grid[np.argsort(-self.frequencies[grid], kind="stable")]]
 
     def error_bound(self, threshold: float = 0.75, assumption: Literal["unimodal", "none"] = "unimodal") -> float:
-        """Return a bound on the expected number of features that are selected by mistake.
+        """Return a bound on the expected number of false selections (per-family error rate, PFER).
 
-        Of d features a half selects q. A mistake is a feature that a half selects with a probability of at most q / d.
+        Each half-sample selects q of d features. A false selection is a selected feature whose probability of being
+        selected in a half-sample is at most q / d.
 
         Parameters
         ----------
         threshold : float, default=0.75
-            The share of the halves that selects a feature, above 0.5 and up to 1.
+            Selection frequency from which a feature counts as selected, above 0.5 and at most 1.
         assumption : {"unimodal", "none"}, default="unimodal"
-            "none" is q**2 / d / (2 threshold - 1), which always holds ([2]_, theorem 1; [1]_ for exchangeable
-            features). "unimodal" is lower ([2]_, theorem 2): the number of pairs of which both halves select such a
-            feature is taken to have a distribution with one mode.
+            "none" is the bound q**2 / d / (2 threshold - 1), which always holds ([2]_, theorem 1; [1]_ for exchangeable
+            features). "unimodal" is a smaller bound ([2]_, theorem 2). It assumes that for each such feature the number
+            of pairs in which both half-samples select it has a unimodal distribution.
+
+        Returns
+        -------
+        bound : float
+            Bound on the expected number of false selections.
 
         Raises
         ------
         ValueError
-            For other values.
+            If an argument has another value.
 
         References
         ----------
@@ -105,7 +113,7 @@ class StabilitySelection:
         fraction = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
-        if assumption == "unimodal" and fraction <= LARGEST_SHARE:
+        if assumption == "unimodal" and fraction <= MAX_FRACTION:
             if threshold > 0.75:
                 factor = min(factor, 4 * (1 - threshold + half_step) / (1 + 2 * half_step))
             elif threshold > 0.5 + min(fraction**2, half_step + 0.75 * fraction**2):
@@ -113,9 +121,9 @@ class StabilitySelection:
         return factor * fraction * n_selected
 
     def __repr__(self) -> str:
-        """Return the numbers of pairs and of features."""
+        """Return the numbers of pairs and features."""
         n_selected, d = self.path.shape
-        return f"StabilitySelection({self.n_pairs} pairs of halves, {n_selected} of {d} features selected by each)"
+        return f"StabilitySelection({self.n_pairs} pairs of half-samples, each selects {n_selected} of {d} features)"
 
 
 def stability_selection(
@@ -130,38 +138,40 @@ def stability_selection(
     Cs: int | ArrayLike = 50,
     random_state: RandomState = None,
 ) -> StabilitySelection:
-    """Count how often the L1 paths of random halves of the rows select each feature.
+    """Stability selection: count how often L1 paths on random half-samples select each feature.
 
-    Both halves of a pair have half of the rows of each class, and none in common. A half is fitted along `Cs`, from the
-    strongest penalty on, until `n_selected` features have had a coefficient that is not zero, for any class: these it
-    selects. Of features that enter at one C those with the largest coefficients do so first, and of coefficients that
-    are equal within the accuracy of the fit, sqrt(tol) of the largest, those of the first columns. `tol` is at most
-    1e-8 for `solver="auto"`. Bring columns to one scale before: the penalty is on coefficients.
+    The two half-samples of a complementary pair are disjoint and each contain half of the rows of every class. Each
+    half-sample is fitted along `Cs`, from the strongest penalty on, until `n_selected` features have had a nonzero
+    coefficient for any class; these are its selected features. Features that enter at the same C are ordered by the
+    size of their coefficients, and by column if the sizes are equal within the accuracy of the fit (sqrt(tol) of the
+    largest). `tol` is at most 1e-8 for ``solver="auto"``. Standardize the features first, because the penalty depends
+    on their scale.
 
     Parameters
     ----------
     estimator : LogisticRegression
-        The fits have its parameters, but for C, alpha, l1_ratio and penalty. It is not changed.
+        Estimator with the parameters of the fits, except C, alpha, l1_ratio and penalty, which are ignored. It is
+        cloned.
     X, y, sample_weight, offset
-        As in `LogisticRegression.fit`. Rows of weight zero are in no half.
+        As in `LogisticRegression.fit`. Rows of weight zero are excluded.
     n_selected : int or None, default=None
-        How many features a half selects. None means the square root of their number.
+        Number of features that each half-sample selects. None means the square root of the number of features.
     n_pairs : int, default=50
-        The number of pairs, each with a seed of its own.
+        Number of complementary pairs, each with its own seed.
     Cs : int or array-like of shape (n_Cs,), default=50
-        As in `logistic_path`. The Cs of each half begin where its first feature enters, unless they are given.
+        As in `logistic_path`. For an integer the grid of each half-sample starts where its first feature enters.
     random_state : int, RandomState or None, default=None
-        The seed of the halves. The number of threads changes no bit.
+        Seed of the half-samples. The result does not depend on the number of threads.
 
     Returns
     -------
     StabilitySelection
-        The frequencies, which features are selected, and bounds on how many of them are by mistake.
+        The selection frequencies, the selected features, and bounds on the number of false selections.
 
     Raises
     ------
     TypeError, ValueError
-        The estimator is of another class, a class of rows has a single one, and for all that `logistic_path` refuses.
+        If the estimator is an instance of another class, if a class has a single row, or as in `logistic_path`.
 
     Examples
     --------
@@ -170,161 +180,164 @@ def stability_selection(
     >>> stability_selection(LogisticRegression(), *load_iris(return_X_y=True), random_state=0).selected()
     array(['x2', 'x3'], dtype=object)
     """
-    from fastlin.estimators.many_fits import suits_parts
-    from fastlin.estimators.problem import Problem, count_fits_at_once
+    from fastlin.estimators.batched_fits import batches_are_faster
+    from fastlin.estimators.problem import Problem, count_concurrent_fits
 
     if not isinstance(estimator, LogisticRegression):
         raise TypeError(f"estimator must be a LogisticRegression of fastlin, got {type(estimator).__name__}")
     check_parameters(estimator)
-    n_pairs = read_count("n_pairs", n_pairs, least=1)
+    n_pairs = read_count("n_pairs", n_pairs, minimum=1)
     Cs = read_Cs(Cs)
     seed = read_seed(random_state)
-    # The Cs of the path tell the penalty.
+    # The Cs of the path set the penalty.
     model = clone(estimator).set_params(alpha="1/n_samples")
     if model.solver == "auto":
         model.tol = min(model.tol, TOL)
     with limit_jobs(model.n_jobs):
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
-        # It raises where X is not finite.
-        whole = Problem(model, data)
-        factors = whole.penalty_factors
+        # It raises an error if X is not finite.
+        full_problem = Problem(model, data)
+        factors = full_problem.penalty_factors
         is_free = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_free)
-        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, least=1)
-        range_of_numbers = f"be from 1 to {n_candidates}, the number of features with a penalty"
-        expect(1 <= n_selected <= n_candidates, "n_selected", range_of_numbers, n_selected)
-        rows_of_classes = _find_rows(data)
-        entered, stop_reasons = np.zeros((n_selected, len(names))), []
+        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, minimum=1)
+        requirement = f"be from 1 to {n_candidates}, the number of features with a penalty"
+        require(1 <= n_selected <= n_candidates, "n_selected", requirement, n_selected)
+        rows_of_classes = _find_rows_of_classes(data)
+        entry_counts, outcomes = np.zeros((n_selected, len(names))), []
         with count_fits(model, 2 * n_pairs) as on_fit:
 
-            def begin(number):
+            def begin_path(number):
                 problem = Problem(model, data, _draw_half_samples(rows_of_classes, (seed, number // 2))[number % 2])
-                return problem, _Entries(problem, Cs, n_selected, is_free, sqrt(model.tol))
+                return problem, _SelectionPath(problem, Cs, n_selected, is_free, sqrt(model.tol))
 
-            if suits_parts(whole, 1.0, 1.0):
-                half_samples: Iterable[_Entries] = _select_batched(whole, begin, 2 * n_pairs, on_fit)
+            n_half_samples = 2 * n_pairs
+            if batches_are_faster(full_problem, 1.0, 1.0):
+                half_samples: Iterable[_SelectionPath] = _select_batched(
+                    full_problem, begin_path, n_half_samples, on_fit
+                )
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
-                at_once = count_fits_at_once(data.matrix, (K, len(names) + 1), is_smooth=False)
-                half_samples = run_side_by_side(lambda *given: _select(begin, on_fit, *given), 2 * n_pairs, at_once)
-            for half in half_samples:
-                first = half.order[:n_selected]
-                entered[np.arange(len(first)), first] += 1
-                stop_reasons.extend(half.stop_reasons)
-    converged, n_iter = np.array(stop_reasons).T
-    warn_of_limits(converged.astype(bool), n_iter, model, stacklevel=3)
-    path = entered.cumsum(axis=0) / (2 * n_pairs)
+                n_concurrent = count_concurrent_fits(data.matrix, (K, len(names) + 1), is_smooth=False)
+                select = partial(_select, begin_path, on_fit)
+                half_samples = run_side_by_side(select, n_half_samples, n_concurrent)
+            for half_sample in half_samples:
+                first = half_sample.order[:n_selected]
+                entry_counts[np.arange(len(first)), first] += 1
+                outcomes.extend(half_sample.outcomes)
+    converged, n_iter = np.array(outcomes).T
+    warn_of_unconverged_fits(converged.astype(bool), n_iter, model, stacklevel=3)
+    path = entry_counts.cumsum(axis=0) / (2 * n_pairs)
     path[:, is_free] = np.nan
     return StabilitySelection(path, names, n_pairs)
 
 
 def _read_threshold(threshold):
-    """Return a share of the halves that selects features."""
+    """Return a valid selection threshold."""
     if not (isinstance(threshold, (int, float, np.integer, np.floating)) and 0.5 < threshold <= 1):
         raise ValueError(f"threshold must be a number above 0.5 and at most 1, got {threshold!r}")
     return threshold
 
 
-def _find_rows(data):
-    """Return the numbers of the rows of each class that have a weight."""
+def _find_rows_of_classes(data):
+    """Return the indices of the rows of each class that have a positive weight."""
     has_weight = True if data.weights is None else data.weights > 0
     rows_of_classes = [np.flatnonzero((data.labels == k) & has_weight) for k in range(len(data.classes))]
     for label, rows in zip(data.classes, rows_of_classes, strict=True):
         if len(rows) < 2:
             raise ValueError(
-                "y must have at least 2 rows of each class, with a weight above zero, one for each half, but class "
+                "y must have at least 2 rows of positive weight in each class, one for each half-sample, but class "
                 f"{label} has {len(rows)}"
             )
     return rows_of_classes
 
 
 def _draw_half_samples(rows_of_classes, seed):
-    """Return the numbers of the rows of two halves; of an odd number of rows of a class one is in neither."""
+    """Return the row indices of two half-samples; if a class has an odd number of rows, one of them is in neither."""
     generator = np.random.default_rng(seed)
-    drawn = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
-    return np.sort(np.concatenate(drawn, axis=1))
+    half_samples = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
+    return np.sort(np.concatenate(half_samples, axis=1))
 
 
-class _Entries:
-    """The features that enter along the Cs of a half, in order, and how its fits ended."""
+class _SelectionPath:
+    """The order in which features enter along the Cs of a half-sample, and the convergence of its fits."""
 
     def __init__(self, problem, Cs, n_selected, is_free, accuracy):
-        chosen: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
-        self.Cs, self.start = chosen
-        self.order, self.stop_reasons = [], []
-        self._is_known, self._n_selected, self._accuracy = is_free.copy(), n_selected, accuracy
+        grid: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
+        self.Cs, self.start = grid
+        self.order, self.outcomes = [], []
+        self._has_entered, self._n_selected, self._accuracy = is_free.copy(), n_selected, accuracy
 
-    def take(self, fit):
-        """Take the fit at the next of the Cs; say whether another one is needed."""
+    def record(self, fit):
+        """Record the fit at the next C; return whether another fit is needed."""
         self.start = fit.start
-        self.stop_reasons.append((fit.solution.converged, fit.n_iter))
+        self.outcomes.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
-        # A smaller coefficient may be zero at the minimum.
-        entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._is_known)
-        self._is_known[entering] = True
+        # Smaller coefficients may be zero at the exact minimum.
+        entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._has_entered)
+        self._has_entered[entering] = True
         self.order.extend(entering[order_sizes(sizes[entering], self._accuracy)])
-        return len(self.order) < self._n_selected and len(self.stop_reasons) < len(self.Cs)
+        return len(self.order) < self._n_selected and len(self.outcomes) < len(self.Cs)
 
 
 def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
-    """Return the order from the largest size to the smallest; equal ones, within accuracy of the largest, stay.
+    """Return the indices in descending order of size; sizes that are equal within accuracy keep their order.
 
-    Up to second order, zeros exceed the minimum of J by half of the squared length of the coefficients in the norm of
-    the Hessian. So a fit that is tol of this above the minimum is off by about sqrt(tol) of this length.
+    accuracy is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared length
+    of the coefficients in the norm of the Hessian. A fit whose suboptimality is tol times this excess therefore has an
+    error of about sqrt(tol) times this length.
     """
     order = np.argsort(-sizes, kind="stable")
-    falls = -np.diff(sizes[order], prepend=sizes[order[:1]])
-    groups = np.cumsum(falls > accuracy * sizes.max(initial=0.0))
+    decreases = -np.diff(sizes[order], prepend=sizes[order[:1]])
+    groups = np.cumsum(decreases > accuracy * sizes.max(initial=0.0))
     return order[np.lexsort((order, groups))]
 
 
-def _select(begin, on_fit, number, check):
-    """Return the entries of a half after its fits, each started from those before."""
-    problem, entries = begin(number)
-    for fit in fit_along(problem, entries.Cs, 1.0, lambda fit: None, check, start=entries.start):
-        if not entries.take(fit):
+def _select(begin_path, on_fit, number, check):
+    """Return the selection path of a half-sample, whose fits start from the previous ones."""
+    problem, selection_path = begin_path(number)
+    for fit in fit_path(problem, selection_path.Cs, 1.0, lambda fit: None, check, start=selection_path.start):
+        if not selection_path.record(fit):
             break
     on_fit(fit)
-    return entries
+    return selection_path
 
 
-def _select_batched(whole, begin, n_half_samples, on_fit):
-    """Return the entries of all halves after their fits; those at one place of the Cs are made in batches."""
-    from fastlin.estimators.many_fits import Task, fit_problem_batches
+def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
+    """Return the selection paths of all half-samples; the fits at the same index of the Cs run in batches."""
+    from fastlin.estimators.batched_fits import Task, fit_in_batches
     from fastlin.estimators.problem import Problem
 
-    data, half_samples = whole.data, []
+    data, half_samples = full_problem.data, []
     for number in range(n_half_samples):
-        problem, entries = begin(number)
-        is_in = np.zeros(len(data.labels), bool)
-        is_in[problem.rows] = True
-        # A bit a row, since there are many halves.
-        half_samples.append((np.packbits(is_in), entries))
-    fraction, left = np.average(data.labels, weights=data.weights), half_samples
-    while left:
-        position, going = len(left[0][1].stop_reasons), []
-        Cs, curvatures = (
-            np.array([half.Cs[position] for _, half in left]),
-            np.full(len(left), fraction * (1 - fraction)),
-        )
+        problem, selection_path = begin_path(number)
+        is_included = np.zeros(len(data.labels), bool)
+        is_included[problem.rows] = True
+        # One bit per row, because there are many half-samples.
+        half_samples.append((np.packbits(is_included), selection_path))
+    fraction, active = np.average(data.labels, weights=data.weights), half_samples
+    while active:
+        index, still_active = len(active[0][1].outcomes), []
+        Cs = np.array([selection_path.Cs[index] for _, selection_path in active])
+        curvatures = np.full(len(active), fraction * (1 - fraction))
 
-        def find_rows(number, left=left):
-            return np.unpackbits(left[number][0], count=len(data.labels))
+        def unpack_rows(number, active=active):
+            return np.unpackbits(active[number][0], count=len(data.labels))
 
-        def pose(number, left=left):
-            is_in, entries = find_rows(number), left[number][1]
-            weights = is_in.astype(np.float64) if data.weights is None else is_in * data.weights
-            return Task(data.labels, weights, entries.start)
+        def make_task(number, active=active):
+            is_included, selection_path = unpack_rows(number), active[number][1]
+            weights = is_included.astype(np.float64) if data.weights is None else is_included * data.weights
+            return Task(data.labels, weights, selection_path.start)
 
-        def pose_alone(number):
-            return Problem(whole.estimator, data, np.flatnonzero(find_rows(number)))
+        def make_problem(number):
+            return Problem(full_problem.estimator, data, np.flatnonzero(unpack_rows(number)))
 
-        given = whole, pose, Cs, 1.0, pose_alone
-        for number, fit in fit_problem_batches(*given, curvatures=curvatures, reference=data.weights):
-            if left[number][1].take(fit):
-                going.append(left[number])
+        arguments = full_problem, make_task, Cs, 1.0, make_problem
+        for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=data.weights):
+            if active[number][1].record(fit):
+                still_active.append(active[number])
             else:
                 on_fit(fit)
-        left = going
-    return [entries for _, entries in half_samples]
+        active = still_active
+    return [selection_path for _, selection_path in half_samples]

@@ -1,4 +1,7 @@
-"""What a fitted model says of its fit, in lines and in notebooks, and scikit-learn's models that are made from it."""
+"""The summary of a fitted estimator, as text and in notebooks, and the conversion of models from and to scikit-learn.
+
+The estimators inherit `FitSummary` and provide `_describe_result`, which returns the lines of their own fit.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from numpy.typing import ArrayLike
 from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.linear_predictions import check_coefficients, has_several_labels, read_classes
-from fastlin.estimators.parameters import invert, is_by_alpha
+from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, read_classes
+from fastlin.estimators.parameters import invert, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.fitted import read_count
@@ -23,18 +26,27 @@ from fastlin.typing import MatrixLike
 if TYPE_CHECKING:
     from fastlin.inference.tables import Summary
 
-# Of scikit-learn 1.10.
+# New in scikit-learn 1.10.
 NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
-# What models of both have, apart from their parameters.
-OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
-OF_PATHS = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
-OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
-CURVES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
-OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", *CURVES
+# The fitted attributes that the classes of both packages share.
+COMMON_ATTRIBUTES = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
+PATH_ATTRIBUTES = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
+LINEAR_MODEL_ATTRIBUTES = *COMMON_ATTRIBUTES, "coef_", "intercept_", *PATH_ATTRIBUTES
+CURVE_ATTRIBUTES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+NETWORK_ATTRIBUTES = (
+    *COMMON_ATTRIBUTES,
+    "coefs_",
+    "intercepts_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+    "t_",
+    *CURVE_ATTRIBUTES,
+)
 
 
 class FitSummary(NotebookDisplay):
-    """The method `summary`, and the display in notebooks, of an estimator that has `_describe_result`."""
+    """Mixin with the method `summary` and the notebook display, for estimators that implement `_describe_result`."""
 
     fit_seconds_: float
 
@@ -46,36 +58,39 @@ class FitSummary(NotebookDisplay):
         *,
         offset: ArrayLike | None = None,
     ) -> Summary:
-        """Return the data, how the fit ended, and what it found, a line for each.
+        """Return a summary of the fit: the data, the objective, the convergence and the coefficients.
+
+        For `LogisticRegression` and `LogisticRegressionCV` the line "duality gap" gives `certificate_`, the certified
+        upper bound on J - J*, in absolute terms, and then divided by the objective J.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or None
-            Rows whose accuracy is shown too; None leaves it out, since a fit keeps no rows.
+            Rows on which the accuracy is computed. A fit stores no rows, so None omits the accuracy.
         y : array-like of shape (n_samples,), or None
-            Their labels.
+            Labels of the rows of X.
         sample_weight : array-like of shape (n_samples,), or None
-            Their weights; None means ones.
+            Weights of the rows of X. None means that all weights are one.
         offset : array-like or None
-            What is added to their scores, where `score` takes it.
+            Offsets of the rows of X, for estimators whose `score` accepts them.
 
         Returns
         -------
         str
-            Plain text, which an interactive session shows as it is and a notebook as a table.
+            The summary. An interactive session shows it as plain text, a notebook as a table.
         """
         from fastlin.inference.tables import Summary
 
-        given = {} if offset is None else {"offset": offset}
-        lines = describe_fit(self, X, y, sample_weight, **given)
-        return Summary("\n".join(lay_out(lines)), _write_table(lines))
+        options = {} if offset is None else {"offset": offset}
+        lines = describe_fit(self, X, y, sample_weight, **options)
+        return Summary("\n".join(format_lines(lines)), _write_table(lines))
 
     def _display_fit(self):
-        """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
+        """Return the summary as an HTML table, followed by a plot if Matplotlib is installed; "" before a fit."""
         if not hasattr(self, "classes_"):
             return ""
         lines = describe_fit(self)
-        # It stands above.
+        # scikit-learn's display already shows the model.
         del lines["model"]
         return f'<div style="margin-top:0.5em">{_write_table(lines)}{self._draw_fit()}</div>'
 
@@ -88,32 +103,32 @@ class FitSummary(NotebookDisplay):
         try:
             source = embed(lambda axes: plot_fit(self, axes), 6, 3.4)
         except ValueError:
-            # Some fits leave nothing to draw, such as those without an iteration.
+            # Some fits have nothing to plot, for example those without an iteration.
             return ""
-        return f'<img alt="how the fit went" style="max-width:100%" src="{source}">'
+        return f'<img alt="convergence of the fit" style="max-width:100%" src="{source}">'
 
 
 def describe_fit(
-    estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, **given: Any
+    estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, **options: Any
 ) -> dict[str, str]:
-    """Return what `FitSummary.summary` says of a fitted estimator as texts by their names; given may be an offset."""
+    """Return the lines of `FitSummary.summary` as a dict from their names to their text; options may hold an offset."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
-    # A model that was made from scikit-learn's has no fit.
+    # A model converted from scikit-learn has no fit time.
     if hasattr(estimator, "fit_seconds_"):
         lines["seconds"] = f"{estimator.fit_seconds_:.3g}"
     if X is not None:
         rows: Any = X
         n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)
-        # A collection of Dask may not know how many it has.
+        # The number of rows of a Dask collection may be unknown.
         on = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
         measure = getattr(estimator, "_measure_accuracy", estimator.score)
-        lines["accuracy"] = f"{measure(X, y, sample_weight, **given):.4f}{on}"
+        lines["accuracy"] = f"{measure(X, y, sample_weight, **options):.4f}{on}"
     return lines
 
 
-def lay_out(lines: Mapping[str, str]) -> Iterator[str]:
-    """Yield the names and texts of a dict as lines of two columns, which a terminal can show."""
+def format_lines(lines: Mapping[str, str]) -> Iterator[str]:
+    """Yield the items of a dict as lines of two aligned columns, with characters that a terminal can show."""
     width = max(map(len, lines))
     return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
 
@@ -127,103 +142,109 @@ def _write_table(lines):
 
 
 def describe_data(estimator: Any) -> str:
-    """Return a line on the data that a model was fitted to."""
+    """Return the sizes of the data that a model was fitted to."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     n_features = read_count("n_features_in_", estimator.n_features_in_)
-    if has_several_labels(estimator):
+    if is_multilabel(estimator):
         return f"{rows}{n_features:,} features, {len(estimator.classes_):,} labels"
     return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
 
 
-def describe_end(estimator: Any, n_iter: int) -> dict[str, str]:
-    """Return lines on how the fit of a model with one label a row ended, after some iterations."""
-    # One of many fits, or one without an iteration, has no history.
-    lines, gap, history = {}, 0.0, getattr(estimator, "history_", None)
+def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
+    """Return the lines on the objective, the duality gap, tol and the iterations of a model with one label per row."""
+    # Fits in batches and fits without an iteration have no history.
+    lines, relative_gap, history = {}, 0.0, getattr(estimator, "history_", None)
     if history:
-        objective = history[-1].objective
-        gap = estimator.certificate_ / objective if objective > 0 else np.inf
-        certified = "without a bound on the distance from its minimum"
-        if gap < np.inf:
-            certified = f"proven within {gap:.1e} of its minimum, relative to it"
-        lines["objective"] = f"{objective:.9g}, {certified}"
-    # Other solvers ask for a small gradient, whatever the gap.
-    is_floor = estimator.solver == "auto" and estimator.tol < gap < np.inf
-    floor = f" as far as {estimator.coef_.dtype} allows" if is_floor else ""
-    # The last iteration knows nothing of the type of the coefficients.
-    is_rounded = floor and history and history[-1].bound < 0.5 * estimator.certificate_
-    floor += "; X in float64 allows more" if is_rounded else ""
-    lines["tol"] = f"{estimator.tol:g}, reached{floor}" if estimator.converged_ else f"{estimator.tol:g}, not reached"
+        objective, gap = history[-1].objective, estimator.certificate_
+        relative_gap = gap / objective if objective > 0 else np.inf
+        lines["objective"] = f"{objective:.9g}"
+        lines["duality gap"] = f"{gap:.1e} (certificate_), {relative_gap:.1e} relative to the objective"
+        if gap == np.inf:
+            lines["duality gap"] = "inf (certificate_), no certified bound"
+    # With the other solvers tol bounds the gradient, whatever the gap.
+    is_limited = estimator.solver == "auto" and estimator.tol < relative_gap < np.inf
+    limit = f" up to {estimator.coef_.dtype} rounding error" if is_limited else ""
+    # The last iteration does not include the rounding of the coefficients to their type.
+    is_rounded = limit and history and history[-1].bound < 0.5 * estimator.certificate_
+    limit += "; convert X to float64 for a smaller gap" if is_rounded else ""
+    lines["tol"] = f"{estimator.tol:g}, reached{limit}" if estimator.converged_ else f"{estimator.tol:g}, not reached"
     passes = f", {estimator.n_passes_:.1f} passes over the data" if hasattr(estimator, "n_passes_") else ""
     lines["iterations"] = f"{n_iter:,}{passes}"
     return lines
 
 
 def describe_coef(estimator: Any) -> str:
-    """Return a line on how many coefficients of a linear model are not zero, and of how many features."""
+    """Return the number of nonzero coefficients of a linear model, and of the features that have one."""
     _, coef, _ = check_coefficients(estimator)
-    n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
+    n_columns = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
-    return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
+    # A categorical feature has a column for each of its levels.
+    unit = "columns" if hasattr(estimator, "categories_") else "features"
+    columns = f"{n_columns:,} of {coef.shape[1]:,} {unit}"
+    return f"{n_nonzero:,} of {np.prod(coef.shape):,} nonzero, in {columns}"
 
 
-def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
-    """Return a fitted linear model of the other package's class, with the parameters and attributes that both have."""
-    made = copy_model(model, made_class, OF_LINEAR_MODELS)
+def copy_linear_model(model: Any, target_class: type[Any]) -> Any:
+    """Return a fitted linear model of the other package's class, with the parameters and attributes that both share."""
+    model_copy = copy_model(model, target_class, LINEAR_MODEL_ATTRIBUTES)
     check_coefficients(model, classes=read_classes(model))
-    if not (hasattr(made, "alpha") or hasattr(made, "alphas")):
-        # A version before 1.10, where any other solver finds the same minimum.
-        if is_by_alpha(model):
-            made.set_params(**_translate_alpha(model))
+    if not (hasattr(model_copy, "alpha") or hasattr(model_copy, "alphas")):
+        # Before scikit-learn 1.10 there is no alpha, and any other solver finds the same minimum.
+        if uses_alpha(model):
+            model_copy.set_params(**_translate_alpha(model))
         if model.solver in NEWER_SOLVERS:
-            made.solver = made_class().solver
-    return made
+            model_copy.solver = target_class().solver
+    return model_copy
 
 
 def _translate_alpha(model):
-    """Return C of a model by alpha as if all its rows weighed 1, or the Cs of its folds, by their names."""
+    """Return the parameter C or Cs that replaces alpha or alphas if all rows have the weight 1."""
     return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
 
 
 def make_linear_model(model: Any) -> Any:
-    """Return scikit-learn's fitted LogisticRegression with a linear model's coefficients and fit_intercept."""
+    """Return a fitted LogisticRegression of scikit-learn with the coefficients and fit_intercept of a linear model."""
     check_is_fitted(model)
     check_coefficients(model)
-    made = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
-    _copy_attributes(model, made, OF_LINEAR_MODELS)
-    made.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
-    return made
+    model_copy = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
+    _copy_attributes(model, model_copy, LINEAR_MODEL_ATTRIBUTES)
+    model_copy.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
+    return model_copy
 
 
 def _differs(value, default):
-    """Say whether a parameter is not its default, which may mean the same by another value in another version."""
+    """Return whether a parameter differs from its default; the default itself may differ between versions."""
     is_plain = value is None or isinstance(value, (str, int, float, tuple))
     return value is not default and not (is_plain and type(value) is type(default) and value == default)
 
 
-def copy_model(model: Any, made_class: type[Any], names: Iterable[str]) -> Any:
-    """Return a model of the other package's class of the same name, with the parameters that both have.
+def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any:
+    """Return a model of the other package's class of the same name, with the parameters that both share.
 
-    It gets copies of the attributes of these names.
+    The model gets copies of the attributes in names.
 
     Raises
     ------
     TypeError
-        The model is of another class.
+        If the model is an instance of another class.
     """
-    if made_class.__name__ not in {each.__name__ for each in type(model).__mro__}:
-        raise TypeError(f"the model must be a fitted {made_class.__name__}, got {type(model).__name__}")
+    if target_class.__name__ not in {base.__name__ for base in type(model).__mro__}:
+        raise TypeError(f"the model must be a fitted {target_class.__name__}, got {type(model).__name__}")
     check_is_fitted(model)
-    known, defaults = made_class().get_params(), type(model)().get_params()
-    given = model.get_params(deep=False).items()
-    # scikit-learn's LogisticRegressionCV knows no validation set, and the last fit was of X as by default.
-    given = [(name, value) for name, value in given if (name, value) != ("refit", "train")]
-    made = made_class(**{name: value for name, value in given if name in known and _differs(value, defaults[name])})
-    _copy_attributes(model, made, names)
-    return made
+    accepted, defaults = target_class().get_params(), type(model)().get_params()
+    parameters = model.get_params(deep=False)
+    # scikit-learn's LogisticRegressionCV has no validation set and refits on X by default.
+    if parameters.get("refit") == "train":
+        del parameters["refit"]
+    model_copy = target_class(
+        **{name: value for name, value in parameters.items() if name in accepted and _differs(value, defaults[name])}
+    )
+    _copy_attributes(model, model_copy, names)
+    return model_copy
 
 
-def _copy_attributes(model, made, names):
+def _copy_attributes(model, model_copy, names):
     for name in names:
         if hasattr(model, name):
-            setattr(made, name, deepcopy(getattr(model, name)))
+            setattr(model_copy, name, deepcopy(getattr(model, name)))

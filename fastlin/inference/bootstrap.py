@@ -62,7 +62,7 @@ class Refits(NamedTuple):
     max_at_once: int
     # Fits resamples in batches, from the Draws and the number of resamples, and yields the number of each and its
     # ResampleFit, in any order. None if the objective does not support batches.
-    fit_problem_batches: Callable[[Draws, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
+    fit_in_batches: Callable[[Draws, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +232,8 @@ def fit_resamples(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tu
         fits = (refits.fit(weights, check) for weights in draws.draw(number))
         return next(fit for fit in fits if fit is not None)
 
-    if refits.fit_problem_batches is not None:
-        for number, fit in refits.fit_problem_batches(draws, n_resamples):
+    if refits.fit_in_batches is not None:
+        for number, fit in refits.fit_in_batches(draws, n_resamples):
             yield number, fit_one(number) if fit is None else fit
     else:
         yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.max_at_once))

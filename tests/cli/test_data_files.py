@@ -144,7 +144,7 @@ def test_column_types_of_the_fit_apply_to_other_files(files, run, assert_error):
     loss = "conversion to numbers drops the leading zero of '01234'"
     remedy = "to fit it as numbers, write each value as a plain number"
     assert f"Note: column 'code' of data.csv stays text: {loss}; {remedy}\n" in printed
-    assert "coefficients  4 of 4 not zero" in printed
+    assert "coefficients  4 of 4 nonzero" in printed
     options = SimpleNamespace(**FORMAT, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
     assert comparison.read_problems(options)[0].X.shape[1] == 4
     probabilities = []
@@ -464,4 +464,4 @@ def test_multiline_strings_are_read_from_large_files(files, run):
     # The file is larger than the default block of Arrow, a megabyte.
     rows = [f'"{"ab"[i % 2]}\n{"x" * 60}",{"uv"[i % 2]}' for i in range(20_000)]
     (files / "large.csv").write_text("\n".join(["note,end", *rows]))
-    assert "coefficients  2 of 2 not zero" in run(*FIT, "large.csv").stdout
+    assert "coefficients  2 of 2 nonzero" in run(*FIT, "large.csv").stdout

@@ -113,7 +113,7 @@ def test_a_validation_file_chooses_c(files, table, run, assert_error):
     call = *FIT, "first.csv", "--validation"
     printed = run(*call, "later.csv").stdout
     assert "data          150 rows, 3 features, 2 classes" in printed
-    assert " at best, on the validation rows" in printed
+    assert " on the validation set" in printed
     assert "on 150 rows (training rows)\n" in printed
     X, y, X_val, y_val = *encode(first), *encode(later)
     options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -182,7 +182,7 @@ def test_boolean_labels_keep_their_spelling_and_other_labels_are_errors(files, r
     table = pa.table({"known": [not end for end in ends], "delay": [i % 3 for i in range(40)], "end": ends})
     pyarrow.parquet.write_table(table, files / "truth.parquet")
     # As a feature, booleans are one numeric column.
-    assert "coefficients  2 of 2 not zero" in run(*FIT, "truth.csv").stdout
+    assert "coefficients  2 of 2 nonzero" in run(*FIT, "truth.csv").stdout
     for name in ("truth.csv", "title.csv", "truth.parquet"):
         finished = run(*PREDICT, name, "--target", "end", "--output", "out.csv")
         assert finished.stdout.startswith("accuracy 1.0000")

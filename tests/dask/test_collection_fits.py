@@ -129,7 +129,7 @@ def test_classes_can_be_specified_and_missing_from_partitions(client):
     dX, dy = cut(X[order], Y[order])
     result = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
     assert_same_minimum(result, fit(fastlin.LogisticRegression, {}, X, Y))
-    message = "y has the label 3, which is not one of classes"
+    message = "y contains the label 3, which is not one of classes"
     assert_refused(message, result.fit, dX, dy, classes=[0, 1, 2])
     assert_refused("No row of y has the class 7, which is one of classes", result.fit, dX, dy, classes=[0, 1, 2, 3, 7])
 
@@ -143,7 +143,7 @@ def test_invalid_data_raise_errors_that_name_the_partition_and_change_nothing(cl
     for error, message, *data in (
         (ValueError, "Partition 3 of X contains NaN", *cut(broken, Y)),
         (ValueError, "one class", dX, 0 * dy),
-        (ValueError, "Every row has weight zero", dX, dy, 0 * dweights),
+        (ValueError, "All rows have weight zero", dX, dy, 0 * dweights),
         (ValueError, "Partition 1 of y has labels of <U.*, but Partition 0 of int32", dX, mixed),
         (ValueError, "y has 310 entries, but X has 400 rows", dX, dy[:310]),
         (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
@@ -247,13 +247,13 @@ def test_invalid_offsets_and_soft_labels_raise_errors(client):
     certain = np.eye(3)[soft.argmax(axis=1)]
     model = LogisticRegression()
     for y, given, message in (
-        (dsoft, {"offset": cut(broken)[0]}, "Partition 1 of offset must hold finite numbers .* but row 10 has nan"),
-        (dsoft, {"offset": doffset[:, 0]}, "The same number for all classes of a row changes nothing"),
+        (dsoft, {"offset": cut(broken)[0]}, "Partition 1 of offset must contain finite numbers .* but row 10 has nan"),
+        (dsoft, {"offset": doffset[:, 0]}, "Adding the same number for all classes of a row has no effect"),
         (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
         (dsoft, {"offset": doffset[:100]}, "offset has 100 entries, but X has 400 rows"),
-        (cut(wrong)[0], {}, "Partition 1 of y: y has 3 columns, .* row 10 sums to 1.5"),
-        (cut(certain)[0], {}, "y holds zeros and ones in 3 columns"),
-        (cut(certain.astype(int))[0], {}, "y holds zeros and ones in 3 columns"),
+        (cut(wrong)[0], {}, "Partition 1 of y: y has 3 columns. .* row 10 sums to 1.5"),
+        (cut(certain)[0], {}, "y has 3 columns of zeros and ones"),
+        (cut(certain.astype(int))[0], {}, "y has 3 columns of zeros and ones"),
         (cut(2 * certain.astype(int))[0], {}, "Partition 0 of y: y should be a 1d array of labels"),
         (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
     ):

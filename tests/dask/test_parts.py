@@ -95,7 +95,7 @@ def test_descriptions_count_entries_and_parts_report_their_size():
 
 def test_the_error_names_a_partition_with_another_kind_of_labels():
     labels = np.array(["a", 1, "b"], object)
-    message = "Partition 2 of y: Unknown label type: y is .* that holds text such as 'a' and numbers such as 1"
+    message = "Partition 2 of y: Unknown label type: y is .* with strings such as 'a' and numbers such as 1"
     assert_refused(message, decode, X, labels, None, "Partition 2")
     message = r"Partition 2 of y has dtype <U.*, but Partition 1 has int64"
     assert_refused(message, _join, "y", [Y[:0].astype(str), Y, Y.astype(str)])

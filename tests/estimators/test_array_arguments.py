@@ -1,4 +1,4 @@
-"""Arguments that are arrays, in every container and type that users have: the same numbers give the same bits."""
+"""Array arguments in every container and type: equal values give equal results."""
 
 from functools import cache, partial
 
@@ -50,7 +50,7 @@ def narrow(column):
     return column.astype(kinds[0])
 
 
-# Of zeros and ones, which every type holds: a container of each way in which they are read.
+# For columns of zeros and ones, which every type can hold: one container per way of reading.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
     "read-only": lambda array, _: read_only(array),
@@ -74,7 +74,7 @@ TABLES = {
     "read-only": lambda array, _: read_only(array),
     "memory-mapped": save,
     "strided": lambda array, _: np.repeat(array, 2, axis=0)[::2],
-    "by columns": lambda array, _: np.asfortranarray(array),
+    "Fortran order": lambda array, _: np.asfortranarray(array),
     "big-endian": lambda array, _: array.astype(">f8"),
     "float64": lambda array, _: make_dataframe(array),
     "several types": lambda array, _: make_dataframe(array).apply(narrow),
@@ -101,27 +101,27 @@ def fitted(estimator):
     return estimator().fit(X, Y)
 
 
-def fits(estimator, method="fit", **usual):
-    """Return a call of a method that fits; what it is given in place of X and Y may be parameters too."""
+def fits(estimator, method="fit", **defaults):
+    """Return a function that fits a clone; its keywords replace X, Y or parameters of the estimator."""
 
-    def call(**given):
-        given, own = {"X": X, "y": Y, **usual, **given}, clone(estimator)
-        own.set_params(**{name: given.pop(name) for name in given.keys() & own.get_params()})
-        return getattr(own, method)(**given)
+    def call(**arguments):
+        arguments, copy = {"X": X, "y": Y, **defaults, **arguments}, clone(estimator)
+        copy.set_params(**{name: arguments.pop(name) for name in arguments.keys() & copy.get_params()})
+        return getattr(copy, method)(**arguments)
 
     return call
 
 
-def asks(estimator, method, **usual):
-    return lambda **given: getattr(fitted(estimator), method)(**{"X": X, **usual, **given})
+def calls(estimator, method, **defaults):
+    return lambda **arguments: getattr(fitted(estimator), method)(**{"X": X, **defaults, **arguments})
 
 
-def infers(estimator, **usual):
-    """Return a call of `inference` after a fit with the same weights and offset."""
+def infers(estimator, **defaults):
+    """Return a function that calls `inference` after a fit with the same weights and offset."""
 
-    def call(**given):
-        own = {name: given[name] for name in ("sample_weight", "offset") if name in given}
-        return clone(estimator).fit(X, Y, **own).inference(**{"X": X, "y": Y, **usual, **given})
+    def call(**arguments):
+        shared = {name: arguments[name] for name in ("sample_weight", "offset") if name in arguments}
+        return clone(estimator).fit(X, Y, **shared).inference(**{"X": X, "y": Y, **defaults, **arguments})
 
     return call
 
@@ -133,7 +133,7 @@ RESAMPLED = {"y": Y, "n_resamples": 2, "random_state": 0}
 VALIDATED = {"X_val": X, "y_val": Y, "sample_weight_val": ONES, "offset": ONES, "offset_val": ONES}
 VALIDATION = ", ".join(["sample_weight", *VALIDATED, "y_val of probabilities"])
 LABELS, WEIGHTED, ROWS = "y, sample_weight", "X, y, sample_weight", "X, y, sample_weight, offset"
-# Each call is tried with all containers of each argument that is named beside it.
+# Calls and their arguments; each argument is passed in every container.
 CALLS = {
     "fit": (fits(model()), ROWS),
     "parameters": (fits(model()), "penalty_factors, lower_bounds, upper_bounds, lower_bounds of coefficients"),
@@ -145,24 +145,27 @@ CALLS = {
     "blocks of arrays": (lambda y=Y, sample_weight=None: model().fit(from_arrays(X, y, sample_weight)), LABELS),
     "blocks of CSR": (lambda y=Y, sample_weight=None: model().fit(from_csr(CSR, y, sample_weight)), LABELS),
     "batches": (lambda y=Y, sample_weight=ONES: model().fit(from_batches(lambda: [(X, y, sample_weight)])), LABELS),
-    "predictions": (asks(model, "predict_proba"), "X, offset"),
-    "score": (asks(model, "score", y=Y), "y, sample_weight, offset"),
-    "score of soft labels": (asks(model, "score", y=SOFT), "sample_weight"),
+    "predictions": (calls(model, "predict_proba"), "X, offset"),
+    "score": (calls(model, "score", y=Y), "y, sample_weight, offset"),
+    "score of soft labels": (calls(model, "score", y=SOFT), "sample_weight"),
     "cross-validation": (fits(make_cv(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
     "validation set": (fits(make_cv(Cs=2), **VALIDATED), VALIDATION),
-    "path": (lambda **given: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **given}), ROWS),
-    "path within": (lambda **given: fastlin.logistic_path(X, Y, Cs=2, **given), "penalty_factors, upper_bounds"),
+    "path": (lambda **arguments: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **arguments}), ROWS),
+    "path within": (
+        lambda **arguments: fastlin.logistic_path(X, Y, Cs=2, **arguments),
+        "penalty_factors, upper_bounds",
+    ),
     "inference": (infers(FREE), ROWS),
     "HC1": (infers(FREE, covariance="HC1"), "sample_weight"),
     "clusters": (infers(FREE, covariance="cluster"), "clusters, clusters of two kinds"),
     "hypothesis": (lambda R=CONTRASTS, r=None: infers(FREE)().wald_test(R, r), "R, r"),
-    "bootstrap": (asks(model, "bootstrap", **RESAMPLED), ROWS + ", clusters"),
+    "bootstrap": (calls(model, "bootstrap", **RESAMPLED), ROWS + ", clusters"),
     "Firth": (fits(FirthLogisticRegression()), ROWS),
     "Firth's inference": (infers(FirthLogisticRegression()), LABELS),
-    "Firth's bootstrap": (asks(FirthLogisticRegression, "bootstrap", **RESAMPLED), "sample_weight"),
+    "Firth's bootstrap": (calls(FirthLogisticRegression, "bootstrap", **RESAMPLED), "sample_weight"),
     "steps": (fits(steps()), WEIGHTED),
     "steps, validation": (fits(steps(early_stopping=True), X_val=X), "y_val"),
-    "score of steps": (asks(steps, "score", y=Y), "sample_weight"),
+    "score of steps": (calls(steps, "score", y=Y), "sample_weight"),
     "partial_fit of steps": (fits(steps(), "partial_fit", classes=[0, 1]), WEIGHTED),
     "batched": (lambda X=X, y=Y, sample_weight=ONES: steps().fit_batches([(X, y, sample_weight)], [0, 1]), WEIGHTED),
     "network": (fits(network()), WEIGHTED),
@@ -170,13 +173,13 @@ CALLS = {
     "network, validation": (fits(network(early_stopping=True), X_val=X, y_val=Y), "X_val, y_val"),
     "network, soft validation": (fits(network(early_stopping=True), y=SOFT, X_val=X), "y_val of probabilities"),
     "partial_fit of a network": (fits(network(), "partial_fit", classes=[0, 1]), LABELS),
-    "predictions of a network": (asks(network, "predict_proba"), "X"),
-    "score of a network": (asks(network, "score", y=Y), LABELS),
+    "predictions of a network": (calls(network, "predict_proba"), "X"),
+    "score of a network": (calls(network, "score", y=Y), LABELS),
     "search": (fits(SEARCH), LABELS),
     "grouped search": (lambda groups: cross_val_score(model(), X, Y, groups=groups, cv=GroupKFold(2)), "groups"),
     "groups": (fit_by_groups, "groups"),
 }
-# Calls that take soft labels for y.
+# Calls that accept soft labels as y.
 OF_SOFT_LABELS = "fit", "blocks", "score", "cross-validation", "path", "bootstrap", "steps", "network"
 ARGUMENTS = {
     **dict.fromkeys(("X", "X_val"), X),
@@ -189,82 +192,82 @@ ARGUMENTS = {
     "R": CONTRASTS,
     "clusters of two kinds": np.column_stack([np.arange(N) // 4, np.arange(N) % 10]).astype(float),
 }
-TEXTS = {
-    "strings": lambda texts: pd.Series(texts, dtype="string"),
-    "objects": lambda texts: read_only(texts.astype(object)),
-    "category": lambda texts: pd.Series(texts, dtype="category"),
-    "polars": lambda texts: polars().Series(texts),
-    "Enum": lambda texts: polars().Series(texts).cast(polars().Enum(["no", "yes"])),
-    "arrow": lambda texts: arrow().array(texts),
-    "dictionary": lambda texts: arrow().array(texts).dictionary_encode(),
-    "chunks": lambda texts: arrow().chunked_array([texts[:7], texts[7:]]),
+STRING_TYPES = {
+    "strings": lambda labels: pd.Series(labels, dtype="string"),
+    "objects": lambda labels: read_only(labels.astype(object)),
+    "category": lambda labels: pd.Series(labels, dtype="category"),
+    "polars": lambda labels: polars().Series(labels),
+    "Enum": lambda labels: polars().Series(labels).cast(polars().Enum(["no", "yes"])),
+    "arrow": lambda labels: arrow().array(labels),
+    "dictionary": lambda labels: arrow().array(labels).dictionary_encode(),
+    "chunks": lambda labels: arrow().chunked_array([labels[:7], labels[7:]]),
 }
 
 
 def find_numbers(result):
-    """Return the numbers that an answer consists of, coefficients where it is a model."""
+    """Return the numbers of a result, for example the coefficients of a model."""
     result = getattr(result, "best_estimator_", result)
     for name in ("coef_", "coefs", "coef", "std_errors", "statistic"):
         if hasattr(result, name):
             return getattr(result, name)
-    return np.concatenate([each.ravel() for each in result.coefs_]) if hasattr(result, "coefs_") else result
+    return np.concatenate([coef.ravel() for coef in result.coefs_]) if hasattr(result, "coefs_") else result
 
 
-# The models of some calls were fitted to an array.
+# Some models were fitted to an array without feature names.
 @pytest.mark.filterwarnings("ignore:X has feature names", "ignore:pandas.DataFrame with sparse columns")
 @pytest.mark.parametrize("argument", ARGUMENTS)
-def test_what_is_given_in_any_container_is_the_numbers_it_holds(argument, tmp_path):
+def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):
     array, name, failures = ARGUMENTS[argument], argument.split()[0], []
-    calls = {what: call for what, (call, arguments) in CALLS.items() if argument in arguments.split(", ")}
+    functions = {what: call for what, (call, arguments) in CALLS.items() if argument in arguments.split(", ")}
     if argument == "y of probabilities":
-        calls = {what: CALLS[what][0] for what in OF_SOFT_LABELS}
-    assert calls
-    for what, call in calls.items():
+        functions = {what: CALLS[what][0] for what in OF_SOFT_LABELS}
+    assert functions
+    for what, call in functions.items():
         expected = find_numbers(call(**{name: array}))
         for container, make in (TABLES if array.ndim == 2 else COLUMNS).items():
             try:
-                given = make(array, tmp_path)
+                value = make(array, tmp_path)
             except pytest.skip.Exception:
                 continue
-            before = np.array(given)
+            before = np.array(value)
             try:
-                np.testing.assert_allclose(find_numbers(call(**{name: given})), expected, rtol=1e-6, atol=1e-9)
-                np.testing.assert_array_equal(np.asarray(given), before)
+                np.testing.assert_allclose(find_numbers(call(**{name: value})), expected, rtol=1e-6, atol=1e-9)
+                np.testing.assert_array_equal(np.asarray(value), before)
             except Exception as error:
                 failures.append(f"{what}, {container}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("texts", TEXTS)
-def test_labels_are_texts_of_every_type(texts):
+@pytest.mark.parametrize("kind", STRING_TYPES)
+def test_labels_are_strings_of_every_type(kind):
     y = np.array(["no", "yes"])[Y]
     expected = model().fit(X, Y)
     for estimator in (model(), make_cv(Cs=[1.0], cv=2), steps(), network(), FirthLogisticRegression()):
-        found = estimator.fit(X, TEXTS[texts](y))
-        assert found.classes_.tolist() == ["no", "yes"]
-        assert set(found.predict(X)) == {"no", "yes"}
-    np.testing.assert_array_equal(model().fit(X, TEXTS[texts](y)).coef_, expected.coef_)
+        actual = estimator.fit(X, STRING_TYPES[kind](y))
+        assert actual.classes_.tolist() == ["no", "yes"]
+        assert set(actual.predict(X)) == {"no", "yes"}
+    np.testing.assert_array_equal(model().fit(X, STRING_TYPES[kind](y)).coef_, expected.coef_)
 
 
 @pytest.mark.parametrize(
     "weights", [["a"] * N, pd.Series(pd.period_range("2020", periods=N)), [{}] * N], ids=["text", "periods", "dicts"]
 )
-def test_weights_that_are_no_numbers_are_named(weights):
+def test_weights_that_are_not_numbers_raise_an_error_that_names_them(weights):
     for estimator in (model(), make_cv(cv=2), steps(), network(), FirthLogisticRegression()):
         assert_refused("^sample_weight: ", estimator.fit, X, Y, weights, error=(TypeError, ValueError))
     with pytest.raises((TypeError, ValueError), match=r"^sample_weight: "):
         fastlin.logistic_path(X, Y, sample_weight=weights)
 
 
-def test_arrays_with_masked_entries_are_refused():
+def test_arrays_with_masked_entries_raise_an_error():
     mask = np.arange(N) == 3
     rows, labels, numbers = np.ma.array(X, mask=X > 1), np.ma.array(Y, mask=mask), np.ma.array(ONES, mask=mask)
     features = np.ma.array(np.zeros(3), mask=[True, False, False])
-    given = {"X": rows, "y": labels, "sample_weight": numbers, "offset": numbers, "coef_init": features[None]}
-    given |= dict.fromkeys(("lower_bounds", "upper_bounds", "penalty_factors"), features)
-    calls = [(name, array, fits(model())) for name, array in given.items()]
-    calls += [("X", rows, asks(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
-    for name, array, call in calls:
+    arguments = {"X": rows, "y": labels, "sample_weight": numbers, "offset": numbers, "coef_init": features[None]}
+    arguments |= dict.fromkeys(("lower_bounds", "upper_bounds", "penalty_factors"), features)
+    cases = [(name, array, fits(model())) for name, array in arguments.items()]
+    cases += [("X", rows, calls(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
+    for name, array, call in cases:
         assert_refused(rf"\b{name} is a masked array with masked entries", call, **{name: array})
-    # Without masked entries it is an array like others.
+    # A masked array without masked entries is valid.
     np.testing.assert_array_equal(model().fit(np.ma.array(X), Y).coef_, model().fit(X, Y).coef_)

@@ -1,6 +1,6 @@
-"""Fits within bounds, of large numbers and with far offsets and weights, against SciPy's L-BFGS-B.
+"""Fits with bounds, large features, extreme offsets and weights, compared with SciPy's L-BFGS-B.
 
-For SciPy coefficients are split into positive and negative parts, so that a penalty by size is linear.
+For SciPy the coefficients are split into positive and negative parts, so that the L1 penalty is linear.
 """
 
 import functools
@@ -24,22 +24,22 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 INF = np.inf
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
-# The probabilities of two classes, which no coefficient changes much.
+# Probabilities near 0 and 1: coefficients change the loss by little.
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
-# Each type of columns takes seconds of the compiler.
+# Each type of columns takes seconds to compile.
 FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
-LEAST = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
-THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, LEAST, strict=True))
-# What is given, and what the error says.
+MINIMA = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
+THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, MINIMA, strict=True))
+# Parameters and the error message.
 REFUSED = [
     ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
     ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
-    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not hold NaN"),
+    ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not contain NaN"),
     ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
-    ({"lower_bounds": INF}, "finite numbers between them"),
-    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or numbers"),
-    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or numbers"),
+    ({"lower_bounds": INF}, "allow finite numbers"),
+    ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or an array"),
+    ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or an array"),
     ({"lower_bounds": {"age": 0}}, "no names"),
     ({"lower_bounds": 0, "group_lasso": True}, "group_lasso must be False"),
     ({"upper_bounds": "none"}, "'upper_bounds' parameter"),
@@ -57,29 +57,29 @@ class Problem:
     parameters: dict = field(repr=False)
 
     def evaluate(self, positive, negative, intercept):
-        """Return J at coef = positive - negative (K, d) and intercept (K,), and its slopes by these three."""
-        X, given = self.X.astype(np.float64), self.parameters
+        """Return J at coef = positive - negative (K, d) and intercept (K,), and its gradients by these three."""
+        X, parameters = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
         fractions = weights / weights.sum()
-        strength = np.broadcast_to(given["penalty_factors"], X.shape[1]) / (given["C"] * weights.sum())
-        l1, l2 = given["l1_ratio"] * strength, (1 - given["l1_ratio"]) * strength
+        strength = np.broadcast_to(parameters["penalty_factors"], X.shape[1]) / (parameters["C"] * weights.sum())
+        l1, l2 = parameters["l1_ratio"] * strength, (1 - parameters["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
         losses, _, residuals = losses_of(scores, self.y)
         residuals = residuals * fractions[:, None]
         slopes = residuals.T @ X + l2 * coef
         value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
-        return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * given["fit_intercept"])
+        return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * parameters["fit_intercept"])
 
     def value(self, coef, intercept):
         coef = coef.astype(np.float64)
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
-    def least(self, *starts):
-        """Return the least J that L-BFGS-B finds from zero, and from starts (coef, intercept) within the bounds."""
+    def find_minimum(self, *starts):
+        """Return the lowest J that L-BFGS-B reaches from zero and from starts (coef, intercept) within the bounds."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
-        # Columns are scaled by their root mean square, and what an intercept has in common is left in it.
+        # Columns are scaled by their root mean square and not centered.
         X = self.X.astype(np.float64)
         scale = np.sqrt(np.mean(X**2, axis=0))
         scale = np.where(scale > 0, scale, 1.0)
@@ -88,8 +88,8 @@ class Problem:
         def join(positive, negative, intercept):
             return np.concatenate([positive.ravel(), negative.ravel(), intercept]).astype(np.float64)
 
-        lows = join(np.maximum(lower, 0) * scale, np.maximum(-upper, 0) * scale, -free)
-        highs = join(np.maximum(upper, 0) * scale, np.maximum(-lower, 0) * scale, free)
+        lower_bounds = join(np.maximum(lower, 0) * scale, np.maximum(-upper, 0) * scale, -free)
+        upper_bounds = join(np.maximum(upper, 0) * scale, np.maximum(-lower, 0) * scale, free)
 
         def evaluate(point):
             positive, negative = point[: 2 * size].reshape(2, *shape) / scale
@@ -97,13 +97,16 @@ class Problem:
             return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
         options = {"maxiter": 300, "maxfun": 300, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
-        found = []
+        values = []
         for coef, intercept in [(np.zeros(shape), np.zeros(shape[0])), *starts]:
             point = join(np.maximum(coef, 0) * scale, np.maximum(-coef, 0) * scale, intercept)
-            point, bounds = np.clip(point, lows, highs), list(zip(lows, highs, strict=True))
-            found.append(evaluate(point)[0])
-            found.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
-        return min(found)
+            point, bounds = (
+                np.clip(point, lower_bounds, upper_bounds),
+                list(zip(lower_bounds, upper_bounds, strict=True)),
+            )
+            values.append(evaluate(point)[0])
+            values.append(minimize(evaluate, point, jac=True, bounds=bounds, method="L-BFGS-B", options=options).fun)
+        return min(values)
 
 
 def draw(seed, types=TYPES):
@@ -154,9 +157,9 @@ def draw(seed, types=TYPES):
     return Problem(X, y, weights, offset, parameters)
 
 
-def pose(X, y, weights=None, offset=None, **parameters):
-    own = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
-    return Problem(X, y, weights, offset, DEFAULTS | own | parameters)
+def make_task(X, y, weights=None, offset=None, **parameters):
+    derived = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
+    return Problem(X, y, weights, offset, DEFAULTS | derived | parameters)
 
 
 fit = functools.partial(linear_models.fit, tol=1e-9)
@@ -164,13 +167,13 @@ IRIS, SPECIES = load_scaled(load_iris)
 
 
 def check(model, problem):
-    """Assert that a model is the minimum within the bounds, keeps to them, and has a certificate that holds."""
+    """Assert that a model is optimal, satisfies the bounds and has a valid certificate."""
     assert (problem.parameters["lower_bounds"] <= model.coef_).all()
     assert (model.coef_ <= problem.parameters["upper_bounds"]).all()
-    value, least = problem.value(model.coef_, model.intercept_), problem.least()
+    value, minimum = problem.value(model.coef_, model.intercept_), problem.find_minimum()
     assert model.converged_
-    assert value <= least * (1 + 1e-9) + 1e-13
-    assert value - model.certificate_ <= least
+    assert value <= minimum * (1 + 1e-9) + 1e-13
+    assert value - model.certificate_ <= minimum
     if model.history_:
         assert model.history_[-1].objective == pytest.approx(value, rel=1e-9)
 
@@ -179,15 +182,15 @@ def check(model, problem):
     ("lower", "upper"), [(0.05, 0.3), *marked(pytest.mark.thorough, (0.0, INF), (-0.1, 0.2), (-INF, -0.02))]
 )
 @pytest.mark.parametrize("loader", [load_breast_cancer, load_iris])
-def test_the_model_is_that_of_scipy(loader, lower, upper):
+def test_the_model_equals_that_of_scipy(loader, lower, upper):
     X, y = load_scaled(loader)
     X, y = X[::3, :8], y[::3]
     for C, l1_ratio in ((1.0, 0.0), (0.05, 1.0), (10.0, 0.5)):
         for fit_intercept in (True, False):
-            given = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
-            given |= {"lower_bounds": lower, "upper_bounds": upper}
-            model = fit(X, y, **given)
-            check(model, pose(X, y, **given))
+            parameters = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+            parameters |= {"lower_bounds": lower, "upper_bounds": upper}
+            model = fit(X, y, **parameters)
+            check(model, make_task(X, y, **parameters))
             assert model.certificate_ < 1e-7
             assert ((model.coef_ == lower) | (model.coef_ == upper)).any()
 
@@ -202,7 +205,7 @@ def test_separable_classes_have_a_minimum_within_bounds():
         fastlin.LogisticRegression(C=INF, lower_bounds=[-INF, 0, -INF, -INF]).fit(X, y)
 
 
-def test_infinite_bounds_change_no_bit_and_those_that_are_never_met_no_probability():
+def test_inactive_bounds_do_not_change_the_model():
     for l1_ratio in (0.0, 1.0):
         plain = fit(IRIS, SPECIES, l1_ratio=l1_ratio)
         infinite = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-INF, upper_bounds=np.full(4, INF))
@@ -212,7 +215,7 @@ def test_infinite_bounds_change_no_bit_and_those_that_are_never_met_no_probabili
         np.testing.assert_allclose(bounded.predict_proba(IRIS), plain.predict_proba(IRIS), atol=1e-5)
 
 
-def test_bounds_of_a_table_are_those_of_its_coefficients_or_columns():
+def test_bounds_of_a_table_apply_to_its_coefficients_or_columns():
     generator = np.random.default_rng(0)
     city, age = generator.integers(0, 3, 300), generator.normal(size=300)
     y = (age + np.array([1.0, -1.0, 0.5])[city] + generator.logistic(size=300) > 0).astype(int)
@@ -224,29 +227,29 @@ def test_bounds_of_a_table_are_those_of_its_coefficients_or_columns():
         ({"city": -0.1}, [-0.1, -0.1, -0.1, -INF]),
     ):
         model = fit(X, y, lower_bounds=bounds, categorical_features="from_dtype")
-        check(model, pose(rows, y, lower_bounds=np.array(lower)))
+        check(model, make_task(rows, y, lower_bounds=np.array(lower)))
         assert (model.coef_ == lower).any()
     numbers = pd.DataFrame({"age": age, "noise": -age + generator.normal(size=300)})
     model = fit(numbers, y, lower_bounds={"age": 0}, upper_bounds={"noise": -0.3, "age": 0.3})
     bounds = {"lower_bounds": np.array([0, -INF]), "upper_bounds": np.array([0.3, -0.3])}
-    check(model, pose(numbers.to_numpy(), y, **bounds))
+    check(model, make_task(numbers.to_numpy(), y, **bounds))
     np.testing.assert_array_equal(model.coef_, [[0.3, -0.3]])
 
 
-def test_starts_outside_of_the_bounds_are_moved_into_them():
+def test_starts_outside_of_the_bounds_are_clipped():
     bounds = {"lower_bounds": 0.05, "upper_bounds": 0.8}
     expected = fit(IRIS, SPECIES, **bounds)
     model = fastlin.LogisticRegression(tol=1e-9, warm_start=True).fit(IRIS, SPECIES)
     model.set_params(**bounds).fit(IRIS, SPECIES)
     np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
     assert model.fit(IRIS, SPECIES).n_iter_[0] <= 1
-    given = fastlin.LogisticRegression(tol=1e-9, **bounds).fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
-    np.testing.assert_allclose(given.coef_, expected.coef_, atol=1e-6)
-    still = fit(IRIS, SPECIES, max_iter=0, lower_bounds=0.05, upper_bounds=[9, 9, 9, 0.05])
-    np.testing.assert_array_equal(still.coef_, np.full((3, 4), 0.05))
+    started = fastlin.LogisticRegression(tol=1e-9, **bounds).fit(IRIS, SPECIES, coef_init=np.full((3, 4), 100.0))
+    np.testing.assert_allclose(started.coef_, expected.coef_, atol=1e-6)
+    initial = fit(IRIS, SPECIES, max_iter=0, lower_bounds=0.05, upper_bounds=[9, 9, 9, 0.05])
+    np.testing.assert_array_equal(initial.coef_, np.full((3, 4), 0.05))
 
 
-def test_cross_validation_keeps_to_the_bounds():
+def test_cross_validation_satisfies_the_bounds():
     options = {"lower_bounds": [0.1, -0.2, 0.0, -INF], "upper_bounds": [0.1, 0.3, INF, 0.7], "tol": 1e-7}
     for refit in (True, False):
         model = make_cv(Cs=[0.1, 1.0, 100.0], l1_ratios=(0, 1), cv=3, refit=refit, **options).fit(IRIS, SPECIES)
@@ -259,7 +262,7 @@ def test_cross_validation_keeps_to_the_bounds():
             np.testing.assert_allclose(model.coef_, alone.coef_, atol=1e-3)
 
 
-def test_a_path_begins_where_no_slope_leads_into_the_bounds():
+def test_a_path_with_bounds_starts_where_all_coefficients_are_zero():
     X, y = load_scaled(load_breast_cancer)
     path = fastlin.logistic_path(X, y, Cs=8, lower_bounds=0.0, tol=1e-7)
     assert path.n_nonzeros[0] == 0 and path.n_nonzeros[-1] > 0
@@ -268,14 +271,14 @@ def test_a_path_begins_where_no_slope_leads_into_the_bounds():
     for c in (0, 4, 7):
         one = fit(X, y, C=path.Cs[c], l1_ratio=1, lower_bounds=0.0)
         assert path.objectives[c] == pytest.approx(one.history_[-1].objective if one.history_ else path.objectives[c])
-    given = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
-    assert given.coefs.min() == 0.1
+    bounded = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
+    assert bounded.coefs.min() == 0.1
     assert_refused(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
 
 
 @pytest.mark.parametrize("make", [fastlin.LogisticRegression, make_cv])
 @pytest.mark.parametrize(("parameters", "message"), REFUSED)
-def test_what_is_no_bound_is_named(make, parameters, message):
+def test_invalid_bounds_raise_an_error_that_names_them(make, parameters, message):
     assert_refused(message, make(**parameters).fit, IRIS, SPECIES)
 
 
@@ -285,31 +288,31 @@ def fit_problem(problem):
     if offset is not None and offset.shape[1] == 1:
         offset = offset[:, 0]
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        # scikit-learn's, where half of the rows have a class of their own.
+        # scikit-learn warns if more than half of the rows have a separate class.
         warnings.filterwarnings("ignore", "The number of unique classes")
         model = fastlin.LogisticRegression(**parameters).fit(problem.X, problem.y, problem.weights, offset=offset)
     return model, problem.value(model.coef_, model.intercept_)
 
 
-def bound_suboptimality(problem, model, least):
-    """Return by how much J of a model that has converged may exceed the least one that is known."""
+def bound_suboptimality(problem, model, minimum):
+    """Return the largest suboptimality that is allowed for a model that has converged."""
     tol = problem.parameters["tol"]
-    # By a solver's name of scikit-learn tol is that of the gradient, and so much of J may be left.
+    # For solver names of scikit-learn tol bounds the gradient, which allows this suboptimality.
     relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
-    allowed = 1.01 * relative * least + 1e-10
+    allowed = 1.01 * relative * minimum + 1e-10
     if model.coef_.dtype == np.float32:
-        # Coefficients are rounded to the type of float32 rows. The loss of a row changes by no more than twice the
-        # change of a score, and the penalty with the coefficients.
-        allowed += 1e-6 * least
+        # Coefficients are rounded to float32, like the rows. The loss of a row changes by at most twice the change of
+        # a score, and the penalty changes with the coefficients.
+        allowed += 1e-6 * minimum
         X, coef = np.abs(problem.X.astype(np.float64)), np.abs(model.coef_.astype(np.float64))
         changes = np.finfo(np.float32).eps / 2 * (X @ coef.T + np.abs(model.intercept_.astype(np.float64)))
         allowed += 2 * np.average(changes.max(axis=1), weights=problem.weights)
     return allowed
 
 
-# X, y, offset, parameters and the least J. The first two begin where all probabilities are 0 or 1.
-GIVEN = {
-    # A linear program over the largest scores says the same.
+# X, y, offset, parameters and the minimum of J. The first two start where all probabilities are 0 or 1.
+SMALL_PROBLEMS = {
+    # A linear program over the largest scores has the same optimum.
     "a number on a bound": (
         [[122], [224], [298], [-244]],
         [0, 1, 2, 2],
@@ -340,27 +343,27 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("case", GIVEN)
-def test_small_fits_of_large_numbers_end_at_the_minimum(case):
-    X, y, offset, given, least = GIVEN[case]
+@pytest.mark.parametrize("case", SMALL_PROBLEMS)
+def test_small_fits_of_large_features_reach_the_minimum(case):
+    X, y, offset, parameters, minimum = SMALL_PROBLEMS[case]
     X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
-    model, value = fit_problem(pose(X, y, None, offset, **given))
+    model, value = fit_problem(make_task(X, y, None, offset, **parameters))
     assert model.converged_
-    assert model.certificate_ <= 1e-4 * least or given.get("C") == INF
-    assert value == pytest.approx(least, rel=1e-4 if least < 1 else 1e-6, abs=1e-10)
+    assert model.certificate_ <= 1e-4 * minimum or parameters.get("C") == INF
+    assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(("seed", "least"), [(3577, 0.2318390768), *THOROUGH])
-def test_fits_of_large_numbers_end_at_the_minimum_where_models_have_no_curvature(seed, least):
+@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *THOROUGH])
+def test_fits_of_large_features_without_curvature_reach_the_minimum(seed, minimum):
     problem = draw(seed)
     model, value = fit_problem(problem)
     assert model.converged_
-    assert value - least <= bound_suboptimality(problem, model, least)
+    assert value - minimum <= bound_suboptimality(problem, model, minimum)
     assert model.n_passes_ < 2000
 
 
-def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged():
-    # A score is the difference of products of 1e8, which float32 rounds by 4: half of the step from row to row.
+def test_a_fit_with_coefficients_too_large_for_float32_does_not_converge():
+    # A score is a difference of products of about 1e8, which float32 rounds by 4: half of the step between rows.
     X = (12_345_677 + np.arange(4.0)).astype(np.float32)[:, None]
     p = 1 / (1 + np.exp(-10 * (np.arange(4) - 1.5)))
     with pytest.warns(ConvergenceWarning, match="the coefficients are too large for float32"):
@@ -371,29 +374,29 @@ def test_a_fit_whose_coefficients_are_too_large_for_their_type_has_not_converged
 
 
 @pytest.mark.parametrize("types", [[np.float64], *marked(pytest.mark.thorough, TYPES)])
-def test_random_problems_keep_to_their_bounds_and_their_certificates_hold(types):
+def test_random_problems_satisfy_their_bounds_and_have_valid_certificates(types):
     for seed in range(25):
         problem = draw(seed, types)
         model, value = fit_problem(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
-        least = problem.least((model.coef_, model.intercept_))
-        assert value - model.certificate_ <= least + 1e-10 + 1e-12 * abs(least), seed
-        assert value - least <= bound_suboptimality(problem, model, least) or not model.converged_, seed
+        minimum = problem.find_minimum((model.coef_, model.intercept_))
+        assert value - model.certificate_ <= minimum + 1e-10 + 1e-12 * abs(minimum), seed
+        assert value - minimum <= bound_suboptimality(problem, model, minimum) or not model.converged_, seed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 4000, 100))
-def test_random_problems_of_large_numbers_do_not_converge_far_from_the_minimum(first):
+def test_random_problems_of_large_features_do_not_converge_far_from_the_minimum(first):
     for seed in range(first, first + 100):
         problem = draw(seed)
         model, value = fit_problem(problem)
         if model.converged_:
-            least = problem.least((model.coef_, model.intercept_))
-            assert value - least <= bound_suboptimality(problem, model, least), seed
+            minimum = problem.find_minimum((model.coef_, model.intercept_))
+            assert value - minimum <= bound_suboptimality(problem, model, minimum), seed
 
 
-def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
+def test_intercepts_do_not_diverge_to_where_rounding_errors_dominate_the_objective():
     for seed in (2, 9, 13, 14, 16):
         generator = np.random.default_rng(seed)
         X, y = generator.integers(-300, 300, (30, 20)), np.append(np.arange(5), generator.integers(0, 5, 25))
@@ -405,7 +408,7 @@ def test_intercepts_do_not_leave_to_where_rounding_is_all_of_the_objective():
 
 
 def draw_far_offsets(seed):
-    """Return a problem with far offsets and weights of far different sizes, where curvature underflows."""
+    """Return a problem with extreme offsets and weights of different magnitudes, so that the curvature underflows."""
     generator = np.random.default_rng(seed)
     n_classes, d = int(generator.choice([2, 2, 3, 4])), generator.integers(1, 7)
     n = generator.integers(n_classes, 31)
@@ -421,34 +424,34 @@ def draw_far_offsets(seed):
         "solver": str(generator.choice(["auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"])),
         "max_iter": 1000,
     }
-    return pose(X, y, weights, offset, **parameters)
+    return make_task(X, y, weights, offset, **parameters)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 10_000))])
-def test_fits_with_far_offsets_end_at_the_minimum(first, last):
+def test_fits_with_extreme_offsets_reach_the_minimum(first, last):
     n_missed = 0
     for seed in range(first, last):
         problem = draw_far_offsets(seed)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
             model, value = fit_problem(problem)
-        least = min(value, problem.least((model.coef_, model.intercept_)))
-        # By a solver's name of scikit-learn tol is that of the gradient, and what is left of a small J is proven alone.
-        allowed = 1.01e-4 * least
+        minimum = min(value, problem.find_minimum((model.coef_, model.intercept_)))
+        # For solver names of scikit-learn tol bounds the gradient, so a small J has only the bound of its certificate.
+        allowed = 1.01e-4 * minimum
         if problem.parameters["solver"] != "auto":
-            allowed = max(3e-3 * least, model.certificate_)
-        assert value - least <= min(allowed, model.certificate_) + 1e-12 * (1 + least) or not model.converged_, seed
+            allowed = max(3e-3 * minimum, model.certificate_)
+        assert value - minimum <= min(allowed, model.certificate_) + 1e-12 * (1 + minimum) or not model.converged_, seed
         n_missed += not model.converged_
     assert n_missed <= (last - first) / 1000
 
 
-def test_a_step_that_is_far_too_long_is_shortened_to_the_best_point():
+def test_a_step_that_is_far_too_long_is_shortened():
     X, y, weights, offset = np.array([[0.0], [2], [-3]]), np.array([0, 1, 0]), [10, 1, 10], [-20, -10, 10]
     model = fastlin.LogisticRegression().fit(X, y, weights, offset=offset)
-    given = {"weights": np.array(weights), "offsets": np.array(offset)[:, None]}
-    value = objective(X, y, model.coef_, model.intercept_, 1 / 21, **given)
+    parameters = {"weights": np.array(weights), "offsets": np.array(offset)[:, None]}
+    value = objective(X, y, model.coef_, model.intercept_, 1 / 21, **parameters)
     assert model.converged_
     assert value == pytest.approx(0.53833630, rel=1e-5)
-    # J is 0 but for rounding.
+    # J is 0 up to rounding.
     X, offset = [[6.0, 4, 3], [0, 3, -3], [2, 0, 3]], [1280.0, 12182, -11292]
     model = fastlin.LogisticRegression().fit(X, [0, 1, 0], offset=offset)
     assert model.converged_

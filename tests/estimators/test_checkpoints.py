@@ -1,4 +1,4 @@
-"""Checkpoints of an MLPClassifier: a fit that goes on from one has the bits of a fit that was never interrupted."""
+"""Checkpoints of an MLPClassifier: a resumed fit is bitwise equal to an uninterrupted one."""
 
 import itertools
 import json
@@ -19,17 +19,17 @@ from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.training.network_descent import Descent
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-X, Y = (each[:300] for each in load_digits(return_X_y=True))
+X, Y = (array[:300] for array in load_digits(return_X_y=True))
 X = X / 16
 TRAININGS = {
     "adam": {},
     "dropout": {"dropout": 0.3},
     "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.2, "tol": 0.5},
     "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5},
-    "in the order of the rows": {"learning_rate_decay": 0.9, "shuffle": False},
+    "without shuffling": {"learning_rate_decay": 0.9, "shuffle": False},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 4, "learning_rate_init": 0.02},
     "batch normalization": {"batch_norm": "both", "early_stopping": True},
-    "an exhausted patience": {"tol": 10.0, "n_iter_no_change": 4},
+    "stopped early by tol": {"tol": 10.0, "n_iter_no_change": 4},
 }
 make_model = partial(MLPClassifier, (12,), random_state=3, max_iter=9, batch_size=50, n_iter_no_change=np.inf)
 
@@ -40,13 +40,13 @@ def path(tmp_path):
 
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
-    """Fit a model and end the fit in the middle of the epoch after n_epochs, which have six steps each."""
+    """Fit a model and raise an error in the middle of the epoch after n_epochs epochs of six steps."""
     step, numbers = Descent.step, itertools.count()
 
-    def step_or_crash(*given, **options):
+    def step_or_crash(*arguments, **options):
         if next(numbers) > 6 * n_epochs:
             raise RuntimeError("crash")
-        return step(*given, **options)
+        return step(*arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="crash"):
         patch.setattr(Descent, "step", step_or_crash)
@@ -60,62 +60,62 @@ def assert_same_fit(model, expected):
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_fit_goes_on_with_the_same_bits(name, path, monkeypatch):
+def test_a_resumed_fit_is_bitwise_equal_to_an_uninterrupted_one(name, path, monkeypatch):
     expected = make_model(**TRAININGS[name]).fit(X, Y)
     fit_and_crash(make_model(**TRAININGS[name]), path, 3, monkeypatch, X, Y)
     resumed = make_model(**TRAININGS[name]).fit(X, Y, resume=path, save_checkpoint=path)
     assert_same_fit(resumed, expected)
-    # What has come to its end stays there.
+    # A completed fit does not continue.
     assert_same_fit(make_model(**TRAININGS[name]).fit(X, Y, resume=path), expected)
-    assert name != "an exhausted patience" or expected.n_iter_ < 9
+    assert name != "stopped early by tol" or expected.n_iter_ < 9
     if not resumed.early_stopping:
         assert_same_fit(resumed.partial_fit(X, Y), expected.partial_fit(X, Y))
     assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_a_fit_may_end_several_times_and_elsewhere(path, monkeypatch):
+def test_a_fit_can_be_interrupted_several_times_and_resumed_with_other_limits(path, monkeypatch):
     rows = scipy.sparse.csr_array(X)
-    given = rows, Y, np.linspace(0, 1, len(Y))
+    data = rows, Y, np.linspace(0, 1, len(Y))
     validation = {"X_val": rows[:50], "y_val": Y[:50]}
-    expected = make_model(max_iter=12).fit(*given, **validation)
-    fit_and_crash(make_model(), path, 1, monkeypatch, *given, **validation)
-    fit_and_crash(make_model(), path, 2, monkeypatch, *given, **validation, resume=path)
-    stopped = make_model(max_iter=7).fit(*given, **validation, resume=path, save_checkpoint=path)
+    expected = make_model(max_iter=12).fit(*data, **validation)
+    fit_and_crash(make_model(), path, 1, monkeypatch, *data, **validation)
+    fit_and_crash(make_model(), path, 2, monkeypatch, *data, **validation, resume=path)
+    stopped = make_model(max_iter=7).fit(*data, **validation, resume=path, save_checkpoint=path)
     assert stopped.n_iter_ == 7
     assert len(read_checkpoint(path)[1]["records"]) == 7
-    assert_same_fit(make_model(max_iter=12).fit(*given, **validation, resume=path), expected)
+    assert_same_fit(make_model(max_iter=12).fit(*data, **validation, resume=path), expected)
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(5)])
-def test_random_numbers_are_those_of_the_checkpoint(random_state, path, monkeypatch):
-    given = {"random_state": random_state, "early_stopping": True, "dropout": 0.2}
-    fit_and_crash(make_model(**given), path, 4, monkeypatch, X, Y)
+def test_random_numbers_continue_from_the_checkpoint(random_state, path, monkeypatch):
+    parameters = {"random_state": random_state, "early_stopping": True, "dropout": 0.2}
+    fit_and_crash(make_model(**parameters), path, 4, monkeypatch, X, Y)
     before = pickle.dumps(random_state)
-    one, other = (make_model(**given).fit(X, Y, resume=path) for _ in range(2))
+    one, other = (make_model(**parameters).fit(X, Y, resume=path) for _ in range(2))
     assert_same_fit(one, other)
     assert pickle.dumps(random_state) == before
 
 
-def test_what_cannot_go_on_is_refused(path):
+def test_checkpoints_of_other_data_or_parameters_raise_an_error(path):
     model = make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     for message, parameters, rows, y in (
-        ("alpha=0.0001, this one has 0.01", {"alpha": 0.01}, X, Y),
-        ("is of other data", {}, X[:200], Y[:200]),
-        ("is of other data", {}, X, Y + 1),
-        ("is of other data", {}, X, Y[::-1]),
-        ("is of other data", {}, X * 16, Y),
+        ("alpha=0.0001, this fit has 0.01", {"alpha": 0.01}, X, Y),
+        ("belongs to other data", {}, X[:200], Y[:200]),
+        ("belongs to other data", {}, X, Y + 1),
+        ("belongs to other data", {}, X, Y[::-1]),
+        ("belongs to other data", {}, X * 16, Y),
     ):
         assert_refused(message, make_model(**parameters).fit, rows, y, resume=path)
-    assert_refused("is of other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
+    assert_refused("belongs to other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
     by_lbfgs, warm, nowhere = make_model(solver="lbfgs"), make_model(warm_start=True), path.parent / "none" / "training"
     for name in ("save_checkpoint", "resume"):
-        assert_refused(f"{name} needs solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
-        assert_refused(f"{name} needs warm_start=False", warm.fit, X, Y, **{name: path})
-    assert_refused("save_checkpoint must be a file in a folder that exists", model.fit, X, Y, save_checkpoint=nowhere)
+        assert_refused(f"{name} requires solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
+        assert_refused(f"{name} requires warm_start=False", warm.fit, X, Y, **{name: path})
+    assert_refused("save_checkpoint must be a file in an existing folder", model.fit, X, Y, save_checkpoint=nowhere)
     assert_refused("none", model.fit, X, Y, resume=nowhere.parent, error=FileNotFoundError)
 
 
-def test_equal_parameters_are_the_same_and_other_limits_count(path):
+def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
     limits, validation = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}, {"X_val": X[:50], "y_val": Y[:50]}
     ended = make_model(**limits).fit(X, Y, save_checkpoint=path, **validation)
     assert ended.n_iter_ < 40
@@ -123,11 +123,11 @@ def test_equal_parameters_are_the_same_and_other_limits_count(path):
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
-    assert_refused("is of other data", make_model().fit, X, Y, resume=path, **other)
+    assert_refused("belongs to other data", make_model().fit, X, Y, resume=path, **other)
 
 
 def save(path, how, *arrays, **named):
-    """Write a file by a function of NumPy, which would give the path another ending."""
+    """Write a file with a function of NumPy; an open file prevents it from appending a suffix to the path."""
     with path.open("wb") as file:
         how(file, *arrays, **named)
 
@@ -143,7 +143,7 @@ def edit(change):
 
 
 def change_array(name, make):
-    """Return a change that puts what a function makes of an array in its place."""
+    """Return a function that replaces an array of a checkpoint by `make(array)`."""
     return lambda content, arrays: arrays.update({name: make(arrays[name])})
 
 
@@ -154,29 +154,29 @@ def write_bomb(path, _):
         archive.writestr("content.npy", start + header.encode() + bytes(24))
 
 
-BROKEN = "is no checkpoint of fastlin, or is damaged"
+BROKEN = "is not a checkpoint of fastlin, or is damaged"
 FAR = 10**9
 DAMAGES = {
     "fewer records": (change_array("records", lambda records: records[:, :1]), "records must be real .* shape .2, 2."),
     "no records": (lambda content, arrays: arrays.pop("records"), "'records'"),
     "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
     "no parameters": (lambda content, arrays: content.pop("parameters"), "'parameters'"),
-    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position up to 624"),
+    "start": (lambda content, arrays: content["start"].__setitem__(2, FAR), "start must have a position of at most"),
     "generator": (lambda content, arrays: content["generator"].__setitem__(2, FAR), "generator must have a position"),
     "short": (change_array("last_0", lambda parameters: parameters[:5]), r"last.0. must be real numbers of shape"),
     "infinite": (change_array("best_0", lambda parameters: parameters * np.inf), r"best.0. must be finite"),
-    "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be a whole number"),
-    "far order": (change_array("order", lambda order: order * 10**6), "order must name each row to"),
+    "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be an integer"),
+    "far order": (change_array("order", lambda order: order * 10**6), "order must contain the index of each"),
 }
-# What writes a file, given the bytes of a checkpoint of two epochs, and what the error says.
+# A function that writes a file, from the bytes of a checkpoint of two epochs, and the error message.
 FILES = {
     "text": (lambda path, _: path.write_text("no checkpoint"), BROKEN),
     "nothing": (lambda path, _: path.write_bytes(b""), BROKEN),
-    "half": (lambda path, whole: path.write_bytes(whole[: len(whole) // 2]), BROKEN),
-    "zeros": (lambda path, whole: path.write_bytes(whole[:400] + bytes(200) + whole[600:]), BROKEN),
+    "half": (lambda path, content: path.write_bytes(content[: len(content) // 2]), BROKEN),
+    "zeros": (lambda path, content: path.write_bytes(content[:400] + bytes(200) + content[600:]), BROKEN),
     "an array": (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
     "a list": (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
-    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format 3; .* reads 5"),
+    "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format version 3; .* reads 5"),
     "bomb": (write_bomb, BROKEN),
     "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
     "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
@@ -185,7 +185,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_checkpoint_is_refused(name, path):
+def test_a_file_that_is_not_a_checkpoint_raises_an_error(name, path):
     write, message = FILES[name]
     make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     write(path, path.read_bytes())
@@ -197,7 +197,7 @@ def fill_disk(file, **arrays):
     raise OSError(28, "No space left on device")
 
 
-def test_a_checkpoint_that_cannot_be_written_is_tried_again(path, monkeypatch):
+def test_writing_a_checkpoint_is_retried_after_a_failure(path, monkeypatch):
     expected, numbers, save = make_model().fit(X, Y), itertools.count(1), np.savez
 
     def save_or_fill_disk(file, **arrays):
@@ -209,13 +209,13 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(path, monkeypatch):
     monkeypatch.setattr(np, "savez", save_or_fill_disk)
     with pytest.warns(CheckpointWarning) as warned:
         model = make_model().fit(X, Y, save_checkpoint=path)
-    (text,) = (str(each.message) for each in warned if each.category is CheckpointWarning)
-    assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in text
+    (message,) = (str(warning.message) for warning in warned if warning.category is CheckpointWarning)
+    assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in message
     assert_same_fit(model, expected)
     assert next(numbers) - 1 == model.n_iter_ == len(read_checkpoint(path)[1]["records"]) == 9
     assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_who_turns_the_warning_into_an_error_ends_the_fit(path, monkeypatch):
+def test_a_failure_to_write_ends_the_fit_if_warnings_are_errors(path, monkeypatch):
     monkeypatch.setattr(np, "savez", fill_disk)
     assert_refused("No space left", make_model().fit, X, Y, save_checkpoint=path, error=CheckpointWarning)

@@ -1,10 +1,10 @@
-"""Fits at extreme scales, and of signals that lower the objective by less than tol of it.
+"""Fits at extreme scales, and of weak signals that lower the objective by less than a fraction tol.
 
-X and C are drawn from 1e-300 to 1e300, with entries that are subnormal and columns that vanish: no warning of NumPy
-leaks, errors are ValueErrors, and they blame what is the cause.
+X and C range from 1e-300 to 1e300, with subnormal entries and vanishing columns: NumPy emits no warnings, and errors
+are ValueErrors that name the cause.
 
-A column times s with a penalty of C is the column itself with a penalty of s^2 C (with L1 s C), and its coefficient is
-divided by s. So scikit-learn's fit of columns of unit size judges those of any size.
+A column times s with C is equivalent to the column itself with s^2 C (L1: s C), with a coefficient divided by s. So
+scikit-learn's fit of columns of unit scale is the reference for columns of any scale.
 """
 
 import warnings
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 BOTH = [np.float64, np.float32]
-# Of X; float32 holds numbers of such powers of ten, and float16 none of them.
+# Largest power of ten in X.
 POWERS = {np.float64: 300, np.float32: 36}
 PENALTIES = {
     "L2": {},
@@ -39,36 +39,36 @@ PENALTIES = {
 }
 
 
-def draw_powers(generator, most, size=None):
-    return 10.0 ** generator.uniform(-most, most, size)
+def draw_powers(generator, max_power, size=None):
+    return 10.0 ** generator.uniform(-max_power, max_power, size)
 
 
 def draw_rows(generator, dtype):
-    """Return X and its labels: of two or three classes that a column tells a little of."""
-    n, d, most = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
+    """Return X and labels of two or three classes that depend weakly on one column."""
+    n, d, max_power = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
     X = generator.normal(size=(n, d))
     y = np.argsort(np.argsort(X[:, 0] + 2 * generator.normal(size=n))) * generator.integers(2, 4) // n
     match generator.integers(6):
         case 0:
-            X *= draw_powers(generator, most)
+            X *= draw_powers(generator, max_power)
         case 1:
-            X *= draw_powers(generator, most, d)
+            X *= draw_powers(generator, max_power, d)
         case 2:
-            # Columns that nearly vanish beside their mean.
-            X = draw_powers(generator, most / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
+            # Columns that vary little compared with their mean.
+            X = draw_powers(generator, max_power / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
         case 3:
             X[generator.integers(n), generator.integers(d)] = 5e-324 if dtype == np.float64 else 1e-45
         case 4:
-            X[generator.integers(n), generator.integers(d)] *= draw_powers(generator, most)
+            X[generator.integers(n), generator.integers(d)] *= draw_powers(generator, max_power)
         case 5:
-            # But for one entry, which is tiny, a column is zero.
+            # A column is zero except for one tiny entry.
             X[:, -1] = 0
-            X[generator.integers(n), -1] = draw_powers(generator, most)
+            X[generator.integers(n), -1] = draw_powers(generator, max_power)
     return X.astype(dtype), y
 
 
 def draw_call(generator, dtypes):
-    """Return the description of an estimator and its rows, and a function to call."""
+    """Return the description of an estimator and its data, and a function that fits it."""
     dtype = dtypes[generator.integers(len(dtypes))]
     X, y = draw_rows(generator, dtype)
     n, d = X.shape
@@ -77,21 +77,21 @@ def draw_call(generator, dtypes):
     rows = sparse.csr_array(X) if layout == "csr" else np.asarray(X, order=layout)
     name = list(PENALTIES)[generator.integers(len(PENALTIES))]
     parameters = {"C": [1.0, draw_powers(generator, 300)][generator.integers(2)], **PENALTIES[name]}
-    given = {}
+    fit_arguments = {}
     if generator.integers(3) == 0:
-        most = [1, 150][generator.integers(2)]
-        ratios = draw_powers(generator, [0, most][generator.integers(2)], n)
-        given["sample_weight"] = draw_powers(generator, most) * ratios
+        max_power = [1, 150][generator.integers(2)]
+        ratios = draw_powers(generator, [0, max_power][generator.integers(2)], n)
+        fit_arguments["sample_weight"] = draw_powers(generator, max_power) * ratios
     if generator.integers(4) == 0:
         shape = n if n_classes == 2 else (n, n_classes)
-        given["offset"] = generator.normal(size=shape) * draw_powers(generator, 29)
+        fit_arguments["offset"] = generator.normal(size=shape) * draw_powers(generator, 29)
     if name != "grouped" and generator.integers(4) == 0:
         parameters["lower_bounds"] = -abs(draw_powers(generator, 300))
     if generator.integers(4) == 0:
         parameters["penalty_factors"] = draw_powers(generator, [1, 300][generator.integers(2)], d)
-    text = f"{dtype.__name__} {layout} {n} x {d}, {n_classes} classes, {name}, {parameters}, {sorted(given)}"
-    data = {"X": rows, "y": y, **given}
-    return text, partial(FITS[generator.choice(len(FITS), p=SHARES)], parameters, data)
+    text = f"{dtype.__name__} {layout} {n} x {d}, {n_classes} classes, {name}, {parameters}, {sorted(fit_arguments)}"
+    data = {"X": rows, "y": y, **fit_arguments}
+    return text, partial(FITS[generator.choice(len(FITS), p=PROBABILITIES)], parameters, data)
 
 
 def predict(model, data, *methods):
@@ -105,15 +105,15 @@ def fit_linear(parameters, data):
     model = LogisticRegression(max_iter=200, **parameters).fit(**data)
     predict(model, data)
     if parameters.get("l1_ratio"):
-        # Its errors are refused.
+        # Standard errors with L1 raise an error.
         return
     is_penalized = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
     choices = {"penalized": "sandwich"} if is_penalized else {}
-    found = model.inference(**data, covariance="HC0", weight_type="sampling", **choices)
-    assert not np.isinf(found.std_errors).any(), "std_errors are infinite"
-    str(found.summary())
-    found.conf_int()
-    found.marginal_effects().table()
+    inference = model.inference(**data, covariance="HC0", weight_type="sampling", **choices)
+    assert not np.isinf(inference.std_errors).any(), "std_errors are infinite"
+    str(inference.summary())
+    inference.conf_int()
+    inference.marginal_effects().table()
     str(model.bootstrap(**data, n_resamples=2, random_state=0).std_errors)
 
 
@@ -135,11 +135,11 @@ def fit_firth(parameters, data):
 
 
 def train(make, parameters, data):
-    given = {name: values for name, values in data.items() if name != "offset"}
-    model = make(alpha=1 / parameters["C"], max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(**given)
-    predict(model, given, "predict_proba")
+    data = {name: values for name, values in data.items() if name != "offset"}
+    model = make(alpha=1 / parameters["C"], max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(**data)
+    predict(model, data, "predict_proba")
     if getattr(model, "solver", "") != "lbfgs":
-        model.partial_fit(**given)
+        model.partial_fit(**data)
 
 
 network = partial(fastlin.MLPClassifier, (2,))
@@ -147,19 +147,19 @@ TRAININGS = [
     partial(train, make) for make in (fastlin.MiniBatchLogisticRegression, network, partial(network, solver="lbfgs"))
 ]
 FITS = fit_linear, fit_folds, fit_path, fit_firth, *TRAININGS
-SHARES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
+PROBABILITIES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 
 
 @pytest.mark.parametrize(
     ("dtypes", "first", "last"),
     [
-        # The kernels of float32 take a minute of the compiler.
+        # The kernels for float32 take a minute to compile.
         ([np.float64], 0, 40),
         *marked(pytest.mark.thorough, (BOTH, 0, 60)),
         *marked(pytest.mark.slow, (BOTH, 60, 4000)),
     ],
 )
-def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
+def test_extreme_fits_emit_no_numpy_warnings_and_only_our_errors(dtypes, first, last):
     for seed in range(first, last):
         text, call = draw_call(np.random.default_rng(seed), dtypes)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
@@ -173,14 +173,14 @@ def test_no_warning_leaks_and_no_error_is_raw(dtypes, first, last):
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-def test_what_is_blamed_is_the_cause():
+def test_errors_name_the_cause():
     assert_refused("X overflows", LogisticRegression().fit, X * 5e307, Y)
     generator = np.random.default_rng(0)
     rows, y = generator.normal(size=(300, 2)), np.arange(300) % 2
     rows[:, 1] += y
     rows = (rows * [500, 1e-40]).astype(np.float32)
     assert_refused(r"X underflows: the values of a column reach \d\.\d+e-40", LogisticRegression(C=np.inf).fit, rows, y)
-    message = "the information of the rows is zero, or overflows, by the size of the offset"
+    message = "the Fisher information is zero or overflows. Check the size of the offset"
     assert_refused(message, FirthLogisticRegression().fit, X, Y, offset=X[::-1, 0] * 1e29)
     message = "Columns of X depend on each other and on the intercept: x1 = x0[.]"
     assert_refused(message, FirthLogisticRegression().fit, X[:, [0, 0]], Y)
@@ -188,41 +188,41 @@ def test_what_is_blamed_is_the_cause():
 
 def test_the_bootstrap_scales_with_the_columns():
     plain, small = (
-        LogisticRegression(C=np.inf).fit(each, Y).bootstrap(each, Y, n_resamples=5, random_state=0)
-        for each in (X, X * 2.0**-600)
+        LogisticRegression(C=np.inf).fit(rows, Y).bootstrap(rows, Y, n_resamples=5, random_state=0)
+        for rows in (X, X * 2.0**-600)
     )
     np.testing.assert_allclose(small.std_errors[:, :-1] * 2.0**-600, plain.std_errors[:, :-1], rtol=1e-3)
 
 
-def test_penalties_beyond_float64_leave_no_coefficient_and_a_true_certificate():
+def test_penalties_beyond_float64_give_zero_coefficients_and_a_valid_certificate():
     for size in (1e50, 1e100, 1e140):
         rows = size * X
         for C in (1e-308, 1e-300, 1e-250, 1e-200):
             model = LogisticRegression(C=C).fit(rows, Y)
             penalty = np.sum((np.asarray(model.coef_, np.longdouble) / np.longdouble(C) ** 0.5) ** 2) / 60
-            # J without features is log 2, and not less than the minimum.
+            # The null objective is log 2, an upper bound on the minimum.
             loss = log_loss(Y, model.predict_proba(rows))
             assert loss + penalty <= np.log(2) + model.certificate_ + 1e-12
             assert model.converged_
-    # Beside these columns a penalty that float64 does not hold would count.
+    # With these columns a penalty below the range of float64 would matter.
     for size, C in ((1e140, 5e-324), (1e150, 1e-308)):
-        assert_refused(f"C={C:g} is a penalty that float64 does not hold", LogisticRegression(C=C).fit, size * X, Y)
+        assert_refused(f"C={C:g} is too small for X", LogisticRegression(C=C).fit, size * X, Y)
 
 
-def test_penalties_that_are_subnormal_are_no_overflow():
+def test_subnormal_penalties_do_not_overflow():
     plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, Y)
     for parameters, weight in (({"C": 1.0}, 1e308), ({"C": 1e308}, 1.0)):
         model = LogisticRegression(tol=1e-12, **parameters).fit(X, Y, np.full(30, weight))
         np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
-    # Nothing is left of the coefficients beside this penalty.
+    # This penalty shrinks all coefficients to zero.
     assert not LogisticRegression().fit(X, Y, np.full(30, 5e-324)).coef_.any()
 
 
-def draw(part=0.05, signal=1.0):
-    """Return columns of unit size and labels, a part of them positive, about which three columns tell."""
+def draw(fraction=0.05, signal=1.0):
+    """Return columns of unit scale, and labels with a fraction of positives that depend on three columns."""
     generator = np.random.default_rng(0)
     X = generator.normal(size=(2_000, 5))
-    scores = np.log(part / (1 - part)) + signal * (X[:, :3] @ [0.5, -0.5, 0.3])
+    scores = np.log(fraction / (1 - fraction)) + signal * (X[:, :3] @ [0.5, -0.5, 0.3])
     return X, (generator.random(2_000) < 1 / (1 + np.exp(-scores))).astype(int)
 
 
@@ -231,7 +231,7 @@ def fit_reference(X, y, C):
 
 
 def assert_equal_models(model, X, y, expected, scale):
-    """Assert that coefficients and ranking are those of a model of the columns before they were scaled."""
+    """Assert that coefficients and ranking equal those of a model of the unscaled columns."""
     assert model.converged_
     largest = np.abs(expected.coef_).max()
     np.testing.assert_allclose(model.coef_ * scale, expected.coef_, rtol=0, atol=1e-2 * largest)
@@ -240,12 +240,12 @@ def assert_equal_models(model, X, y, expected, scale):
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-def test_columns_of_any_size_have_the_model_of_columns_of_unit_size(solver):
+def test_columns_of_any_scale_have_the_model_of_columns_of_unit_scale(solver):
     X, y = draw()
     for scale, C in product((1e-6, 1e-3, 1.0, 1e3, 1e6), (1e-4, 1.0, np.inf)):
         model = LogisticRegression(C=C, solver=solver).fit(scale * X, y)
         if C < np.inf and C * scale**2 * len(y) < 1e-8:
-            # A penalty that is far above all curvature leaves the direction of the gradient.
+            # With a penalty far above all curvature the solution is proportional to the gradient.
             exact = C * scale * (X - X.mean(axis=0)).T @ y
             np.testing.assert_allclose(model.coef_[0], exact, rtol=1e-4)
             assert model.converged_ and model.n_iter_[0] > 0
@@ -254,18 +254,18 @@ def test_columns_of_any_size_have_the_model_of_columns_of_unit_size(solver):
 
 
 @pytest.mark.parametrize("signal", [0.05, 3.0])
-@pytest.mark.parametrize("part", [0.002, 0.05, 0.5])
-def test_rare_positives_and_weak_signals_are_fitted(part, signal):
-    X, y = draw(part=part, signal=signal)
+@pytest.mark.parametrize("fraction", [0.002, 0.05, 0.5])
+def test_rare_positives_and_weak_signals_are_fitted(fraction, signal):
+    X, y = draw(fraction=fraction, signal=signal)
     for C in (1e-4, 1.0):
         model = LogisticRegression(C=C).fit(1e-3 * X, y)
         assert_equal_models(model, X, y, fit_reference(X, y, 1e-6 * C), 1e-3)
 
 
-def test_more_classes_and_l1_penalties_leave_a_weak_signal_its_coefficients():
+def test_weak_signals_are_fitted_with_more_classes_and_l1_penalties():
     X, y = draw()
-    several = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(len(X), 3)), axis=1)
-    model, expected = LogisticRegression().fit(1e-4 * X, several), fit_reference(X, several, 1e-8)
+    labels = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(len(X), 3)), axis=1)
+    model, expected = LogisticRegression().fit(1e-4 * X, labels), fit_reference(X, labels, 1e-8)
     np.testing.assert_allclose(1e-4 * model.coef_, expected.coef_, atol=1e-2 * np.abs(expected.coef_).max())
     model = LogisticRegression(C=1e4, l1_ratio=1.0).fit(1e-3 * X, y)
     expected = LogisticRegression(C=10.0, l1_ratio=1.0, tol=1e-12).fit(X, y)

@@ -1,4 +1,4 @@
-"""FirthLogisticRegression: what it reads, how it ends, and what it refuses."""
+"""FirthLogisticRegression: containers, convergence, weights, offsets and errors."""
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ def make_rows(n_classes):
     return X, (X @ random.normal(size=(3, n_classes)) + random.gumbel(size=(n, n_classes))).argmax(axis=1)
 
 
-def fit(X, y=None, sample_weight=None, **given):
-    return FirthLogisticRegression(tol=1e-10).fit(X, y, sample_weight, **given)
+def fit(X, y=None, sample_weight=None, **options):
+    return FirthLogisticRegression(tol=1e-10).fit(X, y, sample_weight, **options)
 
 
 @pytest.mark.thorough
@@ -36,7 +36,8 @@ def test_every_container_gives_the_same_model(n_classes):
     np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
     np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
     resampled, expected = (
-        each.bootstrap(rows, y, n_resamples=2, random_state=0) for each, rows, y in ((again, cut, None), (model, X, y))
+        fitted.bootstrap(rows, y, n_resamples=2, random_state=0)
+        for fitted, rows, y in ((again, cut, None), (model, X, y))
     )
     np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
     np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
@@ -47,7 +48,7 @@ def test_every_container_gives_the_same_model(n_classes):
         np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
 
 
-def test_levels_of_a_table_stand_against_their_first():
+def test_effects_of_levels_are_relative_to_the_first_level():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 90)
     dataframe = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
@@ -56,17 +57,19 @@ def test_levels_of_a_table_stand_against_their_first():
     expected = fit(coded, y)
     np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
     assert model.coef_[0, 1] == 0
-    found, other = model.inference(dataframe, y), expected.inference(coded, y)
-    assert list(found.names) == ["a", "b_y", "b_z", "intercept"]
-    assert "b_x" in str(found.summary())
-    np.testing.assert_allclose(found.std_errors, other.std_errors, rtol=1e-6)
-    np.testing.assert_allclose(found.conf_int(), other.conf_int(), atol=1e-6)
-    # A first level has no effect of its own either.
-    effects, of_columns = found.marginal_effects(), other.marginal_effects()
+    inference, other = model.inference(dataframe, y), expected.inference(coded, y)
+    assert list(inference.names) == ["a", "b_y", "b_z", "intercept"]
+    assert "b_x" in str(inference.summary())
+    np.testing.assert_allclose(inference.std_errors, other.std_errors, rtol=1e-6)
+    np.testing.assert_allclose(inference.conf_int(), other.conf_int(), atol=1e-6)
+    # A reference level has no separate effect either.
+    effects, of_columns = inference.marginal_effects(), other.marginal_effects()
     np.testing.assert_allclose(effects.effects, of_columns.effects, rtol=1e-7)
     np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
-    np.testing.assert_array_equal(found.profile_conf_int(["b_z"]), found.conf_int()[:, 2:3])
-    assert found.lr_test(["b_y", "b_z"]).statistic == pytest.approx(other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6)
+    np.testing.assert_array_equal(inference.profile_conf_int(["b_z"]), inference.conf_int()[:, 2:3])
+    assert inference.lr_test(["b_y", "b_z"]).statistic == pytest.approx(
+        other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6
+    )
     without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(dataframe, y)
     np.testing.assert_allclose(without.predict_proba(dataframe), model.predict_proba(dataframe), atol=1e-6)
 
@@ -78,11 +81,11 @@ def test_separable_classes_have_finite_coefficients():
         assert model.converged_
         assert abs(model.coef_).max() < 5
         assert model.score(X, y) >= 0.9
-        found = model.inference(X, y)
-        ends = found.conf_int()
+        inference = model.inference(X, y)
+        ends = inference.conf_int()
         assert np.isfinite(ends).all()
-        assert ((ends[..., 0] < found.coef) & (found.coef < ends[..., 1])).all()
-        assert ((found.p_values > 0) & (found.p_values <= 1)).all()
+        assert ((ends[..., 0] < inference.coef) & (inference.coef < ends[..., 1])).all()
+        assert ((inference.p_values > 0) & (inference.p_values <= 1)).all()
 
 
 def test_weights_count_as_rows():
@@ -92,41 +95,41 @@ def test_weights_count_as_rows():
     model, other = fit(X, y, weights), fit(X[repeated], y[repeated])
     np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
     assert model.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-12)
-    many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
+    heavy = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
     plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
-    np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
+    np.testing.assert_allclose(heavy.coef_, plain.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_offsets_and_soft_labels(n_classes):
     X, y = make_rows(n_classes)
-    known = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
-    offset = X @ known
+    true_coef = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
+    offset = X @ true_coef
     plain, model = fit(X, y), fit(X, y, offset=offset)
-    # Offsets that the columns can make change the coefficients by as much.
-    moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
+    # Offsets in the span of the columns shift the coefficients.
+    moved = true_coef.T - true_coef.T.mean(axis=0) * (n_classes > 2)
     np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
-    found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
-    np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
-    against = known.T if n_classes == 2 else known.T[1:] - known.T[0]
+    inference, expected = model.inference(X, y, None, offset), plain.inference(X, y)
+    np.testing.assert_allclose(inference.std_errors, expected.std_errors, rtol=1e-6)
+    against = true_coef.T if n_classes == 2 else true_coef.T[1:] - true_coef.T[0]
     ends = expected.conf_int()[:, :3] - against[:, :, None]
-    np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
+    np.testing.assert_allclose(inference.conf_int()[:, :3], ends, atol=1e-6)
     soft = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
     model = FirthLogisticRegression().fit(X, soft)
     assert abs(model.coef_).max() < abs(plain.coef_).max()
     assert_refused("Soft labels are no draws", model.inference, X, soft)
 
 
-def test_what_it_cannot_fit_is_refused_and_kept():
+def test_unsupported_data_raise_an_error_and_unconverged_fits_warn():
     X, y = make_rows(2)
     model = FirthLogisticRegression().fit(X, y)
     dataframe = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})
     assert_refused("on the intercept: twice = 2 a; one is constant[.]", model.fit, dataframe, y)
     message = "x0 is constant; x2 = 2 x1; x3 = 3 x1; x4 = 4 x1; x5 = 5 x1; and 2 more"
     assert_refused(message, model.fit, np.outer(X[:, 0], np.arange(8)), y)
-    assert_refused("in each of the classes", model.fit, X, y, y == 0)
-    assert_refused("y has the label 2, which is not one of classes=", model.inference, X, y + 1)
+    assert_refused("positive weight in each class", model.fit, X, y, y == 0)
+    assert_refused("y contains the label 2, which is not one of classes=", model.inference, X, y + 1)
     with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
         short = FirthLogisticRegression(max_iter=1).fit(X, y)
     assert not short.converged_

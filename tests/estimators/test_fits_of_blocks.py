@@ -1,4 +1,4 @@
-"""LogisticRegression and its cross-validation on blocks of rows: the models, folds and scores of the rows in memory."""
+"""LogisticRegression and its cross-validation on blocks of rows give the models, folds and scores of rows in memory."""
 
 import functools
 import itertools
@@ -33,15 +33,15 @@ def cut(X):
 
 
 def make_batches(X, y, weights):
-    """Return Blocks of a function that fills the same memory again and stands no second reading at the same time."""
+    """Return Blocks of a function that reuses one buffer and does not allow two concurrent readings."""
     buffer, reading = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
         assert not reading.locked()
         with reading:
-            for part, labels, own_weights in zip(cut(X), cut(y), cut(weights), strict=True):
+            for part, labels, part_weights in zip(cut(X), cut(y), cut(weights), strict=True):
                 buffer[: len(part)] = part
-                yield buffer[: len(part)], labels, own_weights
+                yield buffer[: len(part)], labels, part_weights
 
     return from_batches(read)
 
@@ -55,7 +55,7 @@ def make_blocks(kind, X, y, weights):
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
+def test_results_depend_only_on_the_block_borders(tmp_path, n_classes):
     X, y, weights = make_data(n_classes, np.uint8)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -71,29 +71,29 @@ def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
             np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
-def test_fits_and_paths_take_labels_of_blocks_or_beside_them_and_verbose_shows_how_fast_these_are_read(capsys):
+def test_labels_come_from_blocks_or_arguments_and_verbose_shows_the_reading_speed(capsys):
     expected = LogisticRegression().fit(from_arrays(X, Y, WEIGHTS))
-    found = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    actual = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
     assert "GB/s" in capsys.readouterr().out
     expected = fastlin.logistic_path(X, Y, Cs=4, sample_weight=WEIGHTS)
-    found = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
-    np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
-    beside = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
-    np.testing.assert_array_equal(beside.coefs, found.coefs)
+    actual = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
+    np.testing.assert_allclose(actual.coefs, expected.coefs, atol=1e-3)
+    with_separate_labels = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
+    np.testing.assert_array_equal(with_separate_labels.coefs, actual.coefs)
     assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("kind", ["arrays", "csr", "batches"])
-def test_predictions_come_block_by_block(kind, n_classes):
+def test_predictions_are_yielded_per_block(kind, n_classes):
     X, y, weights = make_data(n_classes)
     blocks = make_blocks(kind, X, y, weights)
     model = LogisticRegression().fit(blocks)
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        answers = list(getattr(model, method)(blocks))
-        assert [len(answer) for answer in answers] == np.diff(blocks.borders).tolist()
-        np.testing.assert_allclose(np.concatenate(answers), getattr(model, method)(X), rtol=1e-12)
+        predictions = list(getattr(model, method)(blocks))
+        assert [len(prediction) for prediction in predictions] == np.diff(blocks.borders).tolist()
+        np.testing.assert_allclose(np.concatenate(predictions), getattr(model, method)(X), rtol=1e-12)
     assert model.score(blocks) == pytest.approx(model.score(X, y, weights), rel=1e-12)
     assert model.score(from_arrays(X), y) == model.score(X, y)
     assert_refused("0 sample", model.score, from_arrays(X[:0]), y[:0])
@@ -103,13 +103,13 @@ def test_predictions_come_block_by_block(kind, n_classes):
 
 
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])
-def test_other_estimators_say_that_they_take_no_blocks(estimator):
-    message = f"{type(estimator).__name__} takes arrays .* linear classifiers fit blocks"
+def test_estimators_without_support_for_blocks_raise_an_error(estimator):
+    message = f"{type(estimator).__name__} accepts arrays .* linear classifiers accept Blocks"
     assert_refused(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
 def count_reads(blocks):
-    """Return a list that grows by an entry with each pass over the blocks."""
+    """Return a list that gets an entry with each pass over the blocks."""
     reads, read = [], blocks._read
     blocks._read = lambda: reads.append(1) or read()
     return reads
@@ -120,12 +120,12 @@ def test_preconditioners_of_many_classes_read_the_blocks_once():
     blocks = from_arrays(X, y, rows_per_block=1000)
     reads = count_reads(blocks)
     model = LogisticRegression(solver="newton-cg", C=100).fit(blocks)
-    # Statistics, and for each preconditioner the rows that are drawn.
+    # Statistics, and a sample of rows for each preconditioner.
     assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
 
 
 @pytest.mark.thorough
-def test_a_fit_takes_no_more_than_a_quarter_of_the_file(tmp_path):
+def test_a_fit_uses_less_memory_than_a_quarter_of_the_file(tmp_path):
     resource = pytest.importorskip("resource", reason="the system limits no memory")
     if not (COMPILED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/status").exists()):
         pytest.skip("the system does not limit private memory alone")
@@ -141,7 +141,7 @@ from fastlin.blocks import from_arrays
 X, generator = np.memmap({str(path)!r}, np.uint8, "r", shape=({n}, {d})), np.random.default_rng(1)
 y = generator.integers(0, 2, {n}, np.int8)
 y[:60_000] = X[:60_000, 0] > generator.integers(0, 256, 60_000)
-# Compiled code and threads are the program's, whatever the data.
+# Load compiled code and start threads before the measurement.
 LogisticRegression(max_iter=1).fit(from_arrays(X[:60_000], y[:60_000]))
 used = 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used + X.nbytes // 4, -1))
@@ -154,17 +154,17 @@ print(model.score(X[:60_000], y[:60_000]))
 """
     limited, accuracy = run_program(code).split()
     assert limited == "limited"
-    # Two iterations tell something: three labels in four are right at best.
+    # Two iterations learn something; the best accuracy is three quarters.
     assert 0.55 < float(accuracy) < 0.8
 
 
-def compare(found, expected):
-    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-5)
-    assert found.coefs_paths_.shape == expected.coefs_paths_.shape
-    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=1e-3)
-    np.testing.assert_allclose(found.objectives_, expected.objectives_, rtol=1e-6)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-    assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
+def compare(actual, expected):
+    np.testing.assert_allclose(actual.scores_, expected.scores_, atol=1e-5)
+    assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
+    np.testing.assert_allclose(actual.coefs_paths_, expected.coefs_paths_, atol=1e-3)
+    np.testing.assert_allclose(actual.objectives_, expected.objectives_, rtol=1e-6)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-3)
+    assert (actual.C_, actual.l1_ratio_) == (expected.C_, expected.l1_ratio_)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def compare(found, expected):
     ],
     ids=str,
 )
-def test_folds_scores_and_models_are_those_of_the_rows_together(kind, n_classes, parameters):
+def test_folds_scores_and_models_equal_those_of_rows_in_memory(kind, n_classes, parameters):
     X, y, weights = make_data(n_classes)
     expected = folds(**parameters).fit(X, y, weights)
-    found = folds(**parameters).fit(make_blocks(kind, X, y, weights))
-    compare(found, expected)
-    assert found.n_samples_fit_ == N
+    actual = folds(**parameters).fit(make_blocks(kind, X, y, weights))
+    compare(actual, expected)
+    assert actual.n_samples_fit_ == N
 
 
 def mean_distance(model, X, y):
@@ -207,21 +207,23 @@ def accuracy_by_block(model, X, y):
     [None, "neg_log_loss", "roc_auc", mean_distance, accuracy_by_block],
     ids=lambda scoring: getattr(scoring, "__name__", scoring),
 )
-def test_scorers_get_the_predictions_of_all_test_rows(scoring):
+def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
     X, y, weights = make_data(2)
-    given = (None,) if callable(scoring) else (weights,)
-    expected = folds(scoring=scoring).fit(X, y, *given)
+    weight_arguments = (None,) if callable(scoring) else (weights,)
+    expected = folds(scoring=scoring).fit(X, y, *weight_arguments)
     blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
-    # A warning of names that the model of a fold does not know would be an error here.
+    # Warnings are errors here, also those about feature names that a model of a fold lacks.
     blocks.feature_names = None if callable(scoring) else list("abcdef")
-    found = folds(scoring=scoring).fit(blocks)
-    compare(found, expected)
-    assert found.score(blocks) == pytest.approx(expected.score(X, y, *given), abs=1e-5)
-    assert [*vars(found).pop("feature_names_in_", [])] == (blocks.feature_names or [])
-    assert found.score(from_arrays(X), y, *given) == pytest.approx(found.score(X, y, *given), rel=1e-12)
+    actual = folds(scoring=scoring).fit(blocks)
+    compare(actual, expected)
+    assert actual.score(blocks) == pytest.approx(expected.score(X, y, *weight_arguments), abs=1e-5)
+    assert [*vars(actual).pop("feature_names_in_", [])] == (blocks.feature_names or [])
+    assert actual.score(from_arrays(X), y, *weight_arguments) == pytest.approx(
+        actual.score(X, y, *weight_arguments), rel=1e-12
+    )
 
 
-def test_folds_may_be_any_rows():
+def test_folds_can_be_arbitrary_rows():
     blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), np.random.default_rng(0)
     drawn = [(generator.integers(0, N, 300), generator.permutation(N)[:50]) for _ in range(2)]
     # The first block has no training row of one fold, and no test row of the other.
@@ -230,19 +232,19 @@ def test_folds_may_be_any_rows():
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
         compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
     light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
-    assert_refused("training rows have some weight", folds(cv=[(range(5), range(7, N))]).fit, light)
+    assert_refused("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
-def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
+def test_invalid_blocks_raise_an_error_and_do_not_change_the_model(make):
     blocks, model = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), make()
     broken = X.copy()
     broken[200, 2] = np.nan
     broken = from_arrays(broken, Y, rows_per_block=ROWS)
     for data, message in (
         ((broken,), "rows 180 to 269 of X contains NaN"),
-        ((blocks, Y), "y is given, but the blocks hold y too"),
-        ((blocks, None, WEIGHTS), "sample_weight is given"),
+        ((blocks, Y), "y was passed, but the blocks of X also contain y"),
+        ((blocks, None, WEIGHTS), "sample_weight was passed"),
         ((from_arrays(X),), "requires y to be passed"),
         ((X,), "requires y to be passed"),
         ((from_arrays(X), Y[:5]), "y has 5 entries, but X has 400 rows"),
@@ -254,10 +256,10 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was(make):
     model.fit(blocks)
     message = f"X has 2 features, but {type(model).__name__} is expecting 6"
     assert_refused(message, model.score, from_arrays(X[:, :2], Y))
-    assert_refused("score requires y, which only Blocks may hold", model.score, X)
-    answers = model.predict(broken)
-    assert len(next(answers)) == len(next(answers)) == ROWS
-    assert_refused("rows 180 to 269 of X contains NaN", next, answers)
+    assert_refused("score requires y, unless X is Blocks that contain labels", model.score, X)
+    predictions = model.predict(broken)
+    assert len(next(predictions)) == len(next(predictions)) == ROWS
+    assert_refused("rows 180 to 269 of X contains NaN", next, predictions)
 
 
 def test_test_rows_are_read_once_for_each_model():

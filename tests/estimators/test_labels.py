@@ -1,4 +1,4 @@
-"""Dense data, labels and weights of every kind, and those that are refused."""
+"""Dense data, labels and weights of every type, and invalid ones."""
 
 import warnings
 from enum import StrEnum
@@ -22,7 +22,7 @@ from fastlin.blocks import from_arrays
 
 X, Y = load_scaled(load_iris)
 X_UNEVEN, Y_UNEVEN = (array[:100] for array in load_scaled(load_breast_cancer))
-# With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
+# Without weights scikit-learn returns zeros or NaN; with negative weights J may have no minimum.
 ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
 
 
@@ -35,7 +35,7 @@ def test_other_types_are_fitted_and_predicted(kind):
     assert model.score(rows, Y) > 0.6
     wide = rows.astype(np.float32 if kind is np.float16 else np.float64)
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(wide, Y).coef_)
-    # The sum of as many leaves the range of float16.
+    # A sum over so many entries exceeds the range of float16.
     many = np.ones((70_000, 4), kind)
     np.testing.assert_array_equal(model.predict(many), model.predict(many.astype(wide.dtype)))
 
@@ -50,24 +50,24 @@ def test_other_types_are_fitted_and_predicted(kind):
         np.uint64(2**63) + np.arange(3, dtype=np.uint64),
     ],
 )
-def test_labels_of_any_kind_are_kept(labels):
+def test_labels_of_any_type_are_preserved(labels):
     named = np.asarray(labels)[Y]
-    for model, least in ((fastlin.LogisticRegression(), 0.9), (make(max_iter=30), 0.7)):
+    for model, min_accuracy in ((fastlin.LogisticRegression(), 0.9), (make(max_iter=30), 0.7)):
         model.fit(X, named)
         np.testing.assert_array_equal(model.classes_, np.unique(named))
         assert model.predict(X).dtype == named.dtype
-        assert model.score(X, named) > least
+        assert model.score(X, named) > min_accuracy
     called = make().partial_fit(X, named, classes=np.unique(named)[::-1])
     np.testing.assert_array_equal(called.classes_, np.unique(named))
 
 
-def put(array, place, value):
+def put(array, index, value):
     array = array.copy()
-    array[place] = value
+    array[index] = value
     return array
 
 
-# What becomes of X, y and weights, and what the error says.
+# A change of X, y and weights, and the error message.
 BAD_INPUT = {
     "NaN in X": (lambda X, y, w: (put(X, (3, 1), np.nan), y, w), "X contains NaN"),
     "infinity in X": (lambda X, y, w: (put(X, (3, 1), np.inf), y, w), "X contains infinity"),
@@ -77,7 +77,7 @@ BAD_INPUT = {
     "all weights zero": (lambda X, y, w: (X, y, 0 * w), "weight.*zero|zero.*weight"),
     "short weights": (lambda X, y, w: (X, y, w[:-1]), "sample_weight.shape"),
     "short y": (lambda X, y, w: (X, y[:-1], w), "inconsistent numbers of samples"),
-    "a text for labels": (lambda X, y, w: (X, "no labels", w), "y should be a 1d array"),
+    "a string for labels": (lambda X, y, w: (X, "no labels", w), "y should be a 1d array"),
     "labels in rows": (lambda X, y, w: (X, np.stack([y, y]), w), "1d array|inconsistent numbers"),
     "1-D X": (lambda X, y, w: (X[:, 0], y, w), "Expected 2D array"),
     "no rows": (lambda X, y, w: (X[:0], y[:0], w[:0]), "0 sample"),
@@ -91,7 +91,7 @@ BAD_INPUT = {
 @pytest.mark.parametrize("estimator", [fastlin.LogisticRegression, fastlin.MLPClassifier])
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("name", BAD_INPUT)
-def test_what_scikit_learn_refuses_is_refused_and_the_estimator_stays(name, is_sparse, estimator):
+def test_invalid_input_raises_an_error_as_in_scikit_learn_and_does_not_change_the_estimator(name, is_sparse, estimator):
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         fitted = estimator(max_iter=1).fit(np.eye(4)[:, :2], [0, 1, 2, 0])
     for model, n_classes in product((fitted, estimator(max_iter=1)), (2, 3)):
@@ -110,41 +110,44 @@ UNKNOWN = {
     "dates of Python": (DAYS.date, r"values of type date such as datetime.date\(2020, 1, 1\).*astype\(str\)"),
     "times of Python": (DAYS.to_pydatetime(), "values of type datetime such as"),
     "periods": (DAYS.to_period("D"), "values of type Period such as"),
-    "numbers and text": ([1, "a"], "numbers such as 1 and text such as 'a'.*Convert the labels"),
-    "text and numbers": (["a", 1.5], "text such as 'a' and numbers such as 1.5"),
-    "missing labels": (["a", None], "text such as 'a' and missing values such as None.*Leave out the rows"),
+    "numbers and text": ([1, "a"], "numbers such as 1 and strings such as 'a'.*Convert the labels"),
+    "text and numbers": (["a", 1.5], "strings such as 'a' and numbers such as 1.5"),
+    "missing labels": (["a", None], "strings such as 'a' and missing values such as None.*Remove the rows"),
     "numbers": ([1, 2], "numbers such as 1"),
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_labels_in_an_array_of_objects_are_named_with_what_is_accepted(name):
+def test_errors_for_object_labels_describe_them_and_the_accepted_types(name):
     labels, message = UNKNOWN[name]
     y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
-    message = f"Unknown label type: y is an array of objects that holds {message}"
+    message = f"Unknown label type: y is an array of objects with {message}"
     fitted = fastlin.LogisticRegression().fit(X, np.arange(20) % 2)
-    for given in (y, pd.Series(y, dtype=object)):
+    for targets in (y, pd.Series(y, dtype=object)):
         for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
-            assert_refused(message, model.fit, X, given)
-        assert_refused(message, fitted.score, X, given)
-        assert_refused(message, fastlin.permutation_test, fitted, X, given)
-        by_validation = make_cv()
+            assert_refused(message, model.fit, X, targets)
+        assert_refused(message, fitted.score, X, targets)
+        assert_refused(message, fastlin.permutation_test, fitted, X, targets)
+        search = make_cv()
         assert_refused(
-            message.replace("y is", "y_val is"), partial(by_validation.fit, X_val=X, y_val=given), X, np.arange(20) % 2
+            message.replace("y is", "y_val is"),
+            partial(search.fit, X_val=X, y_val=targets),
+            X,
+            np.arange(20) % 2,
         )
-    by_parts = fastlin.MiniBatchLogisticRegression()
-    assert_refused(message.replace("y is", "classes is"), by_parts.partial_fit, X, y, classes=y[: len(labels)])
+    incremental = fastlin.MiniBatchLogisticRegression()
+    assert_refused(message.replace("y is", "classes is"), incremental.partial_fit, X, y, classes=y[: len(labels)])
     if name not in ("numbers and text", "text and numbers", "missing labels"):
-        # What the message advises.
+        # The remedy of the message works.
         assert len(fastlin.LogisticRegression().fit(X, np.asarray(y).astype(str)).classes_) == 2
 
 
 @pytest.mark.parametrize(
     "y", [pd.Series(["a", None, "b"] * 8, dtype=kind) for kind in ("str", "string", "category", object)], ids=str
 )
-def test_a_missing_label_is_named_in_every_type_of_column(y):
+def test_missing_labels_raise_an_error_in_every_type_of_column(y):
     X = np.random.default_rng(0).normal(size=(24, 2))
-    message = "y is an array of objects that holds text such as 'a' and missing values.*Leave out the rows"
+    message = "y is an array of objects with strings such as 'a' and missing values.*Remove the rows"
     assert_refused(message, fastlin.LogisticRegression().fit, X, y)
 
 
@@ -156,17 +159,17 @@ def test_members_of_an_enumeration_of_strings_are_labels():
     assert 0 <= model.score(X, y) <= 1
 
 
-def test_a_missing_date_is_no_label():
+def test_missing_dates_raise_an_error():
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.array(["2020-01-01", "2020-01-02"] * 10, "M8[D]")
     assert len(fastlin.LogisticRegression().fit(X, y).classes_) == 2
     y[3] = "NaT"
-    assert_refused("y has no label in row 3: it is NaT", fastlin.LogisticRegression().fit, X, y)
+    assert_refused("y contains NaT in row 3", fastlin.LogisticRegression().fit, X, y)
 
 
-def test_zeros_and_ones_in_columns_are_explained_where_one_label_a_row_is_accepted():
+def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required():
     X = np.random.default_rng(0).normal(size=(30, 2))
     certain = np.eye(3)[np.arange(30) % 3]
-    message = r"y holds zeros and ones in 3 columns, a single one in each row. .* y.argmax\(axis=1\)"
+    message = r"y has 3 columns of zeros and ones, with a single one in each row, .* y.argmax\(axis=1\)"
     fits = [
         lambda y: make_cv(Cs=2, cv=2).fit(from_arrays(X, y)),
         lambda y: fastlin.FirthLogisticRegression().fit(X, y),
@@ -174,13 +177,15 @@ def test_zeros_and_ones_in_columns_are_explained_where_one_label_a_row_is_accept
         lambda y: fastlin.MiniBatchLogisticRegression().fit(X, y),
         lambda y: fastlin.stability_selection(fastlin.LogisticRegression(), X, y),
     ]
-    several = certain.copy()
-    several[0] = 1
+    multilabel = certain.copy()
+    multilabel[0] = 1
     for fit in fits:
         assert_refused(message, fit, certain)
-        assert_refused("in 3 columns, which are several labels per row.*fastlin.LogisticRegression", fit, several)
+        assert_refused(
+            "3 columns of zeros and ones, i.e. multilabel targets.*fastlin.LogisticRegression", fit, multilabel
+        )
     assert_refused(message, fastlin.FirthLogisticRegression().fit, X, sparse.csr_array(certain))
-    # What the message advises.
+    # The remedy of the message works.
     assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain.argmax(axis=1))).classes_.tolist() == [0, 1, 2]
     assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain), classes=["a", "b", "c"]).classes_.tolist() == [
         "a",
@@ -189,10 +194,10 @@ def test_zeros_and_ones_in_columns_are_explained_where_one_label_a_row_is_accept
     ]
 
 
-def test_weights_whose_sum_overflows_count_like_others():
+def test_weights_whose_sum_overflows_are_supported():
     X, y, fits = X_UNEVEN, Y_UNEVEN, []
     for weight in (1.0, 2.0**1022):
-        # One over C times the sum of the weights stays.
+        # C times the sum of the weights does not change.
         weights, C = np.full(len(y), weight), 1 / weight
         models = [
             fastlin.LogisticRegression(C=C, class_weight=class_weight).fit(X, y, weights)
@@ -200,21 +205,21 @@ def test_weights_whose_sum_overflows_count_like_others():
         ]
         search = make_cv(Cs=3 * [C], cv=3, l1_ratios=(1.0,)).fit(X, y, weights)
         fits.append((*models, search, fastlin.logistic_path(X, y, Cs=3, l1_ratio=1.0, sample_weight=weights)))
-    (*light, of_light), (*heavy, of_heavy) = fits
+    (*light, light_path), (*heavy, heavy_path) = fits
     for one, other in zip(light, heavy, strict=True):
         np.testing.assert_array_equal(one.coef_, other.coef_)
-    assert [each.certificate_ for each in heavy[:3]] == [each.certificate_ for each in light[:3]]
-    assert max(each.certificate_ for each in heavy[:3]) < 1e-3
+    assert [model.certificate_ for model in heavy[:3]] == [model.certificate_ for model in light[:3]]
+    assert max(model.certificate_ for model in heavy[:3]) < 1e-3
     np.testing.assert_allclose(heavy[3].scores_, light[3].scores_)
-    # The values of C are so small that they have few digits.
-    np.testing.assert_allclose(of_heavy.Cs * 2.0**1022, of_light.Cs, rtol=1e-10)
-    np.testing.assert_allclose(of_heavy.coefs, of_light.coefs, rtol=1e-3, atol=1e-3)
+    # The values of C are subnormal, so they have few digits.
+    np.testing.assert_allclose(heavy_path.Cs * 2.0**1022, light_path.Cs, rtol=1e-10)
+    np.testing.assert_allclose(heavy_path.coefs, light_path.coefs, rtol=1e-3, atol=1e-3)
     network = fastlin.MLPClassifier((3,), max_iter=1, n_iter_no_change=np.inf, random_state=0).fit(X, y)
     weights = np.random.default_rng(0).integers(1, 9, len(y)).astype(float)
     for model in (*light, network):
         assert model.score(X, y, weights * 2.0**1019) == pytest.approx(model.score(X, y, weights), rel=1e-12)
-    held = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
-    assert light[0].score(held, sample_weight=weights * 2.0**1019) == pytest.approx(light[0].score(X, y, weights))
+    row_blocks = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
+    assert light[0].score(row_blocks, sample_weight=weights * 2.0**1019) == pytest.approx(light[0].score(X, y, weights))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_weights_whose_sum_overflows_count_like_others():
     [fastlin.LogisticRegression(), make_cv(Cs=2), fastlin.MiniBatchLogisticRegression(), fastlin.MLPClassifier()],
     ids=lambda model: type(model).__name__,
 )
-def test_products_of_weights_that_overflow_are_named(model):
+def test_products_of_weights_that_overflow_raise_an_error(model):
     if hasattr(model, "partial_fit"):
         message = r"sample_weight times class_weight must sum to at most 1e\+300, got inf"
         assert_refused(message, model.fit, X, Y, sample_weight=np.full(150, 1e307))
@@ -231,15 +236,15 @@ def test_products_of_weights_that_overflow_are_named(model):
     assert_refused(message, model.fit, X, Y, sample_weight=np.full(150, 1e200))
 
 
-def test_rows_to_predict_are_checked_too():
+def test_rows_to_predict_are_checked():
     X, y = load_scaled(load_iris)
     model = fastlin.LogisticRegression().fit(X, y)
     for wrong, form in product((np.nan, np.inf), (np.asarray, sparse.csc_matrix)):
         assert_refused("NaN|infinity", model.predict, form(put(X[:1], (0, 1), wrong)))
     for call in (model.fit, model.score):
-        assert_refused("y must be one label a row", call, X[:3], [[0], [1, 2], [0]])
+        assert_refused("y must be one label per row", call, X[:3], [[0], [1, 2], [0]])
     assert_refused("0 sample", model.predict, X[:0])
-    # Their sum overflows, they do not.
+    # The sum of the features overflows, the features do not.
     assert model.predict(np.full((1, 4), 1e308)).shape == (1,)
     dataframe = pd.DataFrame(X, columns=list("abcd"))
     named = fastlin.LogisticRegression().fit(dataframe, y)
@@ -260,13 +265,15 @@ def test_rows_to_predict_are_checked_too():
 @pytest.mark.parametrize(
     ("n_filled", "smallest", "is_dense"),
     [(2, 1, True), (1, 1, False), (4, 0, True), (2, 0, False)],
-    ids=["a half", "a quarter", "no larger a copy", "too large a copy"],
+    ids=["half filled", "quarter filled", "copy not larger", "copy too large"],
 )
-def test_sparse_data_are_fitted_as_a_dense_copy_where_a_third_is_filled(monkeypatch, n_filled, smallest, is_dense):
+def test_sparse_data_with_a_third_of_nonzero_entries_are_fitted_as_a_dense_copy(
+    monkeypatch, n_filled, smallest, is_dense
+):
     X, y = load_scaled(load_iris)
     X[:, n_filled:] = 0
     monkeypatch.setattr("fastlin.budget.MIN_BYTES", smallest * budget.MIN_BYTES)
-    found, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
-    # Passes over entries round otherwise.
-    assert np.array_equal(found.coef_, expected.coef_) == is_dense
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+    actual, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
+    # Sparse passes have other rounding errors.
+    assert np.array_equal(actual.coef_, expected.coef_) == is_dense
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-4)

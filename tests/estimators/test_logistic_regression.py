@@ -1,4 +1,4 @@
-"""LogisticRegression against scikit-learn's and its own promises: bits, bounds, starts, warnings and coefficients."""
+"""LogisticRegression compared with scikit-learn's: certificates, reproducibility, starts, warnings and coefficients."""
 
 import re
 
@@ -39,58 +39,60 @@ X, Y = load_scaled(load_iris)
 )
 def test_the_model_is_scikit_learns(loader, parameters):
     X, y = load_scaled(loader)
-    # With a name of a solver tol bounds the gradient.
-    found = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
+    # With a named solver tol bounds the gradient.
+    actual = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
     penalty = {name: value for name, value in parameters.items() if name not in ("solver", "dual")}
     expected = ScikitLearnLogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000, **penalty).fit(X, y)
-    np.testing.assert_array_equal(found.classes_, expected.classes_)
-    assert_same_model(found, expected)
-    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-5)
-    np.testing.assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-3)
-    assert found.n_iter_.shape == (1,)
-    assert found.n_iter_.dtype == np.int32
-    assert found.n_passes_ > found.n_iter_[0]
-    assert found.n_passes_ >= found.history_[-1].n_passes > 0
-    assert len(found.history_) == found.n_iter_[0]
-    assert found.converged_
-    assert 0 < found.certificate_ < 0.1
+    np.testing.assert_array_equal(actual.classes_, expected.classes_)
+    assert_same_model(actual, expected)
+    np.testing.assert_array_equal(actual.predict(X), expected.predict(X))
+    np.testing.assert_allclose(actual.predict_proba(X), expected.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(actual.decision_function(X), expected.decision_function(X), atol=1e-3)
+    assert actual.n_iter_.shape == (1,)
+    assert actual.n_iter_.dtype == np.int32
+    assert actual.n_passes_ > actual.n_iter_[0]
+    assert actual.n_passes_ >= actual.history_[-1].n_passes > 0
+    assert len(actual.history_) == actual.n_iter_[0]
+    assert actual.converged_
+    assert 0 < actual.certificate_ < 0.1
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(n_classes):
+def test_log_probabilities_are_finite_if_probabilities_round_to_zero(n_classes):
     model = fastlin.LogisticRegression().fit(X[Y < n_classes], Y[Y < n_classes])
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12, atol=1e-14)
     far = 100 * X
-    found, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
+    actual, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
     if n_classes == 2:
         scores = np.column_stack([np.zeros(150), scores])
     expected = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
     assert expected.min() < -700
-    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-12, atol=1e-15)
     blocks = from_arrays(far, rows_per_block=40)
-    np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), found)
+    np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), actual)
 
 
 @pytest.mark.parametrize(("factor", "n_classes"), [(1e-5, 3), (1e-10, 2), (1e-12, 3), (1e-150, 2)])
-def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
+def test_features_far_smaller_than_the_penalty_give_the_null_model(factor, n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 3)), (generator.uniform(size=300) < 0.1) * generator.integers(1, n_classes, 300)
-    found = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
+    actual = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
     fractions = np.bincount(y) / 300
-    np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
+    np.testing.assert_allclose(actual.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
 
 
-def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():
+def test_a_fit_that_stops_early_warns_with_the_certified_bound():
     X, y = load_scaled(load_digits)
-    with pytest.warns(ConvergenceWarning, match="proven to be within .* of its minimum.*max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match="duality gap is .* relative to the objective.*max_iter") as caught:
         model = fastlin.LogisticRegression(C=100.0, max_iter=1).fit(X, y)
     assert model.n_iter_[0] == 1
-    said = float(re.search("proven to be within (.*) of its minimum", str(caught[0].message)).group(1))
-    assert said == pytest.approx(model.certificate_ / model.history_[-1].objective, rel=0.1)
+    reported = float(
+        re.search("certified duality gap is (.*) relative to the objective", str(caught[0].message)).group(1)
+    )
+    assert reported == pytest.approx(model.certificate_ / model.history_[-1].objective, rel=0.1)
 
 
-def test_bits_do_not_depend_on_threads_nor_on_blas(monkeypatch):
+def test_results_do_not_depend_on_threads_or_blas(monkeypatch):
     # More than 10,000 parameters: BLAS splits inner products of such vectors among its threads.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(1500, 700)), generator.integers(0, 16, 1500)
@@ -104,12 +106,12 @@ def test_bits_do_not_depend_on_threads_nor_on_blas(monkeypatch):
         assert_same_model(model, models[0], atol=0)
 
 
-def test_verbose_shows_where_the_fit_has_come_to(capsys):
+def test_verbose_shows_the_progress_of_the_fit(capsys):
     model = fastlin.LogisticRegression(verbose=1).fit(X, Y)
-    shown, last = capsys.readouterr().out, model.history_[-1]
+    output, last = capsys.readouterr().out, model.history_[-1]
     gap = f"gap {last.bound / last.objective:.1e}"
     for expected in (f"iteration {model.n_iter_[0]:4d}", f"objective {last.objective:.9g}", gap):
-        assert expected in shown
+        assert expected in output
     fastlin.LogisticRegression(verbose=1, C=1e-9).fit(X, Y)
     assert "nan" not in capsys.readouterr().out
     fastlin.LogisticRegression().fit(X, Y)
@@ -117,19 +119,19 @@ def test_verbose_shows_where_the_fit_has_come_to(capsys):
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-def test_one_class_of_any_weight_ends_soon(solver):
-    # J falls towards zero without end.
+def test_a_fit_of_one_class_with_weight_converges_quickly(solver):
+    # J approaches zero without a minimum.
     model = fastlin.LogisticRegression(solver=solver).fit(X, Y == 0, (Y == 0).astype(float))
     assert model.converged_
     assert model.n_iter_[0] < 30
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_fit_starts_from_the_arrays_that_it_is_given(n_classes):
+def test_a_fit_starts_from_explicit_arrays(n_classes):
     y = np.minimum(Y, n_classes - 1)
     from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
     start = {"coef_init": from_zero.coef_.tolist(), "intercept_init": from_zero.intercept_}
-    # The arrays count, and not the last fit.
+    # The arrays take precedence over the last fit.
     for model in (fastlin.LogisticRegression(), fastlin.LogisticRegression(warm_start=True, C=1e-3).fit(X, y)):
         model.set_params(tol=1e-6, C=1.0).fit(X, y, **start)
         assert model.n_iter_[0] <= 1
@@ -155,7 +157,7 @@ def test_a_fit_starts_from_the_arrays_that_it_is_given(n_classes):
         ({"coef_init": np.full((3, 4), np.inf)}, "coef_init must be finite"),
     ],
 )
-def test_a_start_of_another_shape_is_refused(start, message):
+def test_a_start_of_another_shape_raises_an_error(start, message):
     assert_refused(message, fastlin.LogisticRegression().fit(X, Y).fit, X, Y, **start)
 
 
@@ -169,7 +171,7 @@ def test_without_penalty_nearly_dependent_columns_reach_the_minimum():
 
 
 @pytest.mark.parametrize("labels", [[0, 1], ["a", "b"]])
-def test_scores_take_the_weights_that_scikit_learn_takes(labels):
+def test_scores_accept_the_weights_that_scikit_learn_accepts(labels):
     X, y = load_iris(return_X_y=True)
     X, y, weights = X[40:100], np.array(labels)[y[40:100]], np.append([-1, -1, -1], np.ones(57))
     model = fastlin.LogisticRegression().fit(X, y)
@@ -177,7 +179,7 @@ def test_scores_take_the_weights_that_scikit_learn_takes(labels):
     assert_refused("at least one non-zero number", model.score, X, y, np.zeros(60))
 
 
-def test_lists_and_a_single_intercept_are_read():
+def test_fitted_attributes_can_be_lists_and_a_scalar_intercept():
     model = fastlin.LogisticRegression().fit(X, np.minimum(Y, 1))
     scores, labels = model.decision_function(X), model.predict(X)
     model.coef_, model.classes_ = model.coef_.tolist(), model.classes_.tolist()
@@ -188,7 +190,7 @@ def test_lists_and_a_single_intercept_are_read():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_coefficients_that_are_no_numbers_name_a_class(n_classes):
+def test_coefficients_that_are_nan_predict_a_valid_class(n_classes):
     model = fastlin.LogisticRegression().fit(X, np.minimum(Y, n_classes - 1))
     model.coef_ = np.full_like(model.coef_, np.nan)
     for rows in (X, sparse.csr_array(X)):
@@ -196,7 +198,7 @@ def test_coefficients_that_are_no_numbers_name_a_class(n_classes):
         assert np.isnan(model.decision_function(rows)).all()
 
 
-def test_sparse_coefficients_stay_what_they_are():
+def test_predictions_do_not_change_sparse_coefficients():
     model = fastlin.LogisticRegression().fit(X, Y)
     coef, labels = model.coef_.copy(), model.predict(X)
     model.sparsify()
@@ -207,17 +209,17 @@ def test_sparse_coefficients_stay_what_they_are():
     np.testing.assert_array_equal(model.densify().coef_, coef)
 
 
-# NumPy says so of what checkpoints would save.
+# NumPy warns about the state that checkpoints would store.
 @pytest.mark.filterwarnings("ignore:get_state and legacy:RuntimeWarning")
 @pytest.mark.parametrize("estimator_class", [fastlin.MiniBatchLogisticRegression, fastlin.MLPClassifier])
-def test_a_generator_of_another_kind_goes_on(estimator_class):
+def test_training_continues_with_another_bit_generator(estimator_class):
     model = estimator_class(random_state=np.random.RandomState(np.random.PCG64(0)))
     model.partial_fit(X, Y, classes=np.arange(3))
     assert len(model.partial_fit(X, Y).loss_curve_) == 2
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_start_that_is_not_finite_is_refused():
+def test_a_start_that_is_not_finite_raises_an_error():
     model = fastlin.LogisticRegression(warm_start=True).fit(X, Y)
     model.coef_[1, 2] = np.inf
     assert_refused("coef_ must be finite", model.fit, X, Y)
@@ -226,8 +228,8 @@ def test_a_start_that_is_not_finite_is_refused():
     assert_refused("coef_ and intercept_ must be finite", model.partial_fit, X, Y)
 
 
-def test_classes_that_are_no_text_are_refused():
+def test_classes_that_are_not_unicode_raise_an_error():
     model = fastlin.LogisticRegression().fit(X, Y)
-    # As a damaged file may hold it: NumPy's texts are numbers of four bytes.
+    # A damaged file may contain it: NumPy stores strings as integers of four bytes.
     model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
-    assert_refused("classes_ must hold texts of Unicode", model.predict, X)
+    assert_refused("classes_ must contain Unicode strings", model.predict, X)

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV against plain loops and scikit-learn's."""
+"""LogisticRegressionCV compared with plain loops and scikit-learn's class."""
 
 import itertools
 import threading
@@ -35,22 +35,22 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
 def center(coef):
-    """Return coefficients without what softmax does not see, which an L1 penalty need not determine."""
+    """Return coefficients without their mean over the classes, which softmax ignores and L1 need not determine."""
     return coef - coef.mean(axis=0) if len(coef) > 1 else coef
 
 
-ENDS = "certificate_", "converged_", "n_passes_", "history_"
+FIT_ATTRIBUTES = "certificate_", "converged_", "n_passes_", "history_"
 
 
 @pytest.mark.parametrize("tol", [1e-4, 1e-8])
-def test_the_last_fit_leaves_its_certificate_as_a_single_fit_does(tol):
+def test_the_last_fit_has_the_attributes_of_a_single_fit(tol):
     model = make_cv(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
-    l2, given = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
-    least, null = (reference.minimum(each, LABELS, 3, l2, **given)[0] for each in (ROWS, np.zeros((90, 1))))
-    above = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - least
+    l2, options = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
+    minimum, null = (reference.minimum(features, LABELS, 3, l2, **options)[0] for features in (ROWS, np.zeros((90, 1))))
+    suboptimality = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - minimum
     assert model.converged_ is True
-    assert above <= model.certificate_ <= tol * (null - least)
-    assert model.history_[-1].objective - least == pytest.approx(float(above), abs=1e-14)
+    assert suboptimality <= model.certificate_ <= tol * (null - minimum)
+    assert model.history_[-1].objective - minimum == pytest.approx(float(suboptimality), abs=1e-14)
     assert model.n_passes_ == model.history_[-1].n_passes
     assert dict(line.split("  ", 1) for line in model.summary().splitlines())["tol"].strip() == f"{tol:g}, reached"
     with pytest.warns(ConvergenceWarning):
@@ -59,11 +59,11 @@ def test_the_last_fit_leaves_its_certificate_as_a_single_fit_does(tol):
     assert f"{1e-12:g}, not reached" in model.summary()
 
 
-def test_without_a_last_fit_only_the_best_of_one_fold_has_a_certificate():
+def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
     model = make_cv(Cs=[0.1, 10.0], cv=3).fit(ROWS, LABELS)
-    assert not [name for name in ENDS if not hasattr(model, name)]
+    assert not [name for name in FIT_ATTRIBUTES if not hasattr(model, name)]
     model.set_params(refit=False).fit(ROWS, LABELS)
-    assert not [name for name in ENDS if hasattr(model, name)]
+    assert not [name for name in FIT_ATTRIBUTES if hasattr(model, name)]
     assert "tol" not in dict(line.split("  ", 1) for line in model.summary().splitlines())
     model.set_params(cv=None).fit(ROWS[::2], LABELS[::2], X_val=ROWS[1::2], y_val=LABELS[1::2])
     best = model.Cs_.tolist().index(model.C_)
@@ -76,37 +76,37 @@ def test_without_a_last_fit_only_the_best_of_one_fold_has_a_certificate():
     [
         (load_iris, {}),
         (load_iris, {"scoring": None}),
-        # Those of all rows, whatever a fold has of each class.
+        # Balanced by all rows, not by those of a fold.
         (load_breast_cancer, {"class_weight": "balanced"}),
         *((load_breast_cancer, {"scoring": scoring}) for scoring in ("accuracy", "roc_auc", "f1", LOG_LOSS)),
-        # scikit-learn takes most of half a minute.
+        # scikit-learn takes almost half a minute.
         pytest.param(load_digits, {}, marks=pytest.mark.slow),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else value.__name__,
 )
-def test_it_chooses_what_scikit_learn_chooses(loader, options):
+def test_it_makes_the_same_choice_as_scikit_learn(loader, options):
     X, y = load_scaled(loader)
     # Every fifth row: scikit-learn takes seconds for all of them.
     X, y = X[::5].copy(), y[::5]
     options = {**QUIET, "Cs": CS, **options}
-    found = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
     theirs, rtol = {"tol": 1e-8, "max_iter": 10_000}, 1e-4
     if loader is load_breast_cancer:
         theirs, rtol = {"tol": 1e-10, "solver": "newton-cholesky"}, 1e-5
     expected = ScikitLearnLogisticRegressionCV(**theirs, **options).fit(X, y)
-    assert found.C_ == expected.C_
-    assert found.l1_ratio_ == expected.l1_ratio_ == 0
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=rtol, atol=1e-6)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-5)
-    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=2e-3)
+    assert actual.C_ == expected.C_
+    assert actual.l1_ratio_ == expected.l1_ratio_ == 0
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=rtol, atol=1e-6)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=2e-5)
+    np.testing.assert_allclose(actual.coefs_paths_, expected.coefs_paths_, atol=2e-3)
     for name in ("classes_", "Cs_", "n_features_in_"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
     for name in ("coef_", "intercept_", "n_iter_", "scores_", "coefs_paths_", "l1_ratios_"):
-        assert getattr(found, name).shape == getattr(expected, name).shape
-    assert found.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
+        assert getattr(actual, name).shape == getattr(expected, name).shape
+    assert actual.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
     weights = np.arange(len(y))
     weighted = expected.score(X, y, sample_weight=weights)
-    assert found.score(X, y, sample_weight=weights) == pytest.approx(weighted, rel=1e-4)
+    assert actual.score(X, y, sample_weight=weights) == pytest.approx(weighted, rel=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -114,28 +114,28 @@ def test_it_chooses_what_scikit_learn_chooses(loader, options):
 @pytest.mark.parametrize(
     ("l1_ratios", "tol", "tolerance", "cv"), [((0.0,), 1e-10, 1e-5, None), ((0.3, 1.0), 1e-6, 5e-3, 2)]
 )
-def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance, cv):
+def test_it_equals_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance, cv):
     X, y, weights, *_ = make_problem(90, 5, n_classes)
     options = {"fit_intercept": fit_intercept, "tol": tol}
     model = make_cv(Cs=CS, l1_ratios=l1_ratios, cv=cv, **options).fit(X, y, weights)
     # None means five folds.
     folds = list(StratifiedKFold(cv or 5).split(X, y))
     assert model.scores_.shape == model.certificates_.shape == (len(folds), len(l1_ratios), 3)
-    for place in np.ndindex(model.scores_.shape):
-        (train, test), l1_ratio, C = folds[place[0]], l1_ratios[place[1]], CS[place[2]]
+    for index in np.ndindex(model.scores_.shape):
+        (train, test), l1_ratio, C = folds[index[0]], l1_ratios[index[1]], CS[index[2]]
         plain = fastlin.LogisticRegression(C=C, l1_ratio=l1_ratio, **options).fit(X[train], y[train], weights[train])
-        coefs = model.coefs_paths_[place]
+        coefs = model.coefs_paths_[index]
         np.testing.assert_allclose(center(coefs[:, :5]), center(plain.coef_), atol=tolerance)
         if fit_intercept:
             np.testing.assert_allclose(coefs[:, 5], plain.intercept_, atol=tolerance)
         assert coefs.shape[1] == 5 + fit_intercept
         score = -log_loss(y[test], plain.predict_proba(X[test]), sample_weight=weights[test])
-        assert model.scores_[place] == pytest.approx(score, rel=tolerance)
+        assert model.scores_[index] == pytest.approx(score, rel=tolerance)
         size = l1_ratio * np.abs(plain.coef_).sum() + (1 - l1_ratio) / 2 * np.sum(plain.coef_**2)
         loss = log_loss(y[train], plain.predict_proba(X[train]), sample_weight=weights[train])
         value = loss + size / (C * weights[train].sum())
-        assert model.objectives_[place] == pytest.approx(value, rel=2 * tol)
-        assert 0 <= model.certificates_[place] <= 100 * tol * value
+        assert model.objectives_[index] == pytest.approx(value, rel=2 * tol)
+        assert 0 <= model.certificates_[index] <= 100 * tol * value
     total = model.scores_.sum(axis=0)
     r, c = np.unravel_index(total.argmax(), total.shape)
     assert (model.l1_ratio_, model.C_) == (l1_ratios[r], CS[c])
@@ -146,20 +146,20 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, toler
 
 
 def check_folds(model, splits, X, y, atol=1e-5, **options):
-    """Fail where the coefficients of a fold are not those of a fit to its training rows."""
+    """Assert that the coefficients of each fold equal those of a fit to its training rows."""
     for fold, (train, _) in enumerate(splits):
         for c, C in enumerate(model.Cs_):
             plain = fastlin.LogisticRegression(C=C, **options).fit(X[train], y[train])
             np.testing.assert_allclose(model.coefs_paths_[fold, 0, c, :, : X.shape[1]], plain.coef_, atol=atol)
 
 
-def test_a_fit_without_a_penalty_leaves_those_beside_it_in_lots():
+def test_a_fit_without_a_penalty_does_not_affect_the_batched_fits():
     X, y, *_ = make_problem(200, 6, 2)
     few, more = (make_cv(Cs=Cs, l1_ratios=[0.5], cv=3, refit=False).fit(X, y) for Cs in ([0.1, 1], [0.1, 1, np.inf]))
     np.testing.assert_array_equal(more.coefs_paths_[:, :, :2], few.coefs_paths_)
 
 
-def test_penalty_factors_and_groups_reach_every_fit():
+def test_penalty_factors_and_groups_apply_to_every_fit():
     X, y, *_ = make_problem(120, 6, 3)
     options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_lasso": True, "tol": 1e-9}
     model = make_cv(Cs=[0.05, 0.5], l1_ratios=[1.0], **options).fit(X, y)
@@ -172,24 +172,24 @@ def test_penalty_factors_and_groups_reach_every_fit():
     [(2, None, True), (3, None, False), (2, (0.0, 0.5), False), (3, (0.0, 0.5), True)],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
-def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
+def test_legacy_shapes_match_scikit_learn(n_classes, legacy_ratios, refit):
     X, y, *_ = make_problem(60, 4, n_classes)
-    # scikit-learn takes no tuple where refit is False.
+    # scikit-learn accepts no tuple if refit is False.
     l1_ratios = legacy_ratios and np.array(legacy_ratios)
     options = {"Cs": [0.1, 1.0], "cv": 3, "l1_ratios": l1_ratios, "scoring": "accuracy", "refit": refit}
-    found = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(use_legacy_attributes=True, solver="saga", **options).fit(X, y)
     for name in ("scores_", "coefs_paths_"):
-        assert list(getattr(found, name)) == list(getattr(expected, name))
-        for label, array in getattr(found, name).items():
+        assert list(getattr(actual, name)) == list(getattr(expected, name))
+        for label, array in getattr(actual, name).items():
             assert array.shape == getattr(expected, name)[label].shape
     for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
-        assert getattr(found, name).shape == getattr(expected, name).shape
-    coming = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
-    shape, label = (3, 2, len(legacy_ratios or [0])), found.classes_[-1]
-    np.testing.assert_array_equal(found.scores_[label].reshape(shape), coming.scores_.swapaxes(1, 2))
-    coefs = found.coefs_paths_[label].reshape(*shape, 5)
-    np.testing.assert_array_equal(coefs, coming.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
+        assert getattr(actual, name).shape == getattr(expected, name).shape
+    modern = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
+    shape, label = (3, 2, len(legacy_ratios or [0])), actual.classes_[-1]
+    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), modern.scores_.swapaxes(1, 2))
+    coefs = actual.coefs_paths_[label].reshape(*shape, 5)
+    np.testing.assert_array_equal(coefs, modern.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
 
 
 def test_without_refit_the_folds_are_averaged():
@@ -213,7 +213,7 @@ def test_without_refit_the_folds_are_averaged():
     ],
     ids=["int", "splitter", "arrays", "masks", "rows named twice"],
 )
-def test_any_splitter(cv):
+def test_any_splitter_is_supported(cv):
     X = np.where(np.abs(ROWS) < 0.3, 0, ROWS)
     splits = cv if isinstance(cv, list) else list((StratifiedKFold(3) if cv == 3 else cv).split(X, LABELS))
     scores = []
@@ -234,17 +234,17 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)
     options = {**QUIET, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
-    found = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
+    actual = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(tol=1e-8, max_iter=1000, **options).fit(X, y)
-    assert found.coefs_paths_.shape == expected.coefs_paths_.shape
-    assert np.isfinite(found.scores_).all()
+    assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
+    assert np.isfinite(actual.scores_).all()
     if scoring != "neg_log_loss":
-        # A class that is missing has a probability that falls towards zero without end: its logarithm says little.
-        np.testing.assert_allclose(found.scores_, expected.scores_, atol=0.02)
+        # The probability of a missing class approaches zero without a minimum, so its logarithm is arbitrary.
+        np.testing.assert_allclose(actual.scores_, expected.scores_, atol=0.02)
 
 
-def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     calls = []
 
     def scorer(estimator, X_test, y_test):
@@ -262,10 +262,10 @@ def test_scorers_are_called_in_order_and_see_their_rows(monkeypatch):
 
 def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
     # 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3 by rounding.
-    given = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
+    fold_scores = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
     folds = list(KFold(3).split(ROWS))
     firsts = [float(ROWS[test[0], 0]) for _, test in folds]
-    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in given.items()}
+    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in fold_scores.items()}
 
     def score(model, X, y):
         return scores_of[model.C][float(X[0, 0])]
@@ -274,7 +274,7 @@ def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
     assert model.C_ == 1.0
 
 
-def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_nothing():
+def test_grids_are_sorted_and_ties_choose_the_strongest_penalty_but_not_missing_scores():
     def score_by(scores):
         return make_cv(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)
 
@@ -287,16 +287,16 @@ def test_a_grid_is_sorted_ties_choose_its_strongest_penalty_and_missing_scores_n
     np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
-def test_a_scorer_may_return_an_array_or_a_tuple_of_one_number_as_with_scikit_learn():
+def test_a_scorer_can_return_an_array_or_a_tuple_of_one_number():
     expected = make_cv(Cs=CS, cv=2, scoring="accuracy").fit(X, Y)
     for wrap in (lambda score: np.array([score]), lambda score: (score,)):
-        model = make_cv(Cs=CS, cv=2, scoring=lambda *given, wrap=wrap: wrap(accuracy(*given))).fit(X, Y)
+        model = make_cv(Cs=CS, cv=2, scoring=lambda *arguments, wrap=wrap: wrap(accuracy(*arguments))).fit(X, Y)
         np.testing.assert_array_equal(model.scores_, expected.scores_)
         assert model.C_ == expected.C_
 
 
-def test_a_score_that_is_no_number_is_named():
-    # NumPy would take None for a missing score, and choose the smallest C without a word.
+def test_a_score_that_is_not_a_number_raises_an_error():
+    # NumPy would treat None as a missing score and silently choose the smallest C.
     for score in (None, "0.5", np.array([0.5, 0.6]), {"accuracy": 0.5}):
         model = make_cv(Cs=[1.0], cv=2, scoring=lambda *_, score=score: score)
         assert_refused(r"^scoring must return one number, a float, got .* from <function", model.fit, X, Y)
@@ -335,34 +335,34 @@ def test_groups_reach_the_splitter():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        # Others are those of test_regularization_path.py, and parameters of one fit those of test_parameters.py.
+        # test_regularization_path.py tests other values, test_parameters.py the parameters of a single fit.
         ({"Cs": [1.0, 0.0]}, r"Cs must be .* got \[1.0, 0.0\]"),
         *(({"l1_ratios": ratios}, "l1_ratios .*between 0 and 1") for ratios in ([-0.1], [0.5, 1.1], [np.nan], [])),
-        ({"cv": []}, "cv gave no folds"),
-        ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must give folds whose training rows have some weight"),
-        ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must give folds of numbers from 0 to 59.*60 is out"),
-        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must give folds of .* or masks of 60 rows"),
+        ({"cv": []}, "cv yielded no folds"),
+        ({"cv": [(np.array([], int), np.arange(10))]}, "^cv must yield folds with training rows of positive weight"),
+        ({"cv": [(np.arange(50), np.arange(50, 61))]}, "^cv must yield row indices from 0 to 59.*60 is out"),
+        ({"cv": [(np.ones(59, bool), np.arange(10))]}, "^cv must yield .* or boolean masks of 60 rows"),
         ({"scoring": "no such scorer"}, "scoring"),
     ],
     ids=str,
 )
-def test_bad_parameters(parameters, message):
+def test_invalid_parameters_raise_an_error(parameters, message):
     X, y, *_ = make_problem(60, 3, 3)
     assert_refused(message, make_cv(**{"cv": 2, **parameters}).fit, X, y)
 
 
-def test_errors_of_floating_point_that_a_caller_asks_for_are_not_ours():
+def test_fits_ignore_the_floating_point_errors_that_a_caller_enables():
     model = make_cv(Cs=[1e-300, 1e10], scoring="accuracy")
     expected = model.fit(X, Y).coef_
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(model.fit(X, Y).coef_, expected)
 
 
-@pytest.mark.parametrize("most", [1, 2, 5])
-def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
-    # Small ones run one after the other.
+@pytest.mark.parametrize("max_fits", [1, 2, 5])
+def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkeypatch):
+    # Small fits run sequentially.
     expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     running, at_once, threads, minimize = set(), [0], set(), Problem.minimize
 
     def minimize_and_count(self, *arguments, **options):
@@ -374,18 +374,18 @@ def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
         return fit
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
-    monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *given: most)
-    found = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
-    assert max(at_once) <= min(most, 4)
-    # The last fit, of all rows, is on this thread.
-    assert (len(threads) > 1) == (most > 1)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
+    monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *arguments: max_fits)
+    actual = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
+    assert max(at_once) <= min(max_fits, 4)
+    # The last fit, of all rows, runs on this thread.
+    assert (len(threads) > 1) == (max_fits > 1)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.coefs_paths_, expected.coefs_paths_)
 
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
-def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+def test_an_error_does_not_change_the_estimator(error, n_jobs, monkeypatch):
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
 
     def scorer(estimator, X_test, y_test):
         raise error("stop")
@@ -396,7 +396,7 @@ def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs, monkeypatch):
 
 def test_no_copy_of_x_is_made_for_a_fold():
     X, y, *_ = make_problem(20_000, 100, 2)
-    # Few rows to score, which are copied.
+    # Only the few test rows are copied.
     folds = [(np.arange(19_000), np.arange(19_000, 20_000)), (np.arange(1_000, 20_000), np.arange(1_000))]
     model = make_cv(Cs=[1e-3, 1e-2], cv=folds)
     with limit_threads(2):
@@ -409,12 +409,12 @@ def test_no_copy_of_x_is_made_for_a_fold():
 
 
 @since(1, 9)
-def test_warnings_say_what_a_user_would_miss():
+def test_warnings_announce_changes_of_defaults():
     models = []
     for name in QUIET:
-        given = {other: value for other, value in QUIET.items() if other != name}
+        options = {other: value for other, value in QUIET.items() if other != name}
         with pytest.warns(FutureWarning, match=name):
-            models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **given).fit(X, Y))
+            models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **options).fit(X, Y))
     assert models[1].score(X, Y) == np.mean(models[1].predict(X) == Y)
     assert models[2].C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"), pytest.warns(FutureWarning, match="The default value for l1"):
@@ -424,18 +424,18 @@ def test_warnings_say_what_a_user_would_miss():
         make_cv(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)
 
 
-def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
+def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
     X, y = load_iris(return_X_y=True)
     labels = np.array(["a", "b", "c"])[y]
     weights = np.random.default_rng(0).uniform(size=len(y))
-    # Some rows do not hold every class; with C = 1e8 some probabilities are zero.
+    # Some subsets lack a class; with C = 1e8 some probabilities are zero.
     cases = list(itertools.product((slice(150), slice(50, 150)), ("accuracy", "neg_log_loss"), (False, True)))
     for C, dtype in itertools.product((1.0, 1e8), (np.float64, np.float32)):
         model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
         for rows, scoring, with_weights in cases:
             params = {"sample_weight": weights[rows]} if with_weights else {}
-            given, found = X[rows].astype(dtype), labels[rows]
-            scored = ScoredRows(given, found, model.classes_, None, params)
-            expected = give_labels(get_scorer(scoring), model.classes_)(model, given, found, **params)
-            # scikit-learn adds up to 150 losses in their type.
+            features, targets = X[rows].astype(dtype), labels[rows]
+            scored = ScoredRows(features, targets, model.classes_, None, params)
+            expected = give_labels(get_scorer(scoring), model.classes_)(model, features, targets, **params)
+            # scikit-learn sums up to 150 losses in their own type.
             assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

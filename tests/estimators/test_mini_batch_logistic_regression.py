@@ -1,4 +1,4 @@
-"""MiniBatchLogisticRegression: its steps beside naive ones, what it keeps, and rows that come in parts."""
+"""MiniBatchLogisticRegression: its steps compared with a naive loop, the selected epoch, and incremental fits."""
 
 import itertools
 import pickle
@@ -21,12 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("given", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}]
+)
 @pytest.mark.parametrize("is_weighted", [False, True])
-def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
+def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
     X, y = make_data(n_classes)
     weights = np.linspace(0, 2, len(y)) if is_weighted else None
-    model = make_model(max_iter=4, learning_rate_init=0.1, **given)
+    model = make_model(max_iter=4, learning_rate_init=0.1, **parameters)
     last, mean, losses = step_naively(X, y, np.unique(y), draw_orders(len(y), 4), model, weights)
     model.fit(X, y, weights)
     np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=TOLERANCE)
@@ -36,7 +38,7 @@ def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
     assert model.validation_loss_curve_ is model.best_validation_loss_ is None
 
 
-def test_the_mean_begins_after_so_many_rows():
+def test_averaging_starts_after_a_number_of_rows():
     model, orders = make_model(max_iter=2, average=90), list(draw_orders(len(Y), 2))
     # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
     steps = [step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
@@ -44,9 +46,9 @@ def test_the_mean_begins_after_so_many_rows():
 
 
 @pytest.mark.slow
-def test_x_of_any_kind_has_the_same_model():
+def test_x_in_any_container_has_the_same_model():
     rounded = np.round(4 * X)
-    # So wide that batches are multiplied as sparse ones.
+    # Wide enough that batches use sparse products.
     wide = sparse.random(150, 20_000, density=0.002, random_state=0, format="csr")
     kinds = rounded.astype(np.float16), sparse.csr_array(rounded), sparse.coo_matrix(rounded), wide
     for kind in kinds:
@@ -56,14 +58,14 @@ def test_x_of_any_kind_has_the_same_model():
         assert (model.predict(kind) == expected.predict(dense)).all()
 
 
-def test_a_pickle_goes_on_with_the_same_bits():
+def test_training_continues_bitwise_equal_after_pickling():
     first = MiniBatchLogisticRegression(max_iter=3, random_state=1).fit(X, Y)
     assert first.coef_.dtype == np.float32
     again = pickle.loads(pickle.dumps(first)).partial_fit(X, Y)
     np.testing.assert_array_equal(again.coef_, first.partial_fit(X, Y).coef_)
 
 
-def test_the_epoch_of_the_lowest_validation_loss_is_kept():
+def test_the_epoch_of_the_lowest_validation_loss_is_selected():
     validation = {"X_val": X[::3], "y_val": np.roll(Y[::3], 5)}
     parts = [(X[:90], Y[:90]), (X[90:], Y[90:])]
     for train, rate in (
@@ -83,17 +85,19 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept():
     assert make_model(early_stopping=True).fit(X, Y).best_validation_loss_ < 0.5
 
 
-@pytest.mark.parametrize("given", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}])
-def test_partial_fit_goes_on_and_fit_batches_is_the_same(given):
-    called, in_parts, twice = (make_model(**given) for _ in range(3))
+@pytest.mark.parametrize(
+    "parameters", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}]
+)
+def test_partial_fit_continues_training_and_fit_batches_is_equivalent(parameters):
+    incremental, in_parts, twice = (make_model(**parameters) for _ in range(3))
     for part in (slice(0, 90), slice(90, 150)):
-        called.partial_fit(X[part], Y[part], classes=CLASSES)
+        incremental.partial_fit(X[part], Y[part], classes=CLASSES)
     parts = [(X[:90], Y[:90]), (sparse.csr_array(X[90:]), Y[90:], np.ones(60))]
     in_parts.fit_batches(parts, CLASSES)
-    if "learning_rate" not in given:
-        # The rate of "invscaling" falls after an epoch, which for fit_batches are all parts.
-        np.testing.assert_allclose(in_parts.coef_, called.coef_, atol=1e-12)
-    assert (in_parts.t_, in_parts.n_iter_, called.n_iter_) == (150, 1, 2)
+    if "learning_rate" not in parameters:
+        # The rate of "invscaling" decreases after an epoch, and an epoch of fit_batches consists of all parts.
+        np.testing.assert_allclose(in_parts.coef_, incremental.coef_, atol=1e-12)
+    assert (in_parts.t_, in_parts.n_iter_, incremental.n_iter_) == (150, 1, 2)
     twice.fit_batches(lambda: iter(parts), CLASSES, n_epochs=2)
     np.testing.assert_array_equal(in_parts.fit_batches(iter(parts)).coef_, twice.coef_)
     assert len(twice.loss_curve_) == 2
@@ -102,7 +106,7 @@ def test_partial_fit_goes_on_and_fit_batches_is_the_same(given):
 @pytest.mark.parametrize(
     ("message", "parts"),
     [
-        ("part 1 of batches: .*y must hold classes of .* only, got .*'d'", [(X, Y), (X, np.full(150, "d"))]),
+        ("part 1 of batches: .*y must contain only the classes .*, got .*'d'", [(X, Y), (X, np.full(150, "d"))]),
         ("part 1 of batches: .*NaN", [(X, Y), (np.where(X > 2, np.nan, X), Y)]),
         ("part 1 of batches: X has 3 features", [(X, Y), (X[:, :3], Y)]),
         ("part 0 of batches: .*inconsistent numbers of samples", [(X, Y[:-1])]),
@@ -110,7 +114,7 @@ def test_partial_fit_goes_on_and_fit_batches_is_the_same(given):
         ("batches must hold at least one part, got none", []),
     ],
 )
-def test_parts_that_cannot_be_taken_are_named_and_leave_the_model(message, parts):
+def test_invalid_parts_raise_an_error_and_do_not_change_the_model(message, parts):
     assert_refused(message, make_model().fit_batches, parts, CLASSES)
     fitted = make_model().partial_fit(X, Y, CLASSES)
     before = pickle.dumps(fitted.__dict__)
@@ -118,19 +122,19 @@ def test_parts_that_cannot_be_taken_are_named_and_leave_the_model(message, parts
     assert pickle.dumps(fitted.__dict__) == before
 
 
-def test_what_is_refused_is_named():
+def test_invalid_calls_raise_an_error():
     soft, rest, batches = np.full((150, 3), 1 / 3), iter([(X, Y)]), [(X, Y)]
     model, warm = make_model(), make_model(max_iter=500, warm_start=True).fit(X, Y)
     balanced, stopped = make_model(class_weight="balanced"), make_model(early_stopping=True)
     assert_refused("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
-    assert_refused("n_epochs must be a whole number of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
+    assert_refused("n_epochs must be an integer of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
     assert_refused("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
     assert_refused("classes must be passed on the first call", model.partial_fit, X, Y)
-    assert_refused("y must hold one class a row, got soft data", model.partial_fit, X, soft, classes=[0, 1, 2])
+    assert_refused("one class per row, got probabilities of the classes", model.partial_fit, X, soft, classes=[0, 1, 2])
     assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
-    assert_refused('"balanced" is not supported for fit_batches', balanced.fit_batches, batches, CLASSES)
+    assert_refused('"balanced" is not supported by fit_batches', balanced.fit_batches, batches, CLASSES)
     assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
-    assert_refused("early_stopping=True of fit_batches needs X_val and y_val", stopped.fit_batches, batches, CLASSES)
+    assert_refused("fit_batches with early_stopping=True requires X_val", stopped.fit_batches, batches, CLASSES)
     assert_refused("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
 
 
@@ -149,17 +153,17 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, m
     }
     numbers, take_steps = itertools.count(), linear_descent.train_steps
 
-    def take_steps_and_interrupt(*given):
+    def take_steps_and_interrupt(*arguments):
         if next(numbers) == n_steps:
             raise KeyboardInterrupt
-        take_steps(*given)
+        take_steps(*arguments)
         if steps_per_run > 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(linear_descent, "RUN_WORK", steps_per_run * 2 * 40 * 12 if steps_per_run > 1 else 1)
         patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
-        with pytest.warns(UserWarning, match=rf"after {n_steps // 4} whole epochs, which are kept with the whole"):
+        with pytest.warns(UserWarning, match=rf"after {n_steps // 4} complete epochs; .* keeps them and the steps"):
             calls[by]()
     assert model.interrupted_
     np.testing.assert_allclose(parameters_of(model), mean if average else expected, atol=TOLERANCE)
@@ -169,7 +173,7 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, m
 
 
 @pytest.mark.parametrize("average", [False, True])
-def test_a_training_that_diverges_warns_and_keeps_what_it_had(average):
+def test_a_diverging_training_warns_and_keeps_the_last_finite_model(average):
     with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
         model = make_model(learning_rate_init=1e300, average=average).fit(X, Y)
     assert np.isfinite(model.coef_).all()
@@ -185,7 +189,7 @@ def test_a_training_that_diverges_warns_and_keeps_what_it_had(average):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_scikit_learns_model_predicts_the_same(n_classes):
+def test_the_converted_model_of_scikit_learn_predicts_the_same(n_classes):
     X, y = make_data(n_classes)
     model = make_model(max_iter=5).fit(X, y)
     theirs = model.to_sklearn()
@@ -194,12 +198,12 @@ def test_scikit_learns_model_predicts_the_same(n_classes):
 
 
 @since(1, 9)
-def test_callbacks_end_a_training_after_an_epoch():
+def test_callbacks_stop_training_after_an_epoch():
     assert make_model(max_iter=9).set_callbacks(TimeLimit(0)).fit(X, Y).n_iter_ == 1
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_soft_labels_train_towards_the_exact_fit(n_classes):
+def test_training_with_soft_labels_approaches_the_exact_fit(n_classes):
     X, _, weights, *_ = make_problem(600, 4, n_classes)
     soft = np.random.default_rng(1).dirichlet(np.ones(n_classes), 600)
     exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft, weights)
@@ -207,7 +211,7 @@ def test_soft_labels_train_towards_the_exact_fit(n_classes):
     for rows in (X, sparse.csr_array(X)):
         model.fit(rows, soft, weights)
         np.testing.assert_allclose(parameters_of(model), parameters_of(exact), atol=0.02)
-    # The loss that is watched is that of the soft labels, and certain ones are those of classes.
+    # The monitored loss is that of the soft labels; labels of classes are valid for validation too.
     model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100])
     logarithms = model.predict_log_proba(X[:100])
     assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
@@ -215,7 +219,7 @@ def test_soft_labels_train_towards_the_exact_fit(n_classes):
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "same"),
+    ("name", "numpy_value", "python_value"),
     [
         ("average", np.False_, False),
         ("average", np.True_, True),
@@ -225,12 +229,12 @@ def test_soft_labels_train_towards_the_exact_fit(n_classes):
         ("batch_size", 10**19, 150),
     ],
 )
-def test_numpys_numbers_mean_what_pythons_do(name, given, same):
-    model, expected = (make_model(max_iter=2, **{name: value}).fit(X, Y) for value in (given, same))
+def test_numpy_scalars_equal_python_numbers_as_parameters(name, numpy_value, python_value):
+    model, expected = (make_model(max_iter=2, **{name: value}).fit(X, Y) for value in (numpy_value, python_value))
     np.testing.assert_array_equal(model.coef_, expected.coef_)
 
 
-def test_all_epochs_that_are_asked_for_are_taken():
+def test_all_requested_epochs_are_run():
     model = make_model(tol=10.0, n_iter_no_change=1).fit_batches([(X, Y)], CLASSES, 5)
     assert model.fit_batches([(X, Y)], n_epochs=4).n_iter_ == 9
     for _ in range(3):
@@ -240,28 +244,28 @@ def test_all_epochs_that_are_asked_for_are_taken():
     assert stopped.fit_batches([(X, Y)], CLASSES, 9, X_val=X, y_val=Y).n_iter_ == 3
 
 
-def test_switching_the_mean_keeps_the_momentum():
+def test_switching_averaging_keeps_the_momentum():
     plain, on, off = (make_model(average=average).partial_fit(X, Y, CLASSES) for average in (False, False, True))
     for model, average in ((plain, False), (on, True), (off, False)):
         model.set_params(average=average).partial_fit(X, Y)
     np.testing.assert_array_equal(off.coef_, plain.coef_)
-    # A mean that begins later is no longer that of before.
+    # A mean that starts later replaces the earlier mean.
     late = make_model(average=True).partial_fit(X, Y, CLASSES).set_params(average=10**6).partial_fit(X, Y)
     np.testing.assert_array_equal(late.coef_, plain.coef_)
     np.testing.assert_array_equal(on.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_)
 
 
-def test_accuracies_of_parts_count_by_weight():
-    weights, given = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
+def test_accuracies_of_parts_are_weighted():
+    weights, parameters = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
     parts = [(X[part], Y[part], weights[part]) for part in (slice(80), slice(80, None))]
-    in_parts = make_model(**given).fit_batches(parts, CLASSES)
-    whole = make_model(max_iter=1, **given).fit(X, Y, weights)
+    in_parts = make_model(**parameters).fit_batches(parts, CLASSES)
+    whole = make_model(max_iter=1, **parameters).fit(X, Y, weights)
     np.testing.assert_allclose(in_parts.coef_, whole.coef_, atol=1e-12)
     assert in_parts.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
     assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)
 
 
-def test_warm_starts_go_on_counting_take_sparse_coefficients_and_end_sooner_where_nothing_improves():
+def test_warm_starts_continue_counters_accept_sparse_coefficients_and_stop_early():
     model, again = (make_model(max_iter=2, warm_start=True).fit(X, Y) for _ in range(2))
     again.sparsify()
     np.testing.assert_array_equal(again.coef_.toarray(), model.coef_)
@@ -270,12 +274,12 @@ def test_warm_starts_go_on_counting_take_sparse_coefficients_and_end_sooner_wher
     warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
     n_first = warm.n_iter_
     assert warm.fit(X, Y).n_iter_ < n_first < 500
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss was still improving"):
         make_model(max_iter=2).fit(X, Y)
 
 
 @pytest.mark.parametrize("make_rows", [np.asarray, sparse.csr_array])
-def test_without_an_intercept_none_moves(make_rows):
+def test_without_an_intercept_it_does_not_change(make_rows):
     model = make_model().partial_fit(make_rows(X), Y, CLASSES)
     intercept = model.intercept_
     model.set_params(fit_intercept=False).partial_fit(make_rows(X), Y)

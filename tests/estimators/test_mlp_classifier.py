@@ -1,4 +1,4 @@
-"""MLPClassifier beside scikit-learn's, what it adds, that the same seed gives the same bits, and how trainings end."""
+"""MLPClassifier: comparison with scikit-learn, extensions, reproducibility, and divergence."""
 
 import inspect
 import itertools
@@ -22,25 +22,25 @@ LIMITS = [{"max_iter": 7, "early_stopping": True}, {"max_fun": 9, "max_iter": 10
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.3, "batch_norm": "both", "init": "he"}], ids=str)
-def test_a_decay_is_a_schedule_by_hand(parameters):
-    # A fit shuffles the order of its last epoch, as scikit-learn's does, a call of partial_fit that of its rows.
+def test_a_decay_equals_a_manual_schedule(parameters):
+    # `fit` shuffles the order of its last epoch, like scikit-learn, but `partial_fit` the order of its rows.
     parameters = {"shuffle": False, **parameters}
     decaying = make(learning_rate_decay=0.7, **parameters).fit(X, Y)
-    by_hand, by_calls = make(**parameters), make(learning_rate_decay=0.7, **parameters)
+    manual, incremental = make(**parameters), make(learning_rate_decay=0.7, **parameters)
     for epoch in range(5):
-        by_hand.set_params(learning_rate_init=0.05 * 0.7**epoch)
-        for model in (by_hand, by_calls):
+        manual.set_params(learning_rate_init=0.05 * 0.7**epoch)
+        for model in (manual, incremental):
             model.partial_fit(X, Y, classes=[0, 1, 2])
-    assert_same_bits(by_hand, decaying)
-    assert_same_bits(by_calls, decaying)
+    assert_same_bits(manual, decaying)
+    assert_same_bits(incremental, decaying)
     assert differ(make(**parameters).fit(X, Y), decaying)
 
 
 @pytest.mark.parametrize(
     "parameters", [{"dtype": "float64"}, {"dropout": 0.5}, {"batch_norm": "both"}, {"init": "he"}], ids=str
 )
-def test_the_seed_decides(parameters):
-    # OpenBLAS computes products of these shapes otherwise on one thread than on two.
+def test_the_seed_determines_the_model(parameters):
+    # OpenBLAS rounds products of these shapes differently on one and on two threads.
     X, y = make_data(10, n=256, d=300)
     settings = {"max_iter": 3, "batch_size": 128, **parameters}
     seeds = 0, 0, np.random.RandomState(0), 1
@@ -58,18 +58,18 @@ def test_dropout_and_batch_norm_change_the_training():
     assert sizes == [(0, 0), (0, 0), (0, 0), (0, 1), (2, 2), (2, 3)]
 
 
-def test_the_coefficients_begin_as_asked_for():
-    for given, deviation in (
+def test_initial_coefficients_have_the_requested_scale():
+    for parameters, deviation in (
         ({"init": "he"}, 0.2),
         ({"init": "normal"}, 0.01),
         ({"init": "normal", "init_scale": 3}, 3),
     ):
-        # They are those that it begins with, but for rounding.
-        model = make((300,), max_iter=1, learning_rate_init=1e-30, dtype="float64", **given).fit(*make_data(d=50))
+        # The coefficients stay at their initial values, up to rounding.
+        model = make((300,), max_iter=1, learning_rate_init=1e-30, dtype="float64", **parameters).fit(*make_data(d=50))
         assert model.coefs_[0].std() == pytest.approx(deviation, rel=0.1)
 
 
-def test_validation_data_are_recorded_and_the_best_epoch_is_kept():
+def test_validation_scores_are_recorded_and_the_best_epoch_is_selected():
     X, y = make_data(n=200)
     X_val, y_val = make_data(n=100, seed=1)
     y_val[:60] = y[:60]
@@ -88,7 +88,7 @@ def test_validation_data_are_recorded_and_the_best_epoch_is_kept():
     assert alone.validation_scores_ is alone.validation_loss_curve_ is alone.best_validation_score_ is None
 
 
-def test_early_stopping_on_given_data_trains_on_all_rows_and_validation_labels_may_lack_classes():
+def test_early_stopping_with_validation_data_trains_on_all_rows_and_allows_missing_classes():
     model = make(max_iter=100, early_stopping=True, n_iter_no_change=3).fit(X, Y, X_val=X[:50], y_val=Y[:50])
     assert model.n_iter_ < 100
     assert model.t_ == len(Y) * model.n_iter_
@@ -98,7 +98,7 @@ def test_early_stopping_on_given_data_trains_on_all_rows_and_validation_labels_m
     assert model.best_validation_score_ == np.mean(model.predict(X[only]) == "c")
 
 
-def test_the_accuracy_curve_is_that_of_the_batches_before_each_step_by_weight():
+def test_the_accuracy_curve_averages_the_batches_before_each_step_by_weight():
     weights = np.linspace(0, 2, len(Y))
     model = make(max_iter=1, learning_rate_init=1e-30).fit(X, Y, weights)
     assert model.accuracy_curve_ == [pytest.approx(model.score(X, Y, weights), rel=1e-12)]
@@ -123,68 +123,68 @@ def test_a_warm_start_keeps_running_statistics():
 
 
 @pytest.mark.parametrize(("name", "value"), [("hidden_layer_sizes", (5,)), ("batch_norm", "input")])
-def test_a_network_asked_for_later_changes_no_prediction_but_is_none_to_go_on_with(name, value):
+def test_changed_layers_do_not_affect_predictions_but_prevent_further_training(name, value):
     model = make((1,), warm_start=True, batch_norm="hidden").fit(X, Y)
     expected = model.predict_proba(X)
     model.set_params(**{name: value})
     for train in (model.fit, model.partial_fit):
-        assert_refused(f"^{name} must be that of the last training", train, X, Y)
+        assert_refused(f"^{name} must be unchanged", train, X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
-def test_verbose_shows_a_bar_with_the_figures(capsys):
+def test_verbose_shows_a_progress_bar_with_metrics(capsys):
     model = make(verbose=2).fit(X, Y, X_val=X, y_val=Y)
-    shown = " ".join(capsys.readouterr().out.split())
-    assert shown.startswith("fastlin ")
-    assert " 5/5 " in shown
-    assert f"loss {model.loss_:.4f} / {model.validation_loss_curve_[-1]:.4f} " in shown
-    assert f"accuracy {model.accuracy_curve_[-1]:.4f} / {model.validation_scores_[-1]:.4f} " in shown
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("fastlin ")
+    assert " 5/5 " in output
+    assert f"loss {model.loss_:.4f} / {model.validation_loss_curve_[-1]:.4f} " in output
+    assert f"accuracy {model.accuracy_curve_[-1]:.4f} / {model.validation_scores_[-1]:.4f} " in output
     make().fit(X, Y)
     assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_an_unfinished_fit_warns_with_what_to_do(early_stopping):
+def test_a_fit_that_has_not_converged_warns_with_a_remedy(early_stopping):
     what = "the validation accuracy" if early_stopping else "the loss"
-    with pytest.warns(ConvergenceWarning, match=rf"Maximum iterations \(2\) reached.*: {what} still improved"):
+    with pytest.warns(ConvergenceWarning, match=rf"Maximum iterations \(2\) reached.*: {what} was still improving"):
         make(n_iter_no_change=10, max_iter=2, early_stopping=early_stopping).fit(X, Y)
 
 
 @pytest.mark.parametrize(("dtype", "validated"), [("float32", False), ("float64", False), ("float32", True)])
-def test_a_diverging_run_stops_there_and_keeps_the_best_epoch(dtype, validated):
+def test_a_diverging_training_stops_and_keeps_the_best_epoch(dtype, validated):
     parameters = {"activation": "identity", "batch_size": 90, "alpha": 0.0, "learning_rate_init": 3.0, "dtype": dtype}
     model = make((30, 30), **parameters, nesterovs_momentum=False, max_iter=200)
-    with pytest.warns(ConvergenceWarning, match="The training diverged: its loss was no longer finite in") as caught:
+    with pytest.warns(ConvergenceWarning, match="The training diverged: the loss is not finite in") as caught:
         model.fit(X, Y, **({"X_val": X, "y_val": Y} if validated else {}))
     message = str(caught[0].message)
     assert "learning_rate_init (now 3.0)" in message
     epoch = int(re.search(r"in epoch (\d+)\.", message).group(1))
-    kept = 0 if "those that it began with" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
+    best_epoch = 0 if "the initial ones" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
     assert epoch == model.n_iter_ + 1 == len(model.loss_curve_) + 1
     assert np.isfinite(model.loss_curve_).all()
-    # The loss of an epoch describes the parameters that it began with.
-    assert kept == (np.argmax(model.validation_scores_) + 1 if validated else np.argmin(model.loss_curve_))
-    assert kept < epoch
-    assert not kept or not differ(model, clone(model).set_params(max_iter=kept).fit(X, Y))
+    # The loss of an epoch belongs to the parameters at its start.
+    assert best_epoch == (np.argmax(model.validation_scores_) + 1 if validated else np.argmin(model.loss_curve_))
+    assert best_epoch < epoch
+    assert not best_epoch or not differ(model, clone(model).set_params(max_iter=best_epoch).fit(X, Y))
     assert np.isfinite(model.predict_proba(X)).all()
 
 
 @pytest.mark.parametrize("validated", [False, True])
-def test_a_network_whose_scores_overflow_is_not_kept(validated):
+def test_a_network_whose_scores_overflow_is_discarded(validated):
     X = np.random.RandomState(0).randn(200, 20)
     y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
-    # The first epoch has finite losses, and ends with parameters whose scores overflow.
-    model, called = (make((30, 30), max_iter=30, learning_rate_init=100, batch_size=50) for _ in range(2))
+    # The losses of the first epoch are finite, but its final parameters have scores that overflow.
+    model, incremental = (make((30, 30), max_iter=30, learning_rate_init=100, batch_size=50) for _ in range(2))
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model.fit(X, y, **({"X_val": X, "y_val": y} if validated else {}))
     with pytest.warns(ConvergenceWarning, match="diverged"):
-        called.partial_fit(X, y, classes=[0, 1, 2])
-    assert np.isfinite(model.predict_proba(X)).all() and np.isfinite(called.predict_proba(X)).all()
+        incremental.partial_fit(X, y, classes=[0, 1, 2])
+    assert np.isfinite(model.predict_proba(X)).all() and np.isfinite(incremental.predict_proba(X)).all()
     assert np.isfinite(model.validation_loss_curve_ or []).all()
-    assert called.loss_curve_ == []
+    assert incremental.loss_curve_ == []
 
 
-def test_rows_whose_scores_overflow_have_no_prediction_and_numbers_beyond_float32_diverge_with_a_warning():
+def test_scores_that_overflow_raise_an_error_and_features_beyond_float32_warn():
     model = make(max_iter=2).fit(X, Y)
     for predict in (model.predict, model.predict_proba, model.predict_log_proba):
         assert_refused(r'X has rows whose scores overflow float32.*dtype="float64"', predict, X * 1e300)
@@ -194,18 +194,18 @@ def test_rows_whose_scores_overflow_have_no_prediction_and_numbers_beyond_float3
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("kind", ["two classes", "three classes", "labels"])
-def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(kind):
-    several = np.column_stack([Y > 0, Y > 1]).astype(int)
-    model = make(max_iter=5).fit(X, {"two classes": Y > 0, "three classes": Y, "labels": several}[kind])
+def test_log_probabilities_are_finite_if_probabilities_round_to_zero(kind):
+    multilabel = np.column_stack([Y > 0, Y > 1]).astype(int)
+    model = make(max_iter=5).fit(X, {"two classes": Y > 0, "three classes": Y, "labels": multilabel}[kind])
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-4)
-    found = model.predict_log_proba(1e5 * X)
-    assert np.isfinite(found).all() and found.min() < -200
-    np.testing.assert_allclose(np.exp(found), model.predict_proba(1e5 * X), atol=1e-6)
+    actual = model.predict_log_proba(1e5 * X)
+    assert np.isfinite(actual).all() and actual.min() < -200
+    np.testing.assert_allclose(np.exp(actual), model.predict_proba(1e5 * X), atol=1e-6)
 
 
-def test_the_most_probable_label_has_the_largest_logarithm_too():
+def test_probabilities_and_log_probabilities_have_the_same_order():
     model = make(max_iter=5).fit(X, np.column_stack([Y > 0, Y > 0, Y > 1]).astype(int))
-    # Scores of hundreds, where float32 has no probabilities but 0 and 1.
+    # With scores of several hundred float32 probabilities are exactly 0 or 1.
     probabilities, logarithms = model.predict_proba(50 * X), model.predict_log_proba(50 * X)
     assert (probabilities == 1).any() and probabilities.min() < 1e-50
     # A probability near 1 is rounded by half an eps.
@@ -232,7 +232,7 @@ def make_reference(model):
 
 
 def fit_reference(model, *data):
-    # It warns whenever it comes to max_iter.
+    # It warns whenever it reaches max_iter.
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return model.fit(*data)
 
@@ -255,7 +255,7 @@ def assert_scikit_learns(model, X, y, *weights):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
     logarithms, theirs = model.predict_log_proba(X), expected.predict_log_proba(X)
-    # Theirs are those of probabilities, of which 1 - p is rounded to a part of one.
+    # scikit-learn takes logarithms of probabilities, and 1 - p is rounded relative to one.
     rounding = np.finfo(np.float64).eps / expected.predict_proba(X)
     assert (np.abs(logarithms - theirs) <= 1e-8 * np.abs(theirs) + 1e-12 + rounding).all()
     assert model.score(X, y) == expected.score(X, y)
@@ -284,7 +284,7 @@ def assert_scikit_learns(model, X, y, *weights):
     ],
     ids=str,
 )
-def test_every_setting_is_scikit_learns(parameters):
+def test_every_setting_matches_scikit_learn(parameters):
     for n_classes in (2, 3):
         X, y = make_data(n_classes, n=150 if "early_stopping" in parameters else 90)
         for weights in ([], [np.random.default_rng(1).uniform(0.1, 3, len(y))]):
@@ -295,7 +295,7 @@ def test_every_setting_is_scikit_learns(parameters):
 @since(1, 7)
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("limits", LIMITS, ids=str)
-def test_lbfgs_is_scikit_learns(n_classes, limits):
+def test_lbfgs_matches_scikit_learn(n_classes, limits):
     X, y = make_data(n_classes)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
     model = make((5,), activation="tanh", dtype="float64", solver="lbfgs", alpha=0.1, **limits)
@@ -306,7 +306,7 @@ def test_lbfgs_is_scikit_learns(n_classes, limits):
         with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after"):
             model.fit(X, y, weights)
     assert model.n_iter_ == len(model.loss_curve_) == expected.n_iter_
-    # Rounding differences grow from step to step.
+    # Rounding differences grow with each step.
     assert_same_network(model, expected, 1e-4)
     assert model.loss_ == model.best_loss_ == pytest.approx(expected.loss_, rel=1e-7)
     assert model.t_ == expected.t_ == 0
@@ -315,7 +315,7 @@ def test_lbfgs_is_scikit_learns(n_classes, limits):
 
 @since(1, 7)
 @pytest.mark.parametrize("parameters", [{}, {"solver": "adam"}, {"early_stopping": True, "n_iter_no_change": 3}])
-def test_several_labels_a_row_are_scikit_learns(parameters):
+def test_multilabel_training_matches_scikit_learn(parameters):
     X, y = make_data(3, n=150)
     labels = np.column_stack([y == 0, y > 0, X[:, 0] > 0]).astype(int)
     model = make((6,), **{"dtype": "float64", "alpha": 0.1, "max_iter": 40, **parameters})
@@ -323,7 +323,7 @@ def test_several_labels_a_row_are_scikit_learns(parameters):
     assert_same_bits(clone(model).fit(X, sparse.csr_array(labels)), model)
 
 
-def test_a_warm_start_goes_on_like_scikit_learns():
+def test_a_warm_start_matches_scikit_learn():
     X, y = make_data()
     model = make(dtype="float64", warm_start=True, max_iter=3)
     expected = assert_scikit_learns(model, X, y)
@@ -346,17 +346,17 @@ def test_a_warm_start_goes_on_like_scikit_learns():
     ],
     ids=str,
 )
-def test_partial_fit_is_scikit_learns(n_classes, parameters):
+def test_partial_fit_matches_scikit_learn(n_classes, parameters):
     X, y = make_data(n_classes)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
-    # From an instance scikit-learn draws further numbers too; it begins a seed again with each call.
+    # scikit-learn also continues a RandomState instance; it restarts an integer seed with each call.
     parameters = {"dtype": "float64", "batch_size": 16, **parameters}
     model = make(**parameters, random_state=np.random.RandomState(5))
     expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))
     for call, part in enumerate(3 * [slice(0, 40), slice(40, 90), slice(0, 90), slice(10, 70)]):
-        given = {"classes": np.arange(n_classes), "sample_weight": None if call % 3 == 1 else weights[part]}
-        for each in (model, expected):
-            each.partial_fit(X[part], y[part], **given)
+        arguments = {"classes": np.arange(n_classes), "sample_weight": None if call % 3 == 1 else weights[part]}
+        for network in (model, expected):
+            network.partial_fit(X[part], y[part], **arguments)
         assert_same_network(model, expected)
         assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
         assert (model.n_iter_, model.t_) == (call + 1, expected.t_)
@@ -368,6 +368,6 @@ def test_partial_fit_is_scikit_learns(n_classes, parameters):
 
 @since(1, 7)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"])
-def test_arguments_come_in_the_order_of_scikit_learn(method):
+def test_arguments_have_the_order_of_scikit_learn(method):
     theirs = list(inspect.signature(getattr(ScikitLearnMLPClassifier, method)).parameters)
     assert list(inspect.signature(getattr(MLPClassifier, method)).parameters)[: len(theirs)] == theirs

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
-from fastlin.estimators.labels import read_columns
+from fastlin.estimators.labels import read_label_columns
 
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
@@ -35,18 +35,22 @@ def make_rows(n_classes):
     return X, y, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
 
 
-def test_predictions_add_the_offset_that_they_are_given():
+def test_predictions_add_the_offset():
     for n_classes in (2, 3):
         X, y, _, weights, offset = make_rows(n_classes)
-        before = [each.copy() for each in (X, y, weights, offset)]
+        before = [array.copy() for array in (X, y, weights, offset)]
         model = fit(X, y, weights, offset=offset)
         scores = X @ model.coef_.T + model.intercept_ + offset.reshape(N, -1)
         probabilities = softmax(scores, axis=1)
         if n_classes == 2:
             probabilities, scores = np.column_stack([expit(-scores), expit(scores)]), scores[:, 0]
         predictions = probabilities.argmax(axis=1)
-        cut, held = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
-        for rows, join in ((X, np.asarray), (held, np.asarray), (cut, lambda each: np.concatenate(list(each)))):
+        cut, sparse_rows = blocks.from_arrays(X, rows_per_block=70), sparse.csr_array(X)
+        for rows, join in (
+            (X, np.asarray),
+            (sparse_rows, np.asarray),
+            (cut, lambda batches: np.concatenate(list(batches))),
+        ):
             for method, expected in (
                 (model.decision_function, scores),
                 (model.predict_proba, probabilities),
@@ -54,18 +58,18 @@ def test_predictions_add_the_offset_that_they_are_given():
                 (model.predict, predictions),
             ):
                 np.testing.assert_allclose(join(method(rows, offset=offset)), expected, atol=1e-12)
-            told = model.score(rows, y, weights, offset=offset.tolist())
-            assert told == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
+            score = model.score(rows, y, weights, offset=offset.tolist())
+            assert score == pytest.approx(accuracy_score(y, predictions, sample_weight=weights))
         trained = MiniBatchLogisticRegression(max_iter=1, n_iter_no_change=np.inf).fit(X, y)
         expected = trained.decision_function(X) + offset
         np.testing.assert_allclose(trained.decision_function(X, offset=offset), expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(model.sparsify().decision_function(X, offset=offset), scores, atol=1e-12)
-        for each, expected in zip((X, y, weights, offset), before, strict=True):
-            np.testing.assert_array_equal(each, expected)
+        for array, expected in zip((X, y, weights, offset), before, strict=True):
+            np.testing.assert_array_equal(array, expected)
 
 
 def draw_weak_rows(seed, n_classes):
-    """Return X, labels, weights and skewed offsets whose features explain little of the labels."""
+    """Return X, labels, weights and skewed offsets; the features explain little of the labels."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(300, 8)) * 10.0 ** generator.uniform(-3, -1)
     y = generator.integers(0, n_classes, 300)
@@ -74,38 +78,38 @@ def draw_weak_rows(seed, n_classes):
     return X, y, generator.integers(1, 4, 300).astype(float), offset
 
 
-def find_least(X, y, weights, offset, l2, l1=0.0, grouped=False):
-    """Return the least J and that of intercepts alone, by the reference."""
-    n_classes, given = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
-    null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **given)[0]
+def find_minimum(X, y, weights, offset, l2, l1=0.0, grouped=False):
+    """Return the minimum of J and the null objective, by the reference."""
+    n_classes, arguments = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
+    null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **arguments)[0]
     if l1 == 0:
-        return reference.minimum(X, y, n_classes, l2, **given)[0], null
+        return reference.minimum(X, y, n_classes, l2, **arguments)[0], null
     penalty = {"l2": l2, "l1": l1, "factors": np.ones(X.shape[1]), "group_lasso": grouped, "fit_intercept": True}
-    return reference.sparse_minimum(X, y, n_classes, **penalty, **given)[0], null
+    return reference.sparse_minimum(X, y, n_classes, **penalty, **arguments)[0], null
 
 
-def assert_within_tol(J, certificate, least, null, tol=1e-4):
-    """Fail unless a fit is as near to the minimum as tol promises, and has proven it."""
-    # Bounds of rounding are some thousand units of it.
+def assert_within_tol(J, certificate, minimum, null, tol=1e-4):
+    """Assert that the suboptimality and the certificate of a fit satisfy tol."""
+    # Error bounds exceed actual rounding errors by a factor of some thousands.
     rounding = 1e-11 * null
-    assert J - least <= tol * (null - least) + rounding
-    assert certificate <= tol * (null - least) + rounding
+    assert J - minimum <= tol * (null - minimum) + rounding
+    assert certificate <= tol * (null - minimum) + rounding
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_tol_is_relative_to_what_weak_features_gain_over_the_best_intercepts(n_classes):
+def test_tol_is_relative_to_the_improvement_over_the_null_model(n_classes):
     for seed, (l1_ratio, grouped) in enumerate(2 * [(0.0, False), (1.0, False), (0.5, False), (1.0, True)]):
         X, y, weights, offset = draw_weak_rows(seed, n_classes)
         C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
         model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_lasso=grouped).fit(X, y, weights, offset=offset)
         l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
-        given = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_lasso": grouped}
-        J = reference.objective(X, y, model.coef_, model.intercept_, l2, **given)
+        arguments = {"weights": weights, "offsets": offset.reshape(300, -1), "l1": l1, "group_lasso": grouped}
+        J = reference.objective(X, y, model.coef_, model.intercept_, l2, **arguments)
         assert model.converged_
-        assert_within_tol(J, model.certificate_, *find_least(X, y, weights, offset, l2, l1, grouped))
+        assert_within_tol(J, model.certificate_, *find_minimum(X, y, weights, offset, l2, l1, grouped))
 
 
-def test_tol_is_relative_to_the_best_intercepts_where_a_class_has_no_weight():
+def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
     for seed in range(4):
         X, y, weights, offset = draw_weak_rows(seed, 3)
         weights[y == 0] = 0
@@ -113,11 +117,13 @@ def test_tol_is_relative_to_the_best_intercepts_where_a_class_has_no_weight():
         model = LogisticRegression(C=10.0).fit(X, y, weights, offset=offset if seed % 2 else None)
         l2 = 0.1 / weights.sum()
         J = reference.objective(X, y, model.coef_, model.intercept_, l2, weights=weights, offsets=offset)
-        # The others have opposite coefficients, each half of those of two classes.
-        own = y > 0
-        least, null = find_least(X[own], y[own] - 1, weights[own], offset[own, 2] - offset[own, 1], l2 / 2)
+        # The other two have opposite coefficients, each half of those of a fit of two classes.
+        others = y > 0
+        minimum, null = find_minimum(
+            X[others], y[others] - 1, weights[others], offset[others, 2] - offset[others, 1], l2 / 2
+        )
         assert model.converged_
-        assert_within_tol(J, model.certificate_, least, null)
+        assert_within_tol(J, model.certificate_, minimum, null)
 
 
 def test_tol_means_the_same_in_paths_and_folds():
@@ -125,19 +131,19 @@ def test_tol_means_the_same_in_paths_and_folds():
         X, y, weights, offset = draw_weak_rows(int(l1_ratio), 2)
         Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
         path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
-        # With L1 the folds are fitted at once.
-        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(each, np.arange(9)) for each in rows], scoring="accuracy")
+        # With L1 the folds are fitted in batches.
+        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(fold, np.arange(9)) for fold in rows], scoring="accuracy")
         search.fit(X, y, weights, offset=offset)
         for c, C in enumerate(Cs):
-            for own, J, certificate in [
+            for fold, J, certificate in [
                 (slice(None), path.objectives[c], path.certificates[c]),
-                *((own, search.objectives_[f, 0, c], search.certificates_[f, 0, c]) for f, own in enumerate(rows)),
+                *((fold, search.objectives_[f, 0, c], search.certificates_[f, 0, c]) for f, fold in enumerate(rows)),
             ]:
-                l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights[own].sum())
-                assert_within_tol(J, certificate, *find_least(X[own], y[own], weights[own], offset[own], l2, l1))
+                l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights[fold].sum())
+                assert_within_tol(J, certificate, *find_minimum(X[fold], y[fold], weights[fold], offset[fold], l2, l1))
 
 
-def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
+def test_a_zero_step_without_curvature_does_not_indicate_convergence():
     X, y, _, weights, _ = make_rows(2)
     offset = np.full(N, 1e3)
     model = fit(X, y, weights, offset=offset, C=np.inf, fit_intercept=False, lower_bounds=-1e4)
@@ -146,7 +152,7 @@ def test_without_curvature_a_step_of_length_zero_is_no_sign_of_the_minimum():
     np.testing.assert_allclose(X.T @ residuals, 0, atol=1e-3)
 
 
-def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
+def test_folds_paths_and_starts_use_the_offsets_of_their_rows():
     for n_classes in (2, 3):
         X, y, _, weights, offset = make_rows(n_classes)
         Cs, cv = [0.1, 10.0], StratifiedKFold(3)
@@ -157,13 +163,15 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
             for f, (train, test) in enumerate(cv.split(X, y)):
                 for c, C in enumerate(Cs):
                     one = fit(X[train], y[train], weights[train], offset=offset[train], C=C)
-                    of = one.predict_proba if metric is log_loss else one.predict
-                    expected[f, 0, c] = metric(y[test], of(X[test], offset=offset[test]), sample_weight=weights[test])
+                    predict = one.predict_proba if metric is log_loss else one.predict
+                    expected[f, 0, c] = metric(
+                        y[test], predict(X[test], offset=offset[test]), sample_weight=weights[test]
+                    )
             np.testing.assert_allclose(model.scores_, -expected if metric is log_loss else expected, atol=1e-5)
             assert_same_model(model, fit(X, y, weights, offset=offset, C=model.C_))
-            of = model.predict_proba if metric is log_loss else model.predict
-            told = metric(y, of(X, offset=offset), sample_weight=weights)
-            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(told)
+            predict = model.predict_proba if metric is log_loss else model.predict
+            score = metric(y, predict(X, offset=offset), sample_weight=weights)
+            assert abs(model.score(X, y, weights, offset=offset)) == pytest.approx(score)
         path = logistic_path(X, y, Cs=Cs, l1_ratio=0.0, tol=1e-11, sample_weight=weights, offset=offset)
         for c, C in enumerate(Cs):
             np.testing.assert_allclose(path.coefs[c], fit(X, y, weights, offset=offset, C=C).coef_, atol=1e-5)
@@ -177,76 +185,85 @@ def test_folds_paths_and_starts_take_the_offsets_of_their_rows():
         assert_same_model(started, warm)
 
 
-def test_validation_rows_have_offsets_and_soft_labels_of_their_own_or_none():
+def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
     X, y, soft, weights, offset = make_rows(3)
     train, val, certain = slice(160), slice(160, None), np.eye(3)[y]
     for labels, labels_val, offsets in ((soft, soft, None), (soft, y, None), (y, soft, None), (y, y, offset)):
-        of_train, of_val = (None if offsets is None else offsets[part] for part in (train, val))
+        train_offset, val_offset = (None if offsets is None else offsets[part] for part in (train, val))
         model = make_cv(Cs=[0.1, 10.0], **EXACT)
-        given = {"offset": of_train, "X_val": X[val], "y_val": labels_val[val], "sample_weight_val": weights[val]}
-        model.fit(X[train], labels[train], weights[train], **given, offset_val=of_val)
-        first, last = (certain if each is y else each for each in (labels, labels_val))
+        arguments = {
+            "offset": train_offset,
+            "X_val": X[val],
+            "y_val": labels_val[val],
+            "sample_weight_val": weights[val],
+        }
+        model.fit(X[train], labels[train], weights[train], **arguments, offset_val=val_offset)
+        first, last = (certain if array is y else array for array in (labels, labels_val))
         joined = y if first is last is certain else np.concatenate([first[train], last[val]])
         assert_same_model(model, fit(X, joined, weights, offset=offsets, C=model.C_))
         for c, C in enumerate(model.Cs_):
-            one = fit(X[train], labels[train], weights[train], offset=of_train, C=C)
-            logarithms = np.log(one.predict_proba(X[val], offset=of_val))
+            one = fit(X[train], labels[train], weights[train], offset=train_offset, C=C)
+            logarithms = np.log(one.predict_proba(X[val], offset=val_offset))
             expected = np.average((last[val] * logarithms).sum(axis=1), weights=weights[val])
             assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
-    of_no_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
+    without_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
     for other, message in (
         ({}, r"offset and offset_val must be given together, got only offset\."),
         ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
-        (of_no_rows, "together, got only offset_val"),
-        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val the shape"),
+        (without_rows, "together, got only offset_val"),
+        ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val has the shape"),
     ):
-        assert_refused(message, model.fit, X[train], y[train], **{**given, **other})
+        assert_refused(message, model.fit, X[train], y[train], **{**arguments, **other})
 
 
-def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
+def test_invalid_offsets_and_scorers_without_offsets_raise_an_error():
     X, y, *_, offset = make_rows(2)
     _, labels, *_, offsets = make_rows(3)
     broken = offset.copy()
     broken[7] = np.nan
     model = LogisticRegression().fit(X, y)
-    for target, given, message in (
-        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
-        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
+    for target, bad_offset, message in (
+        (y, broken, "offset must contain finite numbers .* at most 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "at most 1e\\+30, but row 0 has"),
         (y, offset[:-1], "offset has 239 rows, but X has 240"),
         (y, 1.5, "offset must have one number for each row"),
         (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
-        (labels, offset, "for 3 classes, got the shape .* The same number for all classes of a row changes nothing"),
+        (
+            labels,
+            offset,
+            "for 3 classes, got the shape .* Adding the same number for all classes of a row has no effect",
+        ),
         (labels, offsets[:, :2], r"one number for each row and class, \(n_samples, 3\)"),
-        (y, offset.astype(str), "offset must hold numbers: got an array of <U"),
-        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must hold numbers"),
-        (y, sparse.csr_array(offset[:, None]), "offset must hold numbers"),
-        (y, [[1.0], [1.0, 2.0]], "offset must hold numbers"),
-        (y, [10**400] * len(y), "offset must hold numbers"),
+        (y, offset.astype(str), "offset must contain numbers: got an array of <U"),
+        (y, pd.Series([pd.NA, *offset[1:]], dtype="object"), "offset must contain numbers"),
+        (y, sparse.csr_array(offset[:, None]), "offset must contain numbers"),
+        (y, [[1.0], [1.0, 2.0]], "offset must contain numbers"),
+        (y, [10**400] * len(y), "offset must contain numbers"),
     ):
-        assert_refused(message, model.fit, X, target, offset=given)
-    for given, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
+        assert_refused(message, model.fit, X, target, offset=bad_offset)
+    for bad_offset, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
-            assert_refused(message, model.predict_proba, rows, offset=given)
-    message = r"scoring must be 'accuracy', .* for rows with an offset"
+            assert_refused(message, model.predict_proba, rows, offset=bad_offset)
+    message = r"scoring must be 'accuracy', .* with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
         model = make_cv(Cs=2, scoring=scoring)
         assert_refused(message, model.fit, X, y, offset=offset)
         assert_refused(message, model.fit(X, y).score, X, y, offset=offset)
 
 
-def test_pipelines_searches_and_clones_pass_the_offset_on():
+def test_pipelines_searches_and_clones_route_the_offset():
     X, y, _, weights, offset = make_rows(2)
     Z = StandardScaler().fit_transform(X)
     with config_context(enable_metadata_routing=True):
         model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        given = {"sample_weight": weights, "offset": offset}
-        routed = make_pipeline(scaler, clone(model)).fit(X, y, **given)
-        assert_same_model(routed[-1], fit(Z, y, **given))
-        found = routed.predict_proba(X, offset=offset)
-        np.testing.assert_allclose(found, routed[-1].predict_proba(Z, offset=offset))
-        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **given)
+        arguments = {"sample_weight": weights, "offset": offset}
+        routed = make_pipeline(scaler, clone(model)).fit(X, y, **arguments)
+        assert_same_model(routed[-1], fit(Z, y, **arguments))
+        actual = routed.predict_proba(X, offset=offset)
+        np.testing.assert_allclose(actual, routed[-1].predict_proba(Z, offset=offset))
+        search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **arguments)
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
         assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
@@ -264,42 +281,42 @@ def copy_rows(X, soft, weights, offset, classes=None):
 @pytest.mark.parametrize(
     ("n_classes", "class_weight"), [(2, {0: 1e300, 1: 1e299}), (3, {0: 0.0, 1: 1.5, 2: 2.5}), (3, "balanced")]
 )
-def test_a_row_counts_as_weighted_copies_of_it(n_classes, class_weight):
+def test_a_soft_label_equals_weighted_copies_of_its_row(n_classes, class_weight):
     X, _, soft, weights, offset = make_rows(n_classes)
     copied, labels, fractions, offsets = copy_rows(X, soft, weights, offset)
     expected = fit(sparse.csr_array(copied), labels, fractions, offset=offsets, class_weight=class_weight, C=0.1)
-    found = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
-    # The intercept of a class without weight falls without end.
-    for model in (found, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
+    actual = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    # The intercept of a class without weight decreases without bound.
+    for model in (actual, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
         assert model.intercept_[0] < -15
         model.intercept_[0] = -15
         model.intercept_[1:] -= model.intercept_[1:].mean()
-    assert_same_model(found, expected)
-    np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+    assert_same_model(actual, expected)
+    np.testing.assert_array_equal(actual.classes_, np.arange(n_classes))
 
 
-def test_soft_labels_of_other_kinds_give_the_same_model():
+def test_soft_labels_in_other_containers_give_the_same_model():
     X, _, soft, weights, _ = make_rows(3)
     expected = fit(X, soft, weights)
-    # Blocks may hold soft labels.
+    # Blocks can contain soft labels.
     cut = blocks.from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
     assert_same_model(fit(cut, None), expected)
     assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
-    # Their sums miss one by the rounding of float16.
+    # Their sums differ from one by the rounding of float16.
     assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
     half_samples = np.full((N, 2), 0.5)
     assert_same_model(fit(X, as_bfloat16(half_samples.astype(np.float32))), fit(X, half_samples))
 
 
-def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
+def test_indicator_matrices_and_single_columns_are_not_soft_labels():
     X, labels, soft, *_ = make_rows(3)
     certain, fit_new = np.eye(3)[labels], LogisticRegression().fit
-    # These say which labels a row has.
+    # These are indicators of labels.
     assert fit_new(X, certain).multilabel_
     assert_refused("y should be a 1d array", fit_new, X, 2 * certain.astype(int))
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
-    # Models of one label a row, and fits to classes, take them for probabilities.
+    # Models of single labels, and fits with `classes`, interpret them as probabilities.
     for rows in (X, blocks.from_arrays(X)):
         assert model.score(rows, certain) == model.score(X, labels)
     assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
@@ -310,26 +327,26 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_no_soft_labels():
         ScikitLearnLogisticRegression().fit(X, soft)
 
 
-def test_labels_that_are_no_probabilities_are_refused():
+def test_labels_that_are_not_probabilities_raise_an_error():
     X, _, soft, *_ = make_rows(3)
     model = LogisticRegression().fit(X, soft)
-    for place, value, message in (
-        ((30, 1), np.nan, "row 30 holds nan"),
-        ((30, 1), np.inf, "row 30 holds inf"),
-        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 holds -0.1"),
-        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns, .* row 30 sums to 1.1"),
+    for index, value, message in (
+        ((30, 1), np.nan, "row 30 contains nan"),
+        ((30, 1), np.inf, "row 30 contains inf"),
+        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
+        ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns. .* row 30 sums to 1.1"),
     ):
         wrong = soft.copy()
-        wrong[place] = value
+        wrong[index] = value
         assert_refused(message, model.fit, X, wrong)
         assert_refused(message, model.score, X, wrong)
     assert_refused("inconsistent numbers of samples", model.fit, X, soft[:-1])
     assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
     assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
-    assert_refused("leave some rows above zero", weightless.fit, X, soft)
-    # Rows that nearly sum to one are scaled.
-    _, scaled = read_columns(soft * (1 + 5e-6 * (soft < 1)))
+    assert_refused("must be positive for some rows", weightless.fit, X, soft)
+    # Rows whose sums are close to one are scaled.
+    _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
 
@@ -350,15 +367,15 @@ def test_classes_name_the_columns():
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
         assert_refused(message, model.fit, X, soft, classes=wrong)
-    # Of other labels they are those that y has.
+    # For plain labels they must be the labels of y.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
-    assert_refused("y has the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_refused("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
     assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_scores_and_folds_are_those_of_the_copies(n_classes):
+def test_scores_and_folds_with_soft_labels_equal_those_of_weighted_copies(n_classes):
     X, _, soft, weights, offset = make_rows(n_classes)
     copied, copies, fractions, offsets = copy_rows(X, soft, weights, offset)
     model = fit(X, soft, weights, offset=offset, class_weight="balanced")
@@ -367,21 +384,21 @@ def test_scores_and_folds_are_those_of_the_copies(n_classes):
     # Folds are stratified by the most probable class.
     rows = np.repeat(np.arange(N), n_classes)
     folds = StratifiedKFold(3).split(X, soft.argmax(axis=1))
-    of_copies = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
+    copy_folds = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
     for scoring in ("neg_log_loss", "accuracy", None):
-        for given, of_copy in (({}, {}), ({"offset": offset}, {"offset": offsets})):
-            chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
-            expected = clone(chosen).set_params(cv=of_copies).fit(copied, copies, fractions, **of_copy)
-            chosen.fit(X, soft, weights, **given)
-            np.testing.assert_allclose(chosen.scores_, expected.scores_, atol=1e-5)
-            assert_same_model(chosen, expected)
-            told = expected.score(copied, copies, fractions, **of_copy)
-            assert chosen.score(X, soft, weights, **given) == pytest.approx(told, abs=1e-5)
+        for arguments, copy_arguments in (({}, {}), ({"offset": offset}, {"offset": offsets})):
+            search = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
+            expected = clone(search).set_params(cv=copy_folds).fit(copied, copies, fractions, **copy_arguments)
+            search.fit(X, soft, weights, **arguments)
+            np.testing.assert_allclose(search.scores_, expected.scores_, atol=1e-5)
+            assert_same_model(search, expected)
+            score = expected.score(copied, copies, fractions, **copy_arguments)
+            assert search.score(X, soft, weights, **arguments) == pytest.approx(score, abs=1e-5)
     assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
     cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)
-    chosen = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
-    expected = clone(chosen).fit(X, soft, weights)
-    np.testing.assert_allclose(chosen.fit(cut).scores_, expected.scores_)
+    search = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
+    expected = clone(search).fit(X, soft, weights)
+    np.testing.assert_allclose(search.fit(cut).scores_, expected.scores_)
     assert model.score(cut) == pytest.approx(model.score(X, soft, weights))
     path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
     np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)

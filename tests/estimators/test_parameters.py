@@ -1,4 +1,4 @@
-"""Parameters out of range, deprecated and contradictory, those of scikit-learn 1.10, and defaults by its version."""
+"""Parameters: invalid, deprecated and contradictory values, those of scikit-learn 1.10, and defaults by version."""
 
 import pickle
 import warnings
@@ -14,13 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators import many_fits, scikit_learn
+from fastlin.estimators import batched_fits, scikit_learn
 
 X, Y = load_scaled(load_iris)
 ROWS, LABELS = make_classification(200, 6, flip_y=0.2, random_state=0)
 WEIGHTS = np.random.default_rng(0).integers(1, 4, 200).astype(float)
 
-# What scikit-learn's check of all parameters, in test_scikit_learn_interface.py, leaves out.
+# Values that scikit-learn's check of parameters, in test_scikit_learn_interface.py, does not cover.
 OUT_OF_RANGE = {
     fastlin.LogisticRegression: {
         "C": [0, np.nan, "1"],
@@ -59,7 +59,7 @@ OUT_OF_RANGE = {
 @pytest.mark.parametrize(
     ("estimator", "name"), [(estimator, name) for estimator, names in OUT_OF_RANGE.items() for name in names]
 )
-def test_parameters_out_of_range_are_named(estimator, name):
+def test_parameters_out_of_range_raise_an_error_that_names_them(estimator, name):
     for value in OUT_OF_RANGE[estimator][name]:
         assert_refused(f"'{name}' parameter", estimator(**{name: value}).fit, X, Y)
 
@@ -67,30 +67,30 @@ def test_parameters_out_of_range_are_named(estimator, name):
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
-        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
-        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or a whole number other than 0, got 0"),
+        (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
+        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
         (fastlin.LogisticRegression, {"class_weight": {0: -1.0}}, "class_weight"),
         (fastlin.LogisticRegression, {"class_weight": "balanced"}, "class 2"),
         (fastlin.LogisticRegression, {"dual": True}, "dual"),
         (fastlin.LogisticRegression, {"solver": "liblinear"}, "liblinear.*multiclass"),
-        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must be left out .* got C=2.0 and alpha=0.1"),
-        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must be left out .* Cs=\[1.0\] and alphas=\[0.1\]"),
+        (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must not be set .* got C=2.0 and alpha=0.1"),
+        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
         (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
         (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
-        # Values equal to accepted ones, which are remembered, but of another type.
+        # Values that equal cached valid ones, but have another type.
         (fastlin.LogisticRegression, {"max_iter": 1000.0, "warm_start": True}, "'max_iter' parameter"),
         (fastlin.LogisticRegression, {"max_iter": 1000, "warm_start": 1.0}, "'warm_start' parameter"),
     ],
 )
-def test_what_is_wrong_with_a_parameter_is_said(make, parameters, message):
+def test_errors_describe_invalid_parameters(make, parameters, message):
     fastlin.LogisticRegression(max_iter=1000, warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match=message) as refused:
+    with pytest.raises(ValueError, match=message) as raised:
         make(**parameters).fit(X, Y, (Y != 2).astype(float))
-    assert refused.value.__context__ is None or "max_iter" not in message
+    assert raised.value.__context__ is None or "max_iter" not in message
 
 
 @pytest.mark.parametrize(
-    ("penalty", "given", "meant"),
+    ("penalty", "parameters", "equivalent"),
     [
         ("l2", {}, {}),
         (None, {}, {"C": np.inf}),
@@ -99,15 +99,15 @@ def test_what_is_wrong_with_a_parameter_is_said(make, parameters, message):
         ("l1", {"l1_ratio": 0}, {"l1_ratio": 1.0}),
     ],
 )
-def test_deprecated_penalties_mean_what_they_meant(penalty, given, meant, monkeypatch):
+def test_deprecated_penalties_keep_their_meaning(penalty, parameters, equivalent, monkeypatch):
     monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     y = np.random.default_rng(0).permutation(Y)
     with warnings.catch_warnings(record=True, action="always") as caught:
-        model = fastlin.LogisticRegression(penalty=penalty, **given).fit(X, y)
-    assert any(each.category is FutureWarning and "penalty" in str(each.message) for each in caught)
-    # Where the two contradict each other, that is said, and the penalty counts.
-    assert any(each.category is UserWarning for each in caught) == (given.get("l1_ratio") == 0)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**meant).fit(X, y).coef_)
+        model = fastlin.LogisticRegression(penalty=penalty, **parameters).fit(X, y)
+    assert any(warning.category is FutureWarning and "penalty" in str(warning.message) for warning in caught)
+    # If the two contradict each other, there is a warning and the penalty takes precedence.
+    assert any(warning.category is UserWarning for warning in caught) == (parameters.get("l1_ratio") == 0)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**equivalent).fit(X, y).coef_)
     with pytest.warns(FutureWarning, match="l1_ratio"):
         fastlin.LogisticRegression(l1_ratio=None).fit(X, Y)
 
@@ -118,26 +118,28 @@ def test_contradictory_parameters_warn_like_scikit_learn():
         for make in (fastlin.LogisticRegression, ScikitLearnLogisticRegression):
             with warnings.catch_warnings(record=True, action="always") as caught:
                 make(**parameters).fit(X, Y)
-            kinds.append({each.category for each in caught if not issubclass(each.category, ConvergenceWarning)})
+            kinds.append(
+                {warning.category for warning in caught if not issubclass(warning.category, ConvergenceWarning)}
+            )
         assert kinds[0] == kinds[1]
 
 
-def test_parameters_are_not_kept_alive():
+def test_fits_keep_no_references_to_parameters():
     class Drawn(np.random.RandomState):
         pass
 
     random_state = Drawn(0)
-    kept = weakref.ref(random_state)
+    reference = weakref.ref(random_state)
     fastlin.LogisticRegression(random_state=random_state).fit(X, Y)
     del random_state
-    assert kept() is None
+    assert reference() is None
 
 
 def fit_and_catch(monkeypatch, version, estimator):
-    """Return the fitted estimator, and the text of each FutureWarning, where a version is installed."""
+    """Return the fitted estimator and the messages of its FutureWarnings for a version of scikit-learn."""
     monkeypatch.setattr(scikit_learn, "VERSION", version)
     with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as caught:
-        # That the penalty counts is said from 1.8 on, and any other warning is an error here.
+        # From 1.8 on the penalty warns that it takes precedence; any other warning is an error here.
         warnings.filterwarnings("ignore" if version >= (1, 8) else "error", "Inconsistent values")
         estimator.fit(X, Y)
     return estimator, [str(warning.message) for warning in caught if warning.category is FutureWarning]
@@ -147,7 +149,9 @@ def fit_and_catch(monkeypatch, version, estimator):
     ("version", "n_warnings", "is_legacy"),
     [((1, 6), 0, True), ((1, 8), 2, True), ((1, 9), 3, True), ((1, 10), 1, False), ((1, 11), 0, False)],
 )
-def test_defaults_of_cross_validation(version, n_warnings, is_legacy, monkeypatch):
+def test_defaults_of_cross_validation_depend_on_the_version_of_scikit_learn(
+    version, n_warnings, is_legacy, monkeypatch
+):
     model, caught = fit_and_catch(monkeypatch, version, fastlin.LogisticRegressionCV(Cs=[0.1, 1.0], cv=2))
     assert len(caught) == n_warnings
     assert np.shape(model.C_) == ((3,) if is_legacy else ())
@@ -165,7 +169,7 @@ def test_a_penalty_is_deprecated_from_1_8_on_and_needs_no_l1_ratio_before(versio
         assert (model.coef_ == 0).any()
     model = fastlin.LogisticRegressionCV(Cs=[0.1], cv=2, penalty="l1", scoring="accuracy", use_legacy_attributes=False)
     model, caught = fit_and_catch(monkeypatch, version, model)
-    assert sum("penalty" in text for text in caught) == n_warnings
+    assert sum("penalty" in message for message in caught) == n_warnings
     with pytest.raises(ValueError, match="l1_ratio must be a number from 0 to 1"):
         fit_and_catch(monkeypatch, version, fastlin.LogisticRegression(penalty="elasticnet", l1_ratio=None))
 
@@ -178,37 +182,39 @@ def test_a_penalty_is_deprecated_from_1_8_on_and_needs_no_l1_ratio_before(versio
         ({"class_weight": {0: 1.0, 1: 4.0}}, WEIGHTS @ np.where(LABELS, 4.0, 1.0)),
     ],
 )
-def test_alpha_is_the_penalty_whatever_rows_weigh(parameters, total):
-    found = fit(ROWS, LABELS, WEIGHTS, alpha=0.05, **parameters)
+def test_alpha_does_not_depend_on_the_sum_of_the_weights(parameters, total):
+    actual = fit(ROWS, LABELS, WEIGHTS, alpha=0.05, **parameters)
     expected = fit(ROWS, LABELS, WEIGHTS, C=1 / (0.05 * total), **parameters)
-    assert_same_model(found, expected, atol=1e-7)
+    assert_same_model(actual, expected, atol=1e-7)
     assert_same_model(fit(ROWS, LABELS, 1000 * WEIGHTS, alpha=0.05, **parameters), expected, atol=1e-7)
 
 
-def test_alpha_goes_wherever_the_penalty_does():
-    by_alpha, by_C = (fit(ROWS, LABELS, WEIGHTS, **given) for given in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()}))
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in (by_alpha, by_C)]
+def test_alpha_applies_to_inference_and_multilabel_fits():
+    by_alpha, by_C = (
+        fit(ROWS, LABELS, WEIGHTS, **parameters) for parameters in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()})
+    )
+    errors = [model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in (by_alpha, by_C)]
     np.testing.assert_allclose(*errors, rtol=1e-6)
     assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
-    several = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
+    multilabel = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
     for class_weight in (None, {0: 1.0, 1: 4.0}):
         options = {"tol": 1e-10, "class_weight": class_weight}
-        by_C = fastlin.LogisticRegression(C=0.1, **options).fit(ROWS, several)
-        for k, labels in enumerate(several.T):
+        by_C = fastlin.LogisticRegression(C=0.1, **options).fit(ROWS, multilabel)
+        for k, labels in enumerate(multilabel.T):
             total = 200 + 3 * labels.sum() if class_weight else 200
-            by_alpha = fastlin.LogisticRegression(alpha=10 / total, **options).fit(ROWS, several)
+            by_alpha = fastlin.LogisticRegression(alpha=10 / total, **options).fit(ROWS, multilabel)
             np.testing.assert_allclose(by_alpha.coef_[k], by_C.coef_[k], atol=1e-6)
 
 
-def test_resamples_in_lots_have_the_penalty_of_those_fitted_alone(monkeypatch):
+def test_batched_resamples_have_the_penalty_of_single_fits(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
     for is_batched in (True, False):
-        monkeypatch.setattr(many_fits, "suits", lambda *_, suits=is_batched: suits)
+        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, suits=is_batched: suits)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 
 
-def test_a_search_by_alphas_is_that_of_fits_by_alpha():
+def test_a_search_over_alphas_equals_fits_by_alpha():
     half = np.arange(200) < 120
     folds = [(np.flatnonzero(half), np.flatnonzero(~half)), (np.flatnonzero(~half), np.flatnonzero(half))]
     model = make_cv(alphas=[0.01, 0.3, 0.05], cv=folds, tol=1e-11).fit(ROWS, LABELS, WEIGHTS)
@@ -222,11 +228,11 @@ def test_a_search_by_alphas_is_that_of_fits_by_alpha():
     np.testing.assert_allclose([model.C_, *model.Cs_], 1 / (alphas * WEIGHTS.sum()))
     assert_same_model(model, fit(ROWS, LABELS, WEIGHTS, alpha=model.alpha_))
     both = model, fit(ROWS, LABELS, WEIGHTS, C=model.C_)
-    errors = [each.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for each in both]
+    errors = [model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in both]
     np.testing.assert_allclose(*errors, rtol=1e-4)
 
 
-def test_alpha_is_copied_shown_and_kept_and_a_number_of_alphas_spans_the_grid_of_scikit_learn_1_10():
+def test_alpha_is_cloned_printed_and_pickled_and_a_number_of_alphas_gives_the_grid_of_scikit_learn_1_10():
     np.testing.assert_allclose(make_cv(alphas=4).fit(ROWS, LABELS).alphas_, [1e2, 1e-1, 1e-4, 1e-7])
     by_Cs = make_cv(Cs=3).fit(ROWS, LABELS, WEIGHTS)
     np.testing.assert_array_equal(by_Cs.Cs_, [1e-4, 1, 1e4])
@@ -237,9 +243,9 @@ def test_alpha_is_copied_shown_and_kept_and_a_number_of_alphas_spans_the_grid_of
 
 
 @pytest.mark.parametrize("solver", ["newton-cd", "newton-cd-gram"])
-def test_solvers_by_coordinate_descent_find_the_minimum(solver):
+def test_solvers_by_coordinate_descent_reach_the_minimum(solver):
     for l1_ratio in (0.0, 0.5, 1.0):
-        given = {"C": 0.1, "l1_ratio": l1_ratio}
-        assert_same_model(fit(ROWS, LABELS, solver=solver, **given), fit(ROWS, LABELS, **given))
+        parameters = {"C": 0.1, "l1_ratio": l1_ratio}
+        assert_same_model(fit(ROWS, LABELS, solver=solver, **parameters), fit(ROWS, LABELS, **parameters))
     with pytest.warns(ConvergenceWarning, match="^Newton solver did not converge after 1 iterations"):
         fastlin.LogisticRegression(solver=solver, l1_ratio=1.0, C=10.0, max_iter=1, tol=1e-10).fit(ROWS, LABELS)

@@ -1,4 +1,4 @@
-"""The permutation test beside scikit-learn's fits of the same permutations, one by one."""
+"""The permutation test compared with sequential fits of scikit-learn for the same permutations."""
 
 from itertools import product
 
@@ -23,40 +23,40 @@ Y = np.where(1.5 * X[:, 0] + GENERATOR.logistic(size=120) > 0, "yes", "no")
         ("neg_log_loss", np.asarray, 3),
     ],
 )
-def test_side_by_side_fits_score_as_those_one_by_one(scoring, make, n_classes):
+def test_batched_fits_have_the_scores_of_sequential_fits(scoring, make, n_classes):
     y = Y if n_classes == 2 else np.digitize(X[:, 0], [-0.4, 0.4])
     n_permutations = 7 if n_classes == 2 else 2
     options = {"scoring": scoring, "n_permutations": n_permutations, "random_state": 3}
-    found, expected = (
+    actual, expected = (
         fastlin.permutation_test(model(tol=1e-10, max_iter=10_000), make(X), y, **options)
         for model in (fastlin.LogisticRegression, ScikitLearnLogisticRegression)
     )
-    np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-    np.testing.assert_allclose(found.permutation_scores, expected.permutation_scores, rtol=1e-5, atol=1e-6)
-    assert found.p_value == expected.p_value == 1 / (1 + n_permutations)
+    np.testing.assert_allclose(actual.score, expected.score, rtol=1e-5)
+    np.testing.assert_allclose(actual.permutation_scores, expected.permutation_scores, rtol=1e-5, atol=1e-6)
+    assert actual.p_value == expected.p_value == 1 / (1 + n_permutations)
 
 
-def test_the_scores_are_those_of_scikit_learn_and_of_an_inference():
-    found = fastlin.permutation_test(fastlin.LogisticRegression(), X, Y, cv=4, n_permutations=0)
-    assert found.score == permutation_test_score(ScikitLearnLogisticRegression(), X, Y, cv=4, n_permutations=1)[0]
-    assert found.p_value == 1
+def test_the_scores_equal_those_of_scikit_learn_and_of_an_inference():
+    actual = fastlin.permutation_test(fastlin.LogisticRegression(), X, Y, cv=4, n_permutations=0)
+    assert actual.score == permutation_test_score(ScikitLearnLogisticRegression(), X, Y, cv=4, n_permutations=1)[0]
+    assert actual.p_value == 1
     model = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, Y)
-    found = fastlin.permutation_test(model, X, Y, scoring="likelihood_ratio", n_permutations=3)
+    actual = fastlin.permutation_test(model, X, Y, scoring="likelihood_ratio", n_permutations=3)
     null = log_loss(Y, np.full(len(Y), np.mean(Y == "yes")))
-    np.testing.assert_allclose(found.score, 2 * len(Y) * (null - log_loss(Y, model.predict_proba(X))))
+    np.testing.assert_allclose(actual.score, 2 * len(Y) * (null - log_loss(Y, model.predict_proba(X))))
 
 
-def test_rows_stay_in_their_groups():
+def test_permutations_stay_within_groups():
     groups = np.arange(120) // 10
-    # Labels that follow from the group: within groups no permutation changes what the rows tell.
+    # Labels that are constant within groups do not change under permutations within groups.
     y = groups % 2
     options = {"groups": groups, "cv": GroupKFold(3), "n_permutations": 5}
-    found = fastlin.permutation_test(fastlin.LogisticRegression(), y[:, None].astype(float), y, **options)
-    np.testing.assert_array_equal(found.permutation_scores, found.score)
-    assert found.p_value == 1
+    actual = fastlin.permutation_test(fastlin.LogisticRegression(), y[:, None].astype(float), y, **options)
+    np.testing.assert_array_equal(actual.permutation_scores, actual.score)
+    assert actual.p_value == 1
 
 
-def test_seeds_and_estimators_stay():
+def test_permutations_depend_on_the_seed_only_and_the_estimator_does_not_change():
     model = fastlin.LogisticRegression(C=0.1)
     options = {"cv": StratifiedKFold(3, shuffle=True, random_state=1), "random_state": 5}
     few = fastlin.permutation_test(model, X, Y, n_permutations=4, **options)
@@ -69,12 +69,12 @@ def test_seeds_and_estimators_stay():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_permutations": -1}, "n_permutations must be a whole number of at least 0"),
+        ({"n_permutations": -1}, "n_permutations must be an integer of at least 0"),
         ({"scoring": "likelihood_ratio", "cv": 3}, "cv must be None for scoring='likelihood_ratio'"),
         ({"scoring": "acuracy"}, "acuracy"),
         ({"cv": [(np.arange(10, 20), np.arange(10))]}, "contains only one class: no"),
     ],
 )
-def test_what_cannot_be_tested_is_refused(options, message):
+def test_invalid_tests_raise_an_error(options, message):
     with pytest.raises(ValueError, match=message):
         fastlin.permutation_test(fastlin.LogisticRegression(), X, np.sort(Y), **options)

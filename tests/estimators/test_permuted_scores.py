@@ -1,4 +1,4 @@
-"""Ties of permutation tests beside the enumeration of all 2 x 2 tables that permutations can yield."""
+"""Ties of permutation tests, compared with an enumeration of all 2 x 2 tables of permuted data."""
 
 from functools import cache
 from itertools import product
@@ -11,16 +11,16 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators.many_fits import Task, fit_tasks
+from fastlin.estimators.batched_fits import Task, fit_tasks
 from fastlin.estimators.permuted_scores import number_rows
 
-# The oracle solves by Newton's method until steps are rounding; different scores of its tables are further apart.
+# The reference iterates Newton's method to rounding error; different scores of its tables differ by more.
 SAME = 1e-9
 N_PERMUTATIONS = 400
 
 
 def make_rows(first, second):
-    """Return a binary column and labels: of two groups each (how many are 1, rows)."""
+    """Return a binary column and labels of two groups, each given as (number of ones, rows)."""
     groups = [np.arange(n) < k for k, n in (first, second)]
     return np.repeat([1.0, 0.0], [first[1], second[1]])[:, None], np.concatenate(groups).astype(np.int64)
 
@@ -81,7 +81,7 @@ def enumerate_tables(x, y, folds, scoring, C):
 def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
     X, y = make_rows(*table)
     for seed, make in enumerate((np.asarray, np.float32, sparse.csr_matrix)):
-        # The rows are in another order each time.
+        # Permute the rows.
         order = np.random.default_rng(seed).permutation(len(y))
         X, y = X[order], y[order]
         rows = np.arange(len(y))
@@ -92,7 +92,7 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
         )
         folds = [rows] if cv is None else [test for _, test in cv]
         observed, scores, weights = enumerate_tables(X[:, 0].astype(int), y, folds, scoring, C)
-        found = fastlin.permutation_test(
+        actual = fastlin.permutation_test(
             fastlin.LogisticRegression(C=C),
             make(X),
             y,
@@ -101,19 +101,19 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
             n_permutations=N_PERMUTATIONS,
             random_state=seed,
         )
-        nearest = scores[np.abs(found.permutation_scores[:, None] - scores).argmin(axis=1)]
-        np.testing.assert_allclose(found.score, observed, rtol=1e-6)
-        np.testing.assert_allclose(found.permutation_scores, nearest, rtol=1e-6, atol=1e-6)
+        nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
+        np.testing.assert_allclose(actual.score, observed, rtol=1e-6)
+        np.testing.assert_allclose(actual.permutation_scores, nearest, rtol=1e-6, atol=1e-6)
         ties = np.abs(nearest - observed) <= SAME
         assert ties.any()
-        np.testing.assert_array_equal(found.permutation_scores == found.score, ties)
-        np.testing.assert_array_equal(found.permutation_scores > found.score, ~ties & (nearest > observed))
+        np.testing.assert_array_equal(actual.permutation_scores == actual.score, ties)
+        np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~ties & (nearest > observed))
         exact = weights[scores >= observed - SAME].sum()
         if scoring == "likelihood_ratio" and expected is not None:
             assert round(exact, 3) == expected
-        # Five standard deviations of the estimate, and the permutation that the p-value counts in addition.
+        # Five standard deviations of the estimate, and the additional permutation of the p-value.
         deviation = 5 * np.sqrt(exact * (1 - exact) / N_PERMUTATIONS)
-        np.testing.assert_allclose(found.p_value, exact, rtol=0, atol=deviation + 1 / N_PERMUTATIONS)
+        np.testing.assert_allclose(actual.p_value, exact, rtol=0, atol=deviation + 1 / N_PERMUTATIONS)
 
 
 @pytest.mark.parametrize(
@@ -133,32 +133,32 @@ def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scorin
     narrow = X.astype(np.float32)
     dataframe = pd.DataFrame({"a": narrow[:, 0]})
     expected, *others = (
-        fastlin.permutation_test(model, each, y, **options) for each in (X, narrow, sparse.csr_array(narrow), dataframe)
+        fastlin.permutation_test(model, data, y, **options) for data in (X, narrow, sparse.csr_array(narrow), dataframe)
     )
     assert (expected.permutation_scores == expected.score).any()
-    for found in others:
+    for actual in others:
         np.testing.assert_array_equal(
-            found.permutation_scores == found.score, expected.permutation_scores == expected.score
+            actual.permutation_scores == actual.score, expected.permutation_scores == expected.score
         )
-        assert found.p_value == expected.p_value
+        assert actual.p_value == expected.p_value
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scores_of_different_data_tie_by_no_solver():
-    # Continuous columns have no ties. A certificate of 1e-2 could not tell the scores apart.
+def test_scores_of_different_data_do_not_tie_with_any_solver():
+    # Continuous columns have no ties, but a certificate of 1e-2 could not separate the scores.
     generator = np.random.default_rng(0)
     X = generator.normal(size=(200, 5))
     y = (X[:, 0] + generator.logistic(size=200) > 0).astype(int)
     for scoring in ("neg_log_loss", "likelihood_ratio"):
         others = {"solver": "lbfgs"}, {"solver": "saga", "tol": 1e-2}, {"solver": "liblinear", "dual": True}
-        for given in ({}, *others, {"max_iter": 1}):
-            model = fastlin.LogisticRegression(**given)
-            found = fastlin.permutation_test(model, X, y, scoring=scoring, n_permutations=20, random_state=0)
-            assert not (found.permutation_scores == found.score).any()
+        for parameters in ({}, *others, {"max_iter": 1}):
+            model = fastlin.LogisticRegression(**parameters)
+            actual = fastlin.permutation_test(model, X, y, scoring=scoring, n_permutations=20, random_state=0)
+            assert not (actual.permutation_scores == actual.score).any()
 
 
 @pytest.mark.parametrize("counts", [((8, 11), (3, 11)), ((2, 6), (3, 6), (5, 6))])
-def test_likelihood_ratios_without_a_penalty_tie_as_those_of_counts(counts):
+def test_likelihood_ratios_without_a_penalty_tie_like_those_of_contingency_tables(counts):
     # The model has a parameter for each cell, so the ratio is twice the sum of O log(O / E) over the cells (G-test).
     # The table with exchanged values of x has the same ratio.
     sizes, ones = np.array([n for _, n in counts]), np.array([k for k, _ in counts])
@@ -174,30 +174,30 @@ def test_likelihood_ratios_without_a_penalty_tie_as_those_of_counts(counts):
     scores, observed = np.array([measure(table) for table in tables]), measure(ones)
     model = fastlin.LogisticRegression(C=np.inf)
     options = {"scoring": "likelihood_ratio", "n_permutations": 150, "random_state": 0}
-    found = fastlin.permutation_test(model, x[:, None], y, **options)
-    nearest = scores[np.abs(found.permutation_scores[:, None] - scores).argmin(axis=1)]
+    actual = fastlin.permutation_test(model, x[:, None], y, **options)
+    nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
     ties = np.abs(nearest - observed) <= SAME
     assert 0 < ties.sum() < 150
-    np.testing.assert_allclose(found.score, observed, rtol=1e-9)
-    np.testing.assert_array_equal(found.permutation_scores == found.score, ties)
-    np.testing.assert_array_equal(found.permutation_scores > found.score, ~ties & (nearest > observed))
+    np.testing.assert_allclose(actual.score, observed, rtol=1e-9)
+    np.testing.assert_array_equal(actual.permutation_scores == actual.score, ties)
+    np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~ties & (nearest > observed))
 
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
-def test_data_that_are_equal_up_to_their_order_have_equal_scores_by_any_estimator(scoring):
-    # Of six rows with different numbers, 20 choices of the rows of label 1 are all there is.
+def test_data_that_are_equal_up_to_their_order_have_equal_scores_with_any_estimator(scoring):
+    # With six distinct rows there are only 20 choices of the rows of label 1.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(6, 40)), np.array([0, 1, 0, 1, 0, 1])
     folds = [(np.arange(6), np.arange(6))]
     options = {"cv": folds, "n_permutations": 40, "scoring": scoring, "random_state": 0}
-    found = fastlin.permutation_test(ScikitLearnLogisticRegression(), X, y, **options)
-    assert len(set(found.permutation_scores)) <= 20
+    actual = fastlin.permutation_test(ScikitLearnLogisticRegression(), X, y, **options)
+    assert len(set(actual.permutation_scores)) <= 20
     if scoring == "neg_log_loss":
-        assert (found.permutation_scores == found.score).any()
+        assert (actual.permutation_scores == actual.score).any()
 
 
-def test_the_scores_of_fits_do_not_depend_on_how_many_there_are():
-    # Products with 130 columns, or with entries of sparse rows, are summed by tiles of several fits.
+def test_the_scores_of_fits_do_not_depend_on_their_number():
+    # Products with 130 columns, or with sparse rows, are summed in tiles of several fits.
     generator = np.random.default_rng(0)
     X = generator.normal(size=(150, 130))
     y = (X[:, 0] + generator.logistic(size=150) > 0).astype(int)
@@ -217,18 +217,18 @@ def test_fits_of_equal_data_are_equal_in_every_slot(l1_ratio):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(57, 3))
     y = (X[:, 0] + generator.logistic(size=57) > 0).astype(np.uint8)
-    found = set()
+    solutions = set()
     for slots in ([0], [0, 5, 8], [0, 13, 127, 128, 140]):
         labels = [generator.permutation(y) for _ in range(slots[-1] + 1)]
         for slot in slots:
             labels[slot] = y
         model = fastlin.LogisticRegression(l1_ratio=l1_ratio)
         fits = fit_tasks(model, X, lambda k, labels=labels: Task(labels[k]), len(labels))
-        found |= {(fits.coefs[slot].tobytes(), fits.certificates[slot]) for slot in slots}
-    assert len(found) == 1
+        solutions |= {(fits.coefs[slot].tobytes(), fits.certificates[slot]) for slot in slots}
+    assert len(solutions) == 1
 
 
-def test_a_decision_value_of_zero_is_no_matter_of_rounding():
+def test_a_decision_value_of_zero_does_not_depend_on_rounding():
     # Half of the rows of both groups have label 1: the minimum is at zero, where the first class is predicted.
     X, y = make_rows((5, 10), (5, 10))
     generator = np.random.default_rng(0)
@@ -239,13 +239,13 @@ def test_a_decision_value_of_zero_is_no_matter_of_rounding():
         assert fastlin.permutation_test(fastlin.LogisticRegression(), make(X[order]), y[order], **options).score == 0
 
 
-def test_class_weight_takes_the_names_of_classes():
+def test_class_weight_accepts_the_names_of_classes():
     X, y = make_rows((8, 11), (3, 11))
     model = fastlin.LogisticRegression(class_weight={"no": 1.0, "yes": 3.0})
     options = {"scoring": "neg_log_loss", "n_permutations": 2, "cv": 2}
-    found = fastlin.permutation_test(model, X, np.where(y, "yes", "no"), **options)
+    actual = fastlin.permutation_test(model, X, np.where(y, "yes", "no"), **options)
     expected = fastlin.permutation_test(model.set_params(class_weight={0: 1.0, 1: 3.0}), X, y, **options)
-    assert found.score == expected.score
+    assert actual.score == expected.score
 
 
 @pytest.mark.parametrize(

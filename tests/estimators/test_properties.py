@@ -1,7 +1,7 @@
-"""What holds of a fit to any data: random problems in every form, its certificate, and what leaves the model as it is.
+"""Properties of fits to any data: random problems in every container, valid certificates, and invariances.
 
-Two fits of one strictly convex objective, whose gaps are at most their certificates c, have coefficients at most
-sqrt(2 c / l2) from those of the minimum, because J grows by at least l2 / 2 times the square of the distance.
+The coefficients of a fit with certificate c are at most sqrt(2 c / l2) from the optimal ones if the objective is
+strictly convex, because J grows by at least l2 / 2 times the squared distance.
 """
 
 import warnings
@@ -29,13 +29,13 @@ N_LEVELS = 4
 
 
 def repeat_entries(X):
-    """Return a CSR matrix with each entry in two halves, those of a row from right to left."""
+    """Return a CSR matrix with each entry split into two halves, and the entries of a row in reverse order."""
     X = sparse.csr_array(X[:, ::-1])
     columns = X.shape[1] - 1 - X.indices
     return sparse.csr_array((np.repeat(X.data / 2, 2), np.repeat(columns, 2), 2 * X.indptr), shape=X.shape)
 
 
-# Of rows in float64.
+# Containers of rows in float64.
 FORMS = {
     "C": np.ascontiguousarray,
     "Fortran": np.asfortranarray,
@@ -54,7 +54,7 @@ SOLVERS = "auto", "auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"
 
 
 def draw_columns(generator, form, n, d):
-    """Return columns of scales from 1e-3 to 1e3, some of which lie up to 1e5 times their spread from zero."""
+    """Return columns with scales of 1e-3 to 1e3, some with means of up to 1e5 times their standard deviation."""
     unit = generator.standard_normal((n, d))
     far = generator.random(d) < 0.3
     X = 10.0 ** generator.uniform(-3, 3, d) * (unit + far * 10.0 ** generator.uniform(1, 5, d))
@@ -67,15 +67,15 @@ def draw_columns(generator, form, n, d):
     return unit, X.astype(np.float32).astype(float) if form == "float32" else X
 
 
-def weigh(generator, labels, n_classes, is_soft):
-    """Return y, weights or None, class_weight, and labels and weights that count as these together."""
+def draw_weights(generator, labels, n_classes, is_soft):
+    """Return y, weights or None, class_weight, and equivalent labels and weights without class_weight."""
     n = len(labels)
     targets = np.eye(n_classes)[labels]
     if is_soft:
         targets = 0.6 * targets + 0.4 * generator.dirichlet(np.ones(n_classes), n)
     sample_weight = generator.exponential(size=n) * (generator.random(n) < 0.9) if generator.random() < 0.4 else None
     weights = np.ones(n) if sample_weight is None else sample_weight
-    name = generator.choice(["none", "none", "balanced", "given"])
+    name = generator.choice(["none", "none", "balanced", "dict"])
     totals = weights @ targets
     if name == "none" or not totals.all():
         class_weight, factors = None, np.ones(n_classes)
@@ -92,9 +92,9 @@ def weigh(generator, labels, n_classes, is_soft):
 
 
 def draw_problem(seed):
-    """Return what an estimator is given, and the same as the reference takes it, with a column for each level."""
+    """Return a problem as arguments of an estimator, and as those of the reference with a column for each level."""
     generator = np.random.default_rng(seed)
-    n, d = (int(np.exp(generator.uniform(np.log(least), np.log(most)))) for least, most in ((12, 400), (1, 60)))
+    n, d = (int(np.exp(generator.uniform(np.log(low), np.log(high)))) for low, high in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
     form = str(generator.choice([*FORMS, "table", "table"]))
     unit, X = draw_columns(generator, form, n, d)
@@ -116,21 +116,25 @@ def draw_problem(seed):
     factors = 1.0
     if generator.random() < 0.3:
         parameters["penalty_factors"] = factors = 10.0 ** generator.uniform(-1, 1, X.shape[1])
-    y, weights, parameters["class_weight"], labels, counted = weigh(generator, labels, K, generator.random() < 0.2)
-    given, offsets = {"sample_weight": weights}, 0.0
+    y, weights, parameters["class_weight"], labels, counted = draw_weights(
+        generator, labels, K, generator.random() < 0.2
+    )
+    arguments, offsets = {"sample_weight": weights}, 0.0
     if generator.random() < 0.25:
         offsets = 2 * generator.standard_normal((n, 1 if K == 2 else K))
-        given["offset"] = offsets[:, 0] if K == 2 else offsets
+        arguments["offset"] = offsets[:, 0] if K == 2 else offsets
     options = {"l2": (1 - ratio) / (C * counted.sum()), "l1": ratio / (C * counted.sum()), "factors": factors}
     options |= {"group_lasso": parameters["group_lasso"], "weights": counted, "offsets": offsets}
-    return SimpleNamespace(rows=rows, y=y, given=given, parameters=parameters, X=X, labels=labels, options=options)
+    return SimpleNamespace(
+        rows=rows, y=y, arguments=arguments, parameters=parameters, X=X, labels=labels, options=options
+    )
 
 
 def fit_problem(problem, **parameters):
     with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(**{**problem.parameters, **parameters})
-        model.fit(problem.rows, problem.y, **problem.given)
-    assert {each.category for each in caught} <= {ConvergenceWarning}
+        model.fit(problem.rows, problem.y, **problem.arguments)
+    assert {warning.category for warning in caught} <= {ConvergenceWarning}
     return model, bool(caught)
 
 
@@ -138,29 +142,29 @@ def value_of(problem, model):
     return reference.objective(problem.X, problem.labels, model.coef_, model.intercept_, **problem.options)
 
 
-def find_least(problem, *models):
-    """Return the least J that is known: by the reference, where it takes no second, or that of the models."""
+def find_minimum(problem, *models):
+    """Return the minimum of J by the reference if it is fast enough, otherwise the lowest J of the models."""
     options, fit_intercept = problem.options, problem.parameters["fit_intercept"]
-    least = min(value_of(problem, model) for model in models)
+    lowest = min(value_of(problem, model) for model in models)
     is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
     are_near = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
-    # By L1 alone the levels of a column may change together, and the reference finds no end.
+    # With L1 only, the levels of a column can change together, and the reference does not converge.
     is_determined = options["l2"] > 0 or "categorical_features" not in problem.parameters
     is_small = models[0].coef_.size <= (48 if is_smooth else 12)
     if not (is_small and is_determined and (are_near or fit_intercept)):
-        return least
-    minimum, n_classes = reference.sparse_minimum, len(models[0].classes_)
+        return lowest
+    solve, n_classes = reference.sparse_minimum, len(models[0].classes_)
     if is_smooth:
-        minimum, options = reference.minimum, {name: options[name] for name in ("l2", "weights", "offsets")}
-    value, *_ = minimum(problem.X, problem.labels, n_classes, fit_intercept=fit_intercept, **options)
-    assert value <= least * (1 + ROUNDING)
+        solve, options = reference.minimum, {name: options[name] for name in ("l2", "weights", "offsets")}
+    value, *_ = solve(problem.X, problem.labels, n_classes, fit_intercept=fit_intercept, **options)
+    assert value <= lowest * (1 + ROUNDING)
     return value
 
 
 def check_predictions(model, problem, seed):
     scores = problem.X @ model.coef_.T.astype(float) + model.intercept_ + problem.options["offsets"]
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.shape[1] == 1 else scores
-    offset = {"offset": problem.given["offset"]} if "offset" in problem.given else {}
+    offset = {"offset": problem.arguments["offset"]} if "offset" in problem.arguments else {}
     probabilities = model.predict_proba(problem.rows, **offset)
     is_float32 = getattr(problem.rows, "dtype", None) == np.float32
     assert model.coef_.dtype == (np.float32 if is_float32 else np.float64), seed
@@ -170,7 +174,7 @@ def check_predictions(model, problem, seed):
     if model.coef_.dtype == np.float64:
         rounding = 1e-12 * (1 + np.abs(problem.X) @ np.abs(model.coef_).max(axis=0))
         assert (np.abs(probabilities - softmax(scores, axis=1)) <= rounding[:, None]).all(), seed
-    # float32 may round the two largest to one number.
+    # float32 can round the two largest to the same number.
     chosen = probabilities[np.arange(len(predictions)), predictions]
     np.testing.assert_allclose(chosen, probabilities.max(axis=1), rtol=1e-6)
 
@@ -179,18 +183,18 @@ def check_problem(seed):
     problem = draw_problem(seed)
     parameters, tol = problem.parameters, problem.parameters["tol"]
     model, has_warned = fit_problem(problem)
-    # Wherever a fit is cut short, what is left is proven.
+    # A fit that stops early has a valid certificate too.
     cut, _ = fit_problem(problem, max_iter=2)
     closer, _ = fit_problem(problem, solver="auto", tol=1e-8)
-    least, value = find_least(problem, model, cut, closer), value_of(problem, model)
+    minimum, value = find_minimum(problem, model, cut, closer), value_of(problem, model)
     assert model.converged_ == (not has_warned), seed
-    assert value - least <= model.certificate_ + ROUNDING * value, seed
-    assert value_of(problem, cut) - least <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
+    assert value - minimum <= model.certificate_ + ROUNDING * value, seed
+    assert value_of(problem, cut) - minimum <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
     if parameters["solver"] == "auto":
         assert model.converged_, seed
-        # Where numbers far from zero cancel, since coefficients are float32, X is sparse or nothing centers it, the
-        # certificate holds their rounding too.
-        assert value - least <= (tol + ROUNDING) * value, seed
+        # If coefficients are float32, X is sparse or there is no intercept, large numbers cancel, and the certificate
+        # includes their rounding errors.
+        assert value - minimum <= (tol + ROUNDING) * value, seed
         if type(problem.rows) is np.ndarray and problem.rows.dtype == np.float64 and parameters["fit_intercept"]:
             assert model.certificate_ <= tol * value * (1 + 1e-6), seed
     check_predictions(model, problem, seed)
@@ -215,8 +219,8 @@ def problems(draw):
 
 
 def assert_same_model(model, other, coef, l2):
-    """Assert that coef, those of `other` in the order of the first model's, lie within the certificates of both."""
-    distance = sum(np.sqrt(2 * each.certificate_ / l2) for each in (model, other))
+    """Assert that coef, the coefficients of `other` in the order of `model`, agree within both certificates."""
+    distance = sum(np.sqrt(2 * fitted.certificate_ / l2) for fitted in (model, other))
     assert np.linalg.norm(model.coef_ - coef) <= distance + ROUNDING * np.linalg.norm(coef)
 
 
@@ -242,20 +246,20 @@ def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(("unit", "dtype"), [(1e150, np.float64), (1e-150, np.float64), (1e25, np.float32)])
-def test_units_near_the_ends_of_their_type_do_not_matter_without_a_penalty(unit, dtype, n_classes, make):
+def test_units_near_the_limits_of_their_type_do_not_matter_without_a_penalty(unit, dtype, n_classes, make):
     generator = np.random.default_rng(n_classes)
     X = generator.standard_normal((120, 4))
     labels = np.argmax(X[:, :n_classes] + 0.5 * generator.gumbel(size=(120, n_classes)), axis=1)
     expected = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(X, labels)
     model = fastlin.LogisticRegression(C=np.inf, tol=1e-6).fit(make((X * unit).astype(dtype)), labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
-    least = reference.mean_loss(X, labels, expected.coef_, expected.intercept_)
+    minimum = reference.mean_loss(X, labels, expected.coef_, expected.intercept_)
     value = reference.mean_loss(X, labels, model.coef_ * unit, model.intercept_)
-    assert abs(value - least) <= 2e-6 * least
+    assert abs(value - minimum) <= 2e-6 * minimum
 
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes")
-def test_a_class_for_each_row():
+def test_a_separate_class_for_each_row_is_supported():
     X = np.random.default_rng(0).standard_normal((1000, 3))
     model = fastlin.LogisticRegression().fit(X, np.arange(1000))
     assert model.converged_
@@ -269,7 +273,7 @@ def test_rare_rows_that_differ_are_not_overlooked(dtype):
     X[:480] = generator.integers(0, 256, (480, 100))
     y = generator.integers(0, 2, len(X))
     y[:480] = X[:480, 0] > 127
-    # Features gain a hundredth of J.
+    # The improvement over the null model is a hundredth of J.
     model = fastlin.LogisticRegression(tol=1e-2).fit(X, y)
     assert model.converged_
     assert model.n_iter_[0] <= 60
@@ -278,10 +282,10 @@ def test_rare_rows_that_differ_are_not_overlooked(dtype):
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize(("origin", "unit"), [(1e16, 2.0), (1e15, 1.0), (1e12, 2.0**-10), (1e8, 2.0**-20)])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, origin, unit, make):
+def test_the_certificate_is_valid_if_columns_vary_little_compared_with_their_mean(n_classes, origin, unit, make):
     generator = np.random.default_rng(3)
     y, weights = generator.integers(0, n_classes, 60), generator.uniform(0.1, 2, 60)
-    # Whole numbers of units, so that the columns hold them exactly; the second one is constant but where no weight is.
+    # Multiples of the unit, which are exact; the second column is constant except in rows without weight.
     distances = np.column_stack([y + generator.integers(0, 3, 60), np.zeros(60), generator.normal(size=60)])
     distances[:, :2] *= unit
     X = distances + np.array([origin, 0.1, 0])
@@ -292,8 +296,8 @@ def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, orig
     model = fit(make(X), y, weights, C=C, tol=1e-4)
     value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
     # Extended precision has eleven bits more than the products that cancel here.
-    known = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
-    assert -known <= value - minimum <= model.certificate_ + known
+    rounding = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
+    assert -rounding <= value - minimum <= model.certificate_ + rounding
     np.testing.assert_array_equal(model.coef_[:, 1], 0)
     if make is np.asarray:
         # Half a unit in the last place of an intercept of 1e15 moves all scores by 0.06.

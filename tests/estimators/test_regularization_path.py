@@ -1,4 +1,4 @@
-"""logistic_path against separate fits, and where its grid begins."""
+"""logistic_path compared with separate fits, and the start of its grid."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize(("l1_ratio", "tol", "tolerance"), [(0.0, 1e-11, 1e-5), (0.6, 1e-6, 5e-3), (1.0, 1e-6, 5e-3)])
-def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, tolerance):
+def test_a_path_equals_separate_fits_without_warm_starts(n_classes, l1_ratio, tol, tolerance):
     X, y, weights, *_ = make_problem(120, 6, n_classes)
     options = {"l1_ratio": l1_ratio, "tol": tol, "class_weight": "balanced"}
     path = fastlin.logistic_path(X, y, Cs=[1.0, 0.03, 10.0], sample_weight=weights, **options)
@@ -25,7 +25,7 @@ def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, tolerance):
     assert path.coefs.shape == (3, 1 if n_classes == 2 else n_classes, 6)
     for c, C in enumerate(path.Cs):
         cold = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
-        # An L1 penalty need not determine the part of coef that softmax ignores.
+        # An L1 penalty need not determine the component of coef that softmax ignores.
         free = (path.coefs[c] - cold.coef_).mean(axis=0) if n_classes > 2 else 0
         np.testing.assert_allclose(path.coefs[c] - free, cold.coef_, atol=tolerance)
         np.testing.assert_allclose(path.intercepts[c], cold.intercept_, atol=tolerance)
@@ -54,7 +54,7 @@ def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, tolerance):
     ],
     ids=str,
 )
-def test_the_grid_begins_where_the_first_coefficient_leaves_zero(n_classes, l1_ratio, options):
+def test_the_grid_starts_where_the_first_coefficient_becomes_nonzero(n_classes, l1_ratio, options):
     X, y, weights, *_ = make_problem(150, 6, n_classes)
     path = fastlin.logistic_path(X * 10.0 + 5, y, Cs=5, l1_ratio=l1_ratio, sample_weight=weights, **options)
     np.testing.assert_allclose(np.diff(np.log10(path.Cs)), 0.75)
@@ -69,9 +69,9 @@ def test_the_grid_begins_where_the_first_coefficient_leaves_zero(n_classes, l1_r
         assert coef.any() == (factor > 1)
 
 
-def test_grids_without_an_l1_penalty_or_a_place_to_begin():
+def test_grids_without_an_l1_penalty_or_without_signal():
     np.testing.assert_array_equal(fastlin.logistic_path(X, Y, Cs=4, l1_ratio=0.0).Cs, np.logspace(-4, 4, 4))
-    # Columns that tell nothing.
+    # Constant columns.
     assert not fastlin.logistic_path(np.ones((20, 2)), np.arange(20) % 2, Cs=3).coefs.any()
 
 
@@ -88,17 +88,17 @@ def test_grids_without_an_l1_penalty_or_a_place_to_begin():
         ({"tol": -1.0}, ValueError, "tol"),
         ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, ValueError, "penalty_factors"),
         ({"sample_weight": np.zeros(150)}, ValueError, "weight"),
-        # Parameters without a meaning.
-        ({"alpha": 0.1}, TypeError, "logistic_path takes no alpha"),
+        # Unsupported parameters.
+        ({"alpha": 0.1}, TypeError, "logistic_path does not accept alpha"),
         *(({name: 1.0}, TypeError, name) for name in ("C", "penalty", "warm_start", "tolerance")),
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(options, error, message):
+def test_invalid_arguments_raise_an_error(options, error, message):
     assert_refused(message, fastlin.logistic_path, X, Y, **options, error=error)
 
 
-def test_fits_are_counted_and_those_that_do_not_arrive(capsys):
+def test_progress_and_unconverged_fits_are_counted(capsys):
     with pytest.warns(ConvergenceWarning, match="of 3 fits"):
         path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0, 10.0], l1_ratio=0.0, max_iter=1, tol=1e-9, verbose=1)
     assert not path.converged.all()
@@ -106,25 +106,26 @@ def test_fits_are_counted_and_those_that_do_not_arrive(capsys):
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs"])
-def test_a_path_may_end_without_a_penalty(solver):
+def test_a_path_can_end_without_a_penalty(solver):
     y = np.random.default_rng(0).permutation(Y)
     path = fastlin.logistic_path(X, y, Cs=[1.0, 10.0, np.inf], solver=solver, tol=1e-6)
     expected = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
     assert path.objectives[-1] == pytest.approx(expected.history_[-1].objective, rel=1e-5)
 
 
-def test_a_path_shows_itself_as_a_table():
+def test_a_path_is_printed_as_a_table():
     path = fastlin.logistic_path(X, Y, Cs=[0.1, 1.0], l1_ratio=0.0)
     title, headers, first, last = repr(path).splitlines()
-    assert title == "path of 4 features and 3 classes, l1_ratio=0"
+    assert title == "RegularizationPath of 4 features and 3 classes, l1_ratio=0"
     assert headers.split() == ["Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"]
     assert first.split()[:2] == ["0.1", f"{path.objectives[0]:.4g}"]
     assert last.split()[3:] == ["12", str(path.n_iter[1]), "True"]
 
 
 @pytest.mark.parametrize("make", [np.asarray, np.float32, sparse.csr_array])
-def test_no_rounding_lets_a_coefficient_into_the_first_model(make):
-    # On a grid that begins exactly where the first coefficient enters, one in five of these had one of rounding.
+def test_the_first_model_has_no_coefficient_by_rounding(make):
+    # On a grid that starts exactly at the entry of the first coefficient, one fit in five had a nonzero coefficient by
+    # rounding.
     for seed in range(16):
         generator = np.random.default_rng(seed)
         n, d = generator.integers(20, 150), generator.integers(1, 13)

@@ -1,4 +1,4 @@
-"""What scikit-learn and its users expect: checks, warnings, estimators among scikit-learn's, exchange and ONNX."""
+"""Compatibility with scikit-learn: estimator checks, warnings, meta-estimators, conversion and ONNX."""
 
 import pickle
 import re
@@ -28,11 +28,11 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.matrices import DenseMatrix
 
 LINEAR = ["LogisticRegression", "LogisticRegressionCV"]
-# Why the checks of weights fail.
+# Reasons why the checks of weights fail.
 EXPECTED = {
-    fastlin.MiniBatchLogisticRegression: "a row twice fills more of a batch than one of weight two",
+    fastlin.MiniBatchLogisticRegression: "two copies of a row fill more of a batch than a row of weight two",
     fastlin.MLPClassifier: "float32 rounds by more than the check's relative tolerance of 1e-7",
-    fastlin.FirthLogisticRegression: "its rows are fewer than its columns, for which there is no such likelihood",
+    fastlin.FirthLogisticRegression: "the check has fewer rows than columns, so the likelihood is undefined",
 }
 WEIGHT_CHECKS = [
     estimator_checks.check_sample_weight_equivalence_on_dense_data,
@@ -54,11 +54,11 @@ MODELS = {
     ),
     "MLPClassifier": lambda: fastlin.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0),
 }
-AROUND = {
+META_ESTIMATORS = {
     "calibration": lambda model: CalibratedClassifierCV(model, cv=2),
     "stacking": lambda model: StackingClassifier([("a", model), ("b", fastlin.LogisticRegression())], cv=2),
     "search": lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
-    "pipeline with frames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
+    "pipeline with DataFrames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
 }
 COMPOSITES = {
     "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
@@ -91,17 +91,17 @@ def test_estimator_checks_of_the_others(estimator, check):
 
 
 @pytest.mark.parametrize("check", WEIGHT_CHECKS)
-def test_networks_in_float64_pass_the_checks_that_float32_rounds_too_much_for(check):
+def test_networks_in_float64_pass_the_checks_that_fail_in_float32(check):
     check("MLPClassifier", fastlin.MLPClassifier(max_iter=50, dtype="float64"))
 
 
 @since(1, 9)
-def test_scikit_learns_parameters_are_ours():
+def test_the_parameters_include_those_of_scikit_learn():
     theirs = sklearn.linear_model.LogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
-    ours_alone: dict = dict.fromkeys(("penalty_factors", "lower_bounds", "upper_bounds", "categorical_features"))
-    ours_alone |= {"group_lasso": False, "missing_as_category": False, "alpha": "1/n_samples"}
-    assert ours.get_params() == {**theirs.get_params(), **ours_alone}
+    extensions: dict = dict.fromkeys(("penalty_factors", "lower_bounds", "upper_bounds", "categorical_features"))
+    extensions |= {"group_lasso": False, "missing_as_category": False, "alpha": "1/n_samples"}
+    assert ours.get_params() == {**theirs.get_params(), **extensions}
     assert fastlin.LogisticRegression().solver == "auto"
     assert fastlin.LogisticRegression().max_iter == 1000
 
@@ -122,7 +122,7 @@ def test_checks_of_every_class_of_scikit_learn(name, check):
 
 
 @pytest.mark.slow
-def test_nothing_needs_scikit_learns_own_logistic_regression():
+def test_fastlin_works_without_scikit_learns_logistic_regression():
     program = """
 import sys, warnings
 import sklearn.linear_model
@@ -139,19 +139,21 @@ for model in fastlin.LogisticRegression(penalty="l1"), fastlin.LogisticRegressio
     assert run_program(program).splitlines() == ["True 1000", "True 1000"]
 
 
-def test_n_jobs_counts_in_predictions(monkeypatch):
+def test_n_jobs_applies_to_predictions(monkeypatch):
     model, unlimited = fastlin.LogisticRegression(n_jobs=5).fit(X, Y), fastlin.LogisticRegression().fit(X, Y)
-    seen = []
+    thread_counts = []
     for name in ("compute_scores", "find_best_class"):
-        answer = getattr(DenseMatrix, name)
-        monkeypatch.setattr(DenseMatrix, name, lambda *given, to=answer: (seen.append(count_threads()), to(*given))[1])
+        method = getattr(DenseMatrix, name)
+        monkeypatch.setattr(
+            DenseMatrix, name, lambda *arguments, to=method: (thread_counts.append(count_threads()), to(*arguments))[1]
+        )
     for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
         predict(X)
     model.score(X, Y)
-    assert seen == [5] * 5
+    assert thread_counts == [5] * 5
     with limit_threads(3):
         unlimited.predict(X)
-    assert seen[-1] == 3
+    assert thread_counts[-1] == 3
 
 
 @since(1, 9)
@@ -162,7 +164,7 @@ def test_warnings_name_the_line_that_calls_fit():
         fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, Y)
         fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, Y)
         fastlin.logistic_path(X, Y, Cs=2, max_iter=1, tol=1e-9)
-    # Each estimator's and the path's.
+    # The warnings of each estimator and of the path.
     assert len(caught) == 3 + 4 + 3 + 1
     assert {warning.filename for warning in caught} == {__file__}
 
@@ -173,19 +175,19 @@ def test_a_model_set_by_hand_predicts():
     np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
 
 
-@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("wrapper", META_ESTIMATORS)
 @pytest.mark.parametrize("name", MODELS)
-def test_estimators_around_others(name, around):
+def test_meta_estimators(name, wrapper):
     X, y = load_iris(return_X_y=True, as_frame=True)
     X, y = X / X.max(), y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
-    model = AROUND[around](MODELS[name]()).fit(X, y)
+    model = META_ESTIMATORS[wrapper](MODELS[name]()).fit(X, y)
     assert model.score(X, y) > 0.8
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_linear_models_go_there_and_back(name, n_classes):
+def test_linear_models_are_converted_to_scikit_learn_and_back(name, n_classes):
     rows, names = X[Y < n_classes], np.array(["a", "b", "c"])[Y[Y < n_classes]]
     make_ours, make_theirs = getattr(fastlin, name), getattr(sklearn.linear_model, name)
     ours = make_ours(class_weight="balanced", max_iter=77).fit(rows, names)
@@ -194,9 +196,9 @@ def test_linear_models_go_there_and_back(name, n_classes):
     np.testing.assert_array_equal(theirs.predict(rows), ours.predict(rows))
     np.testing.assert_allclose(theirs.predict_proba(rows), ours.predict_proba(rows), rtol=1e-12)
     assert (theirs.solver, theirs.max_iter, theirs.class_weight) == ("lbfgs", 77, "balanced")
-    # It is a model that scikit-learn can fit again, and pickle.
+    # scikit-learn can refit and pickle it.
     pickle.loads(pickle.dumps(theirs)).fit(rows, names)
-    # Nothing is shared.
+    # The models share no arrays.
     theirs.coef_[:] = 0
     assert ours.coef_.any()
     fitted = make_theirs(solver="newton-cholesky").fit(rows, names)
@@ -208,7 +210,7 @@ def test_linear_models_go_there_and_back(name, n_classes):
 
 
 @pytest.mark.parametrize("parameters", [{"alpha": 0.05}, {"alphas": [0.5, 0.05]}], ids=str)
-def test_a_penalty_by_alpha_goes_there_as_c(parameters):
+def test_a_penalty_by_alpha_is_converted_to_c(parameters):
     make = fastlin.LogisticRegressionCV if "alphas" in parameters else fastlin.LogisticRegression
     ours = make(solver="newton-cd", tol=1e-10, **parameters).fit(X, Y)
     theirs = ours.to_sklearn().set_params(tol=1e-8, max_iter=1000)
@@ -228,24 +230,24 @@ def test_a_penalty_by_alpha_goes_there_as_c(parameters):
         ({}, lambda y: np.zeros(len(y))),
     ],
 )
-def test_networks_go_there(parameters, targets):
+def test_networks_are_converted_to_scikit_learn(parameters, targets):
     X, y = make_data(3)
     ours = make((6, 4), dtype="float64", **parameters).fit(X, targets(y))
     theirs = ours.to_sklearn()
     assert type(theirs) is sklearn.neural_network.MLPClassifier
     np.testing.assert_array_equal(theirs.predict(X), ours.predict(X))
-    # Where there is one class, scikit-learn has two columns.
+    # With one class scikit-learn has two columns.
     if len(ours.classes_) > 1:
         np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-9)
     theirs.coefs_[0][:] = 0
     assert ours.coefs_[0].any()
 
 
-@pytest.mark.parametrize("kind", ["two", "three", "several labels"])
+@pytest.mark.parametrize("kind", ["two", "three", "multilabel"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_networks_come_from_there_and_go_on(kind, dtype):
+def test_networks_of_scikit_learn_are_converted_and_trained_further(kind, dtype):
     X, y = make_data(2 if kind == "two" else 3)
-    X, y = X.astype(dtype), np.column_stack([y == 0, y > 1]).astype(int) if kind == "several labels" else y
+    X, y = X.astype(dtype), np.column_stack([y == 0, y > 1]).astype(int) if kind == "multilabel" else y
     theirs = sklearn.neural_network.MLPClassifier((6,), max_iter=5, random_state=0).fit(X, y)
     ours = fastlin.MLPClassifier.from_sklearn(theirs)
     assert ours.dtype == np.dtype(dtype).name
@@ -259,7 +261,7 @@ def test_networks_come_from_there_and_go_on(kind, dtype):
 
 
 @pytest.mark.parametrize("name", [*LINEAR, "MLPClassifier"])
-def test_what_is_not_fitted_or_of_another_class_is_refused(name):
+def test_converting_unfitted_models_or_other_classes_raises_an_error(name):
     make_ours, module = getattr(fastlin, name), sklearn.neural_network if "MLP" in name else sklearn.linear_model
     assert_refused(None, make_ours().to_sklearn, error=NotFittedError)
     assert_refused(None, make_ours.from_sklearn, getattr(module, name)(), error=NotFittedError)
@@ -269,7 +271,7 @@ def test_what_is_not_fitted_or_of_another_class_is_refused(name):
 
 @pytest.fixture
 def registration():
-    """Run the registration of the documents for the time of a test."""
+    """Register the converter of the documentation for one test."""
     skl2onnx = pytest.importorskip("skl2onnx")
     document = (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", document, re.DOTALL)
@@ -283,7 +285,7 @@ def registration():
 def test_onnx_of_composites_predicts_the_same(name, n_classes, registration):
     skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
     rows, y = X[Y < n_classes].astype(np.float32), Y[Y < n_classes]
-    # The converter is right for scikit-learn's models, and so for ours.
+    # Check the converter with scikit-learn's models, then with ours.
     for package in (sklearn.linear_model, fastlin):
         model = COMPOSITES[name](package.LogisticRegression).fit(rows, y)
         written = skl2onnx.to_onnx(model, rows[:1], options={id(model): {"zipmap": False}})

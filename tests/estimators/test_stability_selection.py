@@ -1,4 +1,4 @@
-"""Stability selection against a loop of single fits, and its bounds against published numbers."""
+"""Stability selection compared with a loop of single fits, and its PFER bounds with published values."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ MODEL = fastlin.LogisticRegression()
 
 
 def draw_rows(n_rows=150, n_features=12, n_classes=2):
-    """Return X and labels, of which the first three features tell something."""
+    """Return X and labels that depend on the first three features."""
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n_rows, n_features))
     scores = X[:, :3] @ [2.0, -1.5, 1.2] + generator.logistic(size=n_rows)
@@ -25,106 +25,108 @@ def draw_rows(n_rows=150, n_features=12, n_classes=2):
 
 
 def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
-    """Yield the order in which features enter each half of a pair, by cold fits."""
+    """Yield the order in which features enter in each half-sample of a pair, by fits without warm starts."""
     generator = np.random.default_rng((seed, number))
     drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
     for half in range(2):
-        rows = np.sort(np.concatenate([each[half * (len(each) // 2) :][: len(each) // 2] for each in drawn]))
-        given, order = (X[rows], y[rows], weights[rows]), []
-        for C in fastlin.logistic_path(*given[:2], Cs=Cs, sample_weight=given[2], tol=1e-3).Cs:
-            coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*given).coef_
+        rows = np.sort(
+            np.concatenate([indices[half * (len(indices) // 2) :][: len(indices) // 2] for indices in drawn])
+        )
+        data, order = (X[rows], y[rows], weights[rows]), []
+        for C in fastlin.logistic_path(*data[:2], Cs=Cs, sample_weight=data[2], tol=1e-3).Cs:
+            coef = fastlin.LogisticRegression(C=C, l1_ratio=1.0, tol=1e-9, **parameters).fit(*data).coef_
             sizes = np.abs(coef).max(axis=0)
             order += [j for j in np.argsort(-sizes) if sizes[j] > 0 and j not in order]
         yield order[:n_selected]
 
 
 @pytest.mark.parametrize(("n_classes", "Cs"), [(2, [0.05, 0.1, 0.2]), (2, 12), (3, [0.03, 0.06, 0.1])], ids=str)
-def test_frequencies_are_those_of_single_fits_of_the_halves(n_classes, Cs):
+def test_frequencies_equal_those_of_single_fits_of_the_half_samples(n_classes, Cs):
     X, y = draw_rows(90, 6, n_classes)
     weights = np.random.default_rng(1).integers(0, 4, 90).astype(float)
-    # The Cs of the path take the place of its alpha.
+    # The Cs of the path replace its alpha.
     model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False, alpha=0.3)
     options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
-    found = fastlin.stability_selection(model, X, y, weights, **options)
+    selection = fastlin.stability_selection(model, X, y, weights, **options)
     seed, expected = np.random.RandomState(5).randint(np.iinfo(np.int32).max), np.zeros((4, 6))
     for number in range(3):
         for order in select_naively(X, y, weights, Cs, 4, seed, number, fit_intercept=False):
-            for place, j in enumerate(order):
-                expected[place:, j] += 1
-    np.testing.assert_array_equal(found.path, expected / 6)
-    assert 0 < found.path[0].sum() <= 1
-    np.testing.assert_array_equal(found.frequencies, found.path[-1])
+            for rank, j in enumerate(order):
+                expected[rank:, j] += 1
+    np.testing.assert_array_equal(selection.path, expected / 6)
+    assert 0 < selection.path[0].sum() <= 1
+    np.testing.assert_array_equal(selection.frequencies, selection.path[-1])
 
 
-def test_threads_and_the_number_of_pairs_change_no_pair():
-    found = []
+def test_pairs_do_not_depend_on_threads_or_the_number_of_pairs():
+    counts = []
     for n_threads, n_pairs in ((1, 4), (2, 4), (2, 5)):
         with limit_threads(n_threads):
-            selected = fastlin.stability_selection(MODEL, *draw_rows(), n_pairs=n_pairs, random_state=0)
-        found.append(np.rint(2 * n_pairs * selected.path))
-    np.testing.assert_array_equal(found[0], found[1])
-    added = found[2] - found[0]
+            selection = fastlin.stability_selection(MODEL, *draw_rows(), n_pairs=n_pairs, random_state=0)
+        counts.append(np.rint(2 * n_pairs * selection.path))
+    np.testing.assert_array_equal(counts[0], counts[1])
+    added = counts[2] - counts[0]
     np.testing.assert_array_equal(added.sum(axis=1), [2, 4, 6])
     assert set(added.ravel()) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, lambda X: from_arrays(X, rows_per_block=40)])
-def test_rows_of_any_kind_have_the_same_frequencies(make):
+def test_rows_in_any_container_have_the_same_frequencies(make):
     X, y = draw_rows()
     X[np.abs(X) < 0.7] = 0
     options = {"n_pairs": 2, "random_state": 0, "n_selected": 3}
     model = fastlin.LogisticRegression(tol=1e-8)
-    dense, found = (fastlin.stability_selection(model, rows, y, **options).path for rows in (X, make(X)))
-    np.testing.assert_array_equal(found, dense)
+    dense, selection = (fastlin.stability_selection(model, rows, y, **options).path for rows in (X, make(X)))
+    np.testing.assert_array_equal(selection, dense)
 
 
-def test_features_without_a_penalty_take_no_part():
+def test_features_without_a_penalty_are_not_selected():
     X, y = draw_rows()
     table = pd.DataFrame(X, columns=[f"feature {j}" for j in range(12)])
     model = fastlin.LogisticRegression(penalty_factors=[0.0, *np.ones(11)]).fit(X, y)
     before = vars(model).copy()
-    found = fastlin.stability_selection(model, table, y, n_selected=2, n_pairs=10, random_state=0)
-    assert np.isnan(found.path[:, 0]).all()
-    np.testing.assert_allclose(found.path[:, 1:].sum(axis=1), [1, 2])
-    assert found.selected(0.6).tolist() == ["feature 1", "feature 2"]
-    assert found.error_bound(1, "none") == pytest.approx(4 / 11)
+    selection = fastlin.stability_selection(model, table, y, n_selected=2, n_pairs=10, random_state=0)
+    assert np.isnan(selection.path[:, 0]).all()
+    np.testing.assert_allclose(selection.path[:, 1:].sum(axis=1), [1, 2])
+    assert selection.selected(0.6).tolist() == ["feature 1", "feature 2"]
+    assert selection.error_bound(1, "none") == pytest.approx(4 / 11)
     assert vars(model) == before
 
 
-def count(n_selected, n_features):
+def make_selection(n_selected, n_features):
     return StabilitySelection(np.zeros((n_selected, n_features)), np.arange(n_features), 50)
 
 
-# The unimodal bounds are those that the tests of the R package stabs print.
+# The unimodal bounds are from the tests of the R package stabs.
 @pytest.mark.parametrize(
-    ("found", "threshold", "unimodal", "none"),
+    ("selection", "threshold", "unimodal", "none"),
     [
-        (count(1, 100), 0.6, 0.02631579, 0.05),
-        (count(10, 100), 0.6, 2.631579, 5),
-        (count(3, 10), 0.96, 0.1764706, 0.9 / 0.92),
+        (make_selection(1, 100), 0.6, 0.02631579, 0.05),
+        (make_selection(10, 100), 0.6, 2.631579, 5),
+        (make_selection(3, 10), 0.96, 0.1764706, 0.9 / 0.92),
         # Between two frequencies.
-        (count(10, 100), 0.591, 2.631579, 5),
+        (make_selection(10, 100), 0.591, 2.631579, 5),
         # At 3/4, and at the end.
-        (count(7, 200), 0.75, 0.245 / 0.98, 0.49),
-        (count(7, 200), 1.0, 0.245 * 0.04 / 1.02, 0.245),
-        # Of a threshold that is too low, and of too large a share of the features nothing more is known.
-        (count(5, 10), 0.69, 2.5 / 0.38, 2.5 / 0.38),
-        (count(5, 10), 0.7, 2.5 / 0.78, 2.5 / 0.4),
-        (count(6, 10), 0.9, 3.6 / 0.8, 3.6 / 0.8),
+        (make_selection(7, 200), 0.75, 0.245 / 0.98, 0.49),
+        (make_selection(7, 200), 1.0, 0.245 * 0.04 / 1.02, 0.245),
+        # With a low threshold, or a large fraction of features, only the weaker bound holds.
+        (make_selection(5, 10), 0.69, 2.5 / 0.38, 2.5 / 0.38),
+        (make_selection(5, 10), 0.7, 2.5 / 0.78, 2.5 / 0.4),
+        (make_selection(6, 10), 0.9, 3.6 / 0.8, 3.6 / 0.8),
     ],
 )
-def test_bounds_are_the_published_ones(found, threshold, unimodal, none):
-    assert found.error_bound(threshold) == pytest.approx(unimodal, rel=1e-6)
-    assert found.error_bound(threshold, "none") == pytest.approx(none)
+def test_bounds_equal_the_published_values(selection, threshold, unimodal, none):
+    assert selection.error_bound(threshold) == pytest.approx(unimodal, rel=1e-6)
+    assert selection.error_bound(threshold, "none") == pytest.approx(none)
 
 
-def test_halves_and_missed_ends_are_counted(capsys):
+def test_half_samples_and_unconverged_fits_are_counted(capsys):
     model = fastlin.LogisticRegression(max_iter=1, tol=1e-12, verbose=1)
     with pytest.warns(ConvergenceWarning, match="of 8 fits stopped") as warned:
-        found = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
+        selection = fastlin.stability_selection(model, *draw_rows(), Cs=[0.1, 0.2], n_selected=12, n_pairs=2)
     assert warned[0].filename == __file__
     assert "4/4" in capsys.readouterr().out
-    assert repr(found) == "StabilitySelection(2 pairs of halves, 12 of 12 features selected by each)"
+    assert repr(selection) == "StabilitySelection(2 pairs of half-samples, each selects 12 of 12 features)"
 
 
 X, Y = draw_rows()
@@ -144,25 +146,28 @@ X, Y = draw_rows()
         ),
         ({"estimator": fastlin.LogisticRegression(penalty_factors=np.zeros(12))}, "^n_selected must be .* 0"),
         ({"X": np.where(np.arange(12) == 3, np.nan, X)}, "NaN"),
-        ({"y": np.arange(150) == 7}, "^y must have at least 2 rows of each class.* class True has 1"),
-        ({"sample_weight": np.where(Y == 1, 0.0, 1.0)}, "^y must have at least 2 rows of each class.* class 1 has 0"),
+        ({"y": np.arange(150) == 7}, "^y must have at least 2 rows .* in each class.* class True has 1"),
+        (
+            {"sample_weight": np.where(Y == 1, 0.0, 1.0)},
+            "^y must have at least 2 rows .* in each class.* class 1 has 0",
+        ),
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(changed, message):
+def test_invalid_arguments_raise_an_error(changed, message):
     with pytest.raises((ValueError, TypeError), match=message):
         fastlin.stability_selection(**{"estimator": MODEL, "X": X, "y": Y, **changed})
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.01, np.nan, "0.9", None])
-def test_a_threshold_is_more_than_half(threshold):
-    for method in (count(2, 9).selected, count(2, 9).error_bound):
+def test_a_threshold_must_be_above_one_half(threshold):
+    for method in (make_selection(2, 9).selected, make_selection(2, 9).error_bound):
         assert_refused(r"^threshold must be a number above 0\.5 and at most 1", method, threshold)
-    assert_refused(r"^assumption must be", count(2, 9).error_bound, 0.9, "r-concave")
+    assert_refused(r"^assumption must be", make_selection(2, 9).error_bound, 0.9, "r-concave")
 
 
-def test_equal_coefficients_enter_by_their_columns_in_every_type():
-    # Counts of binary rows tie often, and rounding ordered them.
+def test_equal_coefficients_are_ordered_by_column_in_every_type():
+    # Coefficients of binary features tie often, and rounding would order them.
     generator = np.random.default_rng(0)
     rows = generator.integers(0, 2, size=(120, 12)).astype(float)
     y = (rows[:, 0] + rows[:, 1] + generator.logistic(size=120) > 1).astype(int)
@@ -174,7 +179,7 @@ def test_equal_coefficients_enter_by_their_columns_in_every_type():
     np.testing.assert_array_equal(paths[2], paths[0])
 
 
-def test_sizes_within_the_accuracy_stay_in_order():
+def test_sizes_that_are_equal_up_to_the_accuracy_keep_their_order():
     sizes = np.array([0.5, 1.0, 0.3, 1.0 + 1e-9, 0.5 + 2e-4])
     np.testing.assert_array_equal(order_sizes(sizes, 1e-4), [1, 3, 4, 0, 2])
     np.testing.assert_array_equal(order_sizes(sizes, 1e-3), [1, 3, 0, 4, 2])

@@ -1,4 +1,4 @@
-"""Columns of every container: the same values are read, or refused, in the same way."""
+"""Table columns in every container: the same values have the same result or error."""
 
 import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ Y = np.arange(N) % 2
 NUMBERS = np.linspace(-1, 1, N)
 DAYS = np.arange(N) % 4
 FIRST = datetime.datetime(2020, 1, 1)
-# Values that are no numbers, with their types in NumPy and Arrow where these have one.
+# Values that are not numbers, with their types in NumPy (if there is one) and Arrow.
 TIMES = {
     "dates": ([FIRST.date() + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[D]", "date32"),
     "timestamps": ([FIRST + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[us]", "timestamp"),
@@ -23,7 +23,7 @@ TIMES = {
     "times": ([datetime.time(day) for day in DAYS.tolist()], None, "time64"),
 }
 BYTES = [b"a", b"b", b"c", b"d"] * (N // 4)
-TEXTS = ["a", "b", "c", "d"] * (N // 4)
+STRINGS = ["a", "b", "c", "d"] * (N // 4)
 
 
 def as_objects(values):
@@ -47,7 +47,7 @@ def as_pandas(values, kind):
     return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
 
 
-# From values, their type in NumPy and their type in Arrow: X with a column of numbers and then the values, or alone.
+# From values and their types in NumPy and Arrow: X with a column of numbers and one of the values, or only the latter.
 CONTAINERS = {
     "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
     "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
@@ -64,7 +64,7 @@ CONTAINERS = {
     "polars alone": lambda values, *_: as_polars({"a": values}),
     "polars": lambda values, *_: as_polars({"b": NUMBERS, "a": values}),
 }
-# Of values that have a type in NumPy.
+# Containers of values with a type in NumPy.
 OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
 
 
@@ -79,26 +79,28 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("name", "container"), PAIRS)
-def test_times_are_no_numbers_in_any_container(name, container):
+def test_times_raise_an_error_in_any_container(name, container):
     values, of_numpy, of_arrow = TIMES[name]
     X = CONTAINERS[container](values, of_numpy, of_arrow)
-    refusal = f"Column {name_last(X)!r} of X holds values (of type|such as) .*; columns that are not categorical must"
-    remedy = "Convert it to numbers, for instance days since a date"
+    refusal = (
+        f"Column {name_last(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
+    )
+    remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused(f"{refusal} hold numbers. {remedy}, or list it in categorical_features", model.fit, X, Y)
-    assert_refused(rf"{refusal} hold numbers. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
-    # The second remedy works: equal values have the same coefficient as texts in the same order.
-    found = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
-    texts = CONTAINERS["array of objects"](TEXTS)[:, -found.n_features_in_ :]
-    expected = fastlin.LogisticRegression(categorical_features=[found.n_features_in_ - 1], tol=1e-10).fit(texts, Y)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(texts))
+        assert_refused(f"{refusal} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
+    assert_refused(rf"{refusal} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
+    # The second remedy works: coefficients equal those of strings in the same order.
+    actual = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
+    strings = CONTAINERS["array of objects"](STRINGS)[:, -actual.n_features_in_ :]
+    expected = fastlin.LogisticRegression(categorical_features=[actual.n_features_in_ - 1], tol=1e-10).fit(strings, Y)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(strings))
 
 
-def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
+def test_times_in_place_of_numbers_of_the_fit_raise_an_error_that_names_the_column():
     values, of_numpy, of_arrow = TIMES["dates"]
-    refusal = "Column .* of X holds values .* must hold numbers. The fit found numbers there."
+    refusal = "Column .* of X contains values .* must be numeric. It was numeric in the training data."
     for container, make in CONTAINERS.items():
         X = make(values, of_numpy, of_arrow)
         rows = np.column_stack([NUMBERS] * (2 - ("alone" in container or container in OF_NUMPY[:3])))
@@ -109,17 +111,17 @@ def test_times_instead_of_the_numbers_of_the_fit_are_refused_by_name():
 
 
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[s]"])
-def test_times_are_no_weights(kind):
+def test_times_as_weights_raise_an_error(kind):
     weights = DAYS.astype(kind)
-    for given in (weights, list(weights), pd.Series(weights)):
-        refusal = "sample_weight holds values of type (datetime|timedelta)64.*convert it to numbers"
-        assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, given)
+    for container in (weights, list(weights), pd.Series(weights)):
+        refusal = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
+        assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, container)
 
 
 @pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_bytes_are_categorical_in_every_container(kind):
     expected = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(
-        CONTAINERS["array of objects"](TEXTS), Y
+        CONTAINERS["array of objects"](STRINGS), Y
     )
     for container in CONTAINERS:
         is_alone = "alone" in container or container in OF_NUMPY[:3]
@@ -127,22 +129,22 @@ def test_bytes_are_categorical_in_every_container(kind):
         if is_alone or (kind == "binary_view" and container == "pandas of Arrow"):
             continue
         X = CONTAINERS[container](BYTES, "S1", kind)
-        found = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(X, Y)
-        assert found.categories_[1].tolist() == [b"a", b"b", b"c", b"d"]
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        actual = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(X, Y)
+        assert actual.categories_[1].tolist() == [b"a", b"b", b"c", b"d"]
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 def test_python_objects_in_polars_are_read_as_in_arrays():
     polars = pytest.importorskip("polars")
     X = {}
-    for name, values in {"mixed": [1, "a"] * (N // 2), "text": TEXTS, "numbers": DAYS.tolist()}.items():
+    for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRINGS, "numbers": DAYS.tolist()}.items():
         X[name] = polars.DataFrame({"b": NUMBERS, "a": polars.Series(values, dtype=polars.Object)})
-    mixed = "Column 'a' of X mixes numbers such as 1 and text such as 'a'"
+    mixed = "Column 'a' of X mixes numbers such as 1 and strings such as 'a'"
     for chosen in (["a"], "from_dtype"):
         assert_refused(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
-        found = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
-        assert found.categories_[1].tolist() == ["a", "b", "c", "d"]
-    assert_refused("Column 'a' of X holds text such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
+        actual = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
+        assert actual.categories_[1].tolist() == ["a", "b", "c", "d"]
+    assert_refused("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
     expected = fastlin.LogisticRegression().fit(np.column_stack([NUMBERS, DAYS]), Y)
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
 

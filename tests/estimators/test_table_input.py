@@ -1,4 +1,4 @@
-"""Tables with categorical columns, of every kind and with odd levels; `test_properties.py` has fits of them."""
+"""Tables with categorical columns, in every container, with unusual levels; `test_properties.py` has fits of them."""
 
 import functools
 import pickle
@@ -47,7 +47,7 @@ FROM_DTYPE = {"categorical_features": "from_dtype"}
 COLUMNS, Y = make_columns()
 ARRAY, DATAFRAME = make_array(COLUMNS), make_dataframe(COLUMNS)
 fit = functools.partial(linear_models.fit, tol=1e-10)
-# Fits within 1e-10 of J have coefficients within sqrt(2e-10 / 1e-3), where the penalty curves J by 1e-3.
+# Fits within 1e-10 of J have coefficients within sqrt(2e-10 / 1e-3), because the penalty gives J a curvature of 1e-3.
 NEAR = {"rtol": 0, "atol": 5e-4}
 
 
@@ -68,20 +68,20 @@ def as_arrow_in_pandas(columns):
 
 
 @pytest.mark.parametrize("convert", [make_dataframe, as_polars, as_arrow, as_arrow_in_pandas])
-def test_tables_of_every_kind_give_the_same_bits(convert):
+def test_tables_of_every_library_give_bitwise_equal_models(convert):
     expected = fit(ARRAY, Y, categorical_features=[0, 2])
     table = convert(COLUMNS)
-    found = fit(table, Y, **FROM_DTYPE)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY))
-    np.testing.assert_array_equal(found.sparsify().predict_proba(table), expected.predict_proba(ARRAY))
-    assert found.feature_names_in_.tolist() == list(COLUMNS)
-    assert found.n_features_in_ == 4
+    actual = fit(table, Y, **FROM_DTYPE)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.predict_proba(table), expected.predict_proba(ARRAY))
+    np.testing.assert_array_equal(actual.sparsify().predict_proba(table), expected.predict_proba(ARRAY))
+    assert actual.feature_names_in_.tolist() == list(COLUMNS)
+    assert actual.n_features_in_ == 4
     names = [f"city_{city}" for city in CITIES] + ["age"] + [f"day_{day}" for day in range(30)] + ["weight"]
-    assert found.get_feature_names_out().tolist() == names
+    assert actual.get_feature_names_out().tolist() == names
 
 
-TEXTS = {
+STRING_COLUMNS = {
     "str": lambda dataframe: dataframe.astype({"city": "str"}),
     "string": lambda dataframe: dataframe.astype({"city": "string"}),
     "object": lambda dataframe: dataframe.astype({"city": object}),
@@ -94,30 +94,30 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("kind", TEXTS)
-def test_columns_of_text_are_categorical_by_their_type(kind):
+@pytest.mark.parametrize("kind", STRING_COLUMNS)
+def test_string_columns_are_categorical_by_their_type(kind):
     dataframe = pd.DataFrame({name: COLUMNS[name] for name in ("city", "age")})
     expected = fit(ARRAY[:, :2], Y, categorical_features=[0])
-    table = TEXTS[kind](dataframe)
-    found = fit(table, Y, **FROM_DTYPE)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
-    assert found.categories_[0].tolist() == CITIES
-    # Text of digits stays text, and numbers among objects stay numbers.
+    table = STRING_COLUMNS[kind](dataframe)
+    actual = fit(table, Y, **FROM_DTYPE)
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    np.testing.assert_array_equal(actual.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
+    assert actual.categories_[0].tolist() == CITIES
+    # Strings of digits stay strings, and numbers in object columns stay numbers.
     if kind in ("str", "object"):
         digits = dataframe.assign(city=dataframe["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype(
             {"age": object}
         )
-        found = fit(TEXTS[kind](digits), Y, **FROM_DTYPE)
-        assert [levels is not None for levels in found.categories_] == [True, False]
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        actual = fit(STRING_COLUMNS[kind](digits), Y, **FROM_DTYPE)
+        assert [levels is not None for levels in actual.categories_] == [True, False]
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
-def test_text_where_numbers_are_wanted_is_named_with_its_column():
+def test_strings_in_numeric_columns_raise_an_error_that_names_the_column():
     dataframe = pd.DataFrame({"age": COLUMNS["age"], "city": COLUMNS["city"]})
-    text = "Column {} of X holds text such as '{}'.*must hold numbers"
+    text = "Column {} of X contains strings such as '{}'.*must be numeric"
     remedies = {
-        fastlin.LogisticRegression: "set categorical_features='from_dtype', or name the column",
+        fastlin.LogisticRegression: "set categorical_features='from_dtype', or include the column",
         fastlin.MLPClassifier: "OneHotEncoder",
     }
     for estimator, remedy in remedies.items():
@@ -127,13 +127,13 @@ def test_text_where_numbers_are_wanted_is_named_with_its_column():
     days = pd.DataFrame({"age": COLUMNS["age"], "day": pd.date_range("2020-01-01", periods=N)})
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused("Column 'day' of X holds values of type datetime64.*Convert it", model.fit, days, Y)
+        assert_refused("Column 'day' of X contains values of type datetime64.*Convert it", model.fit, days, Y)
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(dataframe[["age"]], Y)
     wrong = dataframe[["city"]].rename(columns={"city": "age"})
     assert_refused("Column 'age' of X holds text .* The fit found numbers there", model.predict, wrong)
 
 
-def test_codes_of_a_frame_are_not_copied():
+def test_codes_of_a_dataframe_are_not_copied():
     matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), DATAFRAME, True)
     for j, name in ((0, "city"), (2, "day")):
         assert np.shares_memory(matrix.columns[j].codes, DATAFRAME[name].array.codes)
@@ -141,27 +141,27 @@ def test_codes_of_a_frame_are_not_copied():
 
 
 @pytest.mark.parametrize("chosen", [["city", "day"], [0, 2], [True, False, True, False], np.array(["day", "city"])])
-def test_columns_are_chosen_by_name_number_or_mask(chosen):
-    found = fit(pd.DataFrame(COLUMNS), Y, categorical_features=chosen)
-    assert [levels is not None for levels in found.categories_] == [True, False, True, False]
-    assert found.categories_[0].tolist() == CITIES
-    assert found.coef_.shape == (3, 36)
+def test_columns_are_selected_by_name_index_or_mask(chosen):
+    actual = fit(pd.DataFrame(COLUMNS), Y, categorical_features=chosen)
+    assert [levels is not None for levels in actual.categories_] == [True, False, True, False]
+    assert actual.categories_[0].tolist() == CITIES
+    assert actual.coef_.shape == (3, 36)
 
 
-def test_without_categorical_columns_nothing_changes():
+def test_without_categorical_columns_the_model_does_not_change():
     X = np.column_stack([COLUMNS["age"], COLUMNS["weight"]])
     expected = fit(X, Y)
-    for asked in (None, "from_dtype"):
-        fit(sparse.csr_array(X), Y, categorical_features=asked)
-        found = fit(X, Y, categorical_features=asked)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
-        assert not hasattr(found, "categories_")
-        assert found.get_feature_names_out().tolist() == ["x0", "x1"]
-    # No column but numbers may be named.
+    for choice in (None, "from_dtype"):
+        fit(sparse.csr_array(X), Y, categorical_features=choice)
+        actual = fit(X, Y, categorical_features=choice)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
+        assert not hasattr(actual, "categories_")
+        assert actual.get_feature_names_out().tolist() == ["x0", "x1"]
+    # An empty list selects no column.
     np.testing.assert_allclose(fit(X, Y, categorical_features=[]).coef_, expected.coef_, **NEAR)
 
 
-def test_a_new_fit_goes_on_from_the_last_levels_or_forgets_them():
+def test_a_new_fit_continues_with_the_last_levels_or_drops_them():
     model = fit(ARRAY, Y, categorical_features=[0, 2], warm_start=True)
     assert model.fit(ARRAY, Y).n_iter_[0] <= 1
     assert_refused("warm_start needs coef_ of shape", model.fit, ARRAY[:, :3], Y)
@@ -170,9 +170,9 @@ def test_a_new_fit_goes_on_from_the_last_levels_or_forgets_them():
     assert model.predict(np.ones((3, 1))).shape == (3,)
 
 
-# What is missing, and the same as a level of another name.
+# Missing values, and the same data with a named level in their place.
 NAMED = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
-LOST = {
+MAX_ROUNDING_RISE = {
     "city": np.where(NAMED["city"] == "~", None, NAMED["city"]),
     "day": np.where(NAMED["day"] == 3, np.nan, NAMED["day"]),
 }
@@ -191,36 +191,36 @@ MISSING = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_missing_values_are_a_level_on_request_only(name):
+def test_missing_values_are_a_level_only_on_request(name):
     column, of_type = name.split()[0], "dictionary" in name or "categories" in name
-    table, named = MISSING[name](LOST[column]), NAMED[column].astype(object)[:, None]
+    table, named = MISSING[name](MAX_ROUNDING_RISE[column]), NAMED[column].astype(object)[:, None]
     chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
-    refusal = "Column .* of X has missing values.*missing_as_category=True"
+    refusal = "Column .* of X contains missing values.*missing_as_category=True"
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
-    found = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
-    *levels, missing = found.categories_[0]
-    # A dictionary has its own order.
-    known = sorted({*NAMED[column]} - {"~", 3})
-    assert (sorted(levels) if "dictionary" in name else levels) == known
+    actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
+    *levels, missing = actual.categories_[0]
+    # A dictionary keeps its own order.
+    known_levels = sorted({*NAMED[column]} - {"~", 3})
+    assert (sorted(levels) if "dictionary" in name else levels) == known_levels
     assert np.isnan(missing)
-    assert found.get_feature_names_out()[-1].endswith("_nan")
+    assert actual.get_feature_names_out()[-1].endswith("_nan")
     expected = fit(named, Y, categorical_features=[0])
-    np.testing.assert_allclose(found.predict_proba(table), expected.predict_proba(named), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(actual.predict_proba(table), expected.predict_proba(named), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("city", "missing_as_category"), [("Atlantis", False), ("Atlantis", True), (None, True)])
-def test_levels_that_the_fit_has_not_seen_add_nothing(city, missing_as_category):
-    lost = make_array({**COLUMNS, "city": LOST["city"]})
+def test_unseen_categories_contribute_nothing_to_the_scores(city, missing_as_category):
+    lost = make_array({**COLUMNS, "city": MAX_ROUNDING_RISE["city"]})
     model = fit(
         lost if city and missing_as_category else ARRAY,
         Y,
         categorical_features=[0, 2],
         missing_as_category=missing_as_category,
     )
-    unknown = make_array({**COLUMNS, "city": np.full(N, city, object)})
+    unseen = make_array({**COLUMNS, "city": np.full(N, city, object)})
     codes = np.array([CITIES.index(city) for city in COLUMNS["city"]])
     scores = model.decision_function(ARRAY) - model.coef_[:, codes].T
-    np.testing.assert_allclose(model.decision_function(unknown), scores, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(model.decision_function(unseen), scores, rtol=1e-12, atol=1e-12)
     if not missing_as_category:
         assert_refused("Column 0 of X has missing values", model.predict, lost)
 
@@ -235,7 +235,7 @@ def test_categories_in_another_order_are_the_same_levels():
     np.testing.assert_array_equal(model.predict_proba(few), model.predict_proba(DATAFRAME)[:5])
 
 
-def test_penalty_factors_by_column_or_by_level():
+def test_penalty_factors_apply_per_column_or_per_level():
     chosen = {"categorical_features": [0, 2]}
     by_column = fit(ARRAY, Y, penalty_factors=[2, 0.1, 5, 1], **chosen)
     by_level = fit(ARRAY, Y, penalty_factors=[2] * 4 + [0.1] + [5] * 30 + [1], **chosen)
@@ -245,23 +245,23 @@ def test_penalty_factors_by_column_or_by_level():
         fit(ARRAY, Y, penalty_factors=np.ones(5), **chosen)
 
 
-def test_cross_validation_chooses_as_on_encoded_columns_and_shows_a_splitter_the_table_as_it_came():
-    seen = []
+def test_cross_validation_matches_encoded_columns_and_passes_the_original_table_to_the_splitter():
+    received = []
 
     class Folds(KFold):
         def split(self, X, y=None, groups=None):
-            seen.append(X)
+            received.append(X)
             return super().split(X, y, groups)
 
     shared = {"Cs": 3, "cv": Folds(3)}
-    found = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
-    assert seen[0] is DATAFRAME
+    actual = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
+    assert received[0] is DATAFRAME
     encoded = pd.get_dummies(DATAFRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
-    assert found.C_ == expected.C_
-    # Fits that stop within 1e-4 of J.
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-2)
-    assert found.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
+    assert actual.C_ == expected.C_
+    # The fits stop within 1e-4 of J.
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-2)
+    assert actual.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
 
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
@@ -269,14 +269,22 @@ TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_local
 NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
 MIXED = np.array([["a"], [2]] * 250, object)
 REFUSED = {
-    "a name": (["town"], DATAFRAME, "names 'town', but X has the columns"),
-    "a number": ([7], DATAFRAME, "names 7, but .* numbers from 0 to 3"),
-    "a short mask": ([True], DATAFRAME, "a mask must have 4 entries"),
+    "a name": (["town"], DATAFRAME, "contains 'town', but the columns of X are"),
+    "a number": ([7], DATAFRAME, "contains 7, but .* indices from 0 to 3"),
+    "a short mask": ([True], DATAFRAME, "a boolean mask must have 4 entries"),
     "another word": ("auto", DATAFRAME, "categorical_features"),
-    "numbers with a part": ([0.5], DATAFRAME, "categorical_features must be"),
+    "numbers with a fraction": ([0.5], DATAFRAME, "categorical_features must be"),
     "lists of several lengths": ([[0], [0, 1]], DATAFRAME, "categorical_features must be"),
-    "text left over": (["day"], pd.DataFrame(COLUMNS), "Column 'city' of X holds text such as .* must hold numbers"),
-    "an array of text": ("from_dtype", ARRAY.astype(str), "X is an array of text, <U.* an array of objects; or name"),
+    "a string column that is not selected": (
+        ["day"],
+        pd.DataFrame(COLUMNS),
+        "Column 'city' of X contains strings such as .* must be numeric",
+    ),
+    "an array of text": (
+        "from_dtype",
+        ARRAY.astype(str),
+        "X is an array of strings .dtype <U.* an array of objects; otherwise list",
+    ),
     "NaN": (
         "from_dtype",
         DATAFRAME.replace({"age": DATAFRAME["age"][7]}, np.nan),
@@ -289,25 +297,33 @@ REFUSED = {
     ),
     "more rows than labels": ("from_dtype", pd.concat([DATAFRAME, DATAFRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", DATAFRAME.iloc[:0], "0 sample"),
-    "mixed levels": ([0], MIXED, "Column 0 of X mixes text such as 'a' and numbers such as 2: .* by astype"),
-    "mixed levels of pandas": ([0], pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers such as 2"),
-    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes text such as 'a' and numbers"),
-    "sparse rows": ([0], sparse.csr_array((N, 3)), "takes a table of pandas, polars or Arrow, or an array"),
+    "mixed levels": ([0], MIXED, "Column 0 of X mixes strings such as 'a' and .* 2; .* with astype"),
+    "mixed levels of pandas": (
+        [0],
+        pd.DataFrame(MIXED),
+        "Column 0 of X mixes strings such as 'a' and numbers such as 2",
+    ),
+    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes strings such as 'a' and numbers"),
+    "sparse rows": ([0], sparse.csr_array((N, 3)), "accepts a table of pandas, polars or Arrow, or an array"),
     "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
-    "nanoseconds": ([0], NANOSECONDS, r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] is finer"),
+    "nanoseconds": (
+        [0],
+        NANOSECONDS,
+        r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] has values beyond",
+    ),
     "complex numbers": ([0], np.ones((N, 1), complex), "Column 0 of X has levels that cannot be sorted.*complex128"),
     "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
-    "times": ([0], TIMES, "Column 't' of X holds values"),
+    "times": ([0], TIMES, "Column 't' of X contains values"),
 }
 
 
 @pytest.mark.parametrize(("chosen", "table", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_table_of_the_columns_asked_for_is_refused_by_name(chosen, table, message):
+def test_invalid_tables_raise_an_error_that_names_the_column(chosen, table, message):
     model = fastlin.LogisticRegression(categorical_features=chosen, missing_as_category=True)
     assert_refused(message, model.fit, table, Y, error=(ValueError, TypeError))
 
 
-def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels():
+def test_tables_that_differ_from_the_fit_and_invalid_codes_raise_an_error():
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(DATAFRAME, Y)
     assert_refused("requires y to be passed", model.fit, DATAFRAME)
     message = "X has 3 features, but LogisticRegression is expecting 4"
@@ -315,28 +331,28 @@ def test_what_differs_from_the_fit_is_refused_and_so_are_codes_beyond_the_levels
     assert_refused("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
     assert_refused("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
     assert_refused("OneHotEncoder", model.to_sklearn)
-    assert_refused("blocks do not have", model.predict, from_arrays(np.ones((4, 4))))
+    assert_refused("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
     codes = pyarrow.array(np.arange(N) % 6)
     for levels in (["a", "b"], ["a", "a"]):
         broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
-        message = "Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"
+        message = "Column 'c' of X is corrupt: its codes range from 0 to 5, but it has 2 levels"
         model = fastlin.LogisticRegression(**FROM_DTYPE)
         assert_refused(message, model.fit, pyarrow.table({"c": broken}), Y)
 
 
-def test_numbers_of_other_types_and_layouts():
-    types = {"whole": int, "nullable": "Int32", "half": np.float16, "truth": bool}
+def test_numeric_columns_of_other_types_and_layouts_are_supported():
+    types = {"integer": int, "nullable": "Int32", "half": np.float16, "boolean": bool}
     floats = DATAFRAME.assign(**{name: np.arange(N) % (j + 2) * 1.0 for j, name in enumerate(reversed(types))})
     dataframe = floats.astype(types)
-    found = fit(dataframe, Y, **FROM_DTYPE)
+    actual = fit(dataframe, Y, **FROM_DTYPE)
     expected = fit(floats, Y, **FROM_DTYPE)
-    np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, **NEAR)
     backwards = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
-    np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
+    np.testing.assert_allclose(backwards.coef_, actual.coef_, **NEAR)
 
 
-def test_dictionaries_with_odd_values():
+def test_dictionaries_with_unusual_values_are_supported():
     pyarrow = import_arrow()
     codes = np.arange(N) % 4
     odd = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, pyarrow.int64()), ["b", "a", "b", None])
@@ -350,16 +366,16 @@ def test_dictionaries_with_odd_values():
     assert model.get_feature_names_out().tolist() == ["two_a", "two_b", "other_c", "other_a", "other_b"]
 
 
-def test_many_rows_of_categories_alone():
-    # More numbers than are copied column by column, and no column that is read in place.
+def test_many_rows_with_only_categories_are_supported():
+    # More numbers than are copied per column, and no column that is read without a copy.
     generator = np.random.default_rng(0)
     codes = generator.integers(0, 3, 150_000)
     dataframe = pd.DataFrame({"a": pd.Categorical.from_codes(codes, ["x", "y", "z"])})
     y = generator.random(len(codes)) < np.array([0.2, 0.5, 0.7])[codes]
     model = fastlin.LogisticRegression(C=1e6, **FROM_DTYPE).fit(dataframe, y)
     fractions = np.bincount(codes, y) / np.bincount(codes)
-    places = [np.flatnonzero(codes == code)[0] for code in range(3)]
-    np.testing.assert_allclose(model.predict_proba(dataframe.iloc[places])[:, 1], fractions, atol=1e-3)
+    rows = [np.flatnonzero(codes == code)[0] for code in range(3)]
+    np.testing.assert_allclose(model.predict_proba(dataframe.iloc[rows])[:, 1], fractions, atol=1e-3)
 
 
 class Name(str):
@@ -374,7 +390,7 @@ class Name(str):
     __hash__ = str.__hash__
 
 
-def test_names_of_categorical_columns_are_found_in_time_linear_in_the_columns():
+def test_lookup_of_categorical_columns_takes_linear_time():
     names = [Name(f"c{j}") for j in range(200)]
     dataframe = pd.DataFrame({name: [0, 1] for name in names})
     dataframe.columns = pd.Index(names, dtype=object)

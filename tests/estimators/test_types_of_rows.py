@@ -1,4 +1,4 @@
-"""Rows of every type of numbers and kind of memory: sparse data, tensors and bfloat16."""
+"""Rows of every numeric type and memory: sparse data, tensors and bfloat16."""
 
 import pickle
 
@@ -21,7 +21,7 @@ EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
 
 
 def make_data(dtype=np.float64):
-    """Return X as an ndarray, a third of it not zero, and labels that it tells something of."""
+    """Return X as an ndarray with a third of nonzero entries, and labels that depend on it."""
     generator = np.random.default_rng(0)
     X = np.where(generator.uniform(size=(200, 12)) < 1 / 3, generator.integers(1, 9, (200, 12)), 0)
     scores = X @ generator.normal(size=(12, 3)) / 4 + generator.gumbel(size=(200, 3))
@@ -36,37 +36,37 @@ def fit(X, y):
 @pytest.mark.parametrize(
     ("dtype", "index_dtype"),
     [
-        # Each takes four seconds of the compiler.
+        # Each takes four seconds to compile.
         *marked(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
         *marked(pytest.mark.slow, (np.bool_, np.int32), (np.int64, np.int64), (np.uint16, np.int32)),
     ],
 )
-def test_every_type_of_values_and_indices(dtype, index_dtype):
+def test_every_type_of_values_and_indices_is_supported(dtype, index_dtype):
     dense, y = make_data(dtype=dtype)
     X = sparse.csr_array(dense)
     X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
     data, indices = X.data, X.indices
-    expected, found = fit(dense.astype(np.float64), y), fit(X, y)
-    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
-    assert_same_model(found, expected, 1e-6 if dtype == np.float32 else 1e-8)
+    expected, actual = fit(dense.astype(np.float64), y), fit(X, y)
+    assert actual.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    assert_same_model(actual, expected, 1e-6 if dtype == np.float32 else 1e-8)
     assert X.data is data
     assert X.indices is indices
-    assert found.predict_proba(X).dtype == found.coef_.dtype
+    assert actual.predict_proba(X).dtype == actual.coef_.dtype
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_rows_without_entries_get_the_model_of_the_classes_alone(n_classes):
+def test_rows_without_entries_give_the_null_model(n_classes):
     y = np.arange(30) % 7 % n_classes
     for X in (sparse.csr_array((30, 4)), sparse.csr_array(np.zeros((30, 4))), sparse.coo_matrix((30, 4))):
         model = fit(X, y)
         assert not model.coef_.any()
         np.testing.assert_allclose(model.predict_proba(X), np.tile(np.bincount(y) / 30, (30, 1)), atol=1e-6)
-    # So many columns that a preconditioner is weighed against passes that read nothing.
+    # Enough columns that the solver considers a preconditioner, although passes over X cost nothing.
     assert not fit(sparse.csr_array((300, 900)), np.arange(300) % n_classes).coef_.any()
 
 
 class Tagged(sparse.csr_array):
-    """A container whose constructor takes something else."""
+    """A container whose constructor has other parameters."""
 
     def __init__(self, source, tag):
         super().__init__(source)
@@ -81,33 +81,33 @@ def map_memory(X, folder):
 FORMS = {
     "memory-mapped": map_memory,
     "pickled": lambda X, folder: pickle.loads(pickle.dumps(X)),
-    "with a constructor of its own": lambda X, folder: Tagged(X, "tag"),
+    "with another constructor": lambda X, folder: Tagged(X, "tag"),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_any_memory_has_the_same_bits(form, tmp_path):
+def test_any_memory_gives_bitwise_equal_models(form, tmp_path):
     X, y = make_data()
     X = sparse.csr_array(X)
-    # So small a tol is reached by way of samples of the rows.
+    # A small tol makes the solver use samples of the rows.
     expected = fastlin.LogisticRegression(tol=1e-12).fit(X, y)
-    given = FORMS[form](X, tmp_path)
-    for array in (given.data, given.indices, given.indptr):
+    converted = FORMS[form](X, tmp_path)
+    for array in (converted.data, converted.indices, converted.indptr):
         array.flags.writeable = False
-    np.testing.assert_array_equal(fastlin.LogisticRegression(tol=1e-12).fit(given, y).coef_, expected.coef_)
+    np.testing.assert_array_equal(fastlin.LogisticRegression(tol=1e-12).fit(converted, y).coef_, expected.coef_)
 
 
-def test_tensors_are_data_labels_and_weights():
+def test_tensors_are_accepted_as_data_labels_and_weights():
     X, y = load_scaled(load_iris)
     weights = np.linspace(1, 2, len(y))
-    given = ByDlpack(X), ByDlpack(y), ByDlpack(weights)
+    tensors = ByDlpack(X), ByDlpack(y), ByDlpack(weights)
     for model in (fastlin.LogisticRegression(), make_cv(Cs=2, cv=3), fastlin.MiniBatchLogisticRegression(**EPOCHS)):
         expected = clone(model).fit(X, y, weights)
-        assert np.shares_memory(read_matrix(model, given[0]).layers, X)
-        np.testing.assert_array_equal(model.fit(*given).coef_, expected.coef_)
-        np.testing.assert_array_equal(model.predict_proba(given[0]), expected.predict_proba(X))
-        assert type(model.predict(given[0])) is np.ndarray
-        assert model.score(*given) == expected.score(X, y, weights)
+        assert np.shares_memory(read_matrix(model, tensors[0]).layers, X)
+        np.testing.assert_array_equal(model.fit(*tensors).coef_, expected.coef_)
+        np.testing.assert_array_equal(model.predict_proba(tensors[0]), expected.predict_proba(X))
+        assert type(model.predict(tensors[0])) is np.ndarray
+        assert model.score(*tensors) == expected.score(X, y, weights)
     elsewhere, network = OnAnotherDevice(weights), fastlin.MLPClassifier()
     assert_refused("sample_weight is a", fastlin.LogisticRegression().fit, X, y, elsewhere, error=TypeError)
     assert_refused("y_val is a", network.fit, X, y, X_val=ByDlpack(X), y_val=elsewhere, error=TypeError)
@@ -115,17 +115,17 @@ def test_tensors_are_data_labels_and_weights():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("n_classes", [3, *marked(pytest.mark.slow, 2)])
-def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
+def test_every_estimator_supports_bfloat16(n_classes, tmp_path):
     generator = np.random.default_rng(0)
-    # X of more numbers than are copied column by column.
+    # X has more numbers than are copied per column.
     X = as_bfloat16(generator.normal(size=(4000, 100)))
     wide = X.astype(np.float32)
     y = (wide[:, :n_classes] + generator.gumbel(size=(4000, n_classes)) / 2).argmax(axis=1)
 
-    def assert_same(found, expected):
+    def assert_same(actual, expected):
         for name in ("coefs", "coefs_", "coef_", "intercept_"):
-            for ours, theirs in zip(getattr(found, name, ()), getattr(expected, name, ()), strict=True):
-                # By columns, other sums are rounded to the last bit of float32.
+            for ours, theirs in zip(getattr(actual, name, ()), getattr(expected, name, ()), strict=True):
+                # In Fortran order sums differ in the last bit of float32.
                 np.testing.assert_allclose(ours, theirs, rtol=2e-7, atol=1e-12)
 
     model = fastlin.LogisticRegression(tol=1e-2)
@@ -143,9 +143,9 @@ def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
     assert_same(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
     for precision in ("float32", "float64"):
         network, checkpoint = fastlin.MLPClassifier((5,), dtype=precision, **EPOCHS), tmp_path / "training"
-        found, expected = (
+        actual, expected = (
             clone(network).fit(rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=checkpoint) for rows in (X, wide)
         )
-        assert_same(found, expected)
-        assert found.loss_curve_ == expected.loss_curve_
-        np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(wide))
+        assert_same(actual, expected)
+        assert actual.loss_curve_ == expected.loss_curve_
+        np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(wide))

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV with a given validation set: as one fold, and as plain loops."""
+"""LogisticRegressionCV with an explicit validation set, compared with a single fold and with plain loops."""
 
 import itertools
 import pickle
@@ -27,7 +27,7 @@ from fastlin.matrices import BlockMatrix, as_matrix
 CS = [0.01, 1.0, 100.0]
 N = 80
 SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
-# Each with the type of the coefficients of its own fits.
+# Containers, with the dtype of the coefficients of their fits.
 FORMS = {
     "float16": (lambda rows: rows.astype(np.float16), np.float32),
     "bfloat16": (as_bfloat16, np.float32),
@@ -47,13 +47,13 @@ def make_sets():
     return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
 
 
-# For tests that change nothing of them.
+# For tests that do not change them.
 TRAINING, VALIDATION = make_sets()
 (X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING, VALIDATION
 
 
 def join(training, validation):
-    return [np.concatenate(each) for each in zip(training, validation, strict=True)]
+    return [np.concatenate(pair) for pair in zip(training, validation, strict=True)]
 
 
 def fit(training, validation, **parameters):
@@ -63,24 +63,24 @@ def fit(training, validation, **parameters):
 
 @pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
 @pytest.mark.parametrize("scoring", SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
-def test_the_bits_are_those_of_one_fold(scoring, l1_ratios):
+def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
     expected = make_cv(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
     for n_jobs in (1, 3):
-        found = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
-        assert (found.C_, found.l1_ratio_, found.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
+        actual = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
+        assert (actual.C_, actual.l1_ratio_, actual.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
         for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+            np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
 
 
-# Without weights rows have ones.
+# Without weights all rows have weight one.
 @pytest.mark.parametrize(
-    ("refit", "n_given", "n_given_val"), [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)]
+    ("refit", "n_arrays", "n_arrays_val"), [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)]
 )
-def test_the_last_fit_has_the_rows_asked_for(refit, n_given, n_given_val):
+def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_arrays, n_arrays_val):
     training, validation = make_sets()
-    model = fit(training[:n_given], validation[:n_given_val], refit=refit, class_weight="balanced", tol=1e-11)
-    for (*_, weights), n in ((training, n_given), (validation, n_given_val)):
+    model = fit(training[:n_arrays], validation[:n_arrays_val], refit=refit, class_weight="balanced", tol=1e-11)
+    for (*_, weights), n in ((training, n_arrays), (validation, n_arrays_val)):
         weights[:] = weights if n == 3 else 1
     rows = join(training, validation) if refit is True else training
     plain = fastlin.LogisticRegression(C=model.C_, class_weight="balanced", tol=1e-11).fit(*rows)
@@ -89,7 +89,7 @@ def test_the_last_fit_has_the_rows_asked_for(refit, n_given, n_given_val):
         np.testing.assert_array_equal(model.coef_, model.coefs_paths_[0, 0, CS.index(model.C_), :, :-1])
 
 
-# The kernels of five types take seconds of the compiler.
+# The kernels for five types take seconds to compile.
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -99,32 +99,32 @@ def test_the_last_fit_has_the_rows_asked_for(refit, n_given, n_given_val):
         *(("CSR", "COO float32"), ("uint8", "float16"), ("float16", "uint8"), ("bfloat16", "uint8")),
     ],
 )
-def test_rows_of_any_kind_are_read_in_place(one, other):
+def test_rows_in_any_container_are_read_without_changes(one, other):
     dense, dense_val = np.round(8 * X).clip(0, 100), np.round(8 * X_VAL).clip(0, 100)
     expected = fit((dense, Y), (dense_val, Y_VAL), tol=1e-10)
     (make, dtype), (make_val, _) = FORMS[one], FORMS[other]
     rows, rows_val = make(dense), make_val(dense_val)
-    given = (dense, dense_val) if "blocks" in one else (rows, rows_val)
-    before = pickle.dumps(given)
-    found = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
-    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3)
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
-    assert found.coefs_paths_.dtype == dtype
-    # The last fit has the type that holds both.
+    originals = (dense, dense_val) if "blocks" in one else (rows, rows_val)
+    before = pickle.dumps(originals)
+    actual = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
+    np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-3)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
+    assert actual.coefs_paths_.dtype == dtype
+    # The last fit has the common type.
     types = {FORMS[name][1] for name in (one, other) if name != "uint8"}
-    assert found.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
-    assert pickle.dumps(given) == before
+    assert actual.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
+    assert pickle.dumps(originals) == before
 
 
-def test_rows_of_another_kind_are_refused():
+def test_validation_rows_in_another_kind_of_container_raise_an_error():
     kinds = {"dense rows": "list", "sparse rows": "CSR", "dense blocks": "blocks", "sparse blocks": "sparse blocks"}
     for one, other in itertools.permutations(kinds, 2):
-        with pytest.raises(ValueError, match=f"^X_val .*: they must be {one}, as X is, got {other}"):
+        with pytest.raises(ValueError, match=f"^X_val .*: expected {one} as for X, got {other}"):
             fit((FORMS[kinds[one]][0](X), Y), (FORMS[kinds[other]][0](X_VAL), Y_VAL))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
-def test_tables_with_categories(dtype):
+def test_tables_with_categories_are_supported(dtype):
     generator = np.random.default_rng(0)
     dataframe = pd.DataFrame(
         {
@@ -135,23 +135,23 @@ def test_tables_with_categories(dtype):
     )
     y = np.where((dataframe["color"] == "red") + dataframe["size"] + generator.normal(size=300) > 0.5, "late", "early")
     training, validation = dataframe[:200].copy(), dataframe[200:].copy()
-    # Levels that only the validation rows have get no column.
+    # Levels that occur only in the validation rows get no column.
     training["kind"] = training["kind"].cat.remove_unused_categories()
     options = {"categorical_features": "from_dtype", "missing_as_category": True, "tol": 1e-10}
     model = fit((training, y[:200]), (validation, y[200:]), **options)
 
-    def standard_deviation(table):
+    def encode(table):
         levels = [(name, level) for j, name in enumerate(["color", "kind"]) for level in model.categories_[j]]
         columns = [table[name].isna() if pd.isna(level) else table[name] == level for name, level in levels]
         return np.column_stack([*columns, table["size"]])
 
-    plain = fit((standard_deviation(training), y[:200]), (standard_deviation(validation), y[200:]), tol=1e-10)
+    plain = fit((encode(training), y[:200]), (encode(validation), y[200:]), tol=1e-10)
     np.testing.assert_allclose(model.scores_, plain.scores_, rtol=1e-5)
     assert model.C_ == plain.C_
     np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-4)
 
 
-def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
+def test_a_large_validation_set_is_not_copied_for_the_last_fit(monkeypatch):
     small = fit((X, Y), (X_VAL, Y_VAL), tol=1e-10)
     with monkeypatch.context() as patch:
         patch.setattr(problem, "Budget", SimpleNamespace(for_data=lambda n_bytes: Budget(0)))
@@ -159,9 +159,9 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
             joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
             assert isinstance(joined, BlockMatrix)
             assert joined.budget_bytes >= 8 * (X.size + X_VAL.size)
-            found = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
-            np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
-    # Where no fit may copy a part of X, the joined rows are read where they lie.
+            actual = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
+            np.testing.assert_allclose(actual.coef_, small.coef_, atol=1e-6)
+    # Without a budget for copies the joined rows are read without a copy.
     many = np.zeros((100_000, 100))
     tracemalloc.start()
     joined = join_matrices(as_matrix(many), as_matrix(many[:100].astype(np.float32)))
@@ -170,7 +170,7 @@ def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     assert joined.shape == (100_100, 100)
 
 
-def test_a_pipeline_of_scikit_learn_takes_the_validation_set():
+def test_a_pipeline_of_scikit_learn_passes_the_validation_set():
     with config_context(enable_metadata_routing=True):
         last = make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True)
         pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"]).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
@@ -178,18 +178,18 @@ def test_a_pipeline_of_scikit_learn_takes_the_validation_set():
     np.testing.assert_array_equal(pipeline[-1].coef_, fit((scale(X), Y), (scale(X_VAL), Y_VAL)).coef_)
 
 
-def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
+def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator():
     damaged = X_VAL.copy()
     damaged[3, 1] = np.nan
-    held = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
+    validation_blocks = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
     model = fit((X, Y), (X_VAL, Y_VAL))
     for rows, labels, ratios, message in (
         (X_VAL, None, None, "X_val and y_val must be given together, got only X_val"),
         (None, Y_VAL, None, "X_val and y_val must be given together, got only y_val"),
         (None, None, WEIGHTS_VAL, "X_val and y_val .* got only sample_weight_val"),
         (blocks.from_arrays(X_VAL), None, None, "X_val and y_val must be given together, got only X_val"),
-        (held, Y_VAL, None, "y_val is given, but the blocks of X_val hold it"),
-        (held, None, WEIGHTS_VAL, "sample_weight_val is given, but the blocks"),
+        (validation_blocks, Y_VAL, None, "y_val was passed, but the blocks of X_val also contain y"),
+        (validation_blocks, None, WEIGHTS_VAL, "sample_weight_val was passed, but the blocks"),
         (X_VAL[:, :4], Y_VAL, None, "X_val must be rows .* with the columns of X: X has 4 features"),
         (blocks.from_arrays(X_VAL[:, :4], Y_VAL), None, None, "X_val must be rows .* 4 features"),
         (X_VAL[:0], Y_VAL[:0], None, "X_val must be rows .* 0 sample"),
@@ -197,14 +197,14 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
         (damaged, Y_VAL, None, "X_val must be rows of finite numbers .*NaN"),
         (blocks.from_arrays(damaged, Y_VAL), None, None, "X_val must be rows of finite numbers .*NaN"),
         (X_VAL, Y_VAL[:-1], None, "y_val must be one label for each row of X_val: .*39"),
-        (X_VAL, Y_VAL + 1, None, "y_val holds 3, which is no label of y; its labels are"),
+        (X_VAL, Y_VAL + 1, None, "y_val contains the label 3, which does not occur in y; the labels of y are"),
         (X_VAL, np.where(Y_VAL, np.nan, 0), None, "y_val must be one label .*NaN"),
         (X_VAL, Y_VAL, -1 - WEIGHTS_VAL, "sample_weight_val must be one"),
         (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
-        given = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
-        assert_refused(f"(?s)^{message}", model.fit, X, Y, **given)
-    assert_refused("refit must be True or False with folds", make_cv(refit="train").fit, X, Y)
+        arguments = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
+        assert_refused(f"(?s)^{message}", model.fit, X, Y, **arguments)
+    assert_refused("refit='train' requires X_val", make_cv(refit="train").fit, X, Y)
     assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, Y)
     assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, Y)
     assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, Y, X_val=X_VAL, y_val=Y_VAL)
@@ -212,19 +212,19 @@ def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
         assert_refused("no metadata .*groups", model.fit, X, Y, X_val=X_VAL, y_val=Y_VAL, groups=Y)
 
 
-def test_labels_may_lack_classes_and_have_another_type():
+def test_validation_labels_can_lack_classes_and_have_another_type():
     names, keep = np.array(["a", "bb", "ccc"]), Y_VAL > 0
     expected = fit((X, Y), (X_VAL[keep], Y_VAL[keep]))
     assert np.isfinite(expected.scores_).all()
     for labels, labels_val in ((Y, Y_VAL.astype(float)), (names[Y], names[Y_VAL].astype(object))):
-        found = fit((X, labels), (X_VAL[keep], labels_val[keep]))
-        np.testing.assert_array_equal(found.scores_, expected.scores_)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
+        actual = fit((X, labels), (X_VAL[keep], labels_val[keep]))
+        np.testing.assert_array_equal(actual.scores_, expected.scores_)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize("refit", ["train", False])
 @pytest.mark.parametrize("labels", [np.arange(3), np.array(["a", "bb", "ccc"])], ids=["numbers", "text"])
-def test_labels_that_y_lacks_count_as_wrong(labels, refit):
+def test_validation_labels_that_y_lacks_count_as_wrong(labels, refit):
     rows, y, y_val = X[Y > 0], labels[Y[Y > 0]], labels[Y_VAL]
     for scoring in ("accuracy", None, "f1_macro"):
         model = fit((rows, y), (X_VAL, y_val, WEIGHTS_VAL), scoring=scoring, refit=refit)
@@ -232,71 +232,73 @@ def test_labels_that_y_lacks_count_as_wrong(labels, refit):
         plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(rows, y)
         expected = get_scorer(scoring or "accuracy")(plain, X_VAL, y_val, sample_weight=WEIGHTS_VAL)
         assert model.scores_.max() == pytest.approx(expected)
-    whole, others = slice(None), y_val == labels[0]
+    all_rows, others = slice(None), y_val == labels[0]
     for part, scoring, refit_too in (
-        (whole, "accuracy", True),
-        (whole, "neg_log_loss", refit),
-        (whole, "roc_auc_ovr", refit),
+        (all_rows, "accuracy", True),
+        (all_rows, "neg_log_loss", refit),
+        (all_rows, "roc_auc_ovr", refit),
         (others, "accuracy", refit),
     ):
-        with pytest.raises(ValueError, match=r"y_val holds .*, which is no label of y; .* they count as wrong"):
+        with pytest.raises(
+            ValueError, match=r"y_val contains .*, which does not occur in y; .* count as misclassified"
+        ):
             fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=refit_too)
 
 
-def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
+def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
     training, validation = ([*rows[:2]] for rows in make_sets())
     model = fit(training, validation, time_limit=1e-9)
     folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
     mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)
-    for found in (model, folds, mean):
-        assert found.timed_out_
-        assert found.C_ == CS[0]
-        finished = np.zeros(found.scores_.shape, bool)
+    for actual in (model, folds, mean):
+        assert actual.timed_out_
+        assert actual.C_ == CS[0]
+        finished = np.zeros(actual.scores_.shape, bool)
         finished[:, 0, 0] = True
         for name in ("scores_", "objectives_", "certificates_"):
-            np.testing.assert_array_equal(np.isfinite(getattr(found, name)), finished)
-        np.testing.assert_array_equal(np.isnan(found.coefs_paths_).any(axis=(3, 4)), ~finished)
-        assert np.isfinite(found.coef_).all()
+            np.testing.assert_array_equal(np.isfinite(getattr(actual, name)), finished)
+        np.testing.assert_array_equal(np.isnan(actual.coefs_paths_).any(axis=(3, 4)), ~finished)
+        assert np.isfinite(actual.coef_).all()
     whole = fit(training, validation, time_limit=1e9)
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
-    # A clock that moves with each look: some fits are finished, in one fold more than in another.
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", itertools.count().__next__)
-    found = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
-    counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
-    assert found.timed_out_
+    # A clock that advances with each call: some fits finish, more of them in one fold than in the other.
+    monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", itertools.count().__next__)
+    actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
+    counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)
+    assert actual.timed_out_
     assert counts[0] > counts[1] >= 1
-    assert found.C_ == found.Cs_[np.argmax(found.scores_[:, 0, : counts[1]].sum(axis=0))]
+    assert actual.C_ == actual.Cs_[np.argmax(actual.scores_[:, 0, : counts[1]].sum(axis=0))]
 
 
-# scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
+# scikit-learn 1.6 warns about l1_ratios with an L2 penalty.
 @pytest.mark.filterwarnings("ignore:l1_ratios parameter is only used")
-def test_scikit_learns_class_takes_no_validation_set():
+def test_the_converted_model_of_scikit_learn_drops_the_validation_set():
     model = fit(TRAINING, VALIDATION, refit="train", time_limit=1e9)
-    made = model.to_sklearn()
-    assert made.refit is True
-    np.testing.assert_array_equal(made.coef_, model.coef_)
-    made.set_params(solver="lbfgs", max_iter=1000).fit(*TRAINING[:2])
+    converted = model.to_sklearn()
+    assert converted.refit is True
+    np.testing.assert_array_equal(converted.coef_, model.coef_)
+    converted.set_params(solver="lbfgs", max_iter=1000).fit(*TRAINING[:2])
 
 
-def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
+def test_the_progress_bar_and_the_summary_mention_the_validation_rows(capsys):
     model = fit(TRAINING, VALIDATION, verbose=1)
     out = capsys.readouterr().out
     assert "4/4" in out
     assert f"C={model.C_:g} gap=" in out
-    assert f"{model.scores_.max():.6g} at best, on the validation rows" in model.summary()
+    assert f"{model.scores_.max():.6g} on the validation set" in model.summary()
     limited = fit(TRAINING, VALIDATION, time_limit=1e-9, use_legacy_attributes=True)
     assert limited.C_.tolist() == [CS[0]] * 3
     assert "1 of 3 within 1e-09 s" in limited.summary()
 
 
 @pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])
-def test_sparse_rows_of_which_only_some_are_filled_are_validated(n_empty):
+def test_sparse_training_and_validation_rows_can_have_different_densities(n_empty):
     sets = make_sets()
     for (X, *_), n in zip(sets, n_empty, strict=True):
         X[:, :n] = 0
-    found, expected = (
+    actual, expected = (
         fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0])
         for make in (sparse.csr_array, np.asarray)
     )
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)

@@ -197,10 +197,10 @@ def test_cross_validated_and_firth_models_support_the_bootstrap():
 def test_invalid_bootstraps_raise_errors():
     model = LogisticRegression().fit(X, Y)
     for given, text in (
-        ({"n_resamples": 1}, "n_resamples must be a whole number of at least 2"),
-        ({"clusters": np.zeros(len(X))}, "clusters must be at least two"),
+        ({"n_resamples": 1}, "n_resamples must be an integer of at least 2"),
+        ({"clusters": np.zeros(len(X))}, "clusters must have at least two different values"),
         ({"clusters": np.zeros(3)}, "clusters must hold one entry per row for each key, shape \\(120,\\)"),
-        ({"clusters": np.zeros((len(X), 2))}, "clusters must be one key"),
+        ({"clusters": np.zeros((len(X), 2))}, "clusters must be a single key"),
     ):
         assert_refused(text, model.bootstrap, X, Y, **given)
     with pytest.raises(ValueError, match="some class or level has too few rows"):
@@ -208,6 +208,6 @@ def test_invalid_bootstraps_raise_errors():
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalized = LogisticRegression(C=np.inf).fit(X, separable)
-    with pytest.warns(ConvergenceWarning, match="5 of 5 fits of resamples"):
+    with pytest.warns(ConvergenceWarning, match="5 of 5 refits"):
         result = unpenalized.bootstrap(X, separable, n_resamples=5, random_state=0)
     assert not result.converged.any()

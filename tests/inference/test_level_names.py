@@ -78,7 +78,7 @@ def test_columns_with_the_same_name_are_selected_by_index():
         assert_refused("is ambiguous", result.profile_conf_int, name)
         assert_refused("is ambiguous", result.wald_test, name)
     for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
-        message = "names 'p', but columns 0, 1 of X all have this name. Give (numbers from 0|an array)"
+        message = "contains 'p', the name of several columns of X .0, 1.. Use (indices from 0|an array)"
         assert_refused(message, LogisticRegression(**chosen).fit, X, y)
 
 

@@ -97,7 +97,7 @@ def test_error_messages_name_the_cause_and_the_model_does_not_change():
         ((X[:, :2], Y), {}, "features"),
         ((X, Y[1:]), {}, "399"),
         ((X, None), {}, "requires y"),
-        ((X, Y + 1), {}, "y has the label 2, which is not one of classes="),
+        ((X, Y + 1), {}, "y contains the label 2, which is not one of classes="),
         ((X[Y == 1], Y[Y == 1]), {}, "No row of y has the class 0"),
         ((np.where(X > 2, np.nan, X), Y), {}, "NaN"),
         ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
@@ -135,7 +135,7 @@ def test_penalized_models_require_a_choice_of_standard_errors():
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
     assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
     cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
-    assert_refused("refit must be True or 'train', got False", cv.inference, X, y, penalized="laplace")
+    assert_refused("needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
 
 
 def test_inference_does_not_repeat_warnings_of_the_fit():
@@ -186,4 +186,4 @@ def test_the_first_level_of_each_column_is_the_reference():
     assert_refused(message, model.inference, dataframe, y, error=SeparationError)
     dataframe["color"] = dataframe["color"].astype(object)
     dataframe.loc[3, "color"] = "z"
-    assert_refused("column 1 of X holds values that the fit has not seen", model.inference, dataframe, y)
+    assert_refused("column 1 of X contains .* that were not in the training", model.inference, dataframe, y)

@@ -1,6 +1,7 @@
-"""Runs scikit-learn's own tests by fastlin: python -m tests.scikit_learn -n 2.
+"""Run scikit-learn's own tests with fastlin: python -m tests.scikit_learn -n 2.
 
---patched runs them, and those of what uses the same classes, with `fastlin.patch_sklearn`; --part N every N-th of them.
+--patched runs them, and the tests of code that uses the same classes, with `fastlin.patch_sklearn`; --part N runs every
+N-th of them.
 """
 
 import sys

@@ -1,8 +1,7 @@
-"""A pytest plugin that runs scikit-learn's test files, unmodified, by fastlin.
+"""A pytest plugin that runs scikit-learn's unmodified test files with fastlin.
 
-fastlin's estimators stand in the place of scikit-learn's; with --patched scikit-learn's are patched. Each item of the
-exceptions has to fail, so that the list holds no item that passes by now. With --patched fastlin has to run nine tenths
-of the fits.
+fastlin's estimators replace scikit-learn's; with --patched scikit-learn's are patched. Each exception must fail, so the
+list holds no test that passes. With --patched fastlin must run nine tenths of the fits.
 """
 
 from collections import Counter
@@ -17,12 +16,12 @@ from fastlin.patch import PATCHED
 MIN_FRACTION = 0.9
 FITS = Counter()
 
-BETTER = "scikit-learn refuses what fastlin fits"
+BETTER = "fastlin fits what scikit-learn rejects"
 LIBLINEAR = "a property of liblinear's C code"
 PRIVATE = "it calls a private function of scikit-learn"
 INNER = "it sets or calls private attributes of scikit-learn's class"
-EPOCHS = "n_iter_no_change=np.inf asks for max_iter epochs, which is no reason to warn"
-# The name of an item without its module, or of a test all of whose items fail, and why.
+EPOCHS = "n_iter_no_change=np.inf requests max_iter epochs, so fastlin does not warn"
+# Names of items without their modules, or of tests whose items all fail, and the reasons.
 EXCEPTIONS = {
     "test_check_solver_option": f"{BETTER}: every solver takes every penalty",
     **{
@@ -51,7 +50,7 @@ OF_PATCH = {
     "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]": f"{PRIVATE}, which stops before the "
     "minimum, and expects its score",
     "test_max_iter[42-liblinear-Liblinear failed to converge, increase the number of iterations.-max_iter3]": "the fit "
-    "arrives in four iterations",
+    "converges in four iterations",
     "test_adaptive_learning_rate": INNER,
     "test_multiclass_multioutput_estimator_predict_proba": "it expects seven digits of a fit that stopped at tol=1e-4",
 }
@@ -73,11 +72,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the items of other classes and, without the patch, of the array API; expect the exceptions to fail."""
+    """Deselect the items of other classes and, without the patch, of the array API; expect the exceptions to fail."""
     is_patched = config.getoption("patched")
     ours = [item for item in items if _is_ours(item, is_patched)][:: config.getoption("part")]
-    kept = set(ours)
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    selected = set(ours)
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected])
     items[:] = ours
     exceptions = EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)
     for item in items:
@@ -86,7 +85,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _is_ours(item, is_patched):
-    """Say whether an item tests one of the classes; those of regressors stay, to see that they still run."""
+    """Return whether an item tests a patched class; tests of regressors stay, to check that they still run."""
     if item.path.name == "test_metaestimators_metadata_routing.py":
         return "LogisticRegressionCV" in item.name
     if item.path.name == "test_common.py":
@@ -96,12 +95,12 @@ def _is_ours(item, is_patched):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Add up what the processes of pytest-xdist have fitted."""
+    """Add the fits of a process of pytest-xdist."""
     FITS.update(node.workeroutput.get("fits", {}))
 
 
 def pytest_sessionfinish(session):
-    """Pass on the fits of this process, or see that fastlin ran most of all."""
+    """Report the fits of this process, or check that fastlin ran most of all fits."""
     if not session.config.getoption("patched"):
         return
     report = fastlin.patch.report()
@@ -114,7 +113,7 @@ def pytest_sessionfinish(session):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Show who ran the fits, and why scikit-learn did."""
+    """Show how many fits each package ran, and the reasons for the fallbacks to scikit-learn."""
     if config.getoption("patched"):
         for name, count in FITS.items():
             terminalreporter.write_line(f"{count:6,} fits: {name}")

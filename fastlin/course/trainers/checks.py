@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.fitted import describe, read_array, read_measure
+from fastlin.fitted import describe, read_array, read_scalar
 from fastlin.typing import Array
 
 
@@ -59,7 +59,7 @@ def read_gradient(model: Any) -> Array:
 
 def read_loss(trainer: Any, value: Any) -> float:
     """Return the loss that a `train_step` returned; raise a ValueError unless it is one number."""
-    loss = read_measure(value)
+    loss = read_scalar(value)
     if loss is None:
         raise ValueError(
             f"{type(trainer).__name__}.train_step must return the mean loss of the batch before the step, one number "
@@ -75,12 +75,12 @@ def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
     """
     shape = (len(values),) if isinstance(values, Sequence) else getattr(values, "shape", ())
     has_three = tuple(shape[:1]) == (3,)
-    loss = read_measure(values[0]) if has_three else None
+    loss = read_scalar(values[0]) if has_three else None
     if loss is None:
         raise ValueError(
             f"{type(trainer).__name__}.validation_step must return the validation loss, one number, and both "
             f"accuracies (return loss, accuracy_train, accuracy_val), got {describe(values)}"
             + (f" with {describe(values[0])} as the loss" if has_three else "")
         )
-    on_train, on_val = (value if (number := read_measure(value)) is None else number for value in values[1:])
+    on_train, on_val = (value if (number := read_scalar(value)) is None else number for value in values[1:])
     return loss, on_train, on_val

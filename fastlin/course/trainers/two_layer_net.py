@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.course.trainers.checks import check_count, check_number
-from fastlin.fitted import expect, read_array
+from fastlin.fitted import read_array, require
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
@@ -254,7 +254,7 @@ class TwoLayerNet:
     def _make_network(self, dtype):
         """Return a network with the current values of `params`."""
         network = Network(self._layer_sizes, "relu", dtype=dtype)
-        expect(isinstance(self.params, Mapping), "params", "be a dict of W1, b1, W2 and b2", self.params)
+        require(isinstance(self.params, Mapping), "params", "be a dict of W1, b1, W2 and b2", self.params)
         for name, target in _name_parameters(network, network.parameters).items():
             if name not in self.params:
                 raise ValueError(f"params must contain W1, b1, W2 and b2, got {[*self.params]} without {name}")
@@ -269,7 +269,7 @@ class TwoLayerNet:
         """Return X in a dtype that kernels support."""
         X, n_inputs = np.asarray(X), self._layer_sizes[0]
         is_valid = X.ndim == 2 and X.shape[1] == n_inputs and len(X) > 0 and X.dtype.kind in "fiub"
-        expect(is_valid, name, f"be real numbers of shape (N, {n_inputs}) with N >= 1", X)
+        require(is_valid, name, f"be real numbers of shape (N, {n_inputs}) with N >= 1", X)
         X = X.astype(X.dtype if X.dtype in DTYPES else np.float64, copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"{name} must have no NaN or infinite values")
@@ -279,7 +279,7 @@ class TwoLayerNet:
         """Return y as int32, (n_rows,)."""
         y, n_classes = np.asarray(y), self._layer_sizes[-1]
         is_valid = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
-        expect(is_valid, name, f"be integers of shape ({n_rows},) or ({n_rows}, 1), one for each row", y)
+        require(is_valid, name, f"be integers of shape ({n_rows},) or ({n_rows}, 1), one for each row", y)
         if y.min() < 0 or y.max() >= n_classes:
             raise ValueError(f"{name} must contain classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
         return y.reshape(-1).astype(np.int32)

@@ -64,7 +64,7 @@ class Small:
 
 
 @pytest.fixture
-def small(monkeypatch, empty_slots, tmp_path):
+def small(monkeypatch, empty_cache, tmp_path):
     return Small(monkeypatch, tmp_path / "published")
 
 
@@ -164,7 +164,7 @@ def write_zip(folder, members):
 
 
 @pytest.fixture
-def members(monkeypatch, empty_slots):
+def members(monkeypatch, empty_cache):
     """Random images by name, in the order of the rows."""
     monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", PER_CLASS)
     monkeypatch.setattr(cifar10, "N_TRAIN", 10 * PER_CLASS["train"])
@@ -230,7 +230,7 @@ def test_the_error_names_a_damaged_zip(members, tmp_path, damage, message):
 
 
 @pytest.mark.slow
-def test_the_real_zip(empty_slots):
+def test_the_real_zip(empty_cache):
     folder = next((path for path in DATA_FOLDERS if (path / cifar10.JPEGS).is_file()), None)
     if folder is None:
         pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to its folder")

@@ -40,7 +40,7 @@ def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tm
     assert files.list_places() == [Path("named"), tmp_path / "fastlin" / "data"]
 
 
-def test_a_downloaded_file_is_stored_unchanged(server, empty_slots, capfd):
+def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
     download(server({"file": DATA}))
     assert read_cache() == {"file": DATA}
     out, err = capfd.readouterr()
@@ -72,7 +72,7 @@ def fall_silent(begin):
     ],
     ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_failed_download_leaves_no_file_and_reports_the_reason(server, empty_slots, monkeypatch, write, reason):
+def test_a_failed_download_leaves_no_file_and_reports_the_reason(server, empty_cache, monkeypatch, write, reason):
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
@@ -80,7 +80,7 @@ def test_a_failed_download_leaves_no_file_and_reports_the_reason(server, empty_s
     assert read_cache() == {}
 
 
-def test_an_interrupted_download_leaves_no_file(server, empty_slots, monkeypatch):
+def test_an_interrupted_download_leaves_no_file(server, empty_cache, monkeypatch):
     def interrupt(*arguments):
         # The incomplete file has another name.
         assert list(datasets.cache_folder().iterdir())
@@ -91,7 +91,7 @@ def test_an_interrupted_download_leaves_no_file(server, empty_slots, monkeypatch
     assert read_cache() == {}
 
 
-def test_an_impossible_cache_folder_raises_and_a_given_folder_is_the_only_one_searched(server, empty_slots, tmp_path):
+def test_an_impossible_cache_folder_raises_and_a_given_folder_is_the_only_one_searched(server, empty_cache, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
     assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)

@@ -14,7 +14,7 @@ SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test
 
 
 @pytest.fixture
-def small(monkeypatch, empty_slots):
+def small(monkeypatch, empty_cache):
     """Replace MNIST by small files; return their contents by name. Only the test's folders are searched."""
     generator = np.random.default_rng(0)
     contents, files, published = {}, {}, {}

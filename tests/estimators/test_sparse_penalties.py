@@ -1,4 +1,4 @@
-"""LogisticRegression with L1, elastic net, penalty factors and groups: agreement, exact zeros, bad input."""
+"""LogisticRegression with L1, elastic net, penalty factors and group lasso: optimality, exact zeros, errors."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from fastlin.estimators import scikit_learn
 
 X, Y = load_scaled(load_iris)
 CANCER, RAW = load_scaled(load_breast_cancer), load_breast_cancer(return_X_y=True)
-HARD = {
+ILL_CONDITIONED = {
     "large C": (X, Y, 1e5, 1e-4, False),
     "large C of groups": (X, Y, 1e5, 1e-4, True),
     "large C of two classes": (*CANCER, 1e4, 1e-4, False),
-    "larger C of two classes": (*CANCER, 1e5, 5e-4, False),  # where vectors are short, rounding is 1.2e-4 of J
-    "columns of any scale": (*RAW, 0.1, 1e-5, False),
-    "columns of any scale with a larger C": (*RAW, 10.0, 1e-5, False),
+    "larger C of two classes": (*CANCER, 1e5, 5e-4, False),  # with short vectors rounding errors are 1.2e-4 of J
+    "columns of different scales": (*RAW, 0.1, 1e-5, False),
+    "columns of different scales with a larger C": (*RAW, 10.0, 1e-5, False),
     "copies of columns": (np.column_stack([X, X[:, 2], X[:, 0]]), Y, 0.1, 1e-9, False),
 }
 
@@ -30,7 +30,7 @@ def fit(X, y, sample_weight=None, **parameters):
 
 
 def fit_saga(X, y, sample_weight=None, **parameters):
-    # Before 1.8 l1_ratio counted with this penalty alone.
+    # Before 1.8 l1_ratio had an effect only with this penalty.
     if scikit_learn.VERSION < (1, 8):
         parameters["penalty"] = "elasticnet"
     if parameters.get("class_weight") == "balanced":
@@ -58,43 +58,43 @@ def value_of(model, X, labels, l1_ratio=1.0, C=1.0, factors=1.0):
     ],
     ids=str,
 )
-def test_the_model_is_sagas(loader, parameters, weighted):
+def test_the_model_equals_that_of_saga(loader, parameters, weighted):
     X, y = load_scaled(loader)
     weights = np.random.default_rng(0).integers(0, 3, len(y)) if weighted else None
-    found, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
-    center = expected.intercept_.mean() if len(found.classes_) > 2 else 0
-    np.testing.assert_allclose(found.intercept_, expected.intercept_ - center, atol=1e-6)
-    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
-    assert (found.coef_ == 0).any() and (found.coef_ != 0).any()
-    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
-    assert found.converged_
-    assert 0 < found.certificate_ < 1e-11
+    actual, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
+    center = expected.intercept_.mean() if len(actual.classes_) > 2 else 0
+    np.testing.assert_allclose(actual.intercept_, expected.intercept_ - center, atol=1e-6)
+    np.testing.assert_array_equal(actual.coef_ == 0, expected.coef_ == 0)
+    assert (actual.coef_ == 0).any() and (actual.coef_ != 0).any()
+    np.testing.assert_allclose(actual.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+    assert actual.converged_
+    assert 0 < actual.certificate_ < 1e-11
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-def test_a_factor_of_zero_frees_its_feature_and_leaves_a_certificate_to_newtons_steps_alone(l1_ratio):
+def test_a_feature_with_factor_zero_is_unpenalized_and_only_newton_steps_certify_the_fit(l1_ratio):
     factors, total = np.array([1.0, 0.0, 1.0, 1.0]), len(Y) * 0.05
     model = fit(X, Y, C=0.05, l1_ratio=l1_ratio, penalty_factors=factors, tol=1e-10)
     assert model.converged_
-    # The penalty by size has no Newton step that solves with the whole Hessian.
+    # The L1 penalty has no Newton step with the full Hessian, which would give a certificate.
     assert (model.certificate_ == np.inf) if l1_ratio else (model.certificate_ <= 2e-10 * model.history_[-1].objective)
-    least, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
-    assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(least, rel=1e-9)
+    minimum, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
+    assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(minimum, rel=1e-9)
     np.testing.assert_allclose(model.coef_[:, 1], coef[:, 1] - coef[:, 1].mean(), atol=1e-4)
     assert model.coef_[:, 1].sum() == pytest.approx(0, abs=1e-12)
 
 
-def test_penalties_that_mean_the_same_give_the_same_model():
+def test_equivalent_penalties_give_the_same_model():
     plain = fit(X, Y, C=0.1)
     np.testing.assert_array_equal(fit(X, Y, C=0.1, penalty_factors=np.ones(4)).coef_, plain.coef_)
     assert_same_model(fit(X, Y, C=0.2, penalty_factors=np.full(4, 2.0)), plain, 1e-6)
-    # Groups of one coefficient are fitted by the same steps.
-    found, expected = (fit(*CANCER, C=0.1, group_lasso=grouped) for grouped in (True, False))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    # Groups of one coefficient are equivalent to L1.
+    actual, expected = (fit(*CANCER, C=0.1, group_lasso=grouped) for grouped in (True, False))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
     y = np.random.default_rng(0).permutation(Y)
-    found, expected = (fit(X, y, C=np.inf, tol=1e-4, l1_ratio=l1_ratio) for l1_ratio in (1.0, 0.0))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    actual, expected = (fit(X, y, C=np.inf, tol=1e-4, l1_ratio=l1_ratio) for l1_ratio in (1.0, 0.0))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_penalties_that_mean_the_same_give_the_same_model():
     ],
     ids=str,
 )
-def test_bad_factors_are_refused(factors, message):
+def test_invalid_factors_raise_an_error(factors, message):
     for l1_ratio in (0.0, 1.0):
         assert_refused(message, fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=factors).fit, X, Y)
 
 
-@pytest.mark.parametrize("name", HARD)
-def test_fits_that_are_hard_to_end_converge(name):
-    rows, y, C, tol, group_lasso = HARD[name]
+@pytest.mark.parametrize("name", ILL_CONDITIONED)
+def test_ill_conditioned_fits_converge(name):
+    rows, y, C, tol, group_lasso = ILL_CONDITIONED[name]
     model = fit(rows, y, C=C, tol=tol, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 100

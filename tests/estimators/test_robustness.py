@@ -1,4 +1,4 @@
-"""Every estimator among threads and processes, out of memory, in long runs, interrupted, and what a fit touches."""
+"""Every estimator with threads and processes, out of memory, over many fits, interrupted, and without side effects."""
 
 import gc
 import itertools
@@ -35,7 +35,7 @@ MODELS = [
     fastlin.FirthLogisticRegression,
 ]
 STATUS = Path("/proc/self/statm")
-needs_status = pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell how much memory a process has")
+needs_status = pytest.mark.skipif(not STATUS.exists(), reason="the system does not report the memory of a process")
 X, Y = load_iris(return_X_y=True)
 
 
@@ -45,17 +45,17 @@ def fit_all(X=X):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
-def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(dtype, cut_into_blocks):
+def test_concurrent_fits_on_any_number_of_threads_are_bitwise_equal(dtype, cut_into_blocks):
     cut_into_blocks(200)
     rows = X.astype(dtype)
 
     def fit_path():
-        found = fastlin.logistic_path(rows, Y, Cs=4)
-        return [*fit_all(rows), found.coefs, found.certificates]
+        path = fastlin.logistic_path(rows, Y, Cs=4)
+        return [*fit_all(rows), path.coefs, path.certificates]
 
     expected = fit_path()
     for n_threads in (1, 2, 3):
-        # OpenBLAS adds up large products in another order on another number of its own threads.
+        # OpenBLAS sums large products in an order that depends on its number of threads.
         with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
             np.testing.assert_equal(fit_path(), expected)
     with ThreadPoolExecutor(6) as pool:
@@ -65,7 +65,7 @@ def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(dtype, cut
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_fits_the_same():
+def test_a_forked_child_fits_the_same_models():
     expected = fit_all()
     child = os.fork()
     if child == 0:
@@ -83,7 +83,7 @@ def test_a_forked_child_fits_the_same():
     [lambda: ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), lambda: get_reusable_executor(2)],
     ids=["spawn", "loky"],
 )
-def test_other_processes_fit_the_same(make_pool):
+def test_other_processes_fit_the_same_models(make_pool):
     expected = fit_all()
     with make_pool() as pool:
         for task in [pool.submit(fit_all) for _ in range(2)]:
@@ -92,7 +92,7 @@ def test_other_processes_fit_the_same(make_pool):
 
 @needs_status
 @pytest.mark.thorough
-def test_many_fits_leave_no_memory_behind():
+def test_many_fits_do_not_leak_memory():
     def measure(n_fits):
         for _ in range(n_fits):
             fit_all()
@@ -105,8 +105,8 @@ def test_many_fits_leave_no_memory_behind():
 
 @needs_status
 @pytest.mark.thorough
-def test_want_of_memory_is_a_memory_error():
-    told = run_program("""
+def test_lack_of_memory_raises_a_memory_error():
+    output = run_program("""
 import resource
 import numpy as np
 import fastlin
@@ -129,11 +129,11 @@ for model in models:
         print("MemoryError" if model.__dict__ == before else "changed")
     resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
 """)
-    assert told.split() == ["MemoryError"] * 3
+    assert output.split() == ["MemoryError"] * 3
 
 
-def test_a_fit_touches_no_file_network_or_environment():
-    told = run_program("""
+def test_a_fit_uses_no_file_network_or_environment():
+    output = run_program("""
 import os, sys
 import numpy as np
 import fastlin
@@ -154,7 +154,7 @@ for model in models:
 outside = "open", "os", "socket", "subprocess", "shutil", "tempfile"
 print(sorted({event for event in seen if event.split(".")[0] in outside}), dict(os.environ) == environment)
 """)
-    assert told.split() == ["[]", "True"]
+    assert output.split() == ["[]", "True"]
 
 
 PACKAGE = Path(fastlin.__file__).parent
@@ -188,14 +188,14 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("between", [97, *marked(pytest.mark.slow, 7)])
+@pytest.mark.parametrize("n_lines_between", [97, *marked(pytest.mark.slow, 7)])
 @pytest.mark.parametrize("name", CALLS)
-def test_an_interrupt_is_raised_or_told(name, between):
+def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_lines_between):
     make, call = CALLS[name]
     complete = set(vars(call(make())))
-    # An interrupt that reaches the caller leaves the model as it was, or complete where it comes behind the fit.
+    # An interrupt that reaches the caller leaves the model unchanged, or complete if it comes after the fit.
     for n_interrupted in itertools.count():
-        model, last_line = make(), 1 + n_interrupted * between
+        model, last_line = make(), 1 + n_interrupted * n_lines_between
         before = dict(vars(model))
         with warnings.catch_warnings(record=True, action="always") as caught:
             result, n_lines = run_until_line(partial(call, model), FILES, last_line)
@@ -205,11 +205,11 @@ def test_an_interrupt_is_raised_or_told(name, between):
             assert vars(model) == before or set(vars(model)) == complete
         else:
             assert model.interrupted_
-            texts = [str(each.message) for each in caught]
-            assert any(text.startswith("Training interrupted by user") for text in texts)
+            messages = [str(warning.message) for warning in caught]
+            assert any(message.startswith("Training interrupted by user") for message in messages)
             if name == "network":
-                # The last whole epoch, by its random numbers too.
-                assert any(f"after {model.n_iter_} whole epochs" in text for text in texts)
+                # The model of the last whole epoch, including the state of its random numbers.
+                assert any(f"after {model.n_iter_} whole epochs" in message for message in messages)
                 if model.n_iter_:
                     shorter = make(max_iter=model.n_iter_).fit(ROWS, LABELS)
                     assert not differ(model, shorter)
@@ -217,6 +217,6 @@ def test_an_interrupt_is_raised_or_told(name, between):
     assert n_interrupted > 5
 
 
-def test_an_interrupt_at_the_very_end_of_a_fit_leaves_the_model_as_it_was(monkeypatch):
-    monkeypatch.setattr("fastlin.estimators.endings.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
+def test_an_interrupt_at_the_end_of_a_fit_does_not_change_the_model(monkeypatch):
+    monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
     assert_refused(None, fastlin.LogisticRegression().fit, ROWS, LABELS, error=KeyboardInterrupt)

@@ -1,4 +1,4 @@
-"""LogisticRegression with several labels a row: the fits of each label alone, predictions, and what is refused."""
+"""Multilabel LogisticRegression: equality with separate fits per label, predictions, and errors."""
 
 import pickle
 
@@ -30,11 +30,11 @@ KINDS = {
 }
 
 
-def fit_alone(X, Y, sample_weight=None, **parameters):
-    """Return coef, intercept and probabilities of the fits to each label alone, to a smaller tol."""
+def fit_separately(X, Y, sample_weight=None, **parameters):
+    """Return coef, intercept and probabilities of separate fits to each label, with a smaller tol."""
     fits = [LogisticRegression(**{"tol": 1e-10, **parameters}).fit(X, labels, sample_weight) for labels in Y.T]
-    probabilities = np.stack([each.predict_proba(X)[:, 1] for each in fits], axis=1)
-    return np.concatenate([each.coef_ for each in fits]), np.ravel([each.intercept_ for each in fits]), probabilities
+    probabilities = np.stack([fit.predict_proba(X)[:, 1] for fit in fits], axis=1)
+    return np.concatenate([fit.coef_ for fit in fits]), np.ravel([fit.intercept_ for fit in fits]), probabilities
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def fit_alone(X, Y, sample_weight=None, **parameters):
     ],
     ids=str,
 )
-def test_each_label_is_fitted_as_alone(parameters):
+def test_each_label_has_the_model_of_a_separate_fit(parameters):
     model = LogisticRegression(**{**parameters, "tol": 1e-8}).fit(X, Y)
-    coef, intercept, _ = fit_alone(X, Y, **parameters)
+    coef, intercept, _ = fit_separately(X, Y, **parameters)
     np.testing.assert_allclose(model.coef_, coef, atol=2e-4)
     np.testing.assert_allclose(model.intercept_, intercept, atol=1e-3)
     assert model.converged_
@@ -63,43 +63,43 @@ def test_each_label_is_fitted_as_alone(parameters):
     assert model.n_iter_.shape == model.certificate_.shape == (N_LABELS,)
 
 
-def test_what_a_lot_leaves_ends_alone_from_there():
+def test_unconverged_fits_of_a_batch_continue_as_single_fits():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(200, 20)) @ generator.normal(size=(20, 20))
     Y = (X @ generator.normal(size=(20, 6)) + 4 * generator.normal(size=(200, 6)) > 0).astype(int)
     model = LogisticRegression(C=100, l1_ratio=1, tol=1e-6).fit(X, Y)
-    np.testing.assert_allclose(model.coef_, fit_alone(X, Y, C=100, l1_ratio=1)[0], rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(model.coef_, fit_separately(X, Y, C=100, l1_ratio=1)[0], rtol=1e-2, atol=1e-2)
     assert model.converged_
-    # Those of the batch count, and leave the others to the single fit.
+    # Iterations of the batch count; the single fit may take the others.
     assert MAX_MODELS < model.n_iter_.max() < model.max_iter
     with pytest.warns(ConvergenceWarning):
         assert model.set_params(max_iter=MAX_MODELS + 1).fit(X, Y).n_iter_.max() == MAX_MODELS + 1
-    # So it is where folds are fitted at once, which a time limit prevents; some rows stand twice.
+    # The same holds for batched folds, which a time limit prevents; some rows are repeated.
     rows = generator.integers(0, 200, (3, 150))
-    options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(each, np.arange(9)) for each in rows], "tol": 1e-6}
+    options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(fold, np.arange(9)) for fold in rows], "tol": 1e-6}
     search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])
     expected = clone(search).set_params(time_limit=1e6).fit(X, Y[:, 0])
     np.testing.assert_allclose(search.objectives_, expected.objectives_, rtol=1e-5)
     assert search.n_iter_.max() > MAX_MODELS
 
 
-def test_a_threshold_that_underflows_proves_nothing():
+def test_a_threshold_that_underflows_does_not_certify_a_fit():
     generator = np.random.default_rng(0)
     X = np.column_stack([generator.normal(size=60), np.zeros(60)])
     Y = (X[:, :1] + 0.5 * generator.normal(size=(60, 3)) > 0).astype(int)
     options = {"l1_ratio": 1e-200, "penalty_factors": [1, 1e-300], "fit_intercept": False}
     model = LogisticRegression(**options).fit(X, Y)
-    np.testing.assert_allclose(model.coef_, fit_alone(X, Y, **options)[0], rtol=1e-2)
+    np.testing.assert_allclose(model.coef_, fit_separately(X, Y, **options)[0], rtol=1e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_any_kind_and_weights_are_fitted_as_alone(kind):
+def test_rows_in_any_container_and_weights_give_the_models_of_separate_fits(kind):
     rows, weights = KINDS[kind](X), np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
     model = LogisticRegression(C=0.1, tol=1e-8).fit(rows, Y, weights)
-    np.testing.assert_allclose(model.predict_proba(rows), fit_alone(rows, Y, weights, C=0.1)[2], atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(rows), fit_separately(rows, Y, weights, C=0.1)[2], atol=1e-4)
 
 
-def test_predictions_are_those_of_each_label():
+def test_predictions_are_made_per_label():
     model = LogisticRegression().fit(X, Y)
     scores = X @ model.coef_.T + model.intercept_
     np.testing.assert_allclose(model.decision_function(X), scores, rtol=1e-10, atol=1e-12)
@@ -116,71 +116,73 @@ def test_predictions_are_those_of_each_label():
     assert cross_val_predict(LogisticRegression(), X, Y, cv=3, method="predict_proba").shape == Y.shape
 
 
-def test_blocks_may_hold_the_labels_and_weights():
+def test_blocks_can_contain_labels_and_weights():
     weights = np.random.default_rng(0).integers(1, 3, len(X)).astype(float)
     expected = LogisticRegression().fit(from_arrays(X, rows_per_block=70), Y, weights)
-    for held in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
-        found = LogisticRegression().fit(held)
-        np.testing.assert_array_equal(found.coef_, expected.coef_)
-        assert found.multilabel_
-    assert found.score(held) == expected.score(X, Y, weights)
-    message = "y is given, but the blocks hold y too"
-    assert_refused(message, LogisticRegression().fit, held, Y)
-    # Named classes make soft labels of zeros and ones.
+    for row_blocks in (from_arrays(X, Y.astype(dtype), weights, rows_per_block=70) for dtype in (float, int)):
+        actual = LogisticRegression().fit(row_blocks)
+        np.testing.assert_array_equal(actual.coef_, expected.coef_)
+        assert actual.multilabel_
+    assert actual.score(row_blocks) == expected.score(X, Y, weights)
+    message = "y was passed, but the blocks of X also contain y"
+    assert_refused(message, LogisticRegression().fit, row_blocks, Y)
+    # With `classes` zeros and ones are soft labels.
     certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
-    found = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
-    assert found.classes_.tolist() == ["a", "b", "c"]
+    actual = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
+    assert actual.classes_.tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.coo_matrix, np.ndarray.tolist, lambda Y: Y.astype(bool)])
-def test_labels_of_any_form_give_the_same_fit(make):
-    expected, found = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    # Nor do bits depend on the other labels.
+def test_labels_in_any_container_give_the_same_fit(make):
+    expected, actual = LogisticRegression().fit(X, Y), LogisticRegression().fit(X, make(Y))
+    np.testing.assert_array_equal(actual.coef_, expected.coef_)
+    # The result for a label does not depend on the other labels.
     part = LogisticRegression(n_jobs=1).fit(X, Y[:, [4, 2, 7]])
     np.testing.assert_array_equal(part.coef_, expected.coef_[[4, 2, 7]])
 
 
-def test_entries_that_stand_twice_are_summed_and_sparse_labels_are_several():
+def test_duplicate_entries_of_sparse_labels_are_summed_and_single_labels_raise_an_error():
     X, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60)[:, None] % [2, 3] == 0
-    given = sparse.csr_array(labels.astype(int))
-    # The first entry of the first label stands twice.
-    indices, indptr = np.r_[0, given.indices], np.r_[0, given.indptr[1:] + 1]
-    once, twice = (sparse.csr_array((np.r_[value, given.data], indices, indptr), shape=(60, 2)) for value in (0, 1))
-    found, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
-    np.testing.assert_array_equal(found, expected)
-    for Y in (twice, given[:, :1], given[:, :0]):
-        message = r"y may be sparse where it has several labels a row, .* got the shape \(60, \d\)"
+    sparse_labels = sparse.csr_array(labels.astype(int))
+    # The first entry of the first label is repeated.
+    indices, indptr = np.r_[0, sparse_labels.indices], np.r_[0, sparse_labels.indptr[1:] + 1]
+    once, twice = (
+        sparse.csr_array((np.r_[value, sparse_labels.data], indices, indptr), shape=(60, 2)) for value in (0, 1)
+    )
+    actual, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
+    np.testing.assert_array_equal(actual, expected)
+    for Y in (twice, sparse_labels[:, :1], sparse_labels[:, :0]):
+        message = r"y may be sparse only if it is multilabel, .* got shape \(60, \d\)"
         assert_refused(message, LogisticRegression().fit, X, Y, error=TypeError)
 
 
-def test_wide_rows_are_fitted_in_their_own_space():
+def test_wide_rows_are_fitted_in_the_row_space():
     generator = np.random.default_rng(0)
     X, Y = generator.normal(size=(30, 200)), (generator.random((30, 2)) < 0.5).astype(int)
     model = LogisticRegression().fit(X, Y)
-    # Batches would have the bits of solvers/batched_lbfgs.py.
+    # Batched fits would differ in rounding.
     for labels, coef in zip(Y.T, model.coef_, strict=True):
         np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
 
 
-def test_a_warm_start_begins_where_each_label_ended():
+def test_a_warm_start_continues_from_the_last_fit_of_each_label():
     for l1_ratio in (0.0, 0.5):
         model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-8).fit(X, Y)
         before, coef = model.n_iter_, model.coef_
         np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
         assert before.min() > 1 >= model.n_iter_.max()
-    message = r"warm_start needs coef_ of shape \(3, 10\), but the last fit left \(9, 10\)"
+    message = r"warm_start=True needs coef_ of shape \(3, 10\), but the previous fit left \(9, 10\)"
     assert_refused(message, model.fit, X, Y[:, :3])
     model.coef_[4, 2] = np.nan
     assert_refused("coef_ must be finite", model.fit, X, Y)
     model.coef_, model.classes_ = coef, None
     np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
-    # Where rows have one label it begins again.
+    # With a single label per row the fit starts from zero.
     y = np.arange(300) % N_LABELS
     np.testing.assert_array_equal(model.fit(X, y).coef_, clone(model).fit(X, y).coef_)
 
 
-def test_a_fit_to_one_label_a_row_leaves_nothing_of_several():
+def test_a_fit_of_single_labels_removes_multilabel_attributes():
     model = LogisticRegression().fit(X, Y)
     assert not hasattr(model, "history_")
     two = LogisticRegression().fit(X, Y[:, :2])
@@ -192,16 +194,16 @@ def test_a_fit_to_one_label_a_row_leaves_nothing_of_several():
     assert "classes" in model.summary()
 
 
-def test_the_summary_tells_of_all_labels_and_a_warning_of_those_that_do_not_converge():
+def test_the_summary_covers_all_labels_and_a_warning_counts_those_that_do_not_converge():
     model = LogisticRegression().fit(X, Y)
-    text = model.summary(X, Y)
-    for expected in ("300 rows, 10 features, 9 labels", "reached by all labels", "of a label", "of 90 not zero"):
-        assert expected in text
+    summary = model.summary(X, Y)
+    for expected in ("300 rows, 10 features, 9 labels", "reached for all labels", "per label", "of 90 nonzero"):
+        assert expected in summary
     assert "9 labels" in model._repr_html_()
     with pytest.warns(ConvergenceWarning, match="9 of 9 fits stopped"):
         model.set_params(max_iter=1, tol=1e-12).fit(X, Y)
     assert not model.converged_
-    assert "not reached by some label" in model.summary()
+    assert "not reached for some labels" in model.summary()
 
 
 CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
@@ -213,59 +215,61 @@ CONSTANTS = np.column_stack([np.zeros(300, int), Y[:, :3], np.ones(300, int)])
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 def test_constant_labels_are_predicted_as_by_one_vs_rest(make, parameters):
     model = LogisticRegression(tol=1e-10, **parameters)
-    with pytest.warns(UserWarning, match=r"Label not 0 is present in all training .* 2 of 5: \[0, 4\]"):
-        found = clone(model).fit(X, make(CONSTANTS))
+    with pytest.warns(UserWarning, match=r"Label not 0 is present in all training .* 2 of 5 columns .*: \[0, 4\]"):
+        actual = clone(model).fit(X, make(CONSTANTS))
     with pytest.warns(UserWarning, match="present in all training examples"):
         expected = OneVsRestClassifier(model).fit(X, CONSTANTS)
     for method in ("decision_function", "predict_proba"):
-        of_rows, of_theirs = getattr(found, method)(X), getattr(expected, method)(X)
-        np.testing.assert_allclose(of_rows, of_theirs, atol=1e-4)
-        np.testing.assert_array_equal(of_rows[:, [0, 4]], of_theirs[:, [0, 4]])
-        np.testing.assert_array_equal(np.concatenate(list(getattr(found, method)(from_arrays(X)))), of_rows)
-    np.testing.assert_array_equal(found.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
-    np.testing.assert_array_equal(found.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
-    np.testing.assert_array_equal(found.intercept_[[0, 4]], [-np.inf, np.inf])
-    assert not found.coef_[[0, 4]].any() and not found.certificate_[[0, 4]].any() and not found.n_iter_[[0, 4]].any()
-    # The bits of the other labels are those without.
+        actual_values, expected_values = getattr(actual, method)(X), getattr(expected, method)(X)
+        np.testing.assert_allclose(actual_values, expected_values, atol=1e-4)
+        np.testing.assert_array_equal(actual_values[:, [0, 4]], expected_values[:, [0, 4]])
+        np.testing.assert_array_equal(np.concatenate(list(getattr(actual, method)(from_arrays(X)))), actual_values)
+    np.testing.assert_array_equal(actual.predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    np.testing.assert_array_equal(actual.predict_log_proba(X)[:, [0, 4]], np.tile([-np.inf, 0.0], (300, 1)))
+    np.testing.assert_array_equal(actual.intercept_[[0, 4]], [-np.inf, np.inf])
+    assert not actual.coef_[[0, 4]].any() and not actual.certificate_[[0, 4]].any() and not actual.n_iter_[[0, 4]].any()
+    # Constant labels do not change the fits of the others.
     alone = clone(model).fit(X, CONSTANTS[:, 1:4])
-    np.testing.assert_array_equal(found.coef_[1:4], alone.coef_)
-    assert found.converged_ and found.score(X, CONSTANTS) == alone.score(X, CONSTANTS[:, 1:4])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict_proba(X), found.predict_proba(X))
-    np.testing.assert_array_equal(found.sparsify().predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
-    assert "0 to " in found.summary()
+    np.testing.assert_array_equal(actual.coef_[1:4], alone.coef_)
+    assert actual.converged_ and actual.score(X, CONSTANTS) == alone.score(X, CONSTANTS[:, 1:4])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(actual)).predict_proba(X), actual.predict_proba(X))
+    np.testing.assert_array_equal(actual.sparsify().predict(X)[:, [0, 4]], CONSTANTS[:, [0, 4]])
+    assert "0 to " in actual.summary()
 
 
-def test_labels_are_constant_by_their_rows_of_weight_and_all_of_them_may_be():
+def test_rows_without_weight_are_ignored_for_constant_labels():
     weights = (1 - Y[:, 0]).astype(float)
     with pytest.warns(UserWarning, match="Label not 0 is present"):
-        found = LogisticRegression().fit(X, Y, weights)
-    assert found.intercept_[0] == -np.inf and np.isfinite(found.intercept_[1:]).all()
+        actual = LogisticRegression().fit(X, Y, weights)
+    assert actual.intercept_[0] == -np.inf and np.isfinite(actual.intercept_[1:]).all()
     expected = LogisticRegression().fit(X, Y[:, 1:], weights)
-    np.testing.assert_array_equal(found.coef_[1:], expected.coef_)
-    with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2:"):
-        found = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
-    assert (found.predict(X) == [1, 0]).all() and found.converged_
-    assert found.coef_.dtype == found.intercept_.dtype == found.predict_proba(X.astype(np.float32)).dtype == np.float32
-    wrong = np.where(X > X.min(), X, np.nan)
-    assert_refused("NaN", LogisticRegression().fit, wrong, np.tile([1, 0], (300, 1)))
+    np.testing.assert_array_equal(actual.coef_[1:], expected.coef_)
+    with pytest.warns(UserWarning, match="Label 0 is present .* 2 of 2 columns"):
+        actual = LogisticRegression().fit(X.astype(np.float32), np.tile([1, 0], (300, 1)))
+    assert (actual.predict(X) == [1, 0]).all() and actual.converged_
+    assert (
+        actual.coef_.dtype == actual.intercept_.dtype == actual.predict_proba(X.astype(np.float32)).dtype == np.float32
+    )
+    with_nan = np.where(X > X.min(), X, np.nan)
+    assert_refused("NaN", LogisticRegression().fit, with_nan, np.tile([1, 0], (300, 1)))
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 def test_folds_that_lack_a_rare_label_are_predicted(method):
     rare, cv = np.column_stack([Y[:, :2], np.arange(300) == 7]).astype(int), KFold(3)
     with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
-        found = cross_val_predict(LogisticRegression(tol=1e-10), X, rare, cv=cv, method=method)
+        actual = cross_val_predict(LogisticRegression(tol=1e-10), X, rare, cv=cv, method=method)
     with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
         expected = cross_val_predict(OneVsRestClassifier(LogisticRegression(tol=1e-10)), X, rare, cv=cv, method=method)
     if method == "predict":
-        # OneVsRestClassifier compares scores with 1/2 if the first label is constant, which it is in no fold here.
-        np.testing.assert_array_equal(found, expected)
+        # OneVsRestClassifier compares scores with 1/2 if the first label is constant, which does not happen here.
+        np.testing.assert_array_equal(actual, expected)
     else:
-        np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert found.shape == rare.shape
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert actual.shape == rare.shape
 
 
-def test_a_warm_start_takes_labels_that_were_constant_from_zero():
+def test_a_warm_start_fits_labels_that_were_constant_from_zero():
     for l1_ratio in (0.0, 0.5):
         model = LogisticRegression(warm_start=True, l1_ratio=l1_ratio, tol=1e-10)
         with pytest.warns(UserWarning, match="Label not 0 is present"):
@@ -277,18 +281,18 @@ def test_a_warm_start_takes_labels_that_were_constant_from_zero():
 
 
 @since(1, 9)
-def test_callbacks_are_refused():
+def test_callbacks_raise_an_error():
     model = LogisticRegression().set_callbacks(TimeLimit(10))
-    assert_refused("Callbacks take fits to one label a row", model.fit, X, Y)
+    assert_refused("Callbacks do not support multilabel y", model.fit, X, Y)
 
 
-def test_what_cannot_be_fitted_is_refused_and_nothing_changes():
+def test_unsupported_arguments_raise_an_error_and_do_not_change_the_model():
     model = LogisticRegression().fit(X, Y[:, 0])
     for message, arguments in [
-        (r"offset must be None where y has several labels", {"y": Y, "offset": np.zeros(300)}),
-        (r"else probabilities of the classes. .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
-        (r"but row 3 holds nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
-        (r"coef_init must be None where y has several labels", {"y": Y, "coef_init": np.zeros((1, 10))}),
+        (r"offset must be None for multilabel y", {"y": Y, "offset": np.zeros(300)}),
+        (r"or class probabilities .* row \d+ sums to", {"y": Y, "classes": np.arange(9)}),
+        (r"but row 3 contains nan", {"y": np.where(np.arange(300)[:, None] == 3, np.nan, Y)}),
+        (r"coef_init must be None for multilabel y", {"y": Y, "coef_init": np.zeros((1, 10))}),
         (r"y has 299 entries, but X has 300 rows", {"y": Y[1:]}),
         (r"y should be a 1d array", {"y": Y + 1}),
         (r"NaN", {"X": np.where(X > X.min(), X, np.nan), "y": Y}),
@@ -297,12 +301,12 @@ def test_what_cannot_be_fitted_is_refused_and_nothing_changes():
     assert_refused("supports only dual=False", LogisticRegression(dual=True).fit, X, Y)
 
 
-def test_what_needs_one_label_a_row_says_so():
+def test_methods_for_single_labels_raise_an_error():
     model = LogisticRegression().fit(X, Y)
-    for method, given in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
-        assert_refused("fitted to 9 labels a row, and this needs one label a row", method, *given)
+    for method, arguments in ((model.inference, (X, Y)), (model.bootstrap, (X, Y)), (model.to_sklearn, ())):
+        assert_refused("fitted to multilabel y with 9 labels, which is not supported", method, *arguments)
     assert_refused("score requires y", model.score, X)
-    message = "offset must be None for a model of several labels a row"
+    message = "offset must be None for a multilabel model"
     assert_refused(message, model.predict, X, offset=np.zeros(300))
     assert_refused(message, model.score, X, Y, offset=np.zeros(300))
     with pytest.raises(ValueError, match="correct_prior does not support multilabel models"):
@@ -313,10 +317,10 @@ def test_what_needs_one_label_a_row_says_so():
     ("scale", "parameters", "light"),
     [(1e300, {}, 1.0), (1e-300, {}, 1.0), (1.0, {"C": 1e308}, 1.0), (1.0, {"C": 1e-308}, 1.0), (1.0, {}, 1e-20)],
 )
-def test_what_leaves_the_range_of_float64_is_fitted_as_alone(scale, parameters, light):
+def test_extreme_scales_give_the_models_of_separate_fits(scale, parameters, light):
     rows, weights = X * scale, np.where(Y[:, 0] == 1, 1.0, light)
     # Any warning is an error.
     model = LogisticRegression(**parameters).fit(rows, Y, weights)
-    *_, expected = fit_alone(rows, Y, weights, tol=1e-4, **parameters)
+    *_, expected = fit_separately(rows, Y, weights, tol=1e-4, **parameters)
     make_cv(Cs=2, l1_ratios=(1,), scoring="accuracy").fit(rows, Y[:, 0], weights)
     np.testing.assert_allclose(model.predict_proba(rows), expected, atol=1e-2)

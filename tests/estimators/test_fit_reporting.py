@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks on LogisticRegression: what every solver tells them, and that a fit stops for them."""
+"""scikit-learn's callbacks: every solver calls them with its state and stops on request."""
 
 import warnings
 from collections import Counter
@@ -32,7 +32,7 @@ make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scori
 
 
 class Recorder:
-    """A callback that keeps what it is told, and may ask to stop or raise an error at the end of an iteration."""
+    """A callback that records its calls, and can stop the fit or raise an error at the end of an iteration."""
 
     def __init__(self, stop_at=None, fail_at=None, error=ZeroDivisionError):
         self.stop_at, self.fail_at, self.error = stop_at, fail_at, error
@@ -43,7 +43,7 @@ class Recorder:
 
     def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
         self.names.append(f"begin {context.task_name}")
-        self.seen = X, y, metadata
+        self.data = X, y, metadata
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         self.names.append(f"end {context.task_name}")
@@ -62,7 +62,7 @@ def wide_data():
     return X, (X @ np.random.default_rng(0).normal(size=400) > 0).astype(int)
 
 
-# The rows and labels, parameters, and how near the reference the objectives are.
+# A function for rows and labels, parameters, and the tolerance of the objectives.
 FITS = {
     "auto": (lambda: (X, Y), {}, 1e-9),
     "lbfgs": (lambda: (X, Y), {"solver": "lbfgs"}, 1e-9),
@@ -73,9 +73,9 @@ FITS = {
 }
 
 
-# Kernels of float32 for many classes take most of a minute of the compiler.
+# Kernels for float32 and many classes take most of a minute to compile.
 @pytest.mark.parametrize("name", [*list(FITS)[:-1], *marked(pytest.mark.thorough, "float32")])
-def test_each_iteration_is_told_with_its_model_and_may_be_the_last(name):
+def test_callbacks_receive_the_model_of_each_iteration_and_can_stop_there(name):
     load, parameters, tolerance = FITS[name]
     X, y = load()
     recorder, weights = Recorder(), np.ones(len(y))
@@ -84,15 +84,15 @@ def test_each_iteration_is_told_with_its_model_and_may_be_the_last(name):
     assert n_iter > 1
     iteration = ["begin iteration", "end iteration"]
     assert recorder.names == ["setup", "begin fit", *(n_iter + 1) * iteration, "end fit", "teardown"]
-    assert recorder.seen[0] is X
-    assert recorder.seen[1] is y
-    np.testing.assert_array_equal(recorder.seen[2]["sample_weight"], weights)
+    assert recorder.data[0] is X
+    assert recorder.data[1] is y
+    np.testing.assert_array_equal(recorder.data[2]["sample_weight"], weights)
     dense = X.toarray() if sparse.issparse(X) else X
     labels, C, ratio = np.searchsorted(model.classes_, y), model.C * len(y), model.l1_ratio
-    for told, record in zip(recorder.models, model.history_, strict=True):
-        found = objective(dense, labels, told.coef_, told.intercept_, (1 - ratio) / C, l1=ratio / C)
-        assert float(found) == pytest.approx(record.objective, rel=tolerance)
-        assert set(told.predict(X)) <= set(y)
+    for snapshot, record in zip(recorder.models, model.history_, strict=True):
+        actual = objective(dense, labels, snapshot.coef_, snapshot.intercept_, (1 - ratio) / C, l1=ratio / C)
+        assert float(actual) == pytest.approx(record.objective, rel=tolerance)
+        assert set(snapshot.predict(X)) <= set(y)
     plain = fastlin.LogisticRegression(**parameters).fit(X, y, weights)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
     stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_at=1)).fit(X, y, weights)
@@ -101,10 +101,10 @@ def test_each_iteration_is_told_with_its_model_and_may_be_the_last(name):
     assert np.isfinite(stopped.certificate_)
 
 
-def test_fits_of_blocks_are_told_and_stopped():
+def test_callbacks_work_with_blocks():
     rows, recorder = from_arrays(X, Y, rows_per_block=60), Recorder()
     model = fastlin.LogisticRegression().set_callbacks(recorder).fit(rows)
-    assert recorder.seen[0] is rows
+    assert recorder.data[0] is rows
     assert len(recorder.models) == recorder.names.count("end iteration") - 1 == model.n_iter_[0] > 1
     np.testing.assert_array_equal(np.concatenate(list(recorder.models[-1].predict(rows))), model.predict(X))
     for callback in (Recorder(stop_at=1), TimeLimit(0)):
@@ -118,14 +118,14 @@ def test_fits_of_blocks_are_told_and_stopped():
     assert model.set_callbacks(TimeLimit(0)).fit(rows).n_iter_.sum() < n_iter
 
 
-def test_what_scikit_learn_ships_works_and_a_time_limit_stops_every_fit_of_a_search():
+def test_callbacks_of_scikit_learn_work_and_a_time_limit_stops_every_fit_of_a_search():
     from sklearn.callback import ProgressBar, ScoringMonitor
 
     for model in (fastlin.LogisticRegression(), make_search()):
         monitor = ScoringMonitor(scoring="accuracy")
         model.set_callbacks(monitor, ProgressBar()).fit(X, Y)
         scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "iteration"]
-        # The last fit of a search has iterations, too, which `n_iter_` leaves out.
+        # `n_iter_` does not count the iterations of the last fit of a search.
         assert len(scores) >= model.n_iter_.sum() if hasattr(model, "C_") else len(scores) == model.n_iter_[0]
         assert scores[-1] == model.score(X, Y)
     search = GridSearchCV(fastlin.LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
@@ -134,14 +134,14 @@ def test_what_scikit_learn_ships_works_and_a_time_limit_stops_every_fit_of_a_sea
 
 
 def make_network(name, **parameters):
-    # No training ends by itself within these epochs.
+    # No training converges within these epochs.
     model = fastlin.MLPClassifier((5,), max_iter=6, n_iter_no_change=np.inf, tol=0, random_state=0)
     return model.set_params(**NETWORKS[name], **parameters)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_callbacks_see_each_epoch_of_a_network_and_may_stop_it_there(name):
-    # Any warning is an error here: who asks to stop knows of it.
+def test_callbacks_receive_each_epoch_of_a_network_and_can_stop_there(name):
+    # A stop on request must not warn; any warning is an error here.
     stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
     assert stopped.n_iter_ == len(stopped.loss_curve_) == 2
     stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
@@ -153,7 +153,7 @@ def test_callbacks_see_each_epoch_of_a_network_and_may_stop_it_there(name):
     assert model.loss_curve_ == expected.loss_curve_
     epochs = ["begin iteration", "end iteration"] * 7
     assert recorder.names == ["setup", "begin fit", *epochs, "end fit", "teardown"]
-    assert [each.n_iter_ for each in recorder.models] == [1, 2, 3, 4, 5, 6]
+    assert [snapshot.n_iter_ for snapshot in recorder.models] == [1, 2, 3, 4, 5, 6]
     if name != "early stopping":
         shorter = make_network(name, max_iter=3).fit(X, Y)
         np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
@@ -161,7 +161,7 @@ def test_callbacks_see_each_epoch_of_a_network_and_may_stop_it_there(name):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_every_fold_is_told_of_with_its_iterations(refit):
+def test_callbacks_receive_every_fold_and_its_iterations(refit):
     recorder = Recorder()
     model = make_search(refit=refit).set_callbacks(recorder).fit(X, Y)
     plain = make_search(refit=refit).fit(X, Y)
@@ -171,7 +171,7 @@ def test_every_fold_is_told_of_with_its_iterations(refit):
     counts, n_fits = Counter(begun), 3 * 2 * 2 + refit
     assert counts == Counter(ended)
     assert (counts["fit"], counts["fold"], counts["C"], counts["refit"]) == (1, 6, n_fits, int(refit))
-    # Behind the last iteration of each fit is an empty task.
+    # An empty task follows the last iteration of each fit.
     assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
     assert recorder.names[0] == "setup" and recorder.names[-2:] == ["end fit", "teardown"]
     assert set(recorder.models[-1].predict(X)) <= set(Y)
@@ -179,11 +179,11 @@ def test_every_fold_is_told_of_with_its_iterations(refit):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "PRODUCTS_IN_TURN", 0)
+    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
-    late = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
-    np.testing.assert_array_equal(late.coef_, make_search().fit(X, Y).coef_)
+    unlimited = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
+    np.testing.assert_array_equal(unlimited.coef_, make_search().fit(X, Y).coef_)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -191,14 +191,14 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     ("make", "error"),
     [
         (fastlin.LogisticRegression, ZeroDivisionError),
-        # It is no overflow of X where a callback raises it.
+        # Not to be confused with an overflow of X.
         (fastlin.LogisticRegression, OverflowError),
         (lambda: make_network("adam"), ZeroDivisionError),
         (make_search, ZeroDivisionError),
     ],
     ids=["linear", "overflow", "network", "cross-validation"],
 )
-def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(make, error):
+def test_an_error_of_a_callback_does_not_change_the_estimator(make, error):
     failing = Recorder(fail_at=2, error=error)
     model = make().fit(X, Y).set_callbacks(failing)
     assert_refused(None, model.fit, X[:, :3], Y, error=error)

@@ -1,0 +1,288 @@
+"""Progress bars, callbacks and warnings of fits, and the restoration of an estimator whose fit fails.
+
+scikit-learn's callbacks see a fit as a tree of tasks: folds, values of C, and iterations. Warnings begin with
+scikit-learn's text, so that existing filters match them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastlin.estimators.parameters import uses_alpha
+from fastlin.estimators.scikit_learn import begin_task_tree, has_callbacks
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.terminal import show_bar
+from fastlin.typing import BoolArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
+    from fastlin.estimators.problem import Fit
+    from fastlin.solvers.solution import Solution
+    from fastlin.training.loop import Training
+
+# The text of scikit-learn's warning for the solver that the user chose. `fastlin.patch` may run another solver.
+SCIKIT_LEARN_WARNINGS = {
+    "lbfgs": "lbfgs failed to converge after {n_iter} iteration(s). ",
+    "newton-cg": "newton-cg failed to converge at loss = {objective:.6g}. Increase the number of iterations. ",
+    **dict.fromkeys(
+        ("newton-cd", "newton-cd-gram", "newton-cholesky"),
+        "Newton solver did not converge after {n_iter} iterations. ",
+    ),
+    "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
+    "sag": "The max_iter was reached which means the coef_ did not converge. ",
+    "saga": "The max_iter was reached which means the coef_ did not converge. ",
+}
+# Takes the number of an iteration, the solver's record of it, and a function that returns the coefficients; returns
+# whether the fit should stop.
+Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
+# Takes the number of an iteration and the coefficients; returns the fitted attributes that predictions need.
+Describe: TypeAlias = Callable[..., dict[str, Any]]
+
+
+@contextlib.contextmanager
+def restore_on_error(estimator: Any) -> Iterator[None]:
+    """Restore the attributes of an estimator if the ``with`` block raises; otherwise set `fit_seconds_`."""
+    attributes, start = estimator.__dict__.copy(), perf_counter()
+    try:
+        yield
+        estimator.fit_seconds_ = perf_counter() - start
+    except BaseException:
+        # The attributes include n_features_in_ of the last fit, which the validation of X overwrites.
+        estimator.__dict__ = attributes
+        raise
+
+
+def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
+    """Warn if a fit did not reach tol, at the line that is stacklevel frames above this function."""
+    from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE, STOPPED_BY_CALLBACK
+
+    # A fit that a callback stopped needs no warning.
+    if solution.converged or solution.stop_reason == STOPPED_BY_CALLBACK:
+        return
+    relative = solution.certificate / solution.value if solution.value > 0 else np.inf
+    if solution.stop_reason == SEPARABLE:
+        text = (
+            "The classes are separable by features without a penalty (C=inf, alpha=0, or a penalty factor of 0), so "
+            "the objective tends to 0 and the coefficients grow without bound. The fit stopped at an objective of "
+            f"{solution.value:.3g}, with every row classified correctly. Use a finite C (or alpha above 0) and penalty "
+            "factors above 0."
+        )
+    else:
+        gap = (
+            f"the certified duality gap is {relative:.2g} relative to the objective"
+            if np.isfinite(relative)
+            else "the duality gap has no certified bound, because some coefficient is not penalized"
+        )
+        text = (
+            f"The fit stopped after {solution.n_iter} iterations, before it reached tol={estimator.tol} "
+            f"({solution.stop_reason.message}); {gap}. Increase max_iter (now {estimator.max_iter}) or tol."
+        )
+    # scikit-learn's text is true only if the limit of iterations was reached.
+    prefix = _find_scikit_learn_warning(estimator) if solution.stop_reason == MAX_ITER_REACHED else ""
+    prefix = prefix.format(n_iter=solution.n_iter, objective=solution.value)
+    warnings.warn(prefix + text, ConvergenceWarning, stacklevel=stacklevel)
+
+
+def _find_scikit_learn_warning(estimator):
+    """Return the text of scikit-learn's warning for the solver that the user chose, or ""."""
+    return SCIKIT_LEARN_WARNINGS.get(vars(estimator).get("asked_solver", estimator.solver), "")
+
+
+def warn_of_unconverged_fits(
+    converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int
+) -> None:
+    """Warn if any of several fits did not reach tol; converged and n_iter have an entry for each fit."""
+    n_unconverged = np.size(converged) - np.count_nonzero(converged)
+    if n_unconverged:
+        is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
+        prefix = _find_scikit_learn_warning(estimator).replace(" at loss = {objective:.6g}", "") if is_limited else ""
+        warnings.warn(
+            f"{prefix.format(n_iter=estimator.max_iter)}{n_unconverged} of {np.size(converged)} fits stopped before "
+            f"they reached tol={estimator.tol}; the certificates bound the duality gap of each. Increase max_iter (now "
+            f"{estimator.max_iter}) or tol.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_stopped_training(
+    estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
+) -> None:
+    """Warn if a training by epochs diverged, reached its limit or was interrupted.
+
+    keeps_steps says that the parameters include the steps after the last complete epoch.
+    """
+    n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
+    if ended == "diverged":
+        origin = f"those of epoch {training.n_kept}" if training.n_kept else "the initial ones"
+        rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
+        text = (
+            f"The training diverged: the loss is not finite in epoch {n_epochs + 1}. The stored parameters are "
+            f"{origin}. {'Scale X.' if solver == 'lbfgs' else rate}"
+        )
+    elif ended == "interrupted":
+        steps = " and the steps since then" if keeps_steps else ""
+        text = f"Training interrupted by user after {n_epochs} complete epochs; the model keeps them{steps}."
+    elif solver == "lbfgs" and ended in ("limit", "stalled"):
+        limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) was reached"
+        text = (
+            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (ended != 'limit')}): "
+            f"{limits if ended == 'limit' else 'no step decreased the loss'} while an entry of the gradient exceeded "
+            f"tol={estimator.tol}. Increase the limit or tol, or scale X."
+        )
+    elif solver != "lbfgs" and ended == "limit" and estimator.n_iter_no_change != np.inf:
+        validated = "the validation loss" if keeps_steps else "the validation accuracy"
+        text = (
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+            f"converged yet: {validated if estimator.early_stopping else 'the loss'} was still improving. Increase "
+            "max_iter, or set n_iter_no_change=np.inf to train for exactly max_iter epochs."
+        )
+    else:
+        return
+    warnings.warn(text, UserWarning if ended == "interrupted" else ConvergenceWarning, stacklevel=stacklevel)
+
+
+def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Return a listener that calls all given listeners and returns whether any of them stops the fit, or None."""
+    active = [listener for listener in listeners if listener is not None]
+    if not active:
+        return None
+    # The list makes every listener run, even if an earlier one stops the fit.
+    return lambda *arguments: any([listener(*arguments) for listener in active])
+
+
+@contextlib.contextmanager
+def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
+    """Yield a Listener that updates a progress line, with the read speed of blocks, or None if verbose is 0."""
+    if not verbose:
+        yield None
+        return
+    start = perf_counter()
+    with show_bar("fastlin", None) as show:
+
+        def on_iteration(n_iter, iteration, model):
+            gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
+            speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - start) / 1e9
+            show(
+                n_iter,
+                f"iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
+                + (f"gap {gap:.1e}  " if gap < float("inf") else "")
+                + f"{iteration.seconds:.2f} s"
+                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s"),
+            )
+
+        yield on_iteration
+
+
+@contextlib.contextmanager
+def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
+    """Yield a thread-safe function to call with each Fit; with verbose it shows C and the relative gap of the last."""
+    if not estimator.verbose:
+        yield lambda fit: None
+        return
+    is_inverse, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
+    with show_bar("fastlin: fits", n_fits) as show:
+
+        def on_fit(fit):
+            value = fit.solution.value
+            gap = fit.certificate / value if value > 0 else np.inf
+            penalty = f"alpha={1 / fit.C:.3g}" if is_inverse else f"C={fit.C:.3g}"
+            with lock:
+                show(next(numbers), f"{penalty} gap={gap:.0e}" if gap < np.inf else penalty)
+
+        yield on_fit
+
+
+def make_time_limit(seconds: float | None) -> Callable[..., bool]:
+    """Return a Listener that stops the fit after `seconds` from now; None sets no limit."""
+    end = np.inf if seconds is None else perf_counter() + seconds
+    return lambda *_: perf_counter() >= end
+
+
+class CallbackTasks:
+    """The tree of tasks that scikit-learn's callbacks of an estimator follow; without callbacks, tasks are None.
+
+    n_paths is the number of paths of a cross-validation, or None for a single fit. `is_stopped` is true once a callback
+    has stopped a fit. Callbacks run one at a time.
+    """
+
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, describe: Describe, n_paths: int | None = None
+    ) -> None:
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self.describe, self.is_stopped, self._lock = describe, False, Lock()
+        self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        # At least one iteration, even if max_iter is 0, and the empty one that follows the last.
+        self._n_iterations = max(estimator.max_iter, 1) + 1
+        self._fit = None
+        if has_callbacks(estimator):
+            self._fit = begin_task_tree(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
+            self._fit.call_on_fit_task_begin(**self._arguments)
+
+    def begin_subtask(self, task: Any, attributes: Any = None, **identity: Any) -> Any:
+        """Begin a subtask with a name and number, and return it; attributes are those of the current model."""
+        if task is None:
+            return None
+        with self._lock:
+            subtask = task.subcontext(**identity)
+            subtask.call_on_fit_task_begin(**self._arguments, reconstruction_attributes=attributes)
+            return subtask
+
+    def end(self, task: Any, attributes: Any = None) -> Any:
+        """End a task, and return whether a callback stops the fit."""
+        if task is None:
+            return False
+        with self._lock:
+            return task.call_on_fit_task_end(**self._arguments, reconstruction_attributes=attributes)
+
+    def begin_path(self, number: int, n_fits: int, name: str = "fold") -> Any:
+        """Begin the task of the fits of one fold and l1_ratio, or of the refit, and return it."""
+        return self.begin_subtask(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
+
+    def begin_fit(self, path: Any = None) -> IterationTasks | None:
+        """Begin the next fit of a path, or the single fit, and return its iterations."""
+        if self._fit is None:
+            return None
+        fit = self._fit
+        if path is not None:
+            fit = self.begin_subtask(path, task_name="C", max_subtasks=self._n_iterations)
+        return IterationTasks(self, fit)
+
+    def end_paths(self, *model: Any) -> None:
+        """End the task of a cross-validation with the coefficients of its model."""
+        self.end(self._fit, self.describe(*model))
+
+
+class IterationTasks:
+    """A Listener with a task for each iteration of one fit; the last task stays empty, as in scikit-learn's lbfgs."""
+
+    def __init__(self, tasks: CallbackTasks, fit: Any) -> None:
+        self._tasks, self._fit, self._n_iter = tasks, fit, 0
+        self._iteration = tasks.begin_subtask(fit, task_name="iteration")
+
+    def __call__(self, n_iter: int, iteration: Any, model: Callable[[], Iterable[Any]]) -> Any:
+        """End the task of an iteration, begin the next, and return whether a callback stops the fit."""
+        self._n_iter = n_iter
+
+        def attributes():
+            return self._tasks.describe(n_iter, *model())
+
+        stop = self._tasks.end(self._iteration, attributes)
+        self._tasks.is_stopped = self._tasks.is_stopped or bool(stop)
+        self._iteration = self._tasks.begin_subtask(self._fit, attributes, task_name="iteration")
+        return stop
+
+    def end(self, *model: Any) -> None:
+        """End the tasks of a fit with the coefficients of its model."""
+        self._tasks.end(self._iteration)
+        if self._n_iter == 0:
+            self._tasks.end(self._tasks.begin_subtask(self._fit, task_name="iteration"))
+        self._tasks.end(self._fit, self._tasks.describe(self._n_iter, *model))
