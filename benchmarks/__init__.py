@@ -1,12 +1,12 @@
-"""The benchmarks. A baseline's BLAS is free to use the processor: what would hold it back leaves the environment here."""
+"""The benchmarks. Importing this package removes environment variables that would slow down the BLAS of baselines."""
 
 import os
 import sys
 
-# OpenBLAS reads them when NumPy loads it: the kernels for another processor, and the most threads.
-HELD_BACK_BY = "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"
+# OpenBLAS reads these when NumPy loads it: a choice of kernels for another processor, and a limit of threads.
+BLAS_LIMITS = "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"
 
-# Every command imports this package before NumPy, except pytest, whose conftest starts the process again.
+# Every command imports this package before NumPy, except pytest, whose conftest restarts the process.
 if "numpy" not in sys.modules:
-    for _variable in HELD_BACK_BY:
+    for _variable in BLAS_LIMITS:
         os.environ.pop(_variable, None)

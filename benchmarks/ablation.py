@@ -1,7 +1,7 @@
-"""What each special path of the solvers gains: whole fits without it over fits with it, in turn.
+"""Ablations: the time of fits with one optimization disabled, divided by the time with it, measured interleaved.
 
-`python -m benchmarks.ablation` prints what each path gains over the problems that it changes, and `python -m
-benchmarks.publish ablation-descent` keeps it. CONTRIBUTING.md says which paths stay.
+`python -m benchmarks.ablation` prints the ratio of each optimization on the problems that it affects, and `python -m
+benchmarks.publish ablation-descent` stores it. CONTRIBUTING.md has the rule for keeping an optimization.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from fastlin.solvers import choose, descent, preconditioners, proximal_newton, q
 from fastlin.solvers.stopping import Stopping
 
 KIND = "ablation"
-# Fits that take longer, in seconds, are left out, and so many seconds are spent on each pair of fits.
+# Fits that take longer than MAX_SECONDS are omitted; SECONDS is the time spent on each pair of fits.
 MAX_SECONDS, SECONDS = 3.0, 1.0
 MAX_REPETITIONS = 15
 
 _suits, _choose = descent.suits, preconditioners.choose
 
 
-def _never(*_):
+def _return_false(*_):
     return False
 
 
@@ -41,16 +41,16 @@ def _without_hessian(objective, is_kept=True):
     return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
 
 
-# What each path is switched off by: owner, name and what takes its place.
+# The patch that disables each optimization: owner, name and replacement.
 SWITCHES = {
-    "descent": (descent, "suits", _never),
-    "descent in cache": (descent, "_lies_in_cache", _never),
+    "descent": (descent, "suits", _return_false),
+    "descent in cache": (descent, "_lies_in_cache", _return_false),
     "descent by passes": (
         descent,
         "suits",
         lambda objective: _suits(objective) and descent._lies_in_cache(objective),
     ),
-    "row space": (row_space_lbfgs, "suits", _never),
+    "row space": (row_space_lbfgs, "suits", _return_false),
     "blocks of classes": (
         preconditioners,
         "choose",
@@ -59,16 +59,16 @@ SWITCHES = {
     "Hessian of a sample": (preconditioners, "choose", _without_hessian),
     "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
-    "passes in float32": (Matrix, "gains_from_float32", _never),
-    "optimized intercepts": (Stopping, "intercept_limits_bound", _never),
-    "rows read in place": (dense, "allows_folding", _never),
-    "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _never),
-    "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _never),
+    "passes in float32": (Matrix, "gains_from_float32", _return_false),
+    "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
+    "rows read in place": (dense, "allows_folding", _return_false),
+    "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _return_false),
+    "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _return_false),
 }
 
 
 def list_everyday_problems():
-    """Yield name, X, y and the parameters of an estimator of the published everyday problems."""
+    """Yield name, X, y and estimator parameters of the published everyday problems."""
     for case in everyday.CASES:
         if case.group != everyday.DATAFRAMES:
             problem = case.load(None)
@@ -76,7 +76,7 @@ def list_everyday_problems():
 
 
 def draw_levels(n_rows, counts):
-    """Return one-hot rows of categorical columns, of which some levels are rare, and labels of two classes."""
+    """Return one-hot rows of categorical columns with some rare levels, and labels of two classes."""
     generator = np.random.default_rng(0)
     codes = np.minimum(generator.pareto(1.2, (n_rows, len(counts))) * np.array(counts) / 20, np.array(counts) - 1)
     codes = (codes.astype(int) + np.cumsum([0, *counts[:-1]])).ravel()
@@ -86,7 +86,7 @@ def draw_levels(n_rows, counts):
 
 
 def list_large_problems():
-    """Yield problems for what only larger ones have: samples, blocks of classes, inner products of rows."""
+    """Yield problems for optimizations that only affect larger ones: samples, class blocks, inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
@@ -101,12 +101,12 @@ def list_large_problems():
 
 @cache
 def list_problems():
-    """Return all problems, which several paths have."""
+    """Return all problems, cached because several optimizations use them."""
     return tuple(chain(list_everyday_problems(), list_large_problems()))
 
 
 def fit(problem):
-    """Return what tells whether a fit is the same one, and its seconds."""
+    """Return a key that identifies the result of a fit, and its seconds."""
     _, X, y, parameters = problem
     began = perf_counter()
     model = LogisticRegression(**parameters, n_jobs=1).fit(X, y)
@@ -114,25 +114,25 @@ def fit(problem):
 
 
 def fit_without(problem, path):
-    """Return what `fit` does, with a path switched off."""
+    """Return the result of `fit` with an optimization disabled."""
     with patch.object(*SWITCHES[path]):
         return fit(problem)
 
 
 def find_gain(problem, path):
-    """Return the time without a path over the time with it, the median of each, or None where no bit changes."""
-    known, with_it = fit(problem)
-    found, without = fit_without(problem, path)
-    if found == known:
+    """Return the median time without an optimization over that with it, or None if the result is bitwise the same."""
+    key, enabled = fit(problem)
+    disabled_key, disabled = fit_without(problem, path)
+    if disabled_key == key:
         return None
-    n_repetitions = int(np.clip(SECONDS / (with_it + without), 2, MAX_REPETITIONS))
+    n_repetitions = int(np.clip(SECONDS / (enabled + disabled), 2, MAX_REPETITIONS))
     times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_repetitions)]
-    with_it, without = np.median(times, axis=0)
-    return float(without / with_it)
+    enabled, disabled = np.median(times, axis=0)
+    return float(disabled / enabled)
 
 
 def measure(path, whole=False):
-    """Return the record of a path: its gain by the name of each problem that it changes, of few problems or of all."""
+    """Return the record of an optimization: its gain on each problem that it affects, of all problems or of one."""
     gains = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -151,7 +151,7 @@ CASES = {f"{KIND}-{path.replace(' ', '-')}": partial(measure, path) for path in 
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="*", help="the paths; default: all")
+    parser.add_argument("paths", nargs="*", help="optimizations to disable; default: all")
     print_tables(tabulate({path: measure(path, whole=True) for path in parser.parse_args().paths or SWITCHES}))
 
 

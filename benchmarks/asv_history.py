@@ -1,4 +1,4 @@
-"""What asv times on two commits in turn: the public interface alone, so that releases can be timed too."""
+"""asv benchmarks of two commits, interleaved, that only use the public interface, so releases can be timed too."""
 
 from functools import partial
 
@@ -62,12 +62,12 @@ CASES = {
 
 
 class History:
-    """Whole calls, as a user makes them."""
+    """Times of public calls."""
 
     params = list(CASES)
     param_names = ("case",)
     timeout = 120
-    # Processes of both commits take turns.
+    # Processes of both commits are interleaved.
     rounds = 4
     repeat = (3, 10, 1.0)
     warmup_time = 0.1

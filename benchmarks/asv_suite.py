@@ -1,4 +1,4 @@
-"""The asv benchmarks: numbers of the records of short cases, so that one commit takes minutes."""
+"""The asv benchmarks: numbers from the records of short cases, so one commit takes minutes."""
 
 import json
 from functools import reduce
@@ -11,7 +11,7 @@ from benchmarks.passes import FACTORS, SMALL_BASE
 from benchmarks.processes import TITLES
 from benchmarks.suite import COMPARISONS, FIRST_USE, measure
 
-# One comparison of each kind: all of them would take a commit over 15 minutes.
+# One comparison of each kind; all of them would take more than 15 minutes per commit.
 CHOSEN = (
     "mnist-float64",
     "mnist-uint8",
@@ -31,7 +31,7 @@ CHOSEN = (
 )
 PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
-# What a comparison comes to, side by side in one table of asv: the side, and what its record has of it.
+# The results of a comparison in one asv table: the library, and the key in its record.
 BASELINE = "the baseline"
 RESULTS = {
     f"{side}'s {name.replace('_', ' ')}": (side, name)
@@ -39,37 +39,37 @@ RESULTS = {
     for side in (FASTLIN, BASELINE)
 }
 RATIO, GAP = "time over the baseline's", "objective above the baseline's"
-# The other numbers: the case, the name of its record, and where the number stands there.
+# The other numbers: the case, the name of its record, and the path of the number in the record.
 MEMORY = {"bytes beside X": "fit_bytes", "bytes of scikit-learn": "peer_bytes"}
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
     **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMITS},
     **{f"{case}, seconds": (FIRST_USE, case, "libraries", FASTLIN, "seconds") for case in TITLES},
     **{
-        f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, place)
+        f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, index)
         for size in SMALL_BASE
-        for place, factor in enumerate(FACTORS)
+        for index, factor in enumerate(FACTORS)
     },
 }
 
 
 class Comparisons:
-    """fastlin beside the baseline of each comparison, in turn, on rows that were not trained on."""
+    """fastlin and the baseline of each comparison, with scores on test rows."""
 
     params = (list(CHOSEN), [RATIO, GAP, *RESULTS])
     param_names = ("comparison", "what")
     timeout = 600
 
     def setup_cache(self):
-        """Let asv make a folder for all of the class, where the first that asks for a case leaves its records."""
+        """Make asv create a folder for the class, in which the first benchmark of a case stores its records."""
 
     def setup(self, comparison, what):
         record = find_records(comparison)[comparison]
         if what == RATIO:
-            # asv takes less for better.
+            # For asv lower is better.
             self.number = _shorten(1 / record["ratio"])
         elif what == GAP:
-            # asv counts every negative number as changed.
+            # asv reports every negative number as a change.
             self.number = _shorten(max(record["gap"], 0.0))
         else:
             side, name = RESULTS[what]
@@ -81,7 +81,7 @@ class Comparisons:
 
 
 class PeakMemory:
-    """The peak of a whole process that fits the rows of a comparison of README: fastlin's, and those of scikit-learn."""
+    """Peak memory of a process that fits the rows of a comparison, with fastlin or scikit-learn."""
 
     params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
     param_names = ("comparison", "side")
@@ -98,14 +98,14 @@ class PeakMemory:
 
 
 class Others:
-    """Bytes beside X, parts of the machine's limits, seconds of first uses and of passes."""
+    """Additional memory, fractions of the machine's limits, seconds of first uses and of passes."""
 
     params = list(OTHERS)
     param_names = ("what",)
     timeout = 600
 
     def setup_cache(self):
-        """Let asv make a folder, as for comparisons."""
+        """Make asv create a folder, as for comparisons."""
 
     def setup(self, what):
         self.number = _shorten(reduce(getitem, OTHERS[what][1:], find_records(OTHERS[what][0])))
@@ -115,20 +115,21 @@ class Others:
 
 
 def find_records(case, folder="."):
-    """Return the records of a case by name, measured where the folder has none.
+    """Return the records of a case by name, from the folder or measured.
 
-    Raises NotImplementedError, by which asv skips the benchmark, where data are missing, and RuntimeError for a fault.
+    Raise a NotImplementedError, by which asv skips the benchmark, if data are missing, and a RuntimeError after a
+    failure.
     """
     path = Path(folder, f"{case}.json")
     if not path.exists():
         try:
-            # Only a whole measurement has the first fit ever.
-            found = measure(case, case == FIRST_USE)
+            # Only a full measurement includes the first fit ever.
+            records = measure(case, case == FIRST_USE)
         except NotImplementedError as error:
-            found = {"missing": str(error)}
+            records = {"missing": str(error)}
         except Exception as error:
-            found = {case: {"failure": repr(error)}}
-        path.write_text(json.dumps(found), "utf-8")
+            records = {case: {"failure": repr(error)}}
+        path.write_text(json.dumps(records), "utf-8")
     records = json.loads(path.read_text("utf-8"))
     if "missing" in records:
         raise NotImplementedError(records["missing"])
@@ -139,7 +140,7 @@ def find_records(case, folder="."):
 
 
 def _shorten(value, digits=4):
-    """Return a number with the digits that matter; NotImplementedError for None, by which asv skips the benchmark."""
+    """Return a rounded number; raise a NotImplementedError for None, by which asv skips the benchmark."""
     if value is None:
         raise NotImplementedError("the case does not measure this number.")
     return float(f"{value:.{digits}g}")

@@ -1,7 +1,7 @@
-"""The bounds of whole cases that the project has set itself: only maintainers assert them.
+"""The performance bounds of full cases, which maintainers check before a release.
 
-A bound of bounds.json names a case, a class of machines, what is measured, and the least or the greatest value. The
-class is "any" or a level of instructions, such as "x86-64-v4", whose bound goes before.
+A bound in bounds.json consists of a case, a class of machines, a measure, and a minimum or maximum value. The class is
+"any" or an instruction set level, such as "x86-64-v4", which has priority.
 """
 
 import json
@@ -25,7 +25,7 @@ def _times_as_fast_as(library):
     return lambda record: _seconds(record, library) / _seconds(record, FASTLIN)
 
 
-# What a bound may be of: a function from a record to a number, and what is said of the number.
+# The measures of bounds: a function from a record to a number, and the format of the number in messages.
 MEASURES = {
     "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its baseline"),
     "ratio to NumPy": (_times_as_fast_as("NumPy"), "{:.3g} times as fast as NumPy"),
@@ -41,7 +41,7 @@ MEASURES = {
         lambda record: _seconds(record, FASTLIN) - _seconds(record, "scikit-learn"),
         "{:.3g} s more than scikit-learn",
     ),
-    # What fastlin does not reach has no ratio.
+    # There is no ratio for an objective that fastlin does not reach.
     **{
         name: (lambda record, name=name: record["ratios"][name] or 0.0, f"{{:.3g}} times as fast as {words}")
         for name, words in {
@@ -59,25 +59,25 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds of a case on a level of instructions; a comparison on one thread has those of the comparison."""
+    """Return the bounds of a case on an instruction set level; one thread has the bounds of the same comparison."""
     case = COMPARISON_RECORDS.get(case, case)
-    of_case = [bound for bound in bounds if bound["case"] == case]
-    return [bound for bound in of_case if bound["machine"] == level] or [
-        bound for bound in of_case if bound["machine"] == ANY
+    case_bounds = [bound for bound in bounds if bound["case"] == case]
+    return [bound for bound in case_bounds if bound["machine"] == level] or [
+        bound for bound in case_bounds if bound["machine"] == ANY
     ]
 
 
 def find_broken_bounds(bounds, records, level):
-    """Return a sentence for each bound that records, by the names of their cases, do not keep."""
+    """Return a sentence for each bound that is violated by records, given by the names of their cases."""
     broken = []
     for case, record in records.items():
         for bound in find_bounds(bounds, case, level):
             measure, words = MEASURES[bound["measure"]]
             value = measure(record)
-            # The ratio to a baseline that was cut off may be larger than it is known to be.
+            # The ratio to a baseline that was stopped is only a lower bound.
             is_low = "at least" in bound and value < bound["at least"] and not record.get("is_bound")
             if is_low or ("at most" in bound and value > bound["at most"]):
                 side = "at least" if is_low else "at most"
-                asked = words.format(bound[side])
-                broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {asked}.")
+                limit = words.format(bound[side])
+                broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {limit}.")
     return broken

@@ -1,7 +1,7 @@
 """The published verdicts on the claims of the reports: ``python -m benchmarks.claims RESULTS`` records a run.
 
-RESULTS is a folder that `fastlin reproduce` wrote, with MNIST and, named, with the studies of CIFAR-10. docs/studies
-keeps rows, metrics and pictures.
+RESULTS is a folder written by `fastlin reproduce` on MNIST, with the studies of CIFAR-10 named. Rows, metrics and
+figures are stored in docs/studies.
 """
 
 import json
@@ -17,7 +17,7 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 
 RECORD = FOLDER.parent / "studies" / "claims.json"
-# The parts of a study's results that are shown as tables, each with the heading of its first column.
+# The metrics that are shown as tables, each with the header of its first column.
 SHOWN = {
     "cifar10_two_layer": {"runs": "two layers, 135 hidden units"},
     "cifar10_deep": {
@@ -27,30 +27,29 @@ SHOWN = {
     },
 }
 
-
-# The tables hold what these show.
-LEFT_OUT = ("images.png",)
+# Figures that are not published, because tables contain their content.
+OMITTED = ("images.png",)
 
 
 def record_claims(results, path=RECORD):
-    """Judge the claims by the results.json of a folder; keep rows and metrics in a file, and pictures in its folder."""
+    """Evaluate the claims on the results.json of a folder, and store rows, metrics and figures."""
     content = read_results(results / "results.json")
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     entries = choose_entries(content, [title for title in titles if title in content])
     rows = evaluate_claims(entries)
     missing = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
     if missing:
-        raise SystemExit(f"{results / 'results.json'} lacks what these studies measure: {', '.join(missing)}")
+        raise SystemExit(f"{results / 'results.json'} lacks the metrics of these studies: {', '.join(missing)}")
     plots = {study: {} for study in entries}
     for study, entry in entries.items():
         for plot in entry["plots"]:
             name = Path(plot["file"]).name
-            if name in LEFT_OUT:
+            if name in OMITTED:
                 continue
             plots[study][name] = plot["alt"]
             shutil.copyfile(results / plot["file"], path.parent / name)
     record = {
-        # Folders and the system's name belong to whoever ran this.
+        # Folders and the system's name are private.
         "environment": {
             name: value for name, value in content["environment"].items() if name not in ("cache", "platform")
         },
@@ -62,12 +61,12 @@ def record_claims(results, path=RECORD):
 
 
 def read_record():
-    """Return what was recorded of the studies."""
+    """Return the record of the studies."""
     return json.loads(RECORD.read_text(encoding="utf-8"))
 
 
 def list_claims():
-    """Return how many claims have which verdict, and the table of them."""
+    """Return the number of claims per verdict, and the table of claims."""
     rows = read_record()["claims"]
     counts = Counter(row["verdict"] for row in rows)
     names = {"report": "reports", "claim": "says", "measured": "here"}
@@ -77,16 +76,16 @@ def list_claims():
 
 
 def show_study(study):
-    """Return the pictures of a study, each with the text that says what it shows, and its tables."""
+    """Return the figures of a study with their alternative texts, and its tables, in Markdown."""
     record = read_record()
-    parts = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
+    sections = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
     for metric, heading in SHOWN.get(study, {}).items():
-        parts.append(write_markdown(_tabulate(record["metrics"][study][metric], heading)))
-    return "\n\n".join(parts)
+        sections.append(write_markdown(_tabulate(record["metrics"][study][metric], heading)))
+    return "\n\n".join(sections)
 
 
 def _tabulate(values, heading):
-    """Return a Table of a dict of rows, or of single numbers in one row."""
+    """Return a Table from a dict of rows, or from a dict of numbers as one row."""
     if not all(isinstance(row, dict) for row in values.values()):
         values = {"": {name: f"{value:+.1f}".replace("-", "−") for name, value in values.items()}}
     return make_table(

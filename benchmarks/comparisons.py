@@ -1,7 +1,7 @@
-"""Comparisons: fastlin and its baselines solve the same problem in turn, and count only where they reach the same objective.
+"""Comparisons: interleaved fits of fastlin and its baselines, which count only if they reach the same objective.
 
-A problem has X, n_classes and three judges: `objective(*solution)`, `accuracy(*solution)` on its own rows, and
-`test(*solution)`, the Scores on others. A library is a function from a problem to its solution, a tuple.
+A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on its own rows, and
+`test(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util
@@ -18,32 +18,32 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import TriedProblem
-from fastlin.course.studies.fair_threads import REPETITIONS, describe_repetitions
+from fastlin.course.studies.timing import REPETITIONS, describe_repetitions
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
-# The relative amount by which fastlin's objective may exceed the baseline's, unless a comparison says otherwise.
+# Maximum relative excess of fastlin's objective over the baseline's, unless a comparison has its own rule.
 EQUAL = 1e-6
-# By this part of the rows, or by so many rows, two fits of about the same objective may differ in their accuracy.
+# Maximum difference in accuracy between fits of nearly equal objectives: a fraction of the rows, or a number of rows.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
-# A baseline that takes so many times as long as the fastest in the first turn is not called again.
+# A baseline that takes this many times as long as the fastest one in the first repetition is not called again.
 OUT_OF_REACH = 2
-# Seconds to wait before a timed call: the threads of OpenBLAS keep spinning for almost a tenth of a second on the
-# processors that the next call needs.
+# Seconds to wait before a timed call, because OpenBLAS threads spin for almost a tenth of a second after a call.
 PAUSE = 0.15
-# Calls of one library follow each other for so many seconds, and their median is its time of the turn.
-REPETITION = 0.03
+# Short calls are repeated for at least this number of seconds; their median is the time of the repetition.
+MIN_MEASURED_SECONDS = 0.03
 THREADS = ("all", "one")
-# The seconds after which a comparison begins no other turn.
+# Seconds after which a comparison starts no further repetition.
 MAX_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When the results of a comparison are equal, and what fastlin is asked for so that they are; all numbers are relative.
+    """Criteria for equal results of a comparison, and the tol of fastlin; all numbers are relative.
 
-    fastlin's objective may exceed the baseline's by `suboptimality`, and no baseline comes nearer to the minimum than `baselines_above`.
-    Where all take the same steps, objectives may differ by `same_steps` either way.
+    fastlin's objective may exceed the baseline's by at most `suboptimality`. All baselines are known to stop at least
+    `baselines_above` above the minimum. If all libraries take the same steps, objectives may differ by `same_steps` in
+    either direction.
     """
 
     tol: float | None = None
@@ -53,38 +53,38 @@ class Rule:
     same_accuracy: bool = True
 
     def __post_init__(self):
-        """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the baseline's."""
+        """Raise a ValueError if a fit to tol could exceed the baseline's objective by too much."""
         if self.tol is not None and self.tol > self.suboptimality + self.baselines_above:
-            raise ValueError(f"tol is {self.tol:g}: it must be at most the sum of excess and baselines_above.")
+            raise ValueError(f"tol must be at most suboptimality + baselines_above, got {self.tol:g}")
 
 
-# What fastlin proves where the baseline may reach the minimum.
+# For baselines that can reach the minimum: the accuracy that fastlin certifies.
 CERTIFIED = Rule(tol=EQUAL)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row of the table: a problem, what fastlin does with it, and what its baselines do."""
+    """A row of the table: a problem, and the functions of fastlin and of the baselines."""
 
     title: str
-    # From a number of rows, or None for all, to the problem. It raises NotImplementedError where data are missing.
+    # Returns the problem for a number of rows, or None for all; raises a NotImplementedError if data are missing.
     load: Callable
-    # From the problem, and `tol` where the rule has one, to fastlin's solution.
+    # Returns fastlin's solution of a problem, with `tol` if the rule has one.
     fastlin: Callable
-    # By name, from the problem to the solution of each baseline.
+    # Functions from the problem to the solution of each baseline, by name.
     baselines: dict
     # The number of rows of a short comparison.
     rows: int | None = None
-    # Only baselines count whose objective is within this of the lowest one, relatively; the fastest is the one to beat.
+    # Only baselines within this relative distance of the lowest objective count; the fastest of them is the reference.
     within: float = np.inf
     rule: Rule = Rule()
     rounds: int = REPETITIONS
-    # The number of rows of the calls before the comparison, which load and compile what a baseline needs.
+    # Number of rows of the warm-up calls, in which baselines load and compile their code.
     warm_up_rows: int = 200
-    # Those of THREADS that the whole comparison is run on, and those that each baseline is tried on.
+    # The numbers of threads of the full comparison, and those that each baseline is tried with.
     threads: tuple = ("all",)
     baseline_threads: tuple = THREADS
-    # The module of the baseline, where it may not be installed.
+    # The module of an optional baseline.
     package: str = ""
 
     def solve(self, problem):
@@ -93,13 +93,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Case:
-    """A case that is no comparison."""
+    """A case that is not a comparison."""
 
     kind: str
     title: str
-    # As those of a Comparison.
+    # As in Comparison.
     load: Callable
-    # From what is loaded, and whether all turns are taken, to what the record has besides, as plain values.
+    # Returns the other fields of the record, as plain values, from the loaded data and whether the run is a full one.
     measure: Callable
     rows: int | None = None
 
@@ -110,7 +110,7 @@ class Case:
 
 
 class Run(NamedTuple):
-    """Calls of a library: their median seconds, whether none warned that it had not converged, and the solution."""
+    """Calls of a library: their median seconds, whether none issued a ConvergenceWarning, and the solution."""
 
     seconds: float
     has_converged: bool
@@ -119,9 +119,10 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a comparison, by library on its best number of threads; objectives are arrays where there are many fits.
+    """Results of a comparison by library with its best number of threads; objectives of many fits are arrays.
 
-    `reached` names those that count, and `repetitions` has the baseline's time over the mean of fastlin's calls around it.
+    `reached` lists the libraries that count. `repetitions` contains the baseline's time divided by the mean of the
+    calls of fastlin before and after it.
     """
 
     comparison: Comparison
@@ -139,7 +140,7 @@ class Outcome:
 
     @property
     def baseline(self):
-        """The baseline that counts: the fastest of those that reach the objective."""
+        """The fastest baseline that reaches the objective."""
         return min(self.seconds.keys() - {FASTLIN}, key=self.seconds.get)
 
     @property
@@ -148,7 +149,7 @@ class Outcome:
 
     @property
     def gap(self):
-        """The relative amount by which fastlin's objective exceeds the baseline's, the largest where there are several."""
+        """The relative excess of fastlin's objective over the baseline's, the largest one for many fits."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
     @property
@@ -156,7 +157,7 @@ class Outcome:
         return all(run.has_converged for run in self.runs[FASTLIN])
 
     def test(self, name):
-        """Return the Scores of a library; where all rows are fitted, of its solution of four fifths of them."""
+        """Return the Scores of a library; without test rows, they are those of a fit with every fifth row held out."""
         problem, solution = self.problem, self.runs[name][-1].solution
         if isinstance(problem, TriedProblem) and problem.X_test is None:
             problem, solve = (
@@ -168,18 +169,19 @@ class Outcome:
         return problem.test(*solution)
 
     def find_failure(self):
-        """Return why the comparison does not count, or "" where it does."""
+        """Return the reason why the comparison does not count, or ""."""
         if not self.has_converged:
-            return "fastlin has not converged"
+            return "fastlin did not converge"
         same_steps = self.comparison.rule.same_steps
         if self.gap > (self.comparison.rule.suboptimality if same_steps is None else same_steps):
-            return f"fastlin's objective is higher than that of {self.baseline} by {self.gap:.1e} of it"
+            return f"fastlin's objective is above that of {self.baseline} by {self.gap:.1e}, relatively"
         if same_steps is not None and self.gap < -same_steps:
-            return f"fastlin's objective is not that of {self.baseline}: it is lower by {-self.gap:.1e} of it"
-        ours, theirs = (self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline))
+            return f"fastlin's objective is below that of {self.baseline} by {-self.gap:.1e}, not equal"
+        accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
+        difference = accuracies[0] - accuracies[1]
         allowed = max(EQUAL_ACCURACY, EQUAL_ROWS / self.problem.X.shape[0])
-        if self.comparison.rule.same_accuracy and abs(ours - theirs) > allowed:
-            return f"fastlin's accuracy differs from that of {self.baseline} by {ours - theirs:+.4f}"
+        if self.comparison.rule.same_accuracy and abs(difference) > allowed:
+            return f"fastlin's accuracy differs from that of {self.baseline} by {difference:+.4f}"
         return ""
 
     def describe_library(self, name):
@@ -210,79 +212,79 @@ class Outcome:
 
 
 def load_problem(comparison, whole=False):
-    """Return the problem of a comparison; NotImplementedError, by which asv and pytest skip, says what is missing."""
+    """Return the problem of a comparison; raise a NotImplementedError, which skips it, if data are missing."""
     require(comparison.package)
     return comparison.load(None if whole else comparison.rows)
 
 
 def require(package):
-    """Raise a NotImplementedError where a package is not installed; "" always is."""
+    """Raise a NotImplementedError unless a package is installed or ""."""
     if package and importlib.util.find_spec(package) is None:
         raise NotImplementedError(f"{package} is not installed.")
 
 
 def shorten(comparison):
-    """Return the comparison in one turn, with each baseline on one number of threads: a short comparison is there for its results."""
+    """Return the comparison with one repetition and one number of threads, which is enough to compare results."""
     return replace(comparison, rounds=1, baseline_threads=comparison.baseline_threads[-1:])
 
 
 def run_comparison(comparison, problem, n_threads=None):
-    """Return the Outcome of fastlin and the baselines in turn; RuntimeError where no baseline has reached the objective."""
+    """Return the Outcome of interleaved fits; raise a RuntimeError if no baseline reaches the objective."""
     with limit_threads(n_threads):
-        few = comparison.load(comparison.warm_up_rows)
+        small_problem = comparison.load(comparison.warm_up_rows)
         run(comparison.solve, problem)
         for solve in comparison.baselines.values():
-            run(solve, few)
-        # The libraries of the baselines, which bring threads of their own, are loaded by now.
-        controller, most = ThreadpoolController(), count_threads()
+            run(solve, small_problem)
+        # Created after the libraries of the baselines were loaded, so that it controls their thread pools too.
+        controller, n_all = ThreadpoolController(), count_threads()
         counts = sorted({count_comparison_threads(threads) for threads in comparison.baseline_threads})
         entries = [(name, n) for name in comparison.baselines for n in counts]
-        runs = {(FASTLIN, most): [], **{entry: [] for entry in entries}}
-        ours, places = runs[FASTLIN, most], {entry: [] for entry in entries}
+        runs = {(FASTLIN, n_all): [], **{entry: [] for entry in entries}}
+        ours, indices = runs[FASTLIN, n_all], {entry: [] for entry in entries}
         begin = perf_counter()
         for repetition in range(comparison.rounds):
             if repetition > 0 and perf_counter() - begin > MAX_SECONDS:
                 break
             for name, n in entries:
-                ours.append(run_on(controller, most, comparison.solve, problem))
-                places[name, n].append(len(ours))
+                ours.append(run_on(controller, n_all, comparison.solve, problem))
+                indices[name, n].append(len(ours))
                 runs[name, n].append(run_on(controller, n, comparison.baselines[name], problem))
                 if n > 1:
                     sleep(PAUSE)
             if repetition == 0:
-                objectives = {name: problem.objective(*own[-1].solution) for (name, _), own in runs.items()}
+                objectives = {name: problem.objective(*calls[-1].solution) for (name, _), calls in runs.items()}
                 excesses = find_excesses(objectives)
                 reached = [FASTLIN, *(name for name in comparison.baselines if excesses[name] <= comparison.within)]
                 if len(reached) == 1:
-                    far = f"no baseline comes within {comparison.within} of the lowest objective: {excesses}"
-                    raise RuntimeError(f"{comparison.title}: {far}")
+                    reason = f"no baseline comes within {comparison.within} of the lowest objective: {excesses}"
+                    raise RuntimeError(f"{comparison.title}: {reason}")
                 seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
                 entries = [entry for entry in seconds if seconds[entry] <= OUT_OF_REACH * min(seconds.values())]
-        ours.append(run_on(controller, most, comparison.solve, problem))
+        ours.append(run_on(controller, n_all, comparison.solve, problem))
     best = {name: min(counts, key=lambda n, name=name: take_median(runs[name, n])) for name in comparison.baselines}
-    of_baselines = {name: runs[name, n] for name, n in best.items()}
-    baseline = min(reached[1:], key=lambda name: take_median(of_baselines[name]))
+    baseline_runs = {name: runs[name, n] for name, n in best.items()}
+    baseline = min(reached[1:], key=lambda name: take_median(baseline_runs[name]))
     repetitions = [
-        2 * own.seconds / (ours[place - 1].seconds + ours[place].seconds)
-        for place, own in zip(places[baseline, best[baseline]], of_baselines[baseline], strict=True)
+        2 * call.seconds / (ours[index - 1].seconds + ours[index].seconds)
+        for index, call in zip(indices[baseline, best[baseline]], baseline_runs[baseline], strict=True)
     ]
     return Outcome(
         comparison,
         problem,
-        most,
-        {FASTLIN: ours, **of_baselines},
-        {FASTLIN: most, **best},
+        n_all,
+        {FASTLIN: ours, **baseline_runs},
+        {FASTLIN: n_all, **best},
         objectives,
         reached,
         repetitions,
     )
 
 
-def measure_interleaved(calls, n_repetitions, n_calls=1, first=1):
-    """Return by name the seconds of functions in turns of n_calls calls each, after `first` calls that compile."""
+def measure_interleaved(calls, n_repetitions, n_calls=1, n_warm_up=1):
+    """Return the seconds per call of functions by name, in interleaved repetitions of n_calls after warm-up calls."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
-        for repetition in range(-first, n_repetitions):
+        for repetition in range(-n_warm_up, n_repetitions):
             for name, call in calls.items():
                 if repetition < 0:
                     call()
@@ -296,7 +298,7 @@ def measure_interleaved(calls, n_repetitions, n_calls=1, first=1):
 
 
 def describe_data(problem):
-    """Return the shape of a problem in words."""
+    """Return a description of the shape of a problem."""
     n, d = problem.X.shape
     return f"{n:,} × {d:,}, {problem.n_classes:,} classes, {problem.X.dtype}"
 
@@ -307,10 +309,10 @@ def count_comparison_threads(threads):
 
 
 def find_excesses(objectives):
-    """Return by how much the objective of each library exceeds the lowest one, relatively."""
+    """Return the relative excess of each library's objective over the lowest one."""
     totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
     lowest = min(totals.values())
-    # An objective of zero is a perfect score.
+    # An objective of zero means a perfect fit.
     size = abs(lowest) or np.finfo(np.float64).tiny
     return {name: (total - lowest) / size for name, total in totals.items()}
 
@@ -321,7 +323,7 @@ def take_median(runs):
 
 
 def run_on(controller, n_threads, solve, problem):
-    """Return the Run of a library with so many threads of BLAS, OpenMP and its own."""
+    """Return the Run of a library with n_threads threads of BLAS, OpenMP and its own."""
     with limit_threads(n_threads), controller.limit(limits=n_threads):
         return run(solve, problem)
 
@@ -331,7 +333,7 @@ def run(solve, problem):
     seconds, total = [], 0.0
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        while not seconds or total < REPETITION:
+        while not seconds or total < MIN_MEASURED_SECONDS:
             begin = perf_counter()
             solution = solve(problem)
             seconds.append(perf_counter() - begin)

@@ -1,4 +1,4 @@
-"""The data of the benchmarks: from disk or drawn from a seed, never downloaded. sparse_data.py draws sparse rows."""
+"""The data of the benchmarks: read from disk or simulated, never downloaded. sparse_data.py simulates sparse rows."""
 
 import os
 from dataclasses import replace
@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
 
-# The levels of the columns of categories of a frame, and its columns of numbers.
+# Numbers of levels of the categorical columns of a DataFrame, and its number of numeric columns.
 DATAFRAME_LEVELS, DATAFRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES = 20_000, 16
@@ -24,7 +24,7 @@ def load_pixels(n_train, dtype):
     """Return MNIST with pixels from 0 to 255 as uint8, or from 0 to 1 in float64 or float32."""
     data, dtype = load_mnist(), np.dtype(dtype)
     X_train, X_test = (
-        # The division writes straight into its result, so that no temporary array counts as peak memory.
+        # The division writes into its result, so no temporary array counts as peak memory.
         X if X.dtype == dtype else np.divide(X, dtype.type(255), out=np.empty(X.shape, dtype), casting="same_kind")
         for X in (data.X_train[:n_train], data.X_test)
     )
@@ -40,16 +40,16 @@ def load_mnist():
             except datasets.DatasetNotFoundError:
                 continue
     raise NotImplementedError(
-        "MNIST is not on disk: fastlin.datasets.load_mnist() fetches it, FASTLIN_DATA names the folder that holds it."
+        "MNIST is not on disk: download it with fastlin.datasets.load_mnist(), or set FASTLIN_DATA to its folder."
     )
 
 
 def load_letter(folder=None):
-    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on."""
+    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991) with 16,000 training and 4,000 test rows."""
     folder = folder or os.environ.get("FASTLIN_DATA")
     path = Path(folder) / LETTER_FILE if folder else None
     if path is None or not path.is_file():
-        raise NotImplementedError(f"{LETTER_FILE} is not on disk: FASTLIN_DATA names the folder that holds it.")
+        raise NotImplementedError(f"{LETTER_FILE} is not on disk: set FASTLIN_DATA to its folder.")
     rows = np.loadtxt(path, np.int64, delimiter=",", converters={0: ord}, encoding="ascii")
     X, y = rows[:, 1:].astype(np.float64), rows[:, 0] - ord("A")
     if X.shape != (LETTER_ROWS, LETTER_FEATURES) or not (np.isin(X, range(16)).all() and np.isin(y, range(26)).all()):
@@ -63,7 +63,7 @@ def make_synthetic(classes, samples, features, seed):
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
     n_test = max(samples // 5, classes)
-    # Both parts hold every class.
+    # Both splits contain every class.
     y = np.arange(samples + n_test) % classes
     generator.shuffle(y[:samples])
     X = centers[y] + generator.normal(0, 1, (len(y), features))
@@ -71,7 +71,7 @@ def make_synthetic(classes, samples, features, seed):
 
 
 def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
-    """Return normal X (n, d), and labels that are drawn from a softmax of its columns with coefficients of a scale."""
+    """Return normal X (n, d), and labels drawn from a softmax model whose coefficients have the given scale."""
     generator = np.random.default_rng(seed)
     X = generator.standard_normal((n, d), dtype)
     coef = generator.standard_normal((d, n_classes), dtype) * dtype(scale)
@@ -79,13 +79,13 @@ def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
 
 
 def standardize(X, *others):
-    """Return arrays with the columns of the first shifted and scaled to mean 0 and deviation 1, others likewise."""
+    """Return X standardized to mean 0 and standard deviation 1 per column, and other arrays transformed likewise."""
     scaler = StandardScaler().fit(X)
-    return [scaler.transform(each) for each in (X, *others)]
+    return [scaler.transform(rows) for rows in (X, *others)]
 
 
 def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFRAME_NUMBERS):
-    """Return a TriedProblem of two classes, given as a frame: columns of so many levels, then normal ones."""
+    """Return a TriedProblem of two classes as a DataFrame: categorical columns, then normal ones."""
     try:
         import pandas as pd
     except ImportError:
@@ -94,7 +94,7 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
     codes = [generator.integers(0, n_levels, n) for n_levels in levels]
     numbers = generator.standard_normal((n, n_numbers))
-    # The encoder leaves out levels that no row has; each has one here.
+    # The encoder omits levels without rows, so each level gets a row here.
     for column, n_levels in zip(codes, levels, strict=True):
         column[:n_levels] = np.arange(n_levels)
     first = np.cumsum([0, *levels, *[1] * n_numbers])
@@ -105,13 +105,13 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
     X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
     y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
     dataframe = pd.DataFrame(
-        {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
-        | {f"number_{place}": column for place, column in enumerate(numbers.T)}
+        {f"category_{i}": pd.Categorical(column) for i, column in enumerate(codes)}
+        | {f"number_{i}": column for i, column in enumerate(numbers.T)}
     )
     return replace(pose_first("dataframe", X, y, 1.0, n_rows), given=dataframe[:n_rows])
 
 
 def encode_before(model):
-    """Return a pipeline of scikit-learn's one-hot encoder of the columns of categories and a model."""
+    """Return a pipeline of scikit-learn's one-hot encoder for categorical columns and a model."""
     categorical = make_column_selector(dtype_include="category")
     return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)

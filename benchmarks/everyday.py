@@ -1,8 +1,8 @@
-"""Everyday fits: tables of a few hundred to a hundred thousand rows, defaults against defaults.
+"""Everyday fits: tables of a few hundred to a hundred thousand rows, with the defaults of all libraries.
 
-`python -m benchmarks.everyday` prints them. Others are what scikit-learn publishes and a generator can make:
-scikit-learn_bench's `configs/regular/logreg.json`, of whose 200,000 rows one half is trained on; the table of threads
-of issue 32162, with other arguments of the generator; and L1 with tol 1e-5 of pull request 33160.
+`python -m benchmarks.everyday` prints them. Other cases are published by scikit-learn with simulated data:
+scikit-learn_bench's `configs/regular/logreg.json`, with half of the 200,000 rows for training; the table of threads in
+issue 32162, with other arguments of the generator; and L1 with tol 1e-5 from pull request 33160.
 """
 
 import argparse
@@ -28,21 +28,21 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import MAX_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
-# Coefficients further from the minimum than this part of the largest, and further than the baseline's, are clearly worse.
-WORSE = 1e-3
+# Coefficients are less accurate if their error, relative to the largest one, exceeds this and the baseline's error.
+MIN_WORSE_ERROR = 1e-3
 REFERENCE_TOL = 1e-13
-# newton-cholesky is no baseline where its Hessian takes more multiply-adds than this, which is seconds.
+# newton-cholesky is no baseline if its Hessian needs more multiply-adds than this, which take seconds.
 MAX_HESSIAN_WORK = 100_000_000_000
 WITHIN = 1e-3
 GRID, REAL, DATAFRAMES = "grid", "real tables", "dataframes"
 BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
-# The groups of a short measurement, and the most rows of its cases.
+# The groups of a short measurement, and the maximum number of rows of its cases.
 SHORT_GROUPS, MAX_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
-# How drawn columns differ from standardized normal ones.
+# Deviations of simulated features from independent standard normal ones.
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
-# scikit-learn takes minutes for so many rows; its fastest solver is found on fewer.
+# With so many rows scikit-learn takes minutes, so its fastest solver is determined on fewer.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
 
 
@@ -53,14 +53,14 @@ class Case:
     group: str
     name: str
     load: Callable
-    # Rows, columns and classes where it is one of a grid.
+    # Rows, columns and classes if the problem belongs to a grid.
     shape: tuple = ()
-    # The tol of all libraries, and the most iterations of scikit-learn's solvers of L2.
+    # The tol of all libraries, and max_iter of scikit-learn's solvers for L2.
     tol: float = TOL
     max_iter: int = DEFAULT_ITERATIONS
-    # What the names of its baselines begin with.
+    # Prefix of the names of its baselines.
     among: str = ""
-    # On all rows only the default and the baseline that is the fastest on so many are compared.
+    # If given, all rows are fitted only by the default and by the baseline that is fastest on this number of rows.
     tried_rows: int | None = None
 
     @property
@@ -68,10 +68,10 @@ class Case:
         return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MAX_SHORT_ROWS)
 
 
-def _load_drawn(n_rows, n, d, K, l1_ratio=0.0, **numbers):
-    drawn = make_problem(n_rows, **{**BASE, "n": n, "d": d, "K": K, **numbers})
-    X, X_test = (drawn.X, drawn.X_test) if "spread" in numbers else standardize(drawn.X, drawn.X_test)
-    return pose("drawn", X, drawn.y, C, (X_test, drawn.y_test), l1_ratio=l1_ratio)
+def _load_simulated(n_rows, n, d, K, l1_ratio=0.0, **options):
+    problem = make_problem(n_rows, **{**BASE, "n": n, "d": d, "K": K, **options})
+    X, X_test = (problem.X, problem.X_test) if "spread" in options else standardize(problem.X, problem.X_test)
+    return pose("drawn", X, problem.y, C, (X_test, problem.y_test), l1_ratio=l1_ratio)
 
 
 def _load_real(n_rows, load, is_standardized):
@@ -83,19 +83,22 @@ def _load_real(n_rows, load, is_standardized):
 
 def _list_cases():
     for K, n, d in product((2, 4, 10), (300, 1_000, 3_000, 10_000, 30_000, 100_000), (5, 20, 100)):
-        yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
-    for (name, load), how in product(BUNDLED.items(), ("raw", "standardized")):
-        yield Case(REAL, f"{name}, {how}", partial(_load_real, load=load, is_standardized=how == "standardized"))
-    for how in ("raw", "standardized"):
-        yield Case("larger tables", f"Letter, {how}", partial(pose_letter, is_standardized=how == "standardized"))
+        yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_simulated, n=n, d=d, K=K), (n, d, K))
+    for (name, load), scaling in product(BUNDLED.items(), ("raw", "standardized")):
+        yield Case(
+            REAL, f"{name}, {scaling}", partial(_load_real, load=load, is_standardized=scaling == "standardized")
+        )
+    for scaling in ("raw", "standardized"):
+        load = partial(pose_letter, is_standardized=scaling == "standardized")
+        yield Case("larger tables", f"Letter, {scaling}", load)
     for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", 32_561)):
         yield Case("larger tables", name, partial(load_one_hot, n_all=n))
     for (name, numbers), n, K in product(HARD.items(), (1_000, 10_000), (2, 4)):
-        load = partial(_load_drawn, n=n, d=20, K=K, **numbers)
+        load = partial(_load_simulated, n=n, d=20, K=K, **numbers)
         yield Case("hard columns", f"{name}, {n:,} × 20, {K} classes", load)
     penalties = {"L1": 1.0, "elastic net": 0.5}
     for (n, d), K, name in product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), penalties):
-        load = partial(_load_drawn, n=n, d=d, K=K, l1_ratio=penalties[name])
+        load = partial(_load_simulated, n=n, d=d, K=K, l1_ratio=penalties[name])
         yield Case("L1 and elastic net", f"{name}, {n:,} × {d}, {K} classes", load)
     for n in (1_000, 10_000, 100_000):
         yield Case(DATAFRAMES, f"frame with categories, {n:,} rows", partial(draw_dataframe, n_all=n))
@@ -121,26 +124,26 @@ def _load_l1(n_rows, K, fit_intercept):
 
 
 def _list_scikit_learn_cases():
-    # The baselines are scikit-learn's solvers alone.
-    def make(group, n, d, K, load, what="", **options):
-        name = f"{group}, {n:,} × {d}, {K} classes{what}"
+    # The baselines are only scikit-learn's solvers.
+    def make(group, n, d, K, load, suffix="", **options):
+        name = f"{group}, {n:,} × {d}, {K} classes{suffix}"
         return Case(group, name, partial(load, K=K), (n, d, K), among="scikit-learn", **options)
 
     for d, K in product((50, 500), (2, 5)):
         yield make(BENCH, 100_000, d, K, partial(_load_bench, d=d), max_iter=200)
     for n, d, K in product((100, 10_000, MANY_ROWS), (10, 100), (2, 8, 32)):
-        few = TRIED_ROWS if n == MANY_ROWS else None
-        yield make(THREADS_TABLE, n, d, K, partial(_load_threads, n=n, d=d), tried_rows=few)
+        tried_rows = TRIED_ROWS if n == MANY_ROWS else None
+        yield make(THREADS_TABLE, n, d, K, partial(_load_threads, n=n, d=d), tried_rows=tried_rows)
     for fit_intercept, K in product((False, True), (2, 3, 10)):
-        words, load = "with" if fit_intercept else "without", partial(_load_l1, fit_intercept=fit_intercept)
-        yield make(L1, 10_000, 10, K, load, f", {words} intercept", tol=1e-5)
+        word, load = "with" if fit_intercept else "without", partial(_load_l1, fit_intercept=fit_intercept)
+        yield make(L1, 10_000, 10, K, load, f", {word} intercept", tol=1e-5)
 
 
 CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases())
 
 
 def fit_by_default(problem, tol=TOL):
-    """Fit fastlin.LogisticRegression with its defaults but for what the problem says, and tol where it is no frame."""
+    """Fit fastlin.LogisticRegression with the problem's penalty and tol, or with defaults for a DataFrame."""
     X, parameters = problem.given, {"categorical_features": "from_dtype"}
     if X is None:
         X, parameters = problem.X, {"C": problem.C, "l1_ratio": problem.l1_ratio, "tol": tol}
@@ -156,7 +159,7 @@ def fit_pipeline(problem):
 
 
 def fit_skglm(problem, tol):
-    """Fit L1 with two classes by skglm, as a path of one C."""
+    """Fit L1 with two classes with skglm, as a path with one C."""
     arrays = problem.X, problem.y, problem.X_test, problem.y_test
     grid = Grid(problem.name, *arrays, 2, np.array([problem.C]), problem.fit_intercept, problem.l1_ratio)
     coef, intercept = fit_skglm_path(grid, tol)
@@ -164,7 +167,7 @@ def fit_skglm(problem, tol):
 
 
 def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
-    """Return the baselines of a problem by name, scikit-learn's default the first of them."""
+    """Return the baselines of a problem by name, scikit-learn's default first."""
     if problem.given is not None:
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
     baselines, n, d = {}, *problem.X.shape
@@ -178,9 +181,9 @@ def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     else:
         solvers = ["saga"]
         if problem.n_classes == 2 and problem.l1_ratio == 1 and not problem.fit_intercept:
-            # It would penalize an intercept.
+            # liblinear would penalize an intercept.
             solvers.append("liblinear")
-        # The default of 100 iterations ends far from the minimum.
+        # With the default of 100 iterations, fits stop far from the minimum.
         baselines |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)
         if problem.n_classes == 2 and problem.l1_ratio == 1 and find_spec("skglm"):
             baselines[f"skglm, tol {write_tol(tol)}"] = partial(fit_skglm, tol=tol)
@@ -190,7 +193,7 @@ def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
 
 
 def measure_case(case, whole=True):
-    """Return the record of a Case, as plain values: the comparison and the distances of the coefficients from the minimum."""
+    """Return the record of a Case as plain values: the comparison and the errors of the coefficients."""
     problem = case.load(None)
     baselines = choose_baselines(problem, case.tol, case.max_iter)
     baselines = {name: baseline for name, baseline in baselines.items() if name.startswith(case.among)}
@@ -229,28 +232,28 @@ def measure_case(case, whole=True):
         "default_ratio": by_default / seconds[FASTLIN],
         "scikit_learn_ratio": min(by_scikit_learn) / seconds[FASTLIN],
         "is_above": outcome.gap > EQUAL,
-        "is_worse": ours > max(WORSE, theirs),
+        "is_worse": ours > max(MIN_WORSE_ERROR, theirs),
     }
 
 
 def find_coef_error(coef, reference):
-    """Return the largest difference of coefficients from those of the minimum, over the largest of these."""
-    # With L1 a constant added to the classes may change nothing.
+    """Return the largest error of coefficients relative to the largest coefficient of the minimum."""
+    # With L1 the solution may be determined only up to a constant added to all classes.
     if len(reference) > 1:
-        coef, reference = (each - each.mean(axis=0) for each in (coef, reference))
+        coef, reference = (array - array.mean(axis=0) for array in (coef, reference))
     return float(np.max(np.abs(coef - reference)) / np.max(np.abs(reference)))
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Cases that are kept in one record of a kind."""
+    """Cases that are stored in one record."""
 
     kind: str
     title: str
     cases: tuple
 
     def measure(self, whole=False, report=lambda line: None):
-        """Return the record of all cases or of the short ones, and report a line on each."""
+        """Return the record of all cases or of the short ones, and report a line for each."""
         problems = []
         for case in self.cases:
             if not whole and not case.is_short:
@@ -258,7 +261,7 @@ class Collection:
             try:
                 problems.append(measure_case(case, whole))
             except (NotImplementedError, RuntimeError) as error:
-                report(f"{case.name}: left out. {error}")
+                report(f"{case.name}: skipped. {error}")
             else:
                 report(",  ".join(PROBLEMS.tabulate([{"problems": problems[-1:]}]).rows[0]))
         return {"kind": self.kind, "title": self.title, "threads": count_threads(), "problems": problems}
@@ -269,9 +272,9 @@ SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issue
 
 
 def main(arguments=None):
-    """Measure the everyday cases, and print each as soon as it is known."""
+    """Measure the everyday cases, and print each as it ends."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="up to 1,000 rows, in one turn: about a minute")
+    parser.add_argument("--short", action="store_true", help="up to 1,000 rows and one repetition: about a minute")
     options = parser.parse_args(arguments)
     print_tables(tabulate({"everyday": EVERYDAY.measure(not options.short, partial(print, flush=True))}))
 

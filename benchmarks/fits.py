@@ -1,4 +1,4 @@
-"""The comparisons of whole fits: fastlin's LogisticRegression beside the fastest baseline of each problem."""
+"""Comparisons of fits: fastlin's LogisticRegression with the fastest baseline of each problem."""
 
 from functools import partial
 
@@ -16,19 +16,19 @@ C = 1.0
 TOL = 1e-4
 MAX_ITER = 1000
 NEWS_ROWS = 800_000
-# After so many saga comes within 1e-4 of the lowest J of 10,000 images of MNIST with L1, C = 0.1.
+# saga needs this many iterations to come within 1e-4 of the minimum on 10,000 images of MNIST with L1, C = 0.1.
 SAGA_ITERATIONS = 155
 
 
 def fit_scikit_learn_to_pixels(problem):
-    """Divide the pixels by 255, as is common with scikit-learn, and fit; C / 255^2 gives the same J."""
+    """Divide the pixels by 255, as is common with scikit-learn, and fit with the C that gives the same J."""
     scaled = ScikitLearnLogisticRegression(C=problem.C * 255**2, max_iter=MAX_ITER)
     scaled.fit(problem.X / 255.0, problem.y)
     return scaled.coef_ / 255, scaled.intercept_
 
 
 def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
-    """Return the baselines of a comparison: solvers of scikit-learn, by their names."""
+    """Return solvers of scikit-learn as baselines, by their names."""
     suffix = "" if tol == TOL else f", tol {write_tol(tol)}"
     return {
         f"scikit-learn {solver}{suffix}": partial(fit_scikit_learn, max_iter=max_iter, solver=solver, tol=tol)
@@ -37,12 +37,12 @@ def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
 
 
 def by_cyanure(tol):
-    """Return the baselines of a comparison: Cyanure alone."""
+    """Return Cyanure as a baseline, by its name."""
     return {f"Cyanure, tol {write_tol(tol)}": partial(fit_cyanure, max_iter=MAX_ITER, tol=tol)}
 
 
 def write_tol(tol):
-    """Return a tol as text."""
+    """Return a tol as a string."""
     return f"{tol:.0e}".replace("e-0", "e-")
 
 
@@ -57,7 +57,7 @@ def load_one_hot(n_rows, n_all=16_000):
 
 
 def load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
-    """Return images of MNIST; C means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
+    """Return images of MNIST; for pixels from 0 to 255, C is scaled to give the same J as for pixels from 0 to 1."""
     return pose_data("MNIST", load_pixels(n_rows or n_all, dtype), C / 255**2 if dtype == "uint8" else C, **parameters)
 
 
@@ -76,16 +76,16 @@ def _load_digits(n_rows):
 
 
 def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype="float64"):
-    # Few rows have fewer classes, so that each has twenty.
+    # With few rows there are fewer classes, so that each has twenty rows.
     n_rows = n_rows or n_all
     data = make_synthetic(max(2, min(n_classes, n_rows // 20)), n_rows, n_features, seed=0)
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test))
 
 
 def load_probe(n_rows, n_all, n_features, n_classes):
-    """Return embeddings and their classes: normal float32, and labels drawn from a softmax of them."""
+    """Return simulated embeddings, normal in float32, with labels drawn from a softmax model."""
     n_rows = n_rows or n_all
-    # Each class has twenty rows at least.
+    # Each class has at least twenty rows.
     K = max(2, min(n_classes, n_rows // 20))
     X, y = draw_classes(n_rows + count_test_rows(n_rows), n_features, K, 1 / 8, np.float32)
     return pose_first("generated linear probe", X, y, C, n_rows)
@@ -102,7 +102,7 @@ def _load_news(n_rows):
 
 
 def _load_expression(n_rows, n_all, n_genes):
-    """Return numbers like the expression of genes in few samples: thirty factors, noise, and spreads that differ."""
+    """Return simulated gene expression of few samples: thirty factors, noise, and different standard deviations."""
     generator, n_rows = np.random.default_rng(0), n_rows or n_all
     factors = generator.normal(size=(n_rows + count_test_rows(n_rows), 30))
     X = factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(size=(len(factors), n_genes))
@@ -112,7 +112,7 @@ def _load_expression(n_rows, n_all, n_genes):
 
 
 def _compare(title, load, baselines, rows=None, rule=CERTIFIED, solver="auto", **options):
-    """Return a Comparison; its title says which tol fastlin proves where that is not the default."""
+    """Return a Comparison; its title contains the tol of fastlin if that is not the default."""
     title += ", tol 1e-6" if rule is CERTIFIED else ""
     fit = fit_fastlin if solver == "auto" else partial(fit_fastlin, solver=solver)
     return Comparison(title, load, fit, baselines, rows=rows, rule=rule, **options)
@@ -120,7 +120,7 @@ def _compare(title, load, baselines, rows=None, rule=CERTIFIED, solver="auto", *
 
 # On MNIST lbfgs stops 1.4e-3 above the minimum, or more.
 BY_DEFAULT = Rule(tol=TOL, baselines_above=1e-3)
-# On the probes of more classes lbfgs stops 4.6e-4 and more above the minimum, on that of ten it reaches it.
+# On probes with many classes lbfgs stops 4.6e-4 or more above the minimum; with ten classes it reaches the minimum.
 PROBE_RULE = Rule(tol=TOL, baselines_above=TOL)
 LBFGS = by_scikit_learn("lbfgs")
 PROBES = {
@@ -132,7 +132,7 @@ PROBES = {
 
 
 def _list_probes():
-    """Yield the comparisons of each probe by name: to the proof, and by lbfgs, which proves nothing."""
+    """Yield the comparisons of each probe by name: with a certificate, and with solver="lbfgs", which has none."""
     for name, (n, d, n_classes, rule) in PROBES.items():
         load, title = partial(load_probe, n_all=n, n_features=d, n_classes=n_classes), "generated linear probe"
         yield name, _compare(title, load, LBFGS, 2_000, rule)

@@ -1,4 +1,4 @@
-"""Tables of standard errors: an unpenalized fit with its summary, beside statsmodels and glum."""
+"""Comparisons of inference: an unpenalized fit with its table of standard errors, vs statsmodels and glum."""
 
 from functools import partial
 
@@ -8,16 +8,16 @@ import fastlin
 from benchmarks.comparisons import FASTLIN, Case, Comparison, Rule, require, run_comparison, shorten
 from benchmarks.data import draw_classes
 from benchmarks.problems import TriedProblem, count_test_rows
-from benchmarks.processes import call_elsewhere, measure_rise
+from benchmarks.processes import call_in_process, measure_rise
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
 EQUAL_LIKELIHOOD = 1e-8
-# The part of a standard error by which those of fastlin and the baseline that counts may differ.
+# Maximum relative difference between the standard errors of fastlin and the baseline.
 EQUAL_ERRORS = 1e-3
-# The peak beside X is measured for fastlin and the fastest baseline of this case, each in a process of its own.
+# The case in which the additional memory of fastlin and the fastest baseline is measured, each in its own process.
 WITH_MEMORY = "inference-mnlogit-400000"
-# The few rows of a short case have fewer columns, so that the classes overlap.
+# Short cases with few rows have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
 MAX_ITERATIONS = 1_000
 
@@ -25,48 +25,48 @@ MAX_ITERATIONS = 1_000
 def fit_fastlin(problem):
     """Return fastlin's coefficients and their standard errors."""
     model = fastlin.LogisticRegression(C=np.inf).fit(problem.X, problem.y)
-    found = model.inference(problem.X, problem.y)
-    found.summary()
-    return _name_solution(problem, found.coef[:, :-1], found.coef[:, -1], found.std_errors)
+    inference = model.inference(problem.X, problem.y)
+    inference.summary()
+    return _complete_solution(problem, inference.coef[:, :-1], inference.coef[:, -1], inference.std_errors)
 
 
 def fit_statsmodels(problem, method):
-    """Return those of statsmodels' Logit or MNLogit by one of its methods; both take the first class as reference."""
+    """Return those of statsmodels' Logit or MNLogit with one of its methods; both use the first class as reference."""
     import statsmodels.api
 
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
-    found = model_class(problem.y, problem.given).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
-    found.summary()
-    params, errors = (np.reshape(each, (problem.X.shape[1] + 1, -1)).T for each in (found.params, found.bse))
-    return _name_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
+    results = model_class(problem.y, problem.given).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
+    results.summary()
+    params, errors = (np.reshape(array, (problem.X.shape[1] + 1, -1)).T for array in (results.params, results.bse))
+    return _complete_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
 
 
 def fit_glum(problem):
-    """Return those of glum, without its factor n / (n - p) of the covariance, the correction of a linear model."""
+    """Return those of glum without its factor n / (n - p) of the covariance, a correction for linear models."""
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(family="binomial", alpha=0).fit(problem.X, problem.y)
     table = model.coef_table(problem.X, problem.y, robust=False, dispersion=1.0)
     n, p = len(problem.y), len(table)
     errors = table["se"].to_numpy()[None] * np.sqrt((n - p) / n)
-    return _name_solution(problem, model.coef_[None], np.array([model.intercept_]), np.roll(errors, -1, axis=1))
+    return _complete_solution(problem, model.coef_[None], np.array([model.intercept_]), np.roll(errors, -1, axis=1))
 
 
-def _name_solution(problem, coef, intercept, std_errors):
-    """Return coef (K, d), intercept (K,) and the errors, of estimates that leave out the reference, the first class."""
+def _complete_solution(problem, coef, intercept, std_errors):
+    """Return coef (K, d), intercept (K,) and standard errors, from estimates without the reference, the first class."""
     if problem.n_classes > 2:
         coef, intercept = np.vstack([np.zeros_like(coef[:1]), coef]), np.concatenate([[0.0], intercept])
     return coef, intercept, std_errors
 
 
 def pose_table(X, y, X_test=None, y_test=None):
-    """Return the problem of rows without a penalty; statsmodels is given X behind a column of ones, in C order."""
+    """Return the unpenalized problem of rows; for statsmodels X has a leading column of ones, in C order."""
     ones = np.column_stack([np.ones(len(X)), X])
     return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, given=ones)
 
 
 def draw_table(n_rows, n_all, d, n_classes):
-    """Return the problem of normal columns, and labels that are drawn from the model, whose classes overlap."""
+    """Return a problem with normal columns and labels drawn from the model, whose classes overlap."""
     n = n_rows or n_all
     d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
     X, y = draw_classes(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
@@ -74,7 +74,7 @@ def draw_table(n_rows, n_all, d, n_classes):
 
 
 def measure_inference(problem, whole, name):
-    """Return the record of the comparison of a name, with how far the estimates of both sides are apart."""
+    """Return the record of a comparison by its name, with the differences between the estimates of the libraries."""
     for package in (STATSMODELS, "glum"):
         require(package)
     comparison = COMPARISONS[name] if whole else shorten(COMPARISONS[name])
@@ -86,10 +86,12 @@ def measure_inference(problem, whole, name):
         values["coef_apart"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
         values["errors_apart"] = float(np.max(np.abs(errors / ours[1] - 1)))
         if name == WITH_MEMORY and library in (FASTLIN, record["baseline"]):
-            values["bytes_beside_X"] = call_elsewhere(measure_memory, problem.X, problem.y, name, library)
+            values["bytes_beside_X"] = call_in_process(measure_memory, problem.X, problem.y, name, library)
     apart = record["libraries"][record["baseline"]]["errors_apart"]
     if not record["failure"] and not apart <= EQUAL_ERRORS:
-        record["failure"] = f"the standard errors of {record['baseline']} differ from fastlin's by {apart:.1e} of them"
+        record["failure"] = (
+            f"the standard errors of {record['baseline']} differ from fastlin's by {apart:.1e}, relatively"
+        )
     return record
 
 
@@ -100,10 +102,10 @@ def _list_estimates(solution):
 
 
 def measure_memory(X, y, case, library):
-    """Return the bytes by which a library of a case raises the peak of this process with its fit of X and y."""
+    """Return the bytes by which the fit of a library raises the peak memory of this process."""
     comparison, problem = COMPARISONS[case], pose_table(X, y)
     solve = comparison.solve if library == FASTLIN else comparison.baselines[library]
-    # The first call loads the compiled kernels. Baselines are loaded by few rows.
+    # The first call loads compiled kernels; baselines are loaded with few rows.
     solve(problem if library == FASTLIN else comparison.load(comparison.warm_up_rows))
     return measure_rise(partial(solve, problem))
 

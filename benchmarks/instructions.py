@@ -1,9 +1,9 @@
-"""How many instructions passes and small fits take: no other program on the machine changes them.
+"""Counts of instructions of passes and small fits, which do not depend on other programs on the machine.
 
-``python -m benchmarks.instructions`` counts them under callgrind, on one thread and with code for x86-64-v3, and fails
-where a case takes 3 % more than in instructions.json. Callgrind runs this module with ``--run``: each case first
-uncounted, and then between two requests, which do nothing elsewhere. Each of its dumps holds one run of a case, and the
-least one counts.
+``python -m benchmarks.instructions`` counts them under callgrind, with one thread and code for x86-64-v3, and fails if
+a case needs 3 % more than in instructions.json. Callgrind runs this module with ``--run``: each case first without
+counting, and then between two client requests, which have no effect outside valgrind. Each dump contains one run of a
+case, and the smallest count is used.
 """
 
 import argparse
@@ -43,14 +43,14 @@ SETTINGS = {
     "PYTHONHASHSEED": "0",
 }
 
-# A client request of valgrind on x86-64: its address goes to rax, zero to rdx, and valgrind looks for what follows.
+# A valgrind client request on x86-64: the address in rax, zero in rdx, and the instructions that valgrind recognizes.
 REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
-# The requests of callgrind, as callgrind.h numbers them.
+# The numbers of callgrind's requests in callgrind.h.
 DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
 
 
 def make_cases():
-    """Return a function of no arguments for each case, by its name."""
+    """Return a function without arguments for each case by its name."""
     iris, digits, cancer = (load(return_X_y=True) for load in (load_iris, load_digits, load_breast_cancer))
     pixels, digit = digits[0] / 16, digits[1]
     cells = cancer[0] / cancer[0].std(axis=0)
@@ -74,29 +74,29 @@ def make_cases():
 
 
 def _train(model, X, y):
-    # `fit` would warn that one epoch is few.
+    # `fit` would warn about a single epoch.
     model.set_params(random_state=0).partial_fit(X, y, classes=np.arange(10))
 
 
 def make_requester():
-    """Return a function that makes a client request, by its number."""
+    """Return a function that makes a client request with a number."""
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     page.write(REQUEST)
     code = ctypes.c_char.from_buffer(page)
     call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(ctypes.addressof(code))
-    # The page lives as long as the code in it.
+    # The default argument keeps the page alive as long as the function.
     return lambda number, code=code: call(ctypes.byref((ctypes.c_ulong * 6)(number)))
 
 
 def run_cases():
-    """Run all cases, as callgrind counts them."""
+    """Run all cases, for callgrind."""
     cases, request = make_cases(), make_requester()
-    # Python's bytecode becomes faster with the first calls, some of it after the eighth. A fit of digits takes valgrind
-    # 14 s.
+    # Python specializes bytecode during the first calls, up to the eighth. Fits of digits take many seconds under
+    # valgrind, so they are run once.
     runs = [name for name in cases for _ in range(1 if "digits" in name else 12)]
     for name in runs:
         cases[name]()
-    # A collection counts where it falls, which is no matter of the case.
+    # Garbage collection would be counted in whichever case it happens.
     gc.disable()
     request(START)
     for name in runs:
@@ -107,12 +107,12 @@ def run_cases():
 
 
 def count_instructions():
-    """Return the instructions of each case, by its name; NotImplementedError says what is missing."""
+    """Return the instructions of each case by its name; raise a NotImplementedError if the system is unsuitable."""
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
     if find_level() not in LEVELS_ABOVE:
         raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
-    # Its first run compiles, for which valgrind would take minutes.
+    # The first run compiles kernels, which would take minutes under valgrind.
     run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         options = "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"
@@ -120,45 +120,47 @@ def count_instructions():
         names = json.loads(run_python("-m", "benchmarks.instructions", "--run", under=callgrind, **SETTINGS))
         dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
     counts = list(map(read_total, dumps))
-    return {name: min(count for own, count in zip(names, counts, strict=True) if own == name) for name in names}
+    return {name: min(count for counted, count in zip(names, counts, strict=True) if counted == name) for name in names}
 
 
 def read_total(dump):
-    """Return the instructions that a dump of callgrind counts."""
+    """Return the number of instructions in a dump of callgrind."""
     return int(re.search(r"^totals: (\d+)$", dump, re.MULTILINE)[1])
 
 
 def find_versions():
-    """Return the versions of what counts depend on."""
+    """Return the versions of Python and packages on which the counts depend."""
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{package: version(package) for package in PACKAGES},
     }
 
 
-def compare(counts, former):
-    """Return a line for each case, and those that take more than is allowed."""
+def compare(counts, recorded):
+    """Return a line for each case, and the cases that need more instructions than allowed."""
     lines, failed = [], []
     for name, count in counts.items():
-        change = count / former[name] - 1 if name in former else 0.0
+        change = count / recorded[name] - 1 if name in recorded else 0.0
         if change > ALLOWED:
             failed.append(name)
-        lines.append(f"{name:32} {count:>12,}  {f'{change:+.1%}' if name in former else 'new'}")
+        lines.append(f"{name:32} {count:>12,}  {f'{change:+.1%}' if name in recorded else 'new'}")
     return lines, failed
 
 
 def main(arguments=None, path=FILE):
-    """Count, and compare with the recorded counts or record the new ones; return the exit status."""
+    """Count instructions, and compare them with the recorded counts or record them; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
-    parser.add_argument("--record", action="store_true", help="put the new counts into instructions.json")
-    parser.add_argument("--run", action="store_true", help="run the cases, as callgrind counts them")
+    parser.add_argument("--record", action="store_true", help="store the new counts in instructions.json")
+    parser.add_argument("--run", action="store_true", help="run the cases, for callgrind")
     options = parser.parse_args(arguments)
     if options.run:
         run_cases()
         return 0
     recorded, versions = json.loads(path.read_text("utf-8")), find_versions()
     if not options.record and recorded["versions"] != versions:
-        print(f"Skipped: the counts were recorded with {recorded['versions']}, and here are {versions}.")
+        print(
+            f"Skipped: the counts were recorded with {recorded['versions']}, but the installed versions are {versions}."
+        )
         return 0
     try:
         counts = count_instructions()
@@ -171,7 +173,7 @@ def main(arguments=None, path=FILE):
         path.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
         return 0
     if failed:
-        print(f"More than {ALLOWED:.0%} more instructions: {'; '.join(failed)}. If they are worth it, --record them.")
+        print(f"More than {ALLOWED:.0%} more instructions: {'; '.join(failed)}. Accept them with --record.")
     return 1 if failed else 0
 
 

@@ -1,7 +1,7 @@
-"""Fits of rows that lie in files, by blocks and by workers of Dask, compared with a fit in memory.
+"""Fits of rows in files, in blocks and with Dask workers, compared with a fit in memory.
 
-``python -m benchmarks.larger_than_memory`` prints medians of three fits in turn; ``--whole`` fits a file of 20 GB once,
-by blocks alone.
+``python -m benchmarks.larger_than_memory`` prints medians of three interleaved fits; ``--whole`` fits a file of 20 GB
+once, only in blocks.
 """
 
 import os
@@ -22,23 +22,23 @@ from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 SEED = 0
-# Workers of Dask give freed memory back to the system at once, which takes time.
+# By default Dask workers return freed memory to the system immediately, which is slow.
 KEEP_MEMORY = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
 }
-# Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
+# Rows, features and classes of a run of two minutes, and of the full run, with 20 GB in float32.
 SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
 N_REPETITIONS = 3
 PIECE_BYTES = 64 << 20
-N_PARTS = 16
+N_PARTITIONS = 16
 MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
 WORKERS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
 LIBRARIES = (MEMORY, MAPPED, PARQUET, *WORKERS)
 
 
 def write_rows(folder, n_rows, n_features, n_classes):
-    """Write X.npy, float32, and y.npy, rows whose classes follow a softmax model; return the two paths."""
+    """Write X.npy in float32 and y.npy with classes from a softmax model; return both paths."""
     paths = folder / "X.npy", folder / "y.npy"
     X = np.lib.format.open_memmap(paths[0], "w+", np.float32, (n_rows, n_features))
     y = np.empty(n_rows, np.int32)
@@ -54,40 +54,40 @@ def write_rows(folder, n_rows, n_features, n_classes):
 
 
 def write_parquet(folder, X, y):
-    """Write the rows as Parquet files, one for each part of Dask's."""
+    """Write the rows as Parquet files, one per partition of Dask."""
     import pyarrow as pa
     import pyarrow.parquet
 
     folder.mkdir()
-    for number, rows in enumerate(np.array_split(np.arange(len(y)), N_PARTS)):
-        part = X[rows[0] : rows[-1] + 1]
-        columns = {f"x{j}": np.ascontiguousarray(part[:, j]) for j in range(X.shape[1])}
+    for number, rows in enumerate(np.array_split(np.arange(len(y)), N_PARTITIONS)):
+        chunk = X[rows[0] : rows[-1] + 1]
+        columns = {f"x{j}": np.ascontiguousarray(chunk[:, j]) for j in range(X.shape[1])}
         pyarrow.parquet.write_table(pa.table({**columns, "y": y[rows]}), folder / f"{number:02d}.parquet")
 
 
-def read_part(path, first, last):
-    """Return the rows of a part, in a worker."""
+def read_partition(path, first, last):
+    """Return the rows of a partition, in a worker."""
     return np.array(np.load(path, mmap_mode="r")[first:last])
 
 
 def make_dask_array(path):
-    """Return the rows of a .npy as Dask's array, whose parts each worker reads from the file."""
+    """Return the rows of a .npy file as a Dask array, whose partitions are read by the workers."""
     import dask
     import dask.array
 
     array = np.load(path, mmap_mode="r")
-    cuts = np.linspace(0, len(array), N_PARTS + 1).astype(int).tolist()
-    parts = [
+    cuts = np.linspace(0, len(array), N_PARTITIONS + 1).astype(int).tolist()
+    partitions = [
         dask.array.from_delayed(
-            dask.delayed(read_part)(os.fspath(path), first, last), (last - first, *array.shape[1:]), array.dtype
+            dask.delayed(read_partition)(os.fspath(path), first, last), (last - first, *array.shape[1:]), array.dtype
         )
         for first, last in pairwise(cuts)
     ]
-    return dask.array.concatenate(parts)
+    return dask.array.concatenate(partitions)
 
 
 def open_workers(stack, n_workers):
-    """Return the client of workers that have together as many threads as a fit in memory, until the stack ends."""
+    """Return the client of workers with together as many threads as a fit in memory, until the stack ends."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -98,7 +98,7 @@ def open_workers(stack, n_workers):
 
 
 def prepare(libraries, paths, folder, stack):
-    """Return a function for each library that fits a model, and the seconds of decoding Parquet files if any."""
+    """Return a function that fits a model for each library, and the seconds for decoding Parquet files or None."""
     calls, seconds = {}, None
     mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
     for name in libraries:
@@ -122,13 +122,13 @@ def prepare(libraries, paths, folder, stack):
 
 
 def measure(libraries, sizes, n_repetitions):
-    """Return the records of fits in turn by library, and the seconds of decoding Parquet files if any."""
-    # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
+    """Return the records of interleaved fits by library, and the seconds for decoding Parquet files or None."""
+    # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, so fits here would use one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         paths = write_rows(folder, *sizes)
         calls, decoding = prepare(libraries, paths, folder, stack)
-        seconds = measure_interleaved(calls, n_repetitions, first=int(n_repetitions > 1))
+        seconds = measure_interleaved(calls, n_repetitions, n_warm_up=int(n_repetitions > 1))
     models = {library: fit.func.__self__ for library, fit in calls.items()}
     records = {
         library: {
@@ -145,14 +145,14 @@ def measure(libraries, sizes, n_repetitions):
 def main(arguments=None):
     """Measure and print tables."""
     parser = ArgumentParser(prog="python -m benchmarks.larger_than_memory", description=__doc__.splitlines()[0])
-    parser.add_argument("--whole", action="store_true", help="a file of 20 GB, by blocks alone")
+    parser.add_argument("--whole", action="store_true", help="fit a file of 20 GB, only in blocks")
     options = parser.parse_args(arguments)
     sizes, n_repetitions, libraries = (
         (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_REPETITIONS, LIBRARIES)
     )
     n, d, K = sizes
     records, decoding = measure(libraries, sizes, n_repetitions)
-    fits = "one fit each" if n_repetitions == 1 else f"medians of {n_repetitions} fits in turn"
+    fits = "one fit each" if n_repetitions == 1 else f"medians of {n_repetitions} interleaved fits"
     print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {count_threads()} threads\n")
     lowest = min(record["objective"] for record in records.values())
     rows = [
@@ -160,9 +160,9 @@ def main(arguments=None):
             "": name,
             "seconds": f"{record['seconds']:.3g}",
             "passes": f"{record['passes']:.1f}",
-            "seconds a pass": f"{record['seconds'] / record['passes']:.3g}",
-            "proven gap": f"{record['gap']:.1e}",
-            "objective above the lowest": f"{record['objective'] / lowest - 1:.0e}",
+            "seconds per pass": f"{record['seconds'] / record['passes']:.3g}",
+            "certified gap": f"{record['gap']:.1e}",
+            "suboptimality": f"{record['objective'] / lowest - 1:.0e}",
         }
         for name, record in records.items()
     ]

@@ -1,6 +1,6 @@
-"""How near fastlin comes to what the machine allows, which is measured in the same run.
+"""Roofline: fastlin's speed relative to the limits of the machine, which are measured in the same run.
 
-A pass has to read X once and to do the 4 n d K operations of two products; the limit is what takes longer.
+A pass has to read X once and to compute the 4 n d K operations of two products; the limit is the slower of these.
 """
 
 import os
@@ -26,26 +26,26 @@ N_CALLS = 3
 # A file of 1.6 GB in uint8.
 N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
 N_BLOCKS = 32
-# The length of a chain of multiply-adds on one number; those of 8 to 32 run at the full rate.
+# Length of a chain of multiply-adds on one number; lengths from 8 to 32 reach the full rate.
 CHAIN = 16
-# The numbers that each start a chain; so many fit into the fastest cache.
+# Number of chains; their numbers fit into the fastest cache.
 N_STARTS = 1024
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def read_block(block, n_blocks, values, sums):
-    """sums[block] = the sum of a block of whole numbers, which waits for nothing but their bytes."""
+    """sums[block] = the sum of a block of integers, limited only by reading their bytes."""
     n = values.shape[0]
-    part = values[block * n // n_blocks : (block + 1) * n // n_blocks]
+    chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
-    for i in range(part.shape[0]):
-        total += part[i]
+    for i in range(chunk.shape[0]):
+        total += chunk[i]
     sums[block] = total
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
-    """sums[block] = n_rounds times the sum of starts after CHAIN multiply-adds each, computed in registers."""
+    """sums[block] = n_rounds times the sum of the numbers after CHAIN multiply-adds each, computed in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):
@@ -57,7 +57,7 @@ def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
 
 
 def make_read(X):
-    """Return a function that reads the whole numbers of eight bytes in X, and returns the sum of each block."""
+    """Return a function that reads X as 8-byte integers and returns the sum of each block."""
     flat = X.reshape(-1, order="A").view(np.uint8)
     values = flat[: flat.size // 8 * 8].view(np.int64)
     sums = np.empty(N_BLOCKS, np.int64)
@@ -70,11 +70,11 @@ def make_read(X):
 
 
 def make_arithmetic(n_operations, precision):
-    """Return a function that does about n_operations, two in a multiply-add, and the number that it does."""
+    """Return a function that computes about n_operations, two per multiply-add, and their exact number."""
     starts = np.linspace(0, 1, N_STARTS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
-    # All chains go towards a half, so that no number overflows.
+    # All chains converge to a half, so no number overflows.
     factor, term = precision(0.5), precision(0.25)
 
     def compute():
@@ -85,13 +85,13 @@ def make_arithmetic(n_operations, precision):
 
 
 def measure_limit(loaded, whole):
-    """Return what fastlin takes and what limits it, from the shape in words and the timed functions by name."""
+    """Return the times of fastlin and of its limits, from a description and the functions to time by name."""
     data, calls = loaded
     repetitions = measure_interleaved(calls, REPETITIONS, N_CALLS)
     seconds = {name: median(times) for name, times in repetitions.items()}
     longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
     parts = describe_repetitions(
-        [limit / own for limit, own in zip(repetitions[longest], repetitions[FASTLIN], strict=True)]
+        [limit / actual for limit, actual in zip(repetitions[longest], repetitions[FASTLIN], strict=True)]
     )
     return {
         "data": data,
@@ -103,7 +103,7 @@ def measure_limit(loaded, whole):
 
 
 def load_pass(n_rows, dtype, order="C"):
-    """Return a pass over noise of MNIST's shape in a type and an order, a plain read of X, and its arithmetic."""
+    """Return a pass over noise of MNIST's shape in a dtype and an order, a plain read of X, and its arithmetic."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
@@ -113,7 +113,7 @@ def load_pass(n_rows, dtype, order="C"):
 
 
 def load_step(n_rows):
-    """Return a step on a large batch and its products, on rows that lie together."""
+    """Return a step on a large batch, and its products on contiguous rows."""
     X, y = networks.draw_data(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
     words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
@@ -121,17 +121,17 @@ def load_step(n_rows):
     return words, {**calls, "its products alone": networks.LargeProducts(X, batch_size)}
 
 
-def throw_out(path):
-    """Let the system forget what it has read of a file, so that the next reading is from the disk."""
+def drop_cached_pages(path):
+    """Drop the cached pages of a file, so that it is read from the disk next time."""
     with open(path, "rb") as file:
-        # Pages that are not on disk yet cannot be thrown out.
+        # Pages that are not on the disk yet cannot be dropped.
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def read_from_disk(path):
-    """Read a file once, from disk."""
-    throw_out(path)
+    """Read a file once from the disk."""
+    drop_cached_pages(path)
     piece = bytearray(READ_BYTES)
     with open(path, "rb", buffering=0) as file:
         while file.readinto(piece):
@@ -139,8 +139,8 @@ def read_from_disk(path):
 
 
 def pass_over_file(fused_pass, path):
-    """Make the pass of a FusedPass over blocks of a file with its X, from disk."""
-    throw_out(path)
+    """Run the pass of a FusedPass over blocks of a file that contains its X, read from the disk."""
+    drop_cached_pages(path)
     rows = fused_pass.objective.rows
     samples = Samples(rows.row_indices, rows.labels, rows.weights)
     matrix = BlockMatrix(from_arrays(np.load(path, mmap_mode="r")))
@@ -150,9 +150,9 @@ def pass_over_file(fused_pass, path):
 
 
 def load_blocks(n_rows, dtype):
-    """Return a pass over blocks of a file that lies on disk alone, reading that file, and the pass in memory."""
+    """Return a pass over blocks of an uncached file, a read of that file, and the pass in memory."""
     if not hasattr(os, "posix_fadvise"):
-        raise NotImplementedError("this system does not throw pages of a file out of memory when it is asked to")
+        raise NotImplementedError("this system cannot drop the cached pages of a file")
     values = np.random.default_rng(0).integers(0, 256, (N_ROWS, N_FEATURES), np.uint8)
     X = np.resize(values if dtype == "uint8" else values.astype(dtype), (n_rows or N_FILE_ROWS, N_FEATURES))
     folder, fused_pass = tempfile.mkdtemp(), make_pass(X)

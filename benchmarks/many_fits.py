@@ -1,7 +1,7 @@
-"""The comparisons of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
+"""Comparisons of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
-fastlin makes all fits by one call, or a tool of scikit-learn's runs under the patch. scikit-learn's fits run in turn,
-in processes and in threads, of which the fastest counts.
+fastlin makes all fits in one call, or a tool of scikit-learn runs with the patch. scikit-learn's fits run
+sequentially, in processes and in threads; the fastest way counts.
 """
 
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ from benchmarks.sweeps import CV_CS, draw_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_CS = 50
-# The largest C of a path over the smallest.
-SPAN = 1e3
+# The ratio of the largest to the smallest C of a path.
+C_RATIO = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
-# Short comparisons have this part of the fits.
-PART = 20
+# Short comparisons divide the number of fits by this.
+SHORT_DIVISOR = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
 # Rows, features and labels.
 LABELS = 20_000, 64, 200
-# Losses of held-out rows agree so far where scikit-learn's fits lie within 1e-4 of their minimum.
+# Held-out losses agree to this accuracy, because scikit-learn's fits are within 1e-4 of their minimum.
 SAME_SCORES = Rule(same_steps=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
-INTERLEAVED, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
+SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
 
 
 @dataclass(frozen=True, eq=False)
 class Grid(ManyProblems):
-    """Problems that differ in C, ascending, and in rows: of each stratified fold the rows to train on, or all rows."""
+    """Problems for ascending C, and for the training rows of each stratified fold or all rows."""
 
     name: str
     X: np.ndarray | csr_matrix
@@ -60,37 +60,37 @@ class Grid(ManyProblems):
     n_folds: int = 1
 
     def problems(self):
-        for X, y, y_test in self.parts():
+        for X, y, y_test in self.subproblems():
             for C in self.Cs:
                 parameters = float(C), self.fit_intercept, self.l1_ratio, self.X_test, y_test
                 yield TriedProblem(self.name, X, y, self.n_classes, *parameters)
 
-    def parts(self):
-        """Yield X and y to train on, and y to test on, of the fits that differ in C alone."""
+    def subproblems(self):
+        """Yield X and y for training, and y for testing, of the fits that differ only in C."""
         folds = StratifiedKFold(self.n_folds).split(self.y, self.y) if self.n_folds > 1 else [(slice(None), None)]
         for rows, _ in folds:
             yield self.X[rows], self.y[rows], self.y_test
 
     def test(self, *solution):
-        """Return the Scores of the C of least log loss on the rows to test on, as means over the folds."""
+        """Return the mean Scores over the folds for the C with the smallest log loss on the test rows."""
         scores = self._score_each(TriedProblem.test, *solution)
-        by_C = [take_mean(scores[place :: len(self.Cs)]) for place in range(len(self.Cs))]
+        by_C = [take_mean(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
         return min(by_C, key=lambda scores: scores.log_loss)
 
 
 class Labels(Grid):
-    """The same where y (n, n_labels) are labels of which a row may have several, for each of which C is chosen."""
+    """The same for multilabel y (n, n_labels), with a choice of C for each label."""
 
-    def parts(self):
-        # Once for all fits, each of which is judged in float64.
+    def subproblems(self):
+        # Converted once for all fits, because each is measured in float64.
         X = self.X.astype(np.float64, copy=False)
         for label, label_test in zip(self.y.T, self.y_test.T, strict=True):
             yield X, label, label_test
 
-    def test(self, coef, intercept, places):
-        """Return the Scores of the fits at the places (n_labels,) of Cs that were chosen."""
+    def test(self, coef, intercept, C_indices):
+        """Return the mean Scores of the fits at the chosen C of each label, given by their indices (n_labels,)."""
         scores = self._score_each(TriedProblem.test, coef, intercept)
-        return take_mean([scores[k * len(self.Cs) + place] for k, place in enumerate(places)])
+        return take_mean([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
 
 def fit_path(grid, tol):
@@ -102,9 +102,9 @@ def fit_path(grid, tol):
 
 
 def fit_skglm_path(grid, tol):
-    """Fit at each C by skglm's ProxNewton from the last solution on; its Logistic is the mean loss.
+    """Fit at each C with skglm's ProxNewton, warm-started; its Logistic is the mean loss.
 
-    It runs on one thread, and so does BLAS, with which a path takes no longer.
+    It runs on one thread, like BLAS, which does not make a path slower.
     """
     from skglm.datafits import Logistic
     from skglm.penalties import L1
@@ -118,7 +118,7 @@ def fit_skglm_path(grid, tol):
     with threadpool_limits(1):
         for solution, C in zip(solutions, grid.Cs, strict=True):
             solver = ProxNewton(
-                # As in its own path, the features that were selected before are worked on first.
+                # As in skglm's own path, the working set starts with the features selected before.
                 p0=max(10, np.count_nonzero(parameters[:d])),
                 max_iter=50,
                 tol=tol,
@@ -131,10 +131,10 @@ def fit_skglm_path(grid, tol):
 
 
 def fit_celer_path(grid, tol):
-    """Run celer's path without intercept on one thread: the sum of losses and alpha ||w||_1, so that alpha = 1 / C."""
+    """Run celer's path without intercept on one thread: sum of losses plus alpha ||w||_1, so alpha = 1 / C."""
     from celer.homotopy import celer_path
 
-    # The path begins with the largest alpha, which is the smallest C.
+    # The path starts with the largest alpha, the smallest C.
     with threadpool_limits(1):
         _, coef, _ = celer_path(
             grid.X.tocsc(), 2.0 * grid.y - 1.0, "logreg", alphas=1 / grid.Cs, tol=tol, max_iter=50, use_PN=True
@@ -143,7 +143,7 @@ def fit_celer_path(grid, tol):
 
 
 def fit_liblinear_path(grid, tol):
-    """Fit liblinear again at each C on one thread; it would penalize an intercept."""
+    """Fit liblinear at each C on one thread; it would penalize an intercept."""
     parameters = {"l1_ratio": grid.l1_ratio, "tol": tol, "fit_intercept": grid.fit_intercept, "max_iter": 10_000}
     model = ScikitLearnLogisticRegression(solver="liblinear", random_state=0, **parameters)
     coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
@@ -151,11 +151,11 @@ def fit_liblinear_path(grid, tol):
 
 
 def fit_cross_validation(grid, model):
-    """Run LogisticRegressionCV of the model's library with its parameters on all folds, and its last fit."""
-    of_fastlin = isinstance(model, fastlin.LogisticRegression)
-    estimator = fastlin.LogisticRegressionCV if of_fastlin else ScikitLearnLogisticRegressionCV
-    asked = {"cv": grid.n_folds, "l1_ratios": (grid.l1_ratio,), "fit_intercept": grid.fit_intercept}
-    fitted = estimator(Cs=grid.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **asked)
+    """Run LogisticRegressionCV of the model's library with its parameters on all folds, with the final fit."""
+    is_fastlin = isinstance(model, fastlin.LogisticRegression)
+    estimator = fastlin.LogisticRegressionCV if is_fastlin else ScikitLearnLogisticRegressionCV
+    parameters = {"cv": grid.n_folds, "l1_ratios": (grid.l1_ratio,), "fit_intercept": grid.fit_intercept}
+    fitted = estimator(Cs=grid.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **parameters)
     fitted.set_params(use_legacy_attributes=False).fit(grid.X, grid.y)
     n_folds, _, n_Cs, K, size = fitted.coefs_paths_.shape
     solutions = fitted.coefs_paths_.reshape(n_folds * n_Cs, K, size)
@@ -165,9 +165,9 @@ def fit_cross_validation(grid, model):
 def _load_one_hot(n_rows, fit_intercept):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     X, y = data.X_train, data.y_train
-    # 1 / C is the largest slope of the sum of the losses where all coefficients are zero.
+    # At this C the first coefficient becomes nonzero: 1 / C is the largest gradient entry at zero coefficients.
     smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
-    Cs = np.geomspace(smallest, SPAN * smallest, N_CS)
+    Cs = np.geomspace(smallest, C_RATIO * smallest, N_CS)
     return Grid("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
 
 
@@ -185,15 +185,15 @@ def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
         {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
         rule=CERTIFIED,
-        # A few rows do not lead skglm and celer through everything that they compile.
+        # With fewer rows skglm and celer would not compile all of their code.
         warm_up_rows=4_000,
         package=package,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn(ManyProblems):
-    """Fits of drawn rows (n_fits, m) of the same data, each tried on the rows that were not drawn."""
+class Resamples(ManyProblems):
+    """Fits of resampled rows (n_fits, m) of the same data, each tested on the rows that were not drawn."""
 
     X: np.ndarray
     y: np.ndarray
@@ -202,13 +202,13 @@ class Drawn(ManyProblems):
 
     def problems(self):
         for rows in self.rows:
-            left = np.setdiff1d(np.arange(len(self.X)), rows)
-            yield pose("drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[left], self.y[left]))
+            others = np.setdiff1d(np.arange(len(self.X)), rows)
+            yield pose("drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[others], self.y[others]))
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOutLosses:
-    """Fits of which a tool returns losses of held-out rows alone; n_fits counts permutations, or is 1."""
+    """Fits of a tool that only returns losses of held-out rows; n_fits is the number of permutations, or 1."""
 
     X: np.ndarray
     y: np.ndarray
@@ -226,57 +226,57 @@ class HeldOutLosses:
 
 
 def bootstrap(fits, model):
-    """Fit the model to each drawing of rows by fastlin's `bootstrap`."""
-    found = model.fit(fits.X, fits.y).bootstrap(fits.X, fits.y, n_resamples=len(fits.rows), random_state=SEED)
-    return found.coef, found.intercept
+    """Fit the model to each resample with fastlin's `bootstrap`."""
+    result = model.fit(fits.X, fits.y).bootstrap(fits.X, fits.y, n_resamples=len(fits.rows), random_state=SEED)
+    return result.coef, result.intercept
 
 
 def fit_bootstrap(fits, model):
-    """Fit the model to each drawing of rows, as weights; each process gets X once, and a part of the drawings."""
-    parts = np.array_split(fits.rows, count_threads())
-    found = joblib.Parallel()(joblib.delayed(_fit_weighted)(model, fits.X, fits.y, part) for part in parts)
-    return stack([each for part in found for each in part])
+    """Fit the model to each resample by weights; each process gets X once, and a chunk of the resamples."""
+    chunks = np.array_split(fits.rows, count_threads())
+    models = joblib.Parallel()(joblib.delayed(_fit_weighted)(model, fits.X, fits.y, chunk) for chunk in chunks)
+    return stack([pair for chunk in models for pair in chunk])
 
 
-def _fit_weighted(model, X, y, drawings):
-    fits = (clone(model).fit(X, y, np.bincount(rows, minlength=len(y))) for rows in drawings)
+def _fit_weighted(model, X, y, resamples):
+    fits = (clone(model).fit(X, y, np.bincount(rows, minlength=len(y))) for rows in resamples)
     return [(fitted.coef_, fitted.intercept_) for fitted in fits]
 
 
 def fit_bagging(fits, model):
     """Fit BaggingClassifier, which draws the rows of `fits`."""
     bagging = BaggingClassifier(model, len(fits.rows), random_state=SEED).fit(fits.X, fits.y)
-    return stack([(each.coef_, each.intercept_) for each in bagging.estimators_])
+    return stack([(fitted.coef_, fitted.intercept_) for fitted in bagging.estimators_])
 
 
 def fit_labels(fits, model, labels=slice(None)):
-    """Fit the model to some labels at each C, from the last fit on; choose the C of the least loss on test rows."""
-    found, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
+    """Fit the model to some labels at each C, warm-started; choose the C with the smallest loss on test rows."""
+    solutions, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
     model.set_params(warm_start=True, l1_ratio=fits.l1_ratio, fit_intercept=fits.fit_intercept)
     for C in fits.Cs:
         model.set_params(C=C).fit(fits.X, y.squeeze())
-        # Of a label alone there is the probability that a row lacks it, too.
+        # For a single label, the first column is the probability of its absence.
         p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
         losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
-        # Without an intercept liblinear has the number zero.
-        found.append((model.coef_, np.atleast_1d(model.intercept_), losses))
-    coef, intercept, losses = (each.swapaxes(0, 1) for each in stack(found))
+        # Without an intercept, liblinear returns the scalar zero.
+        solutions.append((model.coef_, np.atleast_1d(model.intercept_), losses))
+    coef, intercept, losses = (array.swapaxes(0, 1) for array in stack(solutions))
     return coef.reshape(-1, 1, coef.shape[-1]), intercept.reshape(-1, 1), losses.argmin(axis=1)
 
 
 def fit_label_by_label(fits, model):
-    """Do the same label by label."""
-    found = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    """Return the same as `fit_labels`, fitted one label at a time."""
+    solutions = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
+    return tuple(np.concatenate(arrays) for arrays in zip(*solutions, strict=True))
 
 
 def score_folds(problem, model):
-    """Return the losses that cross_val_score gives for ten folds."""
+    """Return the losses of cross_val_score for ten folds."""
     return (-cross_val_score(model, problem.X, problem.y, cv=10, scoring="neg_log_loss"),)
 
 
 def score_grid(problem, model):
-    """Return the mean losses that GridSearchCV gives for CS and five folds."""
+    """Return the mean losses of GridSearchCV for CS and five folds."""
     search = GridSearchCV(model, {"C": CS}, cv=N_FOLDS, scoring="neg_log_loss").fit(problem.X, problem.y)
     return (-search.cv_results_["mean_test_score"],)
 
@@ -285,27 +285,27 @@ def score_permutations(problem, model):
     """Return the loss, and the mean loss of permuted labels."""
     options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_fits, "random_state": SEED}
     if isinstance(model, fastlin.LogisticRegression):
-        found = fastlin.permutation_test(model, problem.X, problem.y, **options)
-        return (-np.array([found.score, found.permutation_scores.mean()]),)
+        result = fastlin.permutation_test(model, problem.X, problem.y, **options)
+        return (-np.array([result.score, result.permutation_scores.mean()]),)
     score, permuted, _ = permutation_test_score(model, problem.X, problem.y, **options)
     return (-np.array([score, permuted.mean()]),)
 
 
 def run_fastlin(problem, tol, run):
-    """Return what a function makes of fastlin's model with a tol."""
+    """Return the result of a function for fastlin's model with a tol."""
     return run(problem, fastlin.LogisticRegression(tol=tol))
 
 
 def run_patched(problem, run, way):
-    """Return what a tool makes of scikit-learn's model under the patch, in one of WAYS."""
+    """Return the result of a tool for scikit-learn's model with the patch, in one of WAYS."""
     with fastlin.patch_sklearn():
         return run_in(way, run, problem, ScikitLearnLogisticRegression())
 
 
 def run_in(way, run, problem, model):
-    """Run a tool in one of WAYS. BLAS has one thread, which is as fast as more for tables of this size."""
+    """Run a tool in one of WAYS. BLAS has one thread, because more are not faster for tables of this size."""
     with threadpool_limits(1):
-        if way == INTERLEAVED:
+        if way == SEQUENTIAL:
             return run(problem, model)
         backend, inner = ("loky", {"inner_max_num_threads": 1}) if way == PROCESSES else ("threading", {})
         with joblib.parallel_config(backend, n_jobs=count_threads(), **inner):
@@ -313,49 +313,51 @@ def run_in(way, run, problem, model):
 
 
 def stack(models):
-    """Return the coef (n_fits, K, d) and intercept (n_fits, K) of pairs of them."""
-    return tuple(np.stack(parts) for parts in zip(*models, strict=True))
+    """Return coef (n_fits, K, d) and intercept (n_fits, K) from a list of pairs."""
+    return tuple(np.stack(arrays) for arrays in zip(*models, strict=True))
 
 
 def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
-    """Return X, and labels (n_rows, n_labels) that are drawn from models; the first two rows have all and none."""
+    """Return X, and labels (n_rows, n_labels) drawn from logistic models; the first two rows have all and no labels."""
     generator, shape = np.random.default_rng(0), (n_rows, n_features)
     if density < 1:
         X = csr_matrix(random_array(shape, density=density, random_state=generator))
     else:
         X = generator.normal(size=shape)
     scores = X @ generator.normal(size=(n_features, n_labels))
-    chances = expit(2 * scores / scores.std(axis=0) - np.linspace(0, 4, n_labels))
-    Y = (generator.random(scores.shape) < chances).astype(np.int8)
+    probabilities = expit(2 * scores / scores.std(axis=0) - np.linspace(0, 4, n_labels))
+    Y = (generator.random(scores.shape) < probabilities).astype(np.int8)
     Y[:2] = [[1], [0]]
     return X, Y
 
 
 def _make_embeddings(n_rows, n_features, n_labels):
-    """Return rows of float32, and which one of the labels each has."""
+    """Return float32 rows, and a one-hot array of their labels."""
     X, y = draw_embeddings(n_rows, n_features, n_labels, 0)
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
 def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1_ratio=0.0, **options):
-    """Return fits of some labels of rows, of a size of rows, features and labels, at each C."""
-    n, n_features, n_labels = (n_rows, size[1], size[2] // PART) if n_rows else size
+    """Return fits for each label and C; size is the number of rows, features and labels."""
+    n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_DIVISOR) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
     return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
 
 
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
-    # As `bootstrap` draws them.
+    # The same draws as in `bootstrap`.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
-    draws = (np.random.default_rng((seed, number)) for number in range(1_000 // PART if n_rows else 1_000))
-    return Drawn(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
+    draws = (np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_DIVISOR if n_rows else 1_000))
+    return Resamples(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
 
 
 def _load_bagging(n_rows):
     X, Y = _make_rows(n_rows or 2_000, 50)
-    drawn = BaggingClassifier(DummyClassifier(), 100 // PART if n_rows else 100, random_state=SEED).fit(X, Y[:, 0])
-    return Drawn(X, Y[:, 0], np.array(drawn.estimators_samples_))
+    drawn = BaggingClassifier(DummyClassifier(), 100 // SHORT_DIVISOR if n_rows else 100, random_state=SEED).fit(
+        X, Y[:, 0]
+    )
+    return Resamples(X, Y[:, 0], np.array(drawn.estimators_samples_))
 
 
 def _load_folds(n_rows):
@@ -366,22 +368,24 @@ def _load_folds(n_rows):
 
 def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
     X, Y = _make_rows(n_rows or n_all, n_features)
-    return HeldOutLosses(X, Y[:, 0], 2, -(-n_fits // PART) if n_rows else n_fits)
+    return HeldOutLosses(X, Y[:, 0], 2, -(-n_fits // SHORT_DIVISOR) if n_rows else n_fits)
 
 
-def _run_theirs(way, run, solver="lbfgs"):
-    # liblinear draws the order of the rows.
+def _run_scikit_learn(way, run, solver="lbfgs"):
+    # liblinear shuffles the rows.
     return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
 
 
-def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=INTERLEAVED):
-    """Return the Comparison of functions of a problem and a model; where fastlin is asked for no tol, one is patched."""
+def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=SEQUENTIAL):
+    """Return the Comparison of functions of a problem and a model; without a tol, fastlin runs by the patch."""
     run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
     baselines = {
-        f"scikit-learn {each}, {way}": _run_theirs(way, theirs or ours, each) for each in solvers for way in WAYS
+        f"scikit-learn {solver}, {way}": _run_scikit_learn(way, theirs or ours, solver)
+        for solver in solvers
+        for way in WAYS
     }
-    # They are the processes or threads of the way, and BLAS has one all the same.
+    # The number of threads applies to the processes or threads of each way; BLAS always has one.
     return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
 
 
@@ -399,7 +403,7 @@ COMPARISONS = {
         f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
-        {"scikit-learn LogisticRegressionCV, max_iter 100": _run_theirs(PROCESSES, fit_cross_validation)},
+        {"scikit-learn LogisticRegressionCV, max_iter 100": _run_scikit_learn(PROCESSES, fit_cross_validation)},
         rows=1_000,
         rule=CERTIFIED,
         warm_up_rows=150,
@@ -409,7 +413,7 @@ COMPARISONS = {
         f"1,000 permutations × {N_FOLDS} folds",
         partial(_load_held_out, n_all=500, n_fits=1_000),
         score_permutations,
-        # The libraries draw other permutations.
+        # The libraries draw different permutations.
         rule=Rule(tol=EQUAL, same_steps=2e-2),
     ),
     "many-bagging": _compare("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
@@ -425,7 +429,7 @@ COMPARISONS = {
     ),
     # A step of newton-cholesky factorizes a matrix of 3,000 × 3,000.
     "many-labels-sparse": _compare_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
-    # Here a fit by newton-cholesky takes six times as long as one by lbfgs.
+    # newton-cholesky is much slower than lbfgs here (docs/benchmarks/design-choices.md: labels, newton-cholesky).
     "many-labels-embeddings": _compare_labels(
         f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
     ),

@@ -1,4 +1,4 @@
-"""The memory that a fit takes beside X: the rise of the peak in a process of its own, during a second fit."""
+"""Additional memory of a fit: the rise of the peak memory during a second fit in a new process."""
 
 import warnings
 from functools import partial
@@ -14,25 +14,25 @@ from benchmarks.data import draw_classes
 from benchmarks.fits import L1_MNIST, load_mnist, load_text
 from benchmarks.many_fits import LABELS, load_labels
 from benchmarks.problems import pose
-from benchmarks.processes import call_elsewhere, measure_rise
+from benchmarks.processes import call_in_process, measure_rise
 from fastlin.budget import Budget
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.objective.problem_batch import BATCH_BYTES
 
 CV_ROWS = 4_000
-SHARE_OF_X = 0.2
+FRACTION_OF_X = 0.2
 MAX_SCORES = 64 << 20
-# What a fit may take beside a small X: the preconditioner, matrices that it is made from, and the sums of a pass.
-SMALLEST_FRACTION = 32 << 20
+# Memory allowed for a small X: the preconditioner, the matrices that it is computed from, and the sums of a pass.
+MIN_ALLOWED = 32 << 20
 # Vectors of the size of the coefficients in float64.
 N_VECTORS = 16
-# For each entry of a whole Hessian: the Hessian, a copy and the half of it that is its factor, in float64.
+# Per entry of a full Hessian: the Hessian, a copy, and its triangular factor, in float64.
 HESSIAN_BYTES = 20
 SCIKIT_LEARN, BASELINE_ITERATIONS = "scikit-learn", 20
 
 
 def _load_overlapping(n_rows):
-    # It hardly tells its classes apart, so that there is a minimum without C.
+    # The classes overlap strongly, so there is a minimum without a penalty.
     return pose("noise", *draw_classes(n_rows or 40_000, 150, 10, 0.04), np.inf)
 
 
@@ -56,11 +56,11 @@ def count_bytes(X):
 
 
 def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
-    """Return the most bytes that fits may take beside X.
+    """Return the maximum additional memory of fits in bytes.
 
-    Each of `n_fits` fits side by side may take a fifth of X or 32 MB; an array (n, K) up to 64 MB or X; and the
-    solver's vectors, pairs and blocks for each class, or the Hessian of a fit without a penalty, as the budget allows.
-    All together may take a transposed copy of X where X is sparse or the penalty L1.
+    Each of `n_fits` parallel fits is allowed a fifth of X or 32 MB; an array (n, K) up to 64 MB or the size of X; and
+    the solver's vectors, pairs and class blocks, or the Hessian of an unpenalized fit, within the budget. Together they
+    are allowed a transposed copy of X if X is sparse or the penalty is L1.
     """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
@@ -78,19 +78,19 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
     has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
     has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
-    of_each = (
-        max(SHARE_OF_X * size, SMALLEST_FRACTION)
+    per_fit = (
+        max(FRACTION_OF_X * size, MIN_ALLOWED)
         + (scores if scores <= max(MAX_SCORES, size) else 0)
         + vectors
         + has_blocks * blocks
         + has_hessian * HESSIAN_BYTES * n_parameters**2
     )
-    return int((issparse(X) or has_l1) * size + n_fits * of_each)
+    return int((issparse(X) or has_l1) * size + n_fits * per_fit)
 
 
 def measure(X, y, parameters, fit="LogisticRegression"):
-    """Return the bytes by which a fit of FITS raises the peak of this process."""
-    # A fit that was cut short would take less.
+    """Return the bytes by which a fit of FITS raises the peak memory of this process."""
+    # A fit that stops early would need less memory.
     warnings.simplefilter("error", ConvergenceWarning)
     call = partial(FITS[fit], X, y, parameters)
     call()
@@ -98,16 +98,19 @@ def measure(X, y, parameters, fit="LogisticRegression"):
 
 
 def measure_case(problem, whole, fit, baseline, n_fits, parameters):
-    """Return what a fit of FITS takes beside X, what so many side by side may take, and what the baseline's takes."""
+    """Return the additional memory of a fit of FITS, the allowed memory of n_fits fits, and that of the baseline."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     # A batch of labels has no array of scores.
-    of_batch, of_fit = BATCH_BYTES + SMALLEST_FRACTION, count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits)
+    allowed_batch, allowed_fit = (
+        BATCH_BYTES + MIN_ALLOWED,
+        count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),
+    )
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
-        "fit_bytes": call_elsewhere(measure, X, y, parameters, fit),
-        "allowed_bytes": of_batch if y.ndim > 1 else of_fit,
-        "peer_bytes": call_elsewhere(measure, X, y, parameters, baseline) if baseline else None,
+        "fit_bytes": call_in_process(measure, X, y, parameters, fit),
+        "allowed_bytes": allowed_batch if y.ndim > 1 else allowed_fit,
+        "peer_bytes": call_in_process(measure, X, y, parameters, baseline) if baseline else None,
     }
 
 

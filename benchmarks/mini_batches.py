@@ -1,4 +1,4 @@
-"""The comparisons of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
+"""Comparisons of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps in plain NumPy.
 
 ``python -m benchmarks.mini_batches`` prints comparisons with SGDClassifier on sparse rows of two classes.
 """
@@ -18,7 +18,7 @@ from benchmarks.data import load_pixels
 from benchmarks.problems import Task, find_raw_scores
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
@@ -29,24 +29,24 @@ SEED = 0
 ALLOWED = 1e-4
 N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
-# The objective after some thousand steps differs by rounding, in float32 by that of the steps.
+# After some thousand steps the objectives differ by rounding errors, in float32 by those of the steps.
 COURSE_ALLOWED = {"float64": 1e-11, "float32": 1e-4}
 
 
 @dataclass(frozen=True, eq=False)
 class Examples(Task):
-    """Rows whose solutions are coef (K, d), intercept (K,) and whether classes are fitted one by one.
+    """Rows whose solutions are coef (K, d), intercept (K,) and whether the model is one-vs-rest.
 
-    These have probabilities of their own, which are divided by their sum, as SGDClassifier's `predict_proba` does.
+    One-vs-rest probabilities are divided by their sum, as in `predict_proba` of SGDClassifier.
     """
 
     by_error: bool = False
 
-    def find_raw_scores(self, X, coef, intercept, one_by_one=False):
+    def find_raw_scores(self, X, coef, intercept, is_one_vs_rest=False):
         scores = find_raw_scores(X, coef, intercept)
-        if not one_by_one or len(coef) == 1:
+        if not is_one_vs_rest or len(coef) == 1:
             return scores
-        # As scikit-learn's log_loss, which clips what is zero by rounding.
+        # Clipped as in scikit-learn's log_loss.
         return np.maximum(log_softmax(log_expit(scores), axis=1), np.log(np.finfo(float).eps))
 
     def objective(self, *solution):
@@ -57,7 +57,7 @@ class Examples(Task):
 
 
 def load_images(n_rows, by_error):
-    """Return some rows of MNIST, or all, with gray values from 0 to 1."""
+    """Return some rows of MNIST, or all, with pixels from 0 to 1."""
     data = load_pixels(n_rows, "float64")
     y, y_test = data.y_train.astype(np.int64), data.y_test.astype(np.int64)
     return Examples(data.X_train, y, data.X_test, y_test, N_CLASSES, by_error)
@@ -78,23 +78,23 @@ def train(examples):
 
 
 def train_by_sgd(examples):
-    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs, a class on each thread."""
+    """Train scikit-learn's SGDClassifier with its default learning rate for the same number of epochs, in parallel."""
     options = {"max_iter": EPOCHS, "tol": None, "random_state": SEED, "n_jobs": count_threads()}
     model = SGDClassifier(loss="log_loss", alpha=ALPHA, **options)
     fit_up_to_limit(model, examples.X, examples.y)
     return model.coef_, model.intercept_, True
 
 
-def train_plainly(examples):
-    """Take the same steps in NumPy and float64."""
+def train_with_numpy(examples):
+    """Take the same steps with NumPy in float64."""
     X, targets = examples.X, np.eye(N_CLASSES)[examples.y]
     coef, intercept = np.zeros((X.shape[1], N_CLASSES)), np.zeros(N_CLASSES)
     velocity, intercept_velocity = np.zeros_like(coef), np.zeros_like(intercept)
     random_state, order = np.random.RandomState(SEED), np.arange(len(X))
     for _ in range(EPOCHS):
-        places = np.arange(len(X))
-        random_state.shuffle(places)
-        order = order[places]
+        permutation = np.arange(len(X))
+        random_state.shuffle(permutation)
+        order = order[permutation]
         for first in range(0, len(order), BATCH_SIZE):
             rows = order[first : first + BATCH_SIZE]
             batch = X[rows]
@@ -116,24 +116,26 @@ def _softmax(scores):
 
 
 def load_course(n_rows, dtype):
-    """Return some rows of MNIST, or the course's, from -1 to 1 and with a column of ones."""
+    """Return some rows of MNIST, by default those of the course, from -1 to 1 with a column of ones."""
     data = load_pixels(n_rows or COURSE_TRAIN, "uint8")
-    X, X_val = (trainers.pre_process_images(part).astype(dtype) for part in (data.X_train, data.X_test[:COURSE_VAL]))
+    X, X_val = (
+        trainers.pre_process_images(images).astype(dtype) for images in (data.X_train, data.X_test[:COURSE_VAL])
+    )
     return Examples(X, data.y_train, X_val, data.y_test[:COURSE_VAL], N_CLASSES)
 
 
 def train_course(examples, epochs=COURSE_EPOCHS):
-    """Train the course's softmax model by fastlin; return coef, no intercept, and the two histories."""
+    """Train the course's softmax model with fastlin; return coef, a zero intercept, and the two histories."""
     arrays = _list_arrays(examples, examples.X.dtype)
     model = trainers.SoftmaxModel(n_inputs=examples.X.shape[1])
-    given = COURSE_RATE, BATCH_SIZE, True, *arrays
-    trainer = trainers.SoftmaxTrainer(model, *given, early_stopping=False, seed=0, progress=False)
+    arguments = COURSE_RATE, BATCH_SIZE, True, *arrays
+    trainer = trainers.SoftmaxTrainer(model, *arguments, early_stopping=False, seed=0, progress=False)
     histories = trainer.train(epochs)
     return model.w.T, np.zeros(N_CLASSES), *histories
 
 
-def train_course_plainly(examples, epochs=COURSE_EPOCHS):
-    """Train the same model as the course's code does, in float64 and on the batches of fastlin's trainer."""
+def train_course_with_numpy(examples, epochs=COURSE_EPOCHS):
+    """Train the same model like the course's code, in float64 and with the batches of fastlin's trainer."""
     X_train, Y_train, X_val, Y_val = _list_arrays(examples, np.float64)
     w = np.zeros((X_train.shape[1], N_CLASSES))
     train_history, val_history = ({"loss": {}, "accuracy": {}} for _ in range(2))
@@ -158,9 +160,9 @@ def train_course_plainly(examples, epochs=COURSE_EPOCHS):
 
 
 def _list_arrays(examples, dtype):
-    """Return X_train, Y_train, X_val and Y_val as the course's trainers take them."""
-    parts = (examples.X, examples.y), (examples.X_test, examples.y_test)
-    return [array.astype(dtype, copy=False) for X, y in parts for array in (X, np.eye(N_CLASSES)[y])]
+    """Return X_train, Y_train, X_val and Y_val for the course's trainers."""
+    splits = (examples.X, examples.y), (examples.X_test, examples.y_test)
+    return [array.astype(dtype, copy=False) for X, y in splits for array in (X, np.eye(N_CLASSES)[y])]
 
 
 def _cross_entropy(targets, outputs):
@@ -172,7 +174,7 @@ def _measure_accuracy(X, targets, w):
 
 
 def load_sparse(n_rows, n_columns):
-    """Return rows of 30 entries in columns drawn at random, with labels drawn from a logistic model of them."""
+    """Return sparse rows of 30 entries in random columns, with labels drawn from a logistic model."""
     generator = np.random.default_rng(SEED)
     n_rows = n_rows or SPARSE_ROWS
     n_all = n_rows + n_rows // 5
@@ -194,7 +196,7 @@ COMPARISONS = {
         TITLE,
         partial(load_images, by_error=False),
         train,
-        {"plain NumPy in float64": train_plainly},
+        {"plain NumPy in float64": train_with_numpy},
         10_000,
         rule=Rule(same_steps=ALLOWED),
     ),
@@ -203,7 +205,7 @@ COMPARISONS = {
             f"the course's softmax training, {COURSE_EPOCHS} epochs with validations",
             partial(load_course, dtype=dtype),
             lambda examples: train_course(examples)[:2],
-            {"plain NumPy in float64": lambda examples: train_course_plainly(examples)[:2]},
+            {"plain NumPy in float64": lambda examples: train_course_with_numpy(examples)[:2]},
             rows=1_500,
             rule=Rule(same_steps=allowed),
             warm_up_rows=1_000,
@@ -214,7 +216,7 @@ COMPARISONS = {
 
 
 def compare_on_sparse_rows(n_columns, n_rows=None):
-    """Return the record of a comparison on sparse rows, whose errors on rows not trained on may differ."""
+    """Return the record of a comparison on sparse rows, whose test errors may differ."""
     comparison = Comparison(
         f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows
     )

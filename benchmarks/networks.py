@@ -1,6 +1,7 @@
-"""The comparisons of networks of two layers: an epoch of small batches beside its baselines.
+"""Comparisons of two-layer networks: an epoch of small batches.
 
-All begin with the same coefficients, take the same batches by Nesterov's momentum, and end with the same network.
+All libraries start with the same coefficients, use the same batches and Nesterov momentum, and end with the same
+network.
 """
 
 from dataclasses import dataclass
@@ -14,13 +15,13 @@ import fastlin
 from benchmarks.comparisons import Comparison, Rule
 from benchmarks.data import draw_classes
 from benchmarks.problems import Task, count_test_rows, find_raw_scores
-from fastlin.course.studies.fair_threads import fit_up_to_limit
+from fastlin.course.studies.timing import fit_up_to_limit
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
 from fastlin.training import MomentumDescent
 
-# The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are drawn.
+# The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are simulated.
 N_ROWS, N_FEATURES = 50_000, 300
 N_LARGE_ROWS, N_LARGE_FEATURES, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
 N_CLASSES = 10
@@ -29,7 +30,7 @@ BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
 LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
-# The relative difference of the losses, which are below 2; coefficients are rounded to float32 after each step.
+# Maximum relative difference of the losses; coefficients are rounded to float32 after each step.
 ALLOWED = 5e-5
 
 
@@ -50,7 +51,7 @@ def draw_start(random_state, n_features):
 
 @dataclass(frozen=True, eq=False)
 class Epoch(Task):
-    """The rows of an epoch, float32, solved by lists over the layers: coefs and intercepts."""
+    """The rows of an epoch, float32; solutions are lists of coefs and intercepts over the layers."""
 
     def find_raw_scores(self, X, coefs, intercepts):
         hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
@@ -65,7 +66,7 @@ def load_epoch(n_rows, n_features=N_FEATURES):
 
 
 def train_by_estimator(epoch, estimator):
-    """Train an MLPClassifier, fastlin's or scikit-learn's, for an epoch."""
+    """Train fastlin's or scikit-learn's MLPClassifier for an epoch."""
     model = estimator(
         N_HIDDEN,
         solver="sgd",
@@ -81,7 +82,7 @@ def train_by_estimator(epoch, estimator):
 
 
 def train_torch(epoch):
-    """Train the same network in a plain loop of PyTorch for an epoch."""
+    """Train the same network for an epoch in a plain PyTorch loop."""
     import torch
 
     torch.set_num_threads(count_threads())
@@ -95,9 +96,9 @@ def train_torch(epoch):
         for layer, coef, intercept in zip(layers, *draw_start(random_state, X.shape[1]), strict=True):
             layer.weight.copy_(torch.from_numpy(coef.T))
             layer.bias.copy_(torch.from_numpy(intercept))
-    places = np.arange(len(y))
-    random_state.shuffle(places)
-    order, X, y = torch.from_numpy(places), torch.from_numpy(X), torch.from_numpy(y)
+    permutation = np.arange(len(y))
+    random_state.shuffle(permutation)
+    order, X, y = torch.from_numpy(permutation), torch.from_numpy(X), torch.from_numpy(y)
     optimizer = torch.optim.SGD(
         [{"params": [layer.weight for layer in layers]}, {"params": [layer.bias for layer in layers]}],
         lr=LEARNING_RATE,
@@ -115,26 +116,26 @@ def train_torch(epoch):
 
 
 class LargeStep:
-    """A step of fastlin's momentum descent, on two large batches in turn, each of at most half of the rows."""
+    """A step of fastlin's momentum descent on one of two alternating large batches, each at most half of the rows."""
 
     def __init__(self, X, y, batch_size):
         self.network = Network((X.shape[1], N_HIDDEN, N_CLASSES))
         coefs, intercepts = draw_start(np.random.RandomState(SEED), X.shape[1])
-        for part, start in zip(self.network.coefs + self.network.intercepts, coefs + intercepts, strict=True):
-            part[:] = start
+        for parameters, start in zip(self.network.coefs + self.network.intercepts, coefs + intercepts, strict=True):
+            parameters[:] = start
         order = np.random.default_rng(SEED).permutation(len(y))
         self.batches = order[:batch_size], order[batch_size : 2 * batch_size]
-        self._turns = cycle(self.batches)
+        self._next_batches = cycle(self.batches)
         self._examples = Examples(as_matrix(X), y)
         self._descent = MomentumDescent(self.network, LARGE_MOMENTUM)
 
     def __call__(self):
         """Take a step; return the loss before it, with its penalty."""
-        return self._descent.step(self._examples, next(self._turns), LARGE_LEARNING_RATE, LARGE_L2)[0]
+        return self._descent.step(self._examples, next(self._next_batches), LARGE_LEARNING_RATE, LARGE_L2)[0]
 
 
 class LargeProducts:
-    """The products of matrices of such a step and nothing else, on the first rows of X, with drawn residuals."""
+    """Only the matrix products of such a step, on the first rows of X and with random residuals."""
 
     def __init__(self, X, batch_size):
         self._X = X[:batch_size]

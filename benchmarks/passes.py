@@ -1,4 +1,4 @@
-"""Passes over dense rows, for loss and gradient: comparisons beside NumPy and BLAS, and how they grow with a size."""
+"""Passes over dense rows for loss and gradient: comparisons with NumPy and BLAS, and scaling with the sizes."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,18 +20,18 @@ N_ROWS = 60_000
 N_CLASSES = 10
 L2 = 1 / N_ROWS
 N_PASSES = 5
-# Most code keeps the scores in C order, although NumPy is faster in F order.
+# Most code stores scores in C order, although NumPy is faster with F order.
 IN_F_ORDER = "NumPy, scores in F order"
-# The relative difference of J; passes in float32 add up their rows in float64, NumPy its products in float32.
+# Maximum relative difference of J; float32 passes accumulate rows in float64, but NumPy its products in float32.
 ALLOWED = {"float64": 1e-11, "float32": 2e-5, "uint8": 2e-5}
-# These are 48 MB, more than the caches of a processor hold, so that the pass reads from memory.
+# 48 MB exceed the caches of the processor, so the pass reads from memory.
 BASE = {"n": 60_000, "d": 100, "K": 10}
 SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
 FACTORS = (1, 2, 3, 5, 10)
 
 
 def find_precision(X):
-    """Return the type in which solvers compute most passes: float64 for data in float64, otherwise float32."""
+    """Return the dtype in which solvers compute most passes: float64 for float64 data, otherwise float32."""
     return np.float64 if X.dtype == np.float64 else np.float32
 
 
@@ -44,7 +44,7 @@ def draw_coef(X, n_classes=N_CLASSES):
 
 
 class FusedPass:
-    """The pass of fastlin over X for J and its gradient at coef (K, d) and intercept (K,), in its own coordinates."""
+    """fastlin's pass over X for J and its gradient at coef (K, d) and intercept (K,), in its internal coordinates."""
 
     def __init__(self, X, labels, n_classes, coef, intercept):
         matrix, factors = as_matrix(X), np.ones(X.shape[1])
@@ -60,15 +60,15 @@ class FusedPass:
         return self.objective.at(self.parameters, self.precision)
 
     def value_and_gradient(self):
-        """Return J and its gradient by coefficients (K, d) and intercept (K,), in the columns' own coordinates."""
+        """Return J and its gradient by coefficients (K, d) and intercept (K,), in the original coordinates."""
         point, coordinates = self(), self.objective.coordinates
-        by_intercept = point.gradient[:, -1]
-        by_coef = point.gradient[:, :-1] - by_intercept[:, None] * coordinates.shift
-        return point.value, by_coef / coordinates.scale, by_intercept
+        intercept_gradient = point.gradient[:, -1]
+        coef_gradient = point.gradient[:, :-1] - intercept_gradient[:, None] * coordinates.shift
+        return point.value, coef_gradient / coordinates.scale, intercept_gradient
 
 
 def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
-    """Return the same pass by NumPy in the type that fastlin computes in, with scores (n, K) of a memory order."""
+    """Return the same pass with NumPy in the dtype of fastlin's computation, with scores (n, K) in a memory order."""
     X, n, rows = X.astype(find_precision(X), copy=False), len(X), np.arange(len(X))
     scores = np.empty((n, n_classes), X.dtype, order=order)
 
@@ -92,7 +92,7 @@ def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point, solved by its value and gradients, by a pass of each library; it predicts nothing."""
+    """An objective at a point and a pass of each library; solutions are values and gradients, without predictions."""
 
     X: np.ndarray
     n_classes: int
@@ -120,19 +120,19 @@ def load_point(n_rows, dtype):
 
 
 def evaluate(point, name):
-    """Make the passes of a library, one after the other as a solver does."""
+    """Run passes of a library one after the other, like a solver."""
     for _ in range(N_PASSES):
         solution = point.passes[name]()
     return solution
 
 
 def make_pass(X, n_classes=N_CLASSES):
-    """Return a pass over rows at a point with scores of order 1; labels do not change what it costs."""
+    """Return a pass over rows at a point with scores of order 1; the labels do not affect its cost."""
     return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes))
 
 
 def measure_pass_scaling(whole=False):
-    """Return the median seconds of a pass for each size over its factors, which take turns."""
+    """Return the median seconds of a pass for each size and factor, measured interleaved."""
     seconds, base = {}, BASE if whole else SMALL_BASE
     for size in base:
         shapes = {factor: {**base, size: factor * base[size]} for factor in FACTORS}
@@ -141,8 +141,8 @@ def measure_pass_scaling(whole=False):
             for factor, shape in shapes.items()
         }
         seconds[size] = [median(times) for times in measure_interleaved(passes, REPETITIONS).values()]
-    of_what = {"base": dict(base), "factors": list(FACTORS), "threads": count_threads()}
-    return {"kind": "passes", **of_what, "seconds": seconds}
+    settings = {"base": dict(base), "factors": list(FACTORS), "threads": count_threads()}
+    return {"kind": "passes", **settings, "seconds": seconds}
 
 
 COMPARISONS = {

@@ -1,4 +1,4 @@
-"""The pictures of published figures; each carries a hash of its records, which a test compares with the files."""
+"""The published figures. Each file contains a hash of its records, which a test compares with the record files."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from fastlin.course.figures.comparisons import label_powers
 from fastlin.course.studies.settings import Results
 from fastlin.figures.style import STYLE, make_figure, open_figure
 
-# The colors are Okabe and Ito's, which the color-blind can tell apart.
+# Color-blind safe colors of Okabe and Ito.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
@@ -23,17 +23,17 @@ MAX_LABELS = 5
 LABELS = {"spread": "ratio of standard deviations"}
 # Inches of figures that are legible on a phone.
 WIDTH = 7
-# The ratio of full color in a map, and that from which on text is white.
+# The ratio with full color in a map, and the ratio from which text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
-# The largest factor of a performance profile (Dolan and Moré 2002), the relative excess of objectives that failed, and
-# the problems that a solver has to be tried on for a curve.
+# The largest factor of a performance profile (Dolan and Moré 2002), the maximum relative suboptimality of a success,
+# and the minimum number of problems for a curve.
 MAX_FACTOR, ALLOWED, MIN_PROBLEMS = 100, 1e-4, 10
 FASTEST = "the fastest baseline of each problem"
 
 
 def choose_plots(machines):
-    """Return by the name of the file of each picture the function that draws it, and its machine and record."""
+    """Return the function that draws each figure, with its machine and record, by the name of its file."""
     plots = {}
     for name, machine in machines.items():
         for record in machine["records"].values():
@@ -47,7 +47,7 @@ def choose_plots(machines):
 
 
 def draw_plots(machines, folder):
-    """Draw every picture of the machines into a folder; one that was drawn from the same records stays as it is."""
+    """Draw all figures of the machines into a folder; figures of unchanged records are not redrawn."""
     import matplotlib as mpl
     from PIL import Image, PngImagePlugin
 
@@ -62,7 +62,7 @@ def draw_plots(machines, folder):
 
 
 def read_source(path):
-    """Return the hash of what a picture was drawn from, or None where it names none."""
+    """Return the hash of the records of a figure, or None."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -70,7 +70,7 @@ def read_source(path):
 
 
 def draw_pass_scaling(path, machine, record):
-    """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
+    """Draw the time of a pass against rows, features and classes relative to a base, with a line of slope 1."""
     base, factors = record["base"], record["factors"]
     figure, axes = open_figure(1, 1, WIDTH, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
@@ -105,7 +105,7 @@ def draw_scaling(path, machine, record):
         points = sweep["points"]
         values = [point["value"] for point in points]
         ours = [point["seconds"] for point in points]
-        # The baseline of another comparison: what it would take beside the seconds that are drawn.
+        # The fastest baseline is from another comparison, so its time is computed from its ratio.
         lines = {
             "fastlin, certified to 1e-4": ours,
             "scikit-learn's default,\nany accuracy": [point["default"]["seconds"] for point in points],
@@ -114,9 +114,9 @@ def draw_scaling(path, machine, record):
                 for point, seconds in zip(points, ours, strict=True)
             ],
         }
-        for place, (name, seconds) in enumerate(lines.items()):
-            size, width, line = (8, 3, "-") if place == 0 else (6, 1.8, "--" if place == 1 else "-")
-            style = {"color": COLORS[place], "marker": MARKERS[place], "markersize": size}
+        for i, (name, seconds) in enumerate(lines.items()):
+            size, width, line = (8, 3, "-") if i == 0 else (6, 1.8, "--" if i == 1 else "-")
+            style = {"color": COLORS[i], "marker": MARKERS[i], "markersize": size}
             panel.plot(values, seconds, label=name, linewidth=width, linestyle=line, **style)
         below = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
         for point, value, seconds in zip(points, values, ours, strict=True):
@@ -149,11 +149,11 @@ def _describe_base(base):
 
 
 def draw_everyday(path, machine, record):
-    """Draw a map for each number of classes: how many times as fast as the fastest baseline, by rows and columns."""
+    """Draw a map of the speedup over the fastest baseline, by rows and columns, for each number of classes."""
     from matplotlib.colors import LogNorm
 
     problems = [problem for problem in record["problems"] if problem["shape"]]
-    sizes = [sorted({problem["shape"][place] for problem in problems}) for place in range(3)]
+    sizes = [sorted({problem["shape"][axis] for problem in problems}) for axis in range(3)]
     all_rows, all_columns, all_classes = sizes
     figure = make_figure(WIDTH, 1 + (1.2 + 0.5 * len(all_columns)) * len(all_classes))
     panels = figure.subplots(len(all_classes), 1, sharex=True, squeeze=False)[:, 0]
@@ -182,9 +182,9 @@ def draw_everyday(path, machine, record):
 
 
 def list_tried(machine):
-    """Return what was tried on each problem of the records of a machine that have many, as seconds and excess by name.
+    """Return seconds and suboptimality of every library by name, for each problem of the records with many problems.
 
-    Older records of a problem have of the baselines only scikit-learn's default and the fastest one.
+    Older records only contain scikit-learn's default and the fastest baseline.
     """
     problems = [problem for record in machine["records"].values() for problem in record.get("problems", ())]
     return [
@@ -196,7 +196,7 @@ def list_tried(machine):
 
 def _list_libraries(problem):
     libraries = problem["libraries"]
-    excesses = find_excesses({name: each["objective"] for name, each in libraries.items()})
+    excesses = find_excesses({name: library["objective"] for name, library in libraries.items()})
     names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["baseline"]}
     return {
         shown: {"seconds": libraries[name]["seconds"], "suboptimality": excesses[name]} for shown, name in names.items()
@@ -204,21 +204,21 @@ def _list_libraries(problem):
 
 
 def profile(problems):
-    """Return the sorted ratios to the fastest of each solver, infinite where it failed, the most tried solver first."""
+    """Return the sorted time ratios to the fastest solver by solver, infinite for failures, most problems first."""
     ratios = {}
     for tried in problems:
         seconds = {
-            name: each["seconds"] if each["suboptimality"] <= ALLOWED else np.inf for name, each in tried.items()
+            name: result["seconds"] if result["suboptimality"] <= ALLOWED else np.inf for name, result in tried.items()
         }
         fastest = min(seconds.values())
-        for name, own in seconds.items():
-            # Baselines are called by their names without their settings.
-            ratios.setdefault(name.partition(", ")[0], []).append(own / fastest)
-    return {name: np.sort(found) for name, found in sorted(ratios.items(), key=lambda item: -len(item[1]))}
+        for name, own_seconds in seconds.items():
+            # Names of baselines without their settings.
+            ratios.setdefault(name.partition(", ")[0], []).append(own_seconds / fastest)
+    return {name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda item: -len(item[1]))}
 
 
 def find_part(ratios, factor):
-    """Return the part of sorted ratios that is no more than a factor."""
+    """Return the fraction of sorted ratios that are at most a factor."""
     return np.searchsorted(ratios, factor, side="right") / len(ratios)
 
 
@@ -226,11 +226,11 @@ def draw_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    found = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
+    curves = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
     figure, axes = open_figure(1, 1, WIDTH, 7.4)
-    # fastlin, which is tried on all problems, comes first and has a color of its own.
+    # fastlin, which has all problems, comes first and has its own color.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
-    for (name, ratios), (color, line) in zip(found.items(), styles, strict=False):
+    for (name, ratios), (color, line) in zip(curves.items(), styles, strict=False):
         factors = np.concatenate([[1], ratios[ratios <= MAX_FACTOR], [MAX_FACTOR]])
         style = {"color": color, "linestyle": line, "linewidth": 3 if name == FASTLIN else 1.8}
         label = f"{name}, {len(ratios)}"
@@ -258,7 +258,7 @@ def draw_profile(path, machine, record):
 
 
 def draw_baselines(path, machine, record):
-    """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --baselines` does."""
+    """Draw suboptimality against the time of a fit, as `fastlin compare --baselines` does."""
     with tempfile.TemporaryDirectory() as folder:
         draw_study("baselines", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
         shutil.copyfile(Path(folder, "baselines.png"), path)

@@ -1,4 +1,4 @@
-"""The comparisons of predictions: of one row, of a million rows and of frames, by models with the same coefficients."""
+"""Comparisons of predictions of one row, a million rows and DataFrames, by models with equal coefficients."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ BASELINE = "scikit-learn"
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Task):
-    """Rows that no model was trained on, solved by their probabilities (n, K); models are given `rows` by name."""
+    """Test rows whose solutions are probabilities (n, K); the models of the libraries predict `rows`."""
 
     rows: object = None
     models: dict = None
@@ -28,20 +28,20 @@ class Prediction(Task):
 
 
 def predict(prediction, name):
-    """Return the probabilities by the model of a library."""
+    """Return the probabilities predicted by the model of a library."""
     return (prediction.models[name].predict_proba(prediction.rows),)
 
 
 def _load(n_rows, n_all, n_classes, as_frame=False):
     n_rows = min(n_rows or n_all, n_all)
-    drawn = make_problem(**{**BASE, "n": N_FITTED + n_rows, "d": N_FEATURES, "K": n_classes})
-    X, X_train, y = drawn.X[:n_rows], drawn.X[n_rows:], drawn.y[:n_rows]
+    problem = make_problem(**{**BASE, "n": N_FITTED + n_rows, "d": N_FEATURES, "K": n_classes})
+    X, X_train, y = problem.X[:n_rows], problem.X[n_rows:], problem.y[:n_rows]
     rows = X
     if as_frame:
         import pandas as pd
 
-        rows, X_train = (pd.DataFrame(each).add_prefix("column_") for each in (X, X_train))
-    model = fastlin.LogisticRegression().fit(X_train, drawn.y[n_rows:])
+        rows, X_train = (pd.DataFrame(array).add_prefix("column_") for array in (X, X_train))
+    model = fastlin.LogisticRegression().fit(X_train, problem.y[n_rows:])
     return Prediction(X, y, X, y, n_classes, rows, {FASTLIN: model, BASELINE: model.to_sklearn()})
 
 
@@ -49,7 +49,7 @@ def _load_dataframe(n_rows, n_all):
     fitted, predicted = draw_dataframe(N_FITTED), draw_dataframe(n_rows, n_all)
     ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.given, fitted.y)
     theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
-    # Fitting the pipeline would fit the model again.
+    # Only the encoder is fitted, since fitting the pipeline would refit the model.
     theirs[0].fit(fitted.given)
     theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
     X, y = predicted.X, predicted.y

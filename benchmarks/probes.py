@@ -1,6 +1,7 @@
-"""Single probes: one fit by the defaults of fastlin and scikit-learn, and the seconds to the objectives where they end.
+"""Single linear probes: fits with the defaults of fastlin and scikit-learn, and times to equal objectives.
 
-fastlin's fit is also timed to scikit-learn's objective, and PyTorch's L-BFGS to it and to 1e-4 above fastlin's.
+fastlin is also timed until it reaches scikit-learn's objective, and PyTorch's L-BFGS until it reaches scikit-learn's
+objective and 1e-4 above fastlin's.
 """
 
 from contextlib import suppress
@@ -22,18 +23,18 @@ from fastlin.other_libraries import fit_torch
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 KIND = "probe"
-# The ratios of seconds, as bounds.json names them.
+# The names of the ratios of seconds in bounds.json.
 TO_ITS_OBJECTIVE = "to its objective"
 TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS = "PyTorch to its objective", "PyTorch to fastlin's"
 TIME_LIMIT, MAX_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
 class _EndOfFitError(Exception):
-    """PyTorch has reached what is sought, or its time is over."""
+    """PyTorch has reached the target, or its time is over."""
 
 
-class Tried(NamedTuple):
-    """A fit of PyTorch: seconds and objective of each evaluation, all seconds, the lowest objective in float64."""
+class TorchFit(NamedTuple):
+    """A fit of PyTorch: seconds and objective of each evaluation, total seconds, and lowest objective in float64."""
 
     points: list
     seconds: float
@@ -41,25 +42,25 @@ class Tried(NamedTuple):
 
 
 def find_first(points, objective):
-    """Return the seconds of the first of points, pairs of seconds and objectives, that reaches it, or None."""
-    return next((seconds for seconds, reached in points if reached <= objective), None)
+    """Return the seconds of the first point (seconds, objective) that reaches an objective, or None."""
+    return next((seconds for seconds, value in points if value <= objective), None)
 
 
 def fit_by_default(problem, model_class):
-    """Return coef, intercept and the model that a class fits with its defaults."""
+    """Return coef, intercept and the model of a class fitted with its defaults."""
     model = model_class().fit(problem.X, problem.y)
     return model.coef_, model.intercept_, model
 
 
 def list_points(model, seconds):
-    """Return the seconds and the objective of each iteration of a fastlin model whose fit took so many seconds."""
-    # The solver's clock runs in the solver alone. What goes before and after counts as if all of it went before.
+    """Return seconds and objective of each iteration of a fastlin model, given the total seconds of its fit."""
+    # history_ only contains the time in the solver. All other time is counted as if it were before the solver.
     outside = max(0.0, seconds - model.history_[-1].seconds)
     return [(outside + iteration.seconds, iteration.objective) for iteration in model.history_]
 
 
-def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
-    """Fit by PyTorch until an evaluation has the target as its objective, or the time or the iterations are used up."""
+def fit_torch_to_target(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
+    """Fit with PyTorch until an evaluation reaches the target, or until the time or iteration limit."""
     points, best = [], (np.inf, None)
 
     def observe(objective, coef, intercept):
@@ -74,11 +75,11 @@ def try_torch(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
     with suppress(_EndOfFitError):
         fit_torch(problem, max_iter, observe)
     seconds = perf_counter() - begin
-    return Tried(points, seconds, problem.objective(*best[1]))
+    return TorchFit(points, seconds, problem.objective(*best[1]))
 
 
 def make_probe(comparison):
-    """Return the Comparison of the defaults of both libraries on the data of another."""
+    """Return the Comparison of the defaults of both libraries on the data of another Comparison."""
     classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
     ours, theirs = (partial(fit_by_default, model_class=model_class) for model_class in classes)
     return replace(
@@ -87,23 +88,24 @@ def make_probe(comparison):
 
 
 def measure_probe(problem, whole, comparison):
-    """Return what a probe comes to; after the comparison PyTorch fits in as many turns."""
+    """Return the record of a probe; after the comparison, PyTorch is run with the same number of repetitions."""
     require("torch")
     outcome = run_comparison(comparison if whole else shorten(comparison), problem)
-    ended = outcome.objectives
-    sought = {FASTLIN: ended[FASTLIN] * (1 + TOL), SCIKIT_LEARN: ended[SCIKIT_LEARN]}
+    objectives = outcome.objectives
+    targets = {FASTLIN: objectives[FASTLIN] * (1 + TOL), SCIKIT_LEARN: objectives[SCIKIT_LEARN]}
     fit_torch(comparison.load(comparison.warm_up_rows), 1)
-    tried, left = [], sought
+    torch_fits, remaining = [], targets
     for _ in outcome.repetitions:
-        if left:
+        if remaining:
             sleep(comparisons.PAUSE)
-            tried.append(try_torch(problem, min(left.values())))
-            left = {name: value for name, value in left.items() if find_first(tried[-1].points, value) is not None}
+            torch_fits.append(fit_torch_to_target(problem, min(remaining.values())))
+            points = torch_fits[-1].points
+            remaining = {name: value for name, value in remaining.items() if find_first(points, value) is not None}
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
-    to_theirs = _find_median(points, ended[SCIKIT_LEARN])
-    torch_to = {name: _find_median([each.points for each in tried], value) for name, value in sought.items()}
-    # The seconds for which PyTorch tried what it did not reach: only the first fit sought all.
-    longest = tried[0].seconds
+    to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
+    torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
+    # The time limit of unreached targets; only the first fit had all targets.
+    longest = torch_fits[0].seconds
     against = {
         TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], to_theirs),
         TORCH_TO_ITS_OBJECTIVE: (torch_to[SCIKIT_LEARN] or longest, to_theirs),
@@ -111,12 +113,12 @@ def measure_probe(problem, whole, comparison):
     }
     record = outcome.describe()
     ours = record["libraries"][FASTLIN]
-    ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / ended[FASTLIN])
+    ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
     ours["seconds_to_scikit_learn"] = to_theirs
     record["libraries"][TORCH] = {
         "seconds": longest,
         "threads": count_threads(),
-        "objective": tried[0].lowest,
+        "objective": torch_fits[0].lowest,
         "seconds_to_scikit_learn": torch_to[SCIKIT_LEARN],
         "seconds_to_fastlin": torch_to[FASTLIN],
     }
@@ -125,9 +127,9 @@ def measure_probe(problem, whole, comparison):
 
 
 def _find_median(fits, objective):
-    """Return the median seconds of those fits, lists of points, that reach an objective, or None where none does."""
-    found = [seconds for points in fits if (seconds := find_first(points, objective)) is not None]
-    return median(found) if found else None
+    """Return the median seconds of the fits, lists of points, that reach an objective, or None."""
+    reached = [seconds for points in fits if (seconds := find_first(points, objective)) is not None]
+    return median(reached) if reached else None
 
 
 PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}

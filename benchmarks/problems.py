@@ -1,4 +1,4 @@
-"""What benchmarks solve, and what a solution is worth: by the formula in NumPy and float64, on rows to test on too."""
+"""Problems of the benchmarks, and measures of their solutions, computed with NumPy in float64, also on test rows."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -9,19 +9,19 @@ from scipy.special import logsumexp
 
 from fastlin.other_libraries import Problem
 
-# Where all rows are fitted, the scores are those of solutions of the others: every fifth row is kept to test on.
-KEPT = 5
+# If there are no test rows, every fifth row is held out for the scores.
+HOLD_OUT_STEP = 5
 
 
 class Scores(NamedTuple):
-    """Accuracy and mean log loss on rows that were not trained on; None where nothing is predicted."""
+    """Accuracy and mean log loss on test rows; None without predictions."""
 
     accuracy: float | None = None
     log_loss: float | None = None
 
 
 def score(raw_scores, y):
-    """Return the Scores of raw scores (n, K), or (n, 1) of two classes."""
+    """Return the Scores of raw scores (n, K), or (n, 1) for two classes."""
     if raw_scores.shape[1] == 1:
         raw_scores = np.hstack([np.zeros_like(raw_scores), raw_scores])
     losses = logsumexp(raw_scores, axis=1) - raw_scores[np.arange(len(y)), y]
@@ -36,7 +36,7 @@ def find_raw_scores(X, coef, intercept):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Rows whose solutions are judged by their log loss; `find_raw_scores` says which scores a solution gives rows."""
+    """Rows whose solutions are measured by their log loss; `find_raw_scores` returns the scores of rows."""
 
     X: np.ndarray
     y: np.ndarray
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class TriedProblem(Problem):
-    """A Problem with rows to test on, if there are any, and what some libraries are given in the place of X."""
+    """A Problem with optional test rows, and optionally other inputs for libraries that do not use X."""
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None
@@ -75,9 +75,9 @@ class TriedProblem(Problem):
         return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
 
     def hold_out(self):
-        """Return the same problem with four of five of its rows, and the others to test on."""
-        kept = np.arange(len(self.y)) % KEPT == KEPT - 1
-        return replace(self, X=self.X[~kept], y=self.y[~kept], X_test=self.X[kept], y_test=self.y[kept])
+        """Return the problem with every fifth row as test row."""
+        is_test = np.arange(len(self.y)) % HOLD_OUT_STEP == HOLD_OUT_STEP - 1
+        return replace(self, X=self.X[~is_test], y=self.y[~is_test], X_test=self.X[is_test], y_test=self.y[is_test])
 
 
 class ManyProblems:
@@ -97,26 +97,26 @@ class ManyProblems:
 
 
 def take_mean(scores):
-    """Return the Scores that are the means of those of many fits."""
+    """Return the mean Scores of many fits."""
     return Scores(*np.mean(scores, axis=0).tolist())
 
 
 def pose(name, X, y, C, test=None, **parameters):
-    """Return a TriedProblem with any labels and an intercept; rows of `test` whose class y lacks are left out."""
+    """Return a TriedProblem with any labels and an intercept; test rows of classes that y lacks are omitted."""
     classes, labels = np.unique(y, return_inverse=True)
     problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
     if test is None:
         return problem
     X_test, y_test = test
-    known = np.isin(y_test, classes)
-    return replace(problem, X_test=X_test[known], y_test=np.searchsorted(classes, y_test[known]))
+    is_seen = np.isin(y_test, classes)
+    return replace(problem, X_test=X_test[is_seen], y_test=np.searchsorted(classes, y_test[is_seen]))
 
 
 def pose_first(name, X, y, C, n_rows, **parameters):
-    """Return the TriedProblem of the first rows, with the others to test on."""
+    """Return the TriedProblem of the first rows, with the others as test rows."""
     return pose(name, X[:n_rows], y[:n_rows], C, test=(X[n_rows:], y[n_rows:]), **parameters)
 
 
 def count_test_rows(n_rows):
-    """Return how many rows are drawn to test on, beside those of a problem."""
-    return min(2_000, max(20, n_rows // KEPT))
+    """Return the number of test rows for a number of training rows."""
+    return min(2_000, max(20, n_rows // HOLD_OUT_STEP))

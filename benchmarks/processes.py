@@ -1,7 +1,7 @@
-"""Processes of Python for what has to be measured from the start of one: the peak of memory, and the first use.
+"""Measurements in new Python processes: peak memory and first use.
 
-The first use is the import, the first fit ever, for which no kernel is compiled, and the first fit of a process. The
-fits are of scikit-learn's digits, and their times include the import.
+First use means the import, the first fit ever, before any kernel is compiled, and the first fit of a process. The fits
+are on scikit-learn's digits, and their times include the import.
 """
 
 import os
@@ -15,14 +15,14 @@ from unittest.mock import patch
 
 import fastlin
 from benchmarks.comparisons import FASTLIN
-from fastlin.course.own_process import OwnProcess
+from fastlin.course.worker_process import WorkerProcess
 
-# Where the packages benchmarks and fastlin lie; asv installs the latter.
+# The parent folders of the packages benchmarks and fastlin; asv installs the latter.
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
-GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+# Freed arrays of a megabyte and more return to the system. By default malloc would adapt and retain those below 32 MB.
+RELEASE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 N_REPETITIONS = 5
 PROGRAM = """
 from time import perf_counter
@@ -43,40 +43,40 @@ TITLES = {
 }
 
 
-def list_places():
-    """Return where a process finds this fastlin and this package."""
+def list_import_paths():
+    """Return the folders from which a process imports this fastlin and this package."""
     return [str(FASTLIN_ROOT), str(ROOT)]
 
 
 def run_python(*arguments, under=(), **variables):
-    """Run Python, perhaps by a program, with arguments and variables in an empty folder; return what it prints."""
-    places = [*list_places(), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Run Python in an empty folder, optionally under another program, and return its standard output."""
+    paths = [*list_import_paths(), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [*under, sys.executable, *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(places)},
+            env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         ).stdout
 
 
-def call_elsewhere(function, *arguments):
-    """Return what a function of a module makes of arguments in a process of its own, which can reset its peak."""
+def call_in_process(function, *arguments):
+    """Return the result of an importable function in a new process, which can reset its peak memory."""
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
     with (
-        patch.dict(os.environ, GIVE_BACK),
-        # asv imports this package without a place in the path.
-        patch.object(sys, "path", [*list_places(), *sys.path]),
-        closing(OwnProcess()) as process,
+        patch.dict(os.environ, RELEASE_MEMORY),
+        # asv imports this package although its folder is not in sys.path.
+        patch.object(sys, "path", [*list_import_paths(), *sys.path]),
+        closing(WorkerProcess()) as process,
     ):
         return process.call(function, *arguments)
 
 
 def measure_rise(call):
-    """Return the bytes by which a call raises the peak of this process above the memory that it holds now."""
+    """Return the bytes by which a call raises the peak memory of this process above its current memory."""
     RESET.write_text("5", "ascii")
     before = _read_peak()
     call()
@@ -89,13 +89,13 @@ def _read_peak():
 
 
 def run_first(module, cache):
-    """Return the seconds of an import, and of it with a fit of digits; without a cache kernels lie in the user's."""
+    """Return the seconds of an import, and with a fit of digits; without `cache`, the user's cache folder is used."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(whole=False):
-    """Return a record for each of TITLES by name; later processes load the kernels that the first fit ever leaves."""
+    """Return a record for each of TITLES by name; later processes load the kernels compiled by the first fit ever."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]
@@ -104,17 +104,17 @@ def measure_first_use(whole=False):
             for _ in range(N_REPETITIONS if whole else 1)
         ]
     seconds = {}
-    for place, case in enumerate(("import", "first-fit")):
-        seconds[case] = {name: median(repetition[name][place] for repetition in repetitions) for name in MODULES}
+    for index, case in enumerate(("import", "first-fit")):
+        seconds[case] = {name: median(repetition[name][index] for repetition in repetitions) for name in MODULES}
     if whole:
-        # scikit-learn compiles nothing: its first fit is like every other.
+        # scikit-learn compiles nothing, so its first fit is like every other.
         seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
     return {
         case: {
             "kind": "first use",
             "title": TITLES[case],
             "data": "digits, 1,797 × 64" if "fit" in case else "",
-            "libraries": {name: {"seconds": value} for name, value in of_case.items()},
+            "libraries": {name: {"seconds": value} for name, value in case_seconds.items()},
         }
-        for case, of_case in seconds.items()
+        for case, case_seconds in seconds.items()
     }

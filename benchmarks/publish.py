@@ -1,4 +1,4 @@
-"""`python -m benchmarks.publish` measures cases whole, for hours, keeps their figures, and writes the documents."""
+"""`python -m benchmarks.publish` measures full cases for hours, stores the results, and updates the documents."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from fastlin.cli.arguments import CommandError
 
 
 def publish(cases, folder=FOLDER):
-    """Measure cases one after the other; keep and print each as soon as it is known. Return those that failed."""
+    """Measure cases one after the other, store and print each as it ends, and return those that failed."""
     machine, run, failed = describe_machine(), describe_run(), []
     for case in cases:
         try:
@@ -21,7 +21,7 @@ def publish(cases, folder=FOLDER):
             if failures:
                 raise RuntimeError("; ".join(failures))
         except NotImplementedError as error:
-            print(f"{case}: left out. {error}")
+            print(f"{case}: skipped. {error}")
         except Exception as error:
             print(f"{case}: failed. {type(error).__name__}: {error}")
             failed.append(case)
@@ -32,14 +32,14 @@ def publish(cases, folder=FOLDER):
 
 
 def main(arguments=None):
-    """Measure what the arguments name, and write the documents."""
+    """Measure the cases of the arguments, and update the documents."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; default: all")
-    parser.add_argument("--pages", action="store_true", help="measure nothing, write the documents again")
+    parser.add_argument("--pages", action="store_true", help="measure nothing, only update the documents")
     options = parser.parse_args(arguments)
     unknown = [case for case in options.cases if case not in CASES]
     if unknown:
-        parser.error(f"{unknown[0]!r} is no case; there are {', '.join(CASES)}")
+        parser.error(f"{unknown[0]!r} is not a case; the cases are {', '.join(CASES)}")
     try:
         read_machines()
     except CommandError as error:

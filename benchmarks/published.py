@@ -1,4 +1,4 @@
-"""The files of published figures, one for each machine in docs/benchmarks: the only source of figures in documents."""
+"""The files of published measurements in docs/benchmarks, one per machine: the only source of numbers in documents."""
 
 import hashlib
 import importlib.metadata
@@ -33,28 +33,28 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def read_machines(folder=FOLDER):
-    """Return the contents of the files by their names without the ending."""
+    """Return the contents of the files by their names without suffix."""
     return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
 
 
 def add_records(machine, run, records, folder=FOLDER):
-    """Put records, with the run of each, into the file of a machine, in place of those of the same names."""
+    """Store records with their run in the file of a machine, replacing records of the same names."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def change(former):
-        kept = former.get("records", {}) | {name: record | run for name, record in records.items()}
-        return {"machine": machine, "records": dict(sorted(kept.items()))}
+    def change(stored):
+        merged = stored.get("records", {}) | {name: record | run for name, record in records.items()}
+        return {"machine": machine, "records": dict(sorted(merged.items()))}
 
     change_results(folder / f"{machine['name']}.json", change)
 
 
 def digest(records):
-    """Return a short hash of plain values, by which a picture names what it was drawn from."""
+    """Return a short hash of plain values, which identifies the records of a figure."""
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_machine():
-    """Return the name, processor, hardware threads, cores and level of instructions of this machine."""
+    """Return the name, processor, hardware threads, cores and instruction set level of this machine."""
     environment = describe_environment()
     processor, n_threads, cores = environment["processor"], environment["processors"], count_cores()
     return {
@@ -67,30 +67,30 @@ def describe_machine():
 
 
 def call_machine(machine):
-    """Return what documents and tables call a machine that `describe_machine` has described."""
-    return f"{machine['processor']}, {_count_in_words(machine['processors'], machine['cores'])}"
+    """Return the title of a machine in documents and tables, from the result of `describe_machine`."""
+    return f"{machine['processor']}, {_describe_threads(machine['processors'], machine['cores'])}"
 
 
 def name_machine(processor, n_threads, cores=None):
-    """Return a name for the machine that can be the name of a file."""
+    """Return a name for the machine that is valid as a file name."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)", "", processor.lower()))
-    return "-".join((*words, _count_in_words(n_threads, cores).replace(" ", "-")))
+    return "-".join((*words, _describe_threads(n_threads, cores).replace(" ", "-")))
 
 
-def _count_in_words(n_threads, cores):
+def _describe_threads(n_threads, cores):
     if cores in (None, n_threads):
         return f"{n_threads} {'processor' if cores is None else 'core'}{'s' * (n_threads > 1)}"
     return f"{n_threads} hardware threads of {'one core' if cores == 1 else f'{cores} cores'}"
 
 
 def count_cores():
-    """Return the number of cores of this machine, or None where the system does not tell them."""
+    """Return the number of cores of this machine, or None if the system does not report it."""
     files = TOPOLOGY.glob("cpu[0-9]*/topology/thread_siblings_list")
     return len({file.read_text("ascii") for file in files}) or None
 
 
 def find_level():
-    """Return the best level of instructions of this machine, or "none"; bounds may differ by it."""
+    """Return the highest instruction set level of this machine, or "none"; bounds can depend on it."""
     return choose_level(list_levels(platform.machine()), read_features()) or "none"
 
 

@@ -1,9 +1,9 @@
-"""Random fits by two commits: which of them end no longer, or elsewhere.
+"""Random fits with two commits: fits that no longer converge, have another minimum, or are much slower.
 
-``python -m benchmarks.random_fits COMMIT`` draws fits of `LogisticRegression`, which the commit and this checkout make
-on one thread, each in a process of its own. It prints those that only the commit ends, those whose objectives
-contradict a certificate, and those that take far longer here. It fails where there is a contradiction, or where more
-than one fit of a hundred has no end; rounding alone may cost one.
+``python -m benchmarks.random_fits COMMIT`` draws fits of `LogisticRegression` and runs them with the commit and with
+this checkout on one thread, each in its own process. It prints fits that only converge with the commit, fits whose
+objectives contradict a certificate, and fits that are much slower now. It fails after a contradiction, or if more than
+one of a hundred fits no longer converges; one can fail because of rounding alone.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from scipy import sparse
 
 from fastlin import LogisticRegression
 
-# Processes that measure an earlier commit import this file and of fastlin no more than it had.
+# Processes with an earlier commit import this file, which therefore only uses old features of fastlin.
 ROOT = Path(__file__).parent.parent
-# After so many seconds the fits of a commit are stopped.
-LONGEST = 3_600
-# A fit takes far longer by this factor and by so many seconds.
+# Time limit for the fits of a commit, in seconds.
+MAX_SECONDS = 3_600
+# A fit is much slower if it takes this many times as long, and at least this many seconds.
 FACTOR, MIN_SECONDS = 3.0, 0.03
-# What rounding may change of J, by the type of X.
+# Relative rounding error of J, by the dtype of X.
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 KINDS = {
     "plain": lambda X, generator: X,
@@ -55,7 +55,7 @@ PENALTIES = {
 
 
 def draw(number):
-    """Return the name of a fit, an estimator, and what it is fitted to."""
+    """Return the name of a fit, an estimator, X, y and the other arguments of `fit`."""
     generator = np.random.default_rng(number)
     n, d, n_classes = (
         int(10 ** generator.uniform(1.5, 3.5)),
@@ -69,11 +69,11 @@ def draw(number):
     kind, penalty, dtype = (str(generator.choice(list(names))) for names in (KINDS, PENALTIES, ROUNDING))
     parameters = {"C": 10 ** generator.uniform(-3, 4), "tol": 10.0 ** generator.choice([-4, -8]), **PENALTIES[penalty]}
     parameters["fit_intercept"] = bool(generator.random() < 0.7)
-    given = {}
+    arguments = {}
     if generator.random() < 0.2:
-        given["sample_weight"] = generator.choice([0.0, 0.3, 1.0, 2.0], n)
+        arguments["sample_weight"] = generator.choice([0.0, 0.3, 1.0, 2.0], n)
     if generator.random() < 0.1:
-        given["offset"] = generator.standard_normal(n if n_classes == 2 else (n, n_classes))
+        arguments["offset"] = generator.standard_normal(n if n_classes == 2 else (n, n_classes))
     words = [
         f"{n} × {d}",
         f"{n_classes} classes",
@@ -86,30 +86,30 @@ def draw(number):
     if not parameters["fit_intercept"]:
         words.append("no intercept")
     return (
-        ", ".join([*words, *given]),
+        ", ".join([*words, *arguments]),
         LogisticRegression(**parameters),
         KINDS[kind](X, generator).astype(dtype),
         y,
-        given,
+        arguments,
     )
 
 
 def make_fit(number):
-    """Return what became of a fit: its end, J, certificate and seconds, or its error."""
-    name, model, X, y, given = draw(number)
-    found = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
-    # What has compiled in the first turn has not in the second.
+    """Return the record of a fit: convergence, J, certificate and seconds, or its error."""
+    name, model, X, y, arguments = draw(number)
+    record = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
+    # The first repetition may compile code.
     for _ in range(2):
         begin = process_time()
         try:
-            model.fit(X, y, **given)
+            model.fit(X, y, **arguments)
         except Exception as error:
-            return {**found, "error": f"{type(error).__name__}: {error}".partition("\n")[0]}
-        found["seconds"] = min(found["seconds"], process_time() - begin)
-    # A fit that begins at the minimum has no iterations.
+            return {**record, "error": f"{type(error).__name__}: {error}".partition("\n")[0]}
+        record["seconds"] = min(record["seconds"], process_time() - begin)
+    # A fit that starts at the minimum has no iterations.
     objective = model.history_[-1].objective if model.history_ else None
     return {
-        **found,
+        **record,
         "converged": bool(model.converged_),
         "objective": objective,
         "certificate": float(model.certificate_),
@@ -123,27 +123,27 @@ def run_fits(numbers):
         print(json.dumps(make_fit(number)), flush=True)
 
 
-def run_elsewhere(place, first, n_fits):
-    """Return what becomes of fits in a process that finds fastlin in a folder."""
+def run_in_process(folder, first, n_fits):
+    """Return the records of fits in a process that imports fastlin from a folder."""
     command = sys.executable, "-P", "-m", "benchmarks.random_fits", "--run", f"--first={first}", f"--fits={n_fits}"
-    variables = {"PYTHONPATH": f"{place}{os.pathsep}{ROOT}", "FASTLIN_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    found = subprocess.run(
-        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=LONGEST
+    variables = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "FASTLIN_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    finished = subprocess.run(
+        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=MAX_SECONDS
     )
-    return [json.loads(line) for line in found.stdout.splitlines()]
+    return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
 def run_at(commit, first, n_fits):
-    """Return what becomes of fits by the package of a commit."""
+    """Return the records of fits with the package of a commit."""
     archive = subprocess.run(("git", "archive", commit, "fastlin"), cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=BytesIO(archive)) as members:
             members.extractall(folder, filter="data")
-        return run_elsewhere(folder, first, n_fits)
+        return run_in_process(folder, first, n_fits)
 
 
 def contradicts(before, now):
-    """Say whether one fit has found an objective that the certificate of the other one excludes."""
+    """Return whether one fit has an objective that the certificate of the other one excludes."""
     if None in (before.get("objective"), now.get("objective")):
         return False
     suboptimality = now["objective"] - before["objective"]
@@ -152,23 +152,23 @@ def contradicts(before, now):
 
 
 def compare(pairs):
-    """Return lines about fits, pairs of an earlier and a later one, and whether they are as good as before."""
+    """Return lines about pairs of an earlier and a later fit, and whether the later ones are good enough."""
     lines, n_contradictions, n_lost = [], 0, 0
     for before, now in pairs:
         name = f"{now['number']}: {now['name']}"
         if contradicts(before, now):
             n_contradictions += 1
             lines.append(
-                f"{name}: a certificate is false, of J = {before['objective']:.15g} or {now['objective']:.15g}"
+                f"{name}: a certificate is wrong, for J = {before['objective']:.15g} or J = {now['objective']:.15g}"
             )
         if before["converged"] and not now["converged"]:
             n_lost += 1
-            lines.append(f"{name}: ended before, and now {now.get('error', 'stops early')}")
+            lines.append(f"{name}: converged before, now {now.get('error', 'stops early')}")
         if now["seconds"] > max(FACTOR * before["seconds"], MIN_SECONDS):
             lines.append(f"{name}: {before['seconds']:.3f} s before, {now['seconds']:.3f} s now")
     both = [(before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]]
     ratio = np.exp(np.mean(np.log([now / before for before, now in both]))) if both else inf
-    lines.append(f"{len(both)} of {len(pairs)} fits are ended by both, in {ratio:.2f} times the time of before.")
+    lines.append(f"{len(both)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier time.")
     return lines, n_contradictions == 0 and 100 * n_lost <= len(pairs)
 
 
@@ -176,9 +176,9 @@ def main(arguments=None):
     """Run random fits by two commits and compare them; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.random_fits", description=__doc__.splitlines()[0])
     parser.add_argument("commit", nargs="?", default="HEAD", help="the earlier commit")
-    parser.add_argument("--fits", type=int, default=300, help="how many fits")
+    parser.add_argument("--fits", type=int, default=300, help="number of fits")
     parser.add_argument("--first", type=int, help="the number of the first fit; by default a random one")
-    parser.add_argument("--run", action="store_true", help="make the fits, and print what becomes of them")
+    parser.add_argument("--run", action="store_true", help="run the fits and print their records")
     options = parser.parse_args(arguments)
     first = int(np.random.default_rng().integers(10**6)) * 1_000 if options.first is None else options.first
     if options.run:
@@ -186,7 +186,7 @@ def main(arguments=None):
         return 0
     print(f"The first fit is --first={first}.")
     before = run_at(options.commit, first, options.fits)
-    lines, is_good = compare(list(zip(before, run_elsewhere(ROOT, first, options.fits), strict=True)))
+    lines, is_good = compare(list(zip(before, run_in_process(ROOT, first, options.fits), strict=True)))
     print(*lines, sep="\n")
     return int(not is_good)
 

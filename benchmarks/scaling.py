@@ -1,4 +1,4 @@
-"""How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads."""
+"""Scaling of fits with rows, features, classes, density, C, the range of standard deviations, and threads."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ from benchmarks.problems import count_test_rows, pose_first
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.other_libraries import fit_fastlin
 
-# newton-cholesky is one of the baselines up to so many parameters, and so many multiply-adds of its Hessian.
+# newton-cholesky is a baseline up to this number of parameters and of multiply-adds of its Hessian.
 MAX_PARAMETERS, MAX_HESSIAN_WORK = 600, 50_000_000_000
-# Where an iteration takes more multiply-adds, a fit takes seconds: there is one turn, and no baseline that takes minutes.
+# If an iteration has more multiply-adds, there is one repetition, and no baselines that would take minutes.
 LARGE = 30_000_000
 BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A panel of the page: a number of BASE that changes, and what it is in words."""
+    """A panel of the figure: the entry of BASE that changes, and its label."""
 
     name: str
     label: str
@@ -44,16 +44,18 @@ SWEEPS = (
     Sweep("K", "classes K", (2, 10, 100, 1_000, 5_000), {"d": 30}, (2, 10)),
     Sweep("density", "density of sparse X", _powers(-4, -1), {"n": 20_000, "d": 5_000, "K": 3}, (1e-3,)),
     Sweep("C", "C", _powers(-3, 6), {"K": 5}, (1.0, 1e3)),
-    Sweep("spread", "largest over smallest spread of a column", _powers(0, 4), {"K": 5}, (1.0, 1e3)),
+    Sweep(
+        "spread", "ratio of largest to smallest standard deviation of a feature", _powers(0, 4), {"K": 5}, (1.0, 1e3)
+    ),
     Sweep("threads", "threads", (1, 2, 4, 8, 16, 32, 64), {"n": 50_000, "d": 100}, (1,)),
 )
 
 
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
-    """Return the problem of a point, or with fewer rows the same for a baseline to warm up; threads do not change it.
+    """Return the problem of a point, optionally with fewer rows for warm-up; threads do not change it.
 
-    With an imbalance rows of the first class are exp(imbalance) times as likely. With a spread columns have deviations
-    from 1 to it, and means of three deviations.
+    With an imbalance the first class is exp(imbalance) times as likely. With a spread, the standard deviations of the
+    features range from 1 to the spread, and their means are three standard deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -67,7 +69,7 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
         if correlation > 0:
             common = generator.standard_normal((n, 1))
             X = np.sqrt(1 - correlation) * X + np.sqrt(correlation) * common
-    # Scores vary by 2 in a row, beside Gumbel noise of deviation 1.3.
+    # Scores have a standard deviation of 2, Gumbel noise one of 1.3.
     coef = generator.standard_normal((d, K)) * 2 / np.sqrt(d * density)
     scores = X @ coef + generator.gumbel(size=(n, K))
     scores[:, 0] += imbalance
@@ -92,9 +94,9 @@ def measure_scaling(whole=False):
 
 
 def measure_point(numbers, changed):
-    """Return one point of a sweep by the numbers of its problem; RuntimeError where fastlin misses the objective.
+    """Return one point of a sweep; raise a RuntimeError if fastlin's objective is too high.
 
-    Its baselines are scikit-learn's default, and the fastest that comes within TOL of the lowest objective, or None.
+    Its baselines are scikit-learn's default, and the fastest one within TOL of the lowest objective, or None.
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
@@ -105,7 +107,7 @@ def measure_point(numbers, changed):
     )
     comparison = replace(comparison, rounds=1 if is_large else REPETITIONS)
     by_default = run_comparison(comparison, problem, n_threads)
-    # Where the default stops far above, its accuracy is another one: the objective alone is compared.
+    # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
     if not by_default.has_converged or by_default.gap > TOL:
         raise RuntimeError(by_default.find_failure())
     outcomes = [by_default] if -by_default.gap <= TOL else []

@@ -1,7 +1,7 @@
-"""Seeded sparse data for the benchmarks: text like posts of newsgroups, news like RCV1, and a one-hot table like a9a.
+"""Simulated sparse data for the benchmarks: newsgroup posts, news like RCV1, and a one-hot table like a9a.
 
-The text has about the words and entries of 20 Newsgroups. The news have the shape of RCV1 (Lewis et al. 2004): 804,414
-stories, 47,236 stems and 76 entries a row, of which 47 % are in its largest category.
+The posts have about the same numbers of words and entries as 20 Newsgroups. The news have the shape of RCV1 (Lewis et
+al. 2004): 804,414 stories, 47,236 stems, 76 entries per row, and 47 % of the stories in the largest category.
 """
 
 from collections import namedtuple
@@ -11,47 +11,47 @@ from scipy.sparse import csr_matrix
 
 from fastlin.datasets import Dataset
 
-# Words that anyone uses, by Zipf's and Mandelbrot's law: 1 / (rank + offset)^exponent.
+# Common words, with frequencies by the Zipf-Mandelbrot law: 1 / (rank + offset)^exponent.
 N_COMMON, EXPONENT, OFFSET = 30_000, 1.02, 2.7
-# Rare words, for each post: names, numbers and typing errors.
-RARE_PER_POST, RARE_SHARE = 18, 0.035
-# A topic prefers words of its own and some of a cluster of three topics, none of which is among the most frequent.
+# Rare words per post: names, numbers and typing errors.
+RARE_PER_POST, RARE_FRACTION = 18, 0.035
+# A topic prefers its own words and some words of a cluster of three topics, excluding the most frequent words.
 OWN_WORDS, CLUSTER_WORDS, FIRST_TOPIC_RANK = 2_500, 1_000, 60
-# The parts of a post that come from its topic, on average, and from the thread that it belongs to.
-TOPIC_SHARE, THREAD_SHARE = 0.035, 0.035
-# A thread has so many words of its own, this part of them rare ones.
+# Average fractions of a post that come from its topic and from its thread.
+TOPIC_FRACTION, THREAD_FRACTION = 0.035, 0.035
+# Number of words specific to a thread, and the fraction of rare ones among them.
 THREAD_WORDS, RARE_IN_THREAD = 20, 0.35
 POSTS_PER_THREAD, POSTS_PER_AUTHOR, AUTHORS_PER_PLACE = 7.0, 1.6, 6
-# The words of a header and signature, those of the author and those of the place; each is in this part of the author's
-# posts. They occur together, so that their columns nearly depend on each other.
+# Numbers of words in a header and signature, for the author and for the place; each word is in the fraction SIGNED of
+# the author's posts. They occur together, so their columns are nearly collinear.
 OWN_SIGNATURE, PLACE_SIGNATURE, SIGNED = 7, 5, 0.85
 # The number of words of a post is lognormal: its median, and the standard deviation of its logarithm.
-MEDIAN_LENGTH, LENGTH_SPREAD, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
-# Stems of news, stop words left out: by Zipf's and Mandelbrot's law, with a head flatter than that of text.
+MEDIAN_LENGTH, LENGTH_DEVIATION, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
+# Stems of news without stop words, by the Zipf-Mandelbrot law with a flatter head than for text.
 NEWS_WORDS, NEWS_EXPONENT, NEWS_OFFSET = 47_000, 1.0, 25
-# A story is of one subject, and borrows from a second one; those of some subjects are in the category.
+# A story has a main and a second subject; the main subject determines whether it is in the category.
 N_SUBJECTS, SUBJECT_WORDS, IN_CATEGORY = 60, 900, 0.47
-SUBJECT_SHARE, SECOND_SHARE = 0.2, 0.1
-NEWS_LENGTH, NEWS_SPREAD = 63, 0.55
-# The number of categories of each of a9a's fourteen attributes, 123 in all. Five are binned numbers; the fifth
-# attribute bins the fourth.
+SUBJECT_FRACTION, SECOND_FRACTION = 0.2, 0.1
+NEWS_LENGTH, NEWS_DEVIATION = 63, 0.55
+# Number of categories of each of a9a's fourteen attributes, 123 in total. Five are binned numbers; the fifth
+# attribute is a coarser binning of the fourth.
 CATEGORIES = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41)
 BINNED, BINS = 3, 4
 N_VARIABLES = 3
 POSITIVE = 0.24
-# The scale of the scores from which the labels are drawn. With it a model with C = 1 is right on 0.85 of the test rows.
+# Scale of the scores from which the labels are drawn. It gives a model with C = 1 a test accuracy of 0.85.
 CERTAINTY = 3.2
 
 
-# Where the kinds of words begin in the numbering of all.
+# The first index of each group of words.
 Vocabulary = namedtuple("Vocabulary", "rare authors places end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
-    """Return posts as rows of tf-idf of length 1 in CSR, with a fifth as many rows again for testing; y is the topic.
+    """Return posts as tf-idf rows of unit length in CSR, with one fifth as many test rows; y is the topic.
 
-    A post mixes common words, words of its topic, words of its thread and rare ones, and has the header and signature
-    of its author. Words of a single training post are left out.
+    A post is a mixture of common words, words of its topic and thread, and rare words, with the header and signature
+    of its author. Words of a single training post are omitted.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_posts // 5, n_topics)
@@ -67,9 +67,9 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
     X = csr_matrix((np.ones(len(rows)), (rows, words)), shape=(n_rows, vocabulary.end))
     X.sum_duplicates()
     n_with_word = np.bincount(X[:n_posts].indices, minlength=vocabulary.end)
-    kept = generator.permutation(np.flatnonzero(n_with_word > 1))
-    X = X[:, kept].tocsr()
-    X.data *= (np.log((1 + n_posts) / (1 + n_with_word[kept])) + 1)[X.indices]
+    columns = generator.permutation(np.flatnonzero(n_with_word > 1))
+    X = X[:, columns].tocsr()
+    X.data *= (np.log((1 + n_posts) / (1 + n_with_word[columns])) + 1)[X.indices]
     counts = np.diff(X.indptr)
     X.data /= np.sqrt(np.bincount(np.repeat(np.arange(n_rows), counts), X.data**2, n_rows)).repeat(counts)
     X.sort_indices()
@@ -78,14 +78,14 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
 
 def _write_posts(generator, topics, n_topics, vocabulary):
     n_rows = len(topics)
-    lengths = np.exp(np.log(MEDIAN_LENGTH) + LENGTH_SPREAD * generator.normal(size=n_rows))
+    lengths = np.exp(np.log(MEDIAN_LENGTH) + LENGTH_DEVIATION * generator.normal(size=n_rows))
     posts = np.repeat(np.arange(n_rows), np.clip(lengths, SHORTEST, LONGEST).astype(int))
     topical, of_topics = _choose_topic_words(generator, n_topics)
     threads, of_threads = _choose_thread_words(generator, topics, n_topics, topical, of_topics, vocabulary)
     words = _draw(generator, 1 / (np.arange(N_COMMON) + OFFSET) ** EXPONENT, len(posts))
     source = generator.random(len(posts))
-    of_topic = 2 * TOPIC_SHARE * generator.beta(2, 2, n_rows)[posts]
-    ends = of_topic, of_topic + THREAD_SHARE, of_topic + THREAD_SHARE + RARE_SHARE
+    of_topic = 2 * TOPIC_FRACTION * generator.beta(2, 2, n_rows)[posts]
+    ends = of_topic, of_topic + THREAD_FRACTION, of_topic + THREAD_FRACTION + RARE_FRACTION
     chosen = np.flatnonzero(source < ends[0])
     words[chosen] = of_topics[topics[posts[chosen]], _draw(generator, topical, len(chosen))]
     chosen = np.flatnonzero((source >= ends[0]) & (source < ends[1]))
@@ -97,7 +97,7 @@ def _write_posts(generator, topics, n_topics, vocabulary):
 
 
 def _choose_topic_words(generator, n_topics):
-    """Return how often a topic's words are drawn, from the first to the last, and those of each topic."""
+    """Return the weights of a topic's words by rank, and the words of each topic."""
     likely = 1 / (np.arange(N_COMMON) + 30) ** 0.6
     likely[:FIRST_TOPIC_RANK] = 0
     likely /= likely.sum()
@@ -122,7 +122,7 @@ def _choose_thread_words(generator, topics, n_topics, topical, of_topics, vocabu
 
 
 def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
-    """Return post and word of each word of a header or signature."""
+    """Return the post and the word of each entry of a header or signature."""
     authors = _assign(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
     places = _draw(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
     words = np.concatenate(
@@ -137,7 +137,7 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
 
 
 def _assign(generator, topics, n_topics, sizes):
-    """Draw a thread or an author of its own topic, i % n_topics, for each post, in proportion to the sizes."""
+    """Draw a thread or an author with the topic of each post, i % n_topics, in proportion to the sizes."""
     chosen = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)
@@ -146,7 +146,7 @@ def _assign(generator, topics, n_topics, sizes):
 
 
 def _draw(generator, weights, shape):
-    """Return numbers from zero that are drawn in proportion to the weights."""
+    """Return indices drawn with probabilities proportional to the weights."""
     sums = np.cumsum(weights)
     return np.minimum(np.searchsorted(sums, sums[-1] * generator.random(shape)), len(weights) - 1)
 
@@ -161,12 +161,15 @@ def make_news(n_rows, seed=0):
     of_subjects = np.array(
         [generator.choice(NEWS_WORDS, SUBJECT_WORDS, replace=False, p=likely) for _ in range(N_SUBJECTS)]
     )
-    lengths = np.exp(np.log(NEWS_LENGTH) + NEWS_SPREAD * generator.normal(size=n_rows)).astype(np.int32) + 5
+    lengths = np.exp(np.log(NEWS_LENGTH) + NEWS_DEVIATION * generator.normal(size=n_rows)).astype(np.int32) + 5
     starts = np.concatenate([[0], np.cumsum(lengths)])
     words = _draw(generator, 1 / (np.arange(NEWS_WORDS) + NEWS_OFFSET) ** NEWS_EXPONENT, starts[-1]).astype(np.int32)
     source = generator.random(len(words), np.float32)
     topical = 1 / (np.arange(SUBJECT_WORDS) + 8) ** 0.9
-    for first, last, whose in ((0, SUBJECT_SHARE, subjects), (SUBJECT_SHARE, SUBJECT_SHARE + SECOND_SHARE, seconds)):
+    for first, last, whose in (
+        (0, SUBJECT_FRACTION, subjects),
+        (SUBJECT_FRACTION, SUBJECT_FRACTION + SECOND_FRACTION, seconds),
+    ):
         chosen = np.flatnonzero((source >= first) & (source < last))
         rows = np.searchsorted(starts, chosen, "right") - 1
         words[chosen] = of_subjects[whose[rows], _draw(generator, topical, len(chosen))]

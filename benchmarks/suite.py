@@ -42,7 +42,7 @@ def measure_libraries(whole=False):
     return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-# The cases that are no comparisons: functions from whether they are measured whole to a record, or to several.
+# Cases that are not comparisons: functions from whether the measurement is a full one to a record or several.
 QUICK = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
@@ -63,10 +63,10 @@ CASES = (*COMPARISONS, *OTHERS)
 
 
 def measure(case, whole=False):
-    """Return the records of a case, with few rows or with all rows and in all turns, by their names."""
+    """Return the records of a case by name, for a short measurement or with all rows and repetitions."""
     if case in OTHERS:
-        found = OTHERS[case](whole)
-        return found if case == FIRST_USE else {case: found}
+        result = OTHERS[case](whole)
+        return result if case == FIRST_USE else {case: result}
     comparison, problem = COMPARISONS[case], load_problem(COMPARISONS[case], whole)
     comparison = comparison if whole else shorten(comparison)
     return {
@@ -80,5 +80,5 @@ def name_record(comparison, threads):
     return comparison if threads == "all" else f"{comparison}-{threads}-thread"
 
 
-# The names of the comparisons' records, in the order in which tables and pictures show them.
+# The names of the comparisons' records, in the order of tables and figures.
 COMPARISON_RECORDS = {name_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREADS}

@@ -1,8 +1,8 @@
-"""Sweeps over C: the protocol by which evaluations of embeddings choose C, and many small cross-validations.
+"""Sweeps over C: the protocol for choosing C in evaluations of embeddings, and many small cross-validations.
 
-The protocol fits each C again, takes the one of the best accuracy on validation rows, and fits all rows at that C.
-scikit-learn runs it as published. fastlin runs the same lines, its defaults one model at a time, and one call for the whole
-sweep. A way that takes longer than a limit begins no further fit: its seconds are then a lower bound.
+The protocol fits each C independently, chooses the C with the best accuracy on validation rows, and fits all rows with
+it. scikit-learn runs it as published. fastlin runs the same code, its defaults one model at a time, and one call for the
+entire sweep. A way that exceeds a time limit starts no further fit; its seconds are then a lower bound.
 """
 
 import warnings
@@ -25,15 +25,15 @@ from benchmarks.comparisons import FASTLIN
 from benchmarks.problems import Scores, Task, count_test_rows
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-# Those of DINOv2 and DINOv3.
+# The C of DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
 CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, one model at a time"
 BASELINE = "scikit-learn lbfgs, tol 1e-12, one model at a time"
-# Embeddings: each class is a mixture of so many kinds, and the noise is so many times as long as a kind's mean.
+# Embeddings: each class is a mixture of KINDS components, and NOISE is the ratio of noise to a component's mean.
 KINDS, NOISE = 3, 4.5
-# They tell on how many threads scikit-learn is faster.
+# Iterations of the short fits that determine the faster number of threads for scikit-learn.
 TRIED_ITERATIONS = 20
 EQUAL_LOSS = 1e-2
 SMALL_ROWS, SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
@@ -41,13 +41,13 @@ SMALL_TEST_ROWS = 2_000
 # liblinear penalizes the intercept divided by this.
 INTERCEPT_SCALING = 10
 SHORT_CS = 5
-# Seconds after which a way begins no further fit.
+# Seconds after which a way starts no further fit.
 TIME_LIMIT = 120
 
 
 @dataclass(frozen=True, eq=False)
 class SweepProblem(Task):
-    """Rows to train on, to choose C by, and to test on; there are none to choose by where C is chosen by folds of X."""
+    """Training, validation and test rows; there are no validation rows if C is chosen by cross-validation."""
 
     X_val: np.ndarray | None = None
     y_val: np.ndarray | None = None
@@ -56,8 +56,8 @@ class SweepProblem(Task):
         return -score
 
 
-class Found(NamedTuple):
-    """What a sweep finds: the C that it chose, its score there, the last fit (None if cut off), and how many C it took.
+class SweepResult(NamedTuple):
+    """Result of a sweep: the chosen C, its score, the final fit (None if stopped), and the number of fitted C.
 
     The score is the accuracy on the validation rows, or the negative log loss over the folds.
     """
@@ -69,14 +69,14 @@ class Found(NamedTuple):
 
 
 def sweep_at_once(problem, Cs):
-    """Return what fastlin finds in one call."""
+    """Return the result of fastlin in one call."""
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
-    return Found(model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_), len(Cs))
+    return SweepResult(model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_), len(Cs))
 
 
 def sweep_fit_by_fit(problem, Cs, make_model, time_limit=np.inf):
-    """Return what the protocol finds with models that a function makes of C; after the limit no further fit begins."""
+    """Return the result of the protocol for models made by a function of C; no fit starts after the time limit."""
     begin, scores, solution = perf_counter(), [], None
     for C in Cs:
         scores.append(make_model(C=C).fit(problem.X, problem.y).score(problem.X_val, problem.y_val))
@@ -86,13 +86,13 @@ def sweep_fit_by_fit(problem, Cs, make_model, time_limit=np.inf):
         X, y = np.concatenate([problem.X, problem.X_val]), np.concatenate([problem.y, problem.y_val])
         model = make_model(C=Cs[np.argmax(scores)]).fit(X, y)
         solution = model.coef_, model.intercept_
-    return Found(Cs[np.argmax(scores)], max(scores), solution, len(scores))
+    return SweepResult(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
 def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
-    """Measure the protocol by scikit-learn and in fastlin's three ways."""
-    # The evaluations hand float64 to scikit-learn.
-    X, X_val, X_test = (each.astype(np.float64) for each in (problem.X, problem.X_val, problem.X_test))
+    """Measure the protocol with scikit-learn and with fastlin's three ways."""
+    # The published evaluations pass float64 to scikit-learn.
+    X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, most = ThreadpoolController(), count_threads()
@@ -115,7 +115,7 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
 
 
 def measure_folds(problem, Cs, whole, l1_ratio, solvers):
-    """Comparison LogisticRegressionCV of both libraries; the baseline is the fastest solver that reaches the best score."""
+    """Compare LogisticRegressionCV of both libraries; the baseline is the fastest solver with the best score."""
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
     ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
@@ -133,27 +133,27 @@ def measure_folds(problem, Cs, whole, l1_ratio, solvers):
 
 
 def cross_validate(problem, model):
-    """Return what a LogisticRegressionCV finds."""
+    """Return the result of a LogisticRegressionCV."""
     model.fit(problem.X, problem.y)
-    reached = float(model.scores_.mean(axis=0).max())
-    return Found(model.C_, reached, (model.coef_, model.intercept_), len(model.Cs_))
+    best_score = float(model.scores_.mean(axis=0).max())
+    return SweepResult(model.C_, best_score, (model.coef_, model.intercept_), len(model.Cs_))
 
 
 def cross_validate_in_processes(problem, model):
-    """Do the same in as many processes as threads are allowed, each with one thread of BLAS."""
+    """Return the same from parallel processes, one per allowed thread, each with one BLAS thread."""
     with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
         return cross_validate(problem, model.set_params(n_jobs=count_threads()))
 
 
 def measure_sweep(problem, whole, measure, Cs):
-    """Return what a function from problem, Cs and whether all is measured finds: baseline, runs and threads by name."""
+    """Return the record of a sweep, from a function that returns the baseline, and runs and threads by name."""
     Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
-        # The protocol asks for more than floating point has.
+        # The tolerance of the protocol is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
         baseline, runs, threads = measure(problem, Cs, whole)
-    seconds = {name: comparisons.take_median(each) for name, each in runs.items()}
-    found = {name: each[-1].solution for name, each in runs.items()}
+    seconds = {name: comparisons.take_median(calls) for name, calls in runs.items()}
+    results = {name: calls[-1].solution for name, calls in runs.items()}
     return {
         "data": comparisons.describe_data(problem),
         "baseline": baseline,
@@ -162,30 +162,30 @@ def measure_sweep(problem, whole, measure, Cs):
             name: {
                 "seconds": seconds[name],
                 "threads": threads[name],
-                "C": float(each.C),
-                "validation": float(each.score),
-                "n_measured": each.n_measured,
-                "is_cut_off": each.solution is None,
-                **(problem.test(*each.solution) if each.solution else Scores())._asdict(),
+                "C": float(result.C),
+                "validation": float(result.score),
+                "n_measured": result.n_measured,
+                "is_cut_off": result.solution is None,
+                **(problem.test(*result.solution) if result.solution else Scores())._asdict(),
             }
-            for name, each in found.items()
+            for name, result in results.items()
         },
         "ratio": seconds[baseline] / seconds[FASTLIN],
-        "is_bound": found[baseline].solution is None,
-        "failure": find_failure(problem, found[FASTLIN].score, found[baseline].score),
+        "is_bound": results[baseline].solution is None,
+        "failure": find_failure(problem, results[FASTLIN].score, results[baseline].score),
     }
 
 
 def find_failure(problem, ours, theirs):
-    """Return why a sweep does not count, or "" where it does: fastlin's best score may not be clearly lower."""
+    """Return the reason why a sweep does not count, namely a clearly lower score of fastlin, or ""."""
     allowed = EQUAL_LOSS * abs(theirs)
     if problem.X_val is not None:
         allowed = max(comparisons.EQUAL_ACCURACY, comparisons.EQUAL_ROWS / len(problem.X_val))
-    return f"fastlin's best score is {ours:.4f}, and the baseline's {theirs:.4f}" if ours < theirs - allowed else ""
+    return f"fastlin's best score is {ours:.4f}, the baseline's is {theirs:.4f}" if ours < theirs - allowed else ""
 
 
 def draw_embeddings(n_rows, d, n_classes, n_more):
-    """Return float32 rows of unit length and classes that overlap; all classes are among the first n_rows."""
+    """Return float32 rows of unit length and overlapping classes; the first n_rows contain all classes."""
     generator = np.random.default_rng(0)
     means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal((n_classes, KINDS, d))
     means /= np.linalg.norm(means, axis=2, keepdims=True)
@@ -198,7 +198,7 @@ def draw_embeddings(n_rows, d, n_classes, n_more):
 
 def _load_embeddings(n_rows, n_all, d, n_classes):
     n = n_rows or n_all
-    # Few rows have fewer classes, so that each has ten.
+    # With few rows there are fewer classes, so that each has ten rows.
     n_classes = max(2, min(n_classes, n // 10))
     n_more = max(20, n // 4)
     return _divide(*draw_embeddings(n, d, n_classes, 2 * n_more), n, n_more)
@@ -212,15 +212,15 @@ def _load_digits(n_rows):
 
 
 def _divide(X, y, n, n_val):
-    """Return the problem of the first n rows to train on, the next n_val to validate on, and the others to test on."""
+    """Return the problem with n training rows, the next n_val rows for validation, and the others as test rows."""
     (X, y), (X_val, y_val), (X_test, y_test) = (
-        (X[part], y[part]) for part in (slice(n), slice(n, n + n_val), slice(n + n_val, None))
+        (X[rows], y[rows]) for rows in (slice(n), slice(n, n + n_val), slice(n + n_val, None))
     )
     return SweepProblem(X, y, X_test, y_test, len(np.unique(y)), X_val, y_val)
 
 
 def _load_small(n_rows):
-    """Return normal columns, of which twenty decide between two classes, and rows to test on."""
+    """Return normal features, of which twenty determine two classes, and test rows."""
     generator, n = np.random.default_rng(0), n_rows or SMALL_ROWS
     n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
     X = generator.standard_normal((n + n_test, SMALL_COLUMNS))

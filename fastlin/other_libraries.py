@@ -1,11 +1,11 @@
-"""The libraries of the comparison with baselines: one function per library, which solves fastlin's objective with it.
+"""The libraries of the comparison with baselines, with one function per library that minimizes fastlin's objective.
 
-A function takes a `Problem` and an effort, which is a tolerance or a number of iterations. It returns coef (K, d) and
-intercept (K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
+Each function takes a `Problem` and an effort, which is a tolerance or a maximum number of iterations, and returns coef
+(K, d) and intercept (K,) in scikit-learn's shapes. Its docstring explains how the parameters of the library express
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_other_libraries.py checks that each minimizes this objective. Each imports its own library, if it is installed.
+tests/test_other_libraries.py checks that each minimizes this objective. Each function imports its library when called.
 """
 
 import importlib.util
@@ -26,21 +26,21 @@ from fastlin.typing import FloatArray
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
-# newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorization
-# takes longer than the whole fits of the other libraries.
+# newton-cholesky computes the full Hessian. With more parameters than this it needs more than 50 MB, and its
+# factorization takes longer than the fits of the other libraries.
 MAX_PARAMETERS_OF_A_HESSIAN = 2500
 
 
 class CannotSolveError(RuntimeError):
-    """A library cannot minimize the common objective on this problem; the message says why."""
+    """A library cannot minimize the common objective on this problem; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The data and the objective that all libraries are given: scikit-learn's with C and l1_ratio.
+    """The data and the objective for all libraries: scikit-learn's objective with C and l1_ratio.
 
-    X (n, d) is an array in C order or CSR, float64 or float32, y (n,) labels from 0 on, int64. Few libraries take an
-    l1_ratio.
+    X (n, d) is an array in C order or CSR, float64 or float32, and y (n,) contains labels from 0 on, int64. Few
+    libraries support l1_ratio.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Problem:
 
     @property
     def l1(self) -> float:
-        """The weight of the sum of absolute values relative to the mean of the losses."""
+        """The factor of the sum of absolute values relative to the mean loss."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
     def l2(self) -> float:
-        """The weight of half the sum of squares relative to the mean of the losses."""
+        """The factor of half the sum of squares relative to the mean loss."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property
@@ -67,29 +67,30 @@ class Problem:
         return 1 if self.n_classes == 2 else self.n_classes
 
     def objective(self, coef: FloatArray, intercept: FloatArray) -> float:
-        """Return J in float64, computed by NumPy from the formula, so that no library judges itself."""
+        """Return J in float64, computed with NumPy from the formula, independently of all libraries."""
         scores = self._compute_scores(coef, intercept)
         coef = np.asarray(coef, np.float64)
         losses = logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y]
         return float(np.mean(losses) + 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef)))
 
     def accuracy(self, coef: FloatArray, intercept: FloatArray) -> float:
-        """Return the part of the rows whose own class has the largest score."""
+        """Return the fraction of rows whose class has the largest score."""
         return float(np.mean(self._compute_scores(coef, intercept).argmax(axis=1) == self.y))
 
     def _compute_scores(self, coef, intercept):
         """Return scores (n, n_classes) in float64."""
         coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
         if coef.shape != (self.n_rows_coef, self.X.shape[1]) or intercept.shape != (self.n_rows_coef,):
-            raise ValueError(f"coef has the shape {coef.shape}, intercept {intercept.shape}")
+            expected = (self.n_rows_coef, self.X.shape[1]), (self.n_rows_coef,)
+            raise ValueError(f"coef and intercept must have shapes {expected}, got {coef.shape} and {intercept.shape}")
         scores = self.X.astype(np.float64, copy=False) @ coef.T + intercept
-        # The logistic loss is the softmax cross-entropy of the scores 0 and z.
+        # The logistic loss is the softmax cross-entropy with scores 0 and z.
         return np.hstack([np.zeros_like(scores), scores]) if self.n_classes == 2 else scores
 
 
 @dataclass(frozen=True)
 class Library:
-    """A library's solver, with its names for pip and Python, and its efforts, the greatest last."""
+    """A solver of a library, with the names of its package and module, and its efforts in increasing order."""
 
     fit: Callable
     efforts: tuple
@@ -101,9 +102,9 @@ class Library:
         return importlib.util.find_spec(self.module) is not None
 
     def solve(self, problem: Problem, effort: float) -> tuple[FloatArray, FloatArray]:
-        """Return coef and intercept of a fit; whatever a library raises becomes a CannotSolveError."""
+        """Return coef and intercept of a fit; convert every exception of the library to a CannotSolveError."""
         with warnings.catch_warnings():
-            # Fits that have not converged are wanted, and each library has its own class of warnings for them.
+            # Fits are stopped before convergence on purpose, and each library has its own warning class for that.
             warnings.simplefilter("ignore")
             try:
                 return self.fit(problem, effort)
@@ -113,45 +114,45 @@ class Library:
                 raise CannotSolveError(f"{type(error).__name__}: {error}") from error
 
 
-def _refuse_where(is_unable, reason):
-    if is_unable:
+def _raise_if(is_unsupported, reason):
+    if is_unsupported:
         raise CannotSolveError(reason)
 
 
 def _fit(model_class, problem, **parameters):
-    """Fit a class that has scikit-learn's C and objective."""
+    """Fit an estimator with scikit-learn's C and objective."""
     model = model_class(C=problem.C, fit_intercept=problem.fit_intercept, **parameters)
     model.fit(problem.X, problem.y)
-    # Without an intercept scikit-learn's liblinear has a number.
+    # Without an intercept, scikit-learn's liblinear returns a scalar.
     return model.coef_, np.atleast_1d(model.intercept_)
 
 
 def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[FloatArray, FloatArray]:
-    """Fit fastlin.LogisticRegression, with its default solver or another."""
+    """Fit fastlin.LogisticRegression, by default with its default solver."""
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": 10_000}
     return _fit(fastlin.LogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
+    """Fit scikit-learn's LogisticRegression, which has the common objective; with tol = 0 only max_iter ends a fit."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
     is_large = size > MAX_PARAMETERS_OF_A_HESSIAN
-    _refuse_where(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
+    _raise_if(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": max_iter, "random_state": 0}
     return _fit(ScikitLearnLogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Fit the LogisticRegression of sklearnex, which is a class of its own, so that scikit-learn is not patched."""
+    """Fit the LogisticRegression class of sklearnex, without patching scikit-learn."""
     from sklearnex.linear_model import LogisticRegression
 
     return _fit(LogisticRegression, problem, tol=0, max_iter=max_iter, n_jobs=count_threads())
 
 
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit Cyanure's Classifier, which minimizes the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
+    """Fit Cyanure's Classifier, which minimizes the mean loss plus lambda_1 / 2 ||W||^2, so lambda_1 = l2.
 
-    For three classes and more, "logistic" would fit one class against the rest. Its tol bounds the duality gap.
+    With three or more classes, its loss "logistic" is one-vs-rest. Its tol bounds the duality gap.
     """
     from cyanure.estimators import Classifier
 
@@ -166,15 +167,15 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
         verbose=False,
     )
     model.fit(problem.X, problem.y)
-    # Features are its rows; for two classes it returns a vector.
+    # Its coefficients are (features, classes), or a vector for two classes.
     coef = model.coef_.reshape(problem.X.shape[1], problem.n_rows_coef).T
     return coef, model.intercept_.ravel() if problem.fit_intercept else np.zeros(len(coef))
 
 
 def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Fit Snap ML's LogisticRegression in float32: the sum of losses and regularizer / 2 ||w||^2, which is 1 / C."""
-    _refuse_where(problem.n_classes > 2, "it fits one class against the rest, no softmax")
-    _refuse_where(problem.fit_intercept, "it penalizes the intercept")
+    """Fit Snap ML's LogisticRegression in float32: sum of losses plus regularizer / 2 ||w||^2, regularizer = 1 / C."""
+    _raise_if(problem.n_classes > 2, "it is one-vs-rest and has no softmax")
+    _raise_if(problem.fit_intercept, "it penalizes the intercept")
     from snapml import LogisticRegression
 
     model = LogisticRegression(
@@ -190,10 +191,10 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
 
 def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Minimize skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
-    _refuse_where(problem.n_classes > 2, "it has no softmax")
-    _refuse_where(problem.fit_intercept, "its L-BFGS has no intercept")
-    _refuse_where(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
+    """Minimize skglm's Logistic, the mean loss, plus its L2, alpha / 2 ||w||^2 with alpha = l2, with its L-BFGS."""
+    _raise_if(problem.n_classes > 2, "it has no softmax")
+    _raise_if(problem.fit_intercept, "its L-BFGS has no intercept")
+    _raise_if(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
     from skglm.datafits import Logistic
     from skglm.penalties import L2
     from skglm.solvers import LBFGS
@@ -203,14 +204,14 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
 
 
 def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
-    """Fit glum's binomial family: half the mean deviance, the mean loss, and alpha times an elastic net.
+    """Fit glum's binomial family: half the mean deviance, which is the mean loss, plus alpha times an elastic net.
 
-    Its parts are l1_ratio ||w||_1 and (1 - l1_ratio) / 2 ||w||^2, so that alpha = l1 + l2.
+    The elastic net is l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2, so alpha = l1 + l2.
     """
-    _refuse_where(problem.n_classes > 2, "it has no softmax")
-    # On the digits' pixels in float32, glum 3.4.1 ends 1e-3 above the optimum with each of its solvers. On twice
-    # the pixels, or without the columns that are zero in all but four rows or fewer, it reaches 1e-14.
-    _refuse_where(problem.X.dtype == np.float32, "in float32 it loses columns that hardly vary")
+    _raise_if(problem.n_classes > 2, "it has no softmax")
+    # In float32 glum 3.4.1 does not reach the optimum if some columns are nearly constant
+    # (docs/benchmarks/design-choices.md: glum in float32).
+    _raise_if(problem.X.dtype == np.float32, "in float32 it ignores nearly constant columns")
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(
@@ -227,12 +228,12 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
 
 
 def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
-    """Fit adelie's grouped elastic net with alpha = 0: its loss and lambda / 2 sum_g w_g ||W_g||^2, with weights of 1.
+    """Fit adelie's grouped elastic net with alpha = 0: its loss plus lambda / 2 sum_g w_g ||W_g||^2, with unit weights.
 
-    Its softmax loss is the mean loss over the number of classes, so that lambda is l2 over that number there. Version
-    1.1.52 asks pip for NumPy before 2, but works with NumPy 2, after `pip install --no-deps adelie ipython`.
+    Its softmax loss is the mean loss divided by the number of classes, so lambda is l2 divided by that number. Version
+    1.1.52 requires NumPy < 2, but works with NumPy 2 after `pip install --no-deps adelie ipython`.
     """
-    _refuse_where(issparse(problem.X), "its sparse columns are no CSR")
+    _raise_if(issparse(problem.X), "it does not support CSR")
     import adelie
 
     X, n_rows_coef = np.asfortranarray(problem.X), problem.n_rows_coef
@@ -241,7 +242,7 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
     else:
         targets = np.eye(problem.n_classes, dtype=X.dtype)[problem.y]
         family = adelie.glm.multinomial(y=targets, dtype=X.dtype.type)
-    # Below the rounding of float32 its iterations find no end.
+    # With a tolerance below rounding error, its iterations do not terminate.
     tol = max(tol, 1e-3 * float(np.finfo(X.dtype).eps))
     path = adelie.grpnet(
         X,
@@ -256,18 +257,18 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
         n_threads=count_threads(),
         progress_bar=False,
     )
-    _refuse_where(path.betas.shape[0] == 0, "its iterations end far from the tolerance")
+    _raise_if(path.betas.shape[0] == 0, "it did not converge")
     coef = path.betas.toarray().reshape(-1, n_rows_coef).T
     return coef, np.ravel(path.intercepts) if problem.fit_intercept else np.zeros(n_rows_coef)
 
 
 def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArray]:
-    """Fit statsmodels' binomial GLM with a ridge: the mean loss and sum_j alpha_j / 2 w_j^2, alpha_j = l2.
+    """Fit statsmodels' binomial GLM with a ridge penalty: the mean loss plus sum_j alpha_j / 2 w_j^2, alpha_j = l2.
 
-    The intercept is the column of ones, whose alpha is 0. Its BFGS takes no tolerance and no number of iterations.
+    The intercept is a column of ones with alpha = 0. Its BFGS has no parameters for tolerance or iterations.
     """
-    _refuse_where(problem.n_classes > 2, "it has no softmax with a penalty")
-    _refuse_where(issparse(problem.X), "it takes no sparse rows")
+    _raise_if(problem.n_classes > 2, "it has no softmax with a penalty")
+    _raise_if(issparse(problem.X), "it does not support sparse rows")
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
@@ -282,8 +283,8 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimize J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe; errors of observe end the fit."""
-    _refuse_where(issparse(problem.X), "its loop here takes no sparse rows")
+    """Minimize J in PyTorch with its L-BFGS, 10 pairs and a strong Wolfe line search; errors of observe end the fit."""
+    _raise_if(issparse(problem.X), "its objective here does not support sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -294,7 +295,7 @@ def fit_torch(
     optimizer = torch.optim.LBFGS(
         [coef, intercept] if problem.fit_intercept else [coef],
         max_iter=max_iter,
-        # The default allows a quarter more evaluations than iterations, which would end the fit early.
+        # The default, 1.25 evaluations per iteration, would end the fit early.
         max_eval=100 * max_iter,
         history_size=10,
         tolerance_grad=0,

@@ -254,8 +254,8 @@ def libraries(monkeypatch):
     monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
     # The pause between fits stabilizes timings, which no test checks.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
-    # Starting a process takes long on a busy machine.
-    monkeypatch.setattr("fastlin.course.studies.baselines.LOADED", 600.0)
+    # A busy machine takes long to start processes.
+    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
     return few
 
 

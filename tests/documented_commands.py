@@ -25,7 +25,7 @@ INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
 RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
-OPENS = "tests/cli/test_commands.py::test_the_report_is_opened_in_the_browser_where_that_is_asked_for"
+OPENS = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
 HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
 WHOLE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
 # The cases that docs/benchmarks.md names to reproduce a claim.
@@ -74,7 +74,7 @@ BY_A_TEST = {
     "fastlin predict": RUNS_THE_COMMANDS,
     "fastlin predict flights.skops new.csv --keep id --output predictions.csv": RUNS_THE_COMMANDS,
     "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output comparison": RUNS_THE_COMMANDS,
-    "fastlin compare --baselines": "tests/cli/test_commands.py::test_compare_with_peers",
+    "fastlin compare --baselines": "tests/cli/test_commands.py::test_compare_baselines_on_mnist",
     "fastlin reproduce --open": OPENS,
 }
 # Commands that nothing runs, and why.

@@ -1,4 +1,4 @@
-"""The course's modules in plain NumPy, an independent oracle of `fastlin.trainers`: nothing of fastlin is imported."""
+"""The course's modules in plain NumPy, an independent reference for `fastlin.trainers` without imports of fastlin."""
 
 from types import ModuleType
 
@@ -12,29 +12,29 @@ OPTIONS = {"early_stopping": False, "patience": 10, "momentum": 0.0, "learning_r
 def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
     """Return X_train, Y_train, X_val, Y_val with targets of shape (N, 1) or one-hot (N, n_outputs)."""
     generator = np.random.default_rng(seed)
-    parts = []
+    arrays = []
     for n in (n_train, n_val):
         X = generator.normal(size=(n, N_FEATURES))
         X[:, -1] = 1
         signal = X[:, : max(n_outputs, 2)] + generator.normal(size=(n, max(n_outputs, 2)))
         labels = signal.argmax(axis=1)
         Y = labels[:, None] if n_outputs == 1 else np.eye(n_outputs)[labels]
-        parts += [X.astype(dtype), Y]
-    return parts
+        arrays += [X.astype(dtype), Y]
+    return arrays
 
 
 def make_modules(X_train, y_train, X_test, y_test):
-    """Return the modules that the course's scripts import, by name; images are (N, 784) from 0 to 255."""
+    """Return the modules that the course's scripts import by name; images are (N, 784) from 0 to 255."""
 
     def load_full_mnist():
         return X_train, y_train[:, None], X_test, y_test[:, None]
 
     def load_binary_dataset(class1, class2):
-        parts = []
+        arrays = []
         for X, y in ((X_train, y_train), (X_test, y_test)):
-            mask = (y == class1) | (y == class2)
-            parts += [X[mask], (y[mask] == class1).astype(int)[:, None]]
-        return parts
+            is_selected = (y == class1) | (y == class2)
+            arrays += [X[is_selected], (y[is_selected] == class1).astype(int)[:, None]]
+        return arrays
 
     contents = {
         "utils": {
@@ -74,7 +74,7 @@ def calculate_accuracy(X, targets, model):
 
 
 class Model:
-    """Logistic regression of one output, or softmax regression; l2 w is the gradient of the penalty."""
+    """Logistic regression with one output, or softmax regression; the gradient of the penalty is l2 w."""
 
     def __init__(self, n_inputs=N_FEATURES, num_outputs=3, l2=0.0):
         self.w, self.grad = np.zeros((n_inputs, num_outputs)), None
@@ -89,7 +89,7 @@ class Model:
 
 
 class BaseTrainer:
-    """The course's loop; the options are those of fastlin's trainers."""
+    """The training loop of the course, with the options of fastlin's trainers."""
 
     def __init__(self, model, learning_rate, batch_size, shuffle_dataset, *data, **options):
         self.model, self.learning_rate, self.batch_size = model, learning_rate, batch_size

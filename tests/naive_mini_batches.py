@@ -1,4 +1,4 @@
-"""Steps of softmax regression on mini-batches in NumPy, one by one, and small data for them."""
+"""Mini-batch steps of softmax regression in plain NumPy, and small data for them."""
 
 import numpy as np
 import reference
@@ -8,7 +8,7 @@ from sklearn.preprocessing import scale
 from fastlin import MiniBatchLogisticRegression
 from fastlin.kernels.networks.minibatches import MomentumRule
 
-# For coefficients after some steps in float64.
+# Tolerance of coefficients after some steps in float64.
 TOLERANCE = 1e-9
 
 
@@ -22,7 +22,7 @@ def make_model(**parameters):
 
 
 def take_steps(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, their measurements, and the mean of the steps."""
+    """Return parameters (d + 1, K) and velocities after the steps, measures of each step, and averaged parameters."""
     w, v = (array.copy() for array in start)
     measured, steps = [], []
     for batch in batches:
@@ -31,10 +31,10 @@ def take_steps(X, labels, weights, batches, start, rule):
             measured.append((0, 0, 0, 0))
             continue
         scores = X[batch] @ w[:-1] + w[-1]
-        right = (scores.argmax(axis=1) if w.shape[1] > 1 else scores[:, 0] >= 0) == labels[batch]
-        measured.append((reference.mean_loss(*arguments, s), (w[:-1] ** 2).sum(), s @ right, s.sum()))
-        by_coef, by_intercept = reference.gradient(*arguments, s)
-        g = np.vstack([by_coef.T + rule.l2 * w[:-1], by_intercept * rule.has_intercept]).astype(float)
+        is_correct = (scores.argmax(axis=1) if w.shape[1] > 1 else scores[:, 0] >= 0) == labels[batch]
+        measured.append((reference.mean_loss(*arguments, s), (w[:-1] ** 2).sum(), s @ is_correct, s.sum()))
+        coef_gradient, intercept_gradient = reference.gradient(*arguments, s)
+        g = np.vstack([coef_gradient.T + rule.l2 * w[:-1], intercept_gradient * rule.has_intercept]).astype(float)
         v = rule.momentum * v + rule.gradient_factor * g
         w = w - rule.velocity_factor * v
         steps.append(w)
@@ -42,15 +42,15 @@ def take_steps(X, labels, weights, batches, start, rule):
 
 
 def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
-    """Return coefficients with intercepts (K, d + 1), their mean over the steps, and the loss of each whole epoch."""
-    firsts = range(0, len(y), model.batch_size)
-    batches = [order[first : first + model.batch_size] for order in orders for first in firsts][:n_steps]
+    """Return coefficients with intercepts (K, d + 1), their mean over the steps, and the loss of each full epoch."""
+    starts = range(0, len(y), model.batch_size)
+    batches = [order[begin : begin + model.batch_size] for order in orders for begin in starts][:n_steps]
     start = np.zeros((2, X.shape[1] + 1, 1 if len(classes) == 2 else len(classes)))
     rule = MomentumRule(model.learning_rate_init, 1.0, model.momentum, model.alpha, model.fit_intercept)
     weights = np.ones(len(y)) if weights is None else weights
     w, _, measured, mean = take_steps(X, np.searchsorted(classes, y), weights, batches, start, rule)
     losses = [len(batch) for batch in batches] * (measured[0] + model.alpha / 2 * measured[1]) / len(y)
-    n_epochs, n_batches = len(losses) // len(firsts), len(firsts)
+    n_epochs, n_batches = len(losses) // len(starts), len(starts)
     return w.T, mean.T, losses[: n_epochs * n_batches].reshape(n_epochs, n_batches).sum(axis=1)
 
 

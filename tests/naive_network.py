@@ -1,4 +1,4 @@
-"""An independent oracle of networks: the formulas of fastlin/networks/network.py; it imports nothing of fastlin."""
+"""An independent reference for networks: the formulas of fastlin/networks/network.py, without imports of fastlin."""
 
 import numpy as np
 import reference
@@ -20,7 +20,7 @@ SLOPES = {
 
 
 def mix(x):
-    """Return lowbias32 of C. Wellons for an integer below 2^32."""
+    """Return the hash lowbias32 of C. Wellons for an integer below 2^32."""
     x ^= x >> 16
     x = x * 0x7FEB352D % 2**32
     x ^= x >> 15
@@ -31,17 +31,17 @@ def mix(x):
 def keep_units(n, width, dropout, seed, first_row=0):
     """Return the factors of the units of n rows under dropout: 0 or 1 / (1 - dropout)."""
     keep = 1 - dropout
-    positions = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
-    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in positions])
+    indices = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
+    return np.array([[(mix(mix(index) ^ seed) < int(keep * 2**32)) / keep for index in row] for row in indices])
 
 
 def normalize(z):
-    """Return N(z) by the batch's means and variances."""
+    """Return z normalized by the means and variances of the batch."""
     return (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + EPSILON)
 
 
 def normalization_slopes(z, slopes):
-    """Return the gradient by z from the gradient by N(z): each column times the whole Jacobian."""
+    """Return the gradient with respect to z, given that with respect to N(z), with the full Jacobian of each column."""
     n = len(z)
     x, deviations = normalize(z), np.sqrt(z.var(axis=0) + EPSILON)
     by_z = np.empty_like(slopes)
@@ -55,7 +55,7 @@ def loss_and_gradient(
     X, labels, weights, coefs, intercepts, scales=(), *, activation="relu", normalize_input=False, dropout=0.0, seed=0
 ):
     """Return the loss of a batch and its gradients by coefs, intercepts and scales, lists of arrays in float64."""
-    coefs, intercepts, scales = ([np.asarray(p, float) for p in parts] for parts in (coefs, intercepts, scales))
+    coefs, intercepts, scales = ([np.asarray(p, float) for p in group] for group in (coefs, intercepts, scales))
     weights = np.ones(len(labels)) if weights is None else weights
     a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]
     z, inner, masks = [], [], []
@@ -63,8 +63,8 @@ def loss_and_gradient(
         z.append(a[-1] @ coef)
         inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
         # Each layer, counted from 1, has its own seed.
-        of_layer = (seed + (layer + 1) * 0x9E3779B9) % 2**32
-        masks.append(keep_units(*inner[-1].shape, dropout, of_layer) if dropout else 1.0)
+        layer_seed = (seed + (layer + 1) * 0x9E3779B9) % 2**32
+        masks.append(keep_units(*inner[-1].shape, dropout, layer_seed) if dropout else 1.0)
         a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
     scores = a[-1] @ coefs[-1] + intercepts[-1]
     losses, _, residuals = reference.losses_of(scores, labels)
@@ -82,19 +82,19 @@ def loss_and_gradient(
 
 
 def predict(X, coefs, intercepts, scales=(), *, activation="relu", input_statistics=None, hidden_statistics=()):
-    """Return the probabilities of the classes, (n, K), or of class 1, by running means and variances."""
+    """Return the probabilities of the classes, (n, K), or of class 1, with running means and variances."""
 
-    def by_statistics(values, statistics):
+    def normalize_by(values, statistics):
         mean, variance = statistics
         return (values - mean) / np.sqrt(variance + EPSILON)
 
     a = np.asarray(X, float)
     if input_statistics is not None:
-        a = by_statistics(a, input_statistics)
+        a = normalize_by(a, input_statistics)
     for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
         z = a @ coef.astype(float)
         if len(scales):
-            z = scales[layer] * by_statistics(z, hidden_statistics[layer])
+            z = scales[layer] * normalize_by(z, hidden_statistics[layer])
         a = ACTIVATIONS[activation](z + intercept)
     scores = a @ coefs[-1].astype(float) + intercepts[-1]
     return special.expit(scores) if scores.shape[1] == 1 else special.softmax(scores, axis=1)

@@ -1,4 +1,4 @@
-"""An independent oracle of TwoLayerNet: data for it, and the homework's class in plain NumPy, without fastlin."""
+"""An independent reference for TwoLayerNet: the homework's class in plain NumPy without fastlin, and data for it."""
 
 from types import SimpleNamespace
 
@@ -38,8 +38,8 @@ class PlainTwoLayerNet:
     def predict(self, X):
         return self.loss(X).argmax(axis=1)
 
-    def train(self, X, y, X_val, y_val, *arguments, **named):
-        options = SimpleNamespace(**OPTIONS | dict(zip(OPTIONS, arguments, strict=False)) | named)
+    def train(self, X, y, X_val, y_val, *arguments, **keywords):
+        options = SimpleNamespace(**OPTIONS | dict(zip(OPTIONS, arguments, strict=False)) | keywords)
         velocity = dict.fromkeys(NAMES, 0.0)
         stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
         for iteration in range(options.num_iters):

@@ -1,4 +1,4 @@
-"""Every library minimizes the same objective, which is a precondition for any comparison of times."""
+"""Every library minimizes the same objective, which is a prerequisite of comparing their times."""
 
 import warnings
 from dataclasses import replace
@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 
-# Relative difference of objectives.
-SAME_OPTIMUM = 1e-4
-# Number of classes and intercept.
+# Relative tolerance of the objective.
+OBJECTIVE_TOL = 1e-4
+# Number of classes, and whether there is an intercept.
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
-REFUSALS = {
+UNSUPPORTED = {
     ("snapml", "softmax"): "softmax",
     ("snapml", "logistic"): "penalizes the intercept",
     ("skglm", "softmax"): "softmax",
@@ -25,13 +25,13 @@ REFUSALS = {
     ("glum", "softmax"): "softmax",
     ("statsmodels", "softmax"): "softmax",
 }
-REFUSED_TYPES = {("skglm", "float32"), ("glum", "float32")}
+UNSUPPORTED_DTYPES = {("skglm", "float32"), ("glum", "float32")}
 LARGE = np.zeros((300, 1000))
 
 
 @lru_cache
 def make(kind, dtype="float64"):
-    """Return a problem whose optimum is sensitive to C, the intercept and its penalty."""
+    """Return a problem whose optimum changes if C, the intercept or its penalty is wrong."""
     n_classes, fit_intercept = KINDS[kind]
     generator = np.random.default_rng(0)
     centers = generator.normal(0, 0.7, (n_classes, 8))
@@ -49,42 +49,42 @@ def solve(kind):
 
 
 def fit(name, problem):
-    """Fit at the tightest effort; iteration limits are reached on purpose, and libraries warn at their import."""
+    """Fit with the largest effort; fits reach iteration limits on purpose, and some libraries warn when imported."""
     with warnings.catch_warnings(action="ignore"):
         return LIBRARIES[name].fit(problem, LIBRARIES[name].efforts[-1])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in REFUSALS]
+    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in UNSUPPORTED]
 )
 def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
     if not LIBRARIES[name].is_installed():
         pytest.skip(f"{LIBRARIES[name].package} is not installed")
-    if (name, dtype) in REFUSED_TYPES:
+    if (name, dtype) in UNSUPPORTED_DTYPES:
         assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
-    # In parallel with other tests, waiting OpenMP threads slow down glum by a factor of about sixty.
+    # With other tests running, OpenMP threads that wait for each other would make glum many times slower.
     import_module(LIBRARIES[name].module)
     with threadpool_limits(1, user_api="openmp"):
         coef, intercept = fit(name, make(kind, dtype))
     optimum, best_coef, best_intercept = solve(kind)
-    # `Problem.objective` agrees with the formulas.
+    # `Problem.objective` agrees with the reference.
     assert make(kind).objective(best_coef, best_intercept) == pytest.approx(float(optimum), rel=1e-12)
-    assert make(kind).objective(coef, intercept) == pytest.approx(float(optimum), rel=SAME_OPTIMUM)
-    close = 1e-3 if dtype == "float64" else 1e-2
-    np.testing.assert_allclose(coef, best_coef, atol=close)
+    assert make(kind).objective(coef, intercept) == pytest.approx(float(optimum), rel=OBJECTIVE_TOL)
+    tolerance = 1e-3 if dtype == "float64" else 1e-2
+    np.testing.assert_allclose(coef, best_coef, atol=tolerance)
     # Softmax is invariant to a constant added to all intercepts.
     shift = np.mean(intercept) - np.mean(best_intercept) if kind == "softmax" else 0
-    np.testing.assert_allclose(intercept - shift, best_intercept, atol=close)
+    np.testing.assert_allclose(intercept - shift, best_intercept, atol=tolerance)
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "changed", "reason"),
+    ("name", "kind", "changes", "reason"),
     [
-        *((name, kind, {}, reason) for (name, kind), reason in REFUSALS.items()),
+        *((name, kind, {}, reason) for (name, kind), reason in UNSUPPORTED.items()),
         pytest.param("scikit-learn newton-cholesky", "softmax", {"X": LARGE}, "3,003 × 3,003", id="a large Hessian"),
     ],
 )
-def test_unsupported_problems_raise_an_error_with_the_reason(name, kind, changed, reason):
-    assert_refused(reason, fit, name, replace(make(kind), **changed), error=CannotSolveError)
+def test_unsupported_problems_raise_with_the_reason(name, kind, changes, reason):
+    assert_refused(reason, fit, name, replace(make(kind), **changes), error=CannotSolveError)

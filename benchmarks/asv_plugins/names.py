@@ -1,8 +1,8 @@
-"""Plugin of asv: what `asv run benchmarks` means, what a machine is called, and why a result is n/a.
+"""asv plugin: accepts `asv run benchmarks`, names machines by their processor, and shows why a result is n/a.
 
-asv itself would take "benchmarks" for a git range, many virtual machines share the name of a host, and asv shows why a
-benchmark was skipped only with --show-stderr. The plugin lies in a folder without __init__.py, because asv imports
-every module of the package benchmarks.
+asv itself would interpret "benchmarks" as a git range, many virtual machines share a host name, and asv shows the
+reason for a skip only with --show-stderr. The plugin is in a folder without __init__.py, because asv imports every
+module of the package benchmarks.
 """
 
 import ast
@@ -16,19 +16,19 @@ from asv.console import log
 from asv.machine import Machine
 from asv.repo import NoSuchNameError, get_repo
 
-# How asv writes the parameters of a benchmark, and why one was skipped.
+# The prefixes of asv's output for the parameters of a benchmark and for the reason of a skip.
 PARAMETERS, SKIPPED = "For parameters: ", "asv: skipped: NotImplementedError"
 
 
 def setup():
-    """Replace functions of asv; asv calls this once, after it has read its configuration."""
+    """Patch functions of asv; asv calls this once, after reading its configuration."""
     asv_run = Run.run_from_conf_args
 
     def run(conf, args, **options):
         if _names_folder(conf, args.range):
             log.info(
-                f'"{args.range}" is the folder of the benchmarks and no git range: running as "asv run" does without '
-                f"it, which measures {' '.join(conf.branches)}, or what an existing environment holds."
+                f'"{args.range}" is the benchmark folder, not a git range. It is ignored, so asv measures '
+                f"{' '.join(conf.branches)}, or the version in an existing environment."
             )
             args.range = None
         return asv_run(conf, args, **options)
@@ -39,20 +39,20 @@ def setup():
     def log_with_reasons(results, benchmark, show_stderr=False):
         log_result(results, benchmark, show_stderr=show_stderr)
         for reason, names in find_reasons(results.stderr.get(benchmark["name"]) or "").items():
-            of = f" ({'; '.join(names)})" if names else ""
-            log.info(f"n/a: {reason}{of}", color="default")
+            benchmarks = f" ({'; '.join(names)})" if names else ""
+            log.info(f"n/a: {reason}{benchmarks}", color="default")
 
     runner.log_benchmark_result = log_with_reasons
     try:
         from benchmarks.published import describe_machine
     except ImportError:
-        # asv runs where fastlin is not installed.
+        # asv runs in an environment without fastlin.
         return
     name = describe_machine()["name"]
     get_defaults, describe = Machine.get_defaults, MachineCommand.run
 
     def describe_by_name(**options):
-        # asv has read its defaults before this plugin.
+        # asv has read its defaults before loading this plugin.
         if options.get("machine") == platform.node():
             options["machine"] = name
         return describe(**options)
@@ -63,7 +63,7 @@ def setup():
 
 
 def find_reasons(output):
-    """Return why benchmarks were skipped, by the output that asv has kept of them: reasons, with first parameters."""
+    """Return the reasons of skips in the stored output of a benchmark, each with the first parameters it applies to."""
     reasons, name = {}, None
     for line in output.splitlines():
         if line.startswith(PARAMETERS):
@@ -76,7 +76,7 @@ def find_reasons(output):
 
 
 def _names_folder(conf, range_spec):
-    """Return whether the range is the benchmark folder, and not a branch, tag or commit of that name."""
+    """Return whether the range is the benchmark folder rather than a branch, tag or commit of that name."""
     if range_spec is None or Path(range_spec).resolve() != Path(conf.benchmark_dir).resolve():
         return False
     try:

@@ -1,10 +1,10 @@
-"""fastlin as a solver of benchopt's benchmarks of regression with L2: copy this file into their folder "solvers".
+"""fastlin as a solver in benchopt's benchmarks of L2 logistic regression: copy this file into their folder "solvers".
 
-- benchmark_logreg_l2 has y in {-1, 1}. beta ends with the intercept, which is not penalized, where there is one.
-- benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes: it
-  is scikit-learn's coef_ turned round.
+- benchmark_logreg_l2 has y in {-1, 1}. The last entry of beta is the unpenalized intercept, if there is one.
+- benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes; it
+  is the transpose of scikit-learn's coef_.
 
-Their objective is the sum of the losses and lmbd / 2 ||beta||^2, so that C is 1 / lmbd.
+Their objective is the sum of the losses plus lmbd / 2 ||beta||^2, so C = 1 / lmbd.
 """
 
 import warnings
@@ -18,14 +18,14 @@ from fastlin import LogisticRegression
 
 
 class Solver(BaseSolver):
-    """fastlin's LogisticRegression, at one tol after the other."""
+    """fastlin's LogisticRegression with decreasing tol."""
 
     name = "fastlin"
-    # A Newton step may reach several of the tolerances, so that some points of the curve are equal.
+    # A Newton step can reach several tolerances, so some points of the curve are equal.
     stopping_criterion = SufficientProgressCriterion(patience=8, strategy="tolerance")
-    references = ["fastlin: logistic and softmax regression by compiled kernels, to a proven minimum"]
+    references = ["fastlin: logistic and softmax regression with compiled kernels and certified accuracy"]
 
-    # The benchmark of several classes passes the name of its data, for solvers that cannot take some of them.
+    # The multiclass benchmark passes the name of its data, for solvers that do not support some of them.
     def set_objective(self, X, y, lmbd, fit_intercept=False, name=None):
         self.X, self.y, self.has_columns = X, y, name is not None
         self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
@@ -38,10 +38,10 @@ class Solver(BaseSolver):
         return min(tolerance / 10, 0.1)
 
     def run(self, tolerance):
-        # benchopt asks for a tolerance of 3e38 first.
+        # The first tolerance of benchopt is 3e38.
         self.model.set_params(tol=min(tolerance, 1.0))
         with warnings.catch_warnings():
-            # At the smallest tolerances no fit can prove that it has converged.
+            # The smallest tolerances cannot be certified.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self.model.fit(self.X, self.y)
 

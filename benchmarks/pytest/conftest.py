@@ -1,4 +1,4 @@
-"""What `pytest --benchmark-only` adds: options, skips where data are missing, a line for each benchmark, and tables."""
+"""Hooks of `pytest --benchmark-only`: options, skips for missing data, a line for each benchmark, and tables."""
 
 import os
 import sys
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import HELD_BACK_BY
+from benchmarks import BLAS_LIMITS
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
 from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
 from benchmarks.tables import print_tables, summarize, tabulate
 
-# The records of the whole run, and of one benchmark.
+# The records of the session, and of one benchmark.
 RECORDS, MEASURED = pytest.StashKey(), pytest.StashKey()
-# How many benchmarks have ended.
+# Number of finished benchmarks.
 ENDED = pytest.StashKey()
 HERE = Path(__file__).parent
 
@@ -23,27 +23,27 @@ HERE = Path(__file__).parent
 def pytest_addoption(parser):
     """Add the options of the benchmarks."""
     group = parser.getgroup("fastlin's benchmarks")
-    group.addoption("--full", action="store_true", help="benchmarks: take all rows, and run every case")
+    group.addoption("--full", action="store_true", help="benchmarks: use all rows and run every case")
     group.addoption("--hold-bounds", action="store_true", help="benchmarks: --full, and assert benchmarks/bounds.json")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Start again without what holds back the baselines' BLAS: tests/conftest.py has loaded NumPy by now."""
-    if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in HELD_BACK_BY):
-        environment = {name: value for name, value in os.environ.items() if name not in HELD_BACK_BY}
+    """Restart without the variables that limit BLAS, since tests/conftest.py has already loaded NumPy."""
+    if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in BLAS_LIMITS):
+        environment = {name: value for name, value in os.environ.items() if name not in BLAS_LIMITS}
         os.execve(sys.executable, sys.orig_argv, environment)
 
 
 def pytest_configure(config):
     """Collect benchmarks with --benchmark-only and tests without it, unless folders are named."""
     config.stash[RECORDS], config.stash[ENDED] = {}, 0
-    # Its own table has predictions of microseconds beside suites of a minute.
+    # The table of pytest-benchmark would mix microseconds and minutes.
     config.option.benchmark_quiet = True
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        wanted = config.getoption("benchmark_only", False)
-        config.args = [path for path in config.args if (Path(path).resolve() == HERE) == wanted]
+        runs_benchmarks = config.getoption("benchmark_only", False)
+        config.args = [path for path in config.args if (Path(path).resolve() == HERE) == runs_benchmarks]
 
 
 def _is_whole(config):
@@ -52,12 +52,12 @@ def _is_whole(config):
 
 @pytest.fixture
 def whole(request):
-    """Whether all rows are taken."""
+    """Whether benchmarks use all rows."""
     return _is_whole(request.config)
 
 
 def pytest_generate_tests(metafunc):
-    """Give the tests their cases: comparisons, everyday problems, and what is quick, or with --full what else there is."""
+    """Parametrize the tests by comparisons, everyday problems and quick cases, or with --full by all cases."""
     whole = _is_whole(metafunc.config)
     if "comparison" in metafunc.fixturenames:
         metafunc.parametrize("comparison", COMPARISONS)
@@ -75,21 +75,22 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def keep(request, benchmark):
-    """Return the function that asserts that records count, and keeps them for the table; --hold-bounds holds them."""
+    """Return a function that checks records and stores them for the table; --hold-bounds also checks bounds."""
 
     def keep_records(records):
-        kept = request.config.stash[RECORDS]
+        stored = request.config.stash[RECORDS]
         request.node.stash[MEASURED] = [
-            each
+            problem
             for name, record in records.items()
-            for each in (record["problems"] if name in COLLECTIONS else [record])
+            for problem in (record["problems"] if name in COLLECTIONS else [record])
         ]
         benchmark.extra_info.update(records)
         for name, record in records.items():
-            # The tests of a collection have a problem each.
-            former = kept.get(name, {}).get("problems", []) if name in COLLECTIONS else []
-            kept[name] = {**record, "problems": former + record["problems"]} if former else record
-            failures = [each["failure"] for each in record.get("problems", [record]) if each.get("failure")]
+            # Each test of a collection measures one problem.
+            earlier = stored.get(name, {}).get("problems", []) if name in COLLECTIONS else []
+            stored[name] = {**record, "problems": earlier + record["problems"]} if earlier else record
+            problems = record.get("problems", [record])
+            failures = [problem["failure"] for problem in problems if problem.get("failure")]
             assert not failures, f"{name}: {'; '.join(failures)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
@@ -101,7 +102,7 @@ def keep(request, benchmark):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Turn NotImplementedError into a skip; asv wants the benchmarks to report missing data by that error."""
+    """Convert NotImplementedError to a skip; benchmarks raise it for missing data, as asv requires."""
     try:
         return (yield)
     except NotImplementedError as error:
@@ -110,10 +111,10 @@ def pytest_runtest_call(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Print what a benchmark has come to as soon as it ends: all of them take minutes."""
+    """Print the result of a benchmark as soon as it ends, since the session takes minutes."""
     report = yield
     reporter = item.config.pluginmanager.get_plugin("terminalreporter")
-    # A setup or a teardown that passes is no end.
+    # A setup or teardown that passes is not the end of a benchmark.
     is_end = call.when == "call" or not report.passed
     if is_end and reporter is not None and item.config.getoption("benchmark_only"):
         report.has_line = True
@@ -121,13 +122,13 @@ def pytest_runtest_makereport(item, call):
         for line in _describe_end(item, call, report):
             reporter.ensure_newline()
             reporter.write_line(f"[{item.config.stash[ENDED]}/{item.session.testscollected}] {line}")
-        # So that the lines are seen in a file, too.
+        # Makes the lines visible in a file immediately.
         reporter.flush()
     return report
 
 
 def _describe_end(item, call, report):
-    """Yield the lines of a benchmark that has ended: its records, or why it was skipped or has failed."""
+    """Yield the lines of a finished benchmark: its records, or the reason for a skip or failure."""
     name = item.name.partition("[")[2].removesuffix("]")
     if not report.passed:
         reason, _, _ = str(call.excinfo.value).partition("\n")
@@ -140,7 +141,7 @@ def _describe_end(item, call, report):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_teststatus(report):
-    """Leave out the letter of a benchmark, which has a line."""
+    """Omit the letter of a benchmark, which has its own line."""
     category, letter, word = yield
     return (category, "", "") if getattr(report, "has_line", False) else (category, letter, word)
 

@@ -1,10 +1,10 @@
-"""Every case of the suite: equal results are asserted, and times are kept for the table at the end."""
+"""Every case of the suite: results must be equal, and times are stored for the table at the end."""
 
 from benchmarks.comparisons import FASTLIN, load_problem
 from benchmarks.suite import COMPARISONS, measure
 
 
-def test_race(benchmark, whole, keep, comparison):
+def test_comparison(benchmark, whole, keep, comparison):
     records = measure(comparison, whole)
     keep(records)
     seconds = records[comparison]["libraries"][FASTLIN]["seconds"]

@@ -1,8 +1,9 @@
-"""The program ``fastlin``: fits tables in files, reproduces the studies, compares libraries, and describes itself.
+"""The program ``fastlin``: fits models to tables in files, reproduces the studies and compares libraries.
 
-`commands` lists the commands and has most of them; `arguments` says what several of them take. `fit_and_predict` fits
-and predicts what `data_files` reads. `studies` runs studies and shows their progress and what they found, and `results`
-keeps it in a file. `doctor` describes where it was found, and compares results with stored ones.
+`commands` defines most of the commands and lists all of them; `arguments` defines the options that several share.
+`fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `studies` runs studies and
+shows their progress and results, and `results` stores the results in a file. `doctor` describes the installation and
+compares the results of small fits with stored ones.
 """
 
 import sys
@@ -21,19 +22,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str or None
-        The words of the command line after the program's name. None: those of this process.
+        The command-line arguments after the program's name. None: those of this process.
 
     Returns
     -------
     int
-        The exit status: 0 for success, 1 where a study or a check of `doctor` failed or the reader of the output has
-        gone, 2 for a bad call or file, 130 after Ctrl-C.
+        The exit status: 0 for success, 1 if a study or a check of `doctor` failed or the output pipe was closed, 2 for
+        an invalid call or file, 130 after Ctrl-C.
     """
-    # The processes that a comparison starts import this module too, and run no command.
+    # Imported here because the processes that a comparison starts import this module too, but run no command.
     from fastlin.cli.commands import program
 
     for stream in (sys.stdout, sys.stderr):
-        # Not every console has signs such as λ.
+        # Some consoles cannot show characters such as λ.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:

@@ -1,4 +1,4 @@
-"""What several commands take from the command line, and the error of a bad call; Click reads the words."""
+"""Options that several commands share, the decorator that makes a Click command, and the error of an invalid call."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from click import option
 
 from fastlin.extras import describe_missing, find_missing
 
-# The signs that each value of --thousands stands for.
-THOUSANDS_SIGNS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}
+# The characters that each value of --thousands stands for.
+THOUSANDS_SEPARATORS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
 class CommandError(click.ClickException):
-    """The user's call cannot be carried out; the message fits on one line and says why."""
+    """The command cannot be carried out; the message gives the reason on one line."""
 
 
 @contextlib.contextmanager
-def refuse(what: str, *errors: type[Exception]) -> Iterator[None]:
-    """Raise a CommandError that says what cannot be done, and why, where one of the errors is raised."""
+def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
+    """Convert the given errors to a CommandError, whose message is the failure and the first line of the reason."""
     try:
         yield
     except errors as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise CommandError(f"{what}: {reason}") from error
+        raise CommandError(f"{failure}: {reason}") from error
 
 
 def require(extra: str) -> None:
-    """Refuse a command whose extra is not installed before it works for hours."""
+    """Raise a CommandError if packages of an extra are missing, before the command works for hours."""
     if missing := find_missing(extra):
         raise CommandError(describe_missing(extra, missing))
 
 
 def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
-    """Return a decorator that makes a command of a function, which gets the options as attributes of one object.
+    """Return a decorator that converts a function into a command; the function gets its options as attributes.
 
-    The function's docstring is the help of the command, and the purpose its line in the help of the program.
+    The function's docstring is the help of the command, and the purpose is its line in the help of the program.
     """
 
     def decorate(function):
         text, examples = inspect.cleandoc(function.__doc__).split("\n\nExamples\n--------\n")
-        # Click's mark keeps the lines of the examples.
-        texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": purpose}
-        made = click.Command(function.__name__, SETTINGS, lambda **given: function(SimpleNamespace(**given)), **texts)
-        for add in options:
-            add(made)
+        # With \b Click does not rewrap the lines of the examples.
+        help_texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": purpose}
+
+        def call(**options):
+            return function(SimpleNamespace(**options))
+
+        made = click.Command(function.__name__, SETTINGS, call, **help_texts)
+        for add_option in options:
+            add_option(made)
         return made
 
     return decorate
@@ -61,21 +65,21 @@ FILE = click.Path(exists=True, dir_okay=False)
 FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 STRENGTH = click.FloatRange(1e-300)
-SEPARATOR = "Sign between the columns of CSV, one character or tab."
-DECIMAL = "Sign before the decimals of numbers in CSV that is read."
-THOUSANDS = "Sign between the thousands of numbers in CSV that is read, such as the comma of 1,234,567."
-ENCODING = "Encoding of CSV that is read, such as latin-1 or utf-16."
-DROPPED = "Column that is no feature, such as an id; give --drop again for each one."
-SOUGHT = "The only folder to look in for MNIST and CIFAR-10."
-ELSEWHERE = "the folder that FASTLIN_DATA names, then the cache folder, then a download"
-WRITTEN = "Folder of results and pictures, which is made where there is none."
+SEPARATOR_HELP = "Field delimiter of CSV files: one character, or tab."
+DECIMAL_HELP = "Decimal mark of the numbers in CSV files."
+THOUSANDS_HELP = "Thousands separator of the numbers in CSV files, such as the commas in 1,234,567."
+ENCODING_HELP = "Character encoding of CSV files, such as latin-1 or utf-16."
+DROP_HELP = "Column to exclude, such as an identifier. Repeat the option for several columns."
+DATA_HELP = "Folder that contains MNIST or CIFAR-10. No other folder is searched."
+DATA_DEFAULT = "the folder in FASTLIN_DATA, then the cache folder, then a download"
+OUTPUT_HELP = "Folder for results and figures; created if missing."
 
 table_options = (
-    option("--separator", metavar="SIGN", show_default="a comma, in .tsv a tab", help=SEPARATOR),
-    option("--decimal", type=click.Choice([".", ","]), default=".", help=DECIMAL),
-    option("--thousands", type=click.Choice([*THOUSANDS_SIGNS]), show_default="none", help=THOUSANDS),
-    option("--encoding", default="utf-8", metavar="NAME", help=ENCODING),
+    option("--separator", metavar="CHAR", show_default="comma; tab for .tsv", help=SEPARATOR_HELP),
+    option("--decimal", type=click.Choice([".", ","]), default=".", help=DECIMAL_HELP),
+    option("--thousands", type=click.Choice([*THOUSANDS_SEPARATORS]), show_default="none", help=THOUSANDS_HELP),
+    option("--encoding", default="utf-8", metavar="NAME", help=ENCODING_HELP),
 )
-drop_option = option("--drop", multiple=True, metavar="COLUMN", show_default="none", help=DROPPED)
-data_option = option("--data", metavar="DIR", show_default=ELSEWHERE, help=SOUGHT)
-output_option = option("--output", type=FOLDER, metavar="DIR", default="results", help=WRITTEN)
+drop_option = option("--drop", multiple=True, metavar="COLUMN", show_default="none", help=DROP_HELP)
+data_option = option("--data", metavar="DIR", show_default=DATA_DEFAULT, help=DATA_HELP)
+output_option = option("--output", type=FOLDER, metavar="DIR", default="results", help=OUTPUT_HELP)

@@ -1,4 +1,4 @@
-"""Describes where the program runs, and compares results there with stored ones, on a page for an issue."""
+"""Describes the installation and compares the results of small fits with stored ones, for a bug report."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.terminal import make_printable
 
-# What fastlin computes with, what its extras bring, and the libraries of tables that it reads.
+# The packages that fastlin requires, those of its extras, and the DataFrame libraries that it accepts.
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs", "click")
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
 PROCESSORS = Path("/proc/cpuinfo")
-# What changes how fastlin or the libraries below it behave.
-VARIABLES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
+# Prefixes of environment variables that affect fastlin or the libraries that it uses.
+VARIABLE_PREFIXES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
 TOL = 1e-6
-# Minima of J to 1e-11.
+# Minima of J, accurate to 1e-11.
 MINIMUM_OF_DIGITS = 0.1995264038586
 MINIMUM_OF_CANCER = 0.2046573294868
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return versions, processor, threads and the place of compiled code, as plain values by name."""
+    """Return versions, processor, threads and the folder of compiled code, as plain values by name."""
     folders = [folder for folder in code_folders() if folder == cache_folder() or folder.exists()]
     return {
         "fastlin": __version__,
@@ -51,7 +51,7 @@ def describe_environment() -> dict[str, Any]:
         "processor": _name_processor(),
         "vectors": f"{8 * TARGET.vector_bytes} bits",
         "processors": os.cpu_count(),
-        "threads": _tell_threads(),
+        "threads": _count_threads(),
         "blas": [
             f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
             for library in threadpoolctl.threadpool_info()
@@ -59,19 +59,20 @@ def describe_environment() -> dict[str, Any]:
         ],
         "compiled_code": describe_code(),
         "cache": ", ".join(str(folder) + ("" if folder == cache_folder() else " (only read)") for folder in folders)
-        or "none: no place is writable",
+        or "none: no folder is writable",
     }
 
 
 def lay_out_environment() -> list[str]:
-    """Return a line for each of what `describe_environment` tells."""
-    environment = describe_environment()
-    texts = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in environment.items()}
-    return list(format_lines({name.replace("_", " "): text for name, text in texts.items()}))
+    """Return a line for each entry of `describe_environment`."""
+    lines = {}
+    for name, value in describe_environment().items():
+        lines[name.replace("_", " ")] = ", ".join(value) if isinstance(value, list) else str(value)
+    return list(format_lines(lines))
 
 
-def _tell_threads():
-    """Return the number of threads, or the fault of the setting: users ask for a description when fits fail."""
+def _count_threads():
+    """Return the number of threads, or the error of an invalid setting, which may be why the user runs `doctor`."""
     try:
         return count_threads()
     except ValueError as error:
@@ -86,56 +87,56 @@ def _find_version(package):
 
 
 def describe_code() -> str:
-    """Return which code of the kernels this process uses: how many the wheel carries, and how many the cache keeps."""
-    # Kernels of other processors and settings of Numba may lie there too.
-    kept = f"{sum(len(list(folder.glob(f'*{SUFFIX}'))) for folder in code_folders())} in the cache"
+    """Return which compiled kernels this process uses, with the numbers of kernels in the wheel and in the cache."""
+    # The cache may also contain kernels for other processors and other settings of Numba.
+    n_cached = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in code_folders())
     if TARGET.archive is None:
-        return f"this processor's own, {kept}"
-    return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {kept}"
+        return f"compiled for this processor, {n_cached} in the cache"
+    return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {n_cached} in the cache"
 
 
 def _name_processor():
-    """Return the processor's name and LLVM's name for it, which decides the instructions that kernels use."""
+    """Return the processor's name and LLVM's name for it, which determines the instructions that kernels use."""
     import llvmlite.binding
 
     name = platform.processor() or platform.machine()
-    # Linux alone says the model's name here.
+    # Only Linux has this file with the name of the model.
     with contextlib.suppress(OSError, StopIteration):
         lines = PROCESSORS.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
 
 
-@command("when a result looks wrong: check this installation, for an issue")
+@command("when a result looks wrong: check this installation, for a bug report")
 def doctor(options: SimpleNamespace) -> int:
-    """Describe this installation and compare small fits with stored ones, as a text for an issue.
+    """Describe this installation and compare small fits with stored results, for a bug report.
 
-    The exit status is 1 where a result differs.
+    The exit status is 1 if a result differs.
 
     Examples
     --------
       fastlin doctor > doctor.txt
     """
-    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLE_PREFIXES)]
     print(*lay_out_environment(), *map(make_printable, variables), sep="\n")
     n_passed = 0
     for name, check in CHECKS.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                passed, told = check()
+                passed, details = check()
         except Exception as error:
-            passed, told = False, f"{type(error).__name__}: {error}"
+            passed, details = False, f"{type(error).__name__}: {error}"
         n_passed += passed
-        print(make_printable(f"{'passed' if passed else 'FAILED'}  {name}: {told}"), flush=True)
+        print(make_printable(f"{'passed' if passed else 'FAILED'}  {name}: {details}"), flush=True)
     print(f"{n_passed} of {len(CHECKS)} checks passed.")
     return int(n_passed < len(CHECKS))
 
 
 def _check_minimum(minimum, X, y, **parameters):
-    """Return whether a fit's objective lies within the proven distance of the minimum, and a line about it."""
+    """Return whether a fit's objective lies within `TOL` of the minimum, relatively, and a line that shows both."""
     objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
-    # The minimum is stored to 1e-12 of it; the rounding of J is much smaller.
+    # The stored minimum is accurate to 1e-12, relatively; the rounding error of J is much smaller.
     passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum
     return passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
 

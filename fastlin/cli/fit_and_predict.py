@@ -1,4 +1,4 @@
-"""The commands that fit a model to a table in a file, and that predict with it."""
+"""The commands `fit`, which fits a model to a table in a file, and `predict`, which predicts with the saved model."""
 
 from __future__ import annotations
 
@@ -12,47 +12,59 @@ from click import FloatRange, argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
-from fastlin.cli.arguments import FILE, STRENGTH, CommandError, command, drop_option, refuse, require, table_options
-from fastlin.cli.notes import note_columns_like_names, note_unseen_levels, print_notes
+from fastlin.cli.arguments import (
+    FILE,
+    STRENGTH,
+    CommandError,
+    command,
+    convert_errors,
+    drop_option,
+    require,
+    table_options,
+)
+from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
 from fastlin.estimators.columns import read_categories
 from fastlin.estimators.linear_predictions import check_coefficients, read_classes
 from fastlin.estimators.summary import describe_fit, format_lines
 from fastlin.file_system import write_whole
 from fastlin.terminal import make_printable
 
-# Types of fastlin in a file of a model. What holds another one was not written by `fit`.
-TRUSTED = (
+# Types of fastlin in a model file. A file with other types was not written by `fit`.
+TRUSTED_TYPES = (
     "fastlin.estimators.logistic_regression.LogisticRegression",
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
     "fastlin.solvers.solution.Iteration",
 )
-PENALTY = "Inverse strength of the penalty: a smaller C draws coefficients towards zero."
-VALIDATION = "Table with the columns of DATA whose log loss chooses C among ten; both tables are fitted."
-DISTANCE = "Part of the minimum within which the objective is proven to end; a smaller TOL takes longer."
-INFERENCE = "Print a table of standard errors and tests; nothing is penalized."
-PREDICTIONS = "File of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq."
-KEPT = "Column to write before the predictions, such as an id; give --keep again for each one."
+C_HELP = "Inverse penalty strength: a smaller C shrinks coefficients more towards zero."
+CROSS_VALIDATE_HELP = "Choose C from ten values by 5-fold cross-validated log loss; excludes --C."
+VALIDATION_HELP = "Table with the columns of DATA. C is chosen from ten values by its log loss; both tables are fitted."
+L1_RATIO_HELP = "Fraction of the L1 penalty, which sets coefficients to zero."
+TOL_HELP = "Stop when the certified relative duality gap is at most TOL."
+INFERENCE_HELP = "Fit without a penalty and print standard errors and tests."
+PREDICTIONS_HELP = "Output file; its suffix .csv, .tsv, .parquet or .pq determines the format."
+KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the option for several columns."
 
 
 @command(
-    "for a table of your own: fit logistic regression, save the model",
+    "for your own table: fit logistic regression and save the model",
     argument("data", metavar="DATA", type=FILE),
     option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
     drop_option,
-    option("--C", "C", type=STRENGTH, show_default="1, with --inference inf", help=PENALTY),
-    option("--cross-validate", is_flag=True, help="Choose C among ten by the log loss of five folds; excludes --C."),
-    option("--validation", type=FILE, metavar="FILE", show_default="none", help=VALIDATION),
-    option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help="Share of the L1 penalty, which makes zeros."),
-    option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001, with --inference 1e-08", help=DISTANCE),
-    option("--inference", is_flag=True, help=INFERENCE),
-    option("--model", metavar="FILE", default="model.skops", help="File of the model."),
+    option("--C", "C", type=STRENGTH, show_default="1; inf with --inference", help=C_HELP),
+    option("--cross-validate", is_flag=True, help=CROSS_VALIDATE_HELP),
+    option("--validation", type=FILE, metavar="FILE", show_default="none", help=VALIDATION_HELP),
+    option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help=L1_RATIO_HELP),
+    option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001; 1e-08 with --inference", help=TOL_HELP),
+    option("--inference", is_flag=True, help=INFERENCE_HELP),
+    option("--model", metavar="FILE", default="model.skops", help="Output file for the model."),
     *table_options,
 )
 def fit(options: SimpleNamespace) -> int:
     """Fit logistic regression to a table, and save the model for `fastlin predict`.
 
-    DATA is a file of CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq). Columns of text are categorical. A
-    column of CSV stays text, with a note, if numbers would lose something, such as the leading zero of 01234.
+    DATA is a CSV file (.csv or .tsv, optionally with .gz) or a Parquet file (.parquet, .pq). Text columns are
+    categorical. A CSV column stays text, with a note, if its conversion to numbers would lose information, such as the
+    leading zero of 01234.
 
     Examples
     --------
@@ -64,35 +76,37 @@ def fit(options: SimpleNamespace) -> int:
 
     _check_penalty(options)
     data_files.check_output(options.model, [options.data, options.validation or options.data])
-    table, texts, labels, notes = data_files.read_training(options.data, options)
+    table, text_columns, labels, notes = data_files.read_training(options.data, options)
     validation: dict[str, Any] = {}
     if options.validation is not None:
-        known = {name: [""] if name in texts else None for name in table.column_names}
-        rows, labels_val, _, more = _read_like(options.validation, options, known, np.unique(labels))
+        categories = {name: [""] if name in text_columns else None for name in table.column_names}
+        rows, labels_val, _, validation_notes = _read_like(options.validation, options, categories, np.unique(labels))
         validation = {"X_val": rows, "y_val": labels_val}
-        notes += more
-    model, found = _make_model(options, texts), None
-    with warnings.catch_warnings(record=True) as warned:
+        notes += validation_notes
+    model, inference = _make_model(options, text_columns), None
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with refuse(f"cannot fit {options.data}", ValueError, TypeError):
+        with convert_errors(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels, **validation)
         if options.inference:
-            with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
-                found = model.inference(table, labels)
+            with convert_errors(f"cannot compute standard errors for {options.data}", ValueError, TypeError):
+                inference = model.inference(table, labels)
     lines = describe_fit(model.set_params(verbose=0), table, labels)
-    lines["accuracy"] += ", the training rows"
+    lines["accuracy"] += " (training rows)"
     if validation:
-        right = _fit_without_validation(model).predict(validation["X_val"]) == validation["y_val"]
-        lines["held out"] = f"accuracy {right.mean():.4f} on {len(right):,} rows, by the same C fitted without them"
-    if found is not None and "objective" in lines:
-        distance = found.distance + found.coef_error
+        is_correct = _copy_without_validation(model).predict(validation["X_val"]) == validation["y_val"]
+        fit_rows = "validation rows, same C fitted without them"
+        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({fit_rows})"
+    if inference is not None and "objective" in lines:
+        distance = inference.distance + inference.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
-    with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
+    with convert_errors(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
     print(*format_lines(lines), sep="\n")
-    if found is not None:
-        print("", *map(make_printable, found.summary().splitlines()), sep="\n")
-    print_notes(notes, note_columns_like_names(table, texts), dict.fromkeys(str(each.message) for each in warned))
+    if inference is not None:
+        print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
+    messages = dict.fromkeys(str(warning.message) for warning in caught)
+    print_notes(notes, note_identifier_columns(table, text_columns), messages)
     print(make_printable(f"Wrote {options.model}."))
     return 0
 
@@ -102,14 +116,14 @@ def fit(options: SimpleNamespace) -> int:
     argument("model", metavar="MODEL", type=FILE),
     argument("data", metavar="DATA", type=FILE),
     option("--target", metavar="COLUMN", show_default="none", help="Column of the true labels, to print the accuracy."),
-    option("--keep", multiple=True, metavar="COLUMN", show_default="none", help=KEPT),
-    option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS),
+    option("--keep", multiple=True, metavar="COLUMN", show_default="none", help=KEEP_HELP),
+    option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS_HELP),
     *table_options,
 )
 def predict(options: SimpleNamespace) -> int:
-    """Predict the rows of a table with a model that `fastlin fit` has saved: a label and probabilities for each.
+    """Predict a label and class probabilities for each row of a table, with a model that `fastlin fit` saved.
 
-    DATA is a file of CSV or Parquet with the columns of the fit, which are read as in the fit; others are left out.
+    DATA is a CSV or Parquet file with the columns of the fit, which are read as in the fit. Other columns are ignored.
 
     Examples
     --------
@@ -118,75 +132,78 @@ def predict(options: SimpleNamespace) -> int:
     """
     require("tables")
     if not options.output.lower().endswith(data_files.WRITTEN):
-        raise CommandError(f"the name of the output must end in {', '.join(data_files.WRITTEN)}, got {options.output}")
+        suffixes = ", ".join(data_files.WRITTEN)
+        raise CommandError(f"the name of the output must end with {suffixes}, got {options.output}")
     data_files.check_output(options.output, [options.model, options.data])
-    model, known = _load(options.model)
-    rows, labels, columns, notes = _read_like(options.data, options, known, model.classes_, options.keep)
-    with refuse(f"cannot predict {options.data}", ValueError, TypeError):
+    model, categories = _load(options.model)
+    rows, labels, columns, notes = _read_like(options.data, options, categories, model.classes_, options.keep)
+    with convert_errors(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(rows), model.predict_proba(rows)
-    found = {"prediction": predicted}
-    found |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
-    if columns.keys() & found:
-        raise CommandError(f"--keep {min(columns.keys() & found)!r} has the name of a column of the predictions")
-    data_files.write_table(options.output, columns | found)
+    predictions = {"prediction": predicted}
+    predictions |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
+    if duplicates := columns.keys() & predictions:
+        name = min(duplicates)
+        raise CommandError(f"--keep {name!r} duplicates a column of the predictions; rename it in {options.data}")
+    data_files.write_table(options.output, columns | predictions)
     if labels is not None:
         print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
-    print_notes(notes, note_unseen_levels(rows, known))
+    print_notes(notes, note_unseen_categories(rows, categories))
     print(make_printable(f"Wrote {options.output}."))
     return 0
 
 
 def _check_penalty(options):
-    """Refuse options of `fit` that exclude each other."""
-    choosers = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
-    named = [name for name, given in choosers.items() if given]
-    penalized = [*named, *["--l1-ratio"] * (options.l1_ratio > 0)]
-    if options.inference and penalized:
-        raise CommandError(f"--inference needs a fit without a penalty, so that {penalized[0]} cannot be given with it")
-    if len(named) > 1:
-        raise CommandError(f"{named[1]} chooses C, so that {named[0]} cannot be given with it")
+    """Raise a CommandError for options of `fit` that exclude each other."""
+    choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
+    C_options = [name for name, value in choices.items() if value]
+    penalty_options = [*C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
+    if options.inference and penalty_options:
+        raise CommandError(f"--inference fits without a penalty and cannot be combined with {penalty_options[0]}")
+    if len(C_options) > 1:
+        raise CommandError(f"{C_options[1]} chooses C and cannot be combined with {C_options[0]}")
 
 
-def _read_like(name, options, known, classes, kept=()):
-    """Return the rows in a file with the columns of a fit, their labels if `--target` says which, what is kept, notes.
+def _read_like(name, options, categories, classes, keep=()):
+    """Return the rows of a file with the columns of a fit, their labels or None, the columns to keep, and notes.
 
-    known are the levels of each column of the fit by its name, and None for numbers. Kept columns are arrays by name.
+    categories maps each column of the fit to its categories, or to None for numbers. Columns to keep are arrays by
+    name.
     """
     import pyarrow as pa
 
     file = data_files.read_file(name, options)
-    names = {column: file.find(column) for column in (*known, *kept)}
+    names = {column: file.find(column) for column in (*categories, *keep)}
     labels = None
     if options.target is not None:
         target = file.find(options.target)
         labels = file.read_labels(target, are_text=isinstance(classes[0], str))
         labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
-    features = {column: file.read_feature(names[column], levels is not None) for column, levels in known.items()}
-    kept = {
-        column: features[column] if known.get(column, "") is None else file.read_as_written(names[column])
-        for column in kept
+    features = {column: file.read_feature(names[column], seen is not None) for column, seen in categories.items()}
+    copies = {
+        column: features[column] if categories.get(column, "") is None else file.read_as_written(names[column])
+        for column in keep
     }
-    arrays = {column: np.array(values.to_pylist(), object) for column, values in kept.items()}
+    arrays = {column: np.array(values.to_pylist(), object) for column, values in copies.items()}
     return pa.table(features), labels, arrays, file.notes
 
 
-def _make_model(options, texts):
-    given: dict[str, Any] = {
-        "categorical_features": list(texts) or None,
-        "missing_as_category": bool(texts),
-        # The coefficients of an inference must agree with its table.
+def _make_model(options, text_columns):
+    parameters: dict[str, Any] = {
+        "categorical_features": list(text_columns) or None,
+        "missing_as_category": bool(text_columns),
+        # Saved coefficients must agree with the table of inference, so they need a small tolerance.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
         "verbose": 1,
     }
     if options.cross_validate or options.validation is not None:
-        given |= {"scoring": "neg_log_loss", "use_legacy_attributes": False}
-        return LogisticRegressionCV(l1_ratios=(options.l1_ratio,), **given)
+        parameters |= {"scoring": "neg_log_loss", "use_legacy_attributes": False}
+        return LogisticRegressionCV(l1_ratios=(options.l1_ratio,), **parameters)
     C = np.inf if options.inference else options.C or 1.0
-    return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
+    return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **parameters)
 
 
-def _fit_without_validation(model):
-    """Return a model with the coefficients of the chosen C before the validation rows were fitted too."""
+def _copy_without_validation(model):
+    """Return a copy of a model with the coefficients of the chosen C that were fitted without the validation rows."""
     coef = model.coefs_paths_[0, 0, np.argmin(abs(model.Cs_ - np.ravel(model.C_)[0]))]
     held_out = copy.copy(model)
     held_out.coef_, held_out.intercept_ = coef[:, :-1], coef[:, -1]
@@ -194,46 +211,47 @@ def _fit_without_validation(model):
 
 
 def _match_labels(labels, classes, column, name):
-    """Return labels as the classes of the fit, or raise a CommandError that names one that is no class."""
-    known = dict(zip(classes, classes, strict=True))
+    """Return labels as the classes of the fit, or raise a CommandError with a label that is not a class."""
+    classes_by_key = dict(zip(classes, classes, strict=True))
     keys = labels
     if _are_booleans(labels) and _are_booleans(classes):
-        # In CSV they are text, and not all programs spell them in the same way.
-        known, keys = {str(each).lower(): each for each in classes}, [str(label).lower() for label in labels]
+        # Booleans in CSV are text, and programs spell them differently.
+        classes_by_key = {str(label).lower(): label for label in classes}
+        keys = [str(label).lower() for label in labels]
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
-        # Not all of them are plain numbers; the message names one that is not.
-        known = {str(each): each for each in classes}
-    unknown = {label: key for label, key in zip(labels, keys, strict=True) if key not in known}
+        # Not all labels are plain numbers; the message names one that is not.
+        classes_by_key = {str(label): label for label in classes}
+    unknown = {label: key for label, key in zip(labels, keys, strict=True) if key not in classes_by_key}
     if unknown:
         label = min(unknown, key=str)
-        key, texts = unknown[label], {each.strip() for each in known if isinstance(each, str)}
-        spaces = "the spaces around them differ, so " if isinstance(key, str) and key.strip() in texts else ""
+        key, stripped = unknown[label], {name.strip() for name in classes_by_key if isinstance(name, str)}
+        spaces = "they differ by spaces; " if isinstance(key, str) and key.strip() in stripped else ""
         raise CommandError(
-            f"column {column!r} of {name} holds {label!r}, and the labels of the fit are "
-            f"{data_files.name_few(classes)}; {spaces}write the labels as in the fit"
+            f"column {column!r} of {name} contains {label!r}, but the labels of the fit are "
+            f"{data_files.list_some(classes)}; {spaces}write the labels as in the fit"
         )
-    return np.array([known[key] for key in keys])
+    return np.array([classes_by_key[key] for key in keys])
 
 
 def _are_booleans(labels):
-    """Return whether labels are true and false, each spelled in one way."""
+    """Return whether labels are true and false, each with one spelling."""
     distinct = set(labels)
     words = {str(label).lower() for label in distinct}
     return words <= {"true", "false"} and len(words) == len(distinct)
 
 
 def _load(name):
-    """Return the model in a file that `fit` has written, and the levels of its columns by their names."""
+    """Return the model in a file that `fit` wrote, and the categories of its columns by their names."""
     import skops.io
 
-    # Whatever a file that skops has not written leads to.
-    with refuse(f"{name} is damaged or no model that fastlin fit has written", Exception):
-        model = skops.io.load(name, trusted=list(TRUSTED))
+    # A file that skops did not write can raise any exception.
+    with convert_errors(f"{name} is damaged or was not written by fastlin fit", Exception):
+        model = skops.io.load(name, trusted=list(TRUSTED_TYPES))
         if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
-            raise TypeError(f"it holds a {type(model).__name__}")
+            raise TypeError(f"it contains a {type(model).__name__}")
         check_coefficients(model, classes=read_classes(model))
         names = list(model.feature_names_in_)
-        if len(names) != model.n_features_in_ or not all(isinstance(each, str) for each in names):
+        if len(names) != model.n_features_in_ or not all(isinstance(column, str) for column in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
-        levels = read_categories(model) if hasattr(model, "categories_") else [None] * len(names)
-    return model, dict(zip(names, levels, strict=True))
+        categories = read_categories(model) if hasattr(model, "categories_") else [None] * len(names)
+    return model, dict(zip(names, categories, strict=True))

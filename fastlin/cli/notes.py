@@ -1,4 +1,4 @@
-"""Notes on the columns of a table, which the program prints after its results."""
+"""Notes on the columns of a table; the program prints them after its results."""
 
 from __future__ import annotations
 
@@ -10,58 +10,57 @@ from fastlin.figures.style import count_nouns
 from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
-SHOWN_NOTES = 10
+MAX_NOTES = 10
 
 
-def print_notes(*kinds: Iterable[str]) -> None:
-    """Print notes of several kinds, the first of each kind and how many more there are."""
-    for notes in kinds:
+def print_notes(*groups: Iterable[str]) -> None:
+    """Print the first notes of each group, and how many more there are."""
+    for notes in groups:
         remaining = iter(notes)
-        for note in islice(remaining, SHOWN_NOTES):
+        for note in islice(remaining, MAX_NOTES):
             print(f"Note: {make_printable(note)}")
         if n_more := sum(1 for _ in remaining):
             print(f"Note: {count_nouns(n_more, 'more note')} of this kind")
 
 
-def note_columns_like_names(table: Any, texts: Collection[str]) -> Iterator[str]:
-    """Yield a line for each column that identifies almost every row, and for one without a name."""
+def note_identifier_columns(table: Any, text_columns: Collection[str]) -> Iterator[str]:
+    """Yield a note for each column that identifies almost every row, and for a column without a name."""
     import pyarrow as pa
 
     n_rows = table.num_rows
     for name, column in zip(table.column_names, table.columns, strict=True):
-        most = n_rows / 2 if name in texts else n_rows - 1
+        max_values = n_rows / 2 if name in text_columns else n_rows - 1
         if not name:
-            like = "has no name, as an index that pandas has written to CSV"
-        elif pa.types.is_floating(column.type) or (n_values := len(column.unique())) <= max(20, most):
+            reason = "has no name, like an index that pandas wrote to CSV"
+        elif pa.types.is_floating(column.type) or (n_values := len(column.unique())) <= max(20, max_values):
             continue
         else:
-            like = f"has {n_values:,} different values in {n_rows:,} rows, as a name or an index has"
-        yield f"column {name!r} {like}; --drop {name!r} leaves it out"
+            reason = f"has {n_values:,} different values in {n_rows:,} rows, like a name or an index"
+        yield f"column {name!r} {reason}; exclude it with --drop {name!r}"
 
 
-def note_unseen_levels(rows: Any, known: Mapping[str, Array | None]) -> Iterator[str]:
-    """Yield a line for each column of text with levels that the fit did not see."""
+def note_unseen_categories(rows: Any, categories: Mapping[str, Array | None]) -> Iterator[str]:
+    """Yield a note for each text column with categories that were not seen in training."""
     import pyarrow as pa
     from pyarrow import compute
 
-    for (name, levels), column in zip(known.items(), rows.columns, strict=True):
-        if levels is None:
+    for (name, seen), column in zip(categories.items(), rows.columns, strict=True):
+        if seen is None:
             continue
-        # A missing text is NaN among the levels, and a column without any value has no type.
-        texts, seen_levels = column.cast(pa.string()), pa.array(levels, pa.string(), from_pandas=True)
-        unseen = texts.filter(compute.invert(compute.is_in(texts, seen_levels)))
+        # A missing string is NaN among the categories, and a column without any value has no type.
+        strings, seen = column.cast(pa.string()), pa.array(seen, pa.string(), from_pandas=True)
+        unseen = strings.filter(compute.invert(compute.is_in(strings, seen)))
         if not len(unseen):
             continue
         distinct = unseen.unique()
-        n_levels, n_rows = count_nouns(len(distinct), "level"), count_nouns(len(unseen), "row")
-        example = f"such as {unseen[0].as_py()!r}, in {n_rows}; nothing is added to their scores"
-        trimmed = compute.utf8_trim_whitespace(seen_levels)
-        position = compute.index_in(compute.utf8_trim_whitespace(distinct), trimmed)
-        alike = distinct.filter(compute.is_valid(position))
+        n_categories = "1 category" if len(distinct) == 1 else f"{len(distinct)} categories"
+        n_rows = count_nouns(len(unseen), "row")
+        example = f"such as {unseen[0].as_py()!r}, in {n_rows}; they contribute zero to the linear predictor"
+        index = compute.index_in(compute.utf8_trim_whitespace(distinct), compute.utf8_trim_whitespace(seen))
+        similar = distinct.filter(compute.is_valid(index))
         spaces = ""
-        if len(alike):
-            level = seen_levels[position.drop_null()[0].as_py()].as_py()
-            n_alike = count_nouns(len(alike), "level")
-            difference = f"the only difference from the fit, which has {level!r} for {alike[0].as_py()!r}"
-            spaces = f"; spaces around {n_alike} are {difference}"
-        yield f"column {name!r} has {n_levels} that the fit did not see, {example}{spaces}"
+        if len(similar):
+            category = seen[index.drop_null()[0].as_py()].as_py()
+            difference = f"only by spaces from categories of the fit, such as {similar[0].as_py()!r} from {category!r}"
+            spaces = f"; {len(similar)} of them {'differs' if len(similar) == 1 else 'differ'} {difference}"
+        yield f"column {name!r} has {n_categories} not seen in training, {example}{spaces}"

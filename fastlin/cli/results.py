@@ -1,4 +1,4 @@
-"""results.json: what the studies found, in a file that is either written whole or not changed at all."""
+"""results.json: the results of the studies, in a file that is written atomically."""
 
 from __future__ import annotations
 
@@ -16,50 +16,51 @@ if TYPE_CHECKING:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return the results in a file as a dict, empty where there is no file; a file that cannot be read is an error."""
+    """Return the results in a file as a dict, empty if there is no file; an unreadable file raises a CommandError."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        lost = "They would be lost: mend the file or move it away, and try again"
-        raise CommandError(f"cannot read the results in {path}: {error}. {lost}") from error
+        remedy = "To keep them, fix the file or move it away, and try again"
+        raise CommandError(f"cannot read the results in {path}: {error}. {remedy}") from error
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write results, so that an interrupted run leaves no half-written file."""
+    """Write results atomically, so that an interrupted run leaves no incomplete file."""
     with write_whole(path) as part:
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def change_results(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Write what a function makes of the results in a file; of several processes none loses what another wrote."""
+    """Replace the results in a file by what a function returns for them; a lock excludes other processes meanwhile."""
     with lock(path):
         write_results(path, change(read_results(path)))
 
 
 def add_results(path: Path, results: dict[str, Any]) -> None:
-    """Add results to those in a file; what has the same name is replaced."""
-    change_results(path, lambda former: {**former, **results})
+    """Add results to those in a file, and replace those of the same name."""
+    change_results(path, lambda stored: {**stored, **results})
 
 
-def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the entry of each study that the report shows, by the name of the study.
+def choose_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries that the report shows, by the name of the study.
 
-    An entry gets its data set as `data`, and in `earlier` whether it is of an earlier run. results has all runs by
-    "data.study", and found this run only.
+    results contains all runs by "data.study", new_entries only this run. Each returned entry gets its data set as
+    `data` and, as `earlier`, whether it comes from an earlier run.
 
-    The assignment's studies are shown on one data set, and so are the homework's: the data set of this run, or else the
-    best one of earlier runs. Results of another version of fastlin are left out, since the report may not know them.
+    The report shows the studies of the assignment on one data set, and those of the homework on one: the data set of
+    this run, or the best one of earlier runs. Results of other versions of fastlin are omitted, because their format
+    may differ.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for studies in (STUDIES, CIFAR10_STUDIES):
         titles = [title for title in results if title.partition(".")[2] in studies]
-        known = [title for title in titles if results[title].get("version") == __version__]
-        # Digits stand in for a data set that is not there.
-        best = min(known, key=lambda title: (title not in found, title.startswith("digits.")), default="")
+        current = [title for title in titles if results[title].get("version") == __version__]
+        # The digits only replace a data set that is unavailable.
+        best = min(current, key=lambda title: (title not in new_entries, title.startswith("digits.")), default="")
         data = best.partition(".")[0]
         for study in studies:
-            if (title := f"{data}.{study}") in known:
-                chosen[study] = {**results[title], "data": data, "earlier": title not in found}
+            if (title := f"{data}.{study}") in current:
+                chosen[study] = {**results[title], "data": data, "earlier": title not in new_entries}
     return chosen

@@ -1,6 +1,6 @@
-"""The course: its models and trainers, its data sets, the studies of its reports, their pictures and their page.
+"""The course: models and trainers, data sets, the studies of the student reports, their figures and the HTML report.
 
-Scripts import `fastlin.trainers` and `fastlin.datasets`. Lower layers do not import this package.
+User scripts import `fastlin.trainers` and `fastlin.datasets`. Lower layers do not import this package.
 """
 
 from types import ModuleType
@@ -8,6 +8,6 @@ from typing import Any
 
 
 def find_functions(prefix: str, *modules: ModuleType) -> dict[str, Any]:
-    """Return the functions of modules whose names begin with a prefix, by the rest of their names."""
-    found = (pair for module in modules for pair in vars(module).items())
-    return {name.removeprefix(prefix): function for name, function in found if name.startswith(prefix)}
+    """Return the functions of modules whose names begin with a prefix, by their names without the prefix."""
+    members = (member for module in modules for member in vars(module).items())
+    return {name.removeprefix(prefix): function for name, function in members if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Texts that are data: those with braces are filled with what a study found, named by its path in the results."""
+"""Texts in TOML files, whose placeholders in braces are filled with values from the results of a study."""
 
 import re
 import tomllib
@@ -13,18 +13,18 @@ DATA_NAMES = {
     "synthetic": "synthetic data",
     "table": "your table",
 }
-# What was found in a text: its path and, after a colon, the format of its numbers.
-PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+# A placeholder: the path of a value and, after a colon, the format of its numbers.
+PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
-def read_texts(package: str, file: str) -> dict[str, Any]:
+def read_toml(package: str, file: str) -> dict[str, Any]:
     """Return the contents of a TOML file of a package of the course."""
     return tomllib.loads(files(f"fastlin.course.{package}").joinpath(file).read_text(encoding="utf-8"))
 
 
-def find(found: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a path such as "by_lambda/1/roughness"; KeyError(path) where there is none."""
-    value: Any = found
+def find(values: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a path such as "by_lambda/1/roughness"; raise KeyError(path) if there is none."""
+    value: Any = values
     for key in path.split("/"):
         if not isinstance(value, Mapping) or key not in value:
             raise KeyError(path)
@@ -32,15 +32,15 @@ def find(found: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def write(text: str, found: Mapping[str, Any]) -> str:
-    """Fill the braces of a text with the values that they name; those of a dict or a list are joined by commas."""
-    return PLACE.sub(lambda place: _format(find(found, place[1]), place[2] or ""), text)
+def fill_in(text: str, values: Mapping[str, Any]) -> str:
+    """Replace the placeholders of a text by their values; the values of a dict or a list are joined by commas."""
+    return PLACEHOLDER.sub(lambda match: _format(find(values, match[1]), match[2] or ""), text)
 
 
-def _format(value, form):
+def _format(value, format_spec):
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
-        return ", ".join(_format(one, form) for one in value)
-    # A line does not break after a minus, as it may after a hyphen; the exponent of a number keeps its hyphen.
-    return "never" if value is None else re.sub("^-", "−", format(value, form))
+        return ", ".join(_format(item, format_spec) for item in value)
+    # Lines can break after a hyphen but not after a minus sign. The exponent of a number keeps its hyphen.
+    return "never" if value is None else re.sub("^-", "−", format(value, format_spec))

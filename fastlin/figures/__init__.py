@@ -1,7 +1,7 @@
-"""Draws pictures of models and results; it computes only means and spreads.
+"""Plots of models and results; the only computations are means and standard deviations.
 
-The functions that begin with ``plot_`` draw on axes of the caller's. `show_images` and `plot_weights` fill a figure.
-Matplotlib is imported only when something is drawn.
+Functions whose names begin with ``plot_`` draw on axes that the caller provides. `show_images` and `plot_weights` fill
+a figure. Matplotlib is imported only when something is drawn.
 """
 
 from fastlin.figures.curves import plot_history, plot_path, plot_scores, plot_stability

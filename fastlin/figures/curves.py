@@ -1,4 +1,4 @@
-"""Curves that users plot on axes of their own: histories, paths and scores of cross-validation."""
+"""Curves on axes that the caller provides: histories, regularization paths, and cross-validation scores."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def plot_history(
     axes: Axes | None = None,
     color: str | None = None,
 ) -> None:
-    """Plot a history, either each value or means over several values with a band of their spread.
+    """Plot a history, either each value or means over several values with a band of their standard deviation.
 
     Parameters
     ----------
     history : dict of int to float
         A value for each global step.
     label : str or None
-        The name of the curve in a legend.
+        The label of the curve in a legend.
     npoints_to_average : int, default=1
-        How many successive values each plotted point is the mean of.
+        Number of successive values that are averaged for each plotted point.
     plot_variance : bool, default=True
-        Whether the band of plus and minus one standard deviation is drawn around the means.
+        Whether to draw a band of plus and minus one standard deviation around the means.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
     color : str or None
         The color of the curve. None: the next one of the axes.
 
     Raises
     ------
     ValueError
-        A step has no value or several.
+        A step has no value or more than one.
     TypeError
-        `label` holds axes.
+        `label` contains axes.
 
     Examples
     --------
@@ -73,10 +73,10 @@ def plot_history(
 
 
 def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
-    """Return steps and values of a history, both (rows, n) of successive ones; an incomplete last row is left out."""
+    """Return the steps and values of a history in rows of n successive ones; an incomplete last row is omitted."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
-    # A script's own values may be arrays of one number.
+    # Values from user scripts may be arrays of one number.
     if values.size != len(history):
         raise ValueError(f"history must have one number for each step, got values of shape {values.shape[1:]}")
     return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)
@@ -89,10 +89,10 @@ def plot_path(
     axes: Axes | None = None,
     n_labels: int = 8,
 ) -> Axes:
-    """Plot the coefficients of a path against C, and above them how many are not zero.
+    """Plot the coefficients of a path against C, with the number of nonzero coefficients on a top axis.
 
-    The largest coefficients at the largest C are named. With two classes each of them has a color of its own; with
-    more, the coefficients of one class share a color.
+    The largest coefficients at the largest C are named. With two classes each of them has its own color; with more
+    classes, the coefficients of one class share a color.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def plot_path(
     feature_names : sequence of str or None
         A name for each feature. None: x0, x1 and so on.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
     n_labels : int, default=8
-        How many coefficients are named.
+        Number of coefficients to name.
 
     Returns
     -------
@@ -112,9 +112,9 @@ def plot_path(
     Raises
     ------
     ValueError
-        `path` has no finite C, or `feature_names` has another length than there are features.
+        `path` has no finite C, or the length of `feature_names` is not the number of features.
     TypeError
-        `feature_names` is no sequence, or holds axes.
+        `feature_names` is not a sequence, or contains axes.
 
     Examples
     --------
@@ -126,10 +126,10 @@ def plot_path(
     >>> axes.get_ylabel()
     'coefficient'
     """
-    # A log axis has no place for C = inf.
+    # A log axis cannot show C = inf.
     shown = np.isfinite(path.Cs)
     if not shown.any():
-        raise ValueError("path has no finite C to draw")
+        raise ValueError("path has no finite C to draw; compute it with at least one finite C")
     Cs, coefs, n_nonzeros = path.Cs[shown], path.coefs[shown], path.n_nonzeros[shown]
     _, n_rows, n_features = coefs.shape
     names = (
@@ -138,12 +138,12 @@ def plot_path(
         else list_names("feature_names", feature_names, "axes")
     )
     if len(names) != n_features:
-        raise ValueError(f"feature_names must be one name for each of {n_features} features, got {len(names)}")
+        raise ValueError(f"feature_names must have one name for each of {n_features} features, got {len(names)}")
     axes = axes or current_axes()
     last = coefs[-1]
-    largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
+    largest = [divmod(int(index), n_features) for index in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
-    # With several classes each has a color. With two, only the named features stand out.
+    # With several classes each class has a color. With two, only the named features are colored.
     colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
     for k in range(n_rows):
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
@@ -158,21 +158,23 @@ def plot_path(
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
     if len(Cs) > 1:
         axes.set_xlim(Cs[0], Cs[-1])
-    _write_at_top(axes, Cs, n_nonzeros, f"non-zero coefficients of {last.size:,}")
+    _label_top(axes, Cs, n_nonzeros, f"nonzero coefficients of {last.size:,}")
     if 1 < n_rows <= len(COLORS) and coefs.any():
         axes.legend(loc="upper left", ncols=1 + n_rows // 6)
     return axes
 
 
 def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
-    """Plot scores against C, and the chosen C: of folds their mean and spread, of validation rows the scores.
+    """Plot cross-validation or validation scores against C, with the chosen C.
+
+    For folds these are the means, with a band of plus and minus one standard deviation.
 
     Parameters
     ----------
     model : LogisticRegressionCV
         A fitted model with use_legacy_attributes=False.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
 
     Returns
     -------
@@ -181,7 +183,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        `model` has the attributes of the legacy shape, whose scores are not one array.
+        `model` was fitted with use_legacy_attributes=True, so its scores are not one array.
 
     Examples
     --------
@@ -195,7 +197,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     """
     axes = axes or current_axes()
     if isinstance(model.scores_, dict):
-        raise ValueError("model must be fitted with use_legacy_attributes=False, whose scores_ are one array")
+        raise ValueError("model must be fitted with use_legacy_attributes=False, so that scores_ is one array")
     n_folds, n_l1_ratios, _ = model.scores_.shape
     for r in range(n_l1_ratios):
         mean, standard_deviation = model.scores_[:, r].mean(axis=0), model.scores_[:, r].std(axis=0)
@@ -224,20 +226,20 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
-    """Plot how often each feature was selected against the number of features that each half selects.
+    """Plot the selection frequency of each feature against the number of features selected per half-sample.
 
-    Features that reach the threshold in the end have colors.
+    Features whose final frequency reaches the threshold are colored.
 
     Parameters
     ----------
     found : StabilitySelection
-        What `fastlin.stability_selection` returned.
+        The result of `fastlin.stability_selection`.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
     threshold : float, default=0.75
-        The share of the halves that selects a feature.
+        The fraction of half-samples above which a feature counts as selected.
     n_labels : int, default=12
-        How many of the most frequent features are named.
+        Number of the most frequent features to name.
 
     Returns
     -------
@@ -250,7 +252,7 @@ def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0
     >>> from fastlin import LogisticRegression, figures, stability_selection
     >>> found = stability_selection(LogisticRegression(), *load_iris(return_X_y=True), n_pairs=5)
     >>> figures.plot_stability(found, axes=plt.figure().add_subplot()).get_ylabel()
-    'share of the halves that select the feature'
+    'selection frequency (fraction of half-samples)'
     """
     axes = axes or current_axes()
     bound, frequencies = found.error_bound(threshold), found.frequencies
@@ -261,9 +263,9 @@ def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0
     for rank, j in enumerate(most_frequent):
         (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=found.names[j])
         ends.append((frequencies[j], found.names[j], line.get_color()))
-    label = f"threshold {threshold:g}:\nexpected by mistake at most {bound:.2g}"
+    label = f"threshold {threshold:g}:\nat most {bound:.2g} false selections expected"
     line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
-    axes.set(xlabel="features that each half selects", ylabel="share of the halves that select the feature")
+    axes.set(xlabel="features selected per half-sample", ylabel="selection frequency (fraction of half-samples)")
     axes.set(xlim=(0, len(found.path)), ylim=(0, 1.02))
     axes.locator_params(axis="x", integer=True)
     _name_ends(axes, ends[:n_labels])
@@ -272,22 +274,22 @@ def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0
 
 
 def _name_ends(axes, ends):
-    """Write (height, name, color) at the right edge; where two names would overlap, the lower one is moved down."""
+    """Write names, given as (height, name, color), at the right edge; of two that overlap the lower one moves down."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)
-    places = [height for height, _, _ in ends]
-    for i in range(1, len(places)):
-        places[i] = min(places[i], places[i - 1] - gap)
-    # Names that have come to lie below the axes are moved up again, together with the names in their way.
+    heights = [height for height, _, _ in ends]
+    for i in range(1, len(heights)):
+        heights[i] = min(heights[i], heights[i - 1] - gap)
+    # Names that were moved below the axes are moved up again, together with the names above them.
     floor = low + gap / 2
-    for i in reversed(range(len(places))):
-        places[i] = max(places[i], floor)
-        floor = places[i] + gap
-    for place, (_, name, color) in zip(places, ends, strict=True):
+    for i in reversed(range(len(heights))):
+        heights[i] = max(heights[i], floor)
+        floor = heights[i] + gap
+    for height, (_, name, color) in zip(heights, ends, strict=True):
         axes.annotate(
             name,
-            (1, place),
+            (1, height),
             xycoords=("axes fraction", "data"),
             xytext=(6, 0),
             textcoords="offset points",
@@ -297,10 +299,10 @@ def _name_ends(axes, ends):
         )
 
 
-def _write_at_top(axes, places, numbers, label):
-    """Write the whole numbers above a few of the places of a log axis."""
-    few = np.unique(np.linspace(0, len(places) - 1, min(6, len(places))).round().astype(int))
+def _label_top(axes, positions, numbers, label):
+    """Add a top axis that labels a few of the positions of a log axis with integers."""
+    indices = np.unique(np.linspace(0, len(positions) - 1, min(6, len(positions))).round().astype(int))
     top = axes.secondary_xaxis("top")
     top.set(xscale="log", xlabel=label)
-    top.set_xticks(places[few], [str(number) for number in numbers[few]])
+    top.set_xticks(positions[indices], [str(number) for number in numbers[indices]])
     top.set_xticks([], minor=True)

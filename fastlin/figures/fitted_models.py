@@ -1,4 +1,4 @@
-"""Pictures of fitted models that users plot on axes of their own: how the fit went, and what it found."""
+"""Plots of fitted models on axes that the caller provides: convergence and coefficients."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class _Drawing(NamedTuple):
-    """What `plot_coefficients` draws: values (K', d), intervals (K', d, 2) or None, and their ranks (d,)."""
+    """Data of `plot_coefficients`: values (K', d), intervals (K', d, 2) or None, and importances (d,) for sorting."""
 
     values: Any
     intervals: Any
-    ranks: Any
+    importances: Any
     labels: list
     legend_title: str | None
 
 
 def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
-    """Plot how a fit came to its end.
+    """Plot the convergence of a fit.
 
-    For `LogisticRegression` these are, against the iterations, the bound on the distance of the objective from its
-    minimum and the distance from the last objective, both relative to the objective, and `tol`. For models that
-    train by mini-batches it is the loss of each epoch, on training data and, where there are some, validation data.
+    For `LogisticRegression` the plot shows the duality gap, the distance of the objective from its final value, and
+    `tol` against the iterations, all relative to the objective. For models that are trained with mini-batches it shows
+    the training loss per epoch and, if available, the validation loss.
 
     Parameters
     ----------
     model : LogisticRegression, MiniBatchLogisticRegression or MLPClassifier
         A fitted model.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        The model has no record of a fit.
+        The model has no record of a fit with at least one iteration.
 
     Examples
     --------
@@ -63,8 +63,8 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     has_history = bool(getattr(model, "history_", None))
     if not has_history and not getattr(model, "loss_curve_", None):
         raise ValueError(
-            f"model must have a fit of at least one iteration to show, got {type(model).__name__} without history_ or "
-            "loss_curve_; plot_scores shows cross-validation"
+            f"model must have history_ or loss_curve_ of at least one iteration, got {type(model).__name__} without; "
+            "use plot_scores for cross-validation"
         )
     axes = axes or current_axes()
     (_plot_gaps if has_history else _plot_losses)(model, axes)
@@ -74,7 +74,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_fit(model: Any, axes: Axes) -> Axes:
-    """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes."""
+    """Plot the scores of a cross-validated model or the convergence of any other model, and return the axes."""
     return (plot_scores if hasattr(model, "scores_") else plot_convergence)(model, axes=axes)
 
 
@@ -85,25 +85,25 @@ def plot_coefficients(
     axes: Axes | None = None,
     n_features: int = 20,
 ) -> Axes:
-    """Plot the largest coefficients of a linear model as bars, or of an inference with intervals.
+    """Plot the largest coefficients of a linear model as bars, or those of an `Inference` with intervals.
 
-    The largest stand at the top. With two classes a feature has one bar, which points to the right where the feature
-    speaks for the second class. With more it has one bar a class, in one of ten colors.
-    Features are compared by their largest coefficient.
+    The largest coefficients are at the top. With two classes each feature has one bar; a bar to the right favors the
+    second class. With more classes each feature has one bar per class, in up to ten colors. Features are sorted by
+    their largest absolute coefficient.
 
-    Coefficients of an `Inference` are points with 95 % intervals, without the intercept. Features are compared by the
+    Coefficients of an `Inference` are points with 95 % intervals, without the intercept. Features are sorted by the
     largest ratio of a coefficient to its standard error.
 
     Parameters
     ----------
     model : LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression or Inference
-        A fitted model, or what its method `inference` returned.
+        A fitted model, or the result of its method `inference`.
     feature_names : sequence of str or None
-        A name for each column of `coef_`. None: the names of the columns of X, or x0, x1 and so on.
+        A name for each column of `coef_`. None: the column names of X, or x0, x1 and so on.
     axes : matplotlib Axes or None
-        Where it is drawn. None: on the current axes.
+        Axes to draw on. None: the current axes.
     n_features : int, default=20
-        The largest number of features that are shown. Those whose coefficients are all zero are not.
+        Maximum number of features to show. Features whose coefficients are all zero are omitted.
 
     Returns
     -------
@@ -112,9 +112,9 @@ def plot_coefficients(
     Raises
     ------
     ValueError
-        The model has no `coef_`, or `feature_names` has another length than it has columns.
+        The model has no `coef_`, or the length of `feature_names` is not the number of its columns.
     TypeError
-        `feature_names` is no sequence, or holds axes.
+        `feature_names` is not a sequence, or contains axes.
 
     Examples
     --------
@@ -133,76 +133,76 @@ def plot_coefficients(
         feature_names = model.names[~are_intercepts(model.names)] if has_errors else model.get_feature_names_out()
     names = list_names("feature_names", feature_names, "axes")
     if len(names) != n_all:
-        raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")
+        raise ValueError(f"feature_names must have one name for each of {n_all} coefficients, got {len(names)}")
     axes = axes or current_axes()
-    n_nonzero = np.count_nonzero(drawn.ranks)
-    shown = np.argsort(-drawn.ranks, kind="stable")[: min(n_features, n_nonzero)]
+    n_nonzero = np.count_nonzero(drawn.importances)
+    shown = np.argsort(-drawn.importances, kind="stable")[: min(n_features, n_nonzero)]
     # Bars are drawn from the bottom up.
     n_rows = len(drawn.values)
-    places, height = np.arange(len(shown))[::-1], 0.8 / n_rows
+    positions, height = np.arange(len(shown))[::-1], 0.8 / n_rows
     for k, row in enumerate(drawn.values[:, shown]):
-        rows = places + (0.4 - height / 2) - k * height
+        rows = positions + (0.4 - height / 2) - k * height
         label = f"class {_as_plain(drawn.labels[k])}" if n_rows > 1 else None
         color = COLORS[k % len(COLORS) if n_rows > 1 else 0]
         if drawn.intervals is None:
             axes.barh(rows, row, height, color=color, label=label)
         else:
-            beside = np.abs(drawn.intervals[k, shown].T - row)
-            axes.errorbar(row, rows, xerr=beside, fmt="o", markersize=4, color=color, label=label)
-    axes.set_yticks(places, [_as_plain(names[j]) for j in shown])
+            errors = np.abs(drawn.intervals[k, shown].T - row)
+            axes.errorbar(row, rows, xerr=errors, fmt="o", markersize=4, color=color, label=label)
+    axes.set_yticks(positions, [_as_plain(names[j]) for j in shown])
     axes.axvline(0, color="black", linewidth=0.8)
-    words = "coefficient" if drawn.intervals is None else "coefficient with 95 % interval"
+    xlabel = "coefficient" if drawn.intervals is None else "coefficient with 95 % interval"
     if n_rows > 1:
-        axes.set_xlabel(words)
-        # Inside it would lie on bars.
+        axes.set_xlabel(xlabel)
+        # Inside the axes the legend would cover bars.
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title=drawn.legend_title)
     else:
-        axes.set_xlabel(f"{words} (to the right: for {_as_plain(drawn.labels[-1])})")
-    n_left = n_nonzero - len(shown)
-    if n_left:
-        kind = "largest" if drawn.intervals is None else "clearest"
-        more = "1 more feature is" if n_left == 1 else f"{n_left:,} more features are"
-        # The names beside the axes may leave it too narrow for one line.
-        axes.set_title(f"the {kind} coefficients; {more} not zero", wrap=True)
+        axes.set_xlabel(f"{xlabel} (positive: favors {_as_plain(drawn.labels[-1])})")
+    n_omitted = n_nonzero - len(shown)
+    if n_omitted:
+        kind = "largest" if drawn.intervals is None else "most significant"
+        more = "1 more feature has" if n_omitted == 1 else f"{n_omitted:,} more features have"
+        # Long feature names can leave too little width for one line.
+        axes.set_title(f"the {kind} coefficients; {more} nonzero coefficients", wrap=True)
     return axes
 
 
 def _read_model(model):
     """Return the _Drawing of a fitted model."""
     if not hasattr(model, "coef_"):
-        raise ValueError(f"model must be a fitted linear model, which has coef_, got {type(model).__name__} without")
+        raise ValueError(f"model must be a fitted linear model with coef_, got {type(model).__name__} without coef_")
     coef = read_coef(model)
     return _Drawing(coef, None, np.abs(coef).max(axis=0), list(model.classes_), None)
 
 
-def _read_estimates(found):
+def _read_estimates(inference):
     """Return the _Drawing of an inference."""
-    are_features = ~are_intercepts(found.names)
-    coef, errors = found.coef[:, are_features], found.std_errors[:, are_features]
-    title = "against the mean" if found.is_symmetric else f"against {_as_plain(found.reference)}"
-    ranks = np.abs(coef / errors).max(axis=0)
-    return _Drawing(coef, found.conf_int(0.95)[:, are_features], ranks, list(found.classes), title)
+    are_features = ~are_intercepts(inference.names)
+    coef, errors = inference.coef[:, are_features], inference.std_errors[:, are_features]
+    title = "vs the mean" if inference.is_symmetric else f"vs {_as_plain(inference.reference)}"
+    importances = np.abs(coef / errors).max(axis=0)
+    return _Drawing(coef, inference.conf_int(0.95)[:, are_features], importances, list(inference.classes), title)
 
 
 def _plot_gaps(model, axes):
-    # A small fit is one compiled call: all its iterations have the seconds and passes of the end.
+    # A small fit is one compiled call, so all its iterations have the same seconds and passes.
     iterations = np.arange(1, 1 + len(model.history_))
     objective = np.array([iteration.objective for iteration in model.history_])
     bound = np.array([iteration.bound for iteration in model.history_])
     # A log axis shows neither zero nor infinity.
     for values, label, color in (
-        (bound, "bound on the distance from the minimum", COLORS[0]),
-        (objective - objective[-1], "distance from the last objective", COLORS[4]),
+        (bound, "duality gap (bound on J − J*)", COLORS[0]),
+        (objective - objective[-1], "J − final J", COLORS[4]),
     ):
         shown = np.isfinite(values) & (values > 0) & (objective > 0)
         axes.plot(iterations[shown], values[shown] / objective[shown], "o-", markersize=4, color=color, label=label)
     axes.axhline(model.tol, color="black", linestyle="--", linewidth=1.2, label=f"tol = {model.tol:g}")
-    xlabel = f"iteration ({model.n_passes_:.3g} passes over the data in all)"
-    axes.set(yscale="log", xlabel=xlabel, ylabel="relative to the objective")
+    xlabel = f"iteration (total: {model.n_passes_:.3g} passes over the data)"
+    axes.set(yscale="log", xlabel=xlabel, ylabel="relative to the objective J")
 
 
 def _plot_losses(model, axes):
-    curves = [(model.loss_curve_, "training, with the penalty", COLORS[0])]
+    curves = [(model.loss_curve_, "training (with penalty)", COLORS[0])]
     if getattr(model, "validation_loss_curve_", None):
         curves.append((model.validation_loss_curve_, "validation", COLORS[1]))
     for values, label, color in curves:
@@ -211,5 +211,5 @@ def _plot_losses(model, axes):
 
 
 def _as_plain(name):
-    """Return a name with signs that the font has, and with dollar signs that are no mathematics."""
+    """Return a name with printable characters, and with dollar signs escaped so that Matplotlib reads no formula."""
     return make_printable(str(name)).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Pictures of rows of pixels: images of a data set, and the weights that a model has learned for each pixel."""
+"""Grids of images: rows of pixels of a data set, and the weights that a model has learned for each pixel."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ def show_images(
     *,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Show images as a grid of pictures, in gray or, where a row has three planes, in color.
+    """Show images in a grid, in gray, or in color if a row has three planes.
 
-    All pictures share one scale, from the least to the largest value of the images.
+    All images share one scale, from the smallest to the largest value.
 
     Parameters
     ----------
     images : ndarray of shape (N, pixels) or (pixels,)
-        Rows of pixels of any range: n² values for a picture of n × n, such as 784 of MNIST or 64 of the digits, or 3 n²
-        for red, green and blue planes, such as 3,072 of CIFAR-10. A last column of ones is left out.
+        Rows of pixels of any range: n² values for an image of n × n, such as 784 for MNIST or 64 for the digits, or
+        3 n² for red, green and blue planes, such as 3,072 for CIFAR-10. A last column of ones is ignored.
     labels : sequence of N or None, default=None
-        What is written above each picture.
+        Titles of the images.
     n_columns : int, default=10
-        The largest number of pictures in a row.
+        Maximum number of images per row of the grid.
     figure : matplotlib Figure or SubFigure, or None
-        Where it is drawn. None: in a new figure of pyplot.
+        Figure to draw in. None: a new pyplot figure.
 
     Returns
     -------
     matplotlib Figure or SubFigure
-        The figure that was drawn in, with one axes for each picture.
+        The figure, with one axes for each image.
 
     Raises
     ------
     ValueError
-        The rows have no length that makes a square picture, or `labels` has another length than the images.
+        The length of the rows does not give square images, or the length of `labels` is not the number of images.
     TypeError
-        `labels` is no sequence, or holds a figure.
+        `labels` is not a sequence, or contains a figure.
 
     Examples
     --------
@@ -60,10 +60,10 @@ def show_images(
     >>> len(figure.axes)
     10
     """
-    pictures = _to_pictures("images", np.atleast_2d(images))
-    lowest, highest = pictures.min(), pictures.max()
-    pictures = (pictures - lowest) / (highest - lowest or 1)
-    return _draw_grid(pictures, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
+    images = _reshape_to_images("images", np.atleast_2d(images))
+    lowest, highest = images.min(), images.max()
+    images = (images - lowest) / (highest - lowest or 1)
+    return _draw_grid(images, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
 
 
 def plot_weights(
@@ -74,35 +74,35 @@ def plot_weights(
     figure: Figure | SubFigure | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> list[Axes]:
-    """Plot the weights of each output as a picture: red speaks for the output, blue against it.
+    """Plot the weights of each output as an image: red favors the output, blue disfavors it.
 
-    All pictures share a scale, symmetric around 0. Weights of red, green and blue planes have these colors; 0 is gray.
+    All images share one scale, symmetric around 0. Weights of red, green and blue planes have these colors; 0 is gray.
 
     Parameters
     ----------
     w : fitted linear model, or ndarray of shape (pixels + 1, outputs), (pixels, outputs) or (pixels,)
         A model with `coef_`, or weights such as ``model.w`` of the course's models or ``params["W1"]`` of a
-        `TwoLayerNet`. The bias, the last row of an array, is left out.
+        `TwoLayerNet`. The bias, the last row of an array, is ignored.
     labels : sequence or None, default=None
-        What is written above each picture. None: the classes of the model, or the numbers of the outputs.
+        Titles of the images. None: the classes of the model, or the indices of the outputs.
     n_columns : int, default=10
-        The largest number of pictures in a row.
+        Maximum number of images per row of the grid.
     figure : matplotlib Figure or SubFigure, or None
-        Where it is drawn. None: in a new figure of pyplot.
+        Figure to draw in. None: a new pyplot figure.
     shape : tuple of int, or None
-        Height and width of a picture, and 3 after them for planes of red, green and blue. None: a square.
+        (height, width) of an image, or (height, width, 3) for red, green and blue planes. None: a square.
 
     Returns
     -------
     list of matplotlib Axes
-        One axes for each output, all of one figure; for weights of one plane the figure has a color bar too.
+        One axes for each output. For weights of one plane, the figure also has a color bar.
 
     Raises
     ------
     ValueError
-        The columns make no square or no picture of the shape, or `labels` and outputs differ in number.
+        The number of pixels does not match `shape` or a square, or `labels` does not have one entry per output.
     TypeError
-        `labels` is no sequence, or holds a figure.
+        `labels` is not a sequence, or contains a figure.
 
     Examples
     --------
@@ -119,50 +119,50 @@ def plot_weights(
     if not has_bias:
         labels = w.classes_[-w.coef_.shape[0] :] if labels is None else labels
         w = read_coef(w).T
-    pictures = _to_pictures("w", np.atleast_2d(np.asarray(w).T), shape, has_bias)
-    largest = np.abs(pictures).max() or 1
-    labels = range(len(pictures)) if labels is None else labels
-    if pictures.ndim == 4:
-        return _draw_grid((1 + pictures / largest) / 2, labels, n_columns, figure)[1]
-    figure, axes = _draw_grid(pictures, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    # Texts of one width, so that two such rows of pictures below each other are aligned.
+    images = _reshape_to_images("w", np.atleast_2d(np.asarray(w).T), shape, has_bias)
+    largest = np.abs(images).max() or 1
+    labels = range(len(images)) if labels is None else labels
+    if images.ndim == 4:
+        return _draw_grid((1 + images / largest) / 2, labels, n_columns, figure)[1]
+    figure, axes = _draw_grid(images, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    # Tick labels of equal width align two such rows of images below each other.
     ticks = "{x:+.3f}" if 0.01 <= largest < 10 else "{x:+.1e}"
     figure.colorbar(axes[0].images[0], ax=axes, pad=0.02, ticks=[-largest, 0, largest], format=ticks)
     return axes
 
 
-def _to_pictures(name, rows, shape=None, has_bias=True):
-    """Return rows of pixels as pictures in float64: (N, height, width), or (N, height, width, 3) of three planes."""
+def _reshape_to_images(name, rows, shape=None, has_bias=True):
+    """Return rows of pixels as float64 images (N, height, width), or (N, height, width, 3) for three planes."""
     for n_pixels in (rows.shape[-1], rows.shape[-1] - 1)[: 1 + has_bias]:
         for n_planes in (1, 3):
             side = isqrt(max(n_pixels, 0) // n_planes)
-            wanted = (side, side, n_planes) if shape is None else (*shape, 1)[:3]
-            if rows.ndim == 2 and len(rows) and side and wanted[2] == n_planes and prod(wanted) == n_pixels:
-                planes = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_planes, *wanted[:2])
+            full_shape = (side, side, n_planes) if shape is None else (*shape, 1)[:3]
+            if rows.ndim == 2 and len(rows) and side and full_shape[2] == n_planes and prod(full_shape) == n_pixels:
+                planes = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_planes, *full_shape[:2])
                 return planes[:, 0] if n_planes == 1 else planes.transpose(0, 2, 3, 1)
-    wanted = "n² or 3 n² pixels" if shape is None else f"the pixels of shape={shape}"
+    accepted = "n² or 3 n² pixels" if shape is None else f"the number of pixels of shape={shape}"
     raise ValueError(
-        f"{name} must have {wanted} for each picture, with or without a one or bias after them, got "
-        f"{rows.shape[-1]} and {len(rows)} pictures"
+        f"{name} must have {accepted} per image, optionally followed by a one or a bias, got "
+        f"{rows.shape[-1]} values per image for {len(rows)} images"
     )
 
 
-def _draw_grid(pictures, labels, n_columns, figure, **style):
-    """Draw each picture on axes of its own; return the figure and the axes."""
+def _draw_grid(images, labels, n_columns, figure, **style):
+    """Draw each image on its own axes; return the figure and the axes."""
     # The course's labels have shape (N, 1).
     labels = None if labels is None else np.ravel(list_names("labels", labels, "figure"))
-    if labels is not None and len(labels) != len(pictures):
-        raise ValueError(f"labels must be one for each of {len(pictures)} pictures, got {len(labels)}")
-    n_columns = min(n_columns, len(pictures))
-    n_rows = -(-len(pictures) // n_columns)
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"labels must have one entry for each of {len(images)} images, got {len(labels)}")
+    n_columns = min(n_columns, len(images))
+    n_rows = -(-len(images) // n_columns)
     if figure is None:
         with needs("studies", "matplotlib.pyplot"):
             import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(1 + 1.3 * n_columns, 1.6 * n_rows), layout="constrained")
-    axes = [figure.add_subplot(n_rows, n_columns, place + 1) for place in range(len(pictures))]
-    for place, (panel, picture) in enumerate(zip(axes, pictures, strict=True)):
-        panel.imshow(picture, **style)
-        panel.set_title("" if labels is None else labels[place], wrap=True)
+    axes = [figure.add_subplot(n_rows, n_columns, index + 1) for index in range(len(images))]
+    for index, (panel, image) in enumerate(zip(axes, images, strict=True)):
+        panel.imshow(image, **style)
+        panel.set_title("" if labels is None else labels[index], wrap=True)
         panel.set_axis_off()
     return figure, axes

@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, colors, names, and the functions that open and save them."""
+"""Style, colors and helper functions that all figures share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 110
-# The letters are large enough to be read at half size.
+# Fonts are large enough to be legible at half size.
 STYLE: dict[Any, Any] = {
     "font.size": 13,
     "legend.fontsize": 11,
@@ -28,32 +28,32 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.6,
 }
-# Colors that the color-blind tell apart (Okabe and Ito 2008), and five more (Tol's) where there are more classes.
+# Color-blind safe colors of Okabe and Ito (2008), followed by colors of Tol for more classes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99")
 
 
 def open_figure(
     n_rows: int, n_columns: int, width: float | None = None, height: float | None = None
 ) -> tuple[Figure, Any]:
-    """Return a figure and its axes; width and height are in inches, and follow from the number of axes by default."""
+    """Return a figure and its axes. Width and height are in inches; the defaults depend on the number of axes."""
     figure = make_figure(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows)
     return figure, figure.subplots(n_rows, n_columns)
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """Return a figure without axes, of a width and a height in inches."""
-    # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
+    """Return a figure without axes; width and height are in inches."""
+    # Unlike pyplot, this opens no window and does not change the caller's current figure.
     with needs("studies", "matplotlib.figure", "matplotlib.layout_engine"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # The title of the figure would touch the titles of the panels.
+    # With the default padding the title of the figure would touch the titles of the panels.
     layout = ConstrainedLayoutEngine(h_pad=0.09)
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
 def current_axes() -> Axes:
-    """Return the current axes of pyplot; where there is no figure, those of a new one, which has room for names."""
+    """Return the current axes of pyplot, or those of a new figure whose constrained layout makes space for names."""
     with needs("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
@@ -63,7 +63,7 @@ def current_axes() -> Axes:
 
 
 def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
-    """Return the picture of a function that draws on axes, as a data URL; width and height are in inches."""
+    """Return the plot of a function that draws on axes as a data URL; width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
     figure.savefig(file, format="png")
@@ -71,24 +71,24 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
 
 
 def read_coef(model: Any) -> Array:
-    """Return the coefficients of a linear model, which `sparsify` may have made sparse, as an array (rows, columns)."""
-    # A copy, since the model stays as it is. Estimators of fastlin check their coefficients then.
+    """Return the coefficients of a linear model as a dense array (rows, columns), even after `sparsify`."""
+    # `densify` changes the model, so it is called on a copy. Estimators of fastlin also check their coefficients in it.
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
-def list_names(argument: str, given: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
-    """Return the names in an argument; TypeError: it is no sequence, or holds what the argument `keyword` takes."""
-    # Other libraries take axes by position.
-    is_sequence = isinstance(given, Iterable) and not isinstance(given, str)
-    names = list(given) if is_sequence else [given]
+def list_names(argument: str, value: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
+    """Return the names in an argument; raise a TypeError if it is not a sequence or contains axes or figures."""
+    # Users of other libraries pass axes by position.
+    is_sequence = isinstance(value, Iterable) and not isinstance(value, str)
+    names = list(value) if is_sequence else [value]
     if not is_sequence or any(hasattr(name, "get_figure") for name in names):
         raise TypeError(
-            f"{argument} must be {accepted} or None, got {type(names[0]).__name__}; give the {keyword} by name, as "
+            f"{argument} must be {accepted} or None, got {type(names[0]).__name__}; pass the {keyword} by keyword, as "
             f"{keyword}=..."
         )
     return names
 
 
 def count_nouns(number: int, noun: str) -> str:
-    """Return the number and the noun, in the plural unless the number is one."""
+    """Return the number and the noun, in the plural unless the number is 1."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

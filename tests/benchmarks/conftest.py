@@ -1,4 +1,4 @@
-"""What all tests of the benchmarks have."""
+"""Fixtures of all tests of the benchmarks."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from benchmarks import comparisons
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch):
-    """Leave out pauses and repetitions, which steady times that no test looks at."""
+def skip_pauses(monkeypatch):
+    """Skip pauses and repetitions: tests do not check times."""
     monkeypatch.setattr(comparisons, "PAUSE", 0.0)
-    monkeypatch.setattr(comparisons, "REPETITION", 1e-9)
+    monkeypatch.setattr(comparisons, "MIN_MEASURED_SECONDS", 1e-9)

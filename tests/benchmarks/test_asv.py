@@ -1,4 +1,4 @@
-"""What asv runs: the bodies of the suite with made-up comparisons, and the plugin that knows the name of the folder."""
+"""The suite that asv runs, with invented comparisons, and the asv plugin."""
 
 import ast
 from pathlib import Path
@@ -15,7 +15,7 @@ from benchmarks.suite import COMPARISONS
 from benchmarks.suite import OTHERS as OTHER_CASES
 
 
-def test_the_suite_chooses_among_the_cases():
+def test_the_chosen_cases_exist():
     assert set(CHOSEN) <= COMPARISONS.keys()
     assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
     for comparison in PEAK_CHOSEN:
@@ -23,14 +23,14 @@ def test_the_suite_chooses_among_the_cases():
 
 
 @pytest.mark.parametrize("case", ["iris", "an epoch of mini-batches", "an epoch of a network"])
-def test_the_history_calls_what_users_call(case):
+def test_every_case_of_the_history_runs(case):
     history = asv_history.History()
     history.setup(case)
     history.time_call(case)
 
 
-def test_the_history_imports_nothing_of_the_other_benchmarks():
-    """Inner modules that it imported would have to stay for as long as an earlier release is compared."""
+def test_the_history_imports_fastlin_only():
+    """Other releases are compared too: they may lack internal modules."""
     tree = ast.parse(Path(asv_history.__file__).read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -41,9 +41,9 @@ def make_record(**changes):
     return make_comparison(theirs=4.0, **{"gap": -1e-3, **changes})
 
 
-def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
+def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    # Numbers are short.
+    # Numbers are rounded.
     long, asked = 0.8556799999999999, []
     record = make_record(ratio=1 / long)
     record["libraries"]["fastlin"] |= {"seconds": long, "objective": long}
@@ -51,16 +51,16 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     monkeypatch.setattr(
         asv_suite, "measure", lambda comparison, whole: asked.append(comparison) or {comparison: record}
     )
-    found = {}
+    actual = {}
     for what in Comparisons.params[1]:
         comparisons = Comparisons()
         if what == "the baseline's accuracy":
             assert_refused("the case does not measure", comparisons.setup, "digits", what, error=NotImplementedError)
             continue
         comparisons.setup("digits", what)
-        found[what] = comparisons.track_result("digits", what)
+        actual[what] = comparisons.track_result("digits", what)
     assert asked == ["digits"]
-    assert found == {
+    assert actual == {
         "time over the baseline's": 0.8557,
         "objective above the baseline's": 0.0,
         "fastlin's seconds": 0.8557,
@@ -78,17 +78,17 @@ def test_a_race_is_run_once_and_shown_side_by_side(monkeypatch, tmp_path):
     [
         ({"side_effect": NotImplementedError("no data")}, NotImplementedError, "no data"),
         ({"side_effect": OSError("no disk")}, RuntimeError, "no disk"),
-        # Results that are not equal are no figures.
+        # Unequal results give no number.
         ({"return_value": {"digits": make_record(failure="too high")}}, RuntimeError, "too high"),
     ],
 )
-def test_a_race_that_fails_says_so_to_all_that_ask(monkeypatch, tmp_path, answer, raised, words):
+def test_every_number_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, raised, words):
     for measure in (Mock(**answer), pytest.fail):
         monkeypatch.setattr(asv_suite, "measure", measure)
         assert_refused(words, asv_suite.find_records, "digits", tmp_path, error=raised)
 
 
-def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
+def test_the_numbers_of_other_cases_are_those_of_their_records(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     records = {
         "limit-step": {"part": 0.85568},
@@ -112,7 +112,7 @@ def test_other_cases_are_numbers_of_their_records(monkeypatch, tmp_path):
     assert track("import, seconds") == 0.25
 
 
-def test_only_the_folder_of_the_benchmarks_is_no_range():
+def test_the_folder_of_the_benchmarks_is_not_a_commit_range():
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv.config import Config
 
@@ -122,7 +122,7 @@ def test_only_the_folder_of_the_benchmarks_is_no_range():
     assert [names._names_folder(conf, each) for each in given] == [True, True, False, False, False]
 
 
-# What asv itself keeps of three values of a benchmark, of which the second was measured.
+# What asv stores for four values of a benchmark; the second was measured.
 OUTPUT = """For parameters: 'mnist-float64', "the baseline's seconds"
 asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
 
@@ -136,7 +136,7 @@ For parameters: 'pass-float64', 'accuracy'
 asv: skipped: NotImplementedError('the case does not measure this number.')"""  # noqa: W291
 
 
-def test_asv_says_why_a_result_is_not_available(monkeypatch, capsys):
+def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv import runner
     from asv_runner.benchmarks._base import Benchmark
@@ -152,17 +152,17 @@ def test_asv_says_why_a_result_is_not_available(monkeypatch, capsys):
     )
     assert Benchmark.do_setup(skipped)
     assert capsys.readouterr().out.strip() == OUTPUT.splitlines()[1].strip()
-    # A failure of another kind is none of these.
+    # Other failures are not listed.
     assert names.find_reasons("For parameters: 'digits', 'objective'\nRuntimeError: too high") == {}
     assert names.find_reasons("asv: skipped: NotImplementedError('no data')") == {"no data": []}
     logged = []
     monkeypatch.setattr(runner, "log_benchmark_result", lambda results, benchmark, show_stderr: logged.append("table"))
-    for place, name in (
+    for owner, name in (
         (names.Run, "run_from_conf_args"),
         (names.Machine, "get_defaults"),
         (names.MachineCommand, "run"),
     ):
-        monkeypatch.setattr(place, name, getattr(place, name))
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(names.Machine, "hardcoded_machine_name", None)
     monkeypatch.setattr(names.log, "info", lambda text, **options: logged.append(text))
     names.setup()

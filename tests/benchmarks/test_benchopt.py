@@ -1,4 +1,4 @@
-"""The solver for benchopt: it minimizes each benchmark's objective, called as benchopt calls it."""
+"""The solver for benchopt minimizes the objective of each benchmark."""
 
 import importlib.util
 import sys
@@ -16,7 +16,7 @@ LMBD = 0.1
 
 @pytest.fixture
 def solver(monkeypatch):
-    # benchopt is of no extra; the solver takes two names from it.
+    # benchopt is in no extra; the solver imports two names from it.
     names = SimpleNamespace(BaseSolver=object, SufficientProgressCriterion=dict)
     for module in ("benchopt", "benchopt.stopping_criterion"):
         monkeypatch.setitem(sys.modules, module, names)
@@ -35,7 +35,7 @@ def draw(n_classes):
 def solve(solver, X, y, **parameters):
     solver.set_objective(X=X, y=y, lmbd=LMBD, **parameters)
     solver.warm_up()
-    # benchopt begins with a huge tolerance.
+    # benchopt starts with a huge tolerance.
     for tolerance in (1e38, 1e-10):
         solver.run(tolerance)
     return solver.get_result()["beta"]

@@ -1,4 +1,4 @@
-"""The comparisons of passes, predictions, mini-batches and networks: both sides start alike and compute the same."""
+"""Passes, predictions, mini-batches and networks: both libraries start at the same point and compute the same."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ from benchmarks.passes import FusedPass, draw_coef, make_numpy_pass
 
 # Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
 OF_PASSES = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
-# Accuracies after 70 steps of the course differ by rows whose best two classes are nearly equal.
+# Accuracies after 70 steps of the course may differ on rows with two nearly equal probabilities.
 OF_ACCURACIES = {"float64": 1e-4, "float32": 1e-3}
 
 
-def assert_same_parts(found, expected, relative=0.0, absolute=0.0):
-    """Compare arrays with others within a part of the largest entry of each."""
-    for part, theirs in zip(found, expected, strict=True):
+def assert_same_parts(actual, expected, relative=0.0, absolute=0.0):
+    """Compare each pair of arrays within a fraction of the largest expected entry."""
+    for part, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(part, theirs, rtol=0, atol=absolute + relative * np.abs(theirs).max())
 
 
@@ -46,24 +46,24 @@ def test_both_models_predict_the_same(name):
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     assert len(ours) == (1 if name == "predict-row" else 400)
     if name != "predict-row":
-        # The models were fitted to rows of the same kind.
+        # The models were fitted to rows of the same distribution.
         assert prediction.accuracy(ours) > 0.7 - 0.1 * (prediction.n_classes > 2)
 
 
-def test_mini_batches_take_the_steps_of_plain_numpy_and_sgd_classifier_has_a_row_for_each_class():
+def test_mini_batches_take_the_steps_of_numpy_and_sgd_classifier_has_a_row_per_class():
     generator = np.random.default_rng(0)
     X = generator.uniform(size=(1_300, 20))
     y = (X[:, :10] + generator.uniform(size=(1_300, 10))).argmax(axis=1)
     images = Examples(X[:1_000], y[:1_000], X[1_000:], y[1_000:], 10)
-    ours, theirs = mini_batches.train(images), mini_batches.train_plainly(images)
+    ours, theirs = mini_batches.train(images), mini_batches.train_with_numpy(images)
     assert_same_parts(ours, theirs, mini_batches.ALLOWED)
     assert images.objective(*ours) == pytest.approx(images.objective(*theirs), rel=mini_batches.ALLOWED)
-    coef, intercept, one_by_one = mini_batches.train_by_sgd(images)
-    assert (coef.shape, intercept.shape, one_by_one) == ((10, 20), (10,), True)
+    coef, intercept, is_one_vs_rest = mini_batches.train_by_sgd(images)
+    assert (coef.shape, intercept.shape, is_one_vs_rest) == ((10, 20), (10,), True)
 
 
 @pytest.mark.thorough
-def test_sparse_rows_are_learned_by_both_sides():
+def test_both_libraries_learn_from_sparse_rows():
     assert mini_batches.load_sparse(2_000, 100).X_test.shape == (400, 100)
     record = mini_batches.compare_on_sparse_rows(100, 2_000)
     assert record["data"].startswith("2,000 × 100")
@@ -72,12 +72,12 @@ def test_sparse_rows_are_learned_by_both_sides():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(("dtype", "tolerance"), mini_batches.COURSE_ALLOWED.items())
-def test_plain_numpy_takes_the_same_steps_of_the_course(dtype, tolerance):
+def test_numpy_takes_the_same_steps_of_the_course(dtype, tolerance):
     data = make_synthetic(10, 1_000, 100, seed=0)
     X, X_test = (np.column_stack([part, np.ones(len(part))]).astype(dtype) for part in (data.X_train, data.X_test))
     examples = Examples(X, data.y_train, X_test, data.y_test, 10)
     coef, _, *histories = mini_batches.train_course(examples, 10)
-    expected, _, *expected_histories = mini_batches.train_course_plainly(examples, 10)
+    expected, _, *expected_histories = mini_batches.train_course_with_numpy(examples, 10)
     assert coef.dtype == dtype
     assert_same_parts([coef], [expected], tolerance)
     for kind, atol in (("loss", tolerance), ("accuracy", OF_ACCURACIES[dtype])):
@@ -100,13 +100,13 @@ def test_networks_start_as_scikit_learns():
 
 
 def test_torch_trains_the_same_network():
-    pytest.importorskip("torch", reason="PyTorch is of the extra baselines-torch.")
+    pytest.importorskip("torch", reason="PyTorch is in the extra baselines-torch.")
     epoch = networks.load_epoch(1_000, 20)
     ours, theirs = networks.train_by_estimator(epoch, fastlin.MLPClassifier), networks.train_torch(epoch)
     assert_same_parts((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), absolute=1e-5)
 
 
-def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_step():
+def test_a_large_step_matches_its_objective_and_its_matrix_products():
     X, y = draw_data(60, 5)
     step, products = LargeStep(X, y, 30), LargeProducts(X, 30)
     assert sorted(np.concatenate(step.batches)) == list(range(60))
@@ -120,11 +120,11 @@ def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_ste
     assert (step.network.parameters != before).mean() > 0.5
     products()
     rows = X[:30]
-    for found, expected in (
+    for actual, expected in (
         (products.hidden, rows @ products.coefs[0]),
         (products.scores, products.hidden @ products.coefs[1]),
         (products.gradients[1], products.hidden.T @ products.residuals),
         (products.slopes, products.residuals @ products.coefs[1].T),
         (products.gradients[0], rows.T @ products.slopes),
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Bounds: each is stated once, for a case that exists, and is broken where it should be."""
+"""The bounds of the benchmarks: unique, of cases that exist, and reported when broken."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ KEY = itemgetter("case", "machine", "measure")
 WIDE = {"case": "digits", "machine": "x86-64-v4", "measure": "ratio", "at least": 5}
 
 
-def test_every_bound_is_stated_once_for_a_case_that_exists():
+def test_each_bound_is_unique_and_its_case_exists():
     bounds = read_bounds()
     assert len(set(map(KEY, bounds))) == len(bounds)
     for bound in bounds:
@@ -29,13 +29,13 @@ def test_every_bound_is_stated_once_for_a_case_that_exists():
         assert len({"at least", "at most"} & bound.keys()) == 1
 
 
-def test_no_bound_gets_looser_unless_the_committed_ones_do():
-    # A change that loosens a bound fails until it is committed, so that nobody loosens one in passing.
+def test_no_bound_is_looser_than_the_committed_one():
+    # A change that loosens a bound fails until it is committed: nobody loosens one by accident.
     command = ["git", "show", f"HEAD:./{FILE.name}"]
     try:
         shown = subprocess.run(command, cwd=FILE.parent, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this is no checkout of git")
+        pytest.skip("this is not a git checkout")
     present = {KEY(bound): bound for bound in read_bounds()}
     for bound in json.loads(shown.stdout):
         now = present.get(KEY(bound), {})
@@ -43,13 +43,13 @@ def test_no_bound_gets_looser_unless_the_committed_ones_do():
         assert now.get("at most", np.inf) <= bound.get("at most", np.inf), bound
 
 
-def test_every_race_has_a_bound_and_that_of_a_level_goes_before_that_of_any_machine():
+def test_every_comparison_has_a_bound_and_a_level_takes_precedence_over_any_machine():
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v4") == [WIDE]
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v3") == [ONE]
     assert find_bounds([ONE, WIDE], "letter", "x86-64-v3") == []
     # A comparison on one thread has the bounds of the comparison.
     assert find_bounds([ONE, WIDE], "digits-one-thread", "x86-64-v3") == [ONE]
-    # BLAS cannot multiply bytes: the bound is for the types that it can.
+    # BLAS cannot multiply bytes.
     missing = [
         comparison
         for comparison in COMPARISONS
@@ -58,14 +58,14 @@ def test_every_race_has_a_bound_and_that_of_a_level_goes_before_that_of_any_mach
     assert not missing
 
 
-def test_a_broken_bound_is_named():
+def test_a_broken_bound_is_reported():
     libraries = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
     record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "libraries": libraries}
     (sentence,) = find_broken_bounds([ONE], {"digits": record}, "x86-64-v3")
     words = "{} times as fast as its baseline"
     assert sentence == f"digits, 10 × 2: {words.format(2.5)}; the bound is at least {words.format(3)}."
     assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
-    # A baseline that was cut off may take as long as the bound asks.
+    # A baseline that was stopped early has only a lower bound.
     assert find_broken_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
     most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
     (sentence,) = find_broken_bounds([most], {"import": record}, "x86-64-v3")
@@ -76,7 +76,7 @@ def test_a_broken_bound_is_named():
     assert [measure(record) for measure, _ in MEASURES.values()] == [2.5, 2.0, 4.0, 7.0, 0.5, 2.0, 1.0, 3.0, 0.0, 4.0]
 
 
-def test_a_machine_has_a_level_and_a_name_and_two_threads_of_one_core_are_no_two_processors(tmp_path, monkeypatch):
+def test_the_machine_is_described_by_its_level_processor_and_number_of_cores(tmp_path, monkeypatch):
     assert find_level() in {*LEVELS, "none"}
     intel = "Intel(R) Xeon(R) CPU @ 2.80GHz (icelake-server)"
     assert name_machine(intel, 2) == "intel-xeon-cpu-2-80ghz-icelake-server-2-processors"
@@ -89,7 +89,7 @@ def test_a_machine_has_a_level_and_a_name_and_two_threads_of_one_core_are_no_two
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
         (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
     assert published.count_cores() == 2
-    found = {"processor": "AMD EPYC", "processors": 2, "cores": None}
-    assert published.call_machine(found) == "AMD EPYC, 2 processors"
-    assert published.call_machine({**found, "cores": 1}) == "AMD EPYC, 2 hardware threads of one core"
-    assert published.call_machine({**found, "processors": 4, "cores": 2}) == "AMD EPYC, 4 hardware threads of 2 cores"
+    machine = {"processor": "AMD EPYC", "processors": 2, "cores": None}
+    assert published.call_machine(machine) == "AMD EPYC, 2 processors"
+    assert published.call_machine({**machine, "cores": 1}) == "AMD EPYC, 2 hardware threads of one core"
+    assert published.call_machine({**machine, "processors": 4, "cores": 2}) == "AMD EPYC, 4 hardware threads of 2 cores"

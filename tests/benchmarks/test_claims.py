@@ -1,4 +1,4 @@
-"""The record of the claims: what `benchmarks.claims` keeps of a run, and that the published one is of these claims."""
+"""The record of the claims that `benchmarks.claims` writes, and that the published one is current."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_the_published_verdicts_follow_from_the_published_measurements():
 
 
 def make_results(folder):
-    """Write the results.json and the pictures of a run whose metrics are the published ones."""
+    """Write the results.json and the plots of a run whose metrics are the published ones."""
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     content = {"environment": {"processor": "a processor", "cache": "/a/folder"}, "claims": []}
     for title in titles:
@@ -43,7 +43,7 @@ def make_results(folder):
     return content
 
 
-def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
+def test_a_run_is_recorded_with_its_plots(tmp_path, monkeypatch):
     content, path = make_results(tmp_path), tmp_path / "docs" / "claims.json"
     path.parent.mkdir()
     record_claims(tmp_path, path)
@@ -51,13 +51,13 @@ def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
     assert record["environment"] == {"processor": "a processor"}
     assert record["claims"] == read_record()["claims"]
     assert (path.parent / "binary.png").read_bytes() == b"binary"
-    # What the tables hold has no picture.
+    # Plots of images are not published.
     assert record["plots"]["images"] == {}
     assert not (path.parent / "images.png").exists()
     monkeypatch.setattr(claims, "RECORD", path)
     assert show_study("binary") == "![Of binary.](studies/binary.png)"
     assert "| **" not in show_study("cifar10_deep")
-    # The headings and the line below them stand above the claims.
+    # The table has two more lines: its header.
     assert list_claims().count("\n| ") == len(CLAIMS) + 2
     del content["mnist.binary"]
     (tmp_path / "results.json").write_text(json.dumps(content))

@@ -1,4 +1,4 @@
-"""Comparisons of fits: which baselines count, who judges, what is a fault, and what is skipped."""
+"""Comparisons of fits: which baselines count, what is a failure and what is skipped."""
 
 import warnings
 from dataclasses import replace
@@ -47,7 +47,7 @@ def finish(problem):
     return fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-8)
 
 
-def test_the_peer_on_scaled_pixels_has_the_same_objective():
+def test_the_baseline_on_scaled_pixels_has_the_same_objective():
     pixels = np.random.default_rng(0).integers(0, 256, (60, 4), np.uint8)
     problem = make_small_problem(pixels, C=1 / 255**2)
     coef, intercept = fit_scikit_learn_to_pixels(problem)
@@ -57,7 +57,7 @@ def test_the_peer_on_scaled_pixels_has_the_same_objective():
     assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(*by_lbfgs(scaled)), rel=1e-12)
 
 
-def test_a_race_leaves_out_peers_that_miss_the_objective():
+def test_baselines_that_miss_the_objective_are_excluded():
     fastlin = partial(fit_fastlin, tol=1e-8)
     comparison = Comparison(
         "small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2
@@ -74,7 +74,7 @@ def test_a_race_leaves_out_peers_that_miss_the_objective():
     totals = {name: problem.objective(*solve(problem)) for name, solve in (("gives up", give_up), ("finishes", finish))}
     assert tried["gives up"]["suboptimality"] == pytest.approx(totals["gives up"] / totals["finishes"] - 1)
     assert tried["finishes"]["seconds"] == outcome.seconds["finishes"]
-    # All rows are fitted: the scores are those of another fit of four fifths of them.
+    # Without a test set, the scores are those of a fit to four fifths of the rows.
     part = problem.hold_out()
     assert record["libraries"][FASTLIN]["accuracy"] == part.test(*fastlin(part)).accuracy
     assert record["data"] == "60 × 4, 3 classes, float64"
@@ -85,7 +85,7 @@ def test_a_race_leaves_out_peers_that_miss_the_objective():
 
 @pytest.fixture
 def take(monkeypatch):
-    """Return a function that fits a problem and takes as many seconds of the comparisons' clock as it is told."""
+    """Return a function that fits a problem and adds a number of seconds to the clock of the comparisons."""
     clock = [0.0]
     monkeypatch.setattr(comparisons, "perf_counter", lambda: clock[0])
 
@@ -96,7 +96,7 @@ def take(monkeypatch):
     return take
 
 
-def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time(take):
+def test_a_much_slower_baseline_is_run_once(take):
     calls = []
 
     def linger(problem):
@@ -113,12 +113,12 @@ def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time(take):
     assert outcome.seconds["lingers"] == pytest.approx(0.2)
 
 
-def test_a_peer_counts_with_its_best_number_of_threads(take):
+def test_the_fastest_number_of_threads_of_a_baseline_counts(take):
     counts = []
 
     def linger(problem):
         counts.extend([count_threads()] if len(problem.X) == 60 else [])
-        # Within reach of each other: at twice the time the slower count would drop out.
+        # At twice the time the slower number of threads would be excluded.
         return take(0.025 * (1 + count_threads()), problem)
 
     comparison = Comparison("small", load_small, partial(take, 0.01), {"lingers": linger}, rounds=2, warm_up_rows=50)
@@ -139,20 +139,20 @@ def find_failure_of(comparison, objectives, accuracies=(0.9, 0.9), has_converged
     return Outcome(comparison, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]).find_failure()
 
 
-def test_a_race_counts_only_with_equal_results():
+def test_a_comparison_with_unequal_results_fails():
     comparison = Comparison("small", None, None, {})
     assert find_failure_of(comparison, (0.5, 0.5)) == ""
     assert find_failure_of(comparison, (0.4, 0.5)) == ""
-    assert "higher than that of baseline by 1.0e-05" in find_failure_of(comparison, (0.5 * (1 + 1e-5), 0.5))
-    # Each of many fits has to reach the baseline's.
+    assert "above that of baseline by 1.0e-05" in find_failure_of(comparison, (0.5 * (1 + 1e-5), 0.5))
+    # Each of many fits must reach the objective of the baseline.
     several = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
-    assert "higher than that of baseline by 1.0e-05" in find_failure_of(comparison, several)
-    assert find_failure_of(comparison, (0.5, 0.5), has_converged=False) == "fastlin has not converged"
+    assert "above that of baseline by 1.0e-05" in find_failure_of(comparison, several)
+    assert find_failure_of(comparison, (0.5, 0.5), has_converged=False) == "fastlin did not converge"
     assert find_failure_of(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
     assert "accuracy differs from that of baseline by -0.0060" in find_failure_of(comparison, (0.5, 0.5), (0.894, 0.9))
     assert "accuracy differs from that of baseline by +0.0500" in find_failure_of(comparison, (0.5, 0.5), (0.95, 0.9))
     training = replace(comparison, rule=Rule(same_steps=1e-6))
-    assert "it is lower by 2.0e-01" in find_failure_of(training, (0.4, 0.5))
+    assert "is below that of baseline by 2.0e-01" in find_failure_of(training, (0.4, 0.5))
     assert find_failure_of(training, (0.5, 0.5), (np.nan, np.nan)) == ""
     assert find_failure_of(replace(comparison, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""
 
@@ -163,13 +163,13 @@ def test_a_warning_of_fastlin_counts_as_not_converged():
         return finish(problem)
 
     outcome = run_comparison(Comparison("small", load_small, warn, {"finishes": finish}), load_small(None))
-    assert outcome.find_failure() == "fastlin has not converged"
-    # Baselines may use up their iterations.
+    assert outcome.find_failure() == "fastlin did not converge"
+    # Baselines may reach their maximum of iterations.
     outcome = run_comparison(Comparison("small", load_small, finish, {"warns": warn}), load_small(None))
     assert outcome.find_failure() == ""
 
 
-def test_calls_take_turns():
+def test_calls_are_interleaved():
     repetitions = []
     seconds = measure_interleaved(
         {"a": lambda: repetitions.append("a"), "b": lambda: repetitions.append("b")}, 2, n_calls=2
@@ -178,13 +178,13 @@ def test_calls_take_turns():
     assert seconds.keys() == {"a", "b"}
 
 
-def test_a_race_whose_peer_is_not_installed_is_skipped():
+def test_a_comparison_is_skipped_where_its_baseline_is_not_installed():
     with pytest.raises(NotImplementedError, match="no_such_library is not installed"):
         load_problem(Comparison("small", None, None, {}, package="no_such_library"))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_judge_is_the_formula(n_classes):
+def test_objective_and_accuracy_follow_the_formula(n_classes):
     generator = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(40) % n_classes]
     sparse = make_text(40, n_classes).X_train[:, :30]
@@ -199,29 +199,29 @@ def test_the_judge_is_the_formula(n_classes):
         assert each.accuracy(coef, intercept) == np.mean(scores.argmax(axis=1) == problem.y)
 
 
-def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
-    with pytest.raises(ValueError, match=r"tol is 0\.0001: it must be at most the sum of excess and baselines_above"):
+def test_tol_certifies_the_suboptimality_of_the_rule():
+    with pytest.raises(ValueError, match=r"tol must be at most suboptimality \+ baselines_above, got 0\.0001"):
         Rule(tol=1e-4, baselines_above=1e-6)
-    comparison = Comparison("small", None, lambda problem, **asked: asked, {}, rule=Rule(tol=1e-6))
+    comparison = Comparison("small", None, lambda problem, **options: options, {}, rule=Rule(tol=1e-6))
     assert comparison.solve(None) == {"tol": 1e-6}
-    # What no tol belongs to takes the problem alone.
+    # Without a tol the solver has the problem as its only argument.
     assert replace(comparison, rule=Rule()).solve(None) == {}
-    # Every comparison that seeks a minimum has a tol, but for models under the patch, which chooses their tol.
+    # Every comparison of minima has a tol, except patched models: the patch chooses theirs.
     without = {name for name, each in COMPARISONS.items() if each.rule.tol is None and "patched" not in each.title}
     kinds = "epoch", "mini-batches", "course", "pass-", "predict"
     assert without == {name for name in COMPARISONS if name.startswith(kinds)}
 
 
 @pytest.mark.parametrize(("threads", "short"), [(("all", "one"), ("one",)), (("all",), ("all",))])
-def test_a_short_race_runs_each_peer_once(threads, short):
+def test_a_short_comparison_runs_each_baseline_once(threads, short):
     comparison = comparisons.shorten(
         Comparison("small", load_small, finish, {"baseline": finish}, rounds=5, baseline_threads=threads)
     )
     assert (comparison.rounds, comparison.baseline_threads) == (1, short)
 
 
-def test_each_turn_compares_a_peer_with_the_calls_around_it(monkeypatch):
-    # fastlin's calls take 1, 2, 3, ... seconds, those of the baseline 10 in each turn.
+def test_each_round_compares_a_baseline_with_the_calls_before_and_after_it(monkeypatch):
+    # fastlin's calls take 1, 2, 3, ... seconds, those of the baseline 10 in each round.
     clock = iter(range(1, 100))
 
     def run(solve, problem):
@@ -231,11 +231,11 @@ def test_each_turn_compares_a_peer_with_the_calls_around_it(monkeypatch):
     comparison = Comparison("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
     monkeypatch.setattr(comparisons, "run", run)
     outcome = run_comparison(comparison, load_small(None), 1)
-    # The first call compiles, and goes before the comparison.
+    # The first call compiles: it is not measured.
     assert outcome.repetitions == [10 / (own + 0.5) for own in range(2, 9)]
     assert outcome.ratio == 10 / 5.5
     low, high = outcome.describe()["interval"]
     assert 10 / 8.5 <= low < outcome.ratio < high <= 10 / 2.5
-    # The first turn is run in any case.
+    # The first round always runs.
     monkeypatch.setattr(comparisons, "MAX_SECONDS", 0)
     assert len(run_comparison(comparison, load_small(None), 1).repetitions) == 1

@@ -1,4 +1,4 @@
-"""Letter Recognition from disk, and sparse data by seed: their shape, their distribution, and no data of others."""
+"""Letter Recognition from files, and generated sparse data: shapes and distributions."""
 
 import gzip
 import itertools
@@ -36,15 +36,15 @@ def test_letter_takes_the_first_rows_for_training(tmp_path):
 @pytest.mark.parametrize(
     "line", ["", "a" + LINE[1:], LINE + ",1", LINE[:-3], "A" + ",16" * 16, "A" + ",-1" * 16, "A" + ",x" * 16]
 )
-def test_another_file_than_letter_is_refused(tmp_path, line):
+def test_a_file_other_than_letter_raises(tmp_path, line):
     write_letter(tmp_path, [LINE] * 7 + [line] + [LINE] * (LETTER_ROWS - 8))
     assert_refused(None, load_letter, tmp_path)
 
 
-def test_a_missing_letter_skips(tmp_path, monkeypatch):
-    assert_refused("FASTLIN_DATA names the folder", load_letter, tmp_path, error=NotImplementedError)
+def test_a_missing_letter_is_skipped(tmp_path, monkeypatch):
+    assert_refused("set FASTLIN_DATA to its folder", load_letter, tmp_path, error=NotImplementedError)
     monkeypatch.setenv("FASTLIN_DATA", "")
-    assert_refused("FASTLIN_DATA names the folder", load_letter, error=NotImplementedError)
+    assert_refused("set FASTLIN_DATA to its folder", load_letter, error=NotImplementedError)
 
 
 def make(kind, seed):
@@ -82,12 +82,12 @@ def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic
     assert X.shape == (11_314, pytest.approx(56_436, rel=0.02))
     assert X.nnz == pytest.approx(1_713_894, rel=0.04)
     frequency = np.sort(np.bincount(X.indices))[::-1]
-    # Nearly every post has the most frequent word; a rank ten times as large is some ten times as rare.
+    # Nearly every post has the most frequent word; frequencies fall as one over the rank.
     assert frequency[0] > 0.9 * len(y)
     assert 4 < frequency[100] / frequency[1000] < 15
     assert 4 < frequency[1000] / frequency[10_000] < 15
     assert 0.2 < np.mean(frequency == 2) < 0.4
-    # The lengths of posts are spread widely.
+    # The lengths of posts vary widely.
     lengths = np.diff(X.indptr)
     assert np.median(lengths) < 0.8 * lengths.mean()
     # Words of one author occur together: some columns have entries in the same rows.

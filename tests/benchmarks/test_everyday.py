@@ -1,4 +1,4 @@
-"""Everyday fits: the cases that there are, what is recorded of one, and the table, the map and the command."""
+"""Everyday fits: the cases, their records, the tables, the plot and the command."""
 
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,7 @@ def find_case(name):
     return next(case for case in everyday.CASES if case.name == name)
 
 
-def test_the_grid_is_whole_and_names_are_unique():
+def test_the_grid_is_complete_and_names_are_unique():
     shapes = [case.shape for case in everyday.CASES if case.group == "grid"]
     assert len(set(shapes)) == len(shapes) == 6 * 3 * 3
     for cases in (everyday.CASES, everyday.SCIKIT_LEARN_CASES):
@@ -47,7 +47,7 @@ def test_the_grid_is_whole_and_names_are_unique():
         "raw scales, 1,000 × 20, 2 classes",
     ],
 )
-def test_columns_are_as_the_name_of_the_case_says(name):
+def test_columns_match_the_name_of_their_case(name):
     problem = find_case(name).load(None)
     X = problem.X
     is_standardized = not name.startswith("raw")
@@ -63,7 +63,7 @@ def test_columns_are_as_the_name_of_the_case_says(name):
         assert (X.shape, problem.n_classes, len(problem.X_test)) == ((300, 5), 4, 60)
 
 
-def test_peers_have_scikit_learns_defaults(monkeypatch):
+def test_baselines_have_scikit_learns_defaults(monkeypatch):
     problem = find_case("300 × 5, 4 classes").load(None)
     baselines = everyday.choose_baselines(problem)
     assert list(baselines)[:3] == [f"scikit-learn {solver}" for solver in everyday.SOLVERS]
@@ -76,7 +76,7 @@ def test_peers_have_scikit_learns_defaults(monkeypatch):
     assert "scikit-learn newton-cholesky" not in everyday.choose_baselines(problem)
 
 
-def test_coefficients_are_compared_with_those_of_the_minimum_and_a_column_of_one_value_stays_zero():
+def test_the_error_of_coefficients_ignores_constants_and_constant_columns_become_zero():
     assert everyday.find_coef_error(np.array([[1.0, -4.5]]), np.array([[1.5, -4.0]])) == 0.125
     # A constant added to the classes of a column changes no probability.
     reference = np.array([[1.0, 2.0], [-1.0, 0.0]])
@@ -87,12 +87,12 @@ def test_coefficients_are_compared_with_those_of_the_minimum_and_a_column_of_one
     np.testing.assert_array_equal(X_test, [[0, 1]])
 
 
-def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
+def test_a_case_has_both_libraries_and_the_error_of_their_coefficients():
     case = find_case("wine, raw")
     record = everyday.measure_case(case, whole=False)
     problem = case.load(None)
     best = LogisticRegression(solver="newton-cholesky", tol=1e-12).fit(problem.X, problem.y)
-    # lbfgs ends its 100 iterations far above: it does not count, and is the default all the same.
+    # lbfgs does not reach the minimum in 100 iterations: it does not count as the baseline.
     assert record["baseline"] != record["default"] == "scikit-learn lbfgs"
     assert record["libraries"].keys() == {FASTLIN, record["default"], record["baseline"]}
     for library in record["libraries"].values():
@@ -103,7 +103,7 @@ def test_a_case_has_both_sides_and_the_distance_from_the_minimum():
     assert record["libraries"][record["default"]]["coef_error"] > 0.1
 
 
-def test_frames_and_their_encoding_have_the_same_minimum_and_the_problem_of_l1_the_published_one():
+def test_dataframes_have_the_minimum_of_their_encoding_and_L1_the_published_objective():
     pytest.importorskip("pandas", reason="pandas is not installed")
     record = everyday.measure_case(find_case("frame with categories, 1,000 rows"))
     assert record["failure"] == ""
@@ -111,8 +111,8 @@ def test_frames_and_their_encoding_have_the_same_minimum_and_the_problem_of_l1_t
     for case in everyday.SCIKIT_LEARN_CASES:
         if case.group == everyday.L1 and "without" in case.name and case.shape[2] in PUBLISHED:
             problem = case.load(None)
-            found = problem.objective(*fit_fastlin(problem, tol=1e-11))
-            assert found == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
+            actual = problem.objective(*fit_fastlin(problem, tol=1e-11))
+            assert actual == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
@@ -133,7 +133,7 @@ PROBLEMS = [
 RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems": PROBLEMS}
 
 
-def test_a_group_says_mean_worst_and_how_many_are_slower():
+def test_a_group_has_its_mean_its_worst_and_the_number_slower():
     (table,) = tabulate({"everyday": RECORD})
     assert [" | ".join(row) for row in table.rows] == [
         "grid, 3 | 0.9000 vs 0.8000 | 2.1 | 3.1, 4.2 | 1; lowest ratio 0.25 on 300 × 20, 2 classes | "
@@ -159,7 +159,7 @@ def test_the_map_and_the_tables_are_published(tmp_path):
     assert "| **300 × 20, 2 classes** | **0.9000 vs 0.8000** |" in BLOCKS["everyday-problems"](machines)
 
 
-def test_cases_without_their_data_are_left_out():
+def test_cases_without_their_data_are_skipped():
     lines = []
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
@@ -167,7 +167,7 @@ def test_cases_without_their_data_are_left_out():
     loads = {"missing": Mock(side_effect=NotImplementedError("no data")), "small": lambda n_rows: problem}
     cases = [everyday.Case(everyday.REAL, name, load) for name, load in loads.items()]
     record = replace(everyday.EVERYDAY, cases=cases).measure(report=lines.append)
-    assert lines[0] == "missing: left out. no data"
+    assert lines[0] == "missing: skipped. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
     assert lines[1].startswith("small, ")
 
@@ -194,7 +194,7 @@ def test_the_cases_of_scikit_learn_are_those_that_are_published():
     assert everyday.SCIKIT_LEARN_CASES[0].load(50).X.shape == (50, 50)
 
 
-def test_a_case_is_measured_and_published_with_the_solvers_of_scikit_learn_alone():
+def test_cases_of_scikit_learn_are_measured_with_its_solvers_only():
     load = partial(everyday._load_threads, n=300, d=10, K=3)
     many = next(case for case in everyday.SCIKIT_LEARN_CASES if case.tried_rows)
     many = replace(many, name="many rows", load=load, tried_rows=60)

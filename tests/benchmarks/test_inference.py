@@ -1,4 +1,4 @@
-"""Fits with standard errors: the libraries reach one maximum and one table, and what is published of it."""
+"""Fits with standard errors: all libraries reach the same maximum and the same table."""
 
 from dataclasses import replace
 
@@ -8,14 +8,14 @@ from benchmarks import inference
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import CASES, COMPARISONS, STATSMODELS, measure_memory
-from benchmarks.processes import call_elsewhere
+from benchmarks.processes import call_in_process
 from benchmarks.tables import tabulate
 
-pytest.importorskip("statsmodels", reason="statsmodels is of the extra test.")
-pytest.importorskip("glum", reason="glum is of the extra test.")
+pytest.importorskip("statsmodels", reason="statsmodels is in the extra test.")
+pytest.importorskip("glum", reason="glum is in the extra test.")
 
 
-def test_every_contender_has_the_same_table():
+def test_all_libraries_give_the_same_table():
     for name in ("inference-logit-1000000", "inference-mnlogit-400000"):
         comparison = COMPARISONS[name]
         problem = comparison.load(800)
@@ -38,10 +38,10 @@ def test_a_table_is_measured_and_shown():
 
 
 @pytest.mark.thorough
-def test_the_memory_of_both_is_measured_in_processes_of_their_own():
+def test_memory_is_measured_in_separate_processes():
     name = "inference-mnlogit-400000"
     problem = COMPARISONS[name].load(20_000)
     arrays = problem.X, problem.y
-    ours, theirs = (call_elsewhere(measure_memory, *arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
+    ours, theirs = (call_in_process(measure_memory, *arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
     # statsmodels holds the probabilities of all rows and more.
     assert 0 < ours < theirs

@@ -1,4 +1,4 @@
-"""The gate of counted instructions: what it refuses, what it leaves out and what it records."""
+"""The check of instruction counts: what fails, what is skipped and what is recorded."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_other_versions_are_not_compared(recorded, monkeypatch, capsys):
     ("programs", "level", "reason"),
     [(None, "x86-64-v3", "valgrind is not installed"), ("/usr/bin/valgrind", "x86-64-v2", "no code of the level")],
 )
-def test_what_is_missing_is_said(recorded, monkeypatch, capsys, programs, level, reason):
+def test_missing_requirements_are_reported(recorded, monkeypatch, capsys, programs, level, reason):
     monkeypatch.undo()
     monkeypatch.setattr(instructions.shutil, "which", lambda name: programs)
     monkeypatch.setattr(instructions, "find_level", lambda: level)
@@ -57,5 +57,5 @@ def test_total_of_a_dump_is_read():
 
 
 def test_counted_cases_are_those_recorded():
-    """A new case without a count would never fail."""
+    """A new case without a count could never fail."""
     assert list(instructions.make_cases()) == list(json.loads(instructions.FILE.read_text())["counts"])

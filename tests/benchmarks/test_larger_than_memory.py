@@ -8,7 +8,7 @@ from benchmarks.larger_than_memory import LIBRARIES, MAPPED, PARQUET, main, meas
 WORKERS = pytest.param((MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
 
 
-def test_rows_are_made_in_pieces_and_hold_all_classes(tmp_path, monkeypatch):
+def test_rows_are_written_in_blocks_and_contain_all_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(larger_than_memory, "PIECE_BYTES", 4 * 3 * 40)
     X, y = map(np.load, write_rows(tmp_path, 100, 3, 2))
     assert X.shape == (100, 3)
@@ -17,7 +17,7 @@ def test_rows_are_made_in_pieces_and_hold_all_classes(tmp_path, monkeypatch):
     assert np.unique(y).tolist() == [0, 1]
 
 
-def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys):
+def test_the_whole_run_fits_a_file_in_blocks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(larger_than_memory, "WHOLE_SIZES", (500, 4, 3))
     main(["--whole"])
@@ -28,7 +28,7 @@ def test_the_whole_run_fits_a_file_by_blocks_alone(tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize("libraries", [pytest.param(LIBRARIES[:3], id="files"), WORKERS])
-def test_fits_of_files_and_of_workers_end_at_one_minimum(libraries):
+def test_fits_of_files_and_workers_reach_the_same_minimum(libraries):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
     records, decoding = measure(libraries, (2_000, 5, 3), 2 if PARQUET in libraries else 1)

@@ -1,4 +1,4 @@
-"""The rule of how much memory a fit may take, and the limits of the machine, measured by what they say they do."""
+"""The rule of allowed memory, and the limits of the machine."""
 
 import numpy as np
 import pytest
@@ -6,45 +6,45 @@ from scipy import sparse
 
 from benchmarks import memory, processes
 from benchmarks.limits import CHAIN, N_BLOCKS, N_STARTS, make_arithmetic, make_read
-from benchmarks.memory import SMALLEST_FRACTION, count_allowed_bytes, count_bytes
+from benchmarks.memory import MIN_ALLOWED, count_allowed_bytes, count_bytes
 
 
 def vectors(n_parameters, n_pairs=40, itemsize=8):
     return (16 * 8 + 2 * n_pairs * itemsize) * n_parameters
 
 
-def test_a_fit_may_take_what_the_rule_says():
+def test_the_allowed_bytes_follow_the_rule():
     dense = np.zeros((1000, 100), np.float32)
-    of_fit = SMALLEST_FRACTION + 1000 * 10 * 4 + vectors(10 * 101)
+    of_fit = MIN_ALLOWED + 1000 * 10 * 4 + vectors(10 * 101)
     assert count_allowed_bytes(dense, 10, {}) == of_fit
     assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * of_fit
     assert count_allowed_bytes(dense, 10, {"C": np.inf}) == of_fit + 20 * 1010**2
     X = sparse.random(100, 2_000, density=0.01, format="csr", random_state=0)
     assert count_bytes(X) == 2_000 * (8 + 4) + 101 * 4
-    assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + SMALLEST_FRACTION + 100 * 8 + vectors(2001)
+    assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + MIN_ALLOWED + 100 * 8 + vectors(2001)
     # Pairs of many coefficients are few and in float32.
     entries, starts = np.arange(150_000), np.arange(0, 150_001, 150)
     X = sparse.csr_array((np.ones(150_000), entries % 150, starts), shape=(1_000, 56_000))
-    expected = count_bytes(X) + SMALLEST_FRACTION + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
+    expected = count_bytes(X) + MIN_ALLOWED + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
     assert count_allowed_bytes(X, 20, {}) == expected
     # Proximal Newton keeps no pairs.
-    of_fit = dense.nbytes + SMALLEST_FRACTION + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
+    of_fit = dense.nbytes + MIN_ALLOWED + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
     assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == of_fit
     # One array of n x K would take 80 MB, more than 64 and than X.
-    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == SMALLEST_FRACTION + vectors(3000)
+    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == MIN_ALLOWED + vectors(3000)
     large = np.broadcast_to(np.float64(0), (1_000_000, 40))
     assert count_allowed_bytes(large, 2, {}) == 0.2 * large.nbytes + 8 * 1_000_000 + vectors(41)
 
 
-def test_a_system_that_cannot_reset_a_peak_skips_the_benchmark(monkeypatch, tmp_path):
+def test_a_system_that_cannot_reset_its_peak_memory_is_skipped(monkeypatch, tmp_path):
     monkeypatch.setattr(processes, "RESET", tmp_path / "none")
     with pytest.raises(NotImplementedError, match="Only Linux"):
-        processes.call_elsewhere(memory.measure, np.zeros((2, 1)), np.arange(2), {})
+        processes.call_in_process(memory.measure, np.zeros((2, 1)), np.arange(2), {})
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_the_limits_are_measured_on_any_layout(dtype, order):
+def test_all_bytes_are_read_in_any_layout(dtype, order):
     X = np.asarray(np.random.default_rng(0).integers(0, 256, (37, 5)).astype(dtype), order=order)
     n_whole = X.nbytes // 8
     expected = np.frombuffer(X.tobytes(order="A"), np.int64, n_whole).sum()
@@ -52,7 +52,7 @@ def test_the_limits_are_measured_on_any_layout(dtype, order):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_the_arithmetic_does_what_it_says(precision):
+def test_the_arithmetic_does_the_requested_operations(precision):
     arithmetic, n_done = make_arithmetic(1e8, precision)
     assert n_done == pytest.approx(1e8, rel=0.01)
     values = np.linspace(0, 1, N_STARTS)

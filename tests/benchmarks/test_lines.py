@@ -1,4 +1,4 @@
-"""The lines that `pytest --benchmark-only` prints: one as each benchmark ends, in place of dots."""
+"""The lines that `pytest --benchmark-only` prints: one per benchmark, as soon as it ends."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ COMPARISON = {comparison!r}
 
 
 @pytest.mark.parametrize("name", ["digits", "waits"])
-def test_race(benchmark, keep, name):
+def test_comparison(benchmark, keep, name):
     end = monotonic() + 60
     while name == "waits" and not Path({seen!r}).exists():
         assert monotonic() < end, "no line was printed as the first benchmark ended"
@@ -36,7 +36,7 @@ def test_missing(benchmark, name):
 
 
 @pytest.mark.parametrize("name", ["letter"])
-def test_fault(benchmark, keep, name):
+def test_failure(benchmark, keep, name):
     keep({{name: {{**COMPARISON, "failure": "too high"}}}})
 """
 
@@ -66,12 +66,12 @@ def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
     ]
     assert run.returncode == 1
     assert "1 failed, 2 passed, 1 skipped" in lines[-1]
-    # No dots, and the tables stand at the end as before.
+    # No dots; the tables are at the end.
     assert not [line for line in lines if set(line) & {"."} and set(line) <= set(".sF")]
     assert any("times faster" in line for line in lines)
 
 
-def test_records_of_every_kind_have_a_line():
+def test_records_of_every_kind_are_summarized():
     limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "libraries": LIBRARIES}
     for record, line in (
         ({**limit, "threads": 2}, "a pass: 20 ms, 50% of the speed of its arithmetic"),

@@ -1,4 +1,4 @@
-"""Many fits: that each is judged on its own rows, and that both libraries' count as equal in each tool."""
+"""Many fits: each is evaluated on its own rows, and both libraries give the same."""
 
 from dataclasses import replace
 
@@ -8,42 +8,42 @@ from sklearn.linear_model import LogisticRegression
 
 import fastlin
 from benchmarks import many_fits
-from benchmarks.many_fits import COMPARISONS, Drawn, Grid, Labels
+from benchmarks.many_fits import COMPARISONS, Grid, Labels, Resamples
 from benchmarks.problems import pose
 from benchmarks.sparse_data import make_one_hot
 from fastlin.other_libraries import fit_scikit_learn
 
 
 def make_fits(seed):
-    """Return X (30, 4), y (30, 3) of zeros and ones, coef and intercept of a fit to each, and two drawings of rows."""
+    """Return X (30, 4), y (30, 3) of zeros and ones, coef and intercept of a fit to each, and two resamples of rows."""
     generator = np.random.default_rng(seed)
     X, y = generator.normal(size=(30, 4)), (np.arange(30)[:, None] % 3 == np.arange(3)).astype(int)
     coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
     return X, y, coef, intercept, generator.integers(0, 30, (2, 30))
 
 
-def test_each_fit_is_judged_on_its_rows_or_its_label():
+def test_the_objective_of_each_fit_is_on_its_own_rows_or_label():
     X, y, coef, intercept, rows = make_fits(0)
-    drawn, Cs = Drawn(X, y[:, 0], rows), np.array([1.0, 10.0])
+    drawn, Cs = Resamples(X, y[:, 0], rows), np.array([1.0, 10.0])
     expected = [pose("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k]) for k in range(2)]
     assert drawn.objective(coef[:2], intercept[:2]) == pytest.approx(expected, rel=1e-13)
     labels = Labels("labels", X, y, X, y, 2, Cs)
     expected = [pose("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs]
-    found = labels.objective(coef.repeat(2, axis=0), intercept.repeat(2, axis=0))
-    assert found == pytest.approx(expected, rel=1e-13)
+    actual = labels.objective(coef.repeat(2, axis=0), intercept.repeat(2, axis=0))
+    assert actual == pytest.approx(expected, rel=1e-13)
     with pytest.raises(ValueError, match="shorter"):
         labels.objective(coef, intercept)
 
 
-def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
+def test_scores_of_fits_are_of_rows_outside_the_training_set():
     X, y, coef, intercept, rows = make_fits(1)
-    found = Drawn(X, y[:, 0], rows).test(coef[:2], intercept[:2])
-    # Of two fits to each label the second one was chosen.
+    resampled = Resamples(X, y[:, 0], rows).test(coef[:2], intercept[:2])
+    # Of two fits to each label the second is chosen.
     both = [np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)]
     kept = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
     left = [np.setdiff1d(np.arange(30), drawn) for drawn in rows]
     for scores, parts in (
-        (found, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
+        (resampled, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
         (kept, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
     ):
         z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
@@ -53,29 +53,29 @@ def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
 
 
 @pytest.mark.parametrize("case", [case for case in COMPARISONS if case.startswith("many")])
-def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
+def test_fits_of_both_libraries_are_equal_sequentially_and_in_threads(case, monkeypatch):
     comparison = COMPARISONS[case]
     problem = comparison.load(200)
     if isinstance(problem, Labels):
-        # Where C is large, lbfgs has not converged after its 100 iterations. Rows in float32 would be compiled for.
+        # With a large C lbfgs does not converge in 100 iterations. float32 would have to be compiled.
         problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
     ours, solver = comparison.solve(problem), list(comparison.baselines)[-1].partition(",")[0]
     theirs, at_once = (
-        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.INTERLEAVED, many_fits.IN_THREADS)
+        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.SEQUENTIAL, many_fits.IN_THREADS)
     )
-    # The random numbers of liblinear are those of the process, which threads draw in any order.
+    # Threads draw the random numbers of liblinear in any order.
     drawn = 1e-3 if solver.endswith("liblinear") else 0
     for one, other in zip(theirs, at_once, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=drawn)
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
     assert np.isfinite(objectives).all()
-    # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.
+    # scikit-learn stops further from the minimum than fastlin.
     np.testing.assert_allclose(*objectives, rtol=comparison.rule.same_steps or 1e-3)
     assert comparison.rule.same_steps or (objectives[0] <= objectives[1] * (1 + comparison.rule.suboptimality)).all()
     np.testing.assert_allclose(problem.accuracy(*ours), problem.accuracy(*theirs), atol=0.01)
 
 
-def test_the_C_of_each_label_has_the_least_loss_on_the_rows_to_test_on():
+def test_the_C_of_each_label_minimizes_its_test_loss():
     X, y, *_ = make_fits(2)
     y[:, 0] = X[:, 0] > 0
     labels = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.array([1e-3, 1.0, 1e3]))
@@ -90,7 +90,7 @@ def test_the_C_of_each_label_has_the_least_loss_on_the_rows_to_test_on():
         assert len(set(places)) > 1
 
 
-def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
+def test_a_grid_evaluates_each_fit_on_its_rows_and_its_C():
     generator = np.random.default_rng(0)
     X, y, Cs = generator.normal(size=(30, 4)), np.arange(30) % 3, np.array([0.1, 10.0])
     fits = coef, intercept = generator.normal(size=(6, 3, 4)), generator.normal(size=(6, 3))
@@ -108,7 +108,7 @@ def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
 
 
 @pytest.mark.thorough
-def test_the_peers_of_the_grids_minimize_their_objective():
+def test_the_baselines_of_the_grids_minimize_their_objective():
     data = make_one_hot(300)
     arrays = data.X_train, data.y_train, data.X_test, data.y_test
     path = Grid("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)

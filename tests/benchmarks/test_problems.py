@@ -1,4 +1,4 @@
-"""Rows to test on: which there are, and that they are judged by the formulas."""
+"""The test rows of problems, and their scores by the formulas."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from benchmarks.problems import pose, pose_first
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_scores_are_those_of_rows_that_were_not_trained_on(n_classes):
+def test_scores_are_of_rows_outside_the_training_set(n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 3)), np.array(["a", "b", "c"])[np.arange(60) % n_classes]
     problem = pose_first("small", X, y, 1.0, 40)
@@ -24,14 +24,14 @@ def test_scores_are_those_of_rows_that_were_not_trained_on(n_classes):
     assert len(problem.y) == 40
 
 
-def test_rows_of_classes_that_were_not_seen_are_no_test():
+def test_rows_of_unseen_classes_are_not_tested():
     X, y = np.arange(8.0)[:, None], np.array([3, 5, 3, 5, 3, 7, 5, 1])
     problem = pose_first("small", X, y, 1.0, 4)
     assert problem.X_test[:, 0].tolist() == [4, 6]
     assert problem.y_test.tolist() == [0, 1]
 
 
-def test_every_fifth_row_is_held_out_where_there_are_no_others():
+def test_every_fifth_row_is_held_out_without_a_test_set():
     X, y = np.arange(10.0)[:, None], np.arange(10) % 2
     part = pose("small", X, y, 0.5).hold_out()
     assert part.X[:, 0].tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
@@ -48,13 +48,13 @@ def draw_rows():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("kind", ["mini-batches", "one by one", "network", "prediction"])
-def test_tasks_are_judged_by_the_probabilities_of_their_models(kind):
+@pytest.mark.parametrize("kind", ["mini-batches", "one-vs-rest", "network", "prediction"])
+def test_tasks_are_evaluated_by_the_probabilities_of_their_models(kind):
     X, y, X_test, y_test = rows = draw_rows()
     if kind == "network":
         model = MLPClassifier(5, max_iter=20, random_state=0).fit(X, y)
         task, solution, probabilities = Epoch(*rows, 3), (model.coefs_, model.intercepts_), model.predict_proba
-    elif kind == "one by one":
+    elif kind == "one-vs-rest":
         model = SGDClassifier(loss="log_loss", random_state=0).fit(X, y)
         task, solution, probabilities = Examples(*rows, 3), (model.coef_, model.intercept_, True), model.predict_proba
     else:
@@ -68,11 +68,11 @@ def test_tasks_are_judged_by_the_probabilities_of_their_models(kind):
     tested = task.test(*solution)
     assert tested.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
     assert tested.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
-    if kind != "one by one":
+    if kind != "one-vs-rest":
         assert task.accuracy(*solution) == np.mean(probabilities(X).argmax(axis=1) == y)
 
 
-def test_a_race_with_classes_that_stand_alone_is_judged_by_its_errors():
+def test_separable_classes_are_evaluated_by_error():
     task = Examples(*draw_rows(), 3, by_error=True)
     model = LogisticRegression().fit(task.X, task.y)
     solution = model.coef_, model.intercept_

@@ -10,20 +10,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import HELD_BACK_BY, processes
+from benchmarks import BLAS_LIMITS, processes
 from benchmarks.memory import count_bytes
-from benchmarks.processes import ROOT, TITLES, call_elsewhere, measure_first_use, run_python
+from benchmarks.processes import ROOT, TITLES, call_in_process, measure_first_use, run_python
 
 PRINT = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
 
 
-def test_what_holds_back_the_peers_is_gone_before_numpy_is_loaded():
-    program = "import benchmarks, os; print(sorted(set(benchmarks.HELD_BACK_BY) & os.environ.keys()))"
-    held = dict.fromkeys(HELD_BACK_BY, "1")
-    assert run_python("-c", program, **held).strip() == "[]"
+def test_blas_limits_are_removed_before_numpy_is_loaded():
+    program = "import benchmarks, os; print(sorted(set(benchmarks.BLAS_LIMITS) & os.environ.keys()))"
+    limits = dict.fromkeys(BLAS_LIMITS, "1")
+    assert run_python("-c", program, **limits).strip() == "[]"
 
 
-def test_pytest_starts_anew_without_what_holds_back_the_peers(monkeypatch):
+def test_pytest_restarts_without_the_blas_limits(monkeypatch):
     path = ROOT / "benchmarks" / "pytest" / "conftest.py"
     spec = spec_from_file_location("benchmarks_conftest", path)
     conftest = module_from_spec(spec)
@@ -36,27 +36,27 @@ def test_pytest_starts_anew_without_what_holds_back_the_peers(monkeypatch):
     conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: True))
     ((program, arguments, environment),) = started
     assert (program, arguments) == (sys.executable, sys.orig_argv)
-    assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (set(HELD_BACK_BY) & os.environ.keys())
+    assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (set(BLAS_LIMITS) & os.environ.keys())
 
 
-def test_an_installed_fastlin_comes_before_that_of_the_checkout(tmp_path, monkeypatch):
+def test_an_installed_fastlin_takes_precedence_over_the_checkout(tmp_path, monkeypatch):
     installed = tmp_path / "fastlin" / "__init__.py"
     installed.parent.mkdir()
     installed.touch()
     monkeypatch.setattr(processes, "FASTLIN_ROOT", tmp_path)
-    found, benchmarks = run_python("-c", PRINT).split()
-    assert Path(found) == installed
+    package, benchmarks = run_python("-c", PRINT).split()
+    assert Path(package) == installed
     assert Path(benchmarks) == ROOT / "benchmarks"
 
 
-def test_a_process_finds_this_package_that_has_no_place_in_the_path(monkeypatch):
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if Path(place).resolve() != ROOT])
-    assert call_elsewhere(count_bytes, np.zeros(3)) == 24
+def test_a_process_imports_a_package_that_is_not_on_the_path(monkeypatch):
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder).resolve() != ROOT])
+    assert call_in_process(count_bytes, np.zeros(3)) == 24
 
 
 @pytest.fixture
 def caches(monkeypatch):
-    """Replace processes; return the list of the folders that they were given."""
+    """Replace processes; return the list of the cache folders they received."""
     given, numbers = [], count(1)
 
     def run(module, cache):
@@ -67,19 +67,19 @@ def caches(monkeypatch):
     return given
 
 
-def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_from(caches):
+def test_the_first_fit_ever_uses_a_new_cache_folder(caches):
     records = measure_first_use(whole=True)
     assert records.keys() == TITLES.keys()
     seconds = {case: [each["seconds"] for each in record["libraries"].values()] for case, record in records.items()}
-    # The first process took 1 second for the import and 10 for both; then the sides took turns.
+    # The first process took 1 second for the import and 10 for both; then the libraries alternated.
     assert seconds == {"import": [6, 7], "first-fit": [60, 70], "first-fit-ever": [10, 70]}
     assert len(set(caches)) == 1
     assert caches[0] is not None
 
 
-def test_without_it_processes_load_from_the_folder_of_the_user(caches):
+def test_other_fits_use_the_cache_folder_of_the_user(caches):
     records = measure_first_use()
     assert records.keys() == TITLES.keys() - {"first-fit-ever"}
-    # The first of three has compiled what the folder lacked.
+    # The first of three compiles what is not in the cache.
     assert caches == [None] * 3
     assert [each["seconds"] for each in records["import"]["libraries"].values()] == [2, 3]

@@ -250,7 +250,7 @@ def test_a_case_that_fails_does_not_stop_the_others(monkeypatch, tmp_path, capsy
     assert list(machine["records"]) == ["digits"]
     assert {"date", "versions"} <= machine["records"]["digits"].keys()
     printed = capsys.readouterr().out
-    assert "text: left out. no data" in printed
+    assert "text: skipped. no data" in printed
     assert "letter: failed. RuntimeError: no baseline comes within 1e-6" in printed
     assert "one-hot: failed. RuntimeError: one-hot: fastlin has not converged" in printed
 

@@ -1,4 +1,4 @@
-"""Every case runs on tiny problems, and the documents show what it measures; pytest collects all on request."""
+"""Every case runs on tiny problems and is published; pytest collects the benchmarks on request."""
 
 import json
 import subprocess
@@ -17,18 +17,18 @@ from benchmarks.plots import draw_plots, read_source
 from benchmarks.suite import BASELINES, COLLECTIONS, COMPARISONS, OTHERS, measure
 from benchmarks.tables import tabulate
 
-# A pass over bytes is compiled for it alone.
+# Only this case compiles a pass over bytes.
 OF_BYTES = "limit-pass-uint8"
-# These many rows are enough for the classes of most problems.
+# Enough rows for the classes of the problem.
 ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
-# Enough of them in a case that is no comparison.
+# The same for cases that are not comparisons.
 FEW_ROWS = {
     **dict.fromkeys(sweeps.CASES, 80),
     **dict.fromkeys(inference.CASES, 600),
     **dict.fromkeys(limits.LIMITS, 60),
     **dict.fromkeys(memory.CASES, 150),
 }
-# One path of the solvers is measured as all others are.
+# One path of the solvers is enough.
 PATHS = ablation.CASES.keys() - {"ablation-descent"}
 TINY = [name for name in OTHERS if name not in {BASELINES, OF_BYTES, *PATHS} and not name.startswith("probe")]
 WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
@@ -36,7 +36,7 @@ WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_every_race_runs(name):
+def test_every_comparison_runs(name):
     rows = ROWS.get(name, 200)
     comparison = replace(
         COMPARISONS[name], rows=rows, within=float("inf"), warm_up_rows=min(rows, COMPARISONS[name].warm_up_rows)
@@ -54,11 +54,11 @@ def test_every_race_runs(name):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Make cases that are no comparisons small, and leave out the processes that other tests measure."""
+    """Make cases other than comparisons small, and start no processes."""
     monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
     monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
     monkeypatch.setattr(inference, "WITH_MEMORY", "")
-    monkeypatch.setattr(memory, "call_elsewhere", lambda *fit: 10**7)
+    monkeypatch.setattr(memory, "call_in_process", lambda *fit: 10**7)
     monkeypatch.setattr(processes, "run_first", lambda module, cache: [1.0, 2.0])
     monkeypatch.setattr(passes, "SMALL_BASE", {"n": 20, "d": 2, "K": 3})
     panels = [replace(each, few_values=each.few_values[:1], base={**each.base, "n": 200}) for each in scaling.SWEEPS]
@@ -98,10 +98,10 @@ def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("options", [*marked(pytest.mark.thorough, []), *marked(pytest.mark.slow, ["--full"])], ids=str)
-def test_the_literal_command_collects_benchmarks_alone_and_the_whole_ones_where_they_are_asked_for(options):
+def test_benchmark_only_collects_benchmarks_and_full_ones_on_request(options):
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "--benchmark-only"]
     finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
     files, names = zip(*(line.split("::") for line in finished.stdout.splitlines() if "::" in line), strict=True)
     assert set(files) == {"benchmarks/pytest/test_speed.py"}
-    assert {"test_race[digits]", "test_everyday[iris, raw]"} <= set(names)
+    assert {"test_comparison[digits]", "test_everyday[iris, raw]"} <= set(names)
     assert WHOLE <= set(names) if options else not any("[limit" in name for name in names)

@@ -1,4 +1,4 @@
-"""Sweeps over C: what the ways find on few rows, what is estimated, and what is published. No test asserts a time."""
+"""Sweeps over C on few rows: the best C, time limits and records. No test asserts a time."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def load(name, n_rows):
     return CASES[name].load(n_rows)
 
 
-def test_the_rows_are_divided_and_every_class_is_trained():
+def test_the_rows_are_split_and_every_class_is_in_the_training_set():
     for name, n_rows, columns in (("sweep-embeddings-1000", 100, 384), ("sweep-digits", 150, 64)):
         problem = load(name, n_rows)
         assert problem.X.shape[1] == columns
@@ -32,7 +32,7 @@ def test_the_rows_are_divided_and_every_class_is_trained():
     assert 0.2 < LogisticRegression(C=10).fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.95
 
 
-def test_one_call_finds_the_best_c_of_all_fits():
+def test_one_call_finds_the_best_C_of_separate_fits():
     problem = load("sweep-digits", 150)
     C, reached, (coef, _), n_measured = sweep_at_once(problem, FEW_CS)
     assert n_measured == len(FEW_CS)
@@ -40,13 +40,13 @@ def test_one_call_finds_the_best_c_of_all_fits():
     scores = [fit.score(problem.X_val, problem.y_val) for fit in fits]
     assert reached == pytest.approx(max(scores), abs=2 / len(problem.y_val))
     X, y = np.concatenate([problem.X, problem.X_val]), np.concatenate([problem.y, problem.y_val])
-    # In float32 lbfgs stops a tenth of the largest coefficient away.
+    # In float32 lbfgs stops within a tenth of the largest coefficient.
     expected = LogisticRegression(C=C, solver="newton-cholesky").fit(X.astype(np.float64), y).coef_
     np.testing.assert_allclose(coef, expected, atol=0.1 * np.abs(expected).max())
 
 
 class Slow:
-    """A model whose fit takes as many seconds as its C, and whose score is the best at the C of 2."""
+    """A model whose fit takes C seconds per row and whose score is best at C = 2."""
 
     clock, coef_, intercept_ = 0.0, np.zeros((1, 1)), np.zeros(1)
 
@@ -61,19 +61,19 @@ class Slow:
         return -abs(self.C - 2)
 
 
-def test_a_way_that_is_cut_off_is_a_lower_bound(monkeypatch):
+def test_a_sweep_that_reaches_its_time_limit_is_a_lower_bound(monkeypatch):
     problem = sweeps.SweepProblem(*[np.zeros((1, 1)), np.zeros(1)] * 2, 2, np.zeros((1, 1)), np.zeros(1))
     Cs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     monkeypatch.setattr(sweeps, "perf_counter", lambda: Slow.clock)
-    found = sweep_fit_by_fit(problem, Cs, Slow)
+    sweep = sweep_fit_by_fit(problem, Cs, Slow)
     # All five fits of one row, and the last of two.
-    assert (Slow.clock, found.C, found.n_measured) == (15 + 4, 2, 5)
-    found = sweep_fit_by_fit(problem, Cs, Slow, time_limit=2.5)
-    assert (Slow.clock, found.C, found.n_measured, found.solution) == (19 + 1 + 2, 2, 2, None)
+    assert (Slow.clock, sweep.C, sweep.n_measured) == (15 + 4, 2, 5)
+    sweep = sweep_fit_by_fit(problem, Cs, Slow, time_limit=2.5)
+    assert (Slow.clock, sweep.C, sweep.n_measured, sweep.solution) == (19 + 1 + 2, 2, 2, None)
     assert format_interval({"ratio": 57.2, "is_bound": True}) == "≥ 57"
 
 
-def test_a_sweep_is_measured_in_all_ways():
+def test_a_sweep_is_measured_with_every_method():
     record = replace(CASES["sweep-digits"], rows=100)()
     assert record["failure"] == ""
     assert list(record["libraries"]) == [FASTLIN, sweeps.BY_DEFAULT, sweeps.BY_IMPORT, record["baseline"]]
@@ -84,10 +84,10 @@ def test_a_sweep_is_measured_in_all_ways():
         assert way["C"] in CS
 
 
-def test_a_clearly_lower_score_is_a_fault():
+def test_a_clearly_lower_score_is_a_failure():
     problem = load("sweep-digits", 1_000)
     assert find_failure(problem, 0.90, 0.91) == ""
-    assert find_failure(problem, 0.90, 0.92) == "fastlin's best score is 0.9000, and the baseline's 0.9200"
+    assert find_failure(problem, 0.90, 0.92) == "fastlin's best score is 0.9000, the baseline's is 0.9200"
     folds = replace(problem, X_val=None)
     assert find_failure(folds, -0.3029, -0.3) == ""
     assert find_failure(folds, -0.31, -0.3)

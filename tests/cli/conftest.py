@@ -1,4 +1,4 @@
-"""The program in this process, in an empty folder, offline and without data."""
+"""Fixtures that run the program in this process, in an empty folder, offline and without data sets."""
 
 import subprocess
 from unittest.mock import Mock
@@ -19,28 +19,28 @@ OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "C
 
 @pytest.fixture
 def digits(monkeypatch):
-    """Let the program find no data set, without looking for one."""
+    """Make every data set unavailable, without a search."""
     for loader in ("load_mnist", "load_cifar10"):
         monkeypatch.setattr(datasets, loader, Mock(side_effect=datasets.DatasetNotFoundError("There is none.")))
 
 
 @pytest.fixture
 def no_page(monkeypatch):
-    """Let the program write no page, since the templates need what real studies find; return what it would show."""
-    shown = []
-    monkeypatch.setattr(studies, "write_page", lambda path, entries, *others: shown.append((path, entries)))
-    return shown
+    """Skip writing the report, whose templates need the results of real studies; return the calls."""
+    calls = []
+    monkeypatch.setattr(studies, "write_page", lambda path, entries, *others: calls.append((path, entries)))
+    return calls
 
 
 @pytest.fixture
 def no_plots(monkeypatch):
-    """Let the program draw nothing, which takes longer than all else."""
+    """Skip drawing, which takes longer than everything else."""
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Run the program in this process; return what it left behind, with the exit status that is expected."""
+    """Run the program in this process, check its exit status and return the completed process."""
     monkeypatch.chdir(tmp_path)
     for name, value in OFFLINE.items():
         monkeypatch.setenv(name, value)
@@ -55,26 +55,26 @@ def run(monkeypatch, tmp_path, capsys):
 
 
 @pytest.fixture
-def refuse(run, tmp_path):
-    """Run a bad call, which gets status 2 and one line with the words; no file may be another one after it."""
+def assert_error(run, tmp_path):
+    """Run an invalid call: it must exit with status 2, print one line with the message, and change no file."""
 
     def read_files():
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    def refuse(words, *arguments):
+    def assert_error(message, *arguments):
         before = read_files()
         finished = run(*arguments, status=2)
-        assert words in finished.stderr
+        assert message in finished.stderr
         assert finished.stderr.startswith("fastlin: ") and finished.stderr.count("\n") == 1
         assert read_files() == before
         return finished
 
-    return refuse
+    return assert_error
 
 
 @pytest.fixture
 def table():
-    """Return flights with a column of texts, two of numbers, and labels."""
+    """Return flights with a text column, two numeric columns, and labels."""
     n_rows, generator = 200, np.random.default_rng(0)
     carrier = generator.choice(["AA", "UA", None], n_rows, p=[0.5, 0.4, 0.1])
     delay = generator.normal(size=n_rows).round(3)
@@ -84,7 +84,7 @@ def table():
 
 @pytest.fixture
 def files(table, run, tmp_path):
-    """Write the table in both formats into the folder that the program runs in."""
+    """Write the table in both formats into the working folder of the program."""
     pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
     pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
     return tmp_path

@@ -1,4 +1,4 @@
-"""Calls of the program, also as a process: what is refused, with which words, and what the help names."""
+"""Command lines of the program, also as a process: errors, their messages, and the help."""
 
 import os
 import signal
@@ -17,29 +17,29 @@ SEEDS = "is not in the range 0<=x<=4294967295"
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         ("reproduce binry", "'binry' is not one of 'images'"),
         ("reproduce cifar10", "'cifar10' is not one of"),
-        ("reproduce --data nowhere", "nowhere does not hold MNIST, whose files are train-images"),
-        ("reproduce cifar10_deep --data .", ". does not hold CIFAR-10, whose files are cifar-10-batches-py"),
+        ("reproduce --data nowhere", "nowhere does not contain MNIST, whose files are train-images"),
+        ("reproduce cifar10_deep --data .", ". does not contain CIFAR-10, whose files are cifar-10-batches-py"),
         ("reproduce --seed -1", f"'--seed': -1 {SEEDS}"),
         ("reproduce --seed 4294967296", f"'--seed': 4294967296 {SEEDS}"),
         ("reproduce --draws 0", "'--draws': 0 is not in the range x>=1"),
         ("compare --dtype int8", "--dtype"),
         ("compare none.csv --target y", "File 'none.csv' does not exist. (see fastlin compare --help)"),
         ("compare --seconds 0", "'--seconds': 0.0 is not in the range 1<=x<=86400"),
-        ("compare --target y", "--target is for a table, and no DATA is given"),
-        ("compare --C 10", "--C is for a table, and no DATA is given"),
+        ("compare --target y", "--target applies to a table only; give the table as DATA"),
+        ("compare --C 10", "--C applies to a table only; give the table as DATA"),
         ("compare --clases 3", "(see fastlin compare --help)"),
         ("", "Missing command. (see fastlin --help)"),
     ],
 )
-def test_a_bad_call_gets_one_line_and_status_2(refuse, call, words):
-    assert refuse(words, *call.split()).stdout == ""
+def test_an_invalid_call_prints_one_line_and_exits_with_status_2(assert_error, call, message):
+    assert assert_error(message, *call.split()).stdout == ""
 
 
-def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tmp_path):
+def test_python_m_fastlin_runs_the_program(tmp_path):
     command = [sys.executable, "-m", "fastlin", "reproduce", "binry"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (finished.returncode, finished.stdout) == (2, "")
@@ -58,7 +58,7 @@ def test_help_lists_each_command_with_its_purpose_and_every_study(run):
 
 
 @pytest.mark.parametrize("command", program.commands)
-def test_help_of_a_command_and_its_options_says_effects_and_defaults_within_80_columns(run, monkeypatch, command):
+def test_help_describes_each_option_and_its_default_within_80_columns(run, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     help_text, printed = program.commands[command].help, run(command, "--help").stdout
     assert max(len(line) for line in printed.splitlines()) < 80
@@ -71,18 +71,18 @@ def test_help_of_a_command_and_its_options_says_effects_and_defaults_within_80_c
     for option in program.commands[command].params:
         if not isinstance(option, click.Option):
             continue
-        _, told = option.get_help_record(context)
-        assert len(option.help.split()) > 3 or "[default: " in told, option.name
-        # A flag is off unless it is given; whatever else may be left out has a value of its own then.
+        _, help_record = option.get_help_record(context)
+        assert len(option.help.split()) > 3 or "[default: " in help_record, option.name
+        # A flag is off unless it is given; any other optional option shows its default.
         if not (option.required or option.is_flag):
-            assert "[default: " in told, option.name
+            assert "[default: " in help_record, option.name
             if option.default and not isinstance(option.show_default, str):
-                assert f"[default: {option.default}" in told, option.name
+                assert f"[default: {option.default}" in help_record, option.name
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
-def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(tmp_path, mnist_folder):
+@pytest.mark.skipif(os.name == "nt", reason="On Windows SIGINT cannot be sent to a child alone")
+def test_ctrl_c_during_training_leaves_no_traceback_and_no_results(tmp_path, mnist_folder):
     process = subprocess.Popen(
         [*FASTLIN, "reproduce", "l2_sweep", "--output", str(tmp_path), "--data", str(mnist_folder)],
         stdout=subprocess.PIPE,
@@ -91,10 +91,10 @@ def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(tmp_p
         # rich shows progress to a terminal only.
         env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )
-    shown = ""
-    # The program says so when a training begins.
-    while "λ" not in shown and process.poll() is None:
-        shown += process.stdout.read(1)
+    output = ""
+    # The program prints λ when a training begins.
+    while "λ" not in output and process.poll() is None:
+        output += process.stdout.read(1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -1,4 +1,4 @@
-"""What each command does with its options: which studies run, on which data, and where results and report go."""
+"""Options of the commands: which studies run, on which data, and where results and the report are written."""
 
 import dataclasses
 import functools
@@ -26,10 +26,10 @@ def list_names(folder):
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, digits, monkeypatch, tmp_path):
+def test_a_study_runs_on_digits_if_no_data_set_is_available(run, digits, monkeypatch, tmp_path):
     call = "reproduce", "softmax", "--quick", "--seed", "7", "--output"
     printed = run(*call, "here").stdout
-    assert "MNIST is neither on disk nor within reach" in printed
+    assert "MNIST is not on disk and cannot be downloaded" in printed
     assert "8 × 8 digits" in printed
     assert f"Wrote {Path('here', 'report.html')}." in printed
     entry = read(tmp_path / "here")["digits.softmax"]
@@ -44,60 +44,61 @@ def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, dig
     assert read(tmp_path / "again")["digits.softmax"]["metrics"] == entry["metrics"]
 
 
-@pytest.mark.parametrize("found", [True, False])
-def test_each_study_gets_its_own_data(run, no_page, no_plots, monkeypatch, tmp_path, found):
+@pytest.mark.parametrize("is_available", [True, False])
+def test_each_study_gets_its_own_data(run, no_page, no_plots, monkeypatch, tmp_path, is_available):
     mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
-    given, loaded, folder = {}, [], "there" if found else None
+    settings_by_study, loaded, folder = {}, [], "there" if is_available else None
 
     def load(data, *arguments, folder):
         loaded.append((*arguments, folder))
-        if data is cifar10 and not found:
+        if data is cifar10 and not is_available:
             raise datasets.DatasetNotFoundError
         return data
 
-    def note(name, settings):
-        given[name] = settings
+    def record_settings(name, settings):
+        settings_by_study[name] = settings
         return Results({}, {"accuracy": 0.5})
 
     names = ["cifar10_search", "gradient_check", "cifar10_deep"]
     for name in names:
         studies = CIFAR10_STUDIES if name in CIFAR10_STUDIES else STUDIES
-        monkeypatch.setitem(studies, name, functools.partial(note, name))
+        monkeypatch.setitem(studies, name, functools.partial(record_settings, name))
     monkeypatch.setattr(datasets, "load_mnist", functools.partial(load, mnist))
     monkeypatch.setattr(datasets, "load_cifar10", functools.partial(load, cifar10))
-    options = ["--data", folder] if found else []
+    options = ["--data", folder] if is_available else []
     finished = run("reproduce", *names, "--seed", "3", "--draws", "7", "--output", str(tmp_path), *options)
-    other = "cifar10" if found else "digits"
+    other = "cifar10" if is_available else "digits"
     expected = {name: "mnist" if name == "gradient_check" else other for name in names}
-    assert {name: settings.data.name for name, settings in given.items()} == expected
-    assert given["cifar10_search"].data is given["cifar10_deep"].data
+    assert {name: settings.data.name for name, settings in settings_by_study.items()} == expected
+    search = settings_by_study["cifar10_search"]
+    assert search.data is settings_by_study["cifar10_deep"].data
     assert loaded == [(6_000, 3, folder), (folder,)]
-    assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path / other)
-    assert ("digits" in finished.stdout) == (not found)
+    assert (search.draws, search.folder) == (7, tmp_path / other)
+    assert ("digits" in finished.stdout) == (not is_available)
     assert read(tmp_path).keys() == {*(f"{data}.{name}" for name, data in expected.items()), "environment", "claims"}
     ((path, entries),) = no_page
     assert path == tmp_path / "report.html"
     assert {name: entry["data"] for name, entry in entries.items()} == expected
 
 
-def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
+def test_claims_are_evaluated_printed_and_stored(run, digits, tmp_path):
     finished = run("reproduce", "gradient_check")
     claims = read(tmp_path / "results")["claims"]
     assert len(claims) == len(CLAIMS)
-    judged = [claim for claim in claims if claim["verdict"] != "not run"]
-    assert {claim["study"] for claim in judged} == {"gradient_check"}
-    assert [claim["verdict"] for claim in judged] == ["confirmed", "contradicted", *["confirmed"] * 5]
-    table = finished.stdout.partition("The claims that are contradicted")[2]
-    (line,) = (line for line in table.splitlines() if judged[1]["here"] in line)
-    assert line.split()[0] == judged[1]["reports"].split()[0]
+    evaluated = [claim for claim in claims if claim["verdict"] != "not run"]
+    assert {claim["study"] for claim in evaluated} == {"gradient_check"}
+    assert [claim["verdict"] for claim in evaluated] == ["confirmed", "contradicted", *["confirmed"] * 5]
+    table = finished.stdout.partition("Contradicted claims")[2]
+    (line,) = (line for line in table.splitlines() if evaluated[1]["here"] in line)
+    assert line.split()[0] == evaluated[1]["reports"].split()[0]
     others = sorted({claim["study"] for claim in CLAIMS if claim["study"] != "gradient_check"})
-    n_others = len(claims) - len(judged)
-    assert f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report has" in finished.stdout
-    assert f"These studies were not named, or failed: {', '.join(others)}.\n" in finished.stdout
+    n_others = len(claims) - len(evaluated)
+    assert f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report lists" in finished.stdout
+    assert f"These studies were not requested or failed: {', '.join(others)}.\n" in finished.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--open"]])
-def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits, monkeypatch, tmp_path, arguments):
+def test_the_report_opens_in_the_browser_on_request(run, digits, monkeypatch, tmp_path, arguments):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     run("reproduce", "gradient_check", "--quick", "--output", "a b", *arguments)
@@ -106,43 +107,43 @@ def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits
     assert opened == ([page.as_uri()] if arguments else [])
 
 
-def test_compare_with_peers(run, libraries, monkeypatch, tmp_path):
+def test_compare_baselines_on_mnist(run, libraries, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load_mnist", lambda folder: make_synthetic(3, 300, 8, seed=0))
     libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
     printed = run("compare", "--baselines", "--quick").stdout
     assert "Not installed, so not compared: torch." in printed
-    assert "pip install '.[baselines]' in a checkout of fastlin installs them, and '.[baselines-torch]' P" in printed
+    assert "pip install '.[baselines]' in a checkout of fastlin installs them, and '.[baselines-torch]' i" in printed
     folder = tmp_path / "results"
     assert list_names(folder) == {"results.json", "comparison.json", "synthetic"}
     assert list_names(folder / "synthetic") == {"baselines.png"}
-    found = read_results(folder / "comparison.json")
-    assert [problem["classes"] for problem in found["problems"]] == [3, 2]
-    assert all(problem["points"].keys() == {"fastlin", "scikit-learn lbfgs"} for problem in found["problems"])
-    assert {"numpy", "processor", "processors"} <= found["environment"].keys()
-    assert found["versions"].keys() == {"fastlin", "scikit-learn"}
-    assert found["not_installed"] == ["torch"]
-    assert found["quick"]
+    comparison = read_results(folder / "comparison.json")
+    assert [problem["classes"] for problem in comparison["problems"]] == [3, 2]
+    assert all(problem["points"].keys() == {"fastlin", "scikit-learn lbfgs"} for problem in comparison["problems"])
+    assert {"numpy", "processor", "processors"} <= comparison["environment"].keys()
+    assert comparison["versions"].keys() == {"fastlin", "scikit-learn"}
+    assert comparison["not_installed"] == ["torch"]
+    assert comparison["quick"]
     (plot,) = read(folder)["synthetic.baselines"]["plots"]
     assert plot["file"] == "synthetic/baselines.png"
 
 
-def test_an_output_that_is_a_file_and_damaged_data_are_refused(refuse, tmp_path, monkeypatch):
+def test_an_output_that_is_a_file_and_damaged_data_are_errors(assert_error, tmp_path, monkeypatch):
     (tmp_path / "occupied").write_text("mine")
-    refuse("'--output': Directory 'occupied' is a file.", "reproduce", "binary", "--output", "occupied")
+    assert_error("'--output': Directory 'occupied' is a file.", "reproduce", "binary", "--output", "occupied")
     for name, *_ in datasets.MNIST_FILES.values():
         (tmp_path / name).write_bytes(b"\0\0\x08\x03 short")
     monkeypatch.setenv("FASTLIN_DATA", str(tmp_path))
-    refuse("train-images-idx3-ubyte", "reproduce", "binary")
+    assert_error("train-images-idx3-ubyte", "reproduce", "binary")
 
 
-def test_warmup_takes_every_step(run, monkeypatch):
+def test_warmup_runs_every_step(run, monkeypatch):
     steps = []
     monkeypatch.setattr(warmup, "STEPS", {name: functools.partial(steps.append, name) for name in ("a", "b")})
     assert "Ready after" in run("warmup").stdout
     assert steps == ["a", "b"]
 
 
-def test_ctrl_c_ends_with_one_line_and_leaves_results_and_report_of_earlier_studies(run, digits, monkeypatch, tmp_path):
+def test_ctrl_c_prints_one_line_and_keeps_earlier_results_and_report(run, digits, monkeypatch, tmp_path):
     monkeypatch.setitem(STUDIES, "l2_sweep", Mock(side_effect=KeyboardInterrupt))
     folder = tmp_path / "results"
     assert run("reproduce", "l2_sweep", status=130).stderr == "\nfastlin: interrupted\n"
@@ -150,7 +151,7 @@ def test_ctrl_c_ends_with_one_line_and_leaves_results_and_report_of_earlier_stud
     run("reproduce", "gradient_check", "--quick")
     page = (folder / "report.html").read_bytes()
     run("reproduce", "binary", "l2_sweep", "--quick", status=130)
-    # What was found before Ctrl-C is kept for the report of the next run.
+    # Results from before Ctrl-C are stored for the report of the next run.
     assert {"digits.gradient_check", "digits.binary"} <= read(folder).keys()
     assert (folder / "report.html").read_bytes() == page
     assert list_names(folder) == {"results.json", "report.html", "digits"}

@@ -1,4 +1,4 @@
-"""Tables in files: what columns, levels and labels are and how they are written; what is refused leaves nothing."""
+"""Tables in files: types of columns, categories and labels, number formats, encodings, notes and errors."""
 
 import contextlib
 import sys
@@ -15,8 +15,8 @@ from fastlin.cli import comparison, data_files
 
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
-# The options that say how tables are read.
-TABLE = {"separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
+# The options of the file format.
+FORMAT = {"separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
 AS_TEXT = pyarrow.csv.ConvertOptions(column_types={"prediction": pa.string()})
 BROKEN = {
     "empty.csv": "",
@@ -40,10 +40,10 @@ BROKEN = {
     "data.xls": "",
     "broken.parquet": "PAR1",
 }
-OTHER = "--encoding names another one, such as latin-1 or utf-16"
+REMEDY = "give its encoding, such as --encoding latin-1 or --encoding utf-16"
 
 
-def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
+def test_the_index_of_a_pandas_dataframe_is_excluded(files, run):
     is_late = np.arange(60) > 29
     rows = {"delay": np.sin(np.arange(60.0)), "end": np.where(is_late, "late", "on time")}
     dataframe = pd.DataFrame(rows).sample(frac=1, random_state=0)
@@ -52,7 +52,7 @@ def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
     dataframe.rename_axis("row").to_parquet(files / "named.parquet")
     dataframe.to_csv(files / "frame.csv")
     dataframe.rename_axis("row").to_csv(files / "named.csv")
-    # Of texts half as many are enough.
+    # For text columns, half as many different values are enough.
     dataframe.assign(day=[f"F{i % 40}" for i in range(60)]).to_csv(files / "texts.csv", index=False)
 
     def fit(*arguments):
@@ -61,27 +61,27 @@ def test_the_index_of_a_frame_of_pandas_is_left_out(files, run):
 
     accuracy, _ = fit("plain.parquet")
     for name, column in (("frame.parquet", "__index_level_0__"), ("named.parquet", "row")):
-        note = f"Note: column {column!r} is the index of a frame of pandas, and is left out"
+        note = f"Note: column {column!r} is the index of a pandas DataFrame and is excluded"
         assert fit(name) == (accuracy, [note])
         assert fit(name, "--drop", column) == (accuracy, [])
         run(*PREDICT, name)
-    for name, column, like in (
-        ("frame.csv", "", "has no name, as an index that pandas has written to CSV"),
-        ("named.csv", "row", "has 60 different values in 60 rows, as a name or an index has"),
-        ("texts.csv", "day", "has 40 different values in 60 rows, as a name or an index has"),
+    for name, column, reason in (
+        ("frame.csv", "", "has no name, like an index that pandas wrote to CSV"),
+        ("named.csv", "row", "has 60 different values in 60 rows, like a name or an index"),
+        ("texts.csv", "day", "has 40 different values in 60 rows, like a name or an index"),
     ):
-        assert f"Note: column {column!r} {like}; --drop {column!r} leaves it out" in fit(name)[1]
+        assert f"Note: column {column!r} {reason}; exclude it with --drop {column!r}" in fit(name)[1]
 
 
-def test_the_order_of_the_rows_changes_nothing(files, table, run):
-    found = []
+def test_the_order_of_rows_does_not_change_the_fit(files, table, run):
+    outputs = []
     for rows in (table, table.take(np.arange(table.num_rows)[::-1])):
         for name, write in (("rows.csv", pyarrow.csv.write_csv), ("rows.parquet", pyarrow.parquet.write_table)):
             write(rows, files / name)
             lines = run(*FIT, name, "--inference").stdout.splitlines()
-            found.append([line[:40] for line in lines if line.startswith(("carrier_", "delay"))])
-    assert len(found[0]) == 3
-    assert found == found[:1] * 4
+            outputs.append([line[:40] for line in lines if line.startswith(("carrier_", "delay"))])
+    assert len(outputs[0]) == 3
+    assert outputs == outputs[:1] * 4
 
 
 def write_rows(path, header, *rows):
@@ -91,16 +91,16 @@ def write_rows(path, header, *rows):
 @pytest.mark.parametrize(
     ("labels", "loss"),
     [
-        (["01", "1", "2"], "a number loses the leading zero of '01'"),
+        (["01", "1", "2"], "conversion to numbers drops the leading zero of '01'"),
         (["1", "1.0", "2"], "'1' and '1.0' are the same number"),
-        (["+1", "-1", "0"], "a number loses the sign of '+1'"),
+        (["+1", "-1", "0"], "conversion to numbers drops the sign of '+1'"),
         ([" 1", "1", "2"], "' 1' and '1' are the same number"),
         (["False", "TRUE", "True"], "'TRUE' and 'True' are the same boolean"),
         (["2026-01-01", "2026-01-02", "2026-02-01"], "'2026-01-01' is a date or a time"),
     ],
 )
-def test_labels_are_the_texts_of_the_file_in_fit_predict_and_compare(files, run, refuse, labels, loss):
-    # Column `x` tells the labels apart, so that a model of all of them is right in all rows.
+def test_labels_keep_their_spelling_in_fit_predict_and_compare(files, run, assert_error, labels, loss):
+    # Column `x` determines the label, so the model classifies every row correctly.
     write_rows(files / "data.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels)))
     printed = run(*FIT, "data.csv").stdout
     assert "24 rows, 1 features, 3 classes" in printed
@@ -110,15 +110,15 @@ def test_labels_are_the_texts_of_the_file_in_fit_predict_and_compare(files, run,
     predictions = pyarrow.csv.read_csv(files / "predictions.csv", convert_options=AS_TEXT)
     assert predictions["prediction"].to_pylist() == labels * 8
     assert predictions.column_names[1:] == [f"probability of {label}" for label in sorted(labels)]
-    options = SimpleNamespace(**TABLE, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert comparison.pose(options)[0].n_classes == 3
-    # Two of the labels alone would be numbers, and one that the fit lacks is named.
+    options = SimpleNamespace(**FORMAT, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
+    assert comparison.read_problems(options)[0].n_classes == 3
+    # Two of the labels alone would be numbers; a label that the fit lacks is an error.
     write_rows(files / "two.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels) if k != 1))
     assert run(*PREDICT, "two.csv", "--target", "end").stdout.startswith("accuracy 1.0000 on 16 rows\n")
     write_rows(files / "other.csv", "x,end", f"a,{labels[0]}", "b,3")
     known = ", ".join(map(repr, sorted(labels)))
-    refuse(
-        f"column 'end' of other.csv holds '3', and the labels of the fit are {known}; write",
+    assert_error(
+        f"column 'end' of other.csv contains '3', but the labels of the fit are {known}; write",
         *PREDICT,
         "other.csv",
         "--target",
@@ -126,7 +126,7 @@ def test_labels_are_the_texts_of_the_file_in_fit_predict_and_compare(files, run,
     )
 
 
-def test_labels_that_are_numbers_in_the_fit_are_not_matched_by_other_spellings(files, run, refuse):
+def test_numeric_labels_do_not_match_other_spellings(files, run, assert_error):
     write_rows(files / "data.csv", "x,end", "a,1", "b,2")
     run(*FIT, "data.csv")
     write_rows(files / "points.csv", "x,end", "a,1.0", "b,2.0")
@@ -134,31 +134,33 @@ def test_labels_that_are_numbers_in_the_fit_are_not_matched_by_other_spellings(f
     for label in ("01", "+1", "1.5", "x"):
         write_rows(files / "other.csv", "x,end", "a,1", f"b,{label}")
         shown = label if label == "1.5" else repr(label)
-        words = f"column 'end' of other.csv holds {shown}, and the labels of the fit are 1, 2; write the labels as"
-        refuse(words, *PREDICT, "other.csv", "--target", "end")
+        words = f"column 'end' of other.csv contains {shown}, but the labels of the fit are 1, 2; write the labels as"
+        assert_error(words, *PREDICT, "other.csv", "--target", "end")
 
 
-def test_the_types_of_the_fit_decide_what_columns_hold_in_other_files(files, run, refuse):
+def test_column_types_of_the_fit_apply_to_other_files(files, run, assert_error):
     write_rows(files / "data.csv", "code,number,end", "01234,1,x", "1234,2,y", "99,3,y")
     printed = run(*FIT, "data.csv", "--C", "100").stdout
-    loss = "a number loses the leading zero of '01234'; to fit it as numbers, write each value as a plain number"
-    assert f"Note: column 'code' of data.csv stays text: {loss}\n" in printed
+    loss = "conversion to numbers drops the leading zero of '01234'"
+    remedy = "to fit it as numbers, write each value as a plain number"
+    assert f"Note: column 'code' of data.csv stays text: {loss}; {remedy}\n" in printed
     assert "coefficients  4 of 4 nonzero" in printed
-    options = SimpleNamespace(**TABLE, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert comparison.pose(options)[0].X.shape[1] == 4
-    found = []
+    options = SimpleNamespace(**FORMAT, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
+    assert comparison.read_problems(options)[0].X.shape[1] == 4
+    probabilities = []
     for rows in (["1234,2,y"], ["1234,2,y", "01234,1,x"], ["1234,02.0,y"]):
         write_rows(files / "new.csv", "code,number,end", *rows)
         finished = run(*PREDICT, "new.csv", "--target", "end").stdout
         assert finished.startswith("accuracy 1.0000")
-        found.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of y"][0])
-    assert found == found[:1] * 3
+        probabilities.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of y"][0])
+    assert probabilities == probabilities[:1] * 3
     assert (
-        "column 'number' of new.csv is read as numbers, as in the fit: a number loses the leading zero of" in finished
+        "column 'number' of new.csv is read as numbers, as in the fit: conversion to numbers drops the leading zero of"
+        in finished
     )
     write_rows(files / "new.csv", "code,number", "1234,1 234", "1234,2")
-    words = "column 'number' of new.csv has text such as '1 234', which means the number 1234 with --thousands space"
-    refuse(words, *PREDICT, "new.csv")
+    words = "column 'number' of new.csv has text such as '1 234', which is the number 1234 with --thousands space"
+    assert_error(words, *PREDICT, "new.csv")
 
 
 def test_dates_are_text_in_csv_and_parquet(files, run):
@@ -182,7 +184,7 @@ def test_dates_are_text_in_csv_and_parquet(files, run):
     assert written == written[:1] * 4
 
 
-def test_separators_of_thousands_are_read_where_an_option_names_them(files, run, refuse):
+def test_thousands_separators_are_read_if_an_option_names_them(files, run, assert_error):
     numbers = [999.5, 1234, 76705, 1234567.25, 12, 4321]
     ends = ["x", "y", "y", "x", "y", "x"]
     write_rows(
@@ -192,46 +194,46 @@ def test_separators_of_thousands_are_read_where_an_option_names_them(files, run,
     run(*FIT, "plain.csv", *call)
     run(*PREDICT, "plain.csv", *call)
     expected = (files / "predictions.csv").read_bytes()
-    for signs, *options in (
+    for marks, *options in (
         (",.", "--thousands", ","),
         (".,", "--thousands", ".", "--decimal", ","),
         (" .", "--thousands", "space"),
         ("\u202f,", "--thousands", "space", "--decimal", ","),
         ("'.", "--thousands", "apostrophe"),
     ):
-        texts = [f"{number:,}".translate(str.maketrans(",.", signs)) for number in numbers]
-        write_rows(files / "data.csv", "price;end", *(f"{text};{end}" for text, end in zip(texts, ends, strict=True)))
+        strings = [f"{number:,}".translate(str.maketrans(",.", marks)) for number in numbers]
+        write_rows(
+            files / "data.csv", "price;end", *(f"{string};{end}" for string, end in zip(strings, ends, strict=True))
+        )
         run(*FIT, "data.csv", *call, *options)
         run(*PREDICT, "data.csv", *call, *options)
         assert (files / "predictions.csv").read_bytes() == expected
-        refuse("column 'price' of data.csv has text such as ", *FIT, "data.csv", *call)
+        assert_error("column 'price' of data.csv has text such as ", *FIT, "data.csv", *call)
     write_rows(files / "data.csv", "price;end", "999;x", "76,705;y")
-    meanings = (
-        "'76,705', which means the number 76705 with --thousands , or 76.705 with --decimal ,; give the right options"
-    )
-    refuse(f"column 'price' of data.csv has text such as {meanings}", *FIT, "data.csv", *call)
+    meanings = "'76,705', which is the number 76705 with --thousands , or 76.705 with --decimal ,; give these options"
+    assert_error(f"column 'price' of data.csv has text such as {meanings}", *FIT, "data.csv", *call)
     printed = run(*FIT, "data.csv", *call, "--decimal", ",").stdout
     note = "'76,705' is read as 76.705; if the comma separates thousands, give --decimal . and --thousands ,"
     assert f"Note: column 'price' of data.csv: {note}\n" in printed
     words = "--decimal and --thousands are both ','; numbers such as 1,234.5 need --decimal ."
-    refuse(words, *FIT, "data.csv", "--decimal", ",", "--thousands", ",")
+    assert_error(words, *FIT, "data.csv", "--decimal", ",", "--thousands", ",")
 
 
-def test_names_of_columns_match_without_the_spaces_around_them(files, run, refuse):
+def test_column_names_match_without_outer_spaces(files, run, assert_error):
     write_rows(files / "spaced.csv", "a, b, end ", "1, 2, x", "3, 4, y")
     write_rows(files / "plain.csv", "a,b,end", "1,2,x", "3,4,y")
-    note = "Note: names of columns are read without the spaces around them: ' b', ' end '\n"
-    words = "spaced.csv has no column 'c'; there are 'a', 'b', 'end'"
-    refuse(words, "fit", "spaced.csv", "--target", "c")
+    note = "Note: column names are used without the spaces around them: ' b', ' end '\n"
+    words = "spaced.csv has no column 'c'; its columns are 'a', 'b', 'end'"
+    assert_error(words, "fit", "spaced.csv", "--target", "c")
     assert note in run("fit", "spaced.csv", "--target", " end").stdout
     assert note in run(*FIT, "spaced.csv", "--drop", "b").stdout
     assert note in run(*FIT, "spaced.csv").stdout
-    found = []
+    probabilities = []
     for name in ("spaced.csv", "plain.csv"):
         run(*PREDICT, name, "--keep", "b")
-        found.append([line.split(",")[2] for line in (files / "predictions.csv").read_text().splitlines()])
-    assert found[0] == found[1]
-    # Two names would be the same.
+        probabilities.append([line.split(",")[2] for line in (files / "predictions.csv").read_text().splitlines()])
+    assert probabilities[0] == probabilities[1]
+    # Without spaces, two names would be equal.
     write_rows(files / "twice.csv", "a, a,end", "1,2,x", "3,4,y")
     printed = run(*FIT, "twice.csv", "--drop", " a").stdout
     assert "1 features" in printed
@@ -239,52 +241,47 @@ def test_names_of_columns_match_without_the_spaces_around_them(files, run, refus
     run(*PREDICT, "twice.csv")
 
 
-def test_spaces_around_all_texts_of_a_column_are_noted_and_values_that_differ_by_them_alone_are_named(
-    files, run, refuse
-):
+def test_spaces_around_all_values_get_a_note_and_mismatches_are_explained(files, run, assert_error):
     rows = [(0.5, "red", "yes"), (1.5, "blue", "no"), (2.5, "?", "yes"), (0.7, "blue", "no")]
     for name, separator, end in (("plain.csv", ",", ""), ("spaced.csv", ", ", ""), ("padded.csv", ",", " ")):
         lines = [separator.join([str(number), f"{color}{end}", label]) for number, color, label in rows]
         write_rows(files / name, "size,color,end", *lines)
-    remedy = "these stay part of the values, so remove them from the file, or values without them will not match\n"
+    remedy = "the spaces are part of the values and must match in other files; consider removing them\n"
     printed = run(*FIT, "spaced.csv").stdout
     for column, value in (("end", " yes"), ("color", " red")):
         note = f"Note: column '{column}' of spaced.csv: all values begin with spaces, such as '{value}'; {remedy}"
         assert note in printed
-    finished = run(*PREDICT, "plain.csv")
-    assert finished.stdout.startswith(
-        "Note: column 'color' has 2 levels that the fit did not see, such as 'red', in 24 rows; nothing is added to "
-        "their scores; spaces around 2 levels are the only difference from the fit, which has ' red' for 'red'\n"
+    printed = run(*PREDICT, "plain.csv").stdout
+    assert printed.startswith(
+        "Note: column 'color' has 2 categories not seen in training, such as 'red', in 24 rows; they"
     )
-    words = (
-        "holds 'no', and the labels of the fit are ' no', ' yes'; the spaces around them differ, so write the labels"
-    )
-    refuse(f"column 'end' of plain.csv {words} as in the fit", *PREDICT, "plain.csv", "--target", "end")
+    assert "; 2 of them differ only by spaces from categories of the fit, such as 'red' from ' red'\n" in printed
+    words = "contains 'no', but the labels of the fit are ' no', ' yes'; they differ by spaces; write the labels"
+    assert_error(f"column 'end' of plain.csv {words} as in the fit", *PREDICT, "plain.csv", "--target", "end")
     assert (
         f"'color' of padded.csv: all values end with spaces, such as 'red '; {remedy}" in run(*FIT, "padded.csv").stdout
     )
-    # Spaces in some rows may be meant, and what is trimmed to no level stays unknown.
+    # Spaces in only some rows may be intended, and a value that matches no category after trimming is unseen.
     write_rows(files / "some.csv", "size,color,end", "1, red,x", "2,blue,y")
     assert "spaces" not in run(*FIT, "some.csv").stdout
     write_rows(files / "new.csv", "size,color,end", "1,red,x", "2, green,z")
     printed = run(*PREDICT, "new.csv").stdout
-    assert "2 levels" in printed and "spaces around 1 level are the only difference" in printed
-    assert "which has ' red' for 'red'" in printed
-    refuse(
-        "holds 'z', and the labels of the fit are 'x', 'y'; write the labels", *PREDICT, "new.csv", "--target", "end"
-    )
+    assert "2 categories" in printed
+    assert "1 of them differs only by spaces from categories of the fit, such as 'red' from ' red'" in printed
+    words = "contains 'z', but the labels of the fit are 'x', 'y'; write"
+    assert_error(words, *PREDICT, "new.csv", "--target", "end")
     # The number 1 differs from the label '1' by its type.
     pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": ["1", "2"]}), files / "texts.parquet")
     pyarrow.parquet.write_table(pa.table({"color": ["a", "b"], "end": [1, 2]}), files / "numbers.parquet")
     run(*FIT, "texts.parquet")
-    refuse("labels of the fit are '1', '2'; write the labels", *PREDICT, "numbers.parquet", "--target", "end")
-    # A column of Parquet is padded where a database has texts of one length.
+    assert_error("labels of the fit are '1', '2'; write the labels", *PREDICT, "numbers.parquet", "--target", "end")
+    # Databases pad strings of fixed length, and Parquet files can contain the padding.
     pyarrow.parquet.write_table(pa.table({"color": ["red ", "blue "], "end": ["x", "y"]}), files / "padded.parquet")
     assert "'color' of padded.parquet: all values end with spaces" in run(*FIT, "padded.parquet").stdout
 
 
 class Name(str):
-    """A name that counts how often it is compared."""
+    """A name that counts comparisons."""
 
     n_comparisons = 0
 
@@ -300,21 +297,21 @@ class Name(str):
 
 @contextlib.contextmanager
 def count_calls():
-    """Count the calls that the program and the estimators make; those of a solver depend on its iterations."""
-    found = SimpleNamespace(n_calls=0)
+    """Count the calls in the program and the estimators; calls in a solver depend on its iterations."""
+    counter = SimpleNamespace(n_calls=0)
 
-    def count(dataframe, event, argument):
+    def count(frame, event, argument):
         if event in ("call", "c_call"):
-            found.n_calls += dataframe.f_globals.get("__name__", "").startswith(("fastlin.cli", "fastlin.estimators"))
+            counter.n_calls += frame.f_globals.get("__name__", "").startswith(("fastlin.cli", "fastlin.estimators"))
 
     sys.setprofile(count)
     try:
-        yield found
+        yield counter
     finally:
         sys.setprofile(None)
 
 
-def test_every_step_is_linear_in_the_number_of_columns(files, run, monkeypatch):
+def test_cost_is_linear_in_the_number_of_columns(files, run, monkeypatch):
     read = data_files._read_csv
 
     def read_names(*arguments):
@@ -323,37 +320,37 @@ def test_every_step_is_linear_in_the_number_of_columns(files, run, monkeypatch):
         return SimpleNamespace(column_names=names, columns=table.columns, num_rows=table.num_rows, schema=table.schema)
 
     monkeypatch.setattr(data_files, "_read_csv", read_names)
-    options = SimpleNamespace(**TABLE, target="end", drop=(), table="wide.csv", C=1.0, dtype="float64")
+    options = SimpleNamespace(**FORMAT, target="end", drop=(), table="wide.csv", C=1.0, dtype="float64")
     steps = {
         "fit": lambda: run(*FIT, "wide.csv", "--C", "1e-3"),
         "predict": lambda: run(*PREDICT, "wide.csv", "--target", "end"),
-        "compare": lambda: comparison.pose(options),
+        "compare": lambda: comparison.read_problems(options),
     }
-    found = {name: [] for name in steps}
-    # What the first run imports does not count.
+    n_calls = {name: [] for name in steps}
+    # The first run imports modules and is not counted.
     for n_pairs in (10, 10, 20, 40):
         header = ",".join([*(f"number{j},text{j}" for j in range(n_pairs)), "end"])
         rows = [",".join([*(f"{i + j}.5,{'uvw'[(i + j) % 3]}" for j in range(n_pairs)), "xy"[i]]) for i in range(2)]
         write_rows(files / "wide.csv", header, *rows)
         for name, step in steps.items():
             Name.n_comparisons = 0
-            with count_calls() as counted:
+            with count_calls() as counter:
                 step()
-            found[name].append(counted.n_calls)
+            n_calls[name].append(counter.n_calls)
             assert Name.n_comparisons <= 20 * n_pairs
-    for _, *calls in found.values():
-        # Twice as many columns add twice as many calls, four times as many if each column looks at all.
+    for _, *calls in n_calls.values():
+        # Doubling the columns doubles the added calls; a quadratic step would quadruple them.
         assert calls[2] - calls[1] < 3 * (calls[1] - calls[0])
 
 
-def test_columns_are_kept_as_they_stand_in_the_file(files, run, refuse):
+def test_kept_columns_are_copied_as_written(files, run, assert_error):
     run(*FIT, "flights.csv")
     rows = "id,when,carrier,delay,day,prediction\n007,2026-01-02,AA,0.50,1,x\n,2026-01-03,ZZ,1,2,y\n1e3,,ZZ,1,2,z\n"
     (files / "new.csv").write_text(rows)
     finished = run(*PREDICT, "new.csv", "--keep", "id", "--keep", "when", "--keep", "day")
     assert finished.stdout == (
-        "Note: column 'carrier' has 1 level that the fit did not see, such as 'ZZ', in 2 rows; nothing is added to "
-        "their scores\nWrote predictions.csv.\n"
+        "Note: column 'carrier' has 1 category not seen in training, such as 'ZZ', in 2 rows; they contribute zero to "
+        "the linear predictor\nWrote predictions.csv.\n"
     )
     lines = [line.split(",") for line in (files / "predictions.csv").read_text().splitlines()]
     assert lines[0][3] == '"prediction"'
@@ -363,10 +360,10 @@ def test_columns_are_kept_as_they_stand_in_the_file(files, run, refuse):
         ["", '"2026-01-03"', "2"],
         ['"1e3"', "", "2"],
     ]
-    words = "--keep 'prediction' has the name of a column of the predictions"
-    refuse(words, *PREDICT, "new.csv", "--keep", "prediction")
-    words = "new.csv has no column 'no'; there are 'id', 'when', 'carrier', 'delay', 'day'"
-    refuse(words, *PREDICT, "new.csv", "--keep", "no")
+    words = "--keep 'prediction' duplicates a column of the predictions"
+    assert_error(words, *PREDICT, "new.csv", "--keep", "prediction")
+    words = "new.csv has no column 'no'; its columns are 'id', 'when', 'carrier', 'delay', 'day'"
+    assert_error(words, *PREDICT, "new.csv", "--keep", "no")
 
 
 def test_other_separators_and_encodings_are_read(files, table, run):
@@ -389,60 +386,66 @@ def test_other_separators_and_encodings_are_read(files, table, run):
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         ("none.csv", "File 'none.csv' does not exist."),
-        ("data.xls", "the name of a table must end in .csv, .tsv, .parquet, .pq, .csv.gz, .tsv.gz, got data.xls"),
+        ("data.xls", "the name of a table must end with .csv, .tsv, .parquet, .pq, .csv.gz, .tsv.gz, got data.xls"),
         ("broken.parquet", "cannot read broken.parquet: "),
         ("empty.csv", "cannot read empty.csv: Empty CSV file"),
         ("header.csv", "header.csv has no rows"),
-        ("twice.csv", "twice.csv has more than one column 'a'"),
+        ("twice.csv", "twice.csv has 2 columns named 'a'"),
         ("ragged.csv", "cannot read ragged.csv: CSV parse error: Expected 2 columns, got 3: 1,x,3 (read with --sep"),
-        ("holes.csv", "column 'b' of holes.csv has no number in 1 of 2 rows; fix it, or fit without it by --drop"),
-        ("unlabeled.csv", "column 'end' of unlabeled.csv has 1 missing values, which are no labels"),
-        ("nothing.csv", "column 'a' of nothing.csv has no number in 2 of 2 rows; fix it"),
+        (
+            "holes.csv",
+            "column 'b' of holes.csv has 1 missing values (of 2 rows); fill them in, or fit without it: --drop 'b'",
+        ),
+        ("unlabeled.csv", "label column 'end' of unlabeled.csv has 1 missing values (of 2 rows); remove"),
+        ("nothing.csv", "column 'a' of nothing.csv has 2 missing values (of 2 rows); fill"),
         ("one.csv", "cannot fit one.csv: "),
-        ("halves.csv", "column 'end' of halves.csv has the label 0.5, and labels must be text, booleans or whole"),
-        ("endless.csv", "column 'end' of endless.csv has the label inf, and labels must be text, booleans or whole"),
-        ("huge.csv", "column 'end' of huge.csv has the label 1e+20, and labels must be text, booleans or whole"),
-        ("target.csv", "target.csv has no column but those of --target and --drop"),
-        ("flights.csv --target x", "flights.csv has no column 'x'; there are 'carrier', 'delay', 'day', 'end'"),
+        ("halves.csv", "label column 'end' of halves.csv has the label 0.5; labels must be text, booleans or int"),
+        ("endless.csv", "label column 'end' of endless.csv has the label inf; labels must be text, booleans or int"),
+        ("huge.csv", "label column 'end' of huge.csv has the label 1e+20; labels must be text, booleans or int"),
+        ("target.csv", "target.csv has no feature columns: --target and --drop name all of its columns"),
+        ("flights.csv --target x", "flights.csv has no column 'x'; its columns are 'carrier', 'delay', 'day', 'end'"),
         ("flights.csv --drop x", "flights.csv has no column 'x'"),
-        ("latin.csv", f"cannot read latin.csv: it is not in utf-8; {OTHER}"),
-        ("late.csv", f"cannot read late.csv: it is not in utf-8; {OTHER}"),
-        ("late.csv --encoding ascii", f"cannot read late.csv: it is not in ascii; {OTHER}"),
-        ("wide.csv", f"cannot read wide.csv: it is not in utf-8; {OTHER}"),
+        ("latin.csv", f"cannot read latin.csv: it is not encoded in utf-8; {REMEDY}"),
+        ("late.csv", f"cannot read late.csv: it is not encoded in utf-8; {REMEDY}"),
+        ("late.csv --encoding ascii", f"cannot read late.csv: it is not encoded in ascii; {REMEDY}"),
+        ("wide.csv", f"cannot read wide.csv: it is not encoded in utf-8; {REMEDY}"),
         ("latin.csv --encoding x", "cannot read latin.csv: unknown encoding: x"),
         ("flights.csv --separator ab", "--separator must be one character or tab, got 'ab'"),
-        ("commas.csv --separator ;", "text such as '1,5', which means the number 1.5 with --decimal ,; give the"),
-        ("tabs.csv", r"tabs.csv has no column 'end'; there are 'a\tend' (see --separator)"),
-        ("marked.csv", "column 'a' of marked.csv has no number in 1 of 3 rows; fix it"),
-        ("flights.csv --C 1 --cross-validate", "--cross-validate chooses C"),
-        ("flights.csv --cross-validate --validation holes.csv", "--validation chooses C, so that --cross-"),
+        ("commas.csv --separator ;", "text such as '1,5', which is the number 1.5 with --decimal ,; give the"),
+        ("tabs.csv", r"tabs.csv has no column 'end'; its columns are 'a\tend' (see --separator)"),
+        ("marked.csv", "column 'a' of marked.csv has 1 missing values (of 3 rows); fill"),
+        ("flights.csv --C 1 --cross-validate", "--cross-validate chooses C and cannot be combined with --C"),
+        (
+            "flights.csv --cross-validate --validation holes.csv",
+            "--validation chooses C and cannot be combined with --cross-",
+        ),
         ("flights.csv --C 0", "'--C': 0.0 is not in the range x>=1e-300"),
         ("flights.csv --C nan", "cannot fit flights.csv: "),
         ("flights.csv --l1-ratio x", "'--l1-ratio': 'x' is not a valid float"),
         ("flights.csv --model no/m.skops", "cannot write no/m.skops: No such file or directory"),
     ],
 )
-def test_what_cannot_be_fitted_gets_one_line_and_leaves_nothing(files, refuse, call, words):
+def test_invalid_files_print_one_line_and_leave_no_model(files, assert_error, call, message):
     for name, text in BROKEN.items():
         encoding = {"latin.csv": "latin-1", "late.csv": "latin-1", "wide.csv": "utf-16"}.get(name)
         (files / name).write_text(text, encoding)
-    refuse(words, *FIT, *call.split())
+    assert_error(message, *FIT, *call.split())
 
 
-def test_rows_mean_the_same_whatever_else_their_file_holds(files, run):
+def test_predictions_of_a_row_do_not_depend_on_other_rows_of_the_file(files, run):
     rows = ["007,True,1", "042,False,2", "x,maybe,other"] * 20
     (files / "train.csv").write_text("\n".join(["code,known,end", *rows]))
     run(*FIT, "train.csv")
-    found = []
-    # Alone the first row looks like a number and a truth value, and its label like a number.
+    probabilities = []
+    # On its own, the first row looks like a number and a boolean, and its label like a number.
     for lines in (rows[:1], [rows[0], rows[2]]):
         (files / "new.csv").write_text("\n".join(["code,known,end", *lines]))
         assert run(*PREDICT, "new.csv", "--target", "end").stdout.startswith("accuracy 1.0000")
-        found.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of 1"][0])
-    assert found[0] == found[1]
+        probabilities.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of 1"][0])
+    assert probabilities[0] == probabilities[1]
 
 
 def test_identifiers_that_float64_rounds_are_text_as_labels_and_as_features(files, run):
@@ -451,14 +454,14 @@ def test_identifiers_that_float64_rounds_are_text_as_labels_and_as_features(file
     (files / "long.csv").write_text("\n".join(["code,end", *rows]))
     notes = run(*FIT, "long.csv").stdout
     for column, rounded in (("code", "'9007199254740993' to 9007199254740992"), ("end", f"{labels[0]!r} to 1234567")):
-        assert f"column {column!r} of long.csv stays text: a number rounds {rounded}" in notes
+        assert f"column {column!r} of long.csv stays text: float64 rounds {rounded}" in notes
     assert run(*PREDICT, "long.csv", "--target", "end").stdout.startswith("accuracy 1.0000")
     predicted = pyarrow.csv.read_csv(files / "predictions.csv", convert_options=AS_TEXT)["prediction"]
     assert predicted.to_pylist() == labels * 20
 
 
-def test_texts_of_several_lines_stay_whole_in_large_files(files, run):
-    # Arrow reads pieces of a megabyte.
+def test_multiline_strings_are_read_from_large_files(files, run):
+    # The file is larger than the default block of Arrow, a megabyte.
     rows = [f'"{"ab"[i % 2]}\n{"x" * 60}",{"uv"[i % 2]}' for i in range(20_000)]
     (files / "large.csv").write_text("\n".join(["note,end", *rows]))
     assert "coefficients  2 of 2 nonzero" in run(*FIT, "large.csv").stdout

@@ -14,7 +14,7 @@ from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 
 
-def test_the_description_is_plain_and_true_and_has_a_line_for_what_is_wrong_or_missing(run, monkeypatch):
+def test_the_description_is_correct_and_includes_errors_and_missing_packages(run, monkeypatch):
     environment = describe_environment()
     assert json.loads(json.dumps(environment)) == environment
     assert environment["fastlin"] == fastlin.__version__
@@ -32,7 +32,7 @@ def test_the_description_is_plain_and_true_and_has_a_line_for_what_is_wrong_or_m
     assert (lines["threads"], lines["no-such-package"]) == (message, "not installed")
 
 
-def test_the_code_in_use_is_named_and_a_description_makes_no_folder(monkeypatch, tmp_path):
+def test_the_description_names_the_compiled_code_and_creates_no_folder(monkeypatch, tmp_path):
     written, read = tmp_path / "written", tmp_path / "read"
     monkeypatch.setattr(doctor, "cache_folder", lambda: written)
     monkeypatch.setattr(doctor, "code_folders", lambda: (read, written))
@@ -46,15 +46,15 @@ def test_the_code_in_use_is_named_and_a_description_makes_no_folder(monkeypatch,
     monkeypatch.setattr(doctor, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
     assert describe_code() == "x86-64-v3, 7 kernels from the wheel, 1 in the cache"
     monkeypatch.setattr(doctor, "TARGET", Target("host", 32))
-    assert describe_code() == "this processor's own, 1 in the cache"
+    assert describe_code() == "compiled for this processor, 1 in the cache"
     monkeypatch.setattr(doctor, "code_folders", lambda: ())
-    assert describe_environment()["cache"] == "none: no place is writable"
+    assert describe_environment()["cache"] == "none: no folder is writable"
 
 
 def test_a_processor_is_named_on_every_system(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "PROCESSORS", tmp_path / "cpuinfo")
     monkeypatch.setattr(doctor.platform, "machine", lambda: "aarch64")
-    # Linux on arm64 tells the parts of the processor, not the name of its model.
+    # On arm64 Linux lists the implementer of the processor instead of its model name.
     for processor, text, name in (
         ("AMD64 Family 25 Model 33, AuthenticAMD", None, "AMD64 Family 25 Model 33, AuthenticAMD"),
         ("", "processor\t: 0\nCPU implementer\t: 0x41\n", "aarch64"),
@@ -75,7 +75,7 @@ def test_a_sound_installation_passes_every_check(run, monkeypatch):
     assert lines[-1].startswith(f"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed.")
 
 
-def test_a_result_that_differs_and_an_error_are_failures(run, monkeypatch):
+def test_a_different_result_or_an_error_fails_the_check(run, monkeypatch):
     monkeypatch.setattr(doctor, "MINIMUM_OF_CANCER", 0.2)
     disk = Mock(side_effect=OSError("the disk is gone"))
     checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": disk}

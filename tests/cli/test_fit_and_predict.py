@@ -1,4 +1,4 @@
-"""Fits of tables in files: what is saved and shown, what predictions are, and what is refused, with nothing left."""
+"""The commands fit and predict: printed output, saved models, predictions, and errors, which leave no files."""
 
 import os
 import re
@@ -16,7 +16,7 @@ import fastlin
 
 FIT = "fit", "--target", "end"
 PREDICT = "predict", "model.skops"
-TEXTS = {"categorical_features": "from_dtype", "missing_as_category": True}
+CATEGORICAL = {"categorical_features": "from_dtype", "missing_as_category": True}
 
 
 def encode(table):
@@ -24,24 +24,24 @@ def encode(table):
     return table.select(["delay", "day"]).add_column(0, "carrier", carrier), np.array(table["end"].to_pylist())
 
 
-def test_both_formats_give_the_model_of_the_library(files, table, run):
+def test_csv_and_parquet_give_the_same_model_as_the_estimator(files, table, run):
     X, labels = encode(table)
-    model = fastlin.LogisticRegression(C=0.5, **TEXTS).fit(X, labels)
+    model = fastlin.LogisticRegression(C=0.5, **CATEGORICAL).fit(X, labels)
     accuracy = f"{model.score(X, labels):.4f} on 200 rows"
     for name in ("flights.csv", "flights.parquet"):
         lines = run(*FIT, name, "--C", "0.5").stdout.splitlines()
         assert "data          200 rows, 3 features, 2 classes" in lines
-        assert f"accuracy      {accuracy}, the training rows" in lines
+        assert f"accuracy      {accuracy} (training rows)" in lines
         assert run(*PREDICT, name, "--target", "end").stdout.startswith(f"accuracy {accuracy}\n")
-        found = pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()
-        assert found["prediction"] == model.predict(X).tolist()
-        # Levels come in the order of the rows here and sorted there, and sums of another order round otherwise.
-        np.testing.assert_allclose(found["probability of late"], model.predict_proba(X)[:, 0], rtol=1e-6)
+        predictions = pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()
+        assert predictions["prediction"] == model.predict(X).tolist()
+        # The categories have different orders in the two fits, so sums are rounded differently.
+        np.testing.assert_allclose(predictions["probability of late"], model.predict_proba(X)[:, 0], rtol=1e-6)
     assert not list(files.glob("*.part"))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names of files")
-def test_no_name_of_a_column_or_a_file_commands_the_terminal(files, run):
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not allow such file names")
+def test_control_characters_in_names_are_escaped(files, run):
     red = "\x1b[31mred\x07"
     texts = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
     (files / f"{red}.csv").write_text(f"{red},end\n{texts}\n")
@@ -61,11 +61,11 @@ def test_no_name_of_a_column_or_a_file_commands_the_terminal(files, run):
     assert (files / f"{red}.tsv").exists()
 
 
-def test_cross_validation_chooses_c_and_drops_columns(files, run):
+def test_cross_validation_chooses_c_and_drop_excludes_columns(files, run):
     printed = run(*FIT, "flights.csv", *["--drop", "day"] * 2, "--cross-validate", "--l1-ratio", "1").stdout
     assert "data          200 rows, 2 features, 2 classes" in printed
     assert "choice        C=" in printed
-    # Columns that the model does not know are left out.
+    # Columns that the model does not use are ignored.
     assert run(*PREDICT, "flights.parquet", "--output", "out.parquet").stdout == "Wrote out.parquet.\n"
     assert pyarrow.parquet.read_table(files / "out.parquet").column_names[0] == "prediction"
 
@@ -79,7 +79,7 @@ def test_standard_errors_are_printed(files, table, run):
     assert f"\n\n{model.inference(numbers, labels).summary()}\n" in printed
     assert re.search(r"^objective     0\.\d+, \d\.\de-\d+ standard errors from its minimum$", printed, re.M)
     assert "without a bound" not in printed
-    # Levels are compared with the first, and the model that is saved has all of them.
+    # Categories are compared with the first one, but the saved model has coefficients for all.
     printed = run(*FIT, "flights.csv", "--inference").stdout
     lines = [line.split()[0] for line in printed.splitlines() if line.startswith("carrier_")]
     assert lines == ["carrier_UA", "carrier_nan"]
@@ -87,22 +87,24 @@ def test_standard_errors_are_printed(files, table, run):
     run(*PREDICT, "flights.csv")
 
 
-def test_a_table_without_standard_errors_gets_one_line(files, refuse):
-    (files / "apart.csv").write_text("speed,end\n" + "".join(f"{i},{'xy'[i > 9]}\n" for i in range(20)))
-    (files / "alike.csv").write_text("one,two,end\n" + "".join(f"{i},{2 * i},{'xy'[i % 3 > 0]}\n" for i in range(30)))
-    for call, words in (
-        ("flights.csv --C 2", "--inference needs a fit without a penalty, so that --C cannot be"),
-        ("flights.csv --l1-ratio 1", "so that --l1-ratio cannot be given with it"),
-        ("flights.csv --cross-validate", "so that --cross-validate cannot be given with it"),
-        ("flights.csv --validation apart.csv", "so that --validation cannot be given with it"),
-        ("apart.csv", "there are no standard errors of apart.csv: "),
-        ("alike.csv", "there are no standard errors of alike.csv: "),
+def test_inference_errors_print_one_line(files, assert_error):
+    (files / "separable.csv").write_text("speed,end\n" + "".join(f"{i},{'xy'[i > 9]}\n" for i in range(20)))
+    (files / "collinear.csv").write_text(
+        "one,two,end\n" + "".join(f"{i},{2 * i},{'xy'[i % 3 > 0]}\n" for i in range(30))
+    )
+    for call, message in (
+        ("flights.csv --C 2", "--inference fits without a penalty and cannot be combined with --C"),
+        ("flights.csv --l1-ratio 1", "cannot be combined with --l1-ratio"),
+        ("flights.csv --cross-validate", "cannot be combined with --cross-validate"),
+        ("flights.csv --validation separable.csv", "cannot be combined with --validation"),
+        ("separable.csv", "cannot compute standard errors for separable.csv: "),
+        ("collinear.csv", "cannot compute standard errors for collinear.csv: "),
     ):
-        refuse(words, *FIT, "--inference", *call.split())
+        assert_error(message, *FIT, "--inference", *call.split())
 
 
-def test_a_validation_file_chooses_c(files, table, run, refuse):
-    # Its columns stand in another order, one more among them, and one has a level that the rows of the fit lack.
+def test_a_validation_file_chooses_c(files, table, run, assert_error):
+    # The validation file has another column order, an additional column, and a category unseen in training.
     first, later = table.slice(0, 150), table.slice(150)
     later = later.append_column("more", pa.array(range(50))).select(["end", "more", "day", "delay", "carrier"])
     later = later.set_column(4, "carrier", pa.array(["new", *later["carrier"].to_pylist()[1:]]))
@@ -112,33 +114,35 @@ def test_a_validation_file_chooses_c(files, table, run, refuse):
     printed = run(*call, "later.csv").stdout
     assert "data          150 rows, 3 features, 2 classes" in printed
     assert " on the validation set" in printed
-    assert "on 150 rows, the training rows\n" in printed
+    assert "on 150 rows (training rows)\n" in printed
     X, y, X_val, y_val = *encode(first), *encode(later)
     options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
-    model = fastlin.LogisticRegressionCV(**TEXTS, **options).fit(X, y, X_val=X_val, y_val=y_val)
+    model = fastlin.LogisticRegressionCV(**CATEGORICAL, **options).fit(X, y, X_val=X_val, y_val=y_val)
     assert f"choice        C={model.C_:.6g}," in printed
-    held_out = fastlin.LogisticRegression(C=model.C_, **TEXTS).fit(X, y).score(X_val, y_val)
-    assert f"held out      accuracy {held_out:.4f} on 50 rows, by the same C fitted without them\n" in printed
+    held_out = fastlin.LogisticRegression(C=model.C_, **CATEGORICAL).fit(X, y).score(X_val, y_val)
+    assert (
+        f"held out      accuracy {held_out:.4f} on 50 rows (validation rows, same C fitted without them)\n" in printed
+    )
     run(*PREDICT, "later.csv")
-    for name, text, words in (
+    for name, text, message in (
         ("few.csv", "end,delay,day\nlate,1,2\n", "few.csv has no column 'carrier'"),
         (
             "text.csv",
             "end,carrier,delay,day\nlate,AA,x,1\n",
-            "column 'delay' of text.csv should hold numbers, but 'x' is no number",
+            "column 'delay' of text.csv must contain numbers, but 'x' is not a number",
         ),
         (
             "other.csv",
             "end,carrier,delay,day\nnever,AA,1,1\n",
-            "column 'end' of other.csv holds 'never', and the labels",
+            "column 'end' of other.csv contains 'never', but the labels",
         ),
         ("empty.csv", "", "empty.csv"),
     ):
         (files / name).write_text(text)
-        refuse(words, *call, name)
+        assert_error(message, *call, name)
 
 
-def test_what_cannot_be_predicted_gets_one_line(files, run, refuse):
+def test_invalid_prediction_calls_print_one_line(files, run, assert_error):
     run(*FIT, "flights.csv")
     (files / "few.csv").write_text("carrier,day\nAA,1\n")
     (files / "text.csv").write_text("carrier,delay,day\nAA,late,1\n")
@@ -151,25 +155,25 @@ def test_what_cannot_be_predicted_gets_one_line(files, run, refuse):
     pyarrow.parquet.write_table(table, files / "numbers.parquet")
     skops.io.dump(ScikitLearnLogisticRegression(), files / "other.skops")
     skops.io.dump(fastlin.MLPClassifier(), files / "network.skops")
-    damaged, kinds = "is damaged or no model that fastlin fit has written", "has values of the type"
-    for model, data, words in (
+    damaged, kinds = "is damaged or was not written by fastlin fit", "has values of type"
+    for model, data, message in (
         ("none", "flights.csv", "File 'none.skops' does not exist."),
         *((name, "flights.csv", f"{name}.skops {damaged}") for name in ("damaged", "dict", "list")),
-        ("other", "flights.csv", f"other.skops {damaged}: it holds"),
+        ("other", "flights.csv", f"other.skops {damaged}: it contains"),
         ("network", "flights.csv", "fastlin.estimators.mlp_classifier.MLPClassifier"),
-        ("model", "few.csv", "few.csv has no column 'delay'; there are 'carrier', 'day'"),
-        ("model", "text.csv", "column 'delay' of text.csv should hold numbers, but 'late' is no number; fix"),
-        ("model", "holes.csv", "column 'delay' of holes.csv has no number in 1 of 2 rows"),
-        ("model", "numbers.parquet", f"column 'carrier' of numbers.parquet {kinds} int64 where text"),
+        ("model", "few.csv", "few.csv has no column 'delay'; its columns are 'carrier', 'day'"),
+        ("model", "text.csv", "column 'delay' of text.csv must contain numbers, but 'late' is not a number; fix"),
+        ("model", "holes.csv", "column 'delay' of holes.csv has 1 missing values (of 2 rows); fill them in"),
+        ("model", "numbers.parquet", f"column 'carrier' of numbers.parquet {kinds} int64 instead of text"),
     ):
-        refuse(words, "predict", f"{model}.skops", data)
+        assert_error(message, "predict", f"{model}.skops", data)
     # A column without any value has no type.
     pyarrow.parquet.write_table(table.set_column(0, "carrier", pa.nulls(2)), files / "nothing.parquet")
     run(*PREDICT, "nothing.parquet")
 
 
 @pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
-def test_truth_values_are_predicted_as_written_and_labels_of_other_words_are_refused(files, run, refuse, words):
+def test_boolean_labels_keep_their_spelling_and_other_labels_are_errors(files, run, assert_error, words):
     ends = [i % 4 > 1 for i in range(40)]
     lines = [f"{words[end]},{i % 3},{words[not end]}" for i, end in enumerate(ends)]
     text = "\n".join(["known,delay,end", *lines])
@@ -177,7 +181,7 @@ def test_truth_values_are_predicted_as_written_and_labels_of_other_words_are_ref
     (files / "title.csv").write_text(text.replace(words[0], "True").replace(words[1], "False"))
     table = pa.table({"known": [not end for end in ends], "delay": [i % 3 for i in range(40)], "end": ends})
     pyarrow.parquet.write_table(table, files / "truth.parquet")
-    # As a feature they are one column of numbers.
+    # As a feature, booleans are one numeric column.
     assert "coefficients  2 of 2 nonzero" in run(*FIT, "truth.csv").stdout
     for name in ("truth.csv", "title.csv", "truth.parquet"):
         finished = run(*PREDICT, name, "--target", "end", "--output", "out.csv")
@@ -185,24 +189,24 @@ def test_truth_values_are_predicted_as_written_and_labels_of_other_words_are_ref
     written = {line.partition(",")[0] for line in (files / "out.csv").read_text().splitlines()[1:]}
     assert written == {f'"{word}"' for word in words}
     (files / "letters.csv").write_text("known,delay,end\nTrue,1,T\nTrue,2,F\n")
-    message = f"column 'end' of letters.csv holds 'F', and the labels of the fit are {words[1]!r}, {words[0]!r};"
-    refuse(message, *PREDICT, "letters.csv", "--target", "end")
+    message = f"column 'end' of letters.csv contains 'F', but the labels of the fit are {words[1]!r}, {words[0]!r};"
+    assert_error(message, *PREDICT, "letters.csv", "--target", "end")
 
 
-def test_an_output_overwrites_no_input(files, run, refuse):
+def test_outputs_never_overwrite_inputs(files, run, assert_error):
     fit, predict = (*FIT, "flights.csv"), (*PREDICT, "flights.csv", "--output")
     run(*fit)
-    ends = "the name of the output must end in .csv, .tsv, .parquet, .pq"
-    taken = "it is a folder, or a file that this call reads"
-    for call, words in (
+    suffixes = "the name of the output must end with .csv, .tsv, .parquet, .pq"
+    taken = "it is a folder or an input file; choose another name"
+    for call, message in (
         ([*fit, "--model", "./flights.csv"], f"cannot write './flights.csv': {taken}"),
         ([*fit, "--model", ""], f"cannot write '': {taken}"),
         ([*fit, "--model", "no/x.skops"], "cannot write no/x.skops: No such file or directory"),
         ([*fit, "--model", ".."], f"cannot write '..': {taken}"),
         ([*predict, "flights.csv"], f"cannot write 'flights.csv': {taken}"),
-        ([*predict, "x.csv.gz"], f"{ends}, got x.csv.gz"),
-        ([*predict, "x.json"], f"{ends}, got x.json"),
+        ([*predict, "x.csv.gz"], f"{suffixes}, got x.csv.gz"),
+        ([*predict, "x.json"], f"{suffixes}, got x.json"),
         ([*predict, "no/x.csv"], "cannot write no/x.csv: No such file or directory"),
     ):
-        finished = refuse(words, *call)
-        assert (finished.stdout, finished.stderr) == ("", f"fastlin: {words}\n")
+        finished = assert_error(message, *call)
+        assert (finished.stdout, finished.stderr) == ("", f"fastlin: {message}\n")

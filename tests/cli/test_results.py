@@ -1,4 +1,4 @@
-"""Results in files: read back, damaged, interrupted while they are written, and which of them the report shows."""
+"""Files of results: round trips, damaged files, concurrent writers, and the entries that the report shows."""
 
 import subprocess
 import sys
@@ -22,13 +22,13 @@ for i in range(100):
 
 @pytest.fixture
 def path(tmp_path):
-    """The file of results, beside which nothing may be left."""
+    """The file of results; no other file may remain in its folder."""
     path = tmp_path / "results.json"
     yield path
     assert list(tmp_path.iterdir()) in ([], [path])
 
 
-def test_results_are_read_as_they_were_written_and_replaced_by_those_of_the_same_name(path):
+def test_results_round_trip_and_are_replaced_by_name(path):
     assert read_results(path) == {}
     results = {"λ": [1.5, None, True], "a": {"b": "½"}}
     write_results(path, results)
@@ -38,17 +38,17 @@ def test_results_are_read_as_they_were_written_and_replaced_by_those_of_the_same
 
 
 @pytest.mark.parametrize("content", [b"", b'{"half": ', b'{"a": 1,}', b"[1]", b"\xff\xfe", None])
-def test_what_cannot_be_read_is_named_and_not_replaced(path, content):
+def test_an_unreadable_file_raises_and_is_not_overwritten(path, content):
     path.mkdir() if content is None else path.write_bytes(content)
-    wanted = r"cannot read the results in .*results\.json: .+\. They would be lost: mend the file or move it away"
-    for touch in (read_results, lambda path: add_results(path, {"new": 1})):
-        with pytest.raises(CommandError, match=wanted):
-            touch(path)
+    message = r"cannot read the results in .*results\.json: .+\. To keep them, fix the file or move it away"
+    for access in (read_results, lambda path: add_results(path, {"new": 1})):
+        with pytest.raises(CommandError, match=message):
+            access(path)
     assert path.is_dir() if content is None else path.read_bytes() == content
 
 
 @pytest.mark.thorough
-def test_two_processes_keep_the_entries_of_both(path):
+def test_two_processes_do_not_lose_each_others_entries(path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     running = [subprocess.Popen([sys.executable, "-c", ADD, path, name], **pipes) for name in ("one", "other")]
     for process in running:
@@ -67,12 +67,12 @@ def make_results(*titles, version=__version__):
 
 
 @pytest.mark.parametrize(
-    ("kept", "found", "shown"),
+    ("stored", "new", "expected"),
     [
-        # What this run found decides on the data set, and earlier runs on the same one are shown beside it.
+        # The data set of this run is shown, together with earlier runs on the same data set.
         ("mnist.binary mnist.softmax digits.binary", "digits.binary", "digits.binary"),
         ("mnist.binary digits.binary digits.softmax", "digits.binary", "digits.binary digits.softmax"),
-        # A run of the homework shows the best data set of the assignment, and the other way round.
+        # A run of the homework also shows the best data set of the assignment, and vice versa.
         (
             "digits.binary mnist.softmax cifar10.cifar10_deep",
             "cifar10.cifar10_deep",
@@ -90,13 +90,13 @@ def make_results(*titles, version=__version__):
         ("", "", ""),
     ],
 )
-def test_the_report_shows_one_data_set_of_each_kind(kept, found, shown):
-    entries = choose_entries(make_results(*kept.split()), make_results(*found.split()))
-    assert [entry["mark"] for entry in entries.values()] == shown.split()
-    assert [f"{entry['data']}.{study}" for study, entry in entries.items()] == shown.split()
+def test_the_report_shows_one_data_set_of_each_kind(stored, new, expected):
+    entries = choose_entries(make_results(*stored.split()), make_results(*new.split()))
+    assert [entry["mark"] for entry in entries.values()] == expected.split()
+    assert [f"{entry['data']}.{study}" for study, entry in entries.items()] == expected.split()
 
 
-def test_the_report_shows_nothing_of_other_versions():
+def test_results_of_other_versions_are_omitted():
     old = make_results("mnist.binary", "digits.softmax", version="0.0.1") | {"mnist.l2_norm": {"metrics": {}}}
     assert list(choose_entries(old | make_results("digits.binary"), {})) == ["binary"]
     assert choose_entries(old, {}) == {}

@@ -1,4 +1,4 @@
-"""Running several studies: one that fails, what earlier runs found, progress, and the tables that are printed."""
+"""Running several studies: failures, results of earlier runs, progress, and the printed tables."""
 
 import io
 import sys
@@ -17,13 +17,13 @@ from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
 
-# Of the folder that the program runs in.
+# Relative to the working folder of the program.
 FOLDER = Path("results")
 
 
 def fail(settings):
     settings.notify("[/x]")
-    # Square brackets are markup to rich, and [/x] an error in it.
+    # rich reads square brackets as markup, and [/x] is invalid markup.
     raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
 
@@ -37,14 +37,14 @@ def test_a_failing_study_gives_status_1_and_a_report_of_the_others(run, digits, 
     finished = run("reproduce", "binary", "gradient_check", "--quick", status=1)
     assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
-    assert "These studies were not named, or failed: binary, " in finished.stdout
+    assert "These studies were not requested or failed: binary, " in finished.stdout
     assert read_results(FOLDER / "results.json").keys() == {"digits.gradient_check", "environment", "claims"}
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "1a · The gradient of binary cross-entropy" in page
     assert "2b, 2c · Logistic regression" not in page
 
 
-def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digits, monkeypatch):
+def test_earlier_results_of_a_failed_study_are_not_shown(run, digits, monkeypatch):
     run("reproduce", "images", "gradient_check", "--quick")
     monkeypatch.setitem(STUDIES, "images", fail)
     run("reproduce", "images", "--quick", status=1)
@@ -55,15 +55,15 @@ def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digi
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "These studies failed, so that their tasks are missing: images." in page
     assert "2a · The images" not in page
-    # The other study is of the earlier run, which the page says.
+    # The other study comes from the earlier run, which the page mentions.
     assert "2a, 3a · The gradients" in page
     assert "<td>gradient_check</td>" in page
 
 
-def test_a_console_without_all_signs_gets_a_question_mark_for_the_others(digits, monkeypatch, tmp_path):
+def test_characters_that_a_console_cannot_encode_become_question_marks(digits, monkeypatch, tmp_path):
     console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", console)
-    # The tables of this study, and those of the claims, hold λ and ‖w‖².
+    # The tables of this study and of the claims contain λ and ‖w‖².
     assert cli.main(["reproduce", "l2_norm", "--quick", "--output", str(tmp_path)]) == 0
     console.seek(0)
     assert "?w??" in console.read()
@@ -84,7 +84,7 @@ def test_results_of_earlier_runs_stay(run, digits, no_page, no_plots, monkeypatc
     assert [list(entries) for _, entries in no_page] == [["binary"], ["binary", "softmax"], ["binary", "softmax"]]
 
 
-def test_a_log_gets_a_line_now_and_then(no_plots, monkeypatch, tmp_path, capsys):
+def test_progress_lines_are_limited_in_a_log(no_plots, monkeypatch, tmp_path, capsys):
     def notify(settings):
         for seed in range(3):
             settings.notify(f"seed {seed}", seed / 3)
@@ -92,43 +92,43 @@ def test_a_log_gets_a_line_now_and_then(no_plots, monkeypatch, tmp_path, capsys)
 
     lines = ["softmax: start", *(f"softmax: seed {seed}" for seed in range(3)), "softmax: drawing"]
     for seconds, expected in ((0.0, lines), (60.0, lines[:1])):
-        monkeypatch.setattr(studies, "SILENCE", seconds)
+        monkeypatch.setattr(studies, "PROGRESS_INTERVAL", seconds)
         run_studies({"softmax": (notify, Settings(Dataset("mnist", *[None] * 4)))}, tmp_path)
         printed = capsys.readouterr().out.splitlines()
         assert [line for line in printed if line.startswith("softmax: ")] == expected
 
 
-def test_a_study_finds_its_folder_and_the_results_of_those_before_it(monkeypatch, tmp_path, capsys):
-    seen = []
+def test_a_study_sees_its_folder_and_earlier_results(monkeypatch, tmp_path, capsys):
+    calls = []
 
-    def look(settings):
+    def study(settings):
         (settings.folder / "records.jsonl").write_text("{}")
-        seen.append(list(read_results(tmp_path / "results.json")))
+        calls.append(list(read_results(tmp_path / "results.json")))
         return Results({}, {})
 
     def draw(name, results, folder):
-        seen.append(folder)
+        calls.append(folder)
         return [Plot("one.png", "One.", "A one.")]
 
     monkeypatch.setattr(figures, "draw", draw)
     settings = [Settings(Dataset(name, *[None] * 4), folder=tmp_path / name) for name in ("mnist", "digits")]
-    found, failed = run_studies({"first": (look, settings[0]), "second": (look, settings[1])}, tmp_path)
-    assert (list(found), failed) == (["mnist.first", "digits.second"], [])
-    assert seen == [[], tmp_path / "mnist", ["mnist.first"], tmp_path / "digits"]
-    assert "2 pictures" in capsys.readouterr().out
-    for entry, name in zip(found.values(), ("mnist", "digits"), strict=True):
+    entries, failed = run_studies({"first": (study, settings[0]), "second": (study, settings[1])}, tmp_path)
+    assert (list(entries), failed) == (["mnist.first", "digits.second"], [])
+    assert calls == [[], tmp_path / "mnist", ["mnist.first"], tmp_path / "digits"]
+    assert "2 figures" in capsys.readouterr().out
+    for entry, name in zip(entries.values(), ("mnist", "digits"), strict=True):
         assert entry["plots"] == [{"file": f"{name}/one.png", "caption": "One.", "alt": "A one."}]
         assert entry["version"] == __version__
 
 
-def test_results_that_cannot_be_read_are_found_before_a_study_runs(refuse, digits, monkeypatch):
+def test_unreadable_results_raise_before_a_study_runs(assert_error, digits, monkeypatch):
     monkeypatch.setitem(STUDIES, "binary", lambda settings: pytest.fail("ran"))
     FOLDER.mkdir()
     (FOLDER / "results.json").write_text('{"digits.softmax": {},}')
-    refuse(f"cannot read the results in {Path('results', 'results.json')}: ", "reproduce", "binary", "--quick")
+    assert_error(f"cannot read the results in {Path('results', 'results.json')}: ", "reproduce", "binary", "--quick")
 
 
-def test_single_values_and_pictures_have_a_table_and_rows_one_of_their_own():
+def test_single_values_and_figures_share_a_table_and_rows_have_their_own():
     rows = {name: {"accuracy": value, "n_iter": 3} for name, value in (("a", 0.5), ("b", 0.25), ("c", 1.0))}
     metrics = {"final_loss": 0.123456789, "onset": None, "counts": [1, 2], "runs": rows, "[/x]": {"[red]": 1}}
     console = Console(width=100, markup=False)

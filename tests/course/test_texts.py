@@ -1,11 +1,11 @@
-"""Texts with braces, and the paths of what they name."""
+"""Texts with placeholders, and the paths of their values."""
 
 import pytest
 
-from fastlin.course.texts import find, write
+from fastlin.course.texts import fill_in, find
 
 
-def test_a_path_leads_to_a_merit_and_a_missing_one_is_named():
+def test_find_returns_the_value_at_a_path_or_raises_with_the_path():
     metrics = {"a": {"b, c": {"0.1": 3}}, "d": 1}
     assert find(metrics, "a/b, c/0.1") == 3
     for path in ("a/b", "a/b, c/1", "d/e", "x"):
@@ -14,9 +14,9 @@ def test_a_path_leads_to_a_merit_and_a_missing_one_is_named():
         assert missing.value.args == (path,)
 
 
-def test_texts_take_numbers_dicts_lists_and_what_was_never_reached():
+def test_fill_in_formats_numbers_dicts_lists_and_none():
     metrics = {"a": {"b, c": -1.25, "d": 2.0}, "e": [1, None], "f": 1.5e-9}
-    text = write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", metrics)
-    assert text == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
+    text = fill_in("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no placeholder", metrics)
+    assert text == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no placeholder"
     with pytest.raises(KeyError, match="a/x"):
-        write("{a/x}", metrics)
+        fill_in("{a/x}", metrics)

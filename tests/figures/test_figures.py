@@ -1,4 +1,4 @@
-"""Figures of histories, paths, scores, models and images: what is drawn and where, how it is named, what is refused."""
+"""Plots of histories, paths, scores, models and images: drawn data, labels, and errors."""
 
 import dataclasses
 import inspect
@@ -22,7 +22,7 @@ matplotlib.use("Agg")
 
 @pytest.fixture
 def figure():
-    """A figure to draw on, which is drawn in the end."""
+    """A figure to draw on; it is rendered after the test."""
     figure = Figure(layout="constrained")
     yield figure
     figure.draw_without_rendering()
@@ -33,30 +33,30 @@ def axes(figure):
     return figure.subplots()
 
 
-def read(texts):
-    return [text.get_text() for text in texts]
+def read(labels):
+    return [label.get_text() for label in labels]
 
 
 def legend(axes):
     return read(axes.get_legend().get_texts())
 
 
-def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
+def test_plot_history_draws_values_or_means_with_a_band(axes):
     history = {0: 1.0, 5: 3.0, 10: 2.0, 15: 6.0, 20: 9.0}
-    figures.plot_history(history, "each", axes=axes)
+    figures.plot_history(history, "values", axes=axes)
     figures.plot_history(history, "means", 2, axes=axes)
     figures.plot_history(history, "no band", 2, False, axes=axes)
-    each, means, plain = axes.lines
-    np.testing.assert_array_equal(each.get_xydata(), list(history.items()))
-    # The last value has no partner.
+    values, means, without_band = axes.lines
+    np.testing.assert_array_equal(values.get_xydata(), list(history.items()))
+    # The last value does not complete a group of two.
     np.testing.assert_array_equal(means.get_xydata(), [(2.5, 2), (12.5, 4)])
-    np.testing.assert_array_equal(plain.get_xydata(), means.get_xydata())
+    np.testing.assert_array_equal(without_band.get_xydata(), means.get_xydata())
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == (1, 6)
 
 
-def test_a_history_may_hold_arrays_or_tuples_of_one_number(axes):
+def test_a_history_may_contain_arrays_or_tuples_of_one_number(axes):
     for wrap in (float, lambda value: np.array([value]), lambda value: (value,)):
         figures.plot_history({step: wrap(step / 4) for step in range(5)}, "means", 2, axes=axes)
         np.testing.assert_array_equal(axes.lines[-1].get_xydata(), [(0.5, 0.125), (2.5, 0.625)])
@@ -64,7 +64,7 @@ def test_a_history_may_hold_arrays_or_tuples_of_one_number(axes):
     assert_refused(message, figures.plot_history, {0: (0.5, 78), 5: (0.6, 80)}, axes=axes)
 
 
-def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
+def test_plot_path_names_the_largest_coefficients_of_two_classes(axes):
     data = load_breast_cancer()
     path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
     assert figures.plot_path(path, data.feature_names, axes=axes, n_labels=4) is axes
@@ -82,7 +82,7 @@ def test_a_path_of_two_classes_names_its_largest_coefficients(axes):
     assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
 
 
-def test_a_path_of_more_classes_has_a_color_for_each(axes):
+def test_plot_path_colors_each_of_more_classes(axes):
     path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[Y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
     figures.plot_path(path, axes=axes)
     assert legend(axes) == ["class a", "class b", "class c"]
@@ -90,19 +90,19 @@ def test_a_path_of_more_classes_has_a_color_for_each(axes):
     assert axes.get_xlim() == (0.1, 1.0)
 
 
-def test_frequencies_are_drawn_and_selected_features_named(axes):
-    # The counts of five pairs: the last feature has no penalty.
+def test_plot_stability_names_selected_features(axes):
+    # Frequencies of five pairs of half-samples; the last feature is not penalized.
     path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
-    found = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
-    assert figures.plot_stability(found, axes=axes, threshold=0.8) is axes
+    selection = StabilitySelection(path, np.array(["a", "b", "c", "d", "e"], object), 5)
+    assert figures.plot_stability(selection, axes=axes, threshold=0.8) is axes
     assert read(axes.texts) == ["a", "b"]
     drawn = [list(line.get_ydata()) for line in axes.lines]
     assert drawn == [[0, 0, 0.2], [0, 0.9, 1], [0, 0.1, 0.8], [0.8, 0.8]]
-    assert legend(axes) == [f"threshold 0.8:\nexpected by mistake at most {found.error_bound(0.8):.2g}"]
+    assert legend(axes) == [f"threshold 0.8:\nat most {selection.error_bound(0.8):.2g} false selections expected"]
     assert axes.get_xlim() == (0, 2)
 
 
-def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios_a_line_each(axes):
+def test_plot_scores_draws_means_bands_the_chosen_C_and_a_line_per_l1_ratio(axes):
     model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
     assert figures.plot_scores(model, axes=axes) is axes
     mean, chosen = axes.lines
@@ -114,7 +114,7 @@ def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios
     assert axes.get_ylabel() == "neg log loss"
     assert any(f"C = {model.C_:.3g}" in text for text in legend(axes))
     axes.clear()
-    # A validation set has no spread.
+    # A validation set has no band.
     model.set_params(cv=None).fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
     figures.plot_scores(model, axes=axes)
     assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
@@ -128,7 +128,7 @@ def test_scores_have_mean_spread_and_the_chosen_C_and_those_of_several_l1_ratios
 
 @dataclasses.dataclass
 class Estimates:
-    """What an inference tells of its estimates; the last of three is the intercept."""
+    """The attributes of an inference that are plotted; the last of three coefficients is the intercept."""
 
     coef: np.ndarray
     std_errors: np.ndarray
@@ -142,55 +142,59 @@ class Estimates:
         return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
 
 
-FOUND = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
+ESTIMATES = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
 
 
-def test_the_bound_falls_below_tol(axes):
+def test_plot_convergence_shows_the_gap_below_tol(axes):
     model = fastlin.LogisticRegression(tol=1e-6).fit(X, Y)
     assert figures.plot_convergence(model, axes=axes) is axes
     bound, distance, tol = axes.lines
-    assert legend(axes) == ["bound on the distance from the minimum", "distance from the last objective", "tol = 1e-06"]
+    assert legend(axes) == ["duality gap (bound on J − J*)", "J − final J", "tol = 1e-06"]
     assert bound.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]
     last = model.history_[-1]
     assert bound.get_ydata()[-1] == last.bound / last.objective
-    # Seconds and passes of a small fit are those of its end.
+    # All iterations of a small fit have the same seconds and passes.
     np.testing.assert_array_equal(bound.get_xdata(), np.arange(1, 1 + len(model.history_)))
-    assert axes.get_xlabel() == f"iteration ({model.n_passes_:.3g} passes over the data in all)"
-    # The last distance is zero, for which there is no place on the axis.
+    assert axes.get_xlabel() == f"iteration (total: {model.n_passes_:.3g} passes over the data)"
+    # The last distance is zero, which a log axis cannot show.
     assert len(distance.get_xdata()) == len(model.history_) - 1
     assert axes.get_yscale() == "log"
 
 
-def test_losses_of_epochs_are_drawn_with_those_of_validation(axes):
+def test_plot_convergence_shows_training_and_validation_losses(axes):
     model = fastlin.MLPClassifier((4,), max_iter=3, n_iter_no_change=np.inf, random_state=0).fit(X, Y, X_val=X, y_val=Y)
     figures.plot_convergence(model, axes=axes)
     training, validation = axes.lines
     np.testing.assert_array_equal(training.get_xydata(), list(enumerate(model.loss_curve_, 1)))
     np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
-    assert legend(axes) == ["training, with the penalty", "validation"]
+    assert legend(axes) == ["training (with penalty)", "validation"]
 
 
-def test_what_cannot_be_drawn_is_refused(axes):
+def test_invalid_arguments_raise_and_draw_nothing(axes):
     with pytest.warns(UserWarning, match="max_iter"):
         without = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
     path = fastlin.logistic_path(X, Y > 0, Cs=[0.1], l1_ratio=0.0)
     search = fastlin.LogisticRegressionCV(Cs=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=True)
-    other = r"^feature_names must be one name for each of {} coefficients, got {}$".format
-    for plot, given, message in (
+    wrong_length = r"^feature_names must have one name for each of {} coefficients, got {}$".format
+    for plot, arguments, message in (
         (figures.plot_path, [dataclasses.replace(path, Cs=np.array([np.inf]))], "path has no finite C"),
         (figures.plot_scores, [search.fit(X, Y)], "use_legacy_attributes=False"),
-        (figures.plot_convergence, [without], "^model must have a fit of at least one iteration to show, got Logistic"),
-        (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model, .* got MLPClass"),
-        (figures.plot_coefficients, [without, ["a", "b"]], other(4, 2)),
-        (figures.plot_coefficients, [FOUND, ["a", "b", "c"]], other(2, 3)),
+        (
+            figures.plot_convergence,
+            [without],
+            "^model must have history_ or loss_curve_ of at least one iteration, got Logistic",
+        ),
+        (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model .* got MLPClass"),
+        (figures.plot_coefficients, [without, ["a", "b"]], wrong_length(4, 2)),
+        (figures.plot_coefficients, [ESTIMATES, ["a", "b", "c"]], wrong_length(2, 3)),
     ):
-        assert_refused(message, plot, *given, axes=axes)
-    message = "feature_names must be one name for each of 4 features, got 2"
+        assert_refused(message, plot, *arguments, axes=axes)
+    message = "feature_names must have one name for each of 4 features, got 2"
     assert_refused(message, figures.plot_path, path, ["a", "b"], axes=axes)
     assert not axes.lines
 
 
-def test_bars_are_the_largest_coefficients_with_their_names(axes):
+def test_plot_coefficients_draws_the_largest_with_their_names(axes):
     data = load_breast_cancer()
     model = fastlin.LogisticRegression(C=0.1).fit(data.data / data.data.std(axis=0), data.target)
     figures.plot_coefficients(model, data.feature_names, axes=axes, n_features=3)
@@ -198,13 +202,13 @@ def test_bars_are_the_largest_coefficients_with_their_names(axes):
     (bars,) = axes.containers
     np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
     assert read(axes.get_yticklabels()) == [data.feature_names[j] for j in order]
-    # The first of them is at the top.
+    # The largest is at the top.
     assert np.argmax([bar.get_y() for bar in bars]) == 0
-    assert axes.get_title() == "the largest coefficients; 27 more features are not zero"
-    assert axes.get_xlabel() == "coefficient (to the right: for 1)"
+    assert axes.get_title() == "the largest coefficients; 27 more features have nonzero coefficients"
+    assert axes.get_xlabel() == "coefficient (positive: favors 1)"
 
 
-def test_classes_have_bars_of_their_own_and_zeros_none(axes):
+def test_plot_coefficients_draws_bars_per_class_and_omits_zeros(axes):
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
     coef = model.coef_.toarray()
     n_shown = np.count_nonzero(coef.any(axis=0))
@@ -218,39 +222,39 @@ def test_classes_have_bars_of_their_own_and_zeros_none(axes):
     assert axes.get_title() == ""
 
 
-def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
-    figures.plot_coefficients(FOUND, axes=axes)
+def test_plot_coefficients_of_an_inference_draws_intervals_sorted_by_significance(axes):
+    figures.plot_coefficients(ESTIMATES, axes=axes)
     (points,) = axes.containers
     np.testing.assert_allclose(points[0].get_xydata(), [[-3.0, 1.0], [4.0, 0.0]])
     (bars,) = points[2]
     ends = np.array([segment[:, 0] for segment in bars.get_segments()])
     np.testing.assert_allclose(ends, [[-4.0, -1.5], [0.0, 10.0]])
     assert read(axes.get_yticklabels()) == [r"\$y", "x"]
-    assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
+    assert axes.get_xlabel() == "coefficient with 95 % interval (positive: favors b)"
     assert axes.get_legend() is None
     axes.clear()
-    figures.plot_coefficients(FOUND, ["one", "two"], axes=axes, n_features=1)
+    figures.plot_coefficients(ESTIMATES, ["one", "two"], axes=axes, n_features=1)
     assert read(axes.get_yticklabels()) == ["two"]
-    assert axes.get_title() == "the clearest coefficients; 1 more feature is not zero"
+    assert axes.get_title() == "the most significant coefficients; 1 more feature has nonzero coefficients"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
     figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=np.array(["x", "y"])), axes=axes)
-    assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
+    assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "vs a")
     axes.clear()
-    # A column may have the name of the intercept, which itself need not come last.
-    moved = dataclasses.replace(FOUND, names=np.array(["x", INTERCEPT, "intercept"], object))
+    # A column may be named like the intercept, and the intercept need not be last.
+    moved = dataclasses.replace(ESTIMATES, names=np.array(["x", INTERCEPT, "intercept"], object))
     figures.plot_coefficients(moved, axes=axes)
     assert read(axes.get_yticklabels()) == ["intercept", "x"]
     np.testing.assert_allclose(axes.containers[0][0].get_xydata(), [[9.0, 1.0], [4.0, 0.0]])
 
 
-def test_where_a_figure_is_drawn_is_given_by_name_alone():
+def test_axes_and_figure_are_keyword_only():
     functions = [getattr(figures, name) for name in figures.__all__ if name.startswith(("plot_", "show_"))]
     assert len(functions) == 8
     for function in functions:
         parameters = inspect.signature(function).parameters
-        (place,) = parameters.keys() & {"axes", "figure"}
-        assert parameters[place].kind is inspect.Parameter.KEYWORD_ONLY, function.__name__
+        (name,) = parameters.keys() & {"axes", "figure"}
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY, function.__name__
     for name in ("LIBRARIES", "DOTS_PER_INCH", "draw"):
         assert name not in figures.__all__
         assert not hasattr(figures, name)
@@ -260,13 +264,13 @@ NAMES = [f"a long name of a feature, number {number}" for number in range(4)]
 
 
 @pytest.mark.parametrize(("n_classes", "style"), [(2, figures.STYLE), (3, {})])
-def test_titles_and_labels_of_a_single_panel_fit_its_figure(n_classes, style):
+def test_titles_and_labels_fit_into_the_figure(n_classes, style):
     import matplotlib.pyplot as plt
 
     rows = Y < n_classes
     model = fastlin.LogisticRegression().fit(X[rows], Y[rows])
     path = fastlin.logistic_path(X[rows], Y[rows], Cs=[0.1, 1.0], tol=1e-3)
-    # Without a figure the functions open one.
+    # Without a current figure the functions create one.
     plt.close("all")
     for plot in (
         lambda: figures.plot_coefficients(model, NAMES, n_features=1),
@@ -278,7 +282,7 @@ def test_titles_and_labels_of_a_single_panel_fit_its_figure(n_classes, style):
             axes = plot()
         figure = axes.figure
         figure.draw_without_rendering()
-        # All that is drawn: title, labels, names beside the axes, legend.
+        # The box of everything drawn: title, labels, names next to the axes, legend.
         box = axes.get_tightbbox()
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
         assert 0 <= box.y0 < box.y1 <= figure.bbox.height
@@ -289,7 +293,7 @@ def panels(figure):
     return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
 
 
-def pictures(figure):
+def images(figure):
     return [np.asarray(axes.images[0].get_array()) for axes in panels(figure)]
 
 
@@ -298,50 +302,49 @@ def titles(figure):
 
 
 @pytest.mark.parametrize(("n_pixels", "with_ones"), [(784, False), (64, True), (4, False), (1, True)])
-def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_ones):
+def test_rows_become_square_images_without_the_column_of_ones(figure, n_pixels, with_ones):
     X = np.random.default_rng(0).integers(0, 256, (3, n_pixels))
     rows = np.hstack([X, np.ones((3, 1), int)]) if with_ones else X
     assert figures.show_images(rows, figure=figure) is figure
     side = round(n_pixels**0.5)
     scaled = (X - X.min()) / (X.max() - X.min())
-    np.testing.assert_allclose(pictures(figure), scaled.reshape(3, side, side))
+    np.testing.assert_allclose(images(figure), scaled.reshape(3, side, side))
     assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
     assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
 
 
-def test_planes_become_colors_and_labels_stand_in_the_grid(figure):
+def test_planes_become_color_images_with_labels_as_titles(figure):
     X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
     figures.show_images(X, figure=figure)
     scaled = (X - float(X.min())) / (float(X.max()) - X.min())
-    for row, picture in zip(scaled, pictures(figure), strict=True):
+    for row, image in zip(scaled, images(figure), strict=True):
         for plane in range(3):
-            np.testing.assert_allclose(picture[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
+            np.testing.assert_allclose(image[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
     figure.clear()
     data = datasets.load_digits()
     figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)
     assert titles(figure) == [str(label) for label in data.y_train[:7]]
-    places = [axes.get_subplotspec() for axes in figure.axes]
-    assert [(place.rowspan.start, place.colspan.start) for place in places] == [divmod(i, 3) for i in range(7)]
+    cells = [axes.get_subplotspec() for axes in figure.axes]
+    assert [(cell.rowspan.start, cell.colspan.start) for cell in cells] == [divmod(i, 3) for i in range(7)]
 
 
-def test_a_figure_of_pyplot_is_made_where_none_is_given():
+def test_without_a_figure_a_pyplot_figure_is_created():
     import matplotlib.pyplot as plt
 
-    made = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
-    assert {figure.number for figure in made} <= set(plt.get_fignums())
-    for figure in made:
-        # Equal pixels have no range to be scaled to.
-        assert np.isfinite(pictures(figure)).all()
+    created = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
+    assert {figure.number for figure in created} <= set(plt.get_fignums())
+    for figure in created:
+        # Constant images have no range to scale.
+        assert np.isfinite(images(figure)).all()
         plt.close(figure)
 
 
 @pytest.mark.parametrize("n_rows", [785, 784])
-def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows):
+def test_plot_weights_uses_one_symmetric_scale_and_ignores_the_bias(figure, n_rows):
     w = np.random.default_rng(0).normal(size=(n_rows, 10))
     w[784:] = 100
     returned = figures.plot_weights(w, figure=figure)
-    found = pictures(figure)
-    np.testing.assert_array_equal(found, w[:784].T.reshape(10, 28, 28))
+    np.testing.assert_array_equal(images(figure), w[:784].T.reshape(10, 28, 28))
     largest = np.abs(w[:784]).max()
     assert returned == panels(figure)
     assert {axes.images[0].get_clim() for axes in returned} == {(-largest, largest)}
@@ -349,60 +352,60 @@ def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows
     assert len(figure.axes) == 11
 
 
-def test_weights_of_planes_are_gray_where_they_are_zero(figure):
+def test_zero_weights_of_color_planes_are_gray(figure):
     w = np.zeros((3072, 2))
     w[5, 1], w[1024 + 40, 1] = -2.0, 1.0
     figures.plot_weights(w, ["a", "b"], figure=figure)
-    first, second = pictures(figure)
+    first, second = images(figure)
     assert (first == 0.5).all()
     assert (second[0, 5, 0], second[1, 8, 1]) == (0, 0.75)
     assert titles(figure) == ["a", "b"]
 
 
-def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_classes(figure):
+def test_plot_weights_of_a_model_uses_the_given_shape_and_its_class_names(figure):
     X = np.random.default_rng(0).normal(size=(60, 6))
     model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b", "c"], 20))
     figures.plot_weights(model, shape=(2, 3), figure=figure)
-    np.testing.assert_array_equal(pictures(figure), model.coef_.reshape(3, 2, 3))
+    np.testing.assert_array_equal(images(figure), model.coef_.reshape(3, 2, 3))
     assert titles(figure) == ["a", "b", "c"]
     figure.clear()
-    # Two classes have one row of coefficients, which speaks for the second.
+    # Two classes have one row of coefficients, for the second class.
     model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b"], 30)).sparsify()
     (one,) = figures.plot_weights(model, shape=(1, 2, 3), figure=figure)
     assert one.get_title() == "b"
     assert one.images[0].get_array().shape == (1, 2, 3)
-    # A model has no bias among its coefficients that could be left out.
-    other = r"^w must have the pixels of shape=\(\d, \d\) for each picture"
-    none = r"^shape must be \(height, width\) or \(height, width, 3\), got"
-    for shape, message in (((2, 2), other), ((1, 5), other), (6, none), ((6,), none)):
+    # The coefficients of a model contain no bias to ignore.
+    mismatch = r"^w must have the number of pixels of shape=\(\d, \d\) per image"
+    invalid = r"^shape must be \(height, width\) or \(height, width, 3\), got"
+    for shape, message in (((2, 2), mismatch), ((1, 5), mismatch), (6, invalid), ((6,), invalid)):
         assert_refused(message, figures.plot_weights, model, shape=shape, figure=figure)
 
 
 @pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])
-def test_rows_of_no_square_are_refused(figure, shape):
+def test_rows_that_are_not_square_images_raise(figure, shape):
     assert_refused(r"^images must have n² or 3 n² pixels", figures.show_images, np.zeros(shape), figure=figure)
     assert_refused(r"^w must have n² or 3 n² pixels", figures.plot_weights, np.zeros(shape).T, figure=figure)
-    with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
+    with pytest.raises(ValueError, match=r"^labels must have one entry for each of 3 images, got 2$"):
         figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
     assert not figure.axes
 
 
-def test_axes_and_figures_in_the_place_of_names_are_refused_with_their_keyword(figure, axes):
+def test_positional_axes_and_figures_raise_with_a_hint_to_the_keyword(figure, axes):
     path, model = fastlin.logistic_path(X, Y, Cs=3), fastlin.LogisticRegression().fit(X, Y)
-    pictures = np.arange(8.0).reshape(2, 4)
-    for plot, given, argument, keyword in (
+    rows = np.arange(8.0).reshape(2, 4)
+    for plot, data, argument, keyword in (
         (figures.plot_history, {0: 1.0}, "label", "axes"),
         (figures.plot_path, path, "feature_names", "axes"),
         (figures.plot_coefficients, model, "feature_names", "axes"),
-        (figures.show_images, pictures, "labels", "figure"),
-        # One picture would have the figure as its title.
-        (figures.show_images, pictures[:1], "labels", "figure"),
-        (figures.plot_weights, pictures.T, "labels", "figure"),
+        (figures.show_images, rows, "labels", "figure"),
+        # With one image, the figure would be a valid number of labels.
+        (figures.show_images, rows[:1], "labels", "figure"),
+        (figures.plot_weights, rows.T, "labels", "figure"),
     ):
         positional = axes if keyword == "axes" else figure
-        # Arrays of axes come from pyplot's subplots.
+        # pyplot.subplots returns arrays of axes.
         for wrong in (positional, np.array([positional])):
-            message = f"^{argument} must be a .* or None, got {type(positional).__name__}; give .* {keyword}=...$"
-            assert_refused(message, plot, given, wrong, error=TypeError)
+            message = f"^{argument} must be a .* or None, got {type(positional).__name__}; pass .* {keyword}=...$"
+            assert_refused(message, plot, data, wrong, error=TypeError)
     assert_refused("^feature_names must be a sequence of names", figures.plot_path, path, "petal", error=TypeError)
     assert figure.axes == [axes] and not axes.has_data()

@@ -1,4 +1,4 @@
-"""The data of the studies: MNIST and CIFAR-10, found on disk or downloaded, and scikit-learn's embedded digits."""
+"""The data sets of the studies: MNIST and CIFAR-10, read from disk or downloaded, and scikit-learn's digits."""
 
 from fastlin.course.datasets.cifar10 import CIFAR10_FORMS, load_cifar10
 from fastlin.course.datasets.dataset import Dataset, load_digits

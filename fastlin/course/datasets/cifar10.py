@@ -1,4 +1,4 @@
-"""CIFAR-10, Krizhevsky's 60,000 color images of ten classes, from its published batches or from a copy in JPEG."""
+"""CIFAR-10, Krizhevsky's 60,000 color images of ten classes, from its published batches or a JPEG copy."""
 
 import io
 import pickle
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_places, naming_damage
+from fastlin.course.datasets.files import check_md5, download, list_places, report_damage
 from fastlin.extras import needs
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
-# The folder of the published batches for Python, the archive of the folder, and the copy in JPEG.
+# The folder of the published batches for Python, the archive of this folder, and the JPEG copy.
 FOLDER, PUBLISHED, JPEGS = CIFAR10_FORMS = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
 ADDRESS = f"https://www.cs.toronto.edu/~kriz/{PUBLISHED}"
 PUBLISHED_MD5 = "c58f30108f718f92721af3b95e74349a"
-# The md5 of each batch. The test batch comes last.
+# The md5 of each batch, the test batch last.
 BATCHES = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -30,7 +30,7 @@ BATCHES = {
 }
 # In the order of the published labels.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# Of the JPEG copy, whose images have 32 × 32 pixels.
+# Of the JPEG copy; SIDE is the side of its images in pixels.
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 SIDE = 32
 
@@ -38,35 +38,35 @@ SIDE = 32
 def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in red, green and blue from 0 to 255.
 
-    A row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.
+    Each row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.
 
-    The first of these forms in the folder that ``FASTLIN_DATA`` names, or in the user's cache folder, is taken:
+    The folder in ``FASTLIN_DATA`` is searched first, then the user's cache folder, for the first of these forms:
 
     - the published batches for Python, in ``cifar-10-batches-py/`` or in ``cifar-10-python.tar.gz``;
-    - the JPEG copy ``cifar10-jpeg.zip``, whose images lack what JPEG loses and whose rows are in another order.
+    - the JPEG copy ``cifar10-jpeg.zip``, whose images have lossy compression and whose rows have a different order.
 
-    Where there is none of them, the archive of the batches is downloaded into the cache folder.
+    If none of them exists, the archive of the batches is downloaded into the cache folder.
 
     Parameters
     ----------
     n_validation : int, default=0
-        The number of training images that are drawn at random and set apart; both parts keep their order.
+        Number of training images to draw at random for validation. Both splits keep the order of their images.
     seed : int, default=0
-        The seed of the draw. With the same seed, a larger number of images holds all of a smaller one.
+        Seed of the draw. With the same seed, a larger validation set contains every smaller one.
     folder : path or None
-        The only folder to look in, where given; then nothing is downloaded.
+        If given, the only folder to search; then nothing is downloaded.
 
     Returns
     -------
     Dataset
-        The data set "cifar10", with labels from 0 to 9 and class names. X_val is None where `n_validation` is 0.
+        The data set "cifar10", with labels from 0 to 9 and class names. X_val is None if `n_validation` is 0.
 
     Raises
     ------
     DatasetNotFoundError
-        The data are not on disk and cannot be downloaded. The message names files, checksums and folders.
+        The data are not on disk and cannot be downloaded. The message lists files, checksums and folders.
     ValueError
-        `n_validation` or `seed` is out of range, or a file is damaged or another one; the message names the member.
+        `n_validation` or `seed` is out of range, or a file is damaged or has unexpected content.
 
     Examples
     --------
@@ -76,36 +76,37 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     ((44000, 3072), 'airplane')
     """
     if not (isinstance(n_validation, (int, np.integer)) and 0 <= n_validation < N_TRAIN):
-        raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")
+        raise ValueError(f"n_validation must be an integer from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
-    paths = (place / form for place in list_places(folder) for form in CIFAR10_FORMS)
+        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
+    paths = (parent / form for parent in list_places(folder) for form in CIFAR10_FORMS)
     path = next((path for path in paths if path.exists()), None)
     if path is None:
-        wanted = (
-            f"CIFAR-10 was not found. Any one of these is enough:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
+        description = (
+            f"CIFAR-10 was not found. One of these is required:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
             f"  {PUBLISHED}  md5 {PUBLISHED_MD5}\n  {JPEGS}"
         )
-        path = download(ADDRESS, PUBLISHED_MD5, folder, wanted)
+        path = download(ADDRESS, PUBLISHED_MD5, folder, description)
     X_train, y_train, X_test, y_test = (_read_jpegs if path.name == JPEGS else _read_batches)(path)
-    drawn = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
-    X_val, y_val = (X_train[drawn], y_train[drawn]) if n_validation else (None, None)
-    return Dataset("cifar10", X_train[~drawn], y_train[~drawn], X_test, y_test, X_val, y_val, CLASS_NAMES)
+    is_validation = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
+    X_val, y_val = (X_train[is_validation], y_train[is_validation]) if n_validation else (None, None)
+    X_train, y_train = X_train[~is_validation], y_train[~is_validation]
+    return Dataset("cifar10", X_train, y_train, X_test, y_test, X_val, y_val, CLASS_NAMES)
 
 
 def _read_batches(path):
-    """Return X_train, y_train, X_test, y_test of the batches in a folder or its archive, which stays packed."""
-    with naming_damage(path):
+    """Return X_train, y_train, X_test, y_test of the batches in a folder or in its archive, read without extraction."""
+    with report_damage(path):
         contents = _unpack(path) if path.is_file() else {name: (path / name).read_bytes() for name in BATCHES}
     images, labels = [], []
     for name, md5 in BATCHES.items():
-        with naming_damage(path / name):
-            # Only what has the checksum of a published batch is unpickled, since a pickle may call anything.
+        with report_damage(path / name):
+            # Only files with the checksum of a published batch are unpickled, since a pickle can run any code.
             check_md5(contents[name], md5)
             with warnings.catch_warnings():
-                # NumPy has renamed a module that the pickles name.
+                # NumPy has renamed a module that the pickles refer to.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                # Python 2 has pickled the batches, whose strings are bytes.
+                # The batches were pickled by Python 2, so their strings are bytes.
                 batch = pickle.loads(contents[name], encoding="bytes")
             images.append(batch[b"data"])
             labels.append(batch[b"labels"])
@@ -114,9 +115,9 @@ def _read_batches(path):
 
 
 def _unpack(path):
-    """Return the bytes of the files in an archive by their names."""
+    """Return the contents of the files in an archive by their names."""
     with tarfile.open(path) as archive:
-        # In their order in the archive, since going back to a member would unpack everything before it again.
+        # The members are read in their order in the archive, since going back would decompress everything before again.
         files = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
         return {name: file.read() for name, file in files if file is not None}
 
@@ -124,24 +125,24 @@ def _unpack(path):
 def _read_jpegs(path):
     """Return X_train, y_train, X_test, y_test of the JPEG copy, ``train/<class>/<nnnn>.jpg`` and so on.
 
-    The zip keeps only the order within a class. Rows are ordered by number first and class second, so that the first
-    n rows hold all classes equally often.
+    The copy preserves only the order within a class. Rows are sorted by number first and class second, so that the
+    classes are balanced in the first n rows.
     """
     with needs("studies", "PIL.Image"):
         from PIL import Image
-    with naming_damage(path):
+    with report_damage(path):
         archive = zipfile.ZipFile(path)
     arrays = []
     with archive:
-        for part, n in IMAGES_PER_CLASS.items():
+        for split, n in IMAGES_PER_CLASS.items():
             images = np.empty((n, len(CLASS_NAMES), 3, SIDE, SIDE), np.uint8)
             for i, k in np.ndindex(images.shape[:2]):
-                member = f"{part}/{CLASS_NAMES[k]}/{i:04}.jpg"
-                with naming_damage(f"{path}: {member}"):
+                member = f"{split}/{CLASS_NAMES[k]}/{i:04}.jpg"
+                with report_damage(f"{path}: {member}"):
                     pixels = np.asarray(Image.open(io.BytesIO(archive.read(member)), formats=["JPEG"]))
                     if pixels.shape != (SIDE, SIDE, 3):
                         raise ValueError(f"its pixels have shape {pixels.shape}, not {(SIDE, SIDE, 3)}")
-                    # The colors stand one after another, as in the published batches.
+                    # Color planes are stored one after another, as in the published batches.
                     images[i, k] = pixels.transpose(2, 0, 1)
             arrays += [images.reshape(n * len(CLASS_NAMES), -1), np.tile(np.arange(len(CLASS_NAMES)), n)]
     return arrays

@@ -1,4 +1,4 @@
-"""What every loader returns, and the digits that come with scikit-learn, for machines without other data."""
+"""The class `Dataset`, which every loader returns, and scikit-learn's digits, for machines without other data."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ DIGITS_TRAIN = 1297
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, split into training, test and, where asked for, validation images.
+    """Images and labels, split into training, test and optional validation images.
 
-    A data set is equal only to itself, and can be hashed.
+    A data set is equal only to itself and is hashable.
 
     Attributes
     ----------
@@ -22,9 +22,9 @@ class Dataset:
     y_train, y_test : ndarray of shape (n,), int64
         The labels.
     X_val, y_val : ndarray or None
-        Images and labels of the same kind that were set apart for validation. None where there are none.
+        Images and labels for validation. None if there are none.
     class_names : tuple of str or None
-        The name of each class, in the order of the labels. None where the labels are their own names.
+        The name of each class, in the order of the labels. None if the classes have no other names than their labels.
 
     Examples
     --------
@@ -45,12 +45,12 @@ class Dataset:
 
 
 def load_digits() -> Dataset:
-    """Load scikit-learn's embedded 8 x 8 digits: 1,297 training and 500 test images.
+    """Load scikit-learn's 8 x 8 digits: 1,297 training and 500 test images.
 
     Returns
     -------
     Dataset
-        The data set "digits", with pixels stretched from 0..16 to 0..255.
+        The data set "digits", with pixels scaled from 0..16 to 0..255.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The files of the data sets: the folders in which they lie, their download, and what is said of damaged ones."""
+"""Files of the data sets: the folders to search, downloads, checksums, and errors for damaged files."""
 
 import hashlib
 import os
@@ -12,12 +12,12 @@ from fastlin.extras import needs
 from fastlin.file_system import user_cache_folder
 from fastlin.typing import PathLike
 
-# Seconds of silence after which a server counts as out of reach.
+# Seconds without a response after which a server counts as unreachable.
 TIMEOUT = 5
 
 
 def cache_folder() -> Path:
-    """Return the cache folder for data, which need not exist; without a home it lies in the temporary folder.
+    """Return the cache folder for data, which need not exist; without a home it is in the temporary folder.
 
     Examples
     --------
@@ -29,17 +29,17 @@ def cache_folder() -> Path:
 
 
 def list_places(folder: PathLike | None = None) -> list[Path]:
-    """Return the folders to look in, in order.
+    """Return the folders to search for data, in order.
 
     Parameters
     ----------
     folder : path or None
-        The only folder to look in. None: the one that ``FASTLIN_DATA`` names, and then the cache folder.
+        The only folder to search. None: the folder in ``FASTLIN_DATA``, and then the cache folder.
 
     Returns
     -------
     list of Path
-        The folders. Only a given `folder` is known to exist.
+        The folders. They need not exist, except `folder`.
 
     Raises
     ------
@@ -56,16 +56,16 @@ def list_places(folder: PathLike | None = None) -> list[Path]:
         if not Path(folder).is_dir():
             raise DatasetNotFoundError(f"The data folder {folder} does not exist or is not a folder.")
         return [Path(folder)]
-    named = os.environ.get("FASTLIN_DATA")
-    return ([Path(named)] if named else []) + [cache_folder()]
+    variable = os.environ.get("FASTLIN_DATA")
+    return ([Path(variable)] if variable else []) + [cache_folder()]
 
 
-def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> Path:
+def download(address: str, md5: str, folder: PathLike | None, description: str) -> Path:
     """Download a file into the cache folder with a progress bar, unless the user gave a folder; return its path.
 
-    DatasetNotFoundError, whose message begins with `wanted`: the file was not downloaded.
+    If nothing was downloaded, raise a DatasetNotFoundError whose message begins with the description.
     """
-    reason = "Nothing is downloaded where a folder is given."
+    reason = "Nothing is downloaded if a folder is given."
     if folder is None:
         with needs("studies", "pooch", "tqdm"):
             import pooch
@@ -76,28 +76,28 @@ def download(address: str, md5: str, folder: PathLike | None, wanted: str) -> Pa
             return Path(pooch.retrieve(address, f"md5:{md5}", name, cache_folder(), downloader=downloader))
         except (OSError, ValueError) as error:
             reason = f"{address}: {error}"
-    looked = "\n".join(f"  {place}" for place in list_places(folder))
+    folders = "\n".join(f"  {path}" for path in list_places(folder))
     raise DatasetNotFoundError(
-        f"{wanted}\nPlaces looked in:\n{looked}\nWhy it was not downloaded:\n  {reason}\n"
-        "Put the data into one of these places, or set FASTLIN_DATA to the folder that holds them."
+        f"{description}\nSearched folders:\n{folders}\nReason why it was not downloaded:\n  {reason}\n"
+        "Put the data into one of these folders, or set FASTLIN_DATA to the folder that contains them."
     )
 
 
 @contextmanager
-def naming_damage(where: object) -> Iterator[None]:
-    """Turn every error into a ValueError that says where; readers of archives raise a dozen kinds for damage."""
+def report_damage(file: object) -> Iterator[None]:
+    """Convert every error to a ValueError that names the file; damaged archives raise many types of exceptions."""
     try:
         yield
     except (MemoryError, PermissionError):
         raise
     except Exception as error:
         raise ValueError(
-            f"{where} is damaged or not the published file: {error}. Delete it to fetch it again."
+            f"{file} is damaged or not the published file: {error}. Delete it to download it again."
         ) from error
 
 
 def check_md5(data: bytes, md5: str) -> None:
-    """Raise ValueError unless bytes have this checksum."""
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise ValueError(f"its md5 is {found} instead of {md5}")
+    """Raise a ValueError unless the data have this checksum."""
+    actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if actual != md5:
+        raise ValueError(f"its md5 is {actual} instead of {md5}")

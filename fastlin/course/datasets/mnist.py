@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_places, naming_damage
+from fastlin.course.datasets.files import check_md5, download, list_places, report_damage
 
-# The name of each file, the md5 of its unpacked bytes, and the shape of its values.
+# The name of each file, the md5 of its uncompressed content, and the shape of its values.
 MNIST_FILES = {
     "X_train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb", (60000, 28, 28)),
     "y_train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", (60000,)),
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# The md5 of each file as it is published, gzipped. A download is checked by this md5, so that nothing is
-# unpacked before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would leave half a
-# file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
+# The md5 of each published gzip file. Downloads are checked before decompression, and stored compressed, because pooch
+# decompresses under the final name and Ctrl-C would leave an incomplete file. Files on disk may have been compressed by
+# other programs, so they are checked by the md5 in MNIST_FILES.
 PUBLISHED_GZIP = {
     "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -26,22 +26,22 @@ PUBLISHED_GZIP = {
     "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-# The course and its studies use this number of training images, the first ones.
+# The course and its studies use the first training images, this many.
 COURSE_IMAGES = 20_000
 
 
 def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     """Load MNIST: the first `n_train` training images and the 10,000 test images, 28 x 28 pixels from 0 to 255.
 
-    The four IDX files may be gzipped. They are looked for in the folder that ``FASTLIN_DATA`` names and in the user's
-    cache folder. Files that are in neither are downloaded into the cache folder.
+    The four IDX files may be gzipped. The folder in ``FASTLIN_DATA`` and the user's cache folder are searched. Files in
+    neither of them are downloaded into the cache folder.
 
     Parameters
     ----------
     n_train : int, default=60000
         The number of training images.
     folder : path or None
-        The only folder to look in, where given; then nothing is downloaded.
+        If given, the only folder to search; then nothing is downloaded.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     Raises
     ------
     DatasetNotFoundError
-        The files are not on disk and cannot be downloaded. The message names them, their checksums and the folders.
+        The files are not on disk and cannot be downloaded. The message lists files, checksums and folders.
     ValueError
-        `n_train` is out of range, or a file is truncated or another one; the message names it.
+        `n_train` is out of range, or a file is damaged or has unexpected content.
 
     Examples
     --------
@@ -64,25 +64,25 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     """
     n_all = MNIST_FILES["X_train"][2][0]
     if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
-        raise ValueError(f"n_train must be a whole number from 1 to {n_all}, got {n_train!r}")
+        raise ValueError(f"n_train must be an integer from 1 to {n_all}, got {n_train!r}")
     paths = find_mnist(list_places(folder))
-    described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
-    wanted = f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}"
-    for part, path in paths.items():
+    files = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
+    description = f"MNIST was not found. Its files, optionally gzipped, with the md5 of the uncompressed data:\n{files}"
+    for array, path in paths.items():
         if path is None:
-            address = f"{MNIST_ADDRESS}{MNIST_FILES[part][0]}.gz"
-            paths[part] = download(address, PUBLISHED_GZIP[part], folder, wanted)
-    X, y, X_test, y_test = (_read_idx(path, *MNIST_FILES[part][1:]) for part, path in paths.items())
+            address = f"{MNIST_ADDRESS}{MNIST_FILES[array][0]}.gz"
+            paths[array] = download(address, PUBLISHED_GZIP[array], folder, description)
+    X, y, X_test, y_test = (_read_idx(path, *MNIST_FILES[array][1:]) for array, path in paths.items())
     return Dataset("mnist", X[:n_train], y[:n_train], X_test, y_test)
 
 
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return MNIST's training images, their digits, the test images and their digits, as `mnist.load` of the course.
+    """Return MNIST's training images and labels, and test images and labels, as `mnist.load` of the course does.
 
     Returns
     -------
     X_train, Y_train, X_test, Y_test : ndarray
-        60,000 images (n, 784), uint8, from 0 to 255, and their digits (n,), int64; 10,000 test images and their digits.
+        60,000 images (n, 784), uint8, from 0 to 255, and labels (n,), int64; 10,000 test images and labels.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
-    """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does.
+    """Return the path of each array of MNIST in the first of the folders that contains it, or None.
 
     Examples
     --------
@@ -109,19 +109,19 @@ def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
     """
 
     def find(name):
-        candidates = (place / file for place in places for file in (name, f"{name}.gz"))
+        candidates = (folder / file for folder in places for file in (name, f"{name}.gz"))
         return next((path for path in candidates if path.is_file()), None)
 
-    return {part: find(name) for part, (name, _, _) in MNIST_FILES.items()}
+    return {array: find(name) for array, (name, _, _) in MNIST_FILES.items()}
 
 
 def _read_idx(path, md5, shape):
-    """Return the images of an IDX file of this shape as rows, or its labels; the checksum vouches for its header."""
-    with naming_damage(path):
+    """Return the images of an IDX file as rows, or its labels; the checksum makes parsing the header unnecessary."""
+    with report_damage(path):
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
         check_md5(data, md5)
-    # The header has four bytes, and four for each dimension.
+    # The header has four bytes, and four more for each dimension.
     values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
     return values.astype(np.int64) if len(shape) == 1 else values.reshape(shape[0], -1).copy()

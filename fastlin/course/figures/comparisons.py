@@ -1,4 +1,4 @@
-"""Draws accuracy against seconds of training, and all baselines."""
+"""Figures of accuracy against training time, and of suboptimality against fit time for all baselines."""
 
 from textwrap import fill
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
-# Color and marker of each library. The color-blind can tell these colors apart (Okabe and Ito 2008, and Tol's
-# wine and teal); the solvers of one library share a hue.
+# Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal); the
+# solvers of one library share a hue.
 LIBRARIES = {
     "fastlin": ("#D55E00", "o"),
     "scikit-learn lbfgs": ("#0072B2", "s"),
@@ -23,12 +23,12 @@ LIBRARIES = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
-# So many letters are about as wide as a panel of the comparison of baselines.
-PANEL_LETTERS = 80
+# Number of characters that fit into the width of a panel of `draw_baselines`.
+PANEL_CHARACTERS = 80
 
 
 def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
-    """Label an axis by plain numbers, at some multiples of powers of ten."""
+    """Label a log axis with plain numbers at the given multiples of powers of ten."""
     from matplotlib.ticker import LogLocator
 
     axis.set_major_locator(LogLocator(subs=subs))
@@ -37,29 +37,29 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
 
 
 def draw_learning(results: Any) -> Any:
-    """Draw the accuracy on rows that were not trained on against the seconds of a training, for each library."""
+    """Draw the accuracy on test rows against the seconds of a training, for each library."""
     figure, axes = open_figure(1, 1, width=10, height=6)
     parameters = results.parameters
-    for place, (name, row) in enumerate(results.series["points"].items()):
-        seconds, accuracies = ([point[measure] for point in row] for measure in ("seconds", "accuracy"))
-        trainings = _describe_trainings(row, parameters["units"][name], parameters["threads"][name])
+    for i, (name, points) in enumerate(results.series["points"].items()):
+        seconds, accuracies = ([point[measure] for point in points] for measure in ("seconds", "accuracy"))
+        trainings = _describe_trainings(points, parameters["units"][name], parameters["threads"][name])
         line, width = ("--", 1.8) if name.startswith("scikit-learn") else ("-", 3)
-        style = {"color": COLORS[place], "marker": "osD^"[place], "markersize": 9, "linewidth": width}
+        style = {"color": COLORS[i], "marker": "osD^"[i], "markersize": 9, "linewidth": width}
         axes.plot(seconds, accuracies, line, label=f"{name}\n{trainings}", **style)
-    axes.set(xscale="log", xlabel="seconds of a whole training, further left is better", ylabel="accuracy")
+    axes.set(xscale="log", xlabel="training time in seconds (left is better)", ylabel="test accuracy")
     label_powers(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 def _describe_trainings(points, unit, n_threads):
-    """Return the points of a curve in words, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.0001, 1 thread"."""
+    """Return a label for the points of a curve, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.001, 1 thread"."""
     efforts = f"{points[0]['effort']:g} to {points[-1]['effort']:g}"
     return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"
 
 
 def draw_baselines(results: Any) -> Any:
-    """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
+    """Draw the relative suboptimality against the seconds of a fit, one panel for each problem."""
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(8, 1.6 + 5.2 * len(problems))
     panels = figure.subplots(len(problems), 1, sharey=True, squeeze=False)[:, 0]
@@ -69,22 +69,21 @@ def draw_baselines(results: Any) -> Any:
         for name, points in problem["points"].items():
             color, marker = LIBRARIES[name]
             seconds, suboptimality = ([point[measure] for point in points] for measure in ("seconds", "suboptimality"))
-            # fastlin's curve lies on top of the others.
+            # The curve of fastlin is drawn on top of the others.
             size, width, height = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
             style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": height}
             panel.plot(seconds, np.maximum(suboptimality, floor), label=name, **style)
         panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
-        counted = f" counted as the optimum: {floor:.0e} or less"
-        panel.text(0.01, floor, counted, va="top", transform=panel.get_yaxis_transform())
-        left_out = f"not in this panel: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
+        panel.text(0.01, floor, f" optimal: {floor:.0e} or less", va="top", transform=panel.get_yaxis_transform())
+        left_out = f"excluded: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
         intercept = "with" if problem["intercept"] else "no"
         panel.set(
             xscale="log",
             yscale="log",
-            xlabel=f"seconds of a whole fit\n{fill(left_out, PANEL_LETTERS)}",
+            xlabel=f"time of a fit in seconds\n{fill(left_out, PANEL_CHARACTERS, break_on_hyphens=False)}",
             title=f"{problem['samples']:,} × {problem['features']:,}, {problem['name']}, {intercept} intercept",
         )
         label_powers(panel.xaxis)
     panels[0].set_ylim(bottom=floor / 6)
-    panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
+    panels[0].set_ylabel("relative suboptimality (J − J*) / J*\n(J*: lowest J of any fit)")
     return figure

@@ -1,4 +1,4 @@
-"""Draws the studies of the course: binary and softmax regression."""
+"""Figures of the studies of the course: binary and softmax regression."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
-# The epochs after which the reports' trainings stop.
+# The epochs in which the trainings of the reports stop.
 REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
 PAD = 0.06
 
@@ -32,7 +32,7 @@ def draw_binary(results: Any) -> Any:
 
 
 def draw_early_stopping(results: Any) -> Any:
-    """Draw the losses up to the stop, in order and shuffled, and a histogram of the stops of all seeds."""
+    """Draw the losses up to the stop, in order and shuffled, and a histogram of the stopping epochs of all seeds."""
     figure, axes = open_figure(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
@@ -43,20 +43,20 @@ def draw_early_stopping(results: Any) -> Any:
 
 
 def _draw_stops(axes, metrics, with_reports):
-    """Draw how many orders stop in which epochs, and the stops of the reports."""
+    """Draw a histogram of the stopping epochs, and mark those of the reports."""
     stops = metrics["stop_epochs_shuffled"]
-    # Each bin holds two whole epochs; where all stops are equal, there is still one.
+    # Each bin spans two epochs; if all stopping epochs are equal, there is one bin.
     edges = np.arange(np.floor(min(stops)), np.floor(max(stops)) + 3, 2)
     axes.hist(stops, bins=edges, color=SHUFFLED, alpha=0.7, label=count_nouns(len(stops), "shuffled order"))
-    plain = metrics["stop_epoch_in_order"]
-    axes.axvline(plain, color=IN_ORDER, linestyle="--", label=f"in order, {plain:.1f}")
+    in_order = metrics["stop_epoch_in_order"]
+    axes.axvline(in_order, color=IN_ORDER, linestyle="--", label=f"in order, {in_order:.1f}")
     if with_reports:
-        label = "the reports' stops: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOPS.items())
-        places = list(REPORTED_STOPS.values())
-        axes.plot(places, [0] * len(places), "k^", markersize=13, clip_on=False, zorder=5, label=label)
+        label = "reported: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOPS.items())
+        epochs = list(REPORTED_STOPS.values())
+        axes.plot(epochs, [0] * len(epochs), "k^", markersize=13, clip_on=False, zorder=5, label=label)
         for report, stop in REPORTED_STOPS.items():
             axes.annotate(report, (stop, 0), textcoords="offset points", xytext=(0, 11), ha="center")
-    axes.set(xlabel="epoch of the stop", ylabel="number of orders", title="where training stops")
+    axes.set(xlabel="stopping epoch", ylabel="number of orders", title="stopping epochs")
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
@@ -76,46 +76,46 @@ def draw_shuffling(results: Any) -> Any:
 
 
 def draw_softmax(results: Any) -> Any:
-    """Draw the loss, the accuracy close up and whole, and the gap between training and validation accuracy."""
+    """Draw the loss, the accuracy on two scales, and the gap between training and validation accuracy."""
     figure, axes = open_figure(2, 2)
     trained, metrics = results.series["trained"], results.metrics
-    loss, close_up, whole, gap = axes.flat
-    bottom = metrics["lowest_validation_loss_at_step"]
-    _draw_losses(loss, results, trained, f"loss: lowest in step {bottom:,}")
-    loss.axvline(bottom, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
-    _draw_accuracies(close_up, results, trained, "accuracy, close up")
-    _draw_accuracies(whole, results, trained, "accuracy, whole")
-    whole.set_ylim(0, 1.02)
+    loss, close_up, full, gap = axes.flat
+    lowest = metrics["lowest_validation_loss_at_step"]
+    _draw_losses(loss, results, trained, f"loss: lowest in step {lowest:,}")
+    loss.axvline(lowest, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
+    _draw_accuracies(close_up, results, trained, "accuracy, enlarged")
+    _draw_accuracies(full, results, trained, "accuracy, full range")
+    full.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
     onset = metrics["train_accuracy_overtakes_at_step"]
     if onset is not None:
         gap.axvline(onset, color="black", linestyle="--", label=f"above 0 from step {onset:,} on")
-    gap.set(xlabel=_step(results), ylabel="difference of the accuracies", title="training minus validation accuracy")
+    gap.set(xlabel=_step(results), ylabel="difference in accuracy", title="training minus validation accuracy")
     return figure
 
 
 def draw_l2_weights(results: Any) -> Any:
-    """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
+    """Draw the weights of each digit, without a penalty (top) and with one (bottom)."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
-    # Each row has a color scale of its own, because the penalized weights are much smaller.
-    parts: Any = figure.subfigures(2, 1)
-    for part, name in zip(parts, ("0", "1"), strict=True):
-        plot_weights(weights[name], figure=part)
+    # Each row has its own color scale, because the penalized weights are much smaller.
+    subfigures: Any = figure.subfigures(2, 1)
+    for subfigure, name in zip(subfigures, ("0", "1"), strict=True):
+        plot_weights(weights[name], figure=subfigure)
         largest = np.abs(weights[name][:-1]).max()
-        part.suptitle(f"λ = {name}: colors from −{largest:.2g} to {largest:.2g}", fontsize=13)
+        subfigure.suptitle(f"λ = {name}: colors from −{largest:.2g} to {largest:.2g}", fontsize=13)
     return figure
 
 
 def draw_l2_sweep(results: Any) -> Any:
-    """Draw validation accuracy against steps for each strength of the penalty."""
+    """Draw validation accuracy against steps for each penalty strength."""
     figure, axes = open_figure(1, 1, width=10, height=5.6)
     best = results.metrics["best_validation_accuracy"]
     for (name, history), color in zip(results.series["accuracy"].items(), COLORS, strict=False):
         label = f"λ = {name}, best {best[name]:.3f}"
-        # The accuracies of an epoch's five validations lie far apart where the penalty is strong.
-        # The first epoch, in which accuracy rises steeply, is left out.
+        # With a strong penalty the five validations of an epoch differ a lot, so they are averaged.
+        # The first epoch is omitted, because accuracy rises steeply in it.
         plot_history(dict(list(history.items())[5:]), label, 5, axes=axes, color=color)
         # The curves of the weakest penalty and of none coincide.
         axes.lines[-1].set_linestyle("--" if name == "0" else "-")
@@ -124,20 +124,20 @@ def draw_l2_sweep(results: Any) -> Any:
 
 
 def draw_l2_norm(results: Any) -> Any:
-    """Draw the squared length of the weights against the strength of the penalty."""
+    """Draw the squared norm of the weights for each penalty strength."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
     norms = dict(reversed(results.metrics["squared_norm"].items()))
-    # λ = 0 has no place on a log axis, so that the strengths stand side by side.
+    # A log axis cannot show λ = 0, so the penalty strengths are categories.
     bars = axes.bar([f"λ = {name}" for name in norms], norms.values(), color=COLORS[0], width=0.6)
     axes.bar_label(bars, fmt="{:.3g}", padding=5)
     axes.grid(axis="x", visible=False)
-    axes.set(ylabel="‖w‖² after the training", ylim=(0, 1.12 * max(norms.values())))
+    axes.set(ylabel="‖w‖² after training", ylim=(0, 1.12 * max(norms.values())))
     return figure
 
 
 def _draw_losses(panel, results, trained, title):
-    """Draw the losses of a training, so high that those after the first epoch are shown, with the band of an epoch."""
-    # With fewer values than an epoch has, the means would rise and fall with the order of the batches.
+    """Draw the losses of a training with a band per epoch; the y-axis shows all losses after the first epoch."""
+    # Means over less than an epoch would depend on the order of the batches.
     n = trained.steps_per_epoch
     _draw_histories(panel, results, trained, "loss", n)
     panel.set(ylabel="cross-entropy loss", title=title)
@@ -147,15 +147,15 @@ def _draw_losses(panel, results, trained, title):
 
 
 def _draw_accuracies(panel, results, trained, title):
-    """Draw the accuracies of a training, so high that those after the first epoch are shown."""
+    """Draw the accuracies of a training; the y-axis shows all values after the first epoch."""
     _draw_histories(panel, results, trained, "accuracy")
     panel.set(ylabel="accuracy", title=title)
     _set_height(panel, [trained.after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)])
 
 
 def _draw_histories(panel, results, trained, measure, n_averaged=1):
-    """Draw a measure of the training and of the validation images by step, the former averaged over n_averaged."""
-    label = "training (the loss: mean of an epoch)"
+    """Draw a measure of the training images, averaged over n_averaged steps, and of the validation images by step."""
+    label = "training (loss: mean of an epoch)"
     plot_history(trained.train[measure], label, n_averaged, axes=panel, color=TRAIN)
     plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION)
     panel.set_xlabel(_step(results))
@@ -165,9 +165,9 @@ def _step(results):
     return f"step (batches of {results.parameters['batch_size']})"
 
 
-def _set_height(axes, parts, lowest=None):
-    """Set the height of the axes so that all these values are shown."""
-    values = np.concatenate(parts)
+def _set_height(axes, arrays, lowest=None):
+    """Set the limits of the y-axis so that it shows all values of the arrays."""
+    values = np.concatenate(arrays)
     if len(values) == 0:
         return
     low, high = values.min(), values.max()

@@ -1,4 +1,4 @@
-"""The curve of a loss as the course's scripts draw it."""
+"""`plot_loss`, which draws loss curves as the function of that name in the course's code."""
 
 from collections.abc import Mapping
 
@@ -11,25 +11,25 @@ def plot_loss(
 ) -> None:
     """Plot a history on the current axes of Matplotlib, as the course's function of that name does.
 
-    Averaged values are drawn as a mean at the middle one of their steps, within a band of one standard deviation to
-    both sides. The last values that are too few for a mean are left out.
+    Averaged values are drawn as their mean at the middle of their steps, with a band of plus and minus one standard
+    deviation. An incomplete last group is omitted.
 
     Parameters
     ----------
     loss_dict : dict of int to float
         Global step to value.
     label : str or None, default=None
-        The name of the curve in the legend. Means are called ``"<label> (mean over 10 steps)"`` and their band
+        Label of the curve in the legend. The label of means is ``"<label> (mean over 10 steps)"``, and that of the band
         ``"<label> variance over 10 steps"``.
     npoints_to_average : int, default=1
-        Number of successive values of which the mean is drawn.
+        Number of successive values to average.
     plot_variance : bool, default=True
-        Whether values are averaged at all; if False, each value is drawn.
+        Whether to average values; if False, each value is drawn.
 
     Raises
     ------
     ValueError
-        `npoints_to_average` is not a whole number of at least 1.
+        `npoints_to_average` is not an integer of at least 1.
 
     Examples
     --------
@@ -40,15 +40,15 @@ def plot_loss(
         import matplotlib.pyplot as plt
 
     if npoints_to_average < 1 or npoints_to_average != int(npoints_to_average):
-        raise ValueError(f"npoints_to_average must be a whole number of at least 1, got {npoints_to_average!r}")
+        raise ValueError(f"npoints_to_average must be an integer of at least 1, got {npoints_to_average!r}")
     n = int(npoints_to_average) if plot_variance else 1
     steps, values = group_history(loss_dict, n)
     if n == 1:
         plt.plot(steps, values, label=label)
         return
     middles, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
-    names = (
+    labels = (
         (f"{label} (mean over {n} steps)", f"{label} variance over {n} steps") if label is not None else (None, None)
     )
-    (line,) = plt.plot(middles, mean, label=names[0])
-    plt.fill_between(middles, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=names[1])
+    (line,) = plt.plot(middles, mean, label=labels[0])
+    plt.fill_between(middles, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=labels[1])

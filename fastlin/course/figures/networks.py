@@ -1,4 +1,4 @@
-"""Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
+"""Figures of the CIFAR-10 studies: training curves, the random search by parameter, and accuracy against depth."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, open_figure
 
-# What the parameters of the search are called where their names alone do not say it.
-PARAMETERS = {"hidden": "hidden units", "decay": "decay of the learning rate", "reg": "regularization"}
+# Axis labels of the search parameters whose names are not descriptive.
+PARAMETER_LABELS = {"hidden": "hidden units", "decay": "learning rate decay", "reg": "regularization"}
 MARKERS = "osD^vPX"
-# A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
-HIGHEST_LOSS = 10
+# The loss of a random guess among ten classes is 2.3. Larger limits would flatten all curves if one training diverges.
+MAX_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
 REPORTED_VALIDATION = 0.491
 
@@ -22,21 +22,21 @@ def draw_cifar10_two_layer(results: Any) -> Any:
     for (loss, accuracy), (name, trained) in zip(axes.T, runs.items(), strict=True):
         n_epochs = len(trained.training.records)
         _plot_epochs(loss, trained.training, "loss", color=COLORS[0], label="training")
-        # The losses of the batches hold the penalty, so that the validation loss gets it too.
+        # The losses of the batches include the penalty, so it is added to the validation loss too.
         penalties = trained.penalties[:n_epochs]
         _plot_epochs(loss, trained.training, "validation_loss", penalties, color=COLORS[1], label="validation")
         _plot_epochs(accuracy, trained.training, "accuracy", color=COLORS[0])
         _plot_epochs(accuracy, trained.training, "validation_accuracy", color=COLORS[1])
         test = trained.accuracies["test"]
-        accuracy.axhline(test, color=COLORS[2], linestyle="--", label="test images, best epoch")
+        accuracy.axhline(test, color=COLORS[2], linestyle="--", label="test, best epoch")
         if results.parameters["data"] == "cifar10":
-            for (part, value), color in zip(results.metrics["reported"].items(), COLORS, strict=False):
-                accuracy.axhline(value, color=color, linestyle=":", label=f"the report, {part}: {value:.3f}")
+            for (split, value), color in zip(results.metrics["reported"].items(), COLORS, strict=False):
+                accuracy.axhline(value, color=color, linestyle=":", label=f"reported, {split}: {value:.3f}")
         loss.set(xlabel="epoch", ylabel="loss with penalty", title=name)
         accuracy.set(xlabel="epoch", ylabel="accuracy", title=f"test accuracy of the best epoch: {test:.3f}")
         if trained.training.ended == "diverged":
-            _write_into(loss, f"diverged in epoch {n_epochs + 1}")
-    _share_limits(axes[0], HIGHEST_LOSS)
+            _annotate(loss, f"diverged in epoch {n_epochs + 1}")
+    _share_limits(axes[0], MAX_LOSS)
     _share_limits(axes[1])
     return figure
 
@@ -45,21 +45,20 @@ def draw_cifar10_search(results: Any) -> Any:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
-    # The optimum is hollow, so that it does not cover the best draw.
+    # The marker of the optimum is hollow, so that it does not cover the best draw.
     hollow = {"facecolors": "none", "edgecolors": COLORS[2], "linewidths": 2.5, "s": 110, "marker": "D"}
     points = (
-        (records, {"color": COLORS[0], "alpha": 0.6, "label": "a draw"}),
-        (records[:1], {"color": COLORS[1], "s": 160, "marker": "*", "label": "the best"}),
-        ([optimum], {**hollow, "label": "the report's optimum, trained here"}),
+        (records, {"color": COLORS[0], "alpha": 0.6, "label": "draw"}),
+        (records[:1], {"color": COLORS[1], "s": 160, "marker": "*", "label": "best draw"}),
+        ([optimum], {**hollow, "label": "reported optimum, trained here"}),
     )
     for panel, name in zip(axes.flat, names, strict=True):
         for height, (shown, style) in enumerate(points):
             accuracies = [record["validation"] for record in shown]
             panel.scatter([record[name] for record in shown], accuracies, zorder=1 + height, **style)
         if results.parameters["data"] == "cifar10":
-            label = "the accuracy that the report states"
-            panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label=label)
-        panel.set(xlabel=PARAMETERS.get(name, name.replace("_", " ")), ylabel="validation accuracy")
+            panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label="reported accuracy")
+        panel.set(xlabel=PARAMETER_LABELS.get(name, name.replace("_", " ")), ylabel="validation accuracy")
         if name == "reg":
             panel.set_xscale("log")
         else:
@@ -73,29 +72,29 @@ def draw_cifar10_deep(results: Any) -> Any:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     names = list(results.metrics["mean_best_validation_accuracy_by_hidden_layers"])
-    for place, name in enumerate(names):
-        row = results.series["best"][name]
-        depths, values = np.array([int(depth) for depth in row]), np.array(list(row.values()))
-        # The variants of one depth stand side by side, so that they do not cover each other.
-        shifted = depths + 0.06 * (place - (len(names) - 1) / 2)
-        style = {"color": COLORS[place], "marker": MARKERS[place]}
+    for i, name in enumerate(names):
+        best = results.series["best"][name]
+        depths, values = np.array([int(depth) for depth in best]), np.array(list(best.values()))
+        # The variants of one depth are shifted, so that they do not cover each other.
+        shifted = depths + 0.06 * (i - (len(names) - 1) / 2)
+        style = {"color": COLORS[i], "marker": MARKERS[i]}
         line = "--" if results.parameters["recipes"][name]["init"] == "normal" else "-"
         axes.plot(shifted, values.mean(axis=1), line, markersize=8, label=name, **style)
         axes.scatter(np.repeat(shifted, values.shape[1]), values.ravel(), s=16, alpha=0.5, **style)
-    axes.axhline(0.1, color="black", linewidth=1, linestyle=":", label="a guess")
+    axes.axhline(0.1, color="black", linewidth=1, linestyle=":", label="random guess")
     axes.set(xlabel="hidden layers", ylabel="best validation accuracy of a run", ylim=(0, None), xticks=depths)
     return figure
 
 
 def _plot_epochs(panel, training, measure, added=0, **style):
-    """Plot a measure of the epochs of a training, to which something is added."""
+    """Plot a measure of a training per epoch, plus the values in `added`."""
     values = np.array([getattr(epoch, measure) for epoch in training.records])
     panel.plot(np.arange(1, len(values) + 1), values + added, **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _write_into(panel, words):
-    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=COLORS[1])
+def _annotate(panel, message):
+    panel.text(0.5, 0.5, message, transform=panel.transAxes, ha="center", va="center", color=COLORS[1])
 
 
 def _share_limits(panels, highest=np.inf):

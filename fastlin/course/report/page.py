@@ -1,4 +1,4 @@
-"""Fills the templates with results: the page of the studies."""
+"""Writes the report of the studies as an HTML page by filling templates with results."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -17,17 +17,17 @@ def write_page(
     environment: Mapping[str, Any],
     failed: Collection[str] = (),
 ) -> None:
-    """Write one HTML file that needs no network and no other file, whole or not at all.
+    """Write one self-contained HTML file atomically.
 
-    `entries` maps a study to `data`, `parameters`, `metrics`, `seconds`, `earlier` (of an earlier run) and `plots`,
-    dicts of `file`, `caption` and `alt`. `claims` are rows of `evaluate_claims`; `failed` names studies.
+    `entries` maps a study to `data`, `parameters`, `metrics`, `seconds`, `earlier` (whether it is from an earlier run)
+    and `plots`, dicts of `file`, `caption` and `alt`. `claims` are rows of `evaluate_claims`; `failed` names studies.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     # All studies of the homework ran on one data set, and so did all of the assignment.
     data = {study.startswith("cifar10"): entry["data"] for study, entry in entries.items()}
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
-    # Results may hold signs that are markup in HTML.
+    # Results may contain characters that are HTML markup.
     templates = Environment(
         loader=PackageLoader("fastlin.course.report"),
         autoescape=True,
@@ -50,19 +50,19 @@ def write_page(
 
 
 def _prepare(entry, folder):
-    # Pictures of an earlier run may have been removed since.
-    found = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
-    plots = [{**plot, "source": _embed(folder / plot["file"])} for plot in found]
+    # The figures of an earlier run may have been deleted.
+    existing = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
+    plots = [{**plot, "source": _embed(folder / plot["file"])} for plot in existing]
     return {**entry, "plots": plots, "tables": tabulate(entry["metrics"])}
 
 
 def _embed(path):
-    """Return a picture as a data URL."""
+    """Return the file of a figure as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _to_mathml(formula):
-    """Return a formula in LaTeX as MathML, which browsers draw without a script."""
+    """Return a LaTeX formula as MathML, which browsers render without a script."""
     from latex2mathml.converter import convert
     from markupsafe import Markup
 

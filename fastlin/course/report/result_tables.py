@@ -1,17 +1,17 @@
-"""Tables of what a study found, for the page and for the console; labels.toml has the words of their headings."""
+"""Tables of the results of a study, for the report and the console; labels.toml contains their labels."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.course.texts import read_texts
+from fastlin.course.texts import read_toml
 
-TEXTS = read_texts("report", "labels.toml")
+LABELS = read_toml("report", "labels.toml")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; the title is empty where its rows say it, and so are the headings of single values."""
+    """A table of strings. The title is empty if the row labels are enough; a table of single values has no headers."""
 
     title: str
     columns: tuple
@@ -21,20 +21,20 @@ class Table:
 def tabulate(metrics: dict[str, Any]) -> list[Table]:
     """Return the Tables of a study's metrics, first the table of all single values, if there are any.
 
-    A dict of dicts has its own table. Other dicts are columns; dicts with the same keys share a table.
+    A dict of dicts becomes a table. Other dicts become columns, and those with the same keys share a table.
     """
     singles, tables = [], []
-    alike: dict[tuple[Any, ...], dict[str, Any]] = {}
+    columns_by_keys: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, value in metrics.items():
         if not isinstance(value, dict) or not value:
             singles.append((_label(name), format_value(value)))
         elif all(isinstance(row, dict) for row in value.values()):
-            # A page is longer than wide.
-            upright = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
-            tables.append(_make_table(_label(name), name, value if upright else _transpose(value)))
+            # Pages are taller than wide, so the longer side is vertical.
+            is_tall = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
+            tables.append(_make_table(_label(name), name, value if is_tall else _transpose(value)))
         else:
-            alike.setdefault(tuple(value), {})[name] = value
-    tables += [_make_table("", next(iter(columns)), _transpose(columns)) for columns in alike.values()]
+            columns_by_keys.setdefault(tuple(value), {})[name] = value
+    tables += [_make_table("", next(iter(columns)), _transpose(columns)) for columns in columns_by_keys.values()]
     return [Table("", (), tuple(singles))] * bool(singles) + tables
 
 
@@ -43,22 +43,22 @@ def _transpose(rows):
 
 
 def _make_table(title, metric, rows):
-    """Return a Table of rows by name, which all have the same columns."""
+    """Return a Table from a dict of rows, which all have the same columns."""
     columns = list(next(iter(rows.values())))
     return Table(
         title,
-        (TEXTS["headers"].get(metric, ""), *map(_label, columns)),
+        (LABELS["headers"].get(metric, ""), *map(_label, columns)),
         tuple((_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
     )
 
 
 def _label(name):
-    """Return a metric's name in words."""
-    return TEXTS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
+    """Return the label of a metric."""
+    return LABELS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
 
 def format_value(value: Any, digits: int = 4) -> str:
-    """Return a value as text; floats have `digits` significant digits, or two decimals from 1000 on."""
+    """Return a value as a string; floats have `digits` significant digits, or two decimals from 1000 on."""
     if isinstance(value, dict):
         return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):
@@ -69,6 +69,6 @@ def format_value(value: Any, digits: int = 4) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         text = f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.2f}"
-        # A line may break after a hyphen, but not after a minus.
+        # Lines can break after a hyphen but not after a minus sign.
         return text.replace("-", "−")
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,8 +1,8 @@
-"""The distance from the optimum against seconds, for each library on the same rows and the same objective.
+"""Suboptimality against fit time, for each library on the same rows and the same objective.
 
-Each point of a curve is a fit from the start, and its whole time counts. A library must first reach the optimum of a
-small sample; that fit also loads and compiles its code. Each library has a process of its own, so that one that takes
-too long or crashes does not end the comparison. In the end the fits that are compared are repeated in turns, for intervals.
+Each point of a curve is a fit from scratch, and its total time counts. A library must first reach the optimum of a
+small sample; that fit also loads and compiles its code. Each library runs in its own process, so a library that takes
+too long or crashes does not end the comparison. Finally the compared fits are repeated, interleaved, for intervals.
 """
 
 import importlib.metadata
@@ -23,84 +23,85 @@ import numpy as np
 from scipy.sparse import issparse
 
 import fastlin
-from fastlin.course.own_process import OwnProcess
-from fastlin.course.studies import fair_threads
+from fastlin.course.studies import timing
 from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.worker_process import WorkerProcess
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library, Problem
 from fastlin.typing import FloatArray
 
 C = 1.0
-# A library is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
-ADMITTED_SUBOPTIMALITY = 1e-4
+# A library is excluded if its objective on the sample differs from the optimum by more than this, relatively.
+MAX_SAMPLE_SUBOPTIMALITY = 1e-4
 SAMPLE_ROWS = 300
-# A relative excess of this or less counts as the optimum, and the curve ends there.
+# A relative suboptimality of this or less counts as optimal, and the curve ends there.
 FLOOR = 1e-10
 # The tol of the fit in float64 whose objective counts as the optimum until a library finds a lower one.
 REFERENCE_TOL = 1e-12
-# The seconds of a comparison, and those of one in which every library has many fits of MNIST.
+# The seconds of a comparison by default, and of one in which every library has many fits of MNIST.
 SECONDS, MANY_SECONDS = 60.0, 900.0
-# The parts of the seconds of a problem after which no library loads any longer, the curves end, and the last turns end.
-LOADED, CLIMBED, TURNED = 0.5, 0.75, 0.95
+# Fractions of a problem's seconds at which loading libraries, the curves and the repetitions must end.
+LOADING_END, CURVES_END, REPETITIONS_END = 0.5, 0.75, 0.95
 QUICK_ROWS = 1000
-# Seconds to wait after a fit on several threads, because those of OpenBLAS keep the cores busy for a while.
+# Seconds to wait after a fit on several threads, because OpenBLAS threads keep the cores busy for a while.
 PAUSE = 0.1
-# Fits follow each other for so many seconds, and their median counts.
-REPETITION = 0.03
-# What ends the curve of a library, but not the comparison.
-STOP_REASONS = CannotSolveError, ChildProcessError, TimeoutError
-# The study reports the seconds to each of these excesses.
-METRICS = ("1e-2", "1e-4", "1e-6")
-# The excess at which the seconds are divided by fastlin's.
-COMPARED = "1e-4"
+# Short fits are repeated until their total time reaches this number of seconds; the median counts.
+MIN_MEASURED_SECONDS = 0.03
+# Errors that end the curve of a library, but not the comparison.
+FIT_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
+# The study reports the seconds to each of these relative suboptimalities.
+SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
+# The relative suboptimality at which times are compared with fastlin's.
+COMPARED_SUBOPTIMALITY = "1e-4"
+# The column of the ratios of these times to fastlin's.
+RATIO = "time / fastlin's"
 
 
 def run(
     settings: Settings,
     dtype: str = "float64",
-    posed: Sequence[tuple[Problem, Problem]] | None = None,
+    problems: Sequence[tuple[Problem, Problem]] | None = None,
     seconds: float = SECONDS,
 ) -> Results:
-    """Run each installed library in turn, on the problems of the data or on those that are posed, with test rows.
+    """Compare all installed libraries on pairs of training and test problems, by default those of the data set.
 
-    The series "problems" holds name, shape, optimum and points of each problem, and why libraries were left out. The
-    seconds are for the whole comparison. A fit that has not ended when the share of its library has is stopped.
+    The series "problems" contains the name, shape, optimum and points of each problem, and the reasons why libraries
+    were excluded. `seconds` is the time of the whole comparison. A fit that exceeds its library's share is stopped.
     """
     begin = perf_counter()
     names = [name for name, library in LIBRARIES.items() if library.is_installed()]
-    posed = make_problems(settings, dtype) if posed is None else posed
+    problems = make_problems(settings, dtype) if problems is None else problems
     packages = dict.fromkeys(LIBRARIES[name].package for name in names)
     with ExitStack() as stack:
-        # The processes end before the rows that they read are removed, and, where the comparison is interrupted, before the
-        # threads that wait for them.
+        # The processes end before the files that they read are removed and, after an interrupt, before the threads that
+        # wait for them.
         folder = stack.enter_context(TemporaryDirectory())
         pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
-        processes = {package: stack.enter_context(closing(OwnProcess())) for package in packages}
-        entrants = {name: processes[LIBRARIES[name].package] for name in names}
-        ends = [begin + seconds * (place + 1) / len(posed) for place in range(len(posed))]
-        problems = [
-            _compete(*pair, entrants, pool, folder, settings, end) for pair, end in zip(posed, ends, strict=True)
+        processes = {package: stack.enter_context(closing(WorkerProcess())) for package in packages}
+        candidates = {name: processes[LIBRARIES[name].package] for name in names}
+        ends = [begin + seconds * (i + 1) / len(problems) for i in range(len(problems))]
+        comparisons = [
+            _compare(*pair, candidates, pool, folder, settings, end) for pair, end in zip(problems, ends, strict=True)
         ]
     metrics: dict[str, Any] = {}
-    for problem in problems:
-        fastest = {
-            suboptimality: _seconds_to(problem["points"]["fastlin"], float(suboptimality)) for suboptimality in METRICS
+    for comparison in comparisons:
+        points = comparison["points"]["fastlin"]
+        fastlin_seconds = {target: _seconds_to(points, float(target)) for target in SUBOPTIMALITIES}
+        metrics[f"{comparison['name']}: seconds to suboptimality"] = {
+            name: _describe(name, comparison, fastlin_seconds) for name in comparison["points"]
         }
-        metrics[f"{problem['name']}: seconds to an excess of"] = {
-            name: _describe(name, problem, fastest) for name in problem["points"]
-        }
-        for name, reason in problem["left_out"].items():
-            metrics[f"{problem['name']}: {name}"] = f"left out: {reason}"
+        for name, reason in comparison["left_out"].items():
+            metrics[f"{comparison['name']}: {name}"] = f"excluded: {reason}"
     return Results(
         parameters={
             "data": settings.data.name,
             "dtype": str(dtype),
-            "C": posed[0][0].C,
-            "budget": round(max(problem["budget"] for problem in problems), 1),
+            "C": problems[0][0].C,
+            "budget": round(max(comparison["budget"] for comparison in comparisons), 1),
             "floor": FLOOR,
             "threads": count_threads(),
             "processors": os.cpu_count(),
-            # fastlin has no metadata where it runs from a checkout that is not installed.
+            # fastlin has no metadata if it runs from a checkout without installation.
             "versions": {
                 package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
                 for package in packages
@@ -108,90 +109,92 @@ def run(
             "not_installed": find_missing(),
         },
         metrics=metrics,
-        series={"problems": problems},
+        series={"problems": comparisons},
     )
 
 
-def _describe(name, problem, fastest):
-    """Return a row of a table: seconds to each excess, how many times fastlin's they are, and the last accuracy.
+def _describe(name, comparison, fastlin_seconds):
+    """Return a table row of a library: seconds to each suboptimality, their ratio to fastlin's, and the test accuracy.
 
-    A ratio of turns has its interval, by which fastlin is faster, slower or even. Where a fit was stopped or has
-    failed, the row says after how many seconds, or why.
+    A ratio of interleaved repetitions has an interval, which decides whether fastlin is faster, slower or even. If a
+    fit was stopped or failed, the ratio is replaced by the time limit or the reason.
     """
-    points, stopped = problem["points"][name], problem["stopped"].get(name)
-    row = {suboptimality: _seconds_to(points, float(suboptimality)) for suboptimality in METRICS}
-    ratio, least, verdict = "–", fastest[COMPARED], "–"
-    if name in problem["failed"]:
-        ratio = f"failed: {problem['failed'][name]}"
-    elif name in problem["repetitions"]:
-        repetitions = problem["repetitions"][name]
+    points, stopped = comparison["points"][name], comparison["stopped"].get(name)
+    row = {target: _seconds_to(points, float(target)) for target in SUBOPTIMALITIES}
+    ratio, reference, verdict = "–", fastlin_seconds[COMPARED_SUBOPTIMALITY], "–"
+    if name in comparison["failed"]:
+        ratio = f"failed: {comparison['failed'][name]}"
+    elif name in comparison["repetitions"]:
+        repetitions = comparison["repetitions"][name]
         low, high = repetitions["interval"]
         ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
         verdict = "faster" if low > 1 else "slower" if high < 1 else "even"
-    elif isinstance(least, float) and isinstance(row[COMPARED], float):
-        ratio = row[COMPARED] / least
+    elif isinstance(reference, float) and isinstance(row[COMPARED_SUBOPTIMALITY], float):
+        ratio = row[COMPARED_SUBOPTIMALITY] / reference
     elif stopped is not None:
-        bound = f"≥ {stopped / least:.3g} ×, " if isinstance(least, float) else ""
+        bound = f"≥ {stopped / reference:.3g} ×, " if isinstance(reference, float) else ""
         ratio = f"{bound}stopped after {stopped:.3g} s"
     accuracy = points[-1]["accuracy"] if points else "–"
-    return {**row, "by fastlin's": ratio, "fastlin is": verdict, "accuracy": accuracy}
+    return {**row, RATIO: ratio, "fastlin is": verdict, "test accuracy": accuracy}
 
 
 def find_missing() -> list[str]:
-    """Return the names of the packages that libraries need and that are not installed."""
+    """Return the names of the packages of the libraries that are not installed."""
     missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
     return list(dict.fromkeys(missing))
 
 
 def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem]]:
-    """Return all classes with an intercept, and even against odd labels without one, of training and of test rows.
+    """Return pairs of training and test problems: all classes with an intercept, and even vs odd labels without one.
 
-    Several libraries know only two classes, and one of them penalizes the intercept.
+    The second problem exists because several libraries support only two classes, and one penalizes the intercept.
     """
-    X, y, X_test, y_test = fair_threads.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
+    X, y, X_test, y_test = timing.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)
     n_classes, y_test = len(classes), np.searchsorted(classes, y_test)
     problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
     if n_classes > 2:
         problems.insert(0, Problem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
-    return [(each, replace(each, X=X_test, y=y_test % each.n_classes)) for each in problems]
+    return [(problem, replace(problem, X=X_test, y=y_test % problem.n_classes)) for problem in problems]
 
 
-def _compete(problem, test, processes, pool, folder, settings, end):
-    """Return name, shape, optimum and points of a problem, and who was left out, stopped or failed, as plain values."""
+def _compare(problem, test, processes, pool, folder, settings, end):
+    """Return name, shape, optimum, points, and excluded, stopped and failed libraries of a problem, as plain values."""
     begin, sample = perf_counter(), take_sample(problem)
-    loaded, climbed, turned = (begin + part * (end - begin) for part in (LOADED, CLIMBED, TURNED))
-    n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
-    # The processes read the same copy of the rows.
-    place = mkdtemp(dir=folder)
-    paths = f"{place}/rows", f"{place}/sample"
-    for path, each in zip(paths, (problem, sample), strict=True):
-        joblib.dump(each, path)
-    entrants = [_Entrant(name, *paths, process, turned) for name, process in processes.items()]
-    ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
+    loading_end, curves_end, repetitions_end = (
+        begin + fraction * (end - begin) for fraction in (LOADING_END, CURVES_END, REPETITIONS_END)
+    )
+    n_repeats = 1 if settings.quick else timing.N_REPEATS
+    # All processes read the same copy of the rows.
+    subfolder = mkdtemp(dir=folder)
+    paths = f"{subfolder}/rows", f"{subfolder}/sample"
+    for path, data in zip(paths, (problem, sample), strict=True):
+        joblib.dump(data, path)
+    candidates = [_Candidate(name, *paths, process, repetitions_end) for name, process in processes.items()]
+    ours = next(candidate for candidate in candidates if candidate.name == "fastlin")
     settings.notify(f"{problem.name}, libraries on a sample")
-    left_out = _admit(pool, entrants, sample, loaded)
-    entrants = [entrant for entrant in entrants if entrant.name not in left_out]
+    left_out = _find_excluded(pool, candidates, sample, loading_end)
+    candidates = [candidate for candidate in candidates if candidate.name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = 0.0
     with suppress(TimeoutError):
-        # This fit also loads and compiles what fastlin needs for these rows.
-        optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, climbed - perf_counter()) / 2)
-    budget = max(0.0, climbed - perf_counter()) / len(entrants)
-    for rung in range(max(len(entrant.library.efforts) for entrant in entrants)):
-        # The libraries take turns, because the speed of a machine drifts.
-        for entrant in entrants:
-            if entrant.goes_on(rung, optimum, budget):
-                settings.notify(f"{problem.name}, {entrant.name}")
-                entrant.climb(rung, problem, test, n_repeats, budget)
-    points = {entrant.name: entrant.points for entrant in entrants}
-    found = [point["objective"] for row in points.values() for point in row]
-    optimum = min(found + [optimum] * (optimum > 0))
-    for row in points.values():
-        for point in row:
+        # This fit also loads and compiles the code of fastlin for these rows.
+        optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, curves_end - perf_counter()) / 2)
+    budget = max(0.0, curves_end - perf_counter()) / len(candidates)
+    for level in range(max(len(candidate.library.efforts) for candidate in candidates)):
+        # The fits of the libraries are interleaved, because the speed of a machine drifts.
+        for candidate in candidates:
+            if candidate.has_next(level, optimum, budget):
+                settings.notify(f"{problem.name}, {candidate.name}")
+                candidate.measure_next(level, problem, test, n_repeats, budget)
+    points = {candidate.name: candidate.points for candidate in candidates}
+    objectives = [point["objective"] for curve in points.values() for point in curve]
+    optimum = min(objectives + [optimum] * (optimum > 0))
+    for curve in points.values():
+        for point in curve:
             point["suboptimality"] = (point["objective"] - optimum) / optimum
-    settings.notify(f"{problem.name}, turns")
-    repetitions = dict(_repeat_interleaved(ours, entrants, turned))
+    settings.notify(f"{problem.name}, repetitions")
+    repetitions = dict(_repeat_interleaved(ours, candidates, repetitions_end))
     return {
         "name": problem.name,
         "samples": len(problem.y),
@@ -204,119 +207,127 @@ def _compete(problem, test, processes, pool, folder, settings, end):
         "points": points,
         "repetitions": repetitions,
         "left_out": left_out,
-        "stopped": {entrant.name: entrant.stopped for entrant in entrants if entrant.stopped is not None},
-        "failed": {entrant.name: entrant.failed for entrant in entrants if entrant.failed is not None},
+        "stopped": {candidate.name: candidate.stopped for candidate in candidates if candidate.stopped is not None},
+        "failed": {candidate.name: candidate.failed for candidate in candidates if candidate.failed is not None},
     }
 
 
-def _admit(pool, entrants, sample, end):
-    """Return by name why entrants do not take part; libraries load side by side, and fastlin itself has to work."""
+def _find_excluded(pool, candidates, sample, end):
+    """Return the reasons why candidates are excluded, by name; raise if fastlin itself fails.
+
+    The libraries are loaded in parallel.
+    """
     groups: dict[Any, list[Any]] = {}
-    for entrant in entrants:
-        groups.setdefault(entrant.library.package, []).append(entrant)
-    found = pool.map(lambda group: [(entrant, entrant.try_sample(end)) for entrant in group], groups.values())
-    models = dict(chain.from_iterable(found))
-    ours = next(entrant for entrant in entrants if entrant.name == "fastlin")
+    for candidate in candidates:
+        groups.setdefault(candidate.library.package, []).append(candidate)
+    trials = pool.map(lambda group: [(candidate, candidate.try_sample(end)) for candidate in group], groups.values())
+    models = dict(chain.from_iterable(trials))
+    ours = next(candidate for candidate in candidates if candidate.name == "fastlin")
     if isinstance(models[ours], Exception):
         raise models[ours]
     optimum, left_out = ours.call(find_optimum, ours.sample), {}
-    for entrant, model in models.items():
+    for candidate, model in models.items():
         if isinstance(model, Exception):
-            left_out[entrant.name] = str(model)
+            left_out[candidate.name] = str(model)
             continue
         suboptimality = sample.objective(*model) / optimum - 1
-        # Written so that an excess that is not a number is refused too.
-        if not abs(suboptimality) <= ADMITTED_SUBOPTIMALITY:
-            left_out[entrant.name] = f"its optimum is another: {suboptimality:.1e} off on {len(sample.y)} rows"
+        # This form of the condition also excludes NaN.
+        if not abs(suboptimality) <= MAX_SAMPLE_SUBOPTIMALITY:
+            rows = f"on a sample of {len(sample.y)} rows"
+            left_out[candidate.name] = f"its objective differs from the optimum by {suboptimality:.1e} {rows}"
     if "fastlin" in left_out:
         raise CannotSolveError(left_out["fastlin"])
     return left_out
 
 
-def _repeat_interleaved(ours, entrants, end):
-    """Yield what is kept of the turns of fastlin and each baseline, by its name: the baseline's time over fastlin's.
+def _repeat_interleaved(ours, candidates, end):
+    """Yield the name of each baseline and the summary of the ratios of its time to fastlin's in repetitions.
 
-    A turn has the fastest fits within COMPARED. fastlin and the baselines of short fits take part, as many as have enough
-    turns for an interval until the end.
+    A repetition runs the fastest fit within COMPARED_SUBOPTIMALITY of each library. The baselines with the shortest
+    fits take part, as many as can be repeated often enough for an interval until the end.
     """
-    compared = {entrant: point for entrant in entrants if (point := entrant.find_point(float(COMPARED)))}
+    compared = {
+        candidate: point
+        for candidate in candidates
+        if (point := candidate.find_fastest_point(float(COMPARED_SUBOPTIMALITY)))
+    }
     if ours not in compared:
         return
-    costs = {entrant: fair_threads.REPETITIONS * entrant.tell_cost(point) for entrant, point in compared.items()}
+    costs = {candidate: timing.REPETITIONS * candidate.estimate_cost(point) for candidate, point in compared.items()}
     left, comparing = end - perf_counter() - costs.pop(ours), [ours]
-    for entrant in sorted(costs, key=costs.__getitem__):
-        left -= costs[entrant]
+    for candidate in sorted(costs, key=costs.__getitem__):
+        left -= costs[candidate]
         if left > 0:
-            comparing.append(entrant)
-    repetitions: dict[Any, list[float]] = {entrant: [] for entrant in comparing}
-    for _ in range(fair_threads.REPETITIONS):
+            comparing.append(candidate)
+    repetitions: dict[Any, list[float]] = {candidate: [] for candidate in comparing}
+    for _ in range(timing.REPETITIONS):
         if len(repetitions) == 1:
             return
-        for entrant in list(repetitions):
-            point = compared[entrant]
+        for candidate in list(repetitions):
+            point = compared[candidate]
             try:
-                seconds, _ = entrant.fit(point["effort"], point["threads"], 1, end - perf_counter())
-            except STOP_REASONS:
-                if entrant is ours:
+                seconds, _ = candidate.fit(point["effort"], point["threads"], 1, end - perf_counter())
+            except FIT_ERRORS:
+                if candidate is ours:
                     raise
-                del repetitions[entrant]
+                del repetitions[candidate]
             else:
-                repetitions[entrant].append(median(seconds))
-    for entrant, seconds in repetitions.items():
-        if entrant is not ours:
-            ratios = [theirs / own for theirs, own in zip(seconds, repetitions[ours], strict=True)]
-            yield entrant.name, fair_threads.describe_repetitions(ratios)
+                repetitions[candidate].append(median(seconds))
+    for candidate, seconds in repetitions.items():
+        if candidate is not ours:
+            ratios = [baseline / fastlin for baseline, fastlin in zip(seconds, repetitions[ours], strict=True)]
+            yield candidate.name, timing.describe_repetitions(ratios)
 
 
-class _Entrant:
-    """A library with the process of its library, the points of its curve, and after how long or why it ended."""
+class _Candidate:
+    """A library's solver with its process, the points of its curve, and the time or error that ended the curve."""
 
     def __init__(self, name, rows, sample, process, end=np.inf):
         self.name, self.library, self.rows, self.sample = name, LIBRARIES[name], rows, sample
         self.points, self.stopped, self.failed, self.spent = [], None, None, 0.0
         self._process, self._end = process, end
-        # A baseline may be faster on one thread, as BLAS on small products is.
+        # A baseline may be faster on one thread, for example if it calls BLAS for small products.
         self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
 
     def call(self, function, *arguments, seconds=None):
-        """Return what a function makes of the library and arguments in the process."""
+        """Return the result of a function of the library and the arguments, called in the process."""
         return self._process.call(function, self.library, *arguments, seconds=seconds)
 
     def fit_sample(self, seconds):
-        """Return the model of a fit of the sample, for which the process loads and compiles what it needs."""
+        """Return the model fitted to the sample; this fit makes the process load and compile the library's code."""
         effort = self.library.efforts[-1]
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
     def _limit(self, seconds):
-        """Return the seconds after which a call is stopped; fastlin is never stopped, and has always a point."""
+        """Return the time limit of a call, None for fastlin, so that it always has at least one point."""
         return None if self.name == "fastlin" else max(0.0, seconds)
 
     def try_sample(self, end):
-        """Return the model of a fit of the sample that ends in time, or the error."""
+        """Return the model fitted to the sample, or the error if the fit failed or took too long."""
         try:
             return self.fit_sample(self._limit(end - perf_counter()))
         except TimeoutError:
-            return TimeoutError("it was not ready when the comparison began")
-        except STOP_REASONS as error:
+            return TimeoutError("loading exceeded its share of the time")
+        except FIT_ERRORS as error:
             return error
 
-    def goes_on(self, rung, optimum, budget):
-        """Return whether there is another fit, which will probably not exceed the budget."""
-        if rung >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
+    def has_next(self, level, optimum, budget):
+        """Return whether there is another effort to measure, which will probably not exceed the budget."""
+        if level >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
             return self.name == "fastlin" or budget > 0
         last = self.points[-1]
         return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= budget - self.spent
 
-    def find_point(self, suboptimality):
-        """Return the fastest point that comes so near to the optimum, or None."""
+    def find_fastest_point(self, suboptimality):
+        """Return the fastest point with at most this relative suboptimality, or None."""
         near = (point for point in self.points if point["suboptimality"] <= suboptimality)
         return min(near, key=lambda point: point["seconds"], default=None)
 
     def fit(self, effort, n_threads, n_repeats, limit):
-        """Return the seconds of fits of the rows and the model; a library that has to be loaded again loads first."""
+        """Return the seconds of fits of the rows and the model; a restarted process loads the library first."""
         if not self._process.has_answered:
             self.fit_sample(self._limit(self._end - perf_counter()))
         stopped_after, begin = self._limit(limit), perf_counter()
@@ -327,45 +338,45 @@ class _Entrant:
             self.spent += perf_counter() - begin
 
     def _find_pause(self, n_threads):
-        """Return the seconds to wait after a fit on a number of threads; those of fastlin do not spin."""
+        """Return the seconds to wait after a fit; threads of fastlin do not spin, so it needs none."""
         return 0.0 if self.name == "fastlin" or n_threads == 1 else PAUSE
 
-    def tell_cost(self, point):
-        """Return about how many seconds the fit of a point takes in a turn."""
-        return max(point["seconds"], REPETITION) + self._find_pause(point["threads"])
+    def estimate_cost(self, point):
+        """Return the approximate seconds of one repetition of a point."""
+        return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause(point["threads"])
 
-    def climb(self, rung, problem, test, n_repeats, budget):
-        """Add the point of a fit with the next effort, on the faster number of threads, or note how the curve ends."""
-        effort, tried, limits = self.library.efforts[rung], [], []
+    def measure_next(self, level, problem, test, n_repeats, budget):
+        """Measure the next effort on the faster number of threads and add the point, or record why the curve ends."""
+        effort, trials, limits = self.library.efforts[level], [], []
         try:
-            for place, n_threads in enumerate(self._threads):
-                limits.append(max(0.0, budget - self.spent) / (len(self._threads) - place))
+            for i, n_threads in enumerate(self._threads):
+                limits.append(max(0.0, budget - self.spent) / (len(self._threads) - i))
                 try:
                     seconds, model = self.fit(effort, n_threads, n_repeats, limits[-1])
                 except TimeoutError:
                     continue
                 point = {"effort": effort, "threads": n_threads, "seconds": median(seconds), "fits": len(seconds)}
                 scores = {"objective": problem.objective(*model), "accuracy": test.accuracy(*model)}
-                tried.append(point | scores)
-        except STOP_REASONS as error:
+                trials.append(point | scores)
+        except FIT_ERRORS as error:
             if self.name == "fastlin":
                 raise
             self.failed = str(error).partition("\n")[0]
             return
-        if not tried:
+        if not trials:
             self.stopped = min(limits)
             return
-        best = min(tried, key=lambda point: point["seconds"])
+        best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
-        # A long fit shows which number is faster; from there on the other one would only take time.
-        if best["seconds"] >= fair_threads.SHORT or len(tried) < len(self._threads):
+        # A long fit shows which number of threads is faster; the other one is not measured any more.
+        if best["seconds"] >= timing.SHORT_SECONDS or len(trials) < len(self._threads):
             self._threads = [best["threads"]]
 
 
 def take_sample(problem: Problem) -> Problem:
-    """Return a Problem of the first rows of each class, with l2 the mean square of the features.
+    """Return a Problem of the first rows of each class, with l2 equal to the mean square of the features.
 
-    At C = 1 a mistaken penalty may be too small a part of the objective to show.
+    At C = 1 the penalty may be too small a fraction of the objective to detect a wrong penalty.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
@@ -376,12 +387,12 @@ def take_sample(problem: Problem) -> Problem:
 
 @lru_cache(maxsize=1)
 def _load(path):
-    """Return the problem in a file, from which its arrays are read when they are needed."""
+    """Return the problem in a file, with memory-mapped arrays."""
     return joblib.load(path, mmap_mode="c")
 
 
 def find_optimum(library: Library, path: str) -> float:
-    """Return the objective of a tight fit, in float64, of the problem in a file."""
+    """Return the objective of a fit of the problem in a file, in float64 and to a small tolerance."""
     problem = _load(path)
     in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
     return problem.objective(*library.solve(in_float64, REFERENCE_TOL))
@@ -390,17 +401,17 @@ def find_optimum(library: Library, path: str) -> float:
 def solve(
     library: Library, path: str, effort: float, n_threads: int, n_repeats: int, allowed: float
 ) -> tuple[list[float], tuple[FloatArray, ...]]:
-    """Return the seconds of fits and the model, with so many threads of BLAS, OpenMP and the library's own.
+    """Return the seconds of fits and the model, with n_threads threads of BLAS, OpenMP and the library.
 
-    Short fits are repeated, those of milliseconds until TURN is over, for half of the seconds that are allowed.
+    Short fits are repeated n_repeats times and for at least MIN_MEASURED_SECONDS, within half of the allowed seconds.
     """
     problem, seconds = _load(path), []
-    with fair_threads.use_threads(n_threads):
+    with timing.use_threads(n_threads):
         while True:
-            own, model = fair_threads.time_fit(partial(library.solve, problem, effort))
-            seconds.append(own)
-            is_enough = len(seconds) >= n_repeats and sum(seconds) >= REPETITION
-            if is_enough or own >= fair_threads.SHORT or sum(seconds) + own > allowed / 2:
+            last, model = timing.time_fit(partial(library.solve, problem, effort))
+            seconds.append(last)
+            is_enough = len(seconds) >= n_repeats and sum(seconds) >= MIN_MEASURED_SECONDS
+            if is_enough or last >= timing.SHORT_SECONDS or sum(seconds) + last > allowed / 2:
                 return seconds, model
 
 

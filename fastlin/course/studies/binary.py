@@ -1,6 +1,7 @@
-"""Logistic regression of the digits 2 against 3: in the order of the data, with early stopping, and shuffled.
+"""Logistic regression of the digits 2 and 3: in the order of the data, with early stopping, and shuffled.
 
-Spikes are the deviation of successive differences of validation accuracy or training loss, after the first epoch.
+Spikes are the standard deviation of successive differences of validation accuracy or training loss, after the first
+epoch.
 """
 
 from collections.abc import Mapping
@@ -12,19 +13,19 @@ from fastlin.course.studies import course_training as course
 from fastlin.course.studies.course_training import take_median
 from fastlin.course.studies.settings import Results, Settings
 
-# The shuffled orders that are trained with early stopping.
+# Number of shuffled orders that are trained with early stopping.
 N_ORDERS = 20
 # The epoch in which report A's training stops.
 REPORTED_EPOCH = 17
-# A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
-DIP = 0.25
+# A fall of the validation accuracy is a dip if it is at least this fraction of the largest fall.
+MIN_DIP = 0.25
 MAX_DIPS = 10
-# The end of a training is its last ten epochs: one validation says little.
+# The end of a training is measured over its last ten epochs, because a single validation is unreliable.
 LATE_EPOCHS = 10
 
 
 def study_binary(settings: Settings) -> Results:
-    """Train for 50 epochs, 10 where quick; on MNIST also on images that are drawn at random."""
+    """Train for 50 epochs, or 10 in a quick study; on MNIST also on randomly drawn images."""
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
     X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
@@ -35,9 +36,9 @@ def study_binary(settings: Settings) -> Results:
     }
     drawn = course.train_cases(settings, "binary", "random split", course.find_splits(settings), shuffle=False)
     if drawn:
-        # A random split has a fifth as many validation images, which by itself makes the spikes larger.
+        # A random split has a fifth as many validation images, which alone makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
-        by_split = {split: one.measure_spikes(one.val["accuracy"]) for split, one in drawn.items()}
+        by_split = {split: result.measure_spikes(result.val["accuracy"]) for split, result in drawn.items()}
         metrics |= {
             "accuracy_spikes": spikes,
             "accuracy_spikes_of_random_splits": by_split,
@@ -48,7 +49,7 @@ def study_binary(settings: Settings) -> Results:
 
 
 def study_early_stopping(settings: Settings) -> Results:
-    """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on images drawn at random."""
+    """Train in order, and shuffled with 20 seeds, or 4 in a quick study; on MNIST also on randomly drawn images."""
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
@@ -77,7 +78,7 @@ def study_early_stopping(settings: Settings) -> Results:
 
 
 def study_shuffling(settings: Settings) -> Results:
-    """Train at full length in order and by 10 seeds, and with early stopping by 20; 3 and 4 where quick."""
+    """Train in order and with 10 seeds, and with early stopping in order and with 20; quick studies use 3 and 4."""
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
     seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
@@ -87,16 +88,16 @@ def study_shuffling(settings: Settings) -> Results:
     stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
     pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
-    # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
+    # Losses become smoother during a training, so both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in pair.values())
-    plain, *others = (measure_spikes(trained) for trained in (in_order, *shuffled))
-    median = {name: float(np.median([row[name] for row in others])) for name in plain}
-    full_length = {"in order": plain, "shuffled, median": median}
+    ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
+    median = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
+    full_length = {"in order": ordered_spikes, "shuffled, median": median}
     stopping = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
     comparisons = [list(rows.values()) for rows in (full_length, stopping)]
 
     def count_smaller(name):
-        """Return the number of comparisons in which a shuffled order has smaller spikes of a name."""
+        """Return the number of comparisons in which the shuffled order has smaller spikes."""
         return sum(shuffled[name] < ordered[name] for ordered, shuffled in comparisons)
 
     protocol = course.find_protocol(settings)
@@ -121,7 +122,7 @@ def study_shuffling(settings: Settings) -> Results:
             },
             "validation": compare_rows(ends),
             "batches_per_epoch": in_order.steps_per_epoch,
-            "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
+            "steps_between_validations_of_a_batch": _count_steps_to_the_same_batch(in_order),
             **count_dips(in_order),
         },
         series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": pair},
@@ -129,32 +130,32 @@ def study_shuffling(settings: Settings) -> Results:
 
 
 def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Compare each measure of the first row, that in order, with those of the others; more accuracy is better."""
-    plain, *others = rows
+    """Compare each measure of the first row, in order, with the shuffled others; higher accuracies are better."""
+    ordered, *shuffled = rows
     return {
-        name: compare(value, [row[name] for row in others], sign=-1 if "accuracy" in name else 1)
-        for name, value in plain.items()
+        name: compare(value, [row[name] for row in shuffled], sign=-1 if "accuracy" in name else 1)
+        for name, value in ordered.items()
     }
 
 
-def compare(plain: float | None, others: list[float | None], sign: int = 1) -> dict[str, Any]:
+def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1) -> dict[str, Any]:
     """Return a measure in order, its median over shuffled orders, and how many orders are better and worse.
 
-    Less is better, or more with a sign of -1; None, a measure that was not reached, counts as the worst.
+    Lower is better, or higher with a sign of -1. None, a measure that was not reached, counts as the worst.
     """
-    place, *values = (np.inf if value is None else sign * value for value in (plain, *others))
+    reference, *values = (np.inf if value is None else sign * value for value in (in_order, *shuffled))
     median = take_median(values)
     return {
-        "in order": plain,
+        "in order": in_order,
         "shuffled, median": None if median is None else sign * median,
-        "better": sum(value < place for value in values),
-        "worse": sum(value > place for value in values),
+        "better": sum(value < reference for value in values),
+        "worse": sum(value > reference for value in values),
         "of": len(values),
     }
 
 
 def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
-    """Return the spikes of a training, over all steps or over the first n_steps only."""
+    """Return the spikes of a training over the first n_steps, by default all."""
     histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
@@ -173,7 +174,7 @@ def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[
 
 
 def measure_end(trained: course.Trained) -> dict[str, float]:
-    """Return how good a training is at the end."""
+    """Return validation accuracies and loss at the end of a training."""
     accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
     return {
         "mean accuracy of the last ten epochs": float(np.mean(accuracies)),
@@ -183,7 +184,7 @@ def measure_end(trained: course.Trained) -> dict[str, float]:
 
 
 def find_step(history: Mapping[int, float], loss: float) -> int | None:
-    """Return the first step at which a history is at most `loss`, or None where there is none."""
+    """Return the first step at which a history is at most `loss`, or None."""
     return next((step for step, value in history.items() if value <= loss), None)
 
 
@@ -192,18 +193,18 @@ def find_dips(trained: course.Trained) -> list[int]:
     accuracies = {step: value for step, value in trained.val["accuracy"].items() if step >= trained.steps_per_epoch}
     falls = -np.diff(list(accuracies.values()))
     deepest = np.argsort(-falls, kind="stable")[:MAX_DIPS]
-    places = np.sort(deepest[(falls[deepest] >= DIP * falls.max()) & (falls[deepest] > 0)])
-    return [list(accuracies)[place + 1] for place in places]
+    indices = np.sort(deepest[(falls[deepest] >= MIN_DIP * falls.max()) & (falls[deepest] > 0)])
+    return [list(accuracies)[index + 1] for index in indices]
 
 
 def count_dips(trained: course.Trained) -> dict[str, Any]:
     """Return the number of dips, and the batch (from 0) that most of them follow."""
     batches: list[Any] = [step % trained.steps_per_epoch for step in find_dips(trained)]
-    most = max(batches, key=batches.count) if batches else None
-    return {"dips": len(batches), "batch_of_most_dips": most, "dips_after_that_batch": batches.count(most)}
+    mode = max(batches, key=batches.count) if batches else None
+    return {"dips": len(batches), "batch_of_most_dips": mode, "dips_after_that_batch": batches.count(mode)}
 
 
-def _steps_to_the_same_batch(trained):
-    """Return the number of steps until a validation follows the same batch of an epoch again."""
+def _count_steps_to_the_same_batch(trained):
+    """Return the number of steps between two validations that follow the same batch of an epoch."""
     steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))

@@ -1,6 +1,7 @@
-"""Deeper networks on CIFAR-10: how they fail from small normal weights, and what helps.
+"""Deeper networks on CIFAR-10: their failure with small normal initial weights, and remedies.
 
-The report states no initialization, optimizer or rate: claims are measured with ours and the homework's template.
+The report states no initialization, optimizer or learning rate, so claims are tested with ours and with the homework's
+template.
 """
 
 from dataclasses import dataclass, replace
@@ -15,41 +16,41 @@ from fastlin.course.studies.settings import SETTINGS, Results, Settings
 
 N_COMPONENTS = 300
 DEPTHS, QUICK_DEPTHS = tuple(range(2, 11)), (2, 4, 10)
-# Above three hidden layers the networks that start from normal weights do no better than a guess.
+# With more than three hidden layers, networks with normal initial weights are no better than a random guess.
 LOW_DEPTHS = 2, 3
 N_DRAWS = 3
-# The fewest and the most units of a hidden layer.
+# The smallest and the largest number of units of a hidden layer.
 UNITS = 20, 100
 N_TEMPLATE_VALIDATION = 1_000
-# What networks are given.
+# The inputs of networks.
 COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered pixels", "pixels", "pixels from −1 to 1"
 PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
-# The report says that networks of more hidden layers than this do no better than a guess. A guess among ten classes has
-# an accuracy of .10, and the best epoch of a network that guesses has up to .02 more; one that learns has .3.
-MAX_THAT_LEARN, MAX_OF_A_GUESS, MIN_LEARNT = 3, 0.12, 0.3
+# According to the report, networks with more hidden layers than this are no better than a random guess. A guess among
+# ten classes has an accuracy of .10, up to .12 in the best epoch; a network that learns reaches .3.
+MAX_LEARNING_DEPTH, MAX_GUESS_ACCURACY, MIN_LEARNED_ACCURACY = 3, 0.12, 0.3
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train deeper networks; `recipe` lacks the units of the hidden layers."""
+    """A way to train deeper networks; `recipe` does not contain the units of the hidden layers."""
 
     recipe: Recipe
     depths: tuple  # numbers of hidden layers
-    given: str
+    inputs: str
 
 
-def _make_variant(recipe, given=COMPONENTS, few=False, **changes):
-    return Variant(networks.read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, given)
+def _make_variant(recipe, inputs=COMPONENTS, few=False, **changes):
+    return Variant(networks.read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, inputs)
 
 
-# By their names, "start, change".
+# Variants by their names, "recipe, change".
 VARIANTS = {name: _make_variant(**row) for name, row in SETTINGS["variants"].items()}
 
 
 def study_cifar10_deep(settings: Settings) -> Results:
-    """Train each variant at its depths with three draws of units; fewer depths and one draw where quick."""
+    """Train each variant at its depths with three draws of units; a quick study has fewer depths and one draw."""
     settings.notify("images")
-    # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
+    # The cache has fewer entries than there are kinds of images, so the components are computed before the pixels.
     n_images, n_components = networks.prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
     n_draws, depths = (1, QUICK_DEPTHS) if settings.quick else (N_DRAWS, DEPTHS)
     units = {(depth, draw): draw_units(settings.seed, depth, draw) for depth in depths for draw in range(n_draws)}
@@ -59,26 +60,26 @@ def study_cifar10_deep(settings: Settings) -> Results:
         for name, variant in VARIANTS.items()
         if depth in variant.depths
     }
-    found = {}
-    for given in dict.fromkeys(variant.given for variant in VARIANTS.values()):
-        chosen = {key: case for key, case in cases.items() if VARIANTS[key[0]].given == given}
-        for key, trained in networks.run_recipes(take_images(settings, given), chosen):
-            found[key] = trained
-            settings.notify(f"{len(found)} of {len(cases)} networks", len(found) / len(cases))
+    results = {}
+    for inputs in dict.fromkeys(variant.inputs for variant in VARIANTS.values()):
+        selected = {key: case for key, case in cases.items() if VARIANTS[key[0]].inputs == inputs}
+        for key, trained in networks.run_recipes(prepare_inputs(settings, inputs), selected):
+            results[key] = trained
+            settings.notify(f"{len(results)} of {len(cases)} networks", len(results) / len(cases))
     # The best validation accuracy of each draw, by variant and depth.
     best: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
     for name, depth, draw in cases:
-        best[name].setdefault(str(depth), []).append(found[name, depth, draw].accuracies["validation"])
+        best[name].setdefault(str(depth), []).append(results[name, depth, draw].accuracies["validation"])
     means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in best.items()}
     low = [str(depth) for depth in depths if depth in LOW_DEPTHS]
-    whole = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
+    deep_variants = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
     readings = {name: means[f"{name}, {PLAIN}"] for name in ("normal", "He", "template")}
-    beyond = {name: _take_best(row) for name, row in readings.items()}
-    three = {name: row.get(str(MAX_THAT_LEARN)) for name, row in readings.items()}
+    beyond = {name: _find_best_beyond(row) for name, row in readings.items()}
+    three = {name: row.get(str(MAX_LEARNING_DEPTH)) for name, row in readings.items()}
 
-    def gain(start, change):
-        """Return the points by which a network of the fewest layers is better where it is changed."""
-        return 100 * (means[f"{start}, {change}"][low[0]] - means[f"{start}, {PLAIN}"][low[0]])
+    def compute_gain(recipe, change):
+        """Return the points that a change of the recipe gains for the network with the fewest layers."""
+        return 100 * (means[f"{recipe}, {change}"][low[0]] - means[f"{recipe}, {PLAIN}"][low[0]])
 
     return Results(
         parameters={
@@ -90,7 +91,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
             "recipes": {name: variant.recipe.describe() for name, variant in VARIANTS.items()},
         },
         metrics={
-            "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in whole},
+            "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in deep_variants},
             "the_same_for_few_hidden_layers": {
                 name: {depth: row[depth] for depth in low} for name, row in means.items()
             },
@@ -98,16 +99,16 @@ def study_cifar10_deep(settings: Settings) -> Results:
             "with_three_hidden_layers": three,
             "readings": len(readings),
             "readings_that_drop": sum(
-                beyond[name] <= MAX_OF_A_GUESS and (three[name] or 0) > MIN_LEARNT for name in readings
+                beyond[name] <= MAX_GUESS_ACCURACY and (three[name] or 0) > MIN_LEARNED_ACCURACY for name in readings
             ),
             "points_gained_by_batch_norm_of_the_input": {
-                PIXELS: gain(PIXELS, INPUT),
-                CENTERED_PIXELS: gain(CENTERED_PIXELS, INPUT),
-                COMPONENTS: gain("normal", INPUT),
-                "template": gain("template", INPUT),
+                PIXELS: compute_gain(PIXELS, INPUT),
+                CENTERED_PIXELS: compute_gain(CENTERED_PIXELS, INPUT),
+                COMPONENTS: compute_gain("normal", INPUT),
+                "template": compute_gain("template", INPUT),
             },
             "points_lost_by_dropout": {
-                name.replace(f", {DROPOUT}", ""): -gain(*name.split(", "))
+                name.replace(f", {DROPOUT}", ""): -compute_gain(*name.split(", "))
                 for name in VARIANTS
                 if DROPOUT in name and not name.startswith("He")
             },
@@ -116,22 +117,22 @@ def study_cifar10_deep(settings: Settings) -> Results:
     )
 
 
-def take_images(settings: Settings, given: str) -> Images:
-    """Return the Images of a variant: pixels from 0 to 1, or in units of the deviation of a pixel."""
-    if given == TEMPLATE_PIXELS:
+def prepare_inputs(settings: Settings, inputs: str) -> Images:
+    """Return the Images of a variant: pixels from 0 to 1, or in units of the standard deviation of a pixel."""
+    if inputs == TEMPLATE_PIXELS:
         return prepare_template(settings.data, settings.quick)
-    if given == PIXELS:
+    if inputs == PIXELS:
         return networks.prepare(settings.data, None, settings.quick, centered=False).scale(255)
-    images = networks.prepare(settings.data, N_COMPONENTS if given == COMPONENTS else None, settings.quick)
+    images = networks.prepare(settings.data, N_COMPONENTS if inputs == COMPONENTS else None, settings.quick)
     return images.scale(images.pixel_deviation)
 
 
 def prepare_template(data: Dataset, quick: bool) -> Images:
-    """Return the Images of the homework's public template: pixels from -1 to 1, and another split of the images."""
+    """Return the Images of the homework's public template: pixels from -1 to 1, with the template's split."""
     X, y = data.X_train, data.y_train
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
-    n_val = min(N_TEMPLATE_VALIDATION, round(networks.VALIDATION_PART * len(X)))
+    n_val = min(N_TEMPLATE_VALIDATION, round(networks.VALIDATION_FRACTION * len(X)))
     split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
     images = networks.prepare(split, None, quick, centered=False)
     half = np.float32(float(X.max()) / 2)
@@ -139,12 +140,12 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
     return replace(images, **scaled, pixel_deviation=float(np.sqrt(scaled["X_train"].var(axis=0).mean())))
 
 
-def _take_best(row):
-    """Return the best of the accuracies of networks with more than MAX_THAT_LEARN hidden layers, 0 without any."""
-    return max((accuracy for depth, accuracy in row.items() if int(depth) > MAX_THAT_LEARN), default=0.0)
+def _find_best_beyond(row):
+    """Return the best accuracy of networks with more than MAX_LEARNING_DEPTH hidden layers, 0 if there are none."""
+    return max((accuracy for depth, accuracy in row.items() if int(depth) > MAX_LEARNING_DEPTH), default=0.0)
 
 
 def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:
-    """Return the units of the hidden layers of a draw, which are the same for every variant."""
+    """Return the numbers of units of the hidden layers of a draw, the same for every variant."""
     units = np.random.default_rng([seed, depth, draw]).integers(UNITS[0], UNITS[1] + 1, depth)
     return tuple(int(unit) for unit in units)

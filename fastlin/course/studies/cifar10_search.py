@@ -1,7 +1,8 @@
-"""Random search over the report's ranges for its two-layer network, and its optimum among the draws.
+"""Random search over the report's ranges for its two-layer network, compared with the reported optimum.
 
-The report does not state the steps of its discrete distributions, so the learning rate is drawn from its whole range,
-and the regularization on a log scale. Draws are trained in parallel and kept, so that a stopped search can go on.
+The report does not state the steps of its discrete distributions, so the learning rate is drawn uniformly from its
+range, and the regularization on a log scale. Draws are trained in parallel and stored, so an interrupted search can be
+continued.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
 from fastlin.course.studies.cifar10_training import Recipe, prepare, run_recipes
-from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
+from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_FRACTION, REPORT
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.file_system import lock, write_whole
 
@@ -30,16 +31,16 @@ SPACE = {
     "epochs": stats.randint(700, 1_301),
     "batch_size": stats.randint(15_000, 25_001),
 }
-# The batch sizes are meant for this number of training images; with fewer images they shrink in proportion.
-MEANT_ROWS = 44_000
+# The report's batch sizes are for this number of training images; with fewer images they are reduced in proportion.
+REPORT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
-# The report's own optimum is trained too, under this name in place of a number.
+# The key of the reported optimum, which is trained too; the keys of draws are numbers.
 OPTIMUM = "report"
 
 
 def study_cifar10_search(settings: Settings) -> Results:
-    """Train a network for each draw that is not kept yet; quick takes fewer images and a twentieth of the epochs."""
+    """Train a network for each draw that is not stored; a quick study has fewer images and 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     draws: dict[int | str, dict[str, Any]] = dict(enumerate(draw(settings.draws, settings.seed)))
@@ -47,7 +48,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     recipes = {key: make_recipe(parameters, len(images.y_train), settings.quick) for key, parameters in draws.items()}
     case = {
         "data": settings.data.name,
-        # The published images and those of the JPEG copy have the same name, but not the same pixels.
+        # The published images and the JPEG copy have the same name but different pixels.
         "checksum": zlib.crc32(settings.data.X_train.data),
         "train_images": len(images.y_train),
         "components": images.X_train.shape[1],
@@ -56,8 +57,8 @@ def study_cifar10_search(settings: Settings) -> Results:
     marks = {key: {**case, "draw": key, "recipe": recipe.describe()} for key, recipe in recipes.items()}
     path = None if settings.folder is None else settings.folder / FILE
     records = {} if path is None else read_records(path, marks)
-    n_kept = len(records)
-    settings.notify(f"{n_kept} of {len(draws)} trainings are kept", n_kept / len(draws))
+    n_stored = len(records)
+    settings.notify(f"{n_stored} of {len(draws)} trainings are stored", n_stored / len(draws))
     missing = {
         key: (recipe, key if isinstance(key, int) else settings.seed)
         for key, recipe in recipes.items()
@@ -67,7 +68,7 @@ def study_cifar10_search(settings: Settings) -> Results:
         records[key] = {
             **marks[key],
             **draws[key],
-            # These are the values trained with, which are smaller than those drawn where the study is quick.
+            # The values used in training, which are smaller than those drawn in a quick study.
             "epochs": recipes[key].epochs,
             "batch_size": recipes[key].batch_size,
             **trained.accuracies,
@@ -82,7 +83,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     shown = {f"draw {record['draw']}": record for record in ranked[:N_BEST]} | {"the report's optimum": optimum}
     columns = [*SPACE, "train", "validation", "test"]
     return Results(
-        parameters={**case, "draws": len(ranked), "trainings_kept_before": n_kept},
+        parameters={**case, "draws": len(ranked), "trainings_kept_before": n_stored},
         metrics={
             "draws": len(ranked),
             "median_validation": float(np.median([record["validation"] for record in ranked])),
@@ -97,22 +98,22 @@ def study_cifar10_search(settings: Settings) -> Results:
 
 
 def draw(n_draws: int, seed: int) -> list[dict[str, Any]]:
-    """Return the parameters of each draw; a larger number of draws begins with those of a smaller one."""
-    sampled = ParameterSampler(SPACE, n_draws, random_state=seed)
-    # JSON takes plain numbers only.
-    return [{name: np.asarray(value).item() for name, value in one.items()} for one in sampled]
+    """Return the parameters of each draw; the first draws do not depend on the number of draws."""
+    draws = ParameterSampler(SPACE, n_draws, random_state=seed)
+    # JSON cannot store NumPy numbers.
+    return [{name: np.asarray(value).item() for name, value in parameters.items()} for parameters in draws]
 
 
 def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Recipe:
     """Return the recipe of a draw."""
-    batch_size = max(1, round(parameters["batch_size"] * n_rows / MEANT_ROWS))
-    epochs = round(parameters["epochs"] * (QUICK_PART if quick else 1))
+    batch_size = max(1, round(parameters["batch_size"] * n_rows / REPORT_ROWS))
+    epochs = round(parameters["epochs"] * (QUICK_FRACTION if quick else 1))
     values = {**parameters, "hidden": (parameters["hidden"],), "batch_size": batch_size, "epochs": epochs}
     return replace(REPORT, **values)
 
 
 def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Return the kept records by their key in marks; records of other searches and damaged lines are left out."""
+    """Return the stored records by their key in marks; records of other searches and damaged lines are ignored."""
     if not path.exists():
         return {}
     records = {}
@@ -124,18 +125,18 @@ def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[
     return records
 
 
-def _agree(kept, wanted):
-    """Say whether a record holds the wanted values; the last digits of floats differ between processors."""
-    if isinstance(wanted, dict):
-        return all(_agree(kept[name], value) for name, value in wanted.items())
-    return math.isclose(kept, wanted, rel_tol=1e-9) if isinstance(wanted, float) else kept == wanted
+def _agree(stored, expected):
+    """Return whether a record has the expected values, up to the last digits of floats, which depend on processors."""
+    if isinstance(expected, dict):
+        return all(_agree(stored[name], value) for name, value in expected.items())
+    return math.isclose(stored, expected, rel_tol=1e-9) if isinstance(expected, float) else stored == expected
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Append a record to the file, safe from other processes and from a crash of the machine."""
+    """Append a record to the file, with a lock against other processes and atomically in case of a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path), write_whole(path) as part:
-        kept = path.read_bytes() if path.exists() else b""
-        # Where the last line was cut short, the record begins on a line of its own.
-        end = b"" if kept.endswith(b"\n") or not kept else b"\n"
-        part.write_bytes(kept + end + json.dumps(record).encode() + b"\n")
+        content = path.read_bytes() if path.exists() else b""
+        # If the last line is incomplete, the record starts on a new line.
+        end = b"" if content.endswith(b"\n") or not content else b"\n"
+        part.write_bytes(content + end + json.dumps(record).encode() + b"\n")

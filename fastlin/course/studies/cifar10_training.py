@@ -1,4 +1,4 @@
-"""The images of the CIFAR-10 studies and the training of a network; "the report" is a student's on the homework."""
+"""Images and network training of the CIFAR-10 studies; "the report" is a student's report on the homework."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network, initialize
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
-# This leaves two whole batches of 22,000 images, the size that the report names, to train on.
+# This leaves two full batches of 22,000 images, the batch size of the report, for training.
 N_VALIDATION = 6_000
-# The part of the training images that becomes validation images where the data set has none, like the digits.
-VALIDATION_PART = 0.2
-# The rows of each part of the data where a study is quick.
+# The fraction of the training images that is used for validation if a data set, such as the digits, has no such images.
+VALIDATION_FRACTION = 0.2
+# Number of rows of each split of the data in a quick study.
 QUICK_ROWS = 4_000
 INPUTS = "X_train", "X_val", "X_test"
 
@@ -35,19 +35,20 @@ INPUTS = "X_train", "X_val", "X_test"
 class Images(Dataset):
     """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
 
-    `scale` changes the unit. The data are pixels, centered by the training means or not, or principal components.
+    `scale` changes the unit. The features are pixels, optionally centered by the training means, or principal
+    components.
     """
 
-    pixel_deviation: float = 1.0  # root of the mean variance of a training pixel
+    pixel_deviation: float = 1.0  # square root of the mean variance of a training pixel
 
     @property
-    def parts(self) -> dict[str, tuple[Any, Any]]:
-        """Return the images and the labels of each part."""
+    def splits(self) -> dict[str, tuple[Any, Any]]:
+        """Images and labels of the training, validation and test split."""
         test = self.X_test, self.y_test
         return {"train": (self.X_train, self.y_train), "validation": (self.X_val, self.y_val), "test": test}
 
     def scale(self, unit: float) -> Images:
-        """Return the images measured in another unit, given as a number of pixel values."""
+        """Return the images in another unit, given in pixel values."""
         factor = np.float32(1 / unit)
         scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUTS}
         return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
@@ -55,33 +56,34 @@ class Images(Dataset):
 
 @lru_cache(maxsize=2)
 def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
-    """Return the Images of a Dataset: PCA components of centered pixels, or with n_components=None the pixels.
+    """Return the Images of a Dataset: principal components, or pixels if n_components is None.
 
-    Without validation images the last training images validate. A quick study takes QUICK_ROWS images of each part.
+    Without validation images the last training images are used for validation. A quick study uses QUICK_ROWS images of
+    each split.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None or y_val is None:
-        n_val = round(VALIDATION_PART * len(X))
+        n_val = round(VALIDATION_FRACTION * len(X))
         X, y, X_val, y_val = X[:-n_val], y[:-n_val], X[-n_val:], y[-n_val:]
     first = slice(QUICK_ROWS if quick else None)
     X = X[first].astype(np.float32)
     deviation = float(np.sqrt(X.var(axis=0).mean()))
-    parts = [X, X_val[first].astype(np.float32), data.X_test[first].astype(np.float32)]
+    splits = [X, X_val[first].astype(np.float32), data.X_test[first].astype(np.float32)]
     if n_components is not None:
         components = min(n_components, X.shape[1], len(X))
         pca = PCA(components, svd_solver="covariance_eigh").fit(X)
-        parts = [pca.transform(part) for part in parts]
+        splits = [pca.transform(split) for split in splits]
     elif centered:
         mean = X.mean(axis=0)
-        parts = [part - mean for part in parts]
-    X, X_val, X_test = parts
+        splits = [split - mean for split in splits]
+    X, X_val, X_test = splits
     y_test = data.y_test[first]
     return Images(data.name, X, y[first], X_test, y_test, X_val, y_val[first], pixel_deviation=deviation)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is made and trained; `init` and `scale` go to `initialize`, `normalization` to `Network`."""
+    """Settings of a network and its training; `init` and `scale` go to `initialize`, `normalization` to `Network`."""
 
     hidden: tuple
     epochs: int
@@ -96,14 +98,14 @@ class Recipe:
     dropout: float = 0.0
 
     def describe(self) -> dict[str, Any]:
-        """Return the recipe as plain values, which JSON can hold."""
+        """Return the recipe as plain values that JSON can store."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def read_recipe(name: str, **changes: Any) -> Recipe:
     """Return a recipe of settings.toml, with changes."""
-    given = {**SETTINGS["networks"][name], **changes}
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    settings = {**SETTINGS["networks"][name], **changes}
+    values: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
     return Recipe(**values)
 
 
@@ -112,24 +114,25 @@ class Trained:
     """A network trained by a recipe."""
 
     training: Training
-    # By part, after the best validation epoch, or of the first parameters where the first epoch diverged.
+    # Accuracies by split, of the best epoch by validation accuracy, or of the initial parameters if the first epoch
+    # diverged.
     accuracies: dict
     penalties: list  # reg ||W||^2 after each epoch
     seconds: float
 
 
 def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, Trained]]:
-    """Train a network for each recipe and its seed, one process per processor; yield key and Trained as each ends."""
+    """Train a network for each recipe and seed in parallel processes; yield key and Trained as each ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
-        # After Ctrl-C joblib warns how many trainings are left unfinished.
+        # After Ctrl-C joblib warns about the number of unfinished trainings.
         warnings.filterwarnings("ignore", ".*tasks (have been|which were)", UserWarning)
         yield from run(delayed(_run_recipe)(key, images, *case) for key, case in cases.items())
 
 
 def _run_recipe(key, images, recipe, seed):
     if parent_process() is not None:
-        # In a terminal Ctrl-C reaches every process. The first process ends the others, which should print nothing.
+        # Ctrl-C in a terminal reaches every process. The main process ends the others, which must not print tracebacks.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return key, train(images, recipe, seed)
 
@@ -140,7 +143,7 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
     initialize(network, recipe.init, random_state, recipe.scale)
-    examples = {name: Examples(DenseMatrix(X), y.astype(np.int32)) for name, (X, y) in images.parts.items()}
+    examples = {name: Examples(DenseMatrix(X), y.astype(np.int32)) for name, (X, y) in images.splits.items()}
     rate, alpha = LearningRate(recipe.learning_rate, decay=recipe.decay), 2 * recipe.reg * recipe.batch_size
     schedule = EpochSchedule(recipe.epochs, recipe.batch_size, rate, alpha, whole_batches=True)
     rule = AdamDescent if recipe.momentum is None else partial(MomentumDescent, momentum=recipe.momentum)
@@ -161,7 +164,7 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     predictor = network.fold()
     # The parameters of the best epoch of a training that diverges may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
-        accuracies = {name: predictor.measure(part)[1] for name, part in examples.items()}
-    # What each epoch left is of no use to studies.
+        accuracies = {name: predictor.measure(split)[1] for name, split in examples.items()}
+    # Saved parameters are not needed by the studies.
     training = replace(training, last=training.last._replace(saved=None), best=None)
     return Trained(training, accuracies, penalties, seconds)

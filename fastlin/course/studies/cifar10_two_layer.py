@@ -1,4 +1,4 @@
-"""The report's two-layer network on CIFAR-10: by two readings, by TwoLayerNet itself, and with better settings."""
+"""The report's two-layer network on CIFAR-10: two interpretations, TwoLayerNet itself, and better settings."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -14,31 +14,31 @@ N_COMPONENTS = 1_200
 REPORT, OWN = read_recipe("report"), read_recipe("own")
 # The accuracies that the report states.
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
-# The part of the epochs that a quick study takes.
-QUICK_PART = 0.05
-# Principal components and momentum are compared over the first epochs, in which trainings differ most.
+# The fraction of the epochs in a quick study.
+QUICK_FRACTION = 0.05
+# Principal components and momentum are compared over the first epochs, where trainings differ most.
 N_COMPARED = 100
 
 
 def study_cifar10_two_layer(settings: Settings) -> Results:
-    """Train by each reading, by TwoLayerNet and by our own recipe, for a twentieth of the epochs where quick."""
+    """Train with each interpretation, with TwoLayerNet and with our recipe; a quick study has 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     runs = make_runs(images, settings.quick)
-    # The report's settings, with as many rows in a batch as there are.
+    # The report's settings, with the batch size limited by the number of rows.
     report, _ = next(iter(runs.values()))
     settings.notify("TwoLayerNet", 0.0)
     by_class = train_two_layer_net(images, report, settings.seed)
     settings.notify("components and momentum", 0.0)
     compared = compare_settings(settings, images, report)
-    # One bar counts the epochs of all runs.
+    # One progress bar counts the epochs of all runs.
     n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
     trained: dict[str, Trained] = {}
     for name, (recipe, data) in runs.items():
 
-        def show(training, name=name, of=recipe.epochs, n_before=n_before):
-            done = len(training.records)
-            settings.notify(f"{name}: epoch {done:,} of {of:,}", min(1.0, (n_before + done) / n_epochs))
+        def show(training, name=name, n_run=recipe.epochs, n_before=n_before):
+            n_done = len(training.records)
+            settings.notify(f"{name}: epoch {n_done:,} of {n_run:,}", min(1.0, (n_before + n_done) / n_epochs))
 
         trained[name] = train(data, recipe, settings.seed, show)
         n_before += recipe.epochs
@@ -47,9 +47,9 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
         parameters={
             "data": settings.data.name,
             "components": images.X_train.shape[1],
-            **{f"{name}_images": len(y) for name, (_, y) in images.parts.items()},
+            **{f"{name}_images": len(y) for name, (_, y) in images.splits.items()},
             "pixel_deviation": images.pixel_deviation,
-            "part_of_epochs": QUICK_PART if settings.quick else 1.0,
+            "fraction_of_epochs": QUICK_FRACTION if settings.quick else 1.0,
             "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
         },
         metrics={"reported": REPORTED, "runs": measured | {"TwoLayerNet, 1,100 epochs": by_class}, **compared},
@@ -58,20 +58,20 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
 
 
 def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
-    """Return the recipe and the images of each run, by its name."""
+    """Return the recipe and the images of each run by its name."""
     n_rows = len(images.y_train)
     report = replace(REPORT, batch_size=min(REPORT.batch_size, n_rows // 2))
     steps = n_rows // report.batch_size
-    # Each update counts as an epoch, also for the decay.
+    # Each update counts as an epoch, also for the learning rate decay.
     by_update = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
     runs = {
         "pixels 0–255, 1,100 epochs": (report, images),
         "pixels 0–255, 1,100 updates": (by_update, images),
         "He, batches of 128": (OWN, images.scale(images.pixel_deviation)),
     }
-    part = QUICK_PART if quick else 1
+    fraction = QUICK_FRACTION if quick else 1
     return {
-        name: (replace(recipe, epochs=max(5, round(part * recipe.epochs))), data)
+        name: (replace(recipe, epochs=max(5, round(fraction * recipe.epochs))), data)
         for name, (recipe, data) in runs.items()
     }
 
@@ -88,21 +88,21 @@ def _measure(trained):
 
 
 def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Train `TwoLayerNet` by the report's recipe; return what is measured of other trainings.
+    """Train `TwoLayerNet` with the report's recipe, and return the same measures as for other trainings.
 
-    The accuracies belong to the last parameters, as in the homework, and an epoch is N // batch_size drawn batches.
+    The accuracies are those of the last parameters, as in the homework, and an epoch is N // batch_size drawn batches.
     """
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     n_iterations = recipe.epochs * (len(images.y_train) // recipe.batch_size)
     state = np.random.get_state()
     begin = perf_counter()
     try:
-        # The class draws weights and batches from NumPy's global random state, which belongs to the caller.
+        # The class draws weights and batches from NumPy's global random state, which is restored for the caller.
         np.random.seed(seed)
         network = TwoLayerNet(*sizes)
         history = network.train(
-            *images.parts["train"],
-            *images.parts["validation"],
+            *images.splits["train"],
+            *images.splits["validation"],
             learning_rate=recipe.learning_rate,
             learning_rate_decay=recipe.decay,
             reg=recipe.reg,
@@ -117,7 +117,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
         raise KeyboardInterrupt
     losses = history["loss_history"]
     return {
-        **{name: float(np.mean(network.predict(X) == y)) for name, (X, y) in images.parts.items()},
+        **{name: float(np.mean(network.predict(X) == y)) for name, (X, y) in images.splits.items()},
         "last_loss": losses[-1] if losses else None,
         "epochs": len(history["val_acc_history"]),
         "ended": "limit" if len(losses) == n_iterations else "diverged",
@@ -126,7 +126,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
 
 
 def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict[str, Any]:
-    """Train for some epochs with the report's settings, without its momentum, and on pixels; return their results."""
+    """Train for some epochs with the report's settings, without momentum, and on pixels, and return the results."""
     recipe = replace(report, epochs=5 if settings.quick else N_COMPARED)
     cases = {
         "the report's settings": (images, recipe),

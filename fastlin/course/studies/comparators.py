@@ -1,6 +1,6 @@
 """The comparators of the claims: each maps the metrics of a study and the arguments in claims.toml to a verdict.
 
-A text argument is a path into the metrics, such as "by_lambda/1/roughness".
+String arguments are paths of metrics, such as "by_lambda/1/roughness".
 """
 
 import itertools
@@ -19,16 +19,16 @@ SHOWS_SIGNS = "shows signs"
 Metrics: TypeAlias = Mapping[str, Any]
 # A number, or the path of one.
 Number: TypeAlias = float | str
-# Of orders or seeds, this part has to agree.
-ENOUGH = 0.8
-# Slopes differ where they are this number of standard errors apart.
+# The fraction of orders or seeds that has to agree.
+MIN_AGREEMENT = 0.8
+# Slopes differ if they are this number of standard errors apart.
 STANDARD_ERRORS = 2
 
 
 def _read(metrics, numbers):
-    """Return numbers, with texts replaced by the values at their paths; a path of a dict stands for all its values."""
-    found = [find(metrics, number) if isinstance(number, str) else number for number in numbers]
-    return [value for one in found for value in (one.values() if isinstance(one, Mapping) else (one,))]
+    """Return numbers with paths replaced by their values; a path of a dict is replaced by all values of the dict."""
+    items = [find(metrics, number) if isinstance(number, str) else number for number in numbers]
+    return [value for item in items for value in (item.values() if isinstance(item, Mapping) else (item,))]
 
 
 def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
@@ -41,7 +41,7 @@ def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], 
 
 
 def between(metrics: Metrics, *, values: Sequence[Number], lowest: float, highest: float) -> str:
-    """Confirm if all values lie between two numbers, contradict if none does; else it depends on the setting."""
+    """Confirm if all values are between two numbers, contradict if none is; otherwise it depends on the setting."""
     inside = [lowest <= value <= highest for value in _read(metrics, values)]
     return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
 
@@ -65,10 +65,10 @@ def fraction(
 
 
 def measures(metrics: Metrics, *, rows: str) -> str:
-    """Judge several measures: one agrees if ENOUGH of its orders are better, and disagrees if ENOUGH are worse."""
-    found = find(metrics, rows).values()
-    agree = [row["better"] >= ENOUGH * row["of"] for row in found]
-    disagree = [row["worse"] >= ENOUGH * row["of"] for row in found]
+    """Combine several measures, which agree or disagree if MIN_AGREEMENT of their orders are better or worse."""
+    measured = find(metrics, rows).values()
+    agree = [row["better"] >= MIN_AGREEMENT * row["of"] for row in measured]
+    disagree = [row["worse"] >= MIN_AGREEMENT * row["of"] for row in measured]
     if all(agree):
         return CONFIRMED
     if any(agree):
@@ -77,9 +77,9 @@ def measures(metrics: Metrics, *, rows: str) -> str:
 
 
 def falls(metrics: Metrics, *, values: str) -> str:
-    """Judge whether a quantity, given from the strongest penalty to none, falls as the penalty grows."""
+    """Confirm if a quantity, listed from the strongest penalty to none, falls as the penalty grows."""
     rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
-    # A training that diverged has no number, which is neither a rise nor a fall.
+    # A training that diverged gives NaN, which is neither a rise nor a fall.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
         return CONFIRMED
     return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED
@@ -87,9 +87,9 @@ def falls(metrics: Metrics, *, values: str) -> str:
 
 def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:
     """Confirm a mean gain whose 95 % interval (Student's t, `of` seeds) lies above zero, contradict one below."""
-    gain, unit, n_seeds = _read(metrics, (value, error, of))
-    half = float(stats.t.ppf(0.975, n_seeds - 1)) * unit
-    return CONFIRMED if gain > half else CONTRADICTED if gain < -half else NOT_CONFIRMED
+    gain, standard_error, n_seeds = _read(metrics, (value, error, of))
+    half_width = float(stats.t.ppf(0.975, n_seeds - 1)) * standard_error
+    return CONFIRMED if gain > half_width else CONTRADICTED if gain < -half_width else NOT_CONFIRMED
 
 
 def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
@@ -98,25 +98,25 @@ def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
     The verdict is "shows signs" if the later slope is significantly below the earlier one and the training slope.
     """
     earlier, later, rising = (find(metrics, path) for path in (before, after, training))
-    nothing = {"change": 0.0, "error": 0.0}
-    if not _exceeds(rising, nothing):
+    flat = {"change": 0.0, "error": 0.0}
+    if not _exceeds(rising, flat):
         return CONTRADICTED
-    if not _exceeds(later, nothing):
+    if not _exceeds(later, flat):
         return CONFIRMED
     return SHOWS_SIGNS if _exceeds(earlier, later) and _exceeds(rising, later) else CONTRADICTED
 
 
 def _exceeds(slope, other):
-    """Say whether a slope is significantly above another one."""
+    """Return whether a slope is significantly larger than another one."""
     return slope["change"] - other["change"] > STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
 
 
 def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
-    """Confirm if the validation loss rises by the part `by` from its minimum; a gap that still grows shows signs."""
-    rises, distance, change, unit = _read(metrics, (rise, gap, growth, error))
-    if rises >= by:
+    """Confirm if the validation loss rises by the fraction `by` above its minimum; a growing gap only shows signs."""
+    relative_rise, width, change, standard_error = _read(metrics, (rise, gap, growth, error))
+    if relative_rise >= by:
         return CONFIRMED
-    return SHOWS_SIGNS if distance > 0 and change > STANDARD_ERRORS * unit else CONTRADICTED
+    return SHOWS_SIGNS if width > 0 and change > STANDARD_ERRORS * standard_error else CONTRADICTED
 
 
 COMPARATORS: dict[str, Callable[..., str]] = {

@@ -1,4 +1,4 @@
-"""How the studies of the course train on each data set, their data, and the trained models."""
+"""Training in the studies of the course: settings of each data set, data, and trained models."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from fastlin.course.trainers.data import select_images
 from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.typing import Array, FloatArray, IntArray
 
-# 2 against 3, or ten digits.
+# 2 vs 3, or ten digits.
 Task: TypeAlias = Literal["binary", "softmax"]
 PATIENCE = 10
-# An epoch has this number of validations; curves are averaged over an epoch.
+# Number of validations per epoch; curves are averaged over an epoch.
 VALIDATIONS = 5
-# The number of epochs after which a training with early stopping ends in any case.
+# Maximum number of epochs of a training with early stopping.
 MAX_EPOCHS = 500
-# Report B draws this many training and validation images at random from MNIST. The first seed is that of the course's
-# code; the others show how much a result owes to it.
+# Numbers of training and validation images that report B draws at random from MNIST. The first seed is that of the
+# course's code; the others show how much a result depends on it.
 RANDOM_SPLIT = 18_000, 2_000
 SPLITS = 0, 1, 2
 
 
 def find_protocol(settings: Settings) -> dict[str, Any]:
-    """Return the settings of the course's models, by settings.toml, with fewer epochs where the study is quick."""
+    """Return the settings of the course's models from settings.toml, with fewer epochs in a quick study."""
     protocol = SETTINGS["course"]["mnist" if settings.data.name == "mnist" else "digits"]
     return {**protocol, "binary_epochs": 10, "softmax_epochs": 5} if settings.quick else protocol
 
 
 def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
-    """Return the training of a task as plain values, for the parameters of a study."""
+    """Return the training settings of a task as plain values, for the parameters of a study."""
     protocol = find_protocol(settings)
     return {
         "data": settings.data.name,
@@ -47,9 +47,10 @@ def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array, Array, Array, Array]:
-    """Return the pre-processed X_train, Y_train, X_val, Y_val of a task.
+    """Return the preprocessed X_train, Y_train, X_val, Y_val of a task.
 
-    `split` seeds the random split of report B; None takes the first COURSE_IMAGES training images and all test images.
+    `split` is the seed of the random split of report B; None uses the first COURSE_IMAGES training images and all test
+    images.
     """
     sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if split is not None:
@@ -64,12 +65,12 @@ def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array,
 
 
 def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
-    """Return n_seeds successive seeds from the seed of the settings on."""
+    """Return n_seeds successive seeds, the first of which is the seed of the settings."""
     return [(settings.seed + number) % 2**32 for number in range(n_seeds)]
 
 
 def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
-    """Return the random splits as cases of `train_cases`: none unless all of MNIST is there, one where quick."""
+    """Return the random splits as cases of `train_cases`: none without all of MNIST, and one in a quick study."""
     if settings.data.name != "mnist" or len(settings.data.X_train) != datasets.MNIST_FILES["X_train"][2][0]:
         return {}
     return {str(split): {"split": split} for split in SPLITS[: 1 if settings.quick else None]}
@@ -77,7 +78,7 @@ def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model and its histories; read-only, because several studies share it."""
+    """A trained model and its histories. It must not be changed, because several studies share it."""
 
     model: BinaryModel | SoftmaxModel
     train: dict
@@ -86,16 +87,16 @@ class Trained:
 
     @property
     def last_step(self) -> int:
-        """The number of steps that were taken."""
+        """Number of steps of the training."""
         return len(self.train["loss"])
 
     @property
     def last_epoch(self) -> float:
-        """The number of epochs that were taken, with a fraction."""
+        """Number of epochs of the training, possibly fractional."""
         return self.last_step / self.steps_per_epoch
 
     def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
-        """Return the values of a history from the second epoch on, up to a step; losses fall steeply before."""
+        """Return the values of a history from the second epoch to before a step; losses fall steeply in the first."""
         return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
 
     def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
@@ -117,19 +118,20 @@ def train(
 ) -> Trained:
     """Return the Trained model of a task, cached for all studies; the penalty of ten digits is as in `SoftmaxModel`.
 
-    early_stopping trains up to MAX_EPOCHS with PATIENCE. The learning rate is that of the λ rate_of, by default of the
-    model. `seed` orders the rows; `split` is as in `load_images`.
+    With early_stopping the training takes at most MAX_EPOCHS epochs, with PATIENCE. The learning rate is that for
+    λ = rate_of, by default for the model's λ. `seed` shuffles the rows; `split` is as in `load_images`.
     """
     protocol = find_protocol(settings)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
     rate = protocol["learning_rates"].get(f"{weight:g}", protocol[f"{task}_learning_rate"])
     n_epochs = MAX_EPOCHS if early_stopping else protocol[f"{task}_epochs"]
     seed = settings.seed if seed is None else seed
-    how = protocol["batch_size"], rate, n_epochs, shuffle, early_stopping
-    return _train(settings.data, task, split, seed, l2_reg_lambda, half, *how)
+    options = protocol["batch_size"], rate, n_epochs, shuffle, early_stopping
+    return _train(settings.data, task, split, seed, l2_reg_lambda, half, *options)
 
 
-# The studies train 38 models of 2 against 3 and 17 of ten digits. Settings are no key: each study has its own.
+# The studies train 38 models of 2 vs 3 and 17 of ten digits. Settings is not part of the cache key, because each study
+# has its own object.
 @lru_cache(maxsize=96)
 def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_rate, n_epochs, shuffle, early_stopping):
     images = load_images(data, task, split)
@@ -140,30 +142,33 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
     options = {"early_stopping": early_stopping, "patience": PATIENCE, "seed": seed, "progress": False}
     trainer = trainers.BaseTrainer(model, learning_rate, batch_size, shuffle, *images, **options)
     train, val = trainer.train(n_epochs)
-    # A training that Ctrl-C has cut short is no result.
+    # A training that Ctrl-C interrupted is not a result.
     if trainer.interrupted:
         raise KeyboardInterrupt
     return Trained(model, train, val, n_rows // batch_size)
 
 
 def train_cases(
-    settings: Settings, task: Task, what: str, cases: Mapping[str, dict[str, Any]], **how: Any
+    settings: Settings, task: Task, label: str, cases: Mapping[str, dict[str, Any]], **options: Any
 ) -> dict[str, Trained]:
-    """Return the Trained model of each case, which has arguments of `train`, by its name; `what` says what it names."""
+    """Return the Trained model of each case by its name; a case has arguments of `train`, in addition to options.
+
+    Progress messages are the label and the name of the case.
+    """
     trained = {}
     for name, case in cases.items():
-        settings.notify(f"{what} {name}")
-        trained[name] = train(settings, task, **case, **how)
+        settings.notify(f"{label} {name}")
+        trained[name] = train(settings, task, **case, **options)
     return trained
 
 
-def train_orders(settings: Settings, task: Task, seeds: Iterable[int], **how: Any) -> dict[str, Trained]:
-    """Return the Trained model of each shuffled order, by its seed."""
-    return train_cases(settings, task, "seed", {str(seed): {"seed": seed} for seed in seeds}, **how)
+def train_orders(settings: Settings, task: Task, seeds: Iterable[int], **options: Any) -> dict[str, Trained]:
+    """Return the Trained model of each shuffled order by its seed."""
+    return train_cases(settings, task, "seed", {str(seed): {"seed": seed} for seed in seeds}, **options)
 
 
 def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
-    """Return the loss over all training images, and the last validation loss and both last accuracies."""
+    """Return the loss over all training images, the last validation loss, and the last accuracies on both sets."""
     return {
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
         "final_validation_loss": last(trained.val["loss"]),
@@ -173,7 +178,7 @@ def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, f
 
 
 def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
-    """Return the steps and the means of an epoch's successive validations; a step is the last of its window."""
+    """Return moving averages over the validations of an epoch, with the last step of each window."""
     means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
     return np.array(list(history))[VALIDATIONS - 1 :], means
 
@@ -184,6 +189,6 @@ def last(history: dict[int, float]) -> float:
 
 
 def take_median(values: Iterable[float | None]) -> float | None:
-    """Return the median of measures, in which None counts as infinite; None if the median is infinite."""
+    """Return the median of values, where None counts as infinite; None if the median is infinite."""
     median = float(np.median([np.inf if value is None else value for value in values]))
     return median if np.isfinite(median) else None

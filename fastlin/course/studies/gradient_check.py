@@ -1,4 +1,4 @@
-"""The gradients of the course's models and of the homework's network, and a step, against their definitions."""
+"""Checks of the gradients of the course's models and the homework's network, and of a step, against definitions."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ from fastlin.course.trainers.two_layer_net import TwoLayerNet
 N_IMAGES = 100
 EPSILON = 1e-3
 LAMBDA = 0.1
-# The homework's network has kinks where a unit is zero: a smaller step crosses fewer of them. This number of weights of
-# each kind is compared.
+# The loss of the homework's network has kinks where a unit is zero; a smaller step crosses fewer of them. N_WEIGHTS
+# entries of each parameter are compared.
 NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
 LEARNING_RATE = 0.5
-# What each entry of w adds to the penalty is written out here, so that the model's own factor of w is tested too.
+# The penalty of each entry of w, written out here so that the model's own factor is tested too.
 PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
 
 def study_gradient_check(settings: Settings) -> Results:
-    """Compare at small random weights over 100 images, 20 where quick."""
+    """Compare gradients at small random weights over 100 images, or 20 in a quick study."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
-    binary = [part[:n_images] for part in load_images(settings.data, "binary", None)[:2]]
-    softmax = [part[:n_images] for part in load_images(settings.data, "softmax", None)[:2]]
+    binary = [array[:n_images] for array in load_images(settings.data, "binary", None)[:2]]
+    softmax = [array[:n_images] for array in load_images(settings.data, "softmax", None)[:2]]
     n_inputs = binary[0].shape[1]
     models: dict[str, Any] = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
@@ -57,10 +57,10 @@ def study_gradient_check(settings: Settings) -> Results:
 
 
 def _compare_network(X, y, random_state):
-    """Return the largest distance of TwoLayerNet's gradients from central differences, at weights of some size."""
+    """Return the largest difference of TwoLayerNet's gradients from central differences, at large enough weights."""
     state = np.random.get_state()
     try:
-        # The class draws its weights from NumPy's global random state, which belongs to the caller.
+        # The class draws its weights from NumPy's global random state, which is restored for the caller.
         np.random.set_state(random_state.get_state())
         network = TwoLayerNet(X.shape[1], N_HIDDEN, int(y.max()) + 1, std=0.1)
     finally:
@@ -72,14 +72,14 @@ def _compare_network(X, y, random_state):
     worst = []
     _, gradients = network.loss(X, y, reg=LAMBDA)
     for name, gradient in gradients.items():
-        places = random_state.choice(gradient.size, min(N_WEIGHTS, gradient.size), replace=False)
-        slopes = take_differences(cost, network.params[name], places, NETWORK_EPSILON)
-        worst.append(np.abs(slopes - gradient.flat[places]).max())
+        indices = random_state.choice(gradient.size, min(N_WEIGHTS, gradient.size), replace=False)
+        slopes = take_differences(cost, network.params[name], indices, NETWORK_EPSILON)
+        worst.append(np.abs(slopes - gradient.flat[indices]).max())
     return float(max(worst))
 
 
 def _compare_step(model, X, Y):
-    """Return the largest distance of the weights after a step from w - α ∂C/∂w."""
+    """Return the largest difference of the weights after a step from w - α ∂C/∂w."""
     model.backward(X, model.forward(X), Y)
     expected = model.w - LEARNING_RATE * model.grad
     trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, len(X), False, X, Y, X, Y, early_stopping=False)
@@ -88,20 +88,20 @@ def _compare_step(model, X, Y):
 
 
 def _compare_penalty(penalty, model, X, Y):
-    """Return the largest distance between the penalty's share of the gradient and its central differences.
+    """Return the largest difference between the gradient of the penalty and its central differences.
 
-    `compare_gradient` reads the penalty from the model, so it does not notice a wrong factor of λ.
+    `compare_gradient` reads the penalty from the model, so it does not detect a wrong factor of λ.
     """
-    plain = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
-    plain.w = model.w
-    for one in (model, plain):
-        one.backward(X, one.forward(X), Y)
+    unpenalized = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
+    unpenalized.w = model.w
+    for either in (model, unpenalized):
+        either.backward(X, either.forward(X), Y)
     slope = (penalty(model.w + EPSILON) - penalty(model.w - EPSILON)) / (2 * EPSILON)
-    return float(np.abs(model.grad - plain.grad - slope).max())
+    return float(np.abs(model.grad - unpenalized.grad - slope).max())
 
 
 def _compare_prediction_slope(model, X, Y):
-    """Return the largest distance of the gradient from the mean of x_n C_n (1 - C_n).
+    """Return the largest difference of the gradient from the mean of x_n C_n (1 - C_n).
 
     Report D equates the two; the mean is the slope of the predictions C_n.
     """

@@ -1,4 +1,4 @@
-"""The images of the course: a row of pixels is a picture of a digit."""
+"""The images of the course: each row of pixels is an image of a digit."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array
 
 N_SHOWN = 10
-# The widths that are tried are those from half to one and a half times the side of the pictures.
+# The smallest and the largest width that are tried, relative to the side of the images.
 WIDTHS = 0.5, 1.5
 
 
 def study_images(settings: Settings) -> Results:
-    """Find the width at which vertical neighbors are most alike; return the first images."""
+    """Find the width at which vertical neighbors are most correlated, and return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
     pixels = X[:1000].astype(np.float64)
     widths = range(round(WIDTHS[0] * side), round(WIDTHS[1] * side) + 1)
-    likeness = {width: correlate_rows(pixels, width) for width in widths}
+    correlations = {width: correlate_rows(pixels, width) for width in widths}
     return Results(
         parameters={
             "data": settings.data.name,
@@ -27,14 +27,14 @@ def study_images(settings: Settings) -> Results:
         },
         metrics={
             "side": side,
-            "width_of_most_alike_rows": max(likeness, key=likeness.__getitem__),
-            "correlation_at_that_width": max(likeness.values()),
-            "correlation_at_one_pixel_more": likeness[side + 1],
+            "width_of_most_alike_rows": max(correlations, key=correlations.__getitem__),
+            "correlation_at_that_width": max(correlations.values()),
+            "correlation_at_one_pixel_more": correlations[side + 1],
         },
         series={"images": X[:N_SHOWN], "labels": y[:N_SHOWN]},
     )
 
 
 def correlate_rows(pixels: Array, width: int) -> float:
-    """Return the correlation of each pixel with the one that lies below it in pictures of a width."""
+    """Return the correlation between pixels and the pixels below them in images of a width."""
     return float(np.corrcoef(pixels[:, :-width].ravel(), pixels[:, width:].ravel())[0, 1])

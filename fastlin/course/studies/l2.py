@@ -1,4 +1,4 @@
-"""L2 penalties on softmax regression: the accuracy, the norm of the weights, their pictures and the noise."""
+"""L2 penalties on softmax regression: accuracy, norm of the weights, weights as images, and noise."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,20 +12,19 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array, FloatArray
 
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
-# Each of these has a training loss, a validation loss and pictures of its own.
 N_SEEDS = 3
-# The model without a penalty that has the learning rate of λ = 1, where that is another one.
+# The model without a penalty that is trained with the learning rate of λ = 1, if that is a different one.
 SAME_RATE = "0, at the learning rate of λ = 1"
 # The digit whose weights report B calls a straight line in the middle.
 ONE = 1
-# A line is in the middle of a picture where it is off by this part of the side at most.
-MIDDLE = 1 / 8
+# A line counts as in the middle of an image if its offset, relative to the side, is at most this.
+MAX_OFFSET = 1 / 8
 NETWORK = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
 
 def study_l2_weights(settings: Settings) -> Results:
-    """Train with λ = 0, with λ = 1 and λ ||w||^2, and with λ = 2 and ½ λ ||w||^2; the first two also by seeds.
+    """Train with λ = 0, with λ = 1 and λ ||w||^2, and with λ = 2 and ½ λ ||w||^2; the first two with several seeds.
 
     If λ = 1 has its own learning rate, λ = 0 is trained with that rate too, so that the two can be compared.
     """
@@ -39,27 +38,27 @@ def study_l2_weights(settings: Settings) -> Results:
         cases[plain := SAME_RATE] = {"rate_of": 1.0}
     trained = course.train_cases(settings, "softmax", "λ =", cases)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    # Of each seed, what is measured without the penalty and with it.
+    # Measures without and with the penalty, for each seed.
     by_seed = [course.train_orders(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")]
-    pairs = [(_measure(without), _measure(with_it)) for without, with_it in zip(*by_seed, strict=True)]
-    weights = {name: one.model.w for name, one in trained.items()}
+    pairs = [(_measure(without), _measure(penalized)) for without, penalized in zip(*by_seed, strict=True)]
+    weights = {name: result.model.w for name, result in trained.items()}
 
     def count_smaller(*names):
-        """Return the number of seeds in which each of these measures is smaller with the penalty."""
-        return sum(all(with_it[name] < without[name] for name in names) for without, with_it in pairs)
+        """Return the number of seeds for which each of these measures is smaller with the penalty."""
+        return sum(all(penalized[name] < without[name] for name in names) for without, penalized in pairs)
 
     return Results(
         parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained), "seeds": seeds},
         metrics={
-            "by_lambda": {name: _measure(one) for name, one in trained.items()},
+            "by_lambda": {name: _measure(result) for name, result in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
             "seeds": len(seeds),
             "seeds_with_smoother_weights": count_smaller("roughness"),
             "seeds_with_smaller_weights": count_smaller("largest_weight"),
             "seeds_with_a_straighter_1": sum(
-                with_it["offset_of_the_1"] <= MIDDLE
-                and all(with_it[name] < without[name] for name in ("width_of_the_1", "slant_of_the_1"))
-                for without, with_it in pairs
+                penalized["offset_of_the_1"] <= MAX_OFFSET
+                and all(penalized[name] < without[name] for name in ("width_of_the_1", "slant_of_the_1"))
+                for without, penalized in pairs
             ),
             "seeds_with_calmer_losses": count_smaller("relative_train_loss_spikes", "relative_validation_loss_spikes"),
         },
@@ -70,7 +69,7 @@ def study_l2_weights(settings: Settings) -> Results:
 def study_l2_sweep(settings: Settings) -> Results:
     """Train a model for each λ, without early stopping, and a network with and without a penalty."""
     trained = _train_penalties(settings)
-    best = {name: max(one.val["accuracy"].values()) for name, one in trained.items()}
+    best = {name: max(result.val["accuracy"].values()) for name, result in trained.items()}
     recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
     networks = _train_networks(settings, recipe)
     gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
@@ -78,8 +77,12 @@ def study_l2_sweep(settings: Settings) -> Results:
         parameters={**_describe(settings), "network": recipe.describe()},
         metrics={
             "best_validation_accuracy": best,
-            "final_validation_accuracy": {name: course.last(one.val["accuracy"]) for name, one in trained.items()},
-            "final_training_accuracy": {name: course.last(one.train["accuracy"]) for name, one in trained.items()},
+            "final_validation_accuracy": {
+                name: course.last(result.val["accuracy"]) for name, result in trained.items()
+            },
+            "final_training_accuracy": {
+                name: course.last(result.train["accuracy"]) for name, result in trained.items()
+            },
             "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
             **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
             "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
@@ -87,18 +90,18 @@ def study_l2_sweep(settings: Settings) -> Results:
             "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
             "networks": len(gains),
         },
-        series={"accuracy": {name: one.val["accuracy"] for name, one in trained.items()}},
+        series={"accuracy": {name: result.val["accuracy"] for name, result in trained.items()}},
     )
 
 
 def study_l2_norm(settings: Settings) -> Results:
     """Compute ||w||^2 of the models of `study_l2_sweep` at the end of their trainings."""
-    norms = {name: float(np.sum(one.model.w**2)) for name, one in _train_penalties(settings).items()}
+    norms = {name: float(np.sum(result.model.w**2)) for name, result in _train_penalties(settings).items()}
     return Results(parameters=_describe(settings), metrics={"squared_norm": norms})
 
 
 def _train_penalties(settings):
-    """Return the Trained model for each λ, by its name."""
+    """Return the Trained model for each λ by its name."""
     cases = {f"{l2_reg_lambda:g}": {"l2_reg_lambda": l2_reg_lambda} for l2_reg_lambda in PENALTIES}
     return course.train_cases(settings, "softmax", "λ =", cases)
 
@@ -108,19 +111,19 @@ def _describe(settings):
 
 
 def _train_networks(settings, recipe):
-    """Return the best validation accuracies of the network, one for each seed, by its penalty."""
+    """Return the best validation accuracies of the network, one per seed, by its penalty."""
     X_train, Y_train, X_val, Y_val = course.load_images(settings.data, "softmax", None)
-    # A network has biases of its own in place of the column of ones.
+    # A network has its own biases instead of the column of ones.
     X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
     y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))
     images = Images(settings.data.name, X_train, y_train, X_val, y_val, X_val, y_val)
-    found: dict[str, list[float]] = {}
+    accuracies: dict[str, list[float]] = {}
     for reg in (NETWORK_PENALTY, 0.0):
         for seed in course.choose_seeds(settings, 2 if settings.quick else N_NETWORKS):
             settings.notify(f"network, λ = {reg:g}, seed {seed}")
             trained = train_network(images, replace(recipe, reg=reg), seed)
-            found.setdefault(f"{reg:g}", []).append(trained.accuracies["validation"])
-    return found
+            accuracies.setdefault(f"{reg:g}", []).append(trained.accuracies["validation"])
+    return accuracies
 
 
 def _measure(trained):
@@ -133,27 +136,27 @@ def _measure(trained):
         "width_of_the_1": width,
         "slant_of_the_1": slant,
         "offset_of_the_1": offset,
-        "relative_train_loss_spikes": _relate_spikes(trained, trained.train["loss"]),
-        "relative_validation_loss_spikes": _relate_spikes(trained, trained.val["loss"]),
+        "relative_train_loss_spikes": _measure_relative_spikes(trained, trained.train["loss"]),
+        "relative_validation_loss_spikes": _measure_relative_spikes(trained, trained.val["loss"]),
         "validation_accuracy_spikes": trained.measure_spikes(trained.val["accuracy"]),
     }
 
 
-def _relate_spikes(trained, losses):
-    """Return the spikes by the mean of the losses, which a penalty raises and with which spikes grow."""
+def _measure_relative_spikes(trained, losses):
+    """Return the spikes divided by the mean loss, because spikes grow with the loss, which a penalty raises."""
     return trained.measure_spikes(losses) / float(np.mean(trained.after_first_epoch(losses)))
 
 
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
-    """Return width, slant and offset, as parts of the side, of the upright line that positive weights draw.
+    """Return width, slant and offset, relative to the side, of the upright line that positive weights form.
 
-    They are the deviation of columns, the deviation of row centers in the middle half, and the distance of the center.
-    Weights count from the mean of the frame, whose pixels hardly vary.
+    They are the standard deviation of the columns, that of the row centers in the middle half, and the distance of the
+    center from the middle. Weights are measured from the mean of the border, where pixels hardly vary.
     """
     side = round(len(weights) ** 0.5)
-    plot = weights.reshape(side, side)
-    dataframe = np.concatenate([plot[0], plot[-1], plot[1:-1, 0], plot[1:-1, -1]])
-    positive = np.maximum(plot - dataframe.mean(), 0)
+    image = weights.reshape(side, side)
+    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    positive = np.maximum(image - border.mean(), 0)
     columns = np.arange(side)
     mass = positive.sum(axis=0)
     center = mass @ columns / mass.sum()
@@ -169,22 +172,23 @@ def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array,
     model = penalized.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
-    # The weights are zero at the start, and all classes equally probable.
-    first = X.T @ (1 / Y.shape[1] - Y) / len(X)
-    right = [np.mean(one.model.forward(X).argmax(axis=1) == Y.argmax(axis=1)) for one in (penalized, plain)]
+    # Initially the weights are zero, so all classes are equally probable.
+    initial = X.T @ (1 / Y.shape[1] - Y) / len(X)
+    labels = Y.argmax(axis=1)
+    accuracies = [np.mean(trained.model.forward(X).argmax(axis=1) == labels) for trained in (penalized, plain)]
     return {
         "gradient_of_the_penalty_over_that_of_the_loss": float(np.linalg.norm(penalty) / np.linalg.norm(loss)),
-        "gradient_at_the_end_over_that_at_the_start": float(np.linalg.norm(loss + penalty) / np.linalg.norm(first)),
-        "training_error_with_the_penalty": float(1 - right[0]),
-        "training_error_without_it": float(1 - right[1]),
-        "points_of_training_accuracy_lost": 100 * float(right[1] - right[0]),
+        "gradient_at_the_end_over_that_at_the_start": float(np.linalg.norm(loss + penalty) / np.linalg.norm(initial)),
+        "training_error_with_the_penalty": float(1 - accuracies[0]),
+        "training_error_without_it": float(1 - accuracies[1]),
+        "points_of_training_accuracy_lost": 100 * float(accuracies[1] - accuracies[0]),
     }
 
 
 def relative_roughness(w: FloatArray) -> float:
-    """Return the RMS difference of neighbors by the deviation of pixels, averaged over outputs, without the biases."""
+    """Return the RMS difference of neighboring pixels over their standard deviation, averaged over the outputs."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
-    plots = w[:-1].T.reshape(n_outputs, side, side)
-    differences = np.concatenate([np.diff(plots, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
-    return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / plots.reshape(n_outputs, -1).std(axis=1)))
+    images = w[:-1].T.reshape(n_outputs, side, side)
+    differences = np.concatenate([np.diff(images, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
+    return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / images.reshape(n_outputs, -1).std(axis=1)))

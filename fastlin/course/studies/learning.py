@@ -1,6 +1,6 @@
-"""Accuracy on unseen rows against seconds, for the course's trainer and for estimators.
+"""Test accuracy against training time, for the course's trainer and for estimators.
 
-Each point of a curve is a training from the start, and its whole time counts.
+Each point of a curve is a training from scratch, and its total time counts.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies import fair_threads
+from fastlin.course.studies import timing
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
 
-# What predicts the probabilities of rows.
-Predict = Callable[["Lesson"], FloatArray]
+# Returns the probabilities of the test rows.
+Predict = Callable[["TaskData"], FloatArray]
 
 LEARNING_RATE, BATCH_SIZE = 0.01, 128
 EPOCHS, ITERATIONS = (1, 2, 5, 10, 20), (5, 20, 100)
@@ -31,18 +31,18 @@ COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """The same rows for estimators (images from 0 to 1, labels from 0 on) and for the course's trainer."""
+class TaskData:
+    """The same rows for estimators (pixels from 0 to 1, labels from 0 on) and for the course's trainer."""
 
     X: FloatArray  # (n, d) float64
     y: Array  # (n,) int64
     X_test: FloatArray
     y_test: Array
-    # X_train, Y_train, X_val, Y_val: images from -1 to 1 and a column of ones, one-hot targets.
+    # X_train, Y_train, X_val, Y_val: pixels from -1 to 1 with a column of ones, and one-hot targets.
     arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
     def test(self, predict: Predict) -> dict[str, float]:
-        """Return the accuracy and the log loss of a prediction of the test rows."""
+        """Return the accuracy and the log loss of predictions for the test rows."""
         probabilities = predict(self)
         return {
             "accuracy": float(np.mean(probabilities.argmax(axis=1) == self.y_test)),
@@ -50,47 +50,47 @@ class Lesson:
         }
 
 
-def make_lesson(data: Dataset, n_train: int | None = None) -> Lesson:
-    """Return the Lesson of the first rows of a data set, or of all."""
-    X, y, X_test, y_test = fair_threads.scale_rows(data, n_train, "float64")
+def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
+    """Return the TaskData of the first n_train training rows of a data set, or of all."""
+    X, y, X_test, y_test = timing.scale_rows(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
-    inputs, inputs_test = (np.hstack([2 * part - 1, np.ones((len(part), 1))]) for part in (X, X_test))
-    return Lesson(X, y, X_test, y_test, (inputs, classes[y], inputs_test, classes[y_test]))
+    inputs, inputs_test = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
+    return TaskData(X, y, X_test, y_test, (inputs, classes[y], inputs_test, classes[y_test]))
 
 
-def train_course(lesson: Lesson, epochs: int) -> Predict:
+def train_course(task_data: TaskData, epochs: int) -> Predict:
     """Train the course's softmax model, validated every fifth of an epoch as in the course."""
-    X, Y, *_ = lesson.arrays
+    X, Y, *_ = task_data.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
-    given = LEARNING_RATE, BATCH_SIZE, True, *lesson.arrays
-    trainer = trainers.SoftmaxTrainer(model, *given, early_stopping=False, seed=0, progress=False)
+    arguments = LEARNING_RATE, BATCH_SIZE, True, *task_data.arrays
+    trainer = trainers.SoftmaxTrainer(model, *arguments, early_stopping=False, seed=0, progress=False)
     trainer.train(epochs)
-    return lambda lesson: model.forward(lesson.arrays[2])
+    return lambda task_data: model.forward(task_data.arrays[2])
 
 
-def train_sgd(lesson: Lesson, epochs: int) -> Predict:
-    """Train SGDClassifier for some epochs, with a class on each thread."""
+def train_sgd(task_data: TaskData, epochs: int) -> Predict:
+    """Train SGDClassifier for a number of epochs, with classes in parallel."""
     model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), max_iter=epochs, tol=None)
-    return _fit(model, lesson)
+    return _fit(model, task_data)
 
 
-def fit_logistic_regression(lesson: Lesson, max_iter: int = 100) -> Predict:
-    """Fit scikit-learn's LogisticRegression, by default up to its own limit of iterations."""
-    return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), lesson)
+def fit_logistic_regression(task_data: TaskData, max_iter: int = 100) -> Predict:
+    """Fit scikit-learn's LogisticRegression, by default up to its default maximum number of iterations."""
+    return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), task_data)
 
 
-def fit_fastlin(lesson: Lesson, tol: float) -> Predict:
+def fit_fastlin(task_data: TaskData, tol: float) -> Predict:
     """Fit fastlin's LogisticRegression to a tolerance."""
-    return _fit(fastlin.LogisticRegression(tol=tol), lesson)
+    return _fit(fastlin.LogisticRegression(tol=tol), task_data)
 
 
-def _fit(model, lesson):
-    fair_threads.fit_up_to_limit(model, lesson.X, lesson.y)
-    return lambda lesson: model.predict_proba(lesson.X_test)
+def _fit(model, task_data):
+    timing.fit_up_to_limit(model, task_data.X, task_data.y)
+    return lambda task_data: model.predict_proba(task_data.X_test)
 
 
-# The libraries: the function that trains them, its efforts, and the unit of the efforts.
-LIBRARIES: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...], str]] = {
+# The function that trains each library, its efforts, and the unit of the efforts.
+LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], Predict], tuple[float, ...], str]] = {
     COURSE: (train_course, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
     SGD: (train_sgd, EPOCHS, "epochs"),
@@ -99,29 +99,29 @@ LIBRARIES: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...], 
 
 
 def study_learning(settings: Settings) -> Results:
-    """Train each library for longer and longer; scikit-learn's shortest training chooses its threads."""
+    """Train each library with increasing effort; scikit-learn's shortest training determines its number of threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
-    lesson = make_lesson(data, n_train)
+    task_data = make_task_data(data, n_train)
     settings.notify("warm-up")
-    train_course(lesson, 1)
-    fit_fastlin(lesson, 1e-4)
-    n_repeats = 1 if settings.quick else fair_threads.N_REPEATS
+    train_course(task_data, 1)
+    fit_fastlin(task_data, 1e-4)
+    n_repeats = 1 if settings.quick else timing.N_REPEATS
     threads: dict[str, int] = {}
     points: dict[str, list[dict[str, Any]]] = {}
     for name, (train, efforts, unit) in LIBRARIES.items():
         settings.notify(name)
-        shortest = partial(train, lesson, efforts[0])
-        threads[name] = fair_threads.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
-        with fair_threads.use_threads(threads[name]):
-            chosen = efforts[:2] if settings.quick else efforts
-            points[name] = [_measure(lesson, train, effort, unit, n_repeats) for effort in chosen]
+        shortest = partial(train, task_data, efforts[0])
+        threads[name] = timing.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
+        with timing.use_threads(threads[name]):
+            used_efforts = efforts[:2] if settings.quick else efforts
+            points[name] = [_measure(task_data, train, effort, unit, n_repeats) for effort in used_efforts]
     return Results(
         parameters={
             "data": data.name,
-            "samples": len(lesson.X),
-            "features": lesson.X.shape[1],
-            "test_samples": len(lesson.X_test),
+            "samples": len(task_data.X),
+            "features": task_data.X.shape[1],
+            "test_samples": len(task_data.X_test),
             "learning_rate": LEARNING_RATE,
             "batch_size": BATCH_SIZE,
             "threads": threads,
@@ -137,9 +137,9 @@ def study_learning(settings: Settings) -> Results:
     )
 
 
-def _measure(lesson, train, effort, unit, n_repeats):
-    """Return a point: the training in words, its seconds (a median if short), accuracy and log loss."""
-    run = partial(fair_threads.time_fit, partial(train, lesson, effort))
-    seconds, predict = fair_threads.repeat_short(run, n_repeats)
+def _measure(task_data, train, effort, unit, n_repeats):
+    """Return a point: a description of the training, its seconds (a median if short), accuracy and log loss."""
+    run = partial(timing.time_fit, partial(train, task_data, effort))
+    seconds, predict = timing.repeat_short(run, n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
-    return {"effort": effort, "training": training, "seconds": median(seconds), **lesson.test(predict)}
+    return {"effort": effort, "training": training, "seconds": median(seconds), **task_data.test(predict)}

@@ -1,4 +1,4 @@
-"""What a study is given and what it returns."""
+"""The input and the output of a study."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastlin.course.datasets import Dataset
-from fastlin.course.texts import read_texts
+from fastlin.course.texts import read_toml
 
 Study: TypeAlias = Callable[["Settings"], "Results"]
-# How models and networks are trained.
-SETTINGS = read_texts("studies", "settings.toml")
+# Training settings of models and networks.
+SETTINGS = read_toml("studies", "settings.toml")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +18,18 @@ class Settings:
     """The input of every study in one run."""
 
     data: Dataset
-    quick: bool = False  # fewer epochs, rows and seeds, only to see that everything works
+    quick: bool = False  # whether to use fewer epochs, rows and seeds, as a test run
     seed: int = 0
-    # What the study works on, and where it counts its work the part that is done, from 0 to 1.
-    notify: Callable[..., None] = lambda what, part=None: None
-    folder: Path | None = None  # where a study that can be continued keeps its records; None keeps none
+    # Called with the current step and, if known, the completed fraction of the study from 0 to 1.
+    notify: Callable[..., None] = lambda step, fraction=None: None
+    folder: Path | None = None  # the folder for records of a study that can be continued; None stores none
     draws: int = 100  # of the random search
 
 
 @dataclass(frozen=True)
 class Results:
-    """The findings of a study."""
+    """The results of a study."""
 
-    parameters: dict[str, Any]  # what was run, as plain values
+    parameters: dict[str, Any]  # the settings of the run, as plain values
     metrics: dict[str, Any]  # the results, as plain values
     series: dict[str, Any] = field(default_factory=dict)  # histories and arrays to draw

@@ -18,18 +18,18 @@ STEPS = 1_000
 
 
 class Slope(NamedTuple):
-    """A change in points for each 1,000 steps, and its standard error."""
+    """A change in percentage points per 1,000 steps, and its standard error."""
 
     change: float
     error: float
 
 
 def study_softmax(settings: Settings) -> Results:
-    """Train for the epochs of the data set, 5 where quick, by five seeds; on MNIST also on images drawn at random."""
+    """Train with five seeds for the epochs of the data set, or 5 in a quick study; on MNIST also on random splits."""
     settings.notify("ten digits")
     trained = course.train(settings, "softmax")
     steps, gap = accuracy_gap(trained)
-    bottom = find_bottom(trained)
+    minimum = find_minimum(trained)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
     by_seed = course.train_orders(settings, "softmax", seeds)
     by_split = course.train_cases(settings, "softmax", "random split", course.find_splits(settings))
@@ -40,8 +40,8 @@ def study_softmax(settings: Settings) -> Results:
         "steps": trained.last_step,
         **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
-        **bottom,
-        "rise_of_validation_loss": bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1,
+        **minimum,
+        "rise_of_validation_loss": minimum["last_mean_validation_loss"] / minimum["lowest_validation_loss"] - 1,
         "steps_of_overtaking": dict(zip(names, onsets, strict=True)),
         "median_step_of_overtaking": take_median(onsets),
         "gap_in_points": float(np.mean(gaps)),
@@ -61,7 +61,7 @@ def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
 
 
 def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
-    """Return from which step the gap of a training stays open, how wide it is in the end, and how it grows."""
+    """Return the step from which the gap of a training stays positive, its final width in points, and its slope."""
     steps, gap = accuracy_gap(trained)
     width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
     means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
@@ -76,8 +76,8 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
     return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
 
 
-def find_bottom(trained: course.Trained) -> dict[str, Any]:
-    """Return where the averaged validation loss is lowest, how low it is there, and where it ends."""
+def find_minimum(trained: course.Trained) -> dict[str, Any]:
+    """Return the step and the value of the lowest averaged validation loss, and its last value."""
     steps, losses = course.average(trained.val["loss"])
     lowest = int(losses.argmin())
     return {
@@ -88,33 +88,34 @@ def find_bottom(trained: course.Trained) -> dict[str, Any]:
 
 
 def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
-    """Return the accuracies of the first random split after report B's step, and the slopes of all splits there."""
+    """Return the accuracies of the first random split after report B's step, and the slopes of all splits."""
     late = [value for step, value in drawn[0].val["accuracy"].items() if step >= RANDOM_SPLIT_FROM] if drawn else []
-    # A quick training ends before that step.
+    # Trainings of quick studies end before that step.
     if not late:
         return {}
     slopes = {
         "validation, before step 3,800": [
-            fit_slope(one.val["accuracy"], one.steps_per_epoch, RANDOM_SPLIT_FROM) for one in drawn
+            fit_slope(trained.val["accuracy"], trained.steps_per_epoch, RANDOM_SPLIT_FROM) for trained in drawn
         ],
-        "validation, after it": [fit_slope(one.val["accuracy"], RANDOM_SPLIT_FROM) for one in drawn],
-        "training, after it": [fit_slope(one.train["accuracy"], RANDOM_SPLIT_FROM) for one in drawn],
+        "validation, after it": [fit_slope(trained.val["accuracy"], RANDOM_SPLIT_FROM) for trained in drawn],
+        "training, after it": [fit_slope(trained.train["accuracy"], RANDOM_SPLIT_FROM) for trained in drawn],
     }
     return {
         "random_split_mean_late_validation_accuracy": float(np.mean(late)),
         "random_split_least_late_validation_accuracy": min(late),
         "random_split_greatest_late_validation_accuracy": max(late),
         "random_splits": len(drawn),
-        "slopes_of_accuracy_in_points": {name: average_slopes(each)._asdict() for name, each in slopes.items()},
+        "slopes_of_accuracy_in_points": {name: average_slopes(group)._asdict() for name, group in slopes.items()},
     }
 
 
 def fit_slope(
     history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
 ) -> Slope:
-    """Return the Slope of the least-squares line through an accuracy, in points, from step first to before end.
+    """Return the Slope of the least-squares line through an accuracy, in points, for steps in [first, end).
 
-    The line goes through means of n_averaged values, with residuals taken as independent; below three means it is zero.
+    The line is fitted to means of n_averaged values, whose residuals are assumed to be independent. With fewer than
+    three means the slope is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
     n_means = len(points) // n_averaged
@@ -126,7 +127,7 @@ def fit_slope(
 
 
 def average_slopes(slopes: Sequence[Slope]) -> Slope:
-    """Return the mean of Slopes; its error is the larger of two, by the residuals and by the spread of trainings."""
+    """Return the mean of Slopes; its error is the larger of two estimates, from residuals and between trainings."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
     standard_deviation = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0

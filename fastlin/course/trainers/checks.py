@@ -1,4 +1,4 @@
-"""Checks of arguments that several parts of the course API share."""
+"""Argument checks that several modules of the course API share."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -11,14 +11,14 @@ from fastlin.typing import Array
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:
-    """Raise ValueError, naming the argument, unless value is a whole number from 1 to highest."""
+    """Raise a ValueError that names the argument unless value is an integer from 1 to highest."""
     if not (isinstance(value, (int, np.integer)) and value >= 1 and (highest is None or value <= highest)):
         limit = "" if highest is None else f" and at most the number of rows, {highest}"
-        raise ValueError(f"{name} must be a whole number of at least 1{limit}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least 1{limit}, got {value!r}")
 
 
 def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: float | None = None) -> None:
-    """Raise ValueError, naming the argument, unless value is a finite number from 0 to highest, not `excluded`."""
+    """Raise a ValueError that names the argument unless value is a finite number in [0, highest], not `excluded`."""
     is_number: bool = isinstance(value, Real)
     if not (is_number and np.isfinite(value) and 0 <= value <= highest and value != excluded):
         exception = "" if excluded is None else f" but not {excluded}"
@@ -26,39 +26,39 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
 
 
 def read_weights(trainer: Any) -> Array:
-    """Return the model's current `w`, which a script may replace; ValueError for a wrong shape or no real numbers."""
+    """Return the model's current `w`, which a script may replace; raise a ValueError for a wrong shape or type."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
-    return read_array("model.w", find_weights(trainer.model), shape, ", columns of X_train times columns of Y_train")
+    return read_array("model.w", find_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
 
 
 def find_weights(model: Any) -> Any:
-    """Return the model's `w`; ValueError for a model that has none, such as the course's network with `ws`."""
+    """Return the model's `w`; raise a ValueError for a model without, such as the course's network with `ws`."""
     if not hasattr(model, "w"):
-        found, advice = type(model).__name__, "Assign w in its constructor."
+        description, advice = type(model).__name__, "Assign w in its constructor."
         others = " and ".join(name for name in ("ws", "grads") if hasattr(model, name))
         if others:
-            found += f" with {others}"
-            advice = "Train a network of several layers by the course's own trainer, or by fastlin.MLPClassifier."
+            description += f" with {others}"
+            advice = "Train networks of several layers with the course's own trainer or fastlin.MLPClassifier."
         raise ValueError(
-            "model must have its weights in w, one array of shape (inputs, outputs), and their gradient in grad, "
-            f"got {found}, which has no w. {advice}"
+            "model must have weights w, one array of shape (inputs, outputs), and their gradient grad, "
+            f"got {description}, which has no w. {advice}"
         )
     return model.w
 
 
 def read_gradient(model: Any) -> Array:
-    """Return the gradient that the model's `backward` has set; ValueError if it is missing or has another shape."""
+    """Return the gradient that the model's `backward` set; raise a ValueError if it is missing or has another shape."""
     grad = getattr(model, "grad", None)
     if grad is None:
         raise ValueError(
-            f"backward of {type(model).__name__} must set grad, the gradient of the cost by w, in the shape of w, "
-            f"{np.shape(model.w)}, but there is none after it. Assign self.grad in backward."
+            f"backward of {type(model).__name__} must set grad, the gradient of the cost with respect to w, of shape "
+            f"{np.shape(model.w)}, but it did not. Assign self.grad in backward."
         )
     return read_array("model.grad", grad, np.shape(model.w), ", the shape of model.w")
 
 
 def read_loss(trainer: Any, value: Any) -> float:
-    """Return the loss that a `train_step` returned; ValueError unless it is one number."""
+    """Return the loss that a `train_step` returned; raise a ValueError unless it is one number."""
     loss = read_scalar(value)
     if loss is None:
         raise ValueError(
@@ -69,9 +69,9 @@ def read_loss(trainer: Any, value: Any) -> float:
 
 
 def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
-    """Return the loss and the accuracies that a `validation_step` returned; ValueError unless the loss is one number.
+    """Return the loss and the accuracies that a `validation_step` returned; raise a ValueError for an invalid loss.
 
-    An accuracy that is not one number stays as it is, since the training only records it.
+    An accuracy that is not one number is returned unchanged, since the training only records it.
     """
     shape = (len(values),) if isinstance(values, Sequence) else getattr(values, "shape", ())
     has_three = tuple(shape[:1]) == (3,)

@@ -18,7 +18,7 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 
 class CompiledTraining:
-    """A trainer's model and data in the form of networks: labels, not one-hot targets, and one type throughout."""
+    """The model and data of a trainer as a network and examples, with labels instead of one-hot targets."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -33,7 +33,7 @@ class CompiledTraining:
         return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int32))
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
-        """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
+        """Take the steps from first to before end of an epoch in this row order; return the loss before each step."""
         trainer, model = self._trainer, self._trainer.model
         self._network.coefs[0][:] = read_weights(trainer)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
@@ -42,9 +42,9 @@ class CompiledTraining:
         return measured.losses
 
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Start `BaseTrainer.validation_step` for these weights on other threads; the returned function joins in."""
+        """Start `BaseTrainer.validation_step` for these weights on other threads and return a function to finish it."""
         coef = copy_aligned(weights.T)
-        # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
+        # If Ctrl-C ends the first wait, the stack still waits for both, so no thread accesses the arrays afterwards.
         with ExitStack() as runs:
             _, n_correct_train = self._start(runs, self._train, coef, with_loss=False)
             losses, n_correct_val = self._start(runs, self._val, coef, with_loss=True)
@@ -64,8 +64,8 @@ class CompiledTraining:
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)
         losses, n_correct = np.zeros(n_blocks if with_loss else 0), np.zeros(n_blocks, np.int64)
-        given = examples.matrix.layers, examples.labels, coef, tile_rows
-        run = BlockRun(evaluate_block, n_blocks, *given, losses, n_correct)
+        arguments = examples.matrix.layers, examples.labels, coef, tile_rows
+        run = BlockRun(evaluate_block, n_blocks, *arguments, losses, n_correct)
         runs.callback(run.finish)
         run.start()
         return losses, n_correct

@@ -1,4 +1,4 @@
-"""The data of the course: MNIST as its scripts take it, pre-processing, one-hot targets and batches."""
+"""Data functions of the course: MNIST loaders, preprocessing, one-hot targets and batches."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,8 +12,8 @@ from fastlin.course.trainers.differences import warn_once
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
-# The test images of the year whose loaders return three parts.
-N_TEST_OF_THREE_PARTS = 2_000
+# Number of test images in the year whose loaders return three splits.
+N_TEST_OF_THREE_SPLITS = 2_000
 
 
 def pre_process_images(X: Array) -> FloatArray:
@@ -31,7 +31,7 @@ def pre_process_images(X: Array) -> FloatArray:
     Raises
     ------
     CourseAssertionError
-        X is not two-dimensional, or has values outside 0 to 255.
+        X is not two-dimensional, or has values outside [0, 255].
 
     Examples
     --------
@@ -44,7 +44,7 @@ def pre_process_images(X: Array) -> FloatArray:
     if X.ndim != 2:
         raise CourseAssertionError(f"X must have shape (N, pixels), got {X.shape}")
     if X.size and (X.min() < 0 or X.max() > 255):
-        raise CourseAssertionError(f"X must hold pixels from 0 to 255, got values from {X.min()} to {X.max()}")
+        raise CourseAssertionError(f"X must contain pixels from 0 to 255, got values from {X.min()} to {X.max()}")
     processed = np.empty((X.shape[0], X.shape[1] + 1))
     np.divide(X, 127.5, out=processed[:, :-1])
     processed[:, :-1] -= 1.0
@@ -58,7 +58,7 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     Parameters
     ----------
     Y : ndarray of shape (N, 1) or (N,)
-        Whole numbers from 0 to num_classes - 1.
+        Integers from 0 to num_classes - 1.
     num_classes : int
         Number of classes.
 
@@ -69,7 +69,7 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     Raises
     ------
     CourseAssertionError
-        Y has another shape, or holds a value that is no class.
+        Y has another shape, or contains a value that is not a class.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     labels = _flatten_labels(Y)
     if labels.size and (labels.min() < 0 or labels.max() >= num_classes or (labels != labels.astype(int)).any()):
         raise CourseAssertionError(
-            f"Y must hold whole numbers from 0 to {num_classes - 1}, got values from {labels.min()} to {labels.max()}"
+            f"Y must contain integers from 0 to {num_classes - 1}, got values from {labels.min()} to {labels.max()}"
         )
     encoded = np.zeros((len(labels), num_classes))
     encoded[np.arange(len(labels)), labels.astype(int)] = 1
@@ -101,9 +101,9 @@ def batch_loader(
     batch_size : int
         Number of rows of a batch, from 1 to N.
     shuffle : bool, default=False
-        Whether a new order of the rows is drawn from NumPy's global random state.
+        Whether to shuffle the rows with NumPy's global random state.
     drop_last : bool, default=True
-        Whether the last batch is left out where it would be smaller than the others.
+        Whether to omit the last batch if it is smaller than the others.
 
     Yields
     ------
@@ -144,39 +144,40 @@ def load_full_mnist(
     val_size: int | None = None,
     val_percentage: float | None = None,
 ) -> tuple[Array, ...]:
-    """Return X_train, Y_train, X_val, Y_val of MNIST, where the test images validate.
+    """Return X_train, Y_train, X_val, Y_val of MNIST; the test images are used for validation.
 
     Parameters
     ----------
     train_size : int, default=20000
-        The number of training images, from 1 to 60,000. A float below 1 stands for `val_percentage` (CourseWarning).
+        Number of training images, from 1 to 60,000. A float below 1 is used as `val_percentage` (CourseWarning).
     test_size : int, default=10000
-        The number of test images, from 1 to 10,000.
+        Number of test images, from 1 to 10,000.
     sample_stochastic : bool or None, default=None
-        Whether the images are drawn at random; if not, they are the first `train_size` training images and the last
-        `test_size` test images. NumPy's global random state draws them, and they keep the order drawn:
+        Whether to draw the images at random; otherwise they are the first `train_size` training images and the last
+        `test_size` test images. They are drawn with NumPy's global random state and keep the order drawn:
         ``np.random.choice(60000, train_size, replace=False)`` for the training images, then
-        ``np.random.choice(10000, test_size, replace=False)`` for the test images. None stands for False, with a
-        CourseWarning where a size is given.
+        ``np.random.choice(10000, test_size, replace=False)`` for the test images. None means False, with a
+        CourseWarning if a size is given.
     val_size : int or None, default=None
-        Another name of `test_size`.
+        Alias of `test_size`.
     val_percentage : float or None, default=None
-        The part of the first 20,000 training images that validates, from 0 to below 1, for six results: the last 2,000
-        test images are X_test and Y_test. One ``np.random.shuffle`` of row numbers puts the training images first.
+        Fraction of the first 20,000 training images that is used for validation, in [0, 1). Then six arrays are
+        returned: X_test and Y_test are the last 2,000 test images. One ``np.random.shuffle`` of the row indices puts
+        the training images first.
 
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
-        Images (n, 784), uint8, from 0 to 255, and their digits (n, 1), int64, for training and for validation.
+        Images (n, 784), uint8, from 0 to 255, and labels (n, 1), int64, for training and for validation.
     X_test, Y_test : ndarray
-        The same for a test, only with `val_percentage`.
+        Test images and labels, only with `val_percentage`.
 
     Raises
     ------
     DatasetNotFoundError
         MNIST is not on disk and cannot be downloaded.
     ValueError
-        A size is out of range, or sizes are given that exclude each other.
+        A size is out of range, or arguments exclude each other.
 
     Examples
     --------
@@ -189,25 +190,25 @@ def load_full_mnist(
 
 
 def _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage, prune=None):
-    """Return what both loaders do, of all images or of those that `prune` keeps; warnings name a loader's caller."""
-    part, is_part = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
-    if is_part and part is None:
-        part, train_size = train_size, datasets.COURSE_IMAGES
+    """Return the arrays of both loaders, of all images or of those that `prune` selects; warnings name their caller."""
+    fraction, is_fraction = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
+    if is_fraction and fraction is None:
+        fraction, train_size = train_size, datasets.COURSE_IMAGES
     has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
-    if part is not None:
+    if fraction is not None:
         if has_sizes or sample_stochastic is not None:
             raise ValueError(
-                f"With val_percentage, the part of the training images that validates, here {part!r}, there is no "
-                "choice of train_size, test_size, val_size and sample_stochastic: give either it or these"
+                f"val_percentage, the fraction of the training images for validation, got {fraction!r}, cannot be "
+                "combined with train_size, test_size, val_size or sample_stochastic; give either it or these"
             )
-        check_number("val_percentage", part, 1, excluded=1)
-        if is_part:
-            warn_once("val_percentage", 3, part=part)
-        train_size, test_size = datasets.COURSE_IMAGES, N_TEST_OF_THREE_PARTS
+        check_number("val_percentage", fraction, 1, excluded=1)
+        if is_fraction:
+            warn_once("val_percentage", 3, fraction=fraction)
+        train_size, test_size = datasets.COURSE_IMAGES, N_TEST_OF_THREE_SPLITS
     elif val_size is not None:
         if test_size not in (10_000, val_size):
             raise ValueError(
-                f"val_size is another name of test_size: give one of them, got {val_size!r} and {test_size!r}"
+                f"val_size is an alias of test_size; give only one of them, got {val_size!r} and {test_size!r}"
             )
         check_count("val_size", val_size, 10_000)
         test_size = val_size
@@ -217,19 +218,18 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
     X, Y, X_test, Y_test = select_images(datasets.load_mnist(), train_size, test_size, random_state)
     if prune is not None:
         (X, Y), (X_test, Y_test) = prune(X, Y), prune(X_test, Y_test)
-    if part is None:
+    if fraction is None:
         return X, Y, X_test, Y_test
-    # This part of the training images validates.
     order = np.arange(len(X))
     np.random.shuffle(order)
-    train, val = np.split(order, [int(len(X) * (1 - part))])
+    train, val = np.split(order, [int(len(X) * (1 - fraction))])
     return X[train], Y[train], X[val], Y[val], X_test, Y_test
 
 
 def select_images(
     data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
 ) -> tuple[Array, ...]:
-    """Return what `load_full_mnist` does; a RandomState or numpy.random itself draws the images, None draws none."""
+    """Return the arrays of `load_full_mnist`, drawn by a RandomState or numpy.random, or not drawn if it is None."""
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)
     check_count("test_size", test_size, n_test)
@@ -255,7 +255,7 @@ def load_binary_dataset(
     """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
 
     The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count
-    the images of all ten digits, before the others are left out; `val_percentage` is a part of what is left.
+    images of all ten digits, before the others are removed; `val_percentage` is a fraction of the remaining images.
 
     Parameters
     ----------
@@ -267,12 +267,12 @@ def load_binary_dataset(
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
-        As in `load_full_mnist`, with labels of 1 and 0. X_test and Y_test follow only with `val_percentage`.
+        As in `load_full_mnist`, with labels 1 and 0, followed by X_test and Y_test if `val_percentage` is given.
 
     Raises
     ------
     DatasetNotFoundError, ValueError
-        As `load_full_mnist`, or class1 and class2 are equal.
+        As in `load_full_mnist`, or class1 and class2 are equal.
 
     Examples
     --------
@@ -323,8 +323,8 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
     labels = _flatten_labels(Y)
     if len(X) != len(labels):
         raise CourseAssertionError(f"X and Y must have the same number of rows, got {len(X)} and {len(labels)}")
-    kept = (labels == class1) | (labels == class2)
-    return X[kept], (Y[kept] == class1).astype(Y.dtype)
+    is_selected = (labels == class1) | (labels == class2)
+    return X[is_selected], (Y[is_selected] == class1).astype(Y.dtype)
 
 
 def _flatten_labels(Y):

@@ -1,34 +1,34 @@
-"""Warnings, each given once in a process, of differences between fastlin and the course's own code."""
+"""Warnings about differences between fastlin and the course's own code, each issued once per process."""
 
 import warnings
 from typing import Any
 
 from fastlin.exceptions import CourseWarning
 
-_given: set[str] = set()
+_issued: set[str] = set()
 MESSAGES = {
     # A model without `half`: which of the two penalties it uses.
-    "half": "{name} penalizes l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w; where backward of the "
-    "course adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, half=True) "
-    "for that one, or half=False to keep this one without this warning.",
-    # A training whose `early_stopping` was not given.
+    "half": "{name} uses the penalty l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w. If backward of "
+    "the course's code adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, "
+    "half=True) for the latter, or half=False to keep the former without this warning.",
+    # A training without the argument `early_stopping`.
     "early_stopping": "Early stopping with a patience of {patience} would have ended this training after {n_steps} of "
-    "its {n_all} steps; a trainer.py of the course may stop by itself, but fastlin's trainers stop only where told to. "
-    "Write early_stopping=True to stop there, or early_stopping=False to train on without this warning.",
+    "its {n_all} steps. Some trainers of the course always stop early, but those of fastlin only on request. Write "
+    "early_stopping=True to stop early, or early_stopping=False to train without this warning.",
     # A loader with a size and without `sample_stochastic`.
-    "sample_stochastic": "The first training images and the last test images are taken; loaders of the course that "
-    "have sizes draw both at random unless they are told otherwise. Write sample_stochastic=True for a draw, or "
+    "sample_stochastic": "The first training images and the last test images are used, but loaders of the course that "
+    "take sizes draw both at random by default. Write sample_stochastic=True to draw them, or "
     "sample_stochastic=False to keep these images without this warning.",
     # The other differences in the year whose loaders return six arrays.
-    "val_percentage": "Six arrays are returned, because {part!r} is a part of the training images. In the course's "
-    "year with this argument pre_process_images maps pixels to values from 0 to 1, and some copies divide the softmax "
-    "loss by the 10 classes; here the values are from -1 to 1 and the loss is not divided. Keep your own task2a.py and "
-    "task3a.py for theirs, or write val_percentage={part!r} to load without this warning.",
+    "val_percentage": "Six arrays are returned, because {fraction!r} is a fraction of the training images. In the year "
+    "of the course with this argument, pre_process_images scales pixels to [0, 1], and some copies divide the softmax "
+    "loss by the 10 classes; here pixels are scaled to [-1, 1] and the loss is not divided. Keep your own task2a.py "
+    "and task3a.py for the former, or write val_percentage={fraction!r} to load without this warning.",
 }
 
 
 def warn_once(difference: str, stacklevel: int, **values: Any) -> None:
-    """Give a warning once for each difference; a stacklevel of 1 names the line that calls this function."""
-    if difference not in _given:
-        _given.add(difference)
+    """Issue a warning once for each difference; a stacklevel of 1 refers to the line that calls this function."""
+    if difference not in _issued:
+        _issued.add(difference)
         warnings.warn(MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)

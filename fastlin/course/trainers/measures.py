@@ -1,11 +1,11 @@
-"""Measures of a model in the course: loss, accuracy and a check of the gradient."""
+"""Measures of models in the course: loss, accuracy and a gradient check."""
 
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from fastlin.course.trainers.checks import find_weights
-from fastlin.course.trainers.models import CourseModel, Predictor, is_known
+from fastlin.course.trainers.models import CourseModel, Predictor, has_fastlin_methods
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
@@ -18,8 +18,8 @@ def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     Parameters
     ----------
     targets, outputs : ndarray of shape (N, 1) or (N, K)
-        Targets t and probabilities p, of equal shape. A probability of 0 at a target counts as the smallest positive
-        number of its type, so that the loss stays finite.
+        Targets t and probabilities p of the same shape. Probabilities are clipped at the smallest positive normal
+        number of their dtype, so that the loss stays finite.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     Raises
     ------
     CourseAssertionError
-        The shapes differ, or have not two dimensions.
+        The shapes differ or are not two-dimensional.
 
     Examples
     --------
@@ -50,14 +50,14 @@ def cross_entropy_loss(targets: Array, outputs: Array) -> float:
 
 
 def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
-    """Return the part of rows whose predicted class is the target's.
+    """Return the fraction of rows whose predicted class is correct.
 
     Parameters
     ----------
     X : ndarray of shape (N, pixels + 1)
-        Rows as the model takes them.
+        Inputs of the model.
     targets : ndarray of shape (N, 1) or (N, K)
-        Labels of 0 or 1, or one-hot targets.
+        Labels 0 and 1, or one-hot targets.
     model : object with ``forward(X)``
         Returns the probabilities, in the shape of the targets.
 
@@ -69,7 +69,7 @@ def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
     Raises
     ------
     CourseAssertionError
-        The targets have not the shape of the model's outputs.
+        The targets do not have the shape of the model's outputs.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
 
 
 def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float:
-    """Compare the model's gradient with central differences and raise an AssertionError where they differ.
+    """Compare the model's gradient with central differences and raise an AssertionError if they differ.
 
     The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
     model's L2 term, if it has one. Each entry may differ by eps^2. The weights are restored afterwards.
@@ -101,7 +101,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     model : object with ``w``, ``forward``, ``backward`` and ``grad``
         The model to check.
     X, Y : ndarray of shapes (N, pixels + 1), and (N, 1) or (N, K)
-        Rows as the model takes them, and their targets.
+        Inputs of the model and their targets.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     Raises
     ------
     CourseAssertionError
-        An entry differs by more than eps^2; the message names it.
+        An entry differs by more than eps^2; the message gives its indices.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     epsilon = 1e-3
     slopes, gradient = compare_gradient(model, X, Y, epsilon)
     differences = np.abs(slopes - gradient)
-    # Written so that a difference that is not a number counts.
+    # This form of the condition also detects NaN.
     wrong = np.argwhere(~(differences <= epsilon**2))
     if len(wrong):
         j, k = wrong[0]
@@ -136,33 +136,33 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
 
 
 def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
-    """Return the central differences with step epsilon and the gradient, both in the shape of `w`, which stays."""
+    """Return central differences with step epsilon and the gradient, both in the shape of `w`, which is restored."""
     original = find_weights(model)
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)
         gradient = np.array(model.grad)
-        differentiate = _differentiate_scores if is_known(model) else _differentiate
+        differentiate = _differentiate_by_scores if has_fastlin_methods(model) else _differentiate
         return differentiate(model, X, Y, epsilon), gradient
     finally:
         model.w = original
 
 
-def take_differences(cost: Callable[[], float], w: Array, places: Iterable[int], epsilon: float) -> FloatArray:
-    """Return the central differences of a cost by the entries at flat places of an array, which is restored."""
+def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int], epsilon: float) -> FloatArray:
+    """Return the central differences of a cost for the entries at flat indices of an array, which is restored."""
     slopes = []
-    for place in places:
-        kept, costs = w.flat[place], []
+    for index in indices:
+        original, costs = w.flat[index], []
         for change in (epsilon, -epsilon):
-            w.flat[place] = kept + change
+            w.flat[index] = original + change
             costs.append(cost())
-        w.flat[place] = kept
+        w.flat[index] = original
         slopes.append((costs[0] - costs[1]) / (2 * epsilon))
     return np.array(slopes)
 
 
 def _differentiate(model, X, Y, epsilon):
-    """Return the central differences of the cost."""
+    """Return the central differences of the cost, one entry of w at a time."""
     w, l2 = model.w, getattr(model, "l2", 0.0)
 
     def cost():
@@ -171,14 +171,14 @@ def _differentiate(model, X, Y, epsilon):
     return take_differences(cost, w, range(w.size), epsilon).reshape(w.shape)
 
 
-def _differentiate_scores(model, X, Y, epsilon):
-    """Return the same for fastlin's models: w[j, k] changes the scores of column k alone, so all j change at once.
+def _differentiate_by_scores(model, X, Y, epsilon):
+    """Return the same for fastlin's models, for all j at once, because w[j, k] changes only the scores of column k.
 
-    The cost is exact also where a probability rounds to 0 or 1.
+    The cost is accurate even if a probability rounds to 0 or 1.
     """
     scores, slopes = X @ model.w, np.empty(model.w.shape)
     for k in range(scores.shape[1]):
-        # The log-sum-exp of the other scores; a single output has one other score, 0.
+        # The log-sum-exp of the other scores; with one output, the only other score is 0.
         others = np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) if scores.shape[1] > 1 else 0.0
         costs = []
         for change in (epsilon, -epsilon):

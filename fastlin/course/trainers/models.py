@@ -11,30 +11,30 @@ from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
-# From here on a float that is a whole number may be meant as a number of inputs.
-FEWEST_INPUTS = 10
+# An integer-valued float of at least this size could be intended as a number of inputs.
+MIN_INPUTS = 10
 
 
 class Predictor(Protocol):
-    """What has predictions: a model of this module, or a student's own."""
+    """A model with predictions, from this module or a student's own."""
 
     def forward(self, X: Array, /) -> FloatArray:
         """Return the outputs for rows, of shape (N, outputs)."""
 
 
 class CourseModel(Predictor, Protocol):
-    """What a trainer trains: a model of this module, or a student's own."""
+    """A model that trainers accept, from this module or a student's own."""
 
-    # Arrays of float64 or float32, as the model has them.
+    # Arrays of float64 or float32.
     w: Any
     grad: Any
 
     def backward(self, X: Array, outputs: FloatArray, targets: Array, /) -> object:
-        """Set ``grad`` to the gradient of the cost by ``w``."""
+        """Set ``grad`` to the gradient of the cost with respect to ``w``."""
 
 
 class _SizeOfWeights:
-    """An attribute that reads a size of the model's weights; a subclass may still assign to it, as the course does."""
+    """An attribute that returns a size of the model's weights; subclasses can assign to it, as the course does."""
 
     def __init__(self, axis):
         self._axis = axis
@@ -50,7 +50,7 @@ class _LinearModel:
     I = _SizeOfWeights(0)  # noqa: E741 - the course's name
     num_outputs = _SizeOfWeights(1)
 
-    # A subclass whose constructor does not call this one has no penalty.
+    # Defaults for subclasses whose constructors do not call this one.
     l2_reg_lambda: float = 0.0
     half: bool = False
 
@@ -66,7 +66,7 @@ class _LinearModel:
 
     @property
     def l2(self) -> float:
-        """Factor of w in the gradient of the penalty: 2 lambda, or lambda with `half`."""
+        """Factor of w in the gradient of the penalty: 2 lambda, or lambda if `half`."""
         return self.l2_reg_lambda * (1 if self.half else 2)
 
     @l2.setter
@@ -74,19 +74,19 @@ class _LinearModel:
         self.l2_reg_lambda, self.half = factor, True
 
     def backward(self, X: Array, outputs: FloatArray, targets: Array) -> None:
-        """Set ``grad`` to the mean gradient X' (outputs - targets) / N plus that of the L2 term.
+        """Set ``grad`` to the mean gradient X' (outputs - targets) / N plus the gradient of the L2 penalty.
 
         Parameters
         ----------
         X : ndarray of shape (N, inputs)
             The rows of a batch.
         outputs, targets : ndarray of shape (N, outputs)
-            The probabilities that `forward` returned for them, and their targets.
+            The probabilities that `forward` returned for the rows, and their targets.
 
         Raises
         ------
         CourseAssertionError
-            A shape does not fit the weights or the number of rows.
+            A shape does not match the weights or the number of rows.
         """
         self._check_inputs(X)
         expected = X.shape[0], self.w.shape[1]
@@ -99,7 +99,7 @@ class _LinearModel:
             self.grad += self.l2 * self.w
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Set the gradient to None."""
         self.grad = None
 
     def _check_inputs(self, X):
@@ -115,15 +115,15 @@ class BinaryModel(_LinearModel):
     Parameters
     ----------
     n_inputs : int, default=785
-        Pixels and the column of ones. A float, or 0, stands for `l2_reg_lambda`, which is the first argument in some
-        years of the course. A float that is a whole number of 10 or more may be either and is refused.
+        Number of pixels, plus one for the column of ones. A float, or 0, is used as `l2_reg_lambda`, which is the first
+        argument in some years of the course. An integer-valued float of 10 or more is ambiguous and raises an error.
     l2_reg_lambda, half : float and bool
         As in `SoftmaxModel`.
 
     Attributes
     ----------
     w, grad : ndarray of shape (n_inputs, 1)
-        Weights, which are zero at first, and the gradient of the last backward pass, None before the first.
+        Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns, 1.
 
@@ -137,18 +137,18 @@ class BinaryModel(_LinearModel):
            [0.5]])
     """
 
-    _advice = f"{_LinearModel._advice}, and the weight of a penalty is given as l2_reg_lambda="
+    _advice = f"{_LinearModel._advice}; pass the strength of a penalty as l2_reg_lambda="
 
     def __init__(self, n_inputs: float = N_PIXELS + 1, *, l2_reg_lambda: float = 0.0, half: bool | None = None) -> None:
         if isinstance(n_inputs, (float, np.floating)) or n_inputs == 0:
-            if n_inputs >= FEWEST_INPUTS and float(n_inputs).is_integer():
+            if n_inputs >= MIN_INPUTS and float(n_inputs).is_integer():
                 raise ValueError(
-                    f"n_inputs must be an int, or a float below {FEWEST_INPUTS} or with a fraction for l2_reg_lambda, "
-                    f"got {float(n_inputs)}, which may be either: write BinaryModel(n_inputs={int(n_inputs)}) or "
+                    f"n_inputs must be an int, or a float below {MIN_INPUTS} or with a fraction for l2_reg_lambda, "
+                    f"got {float(n_inputs)}, which is ambiguous: write BinaryModel(n_inputs={int(n_inputs)}) or "
                     f"BinaryModel(l2_reg_lambda={float(n_inputs)})"
                 )
             if l2_reg_lambda:
-                raise ValueError(f"l2_reg_lambda must be given once, got {n_inputs!r} and {l2_reg_lambda!r}")
+                raise ValueError(f"l2_reg_lambda must be given only once, got {n_inputs!r} and {l2_reg_lambda!r}")
             n_inputs, l2_reg_lambda = N_PIXELS + 1, n_inputs
         super().__init__(n_inputs, 1, l2_reg_lambda, half)
 
@@ -164,19 +164,19 @@ class SoftmaxModel(_LinearModel):
     Parameters
     ----------
     l2_reg_lambda : float, default=0.0
-        Weight lambda of the penalty lambda ||w||^2 on all weights, the bias included. Its gradient is 2 lambda w.
+        Strength lambda of the penalty lambda ||w||^2 on all weights, including the bias. Its gradient is 2 lambda w.
     half : bool or None, default=None
-        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w. None stands for False, with a
-        CourseWarning where lambda is not 0.
+        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w. None means False, with a
+        CourseWarning if lambda is not 0.
     n_inputs : int, default=785
-        Pixels and the column of ones.
+        Number of pixels, plus one for the column of ones.
     n_outputs : int, default=10
-        Classes.
+        Number of classes.
 
     Attributes
     ----------
     w, grad : ndarray of shape (n_inputs, n_outputs)
-        Weights, which are zero at first, and the gradient of the last backward pass, None before the first.
+        Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns.
 
@@ -204,16 +204,17 @@ class SoftmaxModel(_LinearModel):
         return scores
 
 
-def is_known(model: object) -> bool:
-    """Say whether forward and backward of a model are those of this module, so that kernels may replace them."""
+def has_fastlin_methods(model: object) -> bool:
+    """Return whether forward and backward of a model are those of this module, so that kernels may replace them."""
     return any(
-        isinstance(model, known)
+        isinstance(model, model_class)
         and all(getattr(type(model), name) is method and name not in vars(model) for name, method in methods.items())
-        for known, methods in _KNOWN_METHODS.items()
+        for model_class, methods in _METHODS.items()
     )
 
 
-# Recorded at import, so that a method that is put on the class later counts as the user's.
-_KNOWN_METHODS = {
-    known: {"forward": known.forward, "backward": known.backward} for known in (BinaryModel, SoftmaxModel)
+# Recorded at import, so that a method that a user assigns to the class later is recognized as different.
+_METHODS = {
+    model_class: {"forward": model_class.forward, "backward": model_class.backward}
+    for model_class in (BinaryModel, SoftmaxModel)
 }

@@ -1,4 +1,4 @@
-"""The trainers of the course, which a student's script constructs, subclasses and calls."""
+"""The trainers of the course, for scripts that construct, subclass and call them."""
 
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from fastlin.course.trainers.checks import (
 from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.course.trainers.differences import warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
-from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
+from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, has_fastlin_methods
 from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.kernels.machine.threads import limit_threads
@@ -39,36 +39,37 @@ class BaseTrainer:
     model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
         The model to train, in place. ``backward`` sets ``grad``, in the shape of ``w``, (inputs, outputs).
     learning_rate : float
-        Size of the steps, at least 0.
+        Step size, at least 0.
     batch_size : int
-        Number of rows of a batch, from 1 to N.
+        Number of rows per batch, from 1 to N.
     shuffle_dataset : bool
-        Whether a new order of the rows is drawn for each epoch.
+        Whether to shuffle the rows before each epoch.
     X_train, Y_train : ndarray of shapes (N, inputs), and (N, 1) or (N, K)
-        Rows to train on and their targets. float32 rows are trained in float32, all others in float64.
+        Training rows and their targets. The computation is in float32 for float32 rows, and in float64 otherwise.
     X_val, Y_val : ndarray
-        Rows to validate on and their targets, in the same form.
+        Validation rows and their targets, in the same form.
     early_stopping : bool or None, default=None
-        Whether the training stops when the validation loss has not improved in the last `patience` validations. At the
-        end of a training, stopped or not, the model goes back to its best weights; after Ctrl-C it keeps the last. None
-        stands for False, with a CourseWarning after a training that True would have stopped.
+        Whether to stop when the validation loss has not improved in the last `patience` validations. At the end of the
+        training, stopped or not, the model gets its best weights; after Ctrl-C it keeps the last ones. None means
+        False, with a CourseWarning after a training that would have stopped with True.
     patience : int, default=10
         Number of validations, at least 1.
     seed : int, RandomState or None, default=None
-        Seed of the shuffling. None stands for NumPy's global random state, as ``np.random.seed`` sets it.
+        Seed of the shuffling. None means NumPy's global random state, as set by ``np.random.seed``.
     progress : bool, default=True
-        Whether a bar with loss and accuracy is shown.
+        Whether to show a progress bar with loss and accuracy.
     momentum : float, default=0.0
-        From 0 to 1, in the steps v = momentum v + gradient, w -= learning_rate v.
+        Momentum from 0 to 1, in the steps v = momentum v + gradient, w -= learning_rate v.
     learning_rate_decay : float, default=1.0
-        Factor on the learning rate after each epoch.
+        Factor by which the learning rate is multiplied after each epoch.
 
     Attributes
     ----------
     interrupted : bool
         Whether Ctrl-C ended the last training.
     histories : tuple of dict or None
-        What the last training returned. If its warning is made an error, they and the trained weights are kept.
+        The histories that the last training returned. They and the trained weights are also available if a warning
+        filter turned the warning of the training into an error.
 
     Examples
     --------
@@ -85,7 +86,7 @@ class BaseTrainer:
     learning_rate: float
     batch_size: int
     shuffle_dataset: bool
-    # Lists are taken too; from then on they are arrays.
+    # Lists are accepted too and converted to arrays.
     X_train: Any
     Y_train: Any
     X_val: Any
@@ -99,13 +100,13 @@ class BaseTrainer:
     learning_rate_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check what the constructor was given, and read it as arrays."""
+        """Check the arguments of the constructor and convert data to arrays."""
         self.interrupted = False
         self.histories: Histories | None = None
         self._velocity: FloatArray | None = None
         self._check()
         if self.X_train.dtype == np.float32:
-            # float64 targets would turn the residuals, and with them everything else, into float64.
+            # With float64 targets, the residuals and everything after them would be float64.
             for name in DATA:
                 setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
         for name in ("X_train", "X_val"):
@@ -113,10 +114,10 @@ class BaseTrainer:
                 raise ValueError(f"{name} must have rows and no NaN or infinite values")
 
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
-        """Take one step on a batch, rows and their targets, and return its mean loss before the step.
+        """Take one step on a batch of rows and targets, and return its mean loss before the step.
 
-        A subclass may override this method; then `train` calls it for every step. The loss may be an array of one
-        number.
+        If a subclass overrides this method, `train` calls it for every step. It may return the loss as an array with
+        one number.
         """
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
@@ -138,8 +139,8 @@ class BaseTrainer:
         """Train for a number of epochs, or fewer with early stopping.
 
         The training loss is recorded at every step, before the update. Validation loss and both accuracies are recorded
-        after each step whose number is a multiple of a fifth of an epoch. The last incomplete batch of an epoch is left
-        out. Ctrl-C ends the training after a whole step and returns what there is.
+        after each step whose number is a multiple of a fifth of an epoch. An incomplete last batch of an epoch is
+        omitted. Ctrl-C ends the training after the current step and returns the histories so far.
 
         Parameters
         ----------
@@ -149,20 +150,20 @@ class BaseTrainer:
         Returns
         -------
         train_history, val_history : dict
-            Each has the dicts ``loss`` and ``accuracy`` from global step to value.
+            Each contains the dicts ``loss`` and ``accuracy`` from global step to value.
 
         Raises
         ------
         ValueError
-            `num_epochs` is not a whole number of at least 0, or the shape of the model's weights does not fit the data.
+            `num_epochs` is not an integer of at least 0, or the shape of the model's weights does not match the data.
 
         Warns
         -----
         CourseWarning
-            Early stopping would have ended the training, and `early_stopping` was not given.
+            Early stopping would have ended the training, but `early_stopping` was not given.
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
-            raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
+            raise ValueError(f"num_epochs must be an integer of at least 0, got {num_epochs!r}")
         self._check()
         learning_rate, random_state = self.learning_rate, check_random_state(self.seed)
         self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
@@ -174,7 +175,7 @@ class BaseTrainer:
         steps_per_validation = max(1, steps_per_epoch // 5)
 
         def take_steps():
-            """Yield stretches of steps, each up to the next step that is validated or to the end of an epoch."""
+            """Yield runs of steps, each up to the next validated step or the end of an epoch."""
             for epoch in range(int(num_epochs)):
                 if epoch > 0:
                     self.learning_rate *= self.learning_rate_decay
@@ -192,28 +193,29 @@ class BaseTrainer:
                     step += len(losses)
                     yield Steps(before + step - 1, losses)
 
-        # Those behind the stretch that was yielded last.
+        # The weights after the run of steps that was yielded last.
         weights = self.model.w
 
-        def finish(steps, after, validate):
+        def finish(steps, weights_after, validate):
             nonlocal weights
-            weights = after
+            weights = weights_after
             return steps if validate is None else steps._replace(validation=validate())
 
-        def validate_own():
+        def call_validation_step():
             return read_validation(self, self.validation_step())
 
         def take_validated():
-            """Yield each stretch with its validation, beside which the next stretch is taken."""
+            """Yield each run of steps with its validation, which runs in parallel with the next steps."""
             pending = None
             for steps in take_steps():
-                after, validate = self.model.w, None
+                weights_after, validate = self.model.w, None
                 if pending is not None:
                     yield finish(*pending)
                 if steps.last % steps_per_validation == 0:
-                    validate = kernels.begin_validation(read_weights(self)) if compiles_validation else validate_own
-                pending = steps, after, validate
-                # The script's own code does not run in parallel with steps, nor for steps that are dropped later.
+                    weights_copy = read_weights(self)
+                    validate = kernels.begin_validation(weights_copy) if compiles_validation else call_validation_step
+                pending = steps, weights_after, validate
+                # Code of user scripts does not run in parallel with steps, nor for steps that are discarded later.
                 if not (compiles_steps and compiles_validation):
                     yield finish(*pending)
                     pending = None
@@ -221,7 +223,7 @@ class BaseTrainer:
                 yield finish(*pending)
 
         try:
-            # The environment is read once, not before each of some thousand runs of little work.
+            # This reads the environment once instead of before each of several thousand short runs.
             with limit_threads(None), show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
                     take_validated(),
@@ -241,7 +243,7 @@ class BaseTrainer:
         return self.histories
 
     def _check(self):
-        """Raise ValueError if an attribute, which the script may have set, does not suit a training."""
+        """Raise a ValueError if an attribute, which the script may have changed, is invalid."""
         for name in DATA:
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
@@ -249,8 +251,8 @@ class BaseTrainer:
             is_right = X.ndim == Y.ndim == 2 and (X.shape[1:], Y.shape[1:]) == columns and len(X) == len(Y) > 0
             if not is_right or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
                 raise ValueError(
-                    f"X_{name} and Y_{name} must be real numbers in two dimensions with as many rows, at least one, "
-                    f"and the columns of X_train and Y_train, got {X.dtype} {X.shape} and {Y.dtype} {Y.shape}"
+                    f"X_{name} and Y_{name} must be two-dimensional real arrays with the same number of rows, at least "
+                    f"one, and the columns of X_train and Y_train, got {X.dtype} {X.shape} and {Y.dtype} {Y.shape}"
                 )
         check_count("batch_size", self.batch_size, len(self.X_train))
         check_count("patience", self.patience)
@@ -260,22 +262,26 @@ class BaseTrainer:
         read_weights(self)
 
     def overrides(self, name: str) -> bool:
-        """Say whether a subclass, or this object, has its own method of a name."""
+        """Return whether a subclass, or this object, overrides a method."""
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def can_compile(self) -> bool:
-        """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
-        known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
-        return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
+        """Return whether compiled kernels support the model and the targets, without skipping code of the user."""
+        model_class = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
+        return (
+            isinstance(self.model, model_class)
+            and has_fastlin_methods(self.model)
+            and _has_labels(self.Y_train, self.Y_val)
+        )
 
 
-# The defaults belong to objects alone: `BaseTrainer.patience` is no attribute.
-for _name in vars(BaseTrainer).keys() & {each.name for each in fields(BaseTrainer)}:
+# Only objects have the attributes: the class must not have the defaults, such as `BaseTrainer.patience`.
+for _name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrainer)}:
     delattr(BaseTrainer, _name)
 
 
 class Steps(NamedTuple):
-    """Successive steps: the number of the last, counted from 0, and the loss before each."""
+    """Successive steps: the number of the last one, counted from 0, and the loss before each."""
 
     last: int
     losses: list[float]
@@ -321,17 +327,17 @@ class SoftmaxTrainer(BaseTrainer):
 
 
 def _has_labels(*targets):
-    """Say whether targets are labels: 0 or 1 in one column, or one 1 among zeros in each row."""
+    """Return whether targets are labels: 0 or 1 in one column, or one-hot rows."""
     return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
 
 
 def _negative_loss(steps):
-    """Return the score of a stretch by its validation, None where it has none."""
+    """Return the negative validation loss of a run of steps, None without a validation."""
     return None if steps.validation is None else -steps.validation[0]
 
 
 def _find_stop(records, patience):
-    """Return the number of steps after which early stopping would have ended a training, None where it would not."""
+    """Return the number of steps after which early stopping would have ended a training, or None."""
     monitor = EarlyStopping(_negative_loss, patience - 1)
     for steps in records[:-1]:
         monitor = monitor.after(steps)
@@ -345,16 +351,16 @@ def _histories(records):
     losses = [loss for steps in records for loss in steps.losses]
     validations = {steps.last: steps.validation for steps in records if steps.validation is not None}
     val_loss, accuracy_train, accuracy_val = (
-        {step: values[place] for step, values in validations.items()} for place in range(3)
+        {step: values[i] for step, values in validations.items()} for i in range(3)
     )
     return {"loss": dict(enumerate(losses)), "accuracy": accuracy_train}, {"loss": val_loss, "accuracy": accuracy_val}
 
 
 def _report(training, show):
-    """Show the last loss of a Training beside its last validation."""
+    """Show the last loss of a Training and its last validation."""
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
-    # A script's own accuracies need not be numbers.
+    # Accuracies from user scripts need not be numbers.
     is_shown = isinstance(accuracy_train, float) and isinstance(accuracy_val, float)
     accuracies = {"accuracy": (accuracy_train, accuracy_val)} if is_shown else {}
     steps = training.records[-1]

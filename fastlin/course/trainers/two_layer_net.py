@@ -1,4 +1,4 @@
-"""TwoLayerNet: the homework's network of two dense layers with ReLU between them."""
+"""TwoLayerNet: the homework's network of two dense layers with a ReLU between them."""
 
 import warnings
 from collections.abc import Mapping
@@ -19,25 +19,25 @@ from fastlin.typing import FloatArray, IntArray
 
 
 class TwoLayerNet:
-    """A dense layer, ReLU, a dense layer and softmax, with the scores max(X W1 + b1, 0) W2 + b2.
+    """A dense layer, a ReLU, a dense layer and a softmax, with scores max(X W1 + b1, 0) W2 + b2.
 
     It replaces the class of that name in the well-known homework on image classification: with the same global random
-    state it begins with the same weights and draws the same batches. float32 data are computed in float32, all others
-    in float64; images of whole numbers are read as they are.
+    state it has the same initial weights and draws the same batches. The computation is in float32 for float32 data and
+    in float64 otherwise; integer images are not copied.
 
     Parameters
     ----------
     input_size, hidden_size, output_size : int
-        Numbers D of values in a row, H of units between the layers, and C of classes, at least 2.
+        Number D of features, number H of hidden units, and number C of classes, at least 2.
     std : float, default=1e-4
-        Standard deviation of the first weights, drawn from NumPy's global random state, W1 first. Biases are zero.
+        Standard deviation of the initial weights, drawn from NumPy's global random state, W1 first. Biases are zero.
 
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), which are float64 at first and after each training.
-        You may change them or replace them by arrays of any real type: each call reads them again. `train` puts new
-        arrays into the dict and leaves the old ones as they are.
+        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 initially and after each training. You may
+        change them or replace them with arrays of any real dtype, because each call reads them. `train` puts new arrays
+        into the dict and does not change the old ones.
     interrupted : bool
         Whether Ctrl-C ended the last training.
 
@@ -74,7 +74,7 @@ class TwoLayerNet:
     def loss(
         self, X: ArrayLike, y: ArrayLike | None = None, reg: float = 0.0
     ) -> FloatArray | tuple[float, dict[str, FloatArray]]:
-        """Return the probabilities of rows or, where labels are given, their loss and its gradients.
+        """Return the class probabilities of rows or, if labels are given, their loss and its gradients.
 
         The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
         are not penalized.
@@ -82,23 +82,23 @@ class TwoLayerNet:
         Parameters
         ----------
         X : array-like of shape (N, D)
-            The rows.
+            Input rows.
         y : array-like of int of shape (N,) or (N, 1), or None
-            Their classes, from 0 to C - 1.
+            Class labels, from 0 to C - 1.
         reg : float, default=0.0
             Strength of the penalty, at least 0.
 
         Returns
         -------
         probabilities : ndarray of shape (N, C)
-            The softmax of the scores, where y is None.
+            The softmax of the scores, if y is None.
         loss, grads : float and dict of str to ndarray
-            The loss and its gradients, where y is given; grads has the keys and shapes of `params`.
+            The loss and its gradients, if y is given; grads has the keys and shapes of `params`.
 
         Raises
         ------
         ValueError
-            Data or `params` have a wrong shape or type or non-finite values, a label is no class, or reg is negative.
+            Data or `params` have a wrong shape, dtype or non-finite values, a label is not a class, or reg is negative.
         """
         X = self._read_rows("X", X)
         if y is not None:
@@ -109,12 +109,12 @@ class TwoLayerNet:
         if y is None:
             return network.predict_probabilities(matrix)
         coefs = network.parameters[: network.n_coefficients]
-        # A training of the caller's own may have diverged.
+        # Parameters from the user's own training may have diverged.
         with np.errstate(over="ignore", invalid="ignore"):
             loss, _, _ = network.compute_gradient(Examples(matrix, y), slice(0, len(X)))
             network.gradient[: network.n_coefficients] += 2 * reg * coefs
             loss += reg * float(np.sum(np.square(coefs, dtype=np.float64)))
-        return loss, _name_parts(network, network.gradient)
+        return loss, _name_parameters(network, network.gradient)
 
     def train(
         self,
@@ -130,50 +130,50 @@ class TwoLayerNet:
         verbose: bool = False,
         momentum: float = 0.0,
     ) -> dict[str, list[float]]:
-        """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 at first.
+        """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 initially.
 
-        Each iteration draws its rows by ``np.random.choice(N, batch_size)`` from NumPy's global random state. Rows may
-        repeat, so that batch_size may exceed N. An iteration ends an epoch where its number, counted from 0, is a
-        multiple of max(N / batch_size, 1): the first iteration does, and where batch_size divides N those one epoch
-        after another. Where it does not divide N, few or no other iterations do; the homework has the same rule.
+        Each iteration draws its rows with ``np.random.choice(N, batch_size)`` and NumPy's global random state. Rows may
+        repeat, so batch_size may exceed N. An iteration ends an epoch if its number, counted from 0, is a multiple of
+        max(N / batch_size, 1): the first iteration and, if batch_size divides N, one per epoch after it. If batch_size
+        does not divide N, few or no other iterations end an epoch. The homework has the same rule.
 
-        Ctrl-C ends the training after a whole iteration: `params` and the histories are those until then.
+        Ctrl-C ends the training after the current iteration; `params` and the histories are those of that iteration.
 
         Parameters
         ----------
         X, y, X_val, y_val : array-like
-            Rows to train on and to validate on, and their classes, as in `loss`; the computation is in the type of X.
+            Training and validation rows and their classes, as in `loss`. The dtype of X determines the precision.
         learning_rate : float, default=1e-3
-            Size of the steps, at least 0.
+            Step size, at least 0.
         learning_rate_decay : float, default=0.95
-            Factor on the learning rate at the end of each epoch, above 0 and at most 1.
+            Factor of the learning rate at the end of each epoch, in (0, 1].
         reg : float, default=5e-6
             Strength of the penalty, as in `loss`.
         num_iters : int, default=100
             Number of updates.
         batch_size : int, default=200
-            Number of rows of a batch.
+            Number of rows per batch.
         verbose : bool, default=False
-            Whether a progress bar with the loss is shown.
+            Whether to show a progress bar with the loss.
         momentum : float, default=0.0
-            Part of the velocity that the next step keeps, from 0 to below 1.
+            Fraction of the velocity that is kept in the next step, in [0, 1).
 
         Returns
         -------
         dict of str to list of float
-            ``loss_history`` has the loss of each iteration's batch before the update, with the penalty.
-            ``train_acc_history`` and ``val_acc_history`` have the accuracies on the last batch and on all of X_val
-            after the last update of each epoch.
+            ``loss_history`` contains the loss, with the penalty, of each iteration's batch before the update.
+            ``train_acc_history`` and ``val_acc_history`` contain the accuracies on the last batch and on X_val after
+            the last update of each epoch.
 
         Raises
         ------
         ValueError
-            As `loss`, or a number is out of its range; nothing has changed then.
+            As in `loss`, or a number is out of range; then nothing has changed.
 
         Warns
         -----
         RuntimeWarning
-            Loss or parameters diverged (no longer finite); `params` and histories are those before that iteration.
+            Loss or parameters became non-finite; `params` and histories are those before that iteration.
         """
         X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
         y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
@@ -201,7 +201,7 @@ class TwoLayerNet:
                     rate *= learning_rate_decay
                 yield _Iteration(loss, accuracies)
 
-        # The losses of a training that diverges overflow.
+        # The loss of a diverging training overflows.
         with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
             training = train(
                 iterate(),
@@ -211,14 +211,14 @@ class TwoLayerNet:
             )
         self.interrupted = training.ended == "interrupted"
         if training.records:
-            learned = _name_parts(network, network.parameters)
-            self.params.update({name: part.astype(np.float64) for name, part in learned.items()})
+            learned = _name_parameters(network, network.parameters)
+            self.params.update({name: values.astype(np.float64) for name, values in learned.items()})
         accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         if training.ended == "diverged":
             warnings.warn(
-                "The training diverged: loss or parameters were no longer finite in iteration "
-                f"{len(training.records)}, counted from 0. params is as it was before. Lower learning_rate, "
-                f"{learning_rate * learning_rate_decay ** len(accuracies):g} by then, or scale X.",
+                f"The training diverged: loss or parameters became non-finite in iteration {len(training.records)}, "
+                "counted from 0. params contains the parameters before that iteration. Scale X or reduce the learning "
+                f"rate, which was {learning_rate * learning_rate_decay ** len(accuracies):g} in that iteration.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -229,47 +229,47 @@ class TwoLayerNet:
         }
 
     def predict(self, X: ArrayLike) -> IntArray:
-        """Return the class of the highest score of each row, the first of equal ones.
+        """Return the class with the highest score for each row, the first one in case of a tie.
 
         Parameters
         ----------
         X : array-like of shape (N, D)
-            The rows.
+            Input rows.
 
         Returns
         -------
         labels : ndarray of shape (N,), int64
-            Their classes.
+            Predicted classes.
 
         Raises
         ------
         ValueError
-            As `loss`.
+            As in `loss`.
         """
         X = self._read_rows("X", X)
-        # Probabilities of different scores may round to equal ones.
+        # Different scores can have equal probabilities after rounding.
         scores = self._make_network(compute_type(X)).compute_scores(DenseMatrix(X))
         return scores.argmax(axis=1).astype(np.int64, copy=False)
 
     def _make_network(self, dtype):
-        """Return a network with the values that `params` has now."""
+        """Return a network with the current values of `params`."""
         network = Network(self._layer_sizes, "relu", dtype=dtype)
         require(isinstance(self.params, Mapping), "params", "be a dict of W1, b1, W2 and b2", self.params)
-        for name, part in _name_parts(network, network.parameters).items():
+        for name, target in _name_parameters(network, network.parameters).items():
             if name not in self.params:
-                raise ValueError(f"params must hold W1, b1, W2 and b2, but {name} is missing: it has {[*self.params]}")
-            values = read_array(f"params[{name!r}]", self.params[name], part.shape)
+                raise ValueError(f"params must contain W1, b1, W2 and b2, got {[*self.params]} without {name}")
+            values = read_array(f"params[{name!r}]", self.params[name], target.shape)
             with np.errstate(over="ignore"):
-                part[:] = values
-            if not np.isfinite(part).all():
-                raise ValueError(f"params[{name!r}] holds values that are NaN or infinite in {np.dtype(dtype)}")
+                target[:] = values
+            if not np.isfinite(target).all():
+                raise ValueError(f"params[{name!r}] contains values that are NaN or infinite in {np.dtype(dtype)}")
         return network
 
     def _read_rows(self, name, X):
-        """Return X in a type that kernels read."""
+        """Return X in a dtype that kernels support."""
         X, n_inputs = np.asarray(X), self._layer_sizes[0]
-        is_right = X.ndim == 2 and X.shape[1] == n_inputs and len(X) > 0 and X.dtype.kind in "fiub"
-        require(is_right, name, f"be real numbers of shape (N, {n_inputs}) with N >= 1", X)
+        is_valid = X.ndim == 2 and X.shape[1] == n_inputs and len(X) > 0 and X.dtype.kind in "fiub"
+        require(is_valid, name, f"be real numbers of shape (N, {n_inputs}) with N >= 1", X)
         X = X.astype(X.dtype if X.dtype in DTYPES else np.float64, copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"{name} must have no NaN or infinite values")
@@ -278,16 +278,15 @@ class TwoLayerNet:
     def _read_labels(self, name, y, n_rows):
         """Return y as int32, (n_rows,)."""
         y, n_classes = np.asarray(y), self._layer_sizes[-1]
-        is_right = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
-        wanted = f"hold one whole number for each of {n_rows} rows, of shape ({n_rows},) or ({n_rows}, 1)"
-        require(is_right, name, wanted, y)
+        is_valid = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
+        require(is_valid, name, f"be integers of shape ({n_rows},) or ({n_rows}, 1), one for each row", y)
         if y.min() < 0 or y.max() >= n_classes:
-            raise ValueError(f"{name} must hold classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
+            raise ValueError(f"{name} must contain classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
         return y.reshape(-1).astype(np.int32)
 
 
-def _name_parts(network, vector):
-    """Return the parts of a vector, laid out as the network's parameters, by their names in `params`."""
+def _name_parameters(network, vector):
+    """Return views of a vector with the layout of the network's parameters, by their names in `params`."""
     coefs, intercepts, _ = network.cut(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 

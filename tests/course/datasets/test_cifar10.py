@@ -1,4 +1,4 @@
-"""CIFAR-10 from its published batches and from its JPEG copy: whole, damaged, malicious and downloaded; the split."""
+"""CIFAR-10 from its published batches and its JPEG copy: reading, damage, downloads, and the validation split."""
 
 import hashlib
 import io
@@ -22,10 +22,10 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
 IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
-REAL_POSITIONS = datasets.list_places()
+DATA_FOLDERS = datasets.list_places()
 
 
-def md5_of(data):
+def compute_md5(data):
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
@@ -40,7 +40,7 @@ def pickle_by_python_2(X, y):
 
 
 class Small:
-    """Random batches of 6 images that pass for CIFAR-10: files by name, the archive, and the arrays they hold."""
+    """Random batches of 6 images in place of CIFAR-10: files by name, the archive, and their arrays."""
 
     def __init__(self, monkeypatch, folder):
         generator = np.random.default_rng(0)
@@ -50,12 +50,12 @@ class Small:
         self.write(folder, "folder")
         self.archive = Path(shutil.make_archive(folder, "gztar", folder, cifar10.FOLDER)).read_bytes()
         monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
-        monkeypatch.setattr(cifar10, "BATCHES", {name: md5_of(data) for name, data in self.files.items()})
-        monkeypatch.setattr(cifar10, "PUBLISHED_MD5", md5_of(self.archive))
+        monkeypatch.setattr(cifar10, "BATCHES", {name: compute_md5(data) for name, data in self.files.items()})
+        monkeypatch.setattr(cifar10, "PUBLISHED_MD5", compute_md5(self.archive))
         monkeypatch.setattr(cifar10, "ADDRESS", f"http://127.0.0.1:9/{cifar10.PUBLISHED}")
 
     def write(self, folder, form):
-        """Write it as a folder or as the archive; return where the files are."""
+        """Write the folder or the archive; return the folder of the files."""
         files = folder / cifar10.FOLDER if form == "folder" else folder
         files.mkdir(parents=True, exist_ok=True)
         for name, data in (self.files if form == "folder" else {cifar10.PUBLISHED: self.archive}).items():
@@ -91,11 +91,11 @@ def test_every_form_is_read(small, tmp_path, form):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_damaged_batch_or_archive_is_named_and_no_pickle_is_run(small, tmp_path):
+def test_damaged_batches_and_archives_raise_without_unpickling(small, tmp_path):
     for damage in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
         (small.write(tmp_path, "archive") / cifar10.PUBLISHED).write_bytes(damage(small.archive))
         assert_refused(rf"{cifar10.PUBLISHED}.* is damaged", datasets.load_cifar10, folder=tmp_path)
-    # The folder goes before the archive.
+    # The folder has priority over the archive.
     folder = small.write(tmp_path, "folder")
     (folder / "data_batch_2").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
     assert_refused(r"data_batch_2 .* md5", datasets.load_cifar10, folder=tmp_path)
@@ -103,10 +103,10 @@ def test_a_damaged_batch_or_archive_is_named_and_no_pickle_is_run(small, tmp_pat
     assert_refused(r"cifar-10-batches-py is damaged .*data_batch_2", datasets.load_cifar10, folder=tmp_path)
 
 
-def test_the_split_follows_from_the_seed(small, tmp_path):
+def test_the_split_is_determined_by_the_seed(small, tmp_path):
     small.write(tmp_path, "folder")
-    whole = datasets.load_cifar10(folder=tmp_path)
-    ids = {row.tobytes(): i for i, row in enumerate(whole.X_train)}
+    full = datasets.load_cifar10(folder=tmp_path)
+    ids = {row.tobytes(): i for i, row in enumerate(full.X_train)}
 
     def split(n, seed):
         data = datasets.load_cifar10(n, seed, tmp_path)
@@ -115,9 +115,9 @@ def test_the_split_follows_from_the_seed(small, tmp_path):
         assert sorted(left + drawn) == list(range(5 * ROWS))
         assert left == sorted(left)
         assert drawn == sorted(drawn)
-        np.testing.assert_array_equal(data.y_train, whole.y_train[left])
-        np.testing.assert_array_equal(data.y_val, whole.y_train[drawn])
-        np.testing.assert_array_equal(data.X_test, whole.X_test)
+        np.testing.assert_array_equal(data.y_train, full.y_train[left])
+        np.testing.assert_array_equal(data.y_val, full.y_train[drawn])
+        np.testing.assert_array_equal(data.X_test, full.X_test)
         assert (data.X_val.dtype, data.y_val.dtype) == (np.uint8, np.int64)
         return drawn
 
@@ -140,12 +140,12 @@ def test_the_archive_is_downloaded_once(small, server, monkeypatch):
     assert len(server.requests) == 1
 
 
-def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
+def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_cifar10()
-    places = str(tmp_path / "named"), str(datasets.cache_folder())
-    for text in (*cifar10.CIFAR10_FORMS, cifar10.PUBLISHED_MD5, *small.files, *places):
+    folders = str(tmp_path / "named"), str(datasets.cache_folder())
+    for text in (*cifar10.CIFAR10_FORMS, cifar10.PUBLISHED_MD5, *small.files, *folders):
         assert text in str(caught.value)
 
 
@@ -165,18 +165,18 @@ def write_zip(folder, members):
 
 @pytest.fixture
 def members(monkeypatch, empty_cache):
-    """Random pictures by name, in the order of the rows."""
+    """Random images by name, in the order of the rows."""
     monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", PER_CLASS)
     monkeypatch.setattr(cifar10, "N_TRAIN", 10 * PER_CLASS["train"])
-    generator, made = np.random.default_rng(0), {}
-    for part, n in PER_CLASS.items():
+    generator, images = np.random.default_rng(0), {}
+    for split, n in PER_CLASS.items():
         for number, name in itertools.product(range(n), CLASS_NAMES):
-            plot = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            made[f"{part}/{name}/{number:04}.jpg"] = to_jpeg(plot)
-    return made
+            pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            images[f"{split}/{name}/{number:04}.jpg"] = to_jpeg(pixels)
+    return images
 
 
-def test_rows_come_by_number_and_class_in_the_published_layout(members, tmp_path):
+def test_rows_of_the_jpeg_copy_are_sorted_by_number_and_class(members, tmp_path):
     write_zip(tmp_path, members)
     data = datasets.load_cifar10(folder=tmp_path)
     assert_layout(data)
@@ -186,11 +186,11 @@ def test_rows_come_by_number_and_class_in_the_published_layout(members, tmp_path
     np.testing.assert_array_equal(np.append(data.y_train, data.y_test), np.tile(np.arange(10), 3 + 2))
 
 
-def test_published_batches_go_before_the_copy_and_a_missing_pillow_is_no_damage(members, tmp_path, monkeypatch):
+def test_published_batches_have_priority_and_missing_pillow_is_not_reported_as_damage(members, tmp_path, monkeypatch):
     write_zip(tmp_path, members)
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
-    # They go before the copy.
+    # They have priority over the copy.
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"damaged")
     assert_refused(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
 
@@ -205,7 +205,7 @@ def test_published_batches_go_before_the_copy_and_a_missing_pillow_is_no_damage(
     ],
     ids=["empty", "foreign", "truncated", "narrow", "gray", "missing"],
 )
-def test_a_bad_or_missing_image_is_named(members, tmp_path, name, data, message):
+def test_the_error_names_a_bad_or_missing_image(members, tmp_path, name, data, message):
     members[name] = data
     write_zip(tmp_path, {name: data for name, data in members.items() if data is not None})
     assert_refused(rf"cifar10-jpeg.zip: {message}", datasets.load_cifar10, folder=tmp_path)
@@ -215,14 +215,14 @@ def test_a_bad_or_missing_image_is_named(members, tmp_path, name, data, message)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data, place: b"", IS_DAMAGED),
-        (lambda data, place: data[:-30], IS_DAMAGED),
-        (lambda data, place: b"no zip" * 100, IS_DAMAGED),
-        (lambda data, place: data[:place] + bytes((data[place] ^ 1,)) + data[place + 1 :], rf"{DAMAGED} .*CRC"),
+        (lambda data, index: b"", IS_DAMAGED),
+        (lambda data, index: data[:-30], IS_DAMAGED),
+        (lambda data, index: b"no zip" * 100, IS_DAMAGED),
+        (lambda data, index: data[:index] + bytes((data[index] ^ 1,)) + data[index + 1 :], rf"{DAMAGED} .*CRC"),
     ],
     ids=["empty", "truncated", "foreign", "one bit of a member"],
 )
-def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
+def test_the_error_names_a_damaged_zip(members, tmp_path, damage, message):
     path = write_zip(tmp_path, members)
     data = path.read_bytes()
     path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
@@ -231,9 +231,9 @@ def test_a_damaged_zip_is_named(members, tmp_path, damage, message):
 
 @pytest.mark.slow
 def test_the_real_zip(empty_cache):
-    folder = next((place for place in REAL_POSITIONS if (place / cifar10.JPEGS).is_file()), None)
+    folder = next((path for path in DATA_FOLDERS if (path / cifar10.JPEGS).is_file()), None)
     if folder is None:
-        pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to the folder that holds it")
+        pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to its folder")
     data = datasets.load_cifar10(5000, 7, folder)
     assert [len(X) for X in (data.X_train, data.X_val, data.X_test)] == [45_000, 5_000, 10_000]
     np.testing.assert_array_equal(np.bincount(np.append(data.y_train, data.y_val)), [5000] * 10)

@@ -1,4 +1,4 @@
-"""The files of the data sets: folders, what a server may do, what is left behind, and what the terminal shows."""
+"""Files of the data sets: folders, downloads, failures of servers, and the progress bar."""
 
 import hashlib
 import time
@@ -14,15 +14,15 @@ DATA = b"the contents of a file " * 1000
 
 
 def download(address, folder=None):
-    files.download(address + "file", hashlib.md5(DATA).hexdigest(), folder, "wanted")
+    files.download(address + "file", hashlib.md5(DATA).hexdigest(), folder, "description")
 
 
-def kept():
+def read_cache():
     return {path.name: path.read_bytes() for path in datasets.cache_folder().iterdir()}
 
 
 def answer(data, size=None):
-    """Return what answers with these bytes after a header that promises this number of them."""
+    """Return a handler that sends these bytes after a header with this content length."""
 
     def write(handler):
         handler.send_response(200)
@@ -33,24 +33,24 @@ def answer(data, size=None):
     return write
 
 
-def test_without_a_cache_folder_data_lie_in_the_temporary_one(monkeypatch, tmp_path):
+def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "user_cache_folder", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FASTLIN_DATA", "named")
     assert files.list_places() == [Path("named"), tmp_path / "fastlin" / "data"]
 
 
-def test_a_file_is_kept_as_it_was_published(server, empty_cache, capfd):
+def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
     download(server({"file": DATA}))
-    assert kept() == {"file": DATA}
+    assert read_cache() == {"file": DATA}
     out, err = capfd.readouterr()
     assert out == ""
-    # The bar of pooch, which goes to the standard error.
+    # The progress bar of pooch is on the standard error.
     assert "100%" in err
 
 
 def fall_silent(begin):
-    """Return what answers so, and then no more."""
+    """Return a handler that begins a response and never ends it."""
 
     def write(handler):
         begin(handler)
@@ -72,26 +72,26 @@ def fall_silent(begin):
     ],
     ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_bad_download_leaves_nothing_and_its_reason_is_told(server, empty_cache, monkeypatch, write, reason):
+def test_a_failed_download_leaves_no_file_and_reports_the_reason(server, empty_cache, monkeypatch, write, reason):
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
-    assert_refused(rf"(?s)^wanted.*{address}.*{reason}", download, address, error=datasets.DatasetNotFoundError)
-    assert kept() == {}
+    assert_refused(rf"(?s)^description.*{address}.*{reason}", download, address, error=datasets.DatasetNotFoundError)
+    assert read_cache() == {}
 
 
-def test_an_interrupted_download_leaves_nothing(server, empty_cache, monkeypatch):
+def test_an_interrupted_download_leaves_no_file(server, empty_cache, monkeypatch):
     def interrupt(*arguments):
-        # A part of the file has been written under another name.
+        # The incomplete file has another name.
         assert list(datasets.cache_folder().iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tqdm.auto.tqdm.update", interrupt)
     assert_refused(None, download, server({"file": DATA}), error=KeyboardInterrupt)
-    assert kept() == {}
+    assert read_cache() == {}
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named_and_a_given_one_is_the_only_place(server, empty_cache, tmp_path):
+def test_an_impossible_cache_folder_raises_and_a_given_folder_is_the_only_one_searched(server, empty_cache, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
     assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)

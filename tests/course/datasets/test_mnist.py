@@ -1,4 +1,4 @@
-"""The digits: MNIST from disk and from a server on this machine, whole, damaged and out of reach; scikit-learn's."""
+"""MNIST from disk and from a local server: reading, damage, downloads and missing files."""
 
 import gzip
 import hashlib
@@ -15,16 +15,16 @@ SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test
 
 @pytest.fixture
 def small(monkeypatch, empty_cache):
-    """A small stand-in for MNIST: its files' bytes by name, and no other place to look in than those of the test."""
+    """Replace MNIST by small files; return their contents by name. Only the test's folders are searched."""
     generator = np.random.default_rng(0)
     contents, files, published = {}, {}, {}
-    for part, (name, _, _) in mnist.MNIST_FILES.items():
-        values = generator.integers(0, 10 if part.startswith("y") else 256, SHAPES[part]).astype(np.uint8)
+    for array, (name, _, _) in mnist.MNIST_FILES.items():
+        values = generator.integers(0, 10 if array.startswith("y") else 256, SHAPES[array]).astype(np.uint8)
         header = bytes((0, 0, 8, values.ndim)) + b"".join(size.to_bytes(4, "big") for size in values.shape)
         contents[name] = header + values.tobytes()
-        files[part] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[part])
+        files[array] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[array])
         zipped = zip_files(contents)[f"{name}.gz"]
-        published[part] = hashlib.md5(zipped).hexdigest()
+        published[array] = hashlib.md5(zipped).hexdigest()
     monkeypatch.setattr(mnist, "MNIST_FILES", files)
     monkeypatch.setattr(mnist, "PUBLISHED_GZIP", published)
     monkeypatch.setattr(mnist, "MNIST_ADDRESS", "http://127.0.0.1:9/")
@@ -32,7 +32,7 @@ def small(monkeypatch, empty_cache):
 
 
 def zip_files(contents):
-    # Without a time the same data always give the same bytes.
+    # Without a time stamp, the same data always give the same bytes.
     return {f"{name}.gz": gzip.compress(data, mtime=0) for name, data in contents.items()}
 
 
@@ -43,7 +43,7 @@ def write(folder, contents):
 
 
 @pytest.mark.parametrize("pack", [dict, zip_files])
-def test_files_of_either_kind_are_read(small, tmp_path, pack):
+def test_plain_and_gzipped_files_are_read(small, tmp_path, pack):
     write(tmp_path / "data", pack(small))
     data = datasets.load_mnist(20, tmp_path / "data")
     assert data.name == "mnist"
@@ -67,14 +67,14 @@ def test_files_of_either_kind_are_read(small, tmp_path, pack):
     ],
     ids=["short", "empty", "other contents", "truncated gzip", "damaged gzip"],
 )
-def test_a_damaged_file_is_named(small, tmp_path, damage):
+def test_the_error_names_a_damaged_file(small, tmp_path, damage):
     write(tmp_path / "data", small)
     damaged = tmp_path / "data" / mnist.MNIST_FILES["X_test"][0]
     damaged.write_bytes(damage(damaged.read_bytes()))
     assert_refused(damaged.name, datasets.load_mnist, 30, tmp_path / "data")
 
 
-def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
+def test_missing_files_are_downloaded_once(small, server, monkeypatch):
     monkeypatch.setattr(mnist, "MNIST_ADDRESS", server(zip_files(small)))
     present = mnist.MNIST_FILES["y_train"][0]
     write(datasets.cache_folder(), {present: small[present]})
@@ -86,12 +86,12 @@ def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
     assert sorted(server.requests) == sorted(f"/{name}" for name in downloaded)
 
 
-def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
+def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_mnist(30)
-    texts = [text for name, md5, _ in mnist.MNIST_FILES.values() for text in (name, md5)]
-    for text in (*texts, str(tmp_path / "named"), str(datasets.cache_folder())):
+    names_and_checksums = [text for name, md5, _ in mnist.MNIST_FILES.values() for text in (name, md5)]
+    for text in (*names_and_checksums, str(tmp_path / "named"), str(datasets.cache_folder())):
         assert text in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_the_four_arrays_of_the_course(monkeypatch):
         np.testing.assert_array_equal(array, np.full(4 - number, number))
 
 
-def test_the_first_place_that_holds_a_file_is_taken(small, tmp_path, monkeypatch):
+def test_the_first_folder_that_contains_a_file_is_used(small, tmp_path, monkeypatch):
     named, cache = tmp_path / "named", datasets.cache_folder()
     monkeypatch.setenv("FASTLIN_DATA", str(named))
     write(cache, small)

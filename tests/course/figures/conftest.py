@@ -1,12 +1,12 @@
-"""Figures that are saved without being rendered, which takes long."""
+"""Fixtures that save figures without the slow rendering."""
 
 import pytest
 from matplotlib.figure import Figure
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    """The figures that were saved since, of which there are empty files."""
+def saved(monkeypatch):
+    """A list of the figures that are saved; their files are empty."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure) or file.touch())
     return figures

@@ -1,4 +1,4 @@
-"""The picture of the comparison of libraries, for made-up curves: texts fit a figure of one panel."""
+"""The figure of the comparison of libraries, for simulated curves: titles and labels fit."""
 
 from itertools import pairwise
 
@@ -24,18 +24,18 @@ def make_problem(left_out):
 
 
 @pytest.mark.parametrize("n_problems", [1, 2])
-def test_titles_and_names_of_peers_fit_the_figure(n_problems, opened, tmp_path):
+def test_titles_and_names_of_baselines_fit_into_the_figure(n_problems, saved, tmp_path):
     left_out = [name for name in LIBRARIES if name != "fastlin"][:8]
     parameters = {"data": "table", "floor": 1e-8, "dtype": "float64", "C": 0.0123, "threads": 128, "budget": 123.0}
     results = Results(parameters, {}, {"problems": [make_problem(left_out)] * n_problems})
     figures.draw("baselines", results, tmp_path)
-    (figure,) = opened
+    (figure,) = saved
     figure.draw_without_rendering()
-    assert "threads: 128, a baseline on one where that is faster" in figure.get_suptitle()
+    assert "128 threads (baselines: one thread if faster)" in figure.get_suptitle()
     for text in (
         figure._suptitle,
         *figure.legends,
-        *(each for axes in figure.axes for each in (axes.title, axes.xaxis.label)),
+        *(label for axes in figure.axes for label in (axes.title, axes.xaxis.label)),
     ):
         assert is_within(text, figure)
     for axes in figure.axes:

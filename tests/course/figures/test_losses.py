@@ -1,4 +1,4 @@
-"""The course's curve of a loss: which points are drawn, and what curve and band are called."""
+"""`plot_loss` of the course: drawn points and labels."""
 
 import matplotlib
 import numpy as np
@@ -19,7 +19,7 @@ def axes():
     plt.close(figure)
 
 
-def test_means_stand_at_the_middle_step_within_a_band(axes):
+def test_means_are_drawn_at_the_middle_step_with_a_band(axes):
     trainers.plot_loss(HISTORY, "training", npoints_to_average=10)
     (line,), (band,) = axes.lines, axes.collections
     values = np.array(list(HISTORY.values()))[:20].reshape(2, 10)
@@ -38,7 +38,7 @@ def test_without_a_variance_every_value_is_drawn(axes):
     assert axes.get_legend_handles_labels()[1] == ["training"]
 
 
-def test_a_curve_without_a_label_has_no_name_and_too_few_values_no_mean(axes):
+def test_a_curve_without_label_has_no_legend_and_too_few_values_give_no_mean(axes):
     trainers.plot_loss(HISTORY)
     for number, n_means in ((5, 5), (30, 0)):
         trainers.plot_loss(HISTORY, npoints_to_average=number)
@@ -47,7 +47,7 @@ def test_a_curve_without_a_label_has_no_name_and_too_few_values_no_mean(axes):
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5])
-def test_a_number_of_points_that_is_none_is_refused(axes, number):
-    with pytest.raises(ValueError, match=f"^npoints_to_average must be a whole number of at least 1, got {number}$"):
+def test_an_invalid_number_of_points_raises(axes, number):
+    with pytest.raises(ValueError, match=f"^npoints_to_average must be an integer of at least 1, got {number}$"):
         trainers.plot_loss(HISTORY, npoints_to_average=number)
     assert not axes.lines

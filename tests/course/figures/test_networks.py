@@ -1,4 +1,4 @@
-"""The pictures of the networks of CIFAR-10, for made-up results: the report's lines, all draws, and what diverged."""
+"""The figures of the networks on CIFAR-10, for simulated results: reported values, all draws, and divergence."""
 
 from types import SimpleNamespace
 
@@ -14,18 +14,18 @@ from fastlin.training import Checkpoint, Training
 from .conftest import is_within
 
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
-WHOLE = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
+DEEP = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
 NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
 
 
 @pytest.fixture
-def draw(opened, tmp_path):
-    """A function that draws results of a study; it returns the pictures and the figures."""
+def draw(saved, tmp_path):
+    """A function that draws results of a study and returns the Plots and the figures."""
 
     def draw(study, results):
         plots = figures.draw(study, results, tmp_path)
         assert all(text.endswith(".") for plot in plots for text in (plot.caption, plot.alt))
-        return plots, opened
+        return plots, saved
 
     return draw
 
@@ -40,12 +40,12 @@ def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
         penalties=list(0.1 * np.arange(n_epochs)),
         accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
     )
-    parameters = {"data": data, "part_of_epochs": 1.0}
-    return Results(parameters, {"reported": REPORTED}, {"a reading": trained, "another": trained})
+    parameters = {"data": data, "fraction_of_epochs": 1.0}
+    return Results(parameters, {"reported": REPORTED}, {"one interpretation": trained, "another": trained})
 
 
 @pytest.mark.parametrize(("data", "n_lines"), [("cifar10", 6), ("digits", 3)])
-def test_both_losses_hold_the_penalty_and_the_reports_accuracies_are_drawn_on_cifar10_alone(data, n_lines, draw):
+def test_losses_include_the_penalty_and_reported_accuracies_are_drawn_only_on_cifar10(data, n_lines, draw):
     _, (figure,) = draw("cifar10_two_layer", make_two_layer(data))
     accuracy = figure.axes[2]
     assert len(accuracy.lines) == n_lines
@@ -59,17 +59,17 @@ def test_both_losses_hold_the_penalty_and_the_reports_accuracies_are_drawn_on_ci
     np.testing.assert_array_equal(training.get_xdata(), np.arange(1, 7))
 
 
-def test_a_run_that_diverged_is_said_to(draw):
+def test_a_diverged_run_is_annotated(draw):
     _, (figure,) = draw("cifar10_two_layer", make_two_layer("cifar10", "diverged", 3, loss=1e9))
     assert figure.axes[0].texts[0].get_text() == "diverged in epoch 4"
-    # Its losses do not flatten the others.
-    assert figure.axes[1].get_ylim() == (0, networks.HIGHEST_LOSS)
+    # Its losses do not determine the limits of the axes.
+    assert figure.axes[1].get_ylim() == (0, networks.MAX_LOSS)
 
 
 @pytest.mark.parametrize(("data", "n_draws"), [("cifar10", 9), ("digits", 1)])
 def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw):
-    drawn = np.random.default_rng(0).uniform(0.1, 1, (n_draws + 1, 6))
-    optimum, *records = (dict(zip(NAMES, values, strict=True)) for values in drawn)
+    parameters = np.random.default_rng(0).uniform(0.1, 1, (n_draws + 1, 6))
+    optimum, *records = (dict(zip(NAMES, values, strict=True)) for values in parameters)
     optimum["validation"] = 0.473
     for number, record in enumerate(records):
         record["validation"] = 0.5 - 0.01 * number
@@ -80,31 +80,31 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
     )
     (plot,), (figure,) = draw("cifar10_search", results)
     for axes, name in zip(figure.axes, NAMES, strict=True):
-        shown = [points.get_offsets().tolist() for points in axes.collections]
-        every = [[record[name], record["validation"]] for record in records]
-        assert shown == [every, every[:1], [[optimum[name], 0.473]]]
-        # The best draw shines through the optimum, with which it may share a place.
+        drawn = [points.get_offsets().tolist() for points in axes.collections]
+        expected = [[record[name], record["validation"]] for record in records]
+        assert drawn == [expected, expected[:1], [[optimum[name], 0.473]]]
+        # The best draw is visible through the hollow optimum if both have the same position.
         assert axes.collections[2].get_facecolor().size == 0
         assert [line.get_ydata()[0] for line in axes.lines] == ([0.491] if data == "cifar10" else [])
-    assert f"draws: {n_draws};" in figure.get_suptitle()
-    assert "0.500; the report's optimum has 0.473, rank 4" in figure.get_suptitle()
+    assert f"random search, {n_draws} draws;" in figure.get_suptitle()
+    assert "0.500; reported optimum 0.473, rank 4" in figure.get_suptitle()
     assert "0.473 would have rank 4" in plot.alt
 
 
 @pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
-def test_every_draw_of_every_variant_of_all_depths_is_shown(depths, n_draws, draw):
+def test_every_draw_of_every_deep_variant_is_shown(depths, n_draws, draw):
     generator = np.random.default_rng(0)
     best = {
         name: {str(depth): list(generator.uniform(0.1, 0.5, n_draws)) for depth in depths if depth in variant.depths}
         for name, variant in VARIANTS.items()
     }
-    means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in WHOLE}
+    means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in DEEP}
     recipes = {name: {"init": name.split(",")[0].lower()} for name in VARIANTS}
     metrics = {"mean_best_validation_accuracy_by_hidden_layers": means}
     results = Results({"data": "cifar10", "recipes": recipes}, metrics, {"best": best})
     (plot,), (figure,) = draw("cifar10_deep", results)
     (axes,) = figure.axes
-    for number, name in enumerate(WHOLE):
+    for number, name in enumerate(DEEP):
         rows = list(best[name].values())
         assert axes.lines[number].get_ydata() == pytest.approx([np.mean(values) for values in rows])
         np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(rows))

@@ -1,4 +1,4 @@
-"""What a quick run of all studies of the course leaves behind, and pages of it."""
+"""A quick run of all studies of the course, and parsed reports of its results."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from fastlin.course.report import write_page
 from fastlin.course.studies import CIFAR10_STUDIES
 from fastlin.course.studies.claims import evaluate_claims
 
-# They have no end tag.
+# Elements without an end tag.
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """A page that was parsed: all its texts, its elements as (name, attributes), and its texts by their heading."""
+    """A parsed page: its text, its elements as (name, attributes), and the text of each section by its heading."""
 
     def __init__(self, path):
         super().__init__()
@@ -30,7 +30,7 @@ class Page(HTMLParser):
         self._open = []
         self.feed(self.source)
         self.close()
-        assert self._open == [], "elements without an end"
+        assert self._open == [], "elements without an end tag"
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
@@ -59,12 +59,12 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory):
-    """The folder that a quick run of all studies of the course wrote, offline and without data."""
-    folder, nothing = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
+    """The output folder of a quick run of all studies of the course, offline and without data sets."""
+    folder, not_found = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
     with (
-        mock.patch.object(datasets, "load_mnist", side_effect=nothing),
+        mock.patch.object(datasets, "load_mnist", side_effect=not_found),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
-        # Beside other tests a second thread of BLAS would only wait.
+        # With other tests running, a second BLAS thread would only wait.
         threadpoolctl.threadpool_limits(1),
     ):
         assert cli.main(["reproduce", "--quick", "--output", str(folder)]) == 0
@@ -73,35 +73,35 @@ def quick_run(tmp_path_factory):
 
 @pytest.fixture
 def report(quick_run):
-    """The entries and the environment of that run, to be changed, and `write`, which writes a page of them."""
+    """The entries and the environment of that run, which a test may change, and `write`, which writes a report."""
     results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
-    found = SimpleNamespace(entries=choose_entries(results, results), environment=results["environment"])
+    report = SimpleNamespace(entries=choose_entries(results, results), environment=results["environment"])
 
     def write(quick=True):
-        """Write the page, of the same results as if they were those of whole studies if not quick, and parse it."""
+        """Write and parse the report; if not quick, the results are presented as those of full studies."""
         if not quick:
-            for entry in found.entries.values():
+            for entry in report.entries.values():
                 entry["parameters"]["quick"] = False
         path = quick_run / "page.html"
         try:
-            write_page(path, found.entries, evaluate_claims(found.entries), found.environment)
+            write_page(path, report.entries, evaluate_claims(report.entries), report.environment)
             return Page(path)
         finally:
             path.unlink(missing_ok=True)
 
-    found.write = write
-    return found
+    report.write = write
+    return report
 
 
 @pytest.fixture
-def whole(report, homework):
+def full_page(report, homework):
     report.entries |= homework
     return report.write(quick=False)
 
 
 @pytest.fixture(scope="session")
 def homework():
-    """Entries of the homework, not to be changed. They have the published tables, the widest of the page."""
+    """Entries of the homework with the published tables, the widest of the page. Tests must not change them."""
     metrics = json.loads(read("docs/studies/claims.json"))["metrics"]
     common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "plots": []}
     parameters = {

@@ -1,4 +1,4 @@
-"""The page in a browser: nothing is wider than the window, pictures load, and colors can be read, light and dark."""
+"""The report in a browser: nothing overflows, images load, and contrast is sufficient in light and dark schemes."""
 
 import copy
 import html
@@ -26,7 +26,7 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Time runs ahead until nothing is left to do.
+    # Virtual time advances until the page is idle.
     "--virtual-time-budget=20000",
     "--dump-dom",
 )
@@ -36,7 +36,7 @@ MEASURE = """
 addEventListener("load", () => {
   const width = document.documentElement.clientWidth, opaque = color => !/, 0\\)|transparent/.test(color);
   const inBox = element => element.closest(".scroll, .formula") !== null;
-  const ground = element => {
+  const background = element => {
     while (element && !opaque(getComputedStyle(element).backgroundColor)) element = element.parentElement;
     return element ? getComputedStyle(element).backgroundColor : "none";
   };
@@ -49,22 +49,22 @@ addEventListener("load", () => {
     wide: all.filter(e => !inBox(e) && e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML.slice(0, 80)),
     cutBoxes: [...document.querySelectorAll(".scroll, .formula")]
       .filter(e => e.getBoundingClientRect().right > width + 1).length,
-    pictures: [...document.images].map(image => image.complete && image.naturalWidth > 0),
-    pictureGrounds: [...document.images].map(ground),
-    colors: [...new Set(withText.map(e => getComputedStyle(e).color + "|" + ground(e)))],
+    images: [...document.images].map(image => image.complete && image.naturalWidth > 0),
+    imageBackgrounds: [...document.images].map(background),
+    colors: [...new Set(withText.map(e => getComputedStyle(e).color + "|" + background(e)))],
   }), "*");
 });
 </script>
 </body>"""
-WRAPPER = """<!doctype html><pre id="found"></pre>
-<script>addEventListener("message", event => { document.getElementById("found").textContent += event.data + "\\n" })
+WRAPPER = """<!doctype html><pre id="records"></pre>
+<script>addEventListener("message", event => { document.getElementById("records").textContent += event.data + "\\n" })
 </script>
 """
 
 
 @pytest.fixture(scope="module")
 def measured(quick_run, homework, tmp_path_factory):
-    """What a browser measured in each case of a page of the quick run and of the homework, whose tables are wide."""
+    """Measurements of a browser in each case, for a report of the quick run and of the homework, with wide tables."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")
@@ -73,7 +73,7 @@ def measured(quick_run, homework, tmp_path_factory):
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     entries = choose_entries(results, results) | copy.deepcopy(homework)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
-    entries["cifar10_deep"]["plots"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
+    entries["cifar10_deep"]["plots"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide figure."}]
     write_page(folder / "report.html", entries, evaluate_claims(entries), results["environment"])
     text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
     assert text.count("color-scheme: light dark;") == 1
@@ -81,51 +81,51 @@ def measured(quick_run, homework, tmp_path_factory):
     for scheme in ("light", "dark"):
         shown = text.replace("color-scheme: light dark;", f"color-scheme: {scheme};")
         (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
-    # A window is not made as narrow as a phone, but a frame is.
+    # A window cannot be as narrow as a phone, but a frame can.
     for scheme, width in CASES:
         style = f"border:0;width:{width}px;height:800px"
         wrapper += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'
     (folder / "frames.html").write_text(wrapper, encoding="utf-8")
     command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
     finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
-    lines = re.search(r'<pre id="found">(.*?)</pre>', finished.stdout, re.DOTALL)
+    lines = re.search(r'<pre id="records">(.*?)</pre>', finished.stdout, re.DOTALL)
     assert lines, finished.stderr
-    found = [json.loads(html.unescape(line)) for line in lines.group(1).splitlines()]
-    return {one["case"]: one for one in found}
+    records = [json.loads(html.unescape(line)) for line in lines.group(1).splitlines()]
+    return {record["case"]: record for record in records}
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def shown(request, measured):
     scheme, width = request.param
-    found = measured[f"{scheme}-{width}"]
-    assert 0 <= width - found["width"] <= 20, "the frame, less a scroll bar"
-    return found
+    record = measured[f"{scheme}-{width}"]
+    assert 0 <= width - record["width"] <= 20, "the width of the frame minus a scroll bar"
+    return record
 
 
-def test_nothing_is_wider_than_the_window_and_every_picture_has_loaded_and_lies_on_white(shown):
+def test_nothing_overflows_the_window_and_every_image_is_loaded_on_white(shown):
     assert shown["wide"] == []
     assert shown["cutBoxes"] == 0
     assert shown["pageWidth"] <= shown["width"]
-    assert shown["plots"] == [True] * 11
-    # Letters of the pictures are black.
-    assert set(shown["pictureGrounds"]) == {"rgb(255, 255, 255)"}
+    assert shown["images"] == [True] * 11
+    # The text of the figures is black.
+    assert set(shown["imageBackgrounds"]) == {"rgb(255, 255, 255)"}
 
 
-def test_every_text_can_be_read(shown):
+def test_text_contrast_meets_the_accessibility_guidelines(shown):
     assert len(shown["colors"]) >= 5
     for pair in shown["colors"]:
-        color, ground = (luminance(one) for one in pair.split("|"))
-        bright, dark = max(color, ground), min(color, ground)
-        # The contrast that the accessibility guidelines ask of texts (WCAG 2.2, 1.4.3).
+        color, background = map(luminance, pair.split("|"))
+        bright, dark = max(color, background), min(color, background)
+        # The minimum contrast of the accessibility guidelines (WCAG 2.2, 1.4.3).
         assert (bright + 0.05) / (dark + 0.05) >= 4.5, pair
 
 
-def test_light_and_dark_differ(measured):
-    grounds = [
+def test_light_and_dark_schemes_differ(measured):
+    backgrounds = [
         {luminance(pair.split("|")[1]) for pair in measured[f"{scheme}-390"]["colors"]} for scheme in ("light", "dark")
     ]
-    assert min(grounds[0]) > 0.8
-    assert max(grounds[1]) < 0.1
+    assert min(backgrounds[0]) > 0.8
+    assert max(backgrounds[1]) < 0.1
 
 
 def luminance(color):

@@ -1,4 +1,4 @@
-"""The page: what it holds and in which order, and that it needs nothing but itself."""
+"""The report: content, order, and independence from network and other files."""
 
 import base64
 import re
@@ -9,64 +9,63 @@ from fastlin import __version__
 from fastlin.course.studies.claims import CLAIMS, evaluate_claims
 
 SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
-HOMEWORK = ["The gradients", "A network of two layers", "Random search", "Deeper networks"]
-OTHERS = ["Accuracy against seconds", "All claims", "Where and how this was run"]
+HOMEWORK = ["The gradients", "A two-layer network", "Random search", "Deeper networks"]
+OTHERS = ["Accuracy against seconds", "All claims", "Environment"]
 
 
-def task_of(heading):
+def read_task(heading):
     return heading.split(" · ")[0].split(" quick run")[0]
 
 
-def test_the_sections_come_in_the_order_of_the_tasks_each_with_a_formula_in_mathml(whole):
-    assert list(map(task_of, whole.sections)) == [*SECTIONS, *["Homework"] * 4, *OTHERS]
-    headings = [heading.partition("Homework · ")[2] for heading in whole.sections]
+def test_sections_are_in_task_order_and_each_has_a_formula(full_page):
+    assert list(map(read_task, full_page.sections)) == [*SECTIONS, *["Homework"] * 4, *OTHERS]
+    headings = [heading.partition("Homework · ")[2] for heading in full_page.sections]
     assert list(filter(None, headings)) == HOMEWORK
-    blocks = re.split(r"<h2>", whole.source)[1:-2]
+    blocks = re.split(r"<h2>", full_page.source)[1:-2]
     assert len(blocks) == len(SECTIONS) + 5
     for block in blocks:
         assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in block, block[:60]
-    # What the converter does not know it leaves as it stands.
-    assert "\\" not in "".join(re.findall(r"<math.*?</math>", whole.source, re.DOTALL))
+    # The converter would leave unsupported LaTeX commands unchanged.
+    assert "\\" not in "".join(re.findall(r"<math.*?</math>", full_page.source, re.DOTALL))
 
 
-def test_each_claim_stands_once_in_the_summary_and_once_in_the_section_of_its_task(report, whole):
-    summary = whole.sections["All claims"]
+def test_each_claim_is_once_in_the_summary_and_once_in_its_section(report, full_page):
+    summary = full_page.sections["All claims"]
     rows = evaluate_claims(report.entries)
     assert len(rows) == len(CLAIMS)
     for row in rows:
-        n_alike = sum(other["says"] == row["says"] for other in rows)
-        assert summary.count(row["says"]) == n_alike
-        found = [heading for heading, text in whole.sections.items() if row["says"] in text][:-1]
-        assert len(found) == 1, row["says"]
-        assert row["task"] == task_of(found[0]) or (row["reports"] == "H" and task_of(found[0]) == "Homework")
-        text = " ".join(whole.sections[found[0]].split())
+        n_equal = sum(other["says"] == row["says"] for other in rows)
+        assert summary.count(row["says"]) == n_equal
+        (heading,) = [heading for heading, text in full_page.sections.items() if row["says"] in text][:-1]
+        assert row["task"] == read_task(heading) or (row["reports"] == "H" and read_task(heading) == "Homework")
+        text = " ".join(full_page.sections[heading].split())
         assert f"{row['verdict']} · report" in text
         assert row["because"] in text
         assert row["how"] in text
-    # The verdicts are those of measurements, and the links of the summary lead to them.
+    # The links of the summary lead to the verdicts.
     assert {"confirmed", "needs MNIST"} <= {row["verdict"] for row in rows}
-    anchors = [attributes["id"] for attributes in whole.find("div") if "id" in attributes]
+    anchors = [attributes["id"] for attributes in full_page.find("div") if "id" in attributes]
     assert anchors == list(dict.fromkeys(anchors))
-    links = [attributes["href"].removeprefix("#") for attributes in whole.find("a")]
-    contents = [attributes["id"] for attributes in whole.find("section") if "id" in attributes]
+    links = [attributes["href"].removeprefix("#") for attributes in full_page.find("a")]
+    contents = [attributes["id"] for attributes in full_page.find("section") if "id" in attributes]
     assert links[: len(contents)] == contents
     assert set(contents) == {*report.entries, "claims", "machine"}
     assert sorted(links[len(contents) :]) == sorted(anchors)
     assert len(anchors) == len(CLAIMS)
 
 
-def test_the_page_needs_neither_network_nor_script(whole):
-    assert not {"script", "link", "iframe", "object"} & {name for name, _ in whole.elements}
-    for _, attributes in whole.elements:
+def test_the_page_needs_no_network_and_no_scripts(full_page):
+    assert not {"script", "link", "iframe", "object"} & {name for name, _ in full_page.elements}
+    for _, attributes in full_page.elements:
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "srcset", "action", "poster", "background"):
             assert re.match(r"data:image/png;base64,|#", attributes.get(name) or "#")
-    # The name of MathML is an address that nobody opens.
-    rest = whole.source.replace('xmlns="http://www.w3.org/1998/Math/MathML"', "")
+    # The namespace of MathML is a URL that is never loaded.
+    rest = full_page.source.replace('xmlns="http://www.w3.org/1998/Math/MathML"', "")
     assert not re.search(r"https?://|url\(|@import", re.sub(r'"data:[^"]*"', "", rest))
 
 
-def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, quick_run):
+def test_figures_are_embedded_with_caption_and_alternative_text(report, quick_run):
     written = report.write()
     plots = [plot for entry in report.entries.values() for plot in entry["plots"]]
     images = written.find("img")
@@ -77,12 +76,12 @@ def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, qu
         content = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
         assert content == (quick_run / plot["file"]).read_bytes()
         assert plot["caption"] in written.text
-    # A picture that was removed is left out.
+    # A deleted figure is omitted.
     report.entries["binary"]["plots"][0]["file"] = "digits/removed.png"
     assert len(report.write().find("img")) == 8
 
 
-def test_texts_of_results_are_no_markup(report):
+def test_markup_in_results_is_escaped(report):
     report.entries["binary"]["metrics"]["<b>bold</b>"] = "<script>alert(1)</script> & more"
     report.environment["processor"] = "<i>odd</i>"
     written = report.write()
@@ -91,21 +90,21 @@ def test_texts_of_results_are_no_markup(report):
         assert text in written.text
 
 
-def test_the_page_says_on_top_which_data_it_ran_on(report, homework):
+def test_the_top_of_the_page_names_the_data_sets(report, homework):
     top = report.write().text.partition("All claims")[0]
-    for words in (
+    for phrase in (
         "The assignment ran on scikit-learn's 8 × 8 digits.",
-        "To get it, run fastlin reproduce",
+        "To get MNIST, run fastlin reproduce",
         *("FASTLIN_DATA", "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
         "The studies of the homework did not run",
     ):
-        assert words in top
+        assert phrase in top
     for entry in report.entries.values():
         entry["data"] = "mnist"
     report.entries |= homework
     top = report.write().text.partition("All claims")[0]
     assert "The assignment ran on MNIST, the homework on CIFAR-10." in top
-    assert "neither on disk" not in top
+    assert "not on disk" not in top
     assert "did not run" not in top
 
 
@@ -116,33 +115,33 @@ def test_quick_runs_are_marked(report, homework):
     assert "confirmed" not in written.sections["All claims"]
     report.entries |= homework
     written = report.write()
-    assert "What is marked “quick run”" in " ".join(written.text.split())
-    # The gradients of the homework are measured with those of the course.
+    assert "Sections marked “quick run”" in " ".join(written.text.split())
+    # The gradients of the homework are part of a study of the course.
     quick = [heading for heading in written.sections if "Homework" in heading and "quick" in heading]
     assert quick == [f"Homework · {HOMEWORK[0]} quick run"]
     assert "quick run" not in report.write(quick=False).text
 
 
-def test_machine_versions_seed_data_and_duration_stand_at_the_end(report):
-    text = " ".join(report.write().sections["Where and how this was run"].split())
+def test_the_environment_section_lists_machine_versions_seed_data_and_duration(report):
+    text = " ".join(report.write().sections["Environment"].split())
     environment = report.environment
     seconds = sum(entry["seconds"] for entry in report.entries.values())
     for name, value in (
         ("data", "scikit-learn's 8 × 8 digits"),
         ("seed", 0),
-        ("duration of this run's studies", f"{seconds:.0f} s"),
+        ("duration of the studies of this run", f"{seconds:.0f} s"),
         ("fastlin", __version__),
         ("numpy", environment["numpy"]),
         ("processor", environment["processor"]),
         ("threads", environment["threads"]),
     ):
         assert re.search(rf"\b{name} ?{re.escape(' '.join(str(value).split()))}", text), name
-    # The folder of compiled code belongs to the home of whoever ran it.
+    # The folder of compiled code is private to whoever ran the studies.
     assert environment["cache"] not in text
 
 
 @pytest.mark.parametrize("studies", [["binary"], ["gradient_check", "l2_norm"], ["cifar10_deep"], []])
-def test_a_page_of_some_studies(report, homework, studies):
+def test_a_report_with_only_some_studies(report, homework, studies):
     report.entries = {name: entry for name, entry in (report.entries | homework).items() if name in studies}
     written = report.write(quick=False)
     rows = evaluate_claims(report.entries)

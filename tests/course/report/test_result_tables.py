@@ -1,4 +1,4 @@
-"""Tables of metrics: which there are, what they are called, and how values are written."""
+"""Tables of metrics: their order, labels and number formats."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import pytest
 
 from fastlin.course import studies
 from fastlin.course.report import Table, tabulate
-from fastlin.course.report.result_tables import TEXTS, format_value
+from fastlin.course.report.result_tables import LABELS, format_value
 
 
-def test_single_values_come_first_then_rows_and_then_what_shares_its_keys_and_no_merits_give_no_table():
-    found = tabulate(
+def test_tables_are_ordered_and_merged_and_empty_metrics_give_none():
+    tables = tabulate(
         {
             "squared_norm": {"1": 0.5, "0": 2.0},
             "final_train_loss": 0.25,
@@ -23,11 +23,11 @@ def test_single_values_come_first_then_rows_and_then_what_shares_its_keys_and_no
         }
     )
     wide = ("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6")
-    assert found == [
+    assert tables == [
         Table("", (), (("final training loss", "0.25"), ("shuffled orders", "10"))),
         Table("runs", ("", "x", "y"), (("a", "1", "2"), ("b", "3", "4"))),
-        # No table is wider than long, but for one of one row.
-        Table("by strength of the penalty", ("λ", "0", "1"), wide),
+        # No table is wider than tall, except tables of one row.
+        Table("by penalty strength", ("λ", "0", "1"), wide),
         Table("one", ("", "x", "y"), (("a", "1", "2"),)),
         Table("", ("λ", "‖w‖²", "best validation accuracy"), (("1", "0.5", "0.5"), ("0", "2", "0.75"))),
         Table("", ("", "other"), (("a", "1"),)),
@@ -52,12 +52,12 @@ def test_single_values_come_first_then_rows_and_then_what_shares_its_keys_and_no
         ({"train_loss": 0.5, "b": 1}, "training loss 0.5, b 1"),
     ],
 )
-def test_values(value, text):
+def test_values_are_formatted(value, text):
     assert format_value(value) == text
 
 
-def test_labels_are_of_what_studies_find():
+def test_every_label_belongs_to_a_metric():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
-    for name in TEXTS["labels"].keys() | TEXTS["headers"].keys():
-        # Metrics may be put together from parts of their names.
+    for name in LABELS["labels"].keys() | LABELS["headers"].keys():
+        # Metrics may be composed of parts of their names.
         assert f'"{name}"' in sources, name

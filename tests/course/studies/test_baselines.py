@@ -1,4 +1,4 @@
-"""The comparison with baselines on the embedded digits: who is admitted, on how many threads, and what is measured."""
+"""The comparison with baselines on the digits: excluded libraries, threads, time limits, and measurements."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_info
 
 from benchmarks.data import make_synthetic
 from fastlin.course import datasets, figures
-from fastlin.course.studies import baselines, fair_threads
-from fastlin.course.studies.fair_threads import choose_threads, find_interval, repeat_short, time_fit, use_threads
+from fastlin.course.studies import baselines, timing
 from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.timing import choose_threads, find_interval, repeat_short, time_fit, use_threads
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import LIBRARIES, Problem
 
@@ -51,7 +51,7 @@ def sleep_on_many_rows(problem, effort):
 def test_every_point_is_measured_and_drawn(libraries, tmp_path):
     notified, digits = [], datasets.load_digits()
     few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
-    # On a slow machine a library would not get far in a minute.
+    # On a slow machine a minute would not be enough.
     results = baselines.run(Settings(few_digits, quick=True, notify=notified.append), seconds=300.0)
     assert notified
     problems = results.series["problems"]
@@ -80,61 +80,61 @@ def run_synthetic():
     return baselines.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
 
 
-LEFT_OUT = {
+EXCLUDED = {
     "torch": (fail, "RuntimeError: on purpose"),
     "snapml": (die, "its process has ended with status 3"),
-    "skglm": (fit_with_another_penalty, "its optimum is another"),
-    "glum": (return_nothing_finite, "its optimum is another"),
+    "skglm": (fit_with_another_penalty, "its objective differs from the optimum"),
+    "glum": (return_nothing_finite, "its objective differs from the optimum"),
 }
 
 
-def test_the_race_goes_on_without_who_fails_solves_another_problem_or_takes_too_long(libraries, monkeypatch):
+def test_the_comparison_continues_without_libraries_that_fail_or_differ_or_are_too_slow(libraries, monkeypatch):
     monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
-    given = {name: fit for name, (fit, _) in LEFT_OUT.items()}
-    for name, fit in {**given, "cyanure": fail_on_many_rows}.items():
+    fits = {name: fit for name, (fit, _) in EXCLUDED.items()}
+    for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
-    # Its process is killed, which the others of a library would have to load again.
+    # Its process is killed, so it must not be shared with other libraries.
     slow = replace(LIBRARIES["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     libraries["scikit-learn-intelex"] = slow
     results = run_synthetic()
     (problem,) = results.series["problems"]
-    assert problem["points"].keys() == libraries.keys() - LEFT_OUT.keys()
-    for name, (_, reason) in LEFT_OUT.items():
+    assert problem["points"].keys() == libraries.keys() - EXCLUDED.keys()
+    for name, (_, reason) in EXCLUDED.items():
         assert reason in problem["left_out"][name]
-        assert "left out" in results.metrics[f"even or odd: {name}"]
+        assert "excluded" in results.metrics[f"even or odd: {name}"]
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
     assert problem["failed"] == {"cyanure": "MemoryError: too many rows"}
-    # On each number of threads a fit has its part of the seconds.
+    # The budget is divided between the numbers of threads.
     assert problem["stopped"].keys() == {"scikit-learn-intelex"}
     stopped = problem["stopped"]["scikit-learn-intelex"]
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
-    rows = results.metrics["even or odd: seconds to an excess of"]
-    assert rows["fastlin"]["by fastlin's"] == 1
-    assert rows["cyanure"]["by fastlin's"] == "failed: MemoryError: too many rows"
+    rows = results.metrics["even or odd: seconds to suboptimality"]
+    assert rows["fastlin"][baselines.RATIO] == 1
+    assert rows["cyanure"][baselines.RATIO] == "failed: MemoryError: too many rows"
     bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
-    assert rows["scikit-learn-intelex"]["by fastlin's"] == bound
-    assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["accuracy"]) == ("not reached", "–")
+    assert rows["scikit-learn-intelex"][baselines.RATIO] == bound
+    assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["test accuracy"]) == ("not reached", "–")
 
 
-def test_a_failing_fastlin_is_no_comparison(libraries):
+def test_a_failing_fastlin_raises(libraries):
     libraries["fastlin"] = replace(LIBRARIES["fastlin"], fit=fail)
     with pytest.raises(RuntimeError, match="on purpose"):
         run_synthetic()
 
 
-def test_the_sample_that_admits_has_every_class():
+def test_the_sample_has_every_class():
     for data in (datasets.load_digits(), make_synthetic(4, 2000, 3, seed=0)):
         for problem, _ in baselines.make_problems(Settings(data), "float64"):
             assert set(baselines.take_sample(problem).y) == set(problem.y)
 
 
-def test_every_contender_has_a_color_and_marker_of_its_own():
+def test_every_library_has_its_own_color_and_marker():
     assert set(figures.LIBRARIES) == set(LIBRARIES)
     assert len(set(figures.LIBRARIES.values())) == len(LIBRARIES)
 
 
-class Timed:
-    """A process whose fits take given seconds by their number of threads, where None is too long; it notes them."""
+class SimulatedProcess:
+    """A process that records its fits; their seconds depend on the number of threads, and None is a timeout."""
 
     def __init__(self, seconds):
         self.seconds, self.calls, self.has_answered = seconds, [], True
@@ -153,62 +153,64 @@ class Timed:
         ("fastlin", {2: 0.1}, [("rows", 2)], [2]),
         ("torch", {1: 0.2, 2: 0.1}, [("rows", 1), ("rows", 2)], [1, 2]),
         ("torch", {1: 1.5, 2: 2.5}, [("rows", 1), ("rows", 2)], [1]),
-        # After a fit that was stopped a new process has to load the library.
+        # After a timeout, a new process loads the library with the sample.
         ("torch", {1: None, 2: 0.1}, [("rows", 1), ("sample", 2), ("rows", 2)], [2]),
         ("torch", {1: 0.1, 2: None}, [("rows", 1), ("rows", 2)], [1]),
         ("torch", {1: None, 2: None}, [("rows", 1), ("sample", 2), ("rows", 2)], None),
     ],
 )
-def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkeypatch, name, seconds, fitted, later):
+def test_a_baseline_is_measured_on_each_number_of_threads_until_a_fit_is_long(
+    monkeypatch, name, seconds, fitted, later
+):
     monkeypatch.setattr(baselines, "count_threads", lambda: 2)
     monkeypatch.setattr(baselines, "PAUSE", 0.0)
     rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
-    process = Timed(seconds)
-    entrant = baselines._Entrant(name, "rows", "sample", process)
-    entrant.climb(0, rows, rows, 1, 5.0)
+    process = SimulatedProcess(seconds)
+    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate.measure_next(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
-        # The first number of threads had one half of the seconds, and the other one what was left.
-        assert entrant.points == []
-        assert 2.4 < entrant.stopped <= 2.5
-        assert not entrant.goes_on(1, 0.0, 5.0)
+        # The first number of threads had half of the budget, and the second one the rest.
+        assert candidate.points == []
+        assert 2.4 < candidate.stopped <= 2.5
+        assert not candidate.has_next(1, 0.0, 5.0)
         return
     process.calls.clear()
-    entrant.climb(1, rows, rows, 1, 5.0)
+    candidate.measure_next(1, rows, rows, 1, 5.0)
     assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
-    assert [point["threads"] for point in entrant.points] == [min(later, key=seconds.get)] * 2
+    assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
 
 
-def make_entrant(name, process, **point):
-    entrant = baselines._Entrant(name, "rows", "sample", process)
-    entrant.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
-    return entrant
+def make_candidate(name, process, **point):
+    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
+    return candidate
 
 
-class Drifting(Timed):
-    """A process whose fits take twice as long from call to call, as a machine that gets slower makes them."""
+class DriftingProcess(SimulatedProcess):
+    """A process whose time doubles with each call, like on a machine that becomes slower."""
 
     def call(self, *arguments, **limits):
         seconds, model = super().call(*arguments, **limits)
         return [seconds[0] * 2.0 ** len(self.calls)], model
 
 
-def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
+def test_compared_fits_are_repeated_interleaved(monkeypatch):
     monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
-    ours = make_entrant("fastlin", Drifting({1: 1.0}))
+    ours = make_candidate("fastlin", DriftingProcess({1: 1.0}))
     others = {
-        "cyanure": make_entrant("cyanure", Drifting({1: 3.0})),
-        # Its turns would last beyond the end, and the last one is too far from the optimum.
-        "glum": make_entrant("glum", Timed({1: 50.0}), seconds=50.0),
-        "skglm": make_entrant("skglm", Timed({1: 0.1}), suboptimality=1e-3),
-        "torch": make_entrant("torch", Timed({1: None})),
+        "cyanure": make_candidate("cyanure", DriftingProcess({1: 3.0})),
+        # Repetitions of glum would exceed the time, skglm is too far from the optimum, and torch fails.
+        "glum": make_candidate("glum", SimulatedProcess({1: 50.0}), seconds=50.0),
+        "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
+        "torch": make_candidate("torch", SimulatedProcess({1: None})),
     }
     repetitions = dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 100.0))
-    # The ratio of each turn is the same; who fails in a turn has none.
-    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": fair_threads.REPETITIONS}}
+    # The ratio is the same in each repetition; a library that fails has none.
+    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.REPETITIONS}}
     assert not others["glum"]._process.calls
     assert not dict(baselines._repeat_interleaved(others["skglm"], [*others.values()], 100.0))
-    # fastlin alone takes no turns.
+    # fastlin alone is not repeated.
     n_before = len(ours._process.calls)
     assert not dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 6.0))
     assert len(ours._process.calls) == n_before
@@ -218,64 +220,63 @@ def test_fits_that_are_compared_are_repeated_in_turns(monkeypatch):
     ("ratio", "interval", "verdict"),
     [(2.0, [1.5, 2.5], "faster"), (0.5, [0.4, 0.9], "slower"), (1.2, [0.9, 2.0], "even")],
 )
-def test_who_is_faster_is_said_where_the_interval_says_so(ratio, interval, verdict):
+def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict):
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
-    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.METRICS, 2.0)) for name in points}
+    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.SUBOPTIMALITIES, 2.0)) for name in points}
     assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"]["by fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"]["by fastlin's"]) == ("–", 0.5)
+    assert rows["torch"][baselines.RATIO] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
+    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.RATIO]) == ("–", 0.5)
 
 
-def test_a_race_ends_in_time(libraries, monkeypatch):
+def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
     monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    posed = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
+    problems = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
-    results = baselines.run(Settings(datasets.load_digits()), posed=posed, seconds=12.0)
-    # fastlin and the start of a process may take longer where the machine is busy.
+    results = baselines.run(Settings(datasets.load_digits()), problems=problems, seconds=12.0)
+    # fastlin and the start of processes may take longer on a busy machine.
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * baselines.CLIMBED / len(problem["points"])
+    assert problem["budget"] <= 12.0 * baselines.CURVES_END / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 
 
 @pytest.mark.parametrize("fastest", [1, 3])
 def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
-    seen = []
+    threads = []
 
     def fit():
-        seen.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
-        # The first fit takes longest, as imports do.
-        # So may one of any number, where the machine is busy.
-        sleep(0.2 if len(seen) < 4 else 0 if seen[-1] == fastest else 0.05)
+        threads.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+        # The first fit takes longest because of imports, and later ones may be slow on a busy machine.
+        sleep(0.2 if len(threads) < 4 else 0 if threads[-1] == fastest else 0.05)
 
-    monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
+    monkeypatch.setattr(timing, "count_threads", lambda: 3)
     assert choose_threads(fit) == fastest
-    assert seen[1:] == [1, 3] * 3
+    assert threads[1:] == [1, 3] * 3
 
 
 def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(fair_threads, "perf_counter", lambda: next(clock))
-    run = partial(time_fit, lambda: "found")
-    monkeypatch.setattr(fair_threads, "SHORT", 2)
-    assert repeat_short(run, 3) == ([1, 1, 1], "found")
-    monkeypatch.setattr(fair_threads, "SHORT", 1)
-    assert repeat_short(run, 3) == ([1], "found")
+    monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
+    run = partial(time_fit, lambda: "result")
+    monkeypatch.setattr(timing, "SHORT_SECONDS", 2)
+    assert repeat_short(run, 3) == ([1, 1, 1], "result")
+    monkeypatch.setattr(timing, "SHORT_SECONDS", 1)
+    assert repeat_short(run, 3) == ([1], "result")
 
 
-def test_few_turns_have_no_interval():
+def test_few_repetitions_have_no_interval():
     assert find_interval([2.0] * 5) is None
     assert find_interval([2.0] * 6) == [2.0, 2.0]
     assert find_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
-    # Fewer than two heads, or two tails, of nine throws: 20 of 512 ways, less than 5 %.
+    # The probability of fewer than two heads or tails in nine throws is 20 / 512, less than 5 %.
     assert find_interval(range(9)) == [1, 7]
 
 
-def test_fastlin_has_as_many_threads_as_the_others():
+def test_use_threads_limits_fastlin_too():
     with use_threads(1):
         assert count_threads() == 1

@@ -1,4 +1,4 @@
-"""The networks on CIFAR-10: the readings of the report, the deeper variants with their units, and how all fare."""
+"""The networks on CIFAR-10: interpretations of the report, and the deeper variants with their units."""
 
 import dataclasses
 
@@ -14,14 +14,16 @@ RATES = [0.05, 0.1, 0.2, 0.35, 0.5]
 
 
 @pytest.mark.parametrize(("quick", "epochs"), [(False, [1_100, 550, 30]), (True, [55, 28, 5])])
-def test_the_readings_of_the_report(quick, epochs):
+def test_the_interpretations_of_the_report(quick, epochs):
     n = 44_000
     X = np.full((n, 1), 120, np.float32)
     images = Images("cifar10", X, np.zeros(n, np.int64), X, None, X, None, pixel_deviation=60.0)
-    (first, first_data), (second, second_data), (own, own_data) = cifar10_two_layer.make_runs(images, quick).values()
-    assert [first.epochs, second.epochs, own.epochs] == epochs
+    (first, first_data), (second, second_data), (better, better_data) = cifar10_two_layer.make_runs(
+        images, quick
+    ).values()
+    assert [first.epochs, second.epochs, better.epochs] == epochs
     assert first_data is second_data is images
-    assert own_data.X_train[0] == 2
+    assert better_data.X_train[0] == 2
     assert (first.hidden, first.learning_rate, first.decay, first.reg) == ((135,), 0.004786, 0.99, 0.001847)
     assert (first.momentum, first.init, first.scale, first.batch_size) == (0.2, "normal", 1e-4, 22_000)
     assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
@@ -43,7 +45,7 @@ def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_has_two_whole_batches_of_the_report_and_two_layers_learn_it(cifar10):
+def test_cifar10_has_two_full_batches_and_a_two_layer_network_learns_it(cifar10):
     n = len(cifar10.X_train)
     assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
     assert divmod(n, cifar10_two_layer.REPORT.batch_size) == (2, 0)
@@ -55,27 +57,27 @@ def test_cifar10_has_two_whole_batches_of_the_report_and_two_layers_learn_it(cif
     assert trained.accuracies["test"] > 0.38
 
 
-def test_the_variants_are_what_they_are_called():
+def test_variants_match_their_names():
     variants = cifar10_deep.VARIANTS
     low = {name for name, variant in variants.items() if variant.depths == cifar10_deep.LOW_DEPTHS}
     assert len(variants) == 7 + len(low) == 21
     for name, variant in variants.items():
-        start, what = name.split(", ")
+        start, change = name.split(", ")
         is_template = start == "template"
         plain = variants["template, plain" if is_template else "He, plain"].recipe
         assert (plain.dropout, plain.normalization) == (0, ())
         changes = {"init": "normal", "scale": 1e-3 if is_template else 0.01}
         if start == "He":
             changes = {"init": "he", "scale": None}
-        if "dropout" in what:
-            changes["dropout"] = float(what.split()[1])
-        if "batch norm" in what:
-            changes["normalization"] = ("input",) if "input" in what else ("hidden",)
+        if "dropout" in change:
+            changes["dropout"] = float(change.split()[1])
+        if "batch norm" in change:
+            changes["normalization"] = ("input",) if "input" in change else ("hidden",)
         assert variant.recipe == dataclasses.replace(plain, **changes)
-        given = "pixels from −1 to 1" if is_template else "components"
-        assert variant.given == (start if "pixels" in start else given)
+        inputs = "pixels from −1 to 1" if is_template else "components"
+        assert variant.inputs == (start if "pixels" in start else inputs)
         assert name in low or variant.depths == cifar10_deep.DEPTHS
-    # Adam has no momentum of its own.
+    # A recipe without momentum is trained with Adam.
     assert variants["template, plain"].recipe.momentum is None
     for start in ("normal", "template"):
         names = [name for name in variants if name.startswith(f"{start}, dropout")]
@@ -86,11 +88,11 @@ def test_the_variants_are_what_they_are_called():
 def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     trained = []
 
-    def note(images, cases):
+    def record(images, cases):
         trained.extend((images, *case) for case in cases.values())
         return ((key, train(images, *cases[key])) for key in reversed(cases))
 
-    monkeypatch.setattr(cifar10_deep.networks, "run_recipes", note)
+    monkeypatch.setattr(cifar10_deep.networks, "run_recipes", record)
     monkeypatch.setattr(cifar10_deep, "DEPTHS", (2, 3))
     replace = dataclasses.replace
     shortened = {
@@ -101,19 +103,19 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     results = cifar10_deep.study_cifar10_deep(Settings(datasets.load_digits(), seed=2**32 - 1))
     assert len(trained) == 21 * 2 * 3
     by_units = {}
-    for images, recipe, own_seed in trained:
-        given, lowest = "components", images.X_train.min()
+    for images, recipe, seed in trained:
+        inputs, lowest = "components", images.X_train.min()
         # The first pixel of the digits is always 0.
         if (images.X_train[:, 0] == images.X_train[0, 0]).all():
-            given = {0: "pixels", -1: "pixels from −1 to 1"}.get(lowest, "centered pixels")
-        if given.startswith("pixels"):
+            inputs = {0: "pixels", -1: "pixels from −1 to 1"}.get(lowest, "centered pixels")
+        if inputs.startswith("pixels"):
             assert images.X_train.max() == 1
         else:
-            # All components together have the variance of all 64 pixels, less what is constant.
+            # The total variance of the components is that of the 64 pixels, up to constant ones.
             assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
-        by_units.setdefault((recipe.hidden, own_seed), []).append((given, dataclasses.replace(recipe, hidden=())))
-    expected = sorted(str((variant.given, variant.recipe)) for variant in shortened.values())
-    # The networks of other images are trained after those of components.
+        by_units.setdefault((recipe.hidden, seed), []).append((inputs, dataclasses.replace(recipe, hidden=())))
+    expected = sorted(str((variant.inputs, variant.recipe)) for variant in shortened.values())
+    # Networks with other inputs are trained after those with components.
     assert all(sorted(map(str, cases)) == expected for cases in by_units.values())
     assert sorted(len(units) for units, _ in by_units) == [2, 2, 2, 3, 3, 3]
     assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
@@ -125,8 +127,8 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     for name, row in results.metrics["the_same_for_few_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(best[name][depth])) for depth in ("2", "3")}
         assert all(len(values) == 3 for values in best[name].values())
-    whole = results.metrics["mean_best_validation_accuracy_by_hidden_layers"]
-    assert set(whole) == {name for name, one in shortened.items() if one.depths != cifar10_deep.LOW_DEPTHS}
+    means = results.metrics["mean_best_validation_accuracy_by_hidden_layers"]
+    assert set(means) == {name for name, variant in shortened.items() if variant.depths != cifar10_deep.LOW_DEPTHS}
 
 
 def test_units_cover_their_range():
@@ -137,7 +139,7 @@ def test_units_cover_their_range():
 
 
 @pytest.mark.slow
-def test_depth_collapses_from_normal_weights_and_not_with_its_cure(cifar10):
+def test_deep_networks_fail_from_normal_weights_but_not_with_he_and_batch_norm(cifar10):
     best = cifar10_deep.study_cifar10_deep(Settings(cifar10, quick=True)).series["best"]
     for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout 0.05"):
         assert max(best[name]["4"] + best[name]["10"]) < 0.13

@@ -1,4 +1,4 @@
-"""The random search: what it draws, and that a search goes on where it was and mixes nothing up."""
+"""The random search: its draws, and the continuation of interrupted searches."""
 
 import dataclasses
 import json
@@ -32,16 +32,16 @@ def make_data(seed=0):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """A list that grows with what is trained, here in this process: numbers of draws, which are seeds, and OPTIMUM."""
-    seen = []
+    """The keys of what is trained, in this process: indices of draws, which are seeds, and OPTIMUM."""
+    keys = []
 
     def run_recipes(images, cases):
         for key, (recipe, seed) in cases.items():
-            seen.append(key)
+            keys.append(key)
             yield key, cifar10_training.train(images, recipe, seed)
 
     monkeypatch.setattr(cifar10_search, "run_recipes", run_recipes)
-    return seen
+    return keys
 
 
 DATA = make_data()
@@ -49,26 +49,26 @@ DATA = make_data()
 
 @pytest.fixture
 def search(trained, tmp_path):
-    """Run a quick search that keeps its records in a folder; return those of its draws and what it has trained."""
+    """Run a quick search that stores its records in a folder; return the records of its draws and what it trained."""
 
     def search(draws, **changes):
         settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
         n_before = len(trained)
-        found = cifar10_search.study_cifar10_search(settings).series["records"]
-        records = {record["draw"]: dict(record) for record in found}
+        results = cifar10_search.study_cifar10_search(settings)
+        records = {record["draw"]: dict(record) for record in results.series["records"]}
         assert all(record.pop("seconds") > 0 for record in records.values())
         return records, trained[n_before:]
 
     return search
 
 
-def lines_of(folder):
+def read_lines(folder):
     return (folder / FILE).read_text(encoding="utf-8").splitlines()
 
 
-def test_draws_lie_in_the_ranges_of_the_report():
+def test_draws_are_in_the_ranges_of_the_report():
     draws = draw(1_000, 0)
-    values = {name: [one[name] for one in draws] for name in draws[0]}
+    values = {name: [parameters[name] for parameters in draws] for name in draws[0]}
     ranges = {
         "hidden": (90, 150),
         "learning_rate": (3.5e-3, 5e-3),
@@ -79,21 +79,21 @@ def test_draws_lie_in_the_ranges_of_the_report():
     }
     assert values.keys() == ranges.keys()
     for name, (low, high) in ranges.items():
-        least, most, near = min(values[name]), max(values[name]), 0.02 * (high - low)
-        # The whole of the range; what is drawn from a logarithmic one comes near its low end.
-        assert low <= least < low + near
-        assert high - near < most <= high
+        smallest, largest, tolerance = min(values[name]), max(values[name]), 0.02 * (high - low)
+        # The draws cover the full range.
+        assert low <= smallest < low + tolerance
+        assert high - tolerance < largest <= high
     assert set(values["decay"]) == {0.98, 0.99}
     assert set(values["hidden"]) == set(range(90, 151))
-    assert all(type(value) in (int, float) for one in draws for value in one.values())
-    # As many regularizations in each factor of ten.
+    assert all(type(value) in (int, float) for parameters in draws for value in parameters.values())
+    # Each factor of ten has about the same number of regularizations.
     assert 0.35 < np.mean(np.array(values["reg"]) < 1e-4) < 0.52
     assert draw(10, 0) == draws[:10] != draw(10, 4)
 
 
-def test_results(trained, tmp_path):
+def test_results_of_the_search(trained, tmp_path):
     notified = []
-    settings = Settings(DATA, True, 3, lambda *what: notified.append(what), tmp_path, 12)
+    settings = Settings(DATA, True, 3, lambda *arguments: notified.append(arguments), tmp_path, 12)
     results = cifar10_search.study_cifar10_search(settings)
     records, metrics, best = results.series["records"], results.metrics, results.metrics["best_draws"]
     validations = [record["validation"] for record in records]
@@ -104,19 +104,19 @@ def test_results(trained, tmp_path):
     assert list(best) == [*shown, "the report's optimum"]
     assert all(best[name]["validation"] == value for name, value in zip(shown, validations, strict=False))
     assert (results.parameters["draws"], results.parameters["trainings_kept_before"]) == (12, 0)
-    assert [json.loads(line)["draw"] for line in lines_of(tmp_path)] == [*range(12), OPTIMUM]
-    parts = [part for _, part in filter(lambda what: len(what) == 2, notified)]
-    assert parts == [number / 13 for number in range(14)]
+    assert [json.loads(line)["draw"] for line in read_lines(tmp_path)] == [*range(12), OPTIMUM]
+    fractions = [fraction for _, fraction in filter(lambda arguments: len(arguments) == 2, notified)]
+    assert fractions == [number / 13 for number in range(14)]
     for record in records:
         drawn = draw(12, 3)[record["draw"]]
         assert (record["hidden"], record["reg"]) == (drawn["hidden"], drawn["reg"])
         assert record["epochs"] == round(drawn["epochs"] / 20)
         assert record["batch_size"] == round(drawn["batch_size"] * 40 / 44_000)
-    # The report's optimum is trained beside the draws and ranked, but has no part in their median.
+    # The reported optimum is trained like the draws and ranked, but not included in their median.
     optimum = results.series["optimum"]
     images = cifar10_training.prepare(DATA, cifar10_search.N_COMPONENTS, True)
-    own = cifar10_training.train(images, make_recipe(OPTIMAL, 40, True), 3)
-    assert {name: optimum[name] for name in own.accuracies} == own.accuracies
+    expected = cifar10_training.train(images, make_recipe(OPTIMAL, 40, True), 3)
+    assert {name: optimum[name] for name in expected.accuracies} == expected.accuracies
     assert [optimum[name] for name in ("hidden", "learning_rate", "decay", "reg")] == [135, 0.004786, 0.99, 0.001847]
     assert sorted(record["draw"] for record in records) == list(range(12))
     assert metrics["optimum_rank"] == 1 + sum(value > optimum["validation"] for value in validations)
@@ -129,7 +129,7 @@ def test_results(trained, tmp_path):
     assert again.parameters["trainings_kept_before"] == 13
 
 
-def test_the_records_of_the_documents_are_those_of_this_search():
+def test_the_published_records_match_this_search():
     path = Path(__file__).parents[3] / "docs" / FILE
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     draws = dict(enumerate(draw(100, 0)))
@@ -144,22 +144,22 @@ def test_the_records_of_the_documents_are_those_of_this_search():
     assert len({record["draw"] for record in records}) == len(records)
 
 
-def test_a_search_goes_on_with_what_is_kept(search, tmp_path):
+def test_a_search_continues_from_stored_records(search, tmp_path):
     assert search(3)[1] == [0, 1, 2, OPTIMUM]
-    kept = lines_of(tmp_path)
+    lines = read_lines(tmp_path)
     records, trained = search(5)
     assert trained == [3, 4]
-    assert lines_of(tmp_path)[:4] == kept
+    assert read_lines(tmp_path)[:4] == lines
     assert search(5, folder=None)[0] == records
-    # Fewer draws take the first of what is kept, and nothing is left to train.
+    # Fewer draws use the first stored ones, so nothing is trained.
     assert search(2) == ({number: records[number] for number in (0, 1)}, [])
     assert search(5) == (records, [])
 
 
 @pytest.mark.parametrize(("change", "again"), [(1 + 2e-16, []), (1 + 1e-6, [1])])
-def test_a_draw_of_another_processor_may_differ_in_its_last_digit(search, tmp_path, change, again):
+def test_stored_draws_may_differ_in_the_last_digit(search, tmp_path, change, again):
     search(2)
-    records = [json.loads(line) for line in lines_of(tmp_path)]
+    records = [json.loads(line) for line in read_lines(tmp_path)]
     records[1]["recipe"]["reg"] *= change
     (tmp_path / FILE).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     assert search(2)[1] == again
@@ -175,12 +175,12 @@ def test_a_draw_of_another_processor_may_differ_in_its_last_digit(search, tmp_pa
     ],
     ids=["half", "no end", "empty", "garbage"],
 )
-def test_a_line_cut_short_is_trained_again_and_swallows_nothing(search, tmp_path, damage, again):
+def test_an_incomplete_line_is_trained_again_and_corrupts_no_other_line(search, tmp_path, damage, again):
     records, _ = search(3)
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / FILE).write_bytes(damage(*lines))
     assert search(3) == (records, again)
-    # What came after the damage is whole.
+    # Records after the damage are complete.
     records, trained = search(4)
     assert (sorted(records), trained) == ([0, 1, 2, 3], [3])
     assert search(4) == (records, [])
@@ -191,33 +191,33 @@ def test_a_line_cut_short_is_trained_again_and_swallows_nothing(search, tmp_path
     [{"seed": 1}, {"quick": False}, {"data": make_data(seed=1)}, {"data": dataclasses.replace(DATA, name="cifar10")}],
     ids=["seed", "whole", "images", "name"],
 )
-def test_records_of_another_search_stay_and_are_left_alone(search, tmp_path, changes):
-    first, kept = search(2), lines_of(tmp_path)
+def test_records_of_another_search_are_kept_and_ignored(search, tmp_path, changes):
+    first, lines = search(2), read_lines(tmp_path)
     other = search(2, **changes)
     assert first[1] == other[1] == [0, 1, OPTIMUM]
     assert search(2, **changes, folder=None) == other
-    assert lines_of(tmp_path)[:3] == kept
+    assert read_lines(tmp_path)[:3] == lines
     assert search(2) == (first[0], [])
     assert search(2, **changes) == (other[0], [])
 
 
-def test_records_of_an_earlier_program_are_left_alone(search, monkeypatch):
+def test_records_of_an_earlier_version_are_kept_and_ignored(search, monkeypatch):
     search(2)
     monkeypatch.setitem(cifar10_search.SPACE, "reg", stats.loguniform(1e-4, 1e-2))
-    # The optimum does not depend on what is drawn.
+    # The reported optimum does not depend on the search space.
     assert search(2)[1] == [0, 1]
     monkeypatch.setattr(cifar10_search, "REPORT", dataclasses.replace(cifar10_search.REPORT, momentum=0.9))
     assert search(2)[1] == [0, 1, OPTIMUM]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
-def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="On Windows SIGINT cannot be sent to a process group")
+def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_records(tmp_path):
     changes = {"FASTLIN_DATA": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     changes |= {"NUMBA_CACHE_DIR": str(cache_folder().parent.parent)}
     environment = os.environ | changes | dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     command = [*FASTLIN, "reproduce", "cifar10_search", "--quick", "--draws=200", "--output=here"]
-    # What it writes goes into a file, which the workers do not keep open.
+    # The output goes into a file, because workers would keep a pipe open.
     with (tmp_path / "errors").open("w") as errors:
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors
@@ -225,13 +225,13 @@ def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is
     path, deadline = tmp_path / "here" / "digits" / FILE, time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    # As a terminal does: to the workers too.
+    # Like a terminal, this sends the signal to the workers too.
     os.killpg(process.pid, signal.SIGINT)
     status = process.wait(timeout=60)
-    # pooch says where it looks for CIFAR-10, and Click ends the line of ^C.
+    # pooch prints the URL of CIFAR-10, and Click ends the line after ^C.
     lines = [
         line for line in (tmp_path / "errors").read_text().splitlines() if line and not line.startswith("Downloading")
     ]
     assert (status, lines) == (130, ["fastlin: interrupted"])
     assert [path.name for path in (tmp_path / "here").rglob("*")] == ["digits", FILE]
-    assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here" / "digits"))
+    assert all(json.loads(line)["ended"] == "limit" for line in read_lines(tmp_path / "here" / "digits"))

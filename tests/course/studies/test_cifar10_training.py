@@ -1,4 +1,4 @@
-"""What the studies of CIFAR-10 share: principal components against NumPy, training against the formula."""
+"""Shared code of the CIFAR-10 studies: principal components against NumPy, training against the estimator."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
 )
-# The estimator's parameters, by what they are called in a recipe.
+# The fields of a recipe by the names of the estimator's parameters.
 NAMES = {"learning_rate_init": "learning_rate", "learning_rate_decay": "decay", "max_iter": "epochs"}
 NAMES |= {name: name for name in ("batch_size", "momentum", "init", "dropout")}
 
 
 def make_data(n_val=20, n_pixels=12):
-    """Return bytes whose principal directions are far apart; validation and test images have others, and means."""
+    """Return images with distinct principal components; validation and test images have other components and means."""
     generator = np.random.default_rng(0)
 
     def make(n, shift):
@@ -38,14 +38,14 @@ def make_images():
     return Images("cifar10", X[:50], y[:50], X[60:], y[60:], X[50:60], y[50:60])
 
 
-def losses_of(trained):
+def list_losses(trained):
     return [epoch.loss for epoch in trained.training.records]
 
 
-# Products of float32 pixels around 100, of which the least component deviates by 0.6; the pixels themselves leave 16 of
-# the 24 bits of float32 for the fraction.
+# Components are products of float32 pixels around 100, and the smallest has a standard deviation of 0.6; pixels leave
+# 16 of the 24 bits of float32 for the fraction.
 @pytest.mark.parametrize(("n_components", "tolerance"), [(4, 0.05), (12, 0.05), (50, 0.05), (None, 2**-15)])
-def test_components_and_pixels_are_those_less_the_means_of_the_training_images(n_components, tolerance):
+def test_components_and_pixels_are_centered_by_the_training_means(n_components, tolerance):
     data = make_data()
     images = prepare(data, n_components, False)
     X = data.X_train.astype(np.float64)
@@ -55,26 +55,26 @@ def test_components_and_pixels_are_those_less_the_means_of_the_training_images(n
         # The sign of a principal direction is arbitrary.
         directions *= np.sign(np.sum(((X - mean) @ directions) * images.X_train, axis=0))
     for name in ("X_train", "X_val", "X_test"):
-        found = getattr(images, name)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, (getattr(data, name) - mean) @ directions, atol=tolerance)
+        actual = getattr(images, name)
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, (getattr(data, name) - mean) @ directions, atol=tolerance)
     for name in ("y_train", "y_val", "y_test"):
         np.testing.assert_array_equal(getattr(images, name), getattr(data, name))
     assert images.pixel_deviation == pytest.approx(np.sqrt(np.mean((X - mean) ** 2)), rel=1e-5)
-    for name, part in vars(make_data()).items():
-        np.testing.assert_array_equal(getattr(data, name), part)
+    for name, values in vars(make_data()).items():
+        np.testing.assert_array_equal(getattr(data, name), values)
 
 
-def assert_same_images(found, expected):
-    for name, part in vars(expected).items():
-        np.testing.assert_array_equal(getattr(found, name), part)
+def assert_same_images(actual, expected):
+    for name, values in vars(expected).items():
+        np.testing.assert_array_equal(getattr(actual, name), values)
 
 
-def test_validation_images_come_from_the_end_where_there_are_none_and_quick_takes_the_first_images(monkeypatch):
+def test_missing_validation_images_come_from_the_end_and_quick_studies_use_the_first_images(monkeypatch):
     data = make_data(n_val=0)
     X, y = data.X_train, data.y_train
-    apart = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
-    assert_same_images(prepare(data, 3, False), prepare(apart, 3, False))
+    explicit = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
+    assert_same_images(prepare(data, 3, False), prepare(explicit, 3, False))
     monkeypatch.setattr(cifar10_training, "QUICK_ROWS", 10)
     data = make_data()
     images = prepare(data, 50, True)
@@ -87,15 +87,15 @@ def test_validation_images_come_from_the_end_where_there_are_none_and_quick_take
 @pytest.mark.parametrize(
     "changes", [{}, {"normalization": ("input",)}, {"normalization": ("hidden",)}, {"dropout": 0.2}], ids=str
 )
-def test_training_is_the_estimators(changes):
+def test_training_equals_that_of_the_estimator(changes):
     recipe = dataclasses.replace(RECIPE, hidden=(6, 5), batch_size=25, init="he", scale=None, **changes)
     images = make_images()
     trained = train(images, recipe, 3)
-    same = {ours: getattr(recipe, theirs) for ours, theirs in NAMES.items()}
+    same = {parameter: getattr(recipe, field) for parameter, field in NAMES.items()}
     other = {"alpha": 2 * recipe.reg * 25, "batch_norm": "".join(recipe.normalization) or False}
     model = small_networks.make(recipe.hidden, nesterovs_momentum=False, random_state=3, **same, **other)
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
-    np.testing.assert_allclose(losses_of(trained), model.loss_curve_, rtol=1e-6)
+    np.testing.assert_allclose(list_losses(trained), model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
     assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
     assert trained.accuracies["validation"] == max(model.validation_scores_)
@@ -126,12 +126,12 @@ def test_ctrl_c_gives_no_result():
     assert seen == [1, 2]
 
 
-def test_recipes_in_processes_are_trained_as_by_themselves():
+def test_recipes_in_parallel_processes_give_the_same_results():
     images = make_images()
     cases = {units: (dataclasses.replace(RECIPE, hidden=(units,)), seed) for units, seed in ((3, 4), (20, 5), (7, 6))}
-    found = dict(run_recipes(images, cases))
-    assert found.keys() == cases.keys()
+    trained = dict(run_recipes(images, cases))
+    assert trained.keys() == cases.keys()
     for units, case in cases.items():
         _, expected = cifar10_training._run_recipe(units, images, *case)
-        assert found[units].accuracies == expected.accuracies
-        np.testing.assert_allclose(losses_of(found[units]), losses_of(expected), rtol=1e-5)
+        assert trained[units].accuracies == expected.accuracies
+        np.testing.assert_allclose(list_losses(trained[units]), list_losses(expected), rtol=1e-5)

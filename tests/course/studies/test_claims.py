@@ -1,4 +1,4 @@
-"""The claims: claims.toml is whole, each claim can be judged by its comparator, and what stands for no verdict."""
+"""The claims: claims.toml is complete, verdicts follow from comparators, and reasons for missing verdicts."""
 
 import json
 from inspect import signature
@@ -16,9 +16,9 @@ from fastlin.course.studies.comparators import (
     NOT_CONFIRMED,
     SHOWS_SIGNS,
 )
-from fastlin.course.texts import PLACE
+from fastlin.course.texts import PLACEHOLDER
 
-TEXTS = {"reports", "task", "study", "says", "assumed", "how", "reported", "tolerance", "here", "verdict", "because"}
+COLUMNS = {"reports", "task", "study", "says", "assumed", "how", "reported", "tolerance", "here", "verdict", "because"}
 TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3d", "4a", "4b", "4c", "4d", "4e"}
 HOMEWORK = {"derivations", "two layers", "search", "depth", "batch norm", "dropout"}
 
@@ -26,7 +26,7 @@ ALL_STUDIES = {**STUDIES, **CIFAR10_STUDIES}
 
 
 def make_entries(data="mnist", quick=False, **metrics):
-    """Return an entry for every study, which has no metrics but those given."""
+    """Return an entry for every study, with the given metrics."""
     parameters = {"quick": quick}
     return {name: {"data": data, "parameters": parameters, "metrics": metrics.get(name, {})} for name in ALL_STUDIES}
 
@@ -37,20 +37,20 @@ def evaluate_claim(study, entries):
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim['task']}-{claim['reports']}-{claim['study']}")
-def test_every_claim_names_its_reports_task_study_and_comparator(claim):
+def test_every_claim_has_reports_task_study_and_comparator(claim):
     is_homework = claim["reports"] == "H"
     assert claim["study"] in ALL_STUDIES
     assert set(claim["task"].split(", ")) <= (HOMEWORK if is_homework else TASKS)
     assert is_homework or set(claim["reports"].split(", ")) <= set("ABCD")
-    # Formulas can be checked on any images. What was observed in a training, or on images, can be judged by its data.
+    # Formulas can be checked on any images. Observations can only be evaluated on the data of the report.
     observed = "cifar10" if claim["study"] in CIFAR10_STUDIES else "mnist"
     assert claim["on"] == ("any" if claim["study"] == "gradient_check" else observed)
     assert claim["says"].endswith(".")
     assert claim["because"].endswith(".")
     assert claim["assumed"] == "–" or claim["assumed"].endswith(".")
     assert all((claim["how"], claim["reported"], claim["tolerance"]))
-    # What is measured here, and the sentence, hold a measurement.
-    assert all(PLACE.search(text) for text in (claim["here"], claim["because"]))
+    # Both contain a measured value.
+    assert all(PLACEHOLDER.search(text) for text in (claim["here"], claim["because"]))
     (comparator,) = claim.keys() & COMPARATORS.keys()
     arguments = {name: value for name, value in claim[comparator].items() if name != "needs"}
     signature(COMPARATORS[comparator]).bind({}, **arguments)
@@ -64,12 +64,12 @@ def test_every_task_and_study_has_a_claim_and_every_comparator_is_used():
 
 
 def check_rows(rows):
-    """Fail where rows are not plain JSON values, one for each claim."""
+    """Assert that rows are plain JSON values, one for each claim."""
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert [row["says"] for row in rows] == [claim["says"] for claim in CLAIMS]
     for row in rows:
-        assert row.keys() == TEXTS | {"data"}
-        assert all(isinstance(row[name], str) for name in TEXTS)
+        assert row.keys() == COLUMNS | {"data"}
+        assert all(isinstance(row[name], str) for name in COLUMNS)
         assert row["because"].endswith(".")
 
 
@@ -87,34 +87,34 @@ def test_studies_that_did_not_run():
 def test_other_data_cannot_show_every_claim(data, quick):
     rows = evaluate_claims(make_entries(data, quick))
     check_rows(rows)
-    judged = NEEDS_WHOLE if quick else NOT_RUN
-    # What is claimed of these data can be judged, but for the run.
-    expected = {"any": judged, "mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10} | {data: judged}
+    reason = NEEDS_WHOLE if quick else NOT_RUN
+    # On its own data, a claim only lacks a full run.
+    expected = {"any": reason, "mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10} | {data: reason}
     for claim, row in zip(CLAIMS, rows, strict=True):
         assert (row["data"], row["verdict"], row["here"]) == (data, expected[claim["on"]], "–")
 
 
-def test_a_verdict_follows_from_the_merits():
+def test_verdicts_follow_from_the_metrics():
     metrics = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
     row = evaluate_claim("l2_norm", make_entries("mnist", l2_norm=metrics))
     assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "mnist")
-    # The parameters of a run that an earlier program wrote have no "quick".
+    # Results of an earlier version have no parameter "quick".
     entry = {"data": "mnist", "parameters": {}, "metrics": {"squared_norm": {"1": 3.0, "0": 1.0}}}
     assert evaluate_claim("l2_norm", {"l2_norm": entry})["verdict"] == CONTRADICTED
 
 
 @pytest.mark.parametrize(("width", "verdict"), [(28, CONFIRMED), (8, CONTRADICTED)])
-def test_the_width_of_the_images_is_compared_with_the_one_that_is_reported(width, verdict):
+def test_the_width_of_the_images_is_compared_with_the_reported_width(width, verdict):
     metrics = {"side": width, "width_of_most_alike_rows": width, "correlation_at_that_width": 0.7}
     row = evaluate_claim("images", make_entries("mnist", images=metrics))
     assert (row["verdict"], row["reported"], row["here"]) == (verdict, "28", str(width))
     row = evaluate_claim("images", make_entries("digits", images=metrics))
     assert (row["verdict"], row["reported"], row["here"]) == (NEEDS_MNIST, "28", "–")
-    assert row["because"] == "It was observed on MNIST, and this run had scikit-learn's 8 × 8 digits."
+    assert row["because"] == "It was observed on MNIST, but this run used scikit-learn's 8 × 8 digits."
 
 
 @pytest.mark.parametrize(("draws", "verdict"), [(100, CONFIRMED), (99, NEEDS_WHOLE)])
-def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
+def test_a_study_that_was_too_short_gives_no_verdict(draws, verdict):
     best = {"best_validation": 0.51, "median_validation": 0.5, "behind_the_best": 0.005}
     metrics = {"draws": draws, "optimum_validation": 0.505, "optimum_rank": 7, **best}
     row = evaluate_claim("cifar10_search", make_entries("cifar10", cifar10_search=metrics))
@@ -126,8 +126,8 @@ def orders(better, worse, of=10):
 
 
 def slopes(before, after, training):
-    named = {"b": before, "a": after, "t": training}
-    return {"s": {name: {"change": change, "error": 0.1} for name, change in named.items()}}
+    by_name = {"b": before, "a": after, "t": training}
+    return {"s": {name: {"change": change, "error": 0.1} for name, change in by_name.items()}}
 
 
 def overfitting(rise, gap, growth):
@@ -138,7 +138,7 @@ WITHIN = {"values": ["a"], "of": [33], "by": 1}
 EQUAL = {"values": ["a"], "of": ["b"], "by": 0}
 BOTH = {"values": ["a", "b"], "of": [1, 2], "by": 0.2}
 BETWEEN = {"values": ["a"], "lowest": 1, "highest": 3}
-SHARE = {"part": "part", "of": "of", "confirmed_from": 0.9, "contradicted_to": 0}
+FRACTION = {"part": "part", "of": "of", "confirmed_from": 0.9, "contradicted_to": 0}
 SIGNIFICANT = {"value": "g", "error": "e", "of": "n"}
 PLATEAU = {"before": "s/b", "after": "s/a", "training": "s/t"}
 OVERFITS = {"rise": "rise", "by": 0.01, "gap": "gap", "growth": "growth", "error": "error"}
@@ -154,11 +154,11 @@ CASES = [
     ("between", {"a": {"x": 1, "y": 3}}, BETWEEN, CONFIRMED),
     ("between", {"a": {"x": 1, "y": 4}}, BETWEEN, DEPENDS_ON_THE_SETTING),
     ("between", {"a": {"x": 0, "y": 4}}, BETWEEN, CONTRADICTED),
-    ("fraction", {"part": 18, "of": 20}, SHARE, CONFIRMED),
-    ("fraction", {"part": 17, "of": 20}, SHARE, NOT_CONFIRMED),
-    ("fraction", {"part": 0, "of": 20}, SHARE, CONTRADICTED),
-    ("fraction", {"part": 1, "of": 1}, {**SHARE, "least": 2}, NOT_CONFIRMED),
-    ("fraction", {"part": 1, "of": 3}, {**SHARE, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
+    ("fraction", {"part": 18, "of": 20}, FRACTION, CONFIRMED),
+    ("fraction", {"part": 17, "of": 20}, FRACTION, NOT_CONFIRMED),
+    ("fraction", {"part": 0, "of": 20}, FRACTION, CONTRADICTED),
+    ("fraction", {"part": 1, "of": 1}, {**FRACTION, "least": 2}, NOT_CONFIRMED),
+    ("fraction", {"part": 1, "of": 3}, {**FRACTION, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(16, 4, 20)}}, {"rows": "m"}, CONFIRMED),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(2, 8)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(7, 3)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
@@ -170,7 +170,7 @@ CASES = [
     ("falls", {"v": {"1": 2.0, "0.1": 2.0, "0": 2.0}}, {"values": "v"}, NOT_CONFIRMED),
     ("falls", {"v": {"1": float("nan"), "0.1": 2.0, "0": 3.0}}, {"values": "v"}, NOT_CONFIRMED),
     ("falls", {"v": {"1": 3.0, "0.1": 2.0, "0": 1.0}}, {"values": "v"}, CONTRADICTED),
-    # Student's t of 95 % is 2.776 for five seeds and 4.303 for three.
+    # The 95 % quantile of Student's t is 2.776 for five seeds and 4.303 for three.
     ("significant", {"g": 0.28, "e": 0.1, "n": 5}, SIGNIFICANT, CONFIRMED),
     ("significant", {"g": 0.27, "e": 0.1, "n": 5}, SIGNIFICANT, NOT_CONFIRMED),
     ("significant", {"g": 0.42, "e": 0.1, "n": 3}, SIGNIFICANT, NOT_CONFIRMED),

@@ -1,4 +1,4 @@
-"""The studies of the course: what their claims mean on the embedded digits, and what they find on MNIST."""
+"""The studies of the course: verdicts of the claims on the digits and on MNIST, and the measures."""
 
 import json
 from collections import Counter
@@ -14,73 +14,73 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_trai
 from fastlin.course.studies.claims import evaluate_claims
 from fastlin.course.studies.l2 import measure_line, relative_roughness
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.softmax import Slope, average_slopes, find_bottom, find_onset, fit_slope
+from fastlin.course.studies.softmax import Slope, average_slopes, find_minimum, find_onset, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
-# The validations of 2 against 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
-# processors, which may move a stop by one of them.
+# The validations of 2 vs 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
+# processors and may shift a stop by one validation.
 STEPS_PER_VALIDATION = 6
-# The comparison with scikit-learn measures no claim, and has its own tests.
+# The comparison with scikit-learn belongs to no claim and has its own tests.
 COURSE = [name for name in STUDIES if name != "learning"]
 DIGITS = Settings(datasets.load_digits(), quick=True)
 
 
-def evaluate_claim(data, found, quick=False):
-    """Return the rows of the claims that are measured by results, given by the name of their study."""
+def evaluate_results(data, results_by_study, quick=False):
+    """Return the rows of the claims that the studies measure."""
     entries = {}
-    for name, results in found.items():
+    for name, results in results_by_study.items():
         parameters = {**results.parameters, "quick": quick}
         entries[name] = {"data": data.name, "parameters": parameters, "metrics": results.metrics}
-    return [row for row in evaluate_claims(entries) if row["study"] in found]
+    return [row for row in evaluate_claims(entries) if row["study"] in results_by_study]
 
 
 def run_and_evaluate(settings, names):
-    """Return the results of studies by their name, and the rows of the claims that they measure."""
-    found = {name: STUDIES[name](settings) for name in names}
-    return found, evaluate_claim(settings.data, found, settings.quick)
+    """Return the results of studies by name, and the rows of the claims that they measure."""
+    results = {name: STUDIES[name](settings) for name in names}
+    return results, evaluate_results(settings.data, results, settings.quick)
 
 
 def assert_plain(*values):
-    """Fail unless values are plain data, as results.json takes them."""
+    """Assert that values are plain data, which JSON can store."""
     for value in values:
         assert json.loads(json.dumps(value)) == value
 
 
-# The studies of networks start processes, which takes most of a minute.
+# The studies of networks start processes, which is slow.
 @pytest.mark.parametrize("name", [*STUDIES, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR10_STUDIES)])
 def test_every_study_runs(name):
     notified = []
 
-    def notify(what, part=None):
-        notified.append((what, part))
+    def notify(step, fraction=None):
+        notified.append((step, fraction))
 
     results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(DIGITS.data, True, 0, notify, draws=3))
-    # What there is to look at is there at once.
+    # Only the study of images has no steps.
     assert notified or name == "images"
-    assert all(what and isinstance(what, str) for what, _ in notified)
-    parts = [part for _, part in notified if part is not None]
-    assert parts == sorted(parts)
+    assert all(step and isinstance(step, str) for step, _ in notified)
+    fractions = [fraction for _, fraction in notified if fraction is not None]
+    assert fractions == sorted(fractions)
     if name in CIFAR10_STUDIES:
-        assert parts[0] >= 0
-        assert parts[-1] == 1
+        assert fractions[0] >= 0
+        assert fractions[-1] == 1
     assert results.metrics
     assert_plain(results.metrics, results.parameters)
     assert results.parameters["data"] == "digits"
 
 
 def test_the_verdicts_on_the_digits():
-    # At full length, which takes seconds.
-    found, rows = run_and_evaluate(replace(DIGITS, quick=False), COURSE)
-    # The formulas alone are judged here, of 1a to 4a and of the homework. Report D's line is no gradient.
+    # A full run takes only seconds on the digits.
+    results_by_study, rows = run_and_evaluate(replace(DIGITS, quick=False), COURSE)
+    # Only formulas get verdicts here, those of 1a to 4a and of the homework. Report D's formula is not a gradient.
     verdicts = {(row["study"], row["task"], row["reports"]): row["verdict"] for row in rows}
     formulas = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
     assert verdicts.pop(("gradient_check", "1a", "D")) == "contradicted"
     assert len(formulas) == 7
     assert all(verdict == ("confirmed" if claim in formulas else "needs MNIST") for claim, verdict in verdicts.items())
-    # Read as if they were of MNIST, the results have what each claim needs, but for images that are drawn at random.
-    # Where no value was reported they agree with most claims; others they would confirm or contradict wrongly.
+    # Evaluated as results on MNIST, they contain the metrics of every claim except those of random splits. They agree
+    # with most claims without a reported value; for others the verdicts would be wrong.
     by_verdict = {}
-    for row in evaluate_claim(replace(DIGITS.data, name="mnist"), found):
+    for row in evaluate_results(replace(DIGITS.data, name="mnist"), results_by_study):
         if row["reported"] == "–":
             by_verdict.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
     assert by_verdict.pop("not run") == [("2b, 2c", "B")]
@@ -88,17 +88,17 @@ def test_the_verdicts_on_the_digits():
     assert by_verdict.pop("contradicted") == [("1a", "D"), ("3d", "C")]
     # Accuracies of 100 images are equal at the end of most orders, losses are not.
     assert by_verdict.pop("depends on the measure") == [("2e", "B")]
-    # A penalty helps no network either.
+    # A penalty does not help the network either.
     assert by_verdict.pop("not confirmed") == [("4c, 4d", "C")]
     assert by_verdict.keys() == {"confirmed"}
-    # Where a loss is reached, its step is a plain number too, as results.json takes it.
-    assert_plain(*(results.metrics for results in found.values()))
-    # λ = 1 and λ = 2 with the half are one penalty.
-    assert found["l2_weights"].metrics["largest_difference_of_the_conventions"] == 0
+    # Steps at which a loss is reached are plain numbers too.
+    assert_plain(*(results.metrics for results in results_by_study.values()))
+    # λ = 1 and λ = 2 with the factor ½ are the same penalty.
+    assert results_by_study["l2_weights"].metrics["largest_difference_of_the_conventions"] == 0
 
 
 def count_trainings(monkeypatch, data):
-    """Run all studies on data, and return how often a model of each kind was trained."""
+    """Run all studies on data, and return how many models of each class were trained."""
     counts, train = Counter(), trainers.BaseTrainer.train
 
     def count(trainer, epochs):
@@ -138,7 +138,7 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
     assert sizes == [20_000, 20_000, 10_000, 10_000]
 
 
-def test_a_training_that_was_interrupted_is_no_result(monkeypatch):
+def test_an_interrupted_training_is_not_a_result(monkeypatch):
     ended = {}, {}
     monkeypatch.setattr(trainers.BaseTrainer, "train", lambda self, epochs: setattr(self, "interrupted", True) or ended)
     with pytest.raises(KeyboardInterrupt):
@@ -167,28 +167,28 @@ def make_trained(accuracies, losses=()):
 @pytest.mark.parametrize("task", ["binary", "softmax"])
 def test_the_final_training_loss_is_that_of_all_training_images(task):
     results = STUDIES[task](DIGITS)
-    trained, found = results.series["trained"], results.metrics["final_train_loss"]
+    trained, loss = results.series["trained"], results.metrics["final_train_loss"]
     X_train, Y_train, _, _ = course_training.load_images(DIGITS.data, task, None)
-    assert found == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
-    # That of the last batch is another one.
-    assert found != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
+    assert loss == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
+    # The loss of the last batch is a different one.
+    assert loss != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
-def check_gradients(*tasks):
+def evaluate_gradients(*tasks):
     rows = run_and_evaluate(replace(DIGITS, quick=False), ["gradient_check"])[1]
     return [row["verdict"] for row in rows if row["task"] in tasks]
 
 
-def test_the_penalty_is_measured_by_itself(monkeypatch):
+def test_the_gradient_of_the_penalty_is_checked_separately(monkeypatch):
     monkeypatch.setattr(gradient_check, "N_IMAGES", 20)
-    assert check_gradients("4a") == ["confirmed", "confirmed"]
+    assert evaluate_gradients("4a") == ["confirmed", "confirmed"]
     for factor, verdicts in ((1, ["contradicted", "confirmed"]), (2, ["confirmed", "contradicted"])):
         l2 = property(lambda model, factor=factor: factor * model.l2_reg_lambda)
         monkeypatch.setattr(trainers.SoftmaxModel, "l2", l2)
-        assert check_gradients("4a") == verdicts
+        assert evaluate_gradients("4a") == verdicts
 
 
-def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch):
+def test_a_wrong_step_or_network_gradient_is_detected(monkeypatch):
     loss, step = TwoLayerNet.loss, trainers.SoftmaxTrainer.train_step
 
     def halve(network, X, y=None, reg=0.0):
@@ -196,55 +196,55 @@ def test_a_wrong_step_or_gradient_of_the_network_is_found(monkeypatch):
         return value, {**gradients, "b1": gradients["b1"] / 2}
 
     tasks = "2a, 3a", "derivations"
-    assert check_gradients(*tasks) == ["confirmed", "confirmed"]
+    assert evaluate_gradients(*tasks) == ["confirmed", "confirmed"]
     with monkeypatch.context() as patched:
         patched.setattr(TwoLayerNet, "loss", halve)
-        assert check_gradients(*tasks) == ["confirmed", "contradicted"]
+        assert evaluate_gradients(*tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
-    assert check_gradients(*tasks) == ["contradicted", "confirmed"]
+    assert evaluate_gradients(*tasks) == ["contradicted", "confirmed"]
 
 
 def test_dips_are_the_deepest_falls_after_the_first_epoch():
     accuracies = [0.1, 0.9, 0.1, 0.9, 0.9, *(5 * [0.9]), 0.5, 0.9, 0.85, 0.9, 0.79, 0.9]
     trained = make_trained(accuracies)
-    # A fall by .11 is more than a quarter of one by .4, and one by .05 is less.
+    # A fall of .11 is more than a quarter of the largest fall, .4, but a fall of .05 is less.
     assert binary.find_dips(trained) == [20, 28]
     assert binary.count_dips(trained) == {"dips": 2, "batch_of_most_dips": 0, "dips_after_that_batch": 1}
-    for calm in (np.linspace(0, 1, 20), 20 * [0.5]):
-        assert binary.find_dips(make_trained(calm)) == []
+    for accuracies in (np.linspace(0, 1, 20), 20 * [0.5]):
+        assert binary.find_dips(make_trained(accuracies)) == []
     assert len(binary.find_dips(make_trained(40 * [0.9, 0.5]))) == binary.MAX_DIPS
-    # Spikes are the deviation of differences, also after the first epoch.
+    # Spikes are the standard deviation of differences after the first epoch.
     assert make_trained(5 * [0.0] + [1.0, 2.0, 3.0]).measure_spikes({10: 1.0, 12: 2.0, 14: 3.0}) == 0
     assert trained.measure_spikes({8: 5.0, 10: 0.0, 12: 1.0, 14: 0.0}) == 1
 
 
-def test_speed_and_the_end_are_measured_in_several_ways_and_orders_compared_with_that_of_the_data():
+def test_measures_of_speed_and_of_the_end_are_compared_between_orders():
     losses = [0.9, 0.11, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.13, 0.1]
     trained = make_trained(np.linspace(0.1, 1, 10), losses=losses)
     # The means of five: .282, .122, .12, ...; the third ends with the step 2 * 6.
     speed = binary.measure_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
     assert list(speed.values()) == [2, 12, 16]
     assert list(binary.measure_end(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
-    found = binary.compare(5, [4, 6, None, 5])
-    assert found == {"in order": 5, "shuffled, median": 5.5, "better": 1, "worse": 2, "of": 4}
+    comparison = binary.compare(5, [4, 6, None, 5])
+    assert comparison == {"in order": 5, "shuffled, median": 5.5, "better": 1, "worse": 2, "of": 4}
     assert binary.compare(0.9, [0.95, 0.8], -1)["better"] == 1
     assert binary.compare(None, [None])["shuffled, median"] is None
-    # What was never reached is the worst, also where more is better.
+    # A value that was not reached is the worst, even if higher is better.
     assert list(binary.compare(0.9, [None, 0.95], -1).values()) == [0.9, None, 1, 1, 2]
 
 
-def test_the_onset_and_the_bottom_of_curves_are_found():
+def test_the_onset_and_the_minimum_of_curves_are_found():
     for gap, onset in (([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)):
         assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
-    found = find_bottom(make_trained(np.linspace(0, 1, 100), losses=losses))
-    # The mean of five is lowest from the values 48 to 52, and stands at the last of their steps.
-    assert found["lowest_validation_loss_at_step"] == 2 * 52
-    assert found["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))
-    assert found["last_mean_validation_loss"] == pytest.approx(np.mean(losses[-5:]))
+    minimum = find_minimum(make_trained(np.linspace(0, 1, 100), losses=losses))
+    # The moving average is lowest for the values 48 to 52, and its step is that of the last of them.
+    assert minimum["lowest_validation_loss_at_step"] == 2 * 52
+    assert minimum["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))
+    assert minimum["last_mean_validation_loss"] == pytest.approx(np.mean(losses[-5:]))
 
 
-def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
+def test_vertical_neighbors_are_most_correlated_at_the_width_of_the_images():
     side = 9
     waves = np.sin(np.arange(side)[:, np.newaxis] * 0.3) + np.cos(2.0 * np.arange(side))
     generator = np.random.default_rng(0)
@@ -257,41 +257,41 @@ def test_pixels_below_one_another_are_alike_at_the_width_of_the_pictures():
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():
     data = datasets.load_digits()
-    lesson = learning.make_lesson(data, 100)
-    X, Y, X_test, Y_test = lesson.arrays
-    np.testing.assert_array_equal(lesson.X, data.X_train[:100] / 255)
-    for part, inputs in ((lesson.X, X), (lesson.X_test, X_test)):
-        np.testing.assert_array_equal(inputs, np.hstack([2 * part - 1, np.ones((len(part), 1))]))
+    task_data = learning.make_task_data(data, 100)
+    X, Y, X_test, Y_test = task_data.arrays
+    np.testing.assert_array_equal(task_data.X, data.X_train[:100] / 255)
+    for rows, inputs in ((task_data.X, X), (task_data.X_test, X_test)):
+        np.testing.assert_array_equal(inputs, np.hstack([2 * rows - 1, np.ones((len(rows), 1))]))
     np.testing.assert_array_equal(Y.argmax(axis=1), data.y_train[:100])
     np.testing.assert_array_equal(Y_test.argmax(axis=1), data.y_test)
 
 
-def test_every_contender_learns_longer_and_longer():
+def test_every_library_is_trained_with_increasing_effort():
     points = learning.study_learning(DIGITS).series["points"]
     assert points.keys() == learning.LIBRARIES.keys()
     for name, row in points.items():
         assert [point["effort"] for point in row] == list(learning.LIBRARIES[name][1][:2])
         assert row[-1]["training"] in ("2 epochs", "tol 0.0001", "20 iterations")
-        # Chance is a tenth.
+        # A random guess has an accuracy of 0.1.
         assert row[-1]["accuracy"] > 0.6, name
-    # The optimum does not depend on who finds it.
-    lesson = learning.make_lesson(DIGITS.data, 1000)
-    fits = learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson)
-    ours, theirs = (lesson.test(fit)["log_loss"] for fit in fits)
-    assert ours == pytest.approx(theirs, rel=0.01)
+    # Both libraries reach the same optimum.
+    task_data = learning.make_task_data(DIGITS.data, 1000)
+    fits = learning.fit_fastlin(task_data, 1e-4), learning.fit_logistic_regression(task_data)
+    actual, expected = (task_data.test(fit)["log_loss"] for fit in fits)
+    assert actual == pytest.approx(expected, rel=0.01)
 
 
-def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
-    """Judges of early stopping need a random split, which few images do not have."""
+def test_a_study_on_mnist_measures_what_its_comparators_need(monkeypatch):
+    """The comparators of early stopping need a random split, which requires many images."""
     data = replace(datasets.load_digits(), name="mnist")
     monkeypatch.setattr(course_training, "MAX_EPOCHS", 2)
-    rows = evaluate_claim(data, {"early_stopping": binary.study_early_stopping(Settings(data, quick=True))})
+    rows = evaluate_results(data, {"early_stopping": binary.study_early_stopping(Settings(data, quick=True))})
     assert [row["verdict"] == "not run" for row in rows] == [False, False, False, True]
     assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."
 
 
-def test_relative_roughness_crosses_no_ends_of_rows():
-    # Each row of pixels rises by 1 from left to right, so that neighbors differ by 1 in a row and by 0 in a column.
+def test_relative_roughness_does_not_cross_row_ends():
+    # Pixels increase by 1 from left to right, so neighbors differ by 1 in a row and by 0 in a column.
     w = np.concatenate([np.tile(np.arange(4.0), 4), [100.0]])[:, np.newaxis]
     assert relative_roughness(w) == pytest.approx(np.sqrt(0.5) / np.arange(4.0).std())
     assert relative_roughness(3 * w) == pytest.approx(relative_roughness(w))
@@ -313,27 +313,27 @@ def test_a_line_is_narrow_and_upright():
     assert slant == pytest.approx(np.arange(6).std() / side)
 
 
-def test_slopes_are_those_of_a_line_through_epochs():
+def test_slopes_are_those_of_a_line_through_epoch_means():
     generator = np.random.default_rng(0)
     steps = np.arange(0, 4_000, 20)
     noise = 0.01 * generator.normal(size=len(steps))
     slope = fit_slope(dict(zip(steps, 0.5 + 0.02 * steps / 1_000 + noise, strict=True)))
     # An accuracy that rises by .02 in 1,000 steps gains 2 points.
     assert slope.change == pytest.approx(2, abs=3 * slope.error)
-    # The deviation of a mean of five is .01 / √5, or .447 points; that of the steps is 1,155.
+    # The standard deviation of a mean of five is .01 / √5, or .447 points; that of the steps is 1,155.
     assert slope.error == pytest.approx(0.447 / 1.155 / np.sqrt(40), rel=0.25)
     ended = fit_slope({step: min(step, 2_000) / 1e5 for step in steps}, first=2_000)
     assert ended == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
     assert fit_slope({0: 1.0}) == (0.0, 0.0)
     assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
-    # Trainings that differ by more than their residuals say.
-    apart = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
-    assert apart == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
+    # Trainings that differ by more than their residuals imply.
+    slope_of_different = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
+    assert slope_of_different == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
     assert average_slopes([slope]) == slope
 
 
 @pytest.mark.slow
-def test_the_studies_find_the_published_verdicts_and_numbers(mnist_folder):
+def test_the_studies_reproduce_the_published_verdicts_and_numbers(mnist_folder):
     record = json.loads(read("docs/studies/claims.json"))
     names = ["binary", "early_stopping", "shuffling", "softmax", "l2_weights", "l2_sweep", "l2_norm"]
     found, rows = run_and_evaluate(Settings(datasets.load_mnist(folder=mnist_folder)), names)

@@ -1,4 +1,4 @@
-"""Each test begins as a new process does, none of the course's differences warned of; and models of few inputs."""
+"""Fixtures of the trainers' tests: no warning was issued yet, and models have few inputs."""
 
 import pytest
 from naive_course import N_FEATURES
@@ -8,8 +8,8 @@ from fastlin.course.trainers import differences
 
 
 @pytest.fixture(autouse=True)
-def nothing_said(monkeypatch):
-    monkeypatch.setattr(differences, "_given", set())
+def reset_warnings(monkeypatch):
+    monkeypatch.setattr(differences, "_issued", set())
 
 
 def make_model(n_outputs, l2_reg_lambda=0.0, half=False):

@@ -1,6 +1,6 @@
-"""Scripts of each task run on plain NumPy and, with their import lines changed and nothing else, on fastlin.
+"""Scripts of each task give the same results on plain NumPy and, with only their import lines changed, on fastlin.
 
-The data are small, with batches of 16 rows; otherwise the settings are the assignment's, over fewer epochs.
+The data are small, with batches of 16 rows and fewer epochs; the other settings are those of the assignment.
 """
 
 import re
@@ -19,7 +19,7 @@ from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
 EARLY = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
-# What the scripts of both tasks begin with.
+# The beginning of the scripts of both tasks.
 BEGIN = """
 import matplotlib.pyplot as plt
 import numpy as np
@@ -103,7 +103,7 @@ def train(l2_reg_lambda):
 result = *train(0), *train(1.0), *train(0.01)
 """
 
-# The homework's check on toy data. Its numbers are the homework's.
+# The homework's check on toy data, with the numbers of the homework.
 TWO_LAYER_NET = """
 import numpy as np
 from two_layernet import TwoLayerNet
@@ -140,10 +140,10 @@ parts = [values[name] for values in (grads, net.params) for name in ("W1", "b1",
 result = scores, loss, *parts, *stats.values(), *again.values()
 """
 
-# And how the warnings of each begin.
+# Each script with the beginnings of its warnings.
 SCRIPTS = {
     "TASK_2": (TASK_2, [EARLY]),
-    "TASK_3": (TASK_3, ["SoftmaxModel penalizes l2_reg_lambda"]),
+    "TASK_3": (TASK_3, ["SoftmaxModel uses the penalty l2_reg_lambda"]),
     "TWO_LAYER_NET": (TWO_LAYER_NET, []),
 }
 
@@ -157,9 +157,9 @@ def run(script):
 
 
 @pytest.mark.parametrize(("script", "beginnings"), SCRIPTS.values(), ids=SCRIPTS)
-def test_scripts_give_the_same_results_with_the_import_lines_changed(script, beginnings, monkeypatch, capsys):
+def test_scripts_give_the_same_results_after_changing_only_import_lines(script, beginnings, monkeypatch, capsys):
     digits = datasets.load_digits()
-    # The digits with as many pixels as images of MNIST.
+    # The digits, enlarged to the number of pixels of MNIST images.
     X_train, X_test = (np.pad(X.repeat(9, axis=1), ((0, 0), (0, 208))) for X in (digits.X_train, digits.X_test))
     modules = make_modules(X_train, digits.y_train, X_test, digits.y_test)
     modules["two_layernet"] = ModuleType("two_layernet")
@@ -167,7 +167,7 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(script, beg
     for module, contents in modules.items():
         monkeypatch.setitem(sys.modules, module, contents)
     expected = run(script)
-    # The course's modules are no longer found.
+    # The course's modules can no longer be imported.
     for module in modules:
         monkeypatch.setitem(sys.modules, module, None)
     small = modules["utils"].load_full_mnist()
@@ -177,10 +177,10 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(script, beg
     for theirs, ours in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE):
         line = rf"^{re.escape(theirs.removesuffix(' …'))}(?= |$)"
         script = re.sub(line, ours.removesuffix(" …"), script, flags=re.MULTILINE)
-    with warnings.catch_warnings(record=True, action="always") as warned:
-        found = run(script)
-    assert all(warning.category is CourseWarning for warning in warned)
-    for warning, beginning in zip(warned, beginnings, strict=True):
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        actual = run(script)
+    assert all(warning.category is CourseWarning for warning in caught)
+    for warning, beginning in zip(caught, beginnings, strict=True):
         assert str(warning.message).startswith(beginning)
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
+    for actual_array, expected_array in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(actual_array, expected_array, rtol=0, atol=1e-10)

@@ -1,4 +1,4 @@
-"""The data of the course: pre-processing, one-hot targets, batches and the assignment's selections."""
+"""Data functions of the course: preprocessing, one-hot targets, batches and the selection of images."""
 
 from functools import partial
 
@@ -10,15 +10,15 @@ from fastlin.course import datasets, trainers
 from fastlin.exceptions import CourseWarning
 
 LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
-NO_SIZES = r"^With val_percentage, .* 0\.2, there is no choice of train_size"
+NO_SIZES = r"^val_percentage, .* got 0\.2, cannot be combined with train_size"
 BAD_SELECTIONS = [
     *(
-        (sizes, {"sample_stochastic": size == 0}, rf"^{name}_size must be a whole number .* {most}, got {size}$")
+        (sizes, {"sample_stochastic": size == 0}, rf"^{name}_size must be an integer .* {highest}, got {size}$")
         for size in (0, 60_001, 1.5, None)
-        for name, most, sizes in (("train", 60_000, (size, 5)), ("test", 10_000, (12, size)))
+        for name, highest, sizes in (("train", 60_000, (size, 5)), ("test", 10_000, (12, size)))
     ),
-    ((12, 6), {"val_size": 5}, r"^val_size is another name of test_size: give one of them, got 5 and 6$"),
-    ((12,), {"val_size": 0.2}, r"^val_size must be a whole number .* got 0\.2$"),
+    ((12, 6), {"val_size": 5}, r"^val_size is an alias of test_size; give only one of them, got 5 and 6$"),
+    ((12,), {"val_size": 0.2}, r"^val_size must be an integer .* got 0\.2$"),
     ((), {"val_percentage": 1}, r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"),
     *(((0.2,), option, NO_SIZES) for option in ({"val_size": 5}, {"sample_stochastic": True}, {"val_percentage": 0.2})),
     ((0.2, 5), {}, NO_SIZES),
@@ -29,7 +29,7 @@ SAME_ROWS, COLUMN = "^X and Y must have the same number of rows", r"^Y must have
 X, Y = np.eye(3), np.arange(3)
 BAD_DATA = [
     *((trainers.pre_process_images, (X,), "^X must") for X in (np.zeros(3), [[256, 0]], [[-1, 0]])),
-    *((trainers.one_hot_encode, (Y, 3), "whole numbers from 0 to 2") for Y in ([3], [-1], [0.5])),
+    *((trainers.one_hot_encode, (Y, 3), "integers from 0 to 2") for Y in ([3], [-1], [0.5])),
     (trainers.one_hot_encode, (np.eye(2), 2), COLUMN),
     (trainers.batch_loader, (X, np.arange(2), 2), SAME_ROWS),
     (trainers.binary_prune_dataset, (2, 3, X, np.arange(2)), SAME_ROWS),
@@ -51,7 +51,7 @@ def test_batches():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
-def test_pruning_keeps_shape_and_type_of_the_labels(shape, dtype):
+def test_pruning_keeps_shape_and_dtype_of_the_labels(shape, dtype):
     X, Y = np.arange(12).reshape(6, 2), np.array([2, 3, 1, 2, 9, 3], dtype)
     pruned, targets = trainers.binary_prune_dataset(2, 3, X, Y.reshape(shape))
     np.testing.assert_array_equal(pruned, X[[0, 1, 3, 5]])
@@ -60,26 +60,26 @@ def test_pruning_keeps_shape_and_type_of_the_labels(shape, dtype):
 
 
 @pytest.mark.parametrize(("function", "arguments", "message"), BAD_DATA)
-def test_bad_data_are_refused_by_an_error_that_is_also_an_assertion(function, arguments, message):
-    for caught in (ValueError, AssertionError):
-        assert_refused(message, lambda: list(function(*arguments)), error=caught)
+def test_invalid_data_raise_an_error_that_is_also_an_assertion(function, arguments, message):
+    for error in (ValueError, AssertionError):
+        assert_refused(message, lambda: list(function(*arguments)), error=error)
 
 
-def test_bad_arguments_are_refused():
+def test_invalid_arguments_raise():
     assert_refused("batch_size", lambda: list(trainers.batch_loader(X, Y, 4)))
     assert_refused("differ", trainers.binary_prune_dataset, 2, 2, X, Y)
 
 
 @pytest.fixture
 def numbered(monkeypatch):
-    """A data set of MNIST's size in place of it: each image has one pixel, its number; test images count from 0 too."""
+    """Replace MNIST by a data set of its size whose images have one pixel, their index in the training or test set."""
     numbers, test_numbers = np.arange(60_000), np.arange(10_000)
     large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
     monkeypatch.setattr(datasets, "load_mnist", lambda: large)
 
 
 def assert_images(X, Y, numbers, classes=None):
-    """Fail unless these are the images with these numbers, those of the classes alone, and their labels."""
+    """Assert that these are the images with these indices, optionally only those of two classes, and their labels."""
     if classes is not None:
         numbers = [number for number in numbers if number % 10 in classes]
     np.testing.assert_array_equal(X[:, 0], numbers)
@@ -87,7 +87,7 @@ def assert_images(X, Y, numbers, classes=None):
 
 
 @pytest.mark.parametrize("draws", [False, True])
-def test_sizes_count_first_training_and_last_test_images_or_draw_one_choice_of_each(numbered, draws):
+def test_sizes_select_first_training_and_last_test_images_or_one_random_choice_of_each(numbered, draws):
     np.random.seed(4)
     rows, test_rows = np.arange(40), np.arange(9_970, 10_000)
     if draws:
@@ -105,23 +105,23 @@ def test_sizes_count_first_training_and_last_test_images_or_draw_one_choice_of_e
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_val_size_is_another_name_of_test_size(numbered, loader):
+def test_val_size_is_an_alias_of_test_size(numbered, loader):
     expected = loader(12, 5, False)
-    for found in (loader(12, val_size=5, sample_stochastic=False), loader(12, 5, False, val_size=5)):
-        for ours, theirs in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+    for actual in (loader(12, val_size=5, sample_stochastic=False), loader(12, 5, False, val_size=5)):
+        for actual_array, expected_array in zip(actual, expected, strict=True):
+            np.testing.assert_array_equal(actual_array, expected_array)
 
 
-def test_sizes_without_a_draw_are_warned_of_once(numbered):
-    with pytest.warns(CourseWarning, match=r"sample_stochastic=True .* sample_stochastic=False to keep") as warned:
+def test_sizes_without_sample_stochastic_warn_once(numbered):
+    with pytest.warns(CourseWarning, match=r"sample_stochastic=True .* sample_stochastic=False to keep") as caught:
         X_train, *_ = trainers.load_full_mnist(12, 5)
-    assert warned[0].filename == __file__
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(X_train[:, 0], np.arange(12))
     trainers.load_binary_dataset(1, 7, 12, val_size=5)
 
 
 def shuffle(n):
-    """Return numbers below n as the loaders shuffle them, and let them do so."""
+    """Return the order in which the loaders will shuffle n rows, and reset the seed for them."""
     order = np.arange(n)
     np.random.seed(3)
     np.random.shuffle(order)
@@ -129,7 +129,7 @@ def shuffle(n):
     return order
 
 
-def test_a_part_that_validates_gives_six_arrays(numbered):
+def test_val_percentage_gives_six_arrays(numbered):
     order = shuffle(20_000)
     X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_full_mnist(val_percentage=0.2)
     assert_images(X_train, Y_train, order[:16_000])
@@ -137,11 +137,11 @@ def test_a_part_that_validates_gives_six_arrays(numbered):
     assert_images(X_test, Y_test, np.arange(8_000, 10_000))
 
 
-def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(numbered):
+def test_images_of_two_digits_are_split_after_the_others_are_removed(numbered):
     twos_and_threes = np.flatnonzero(np.isin(np.arange(20_000) % 10, (2, 3)))[shuffle(4_000)]
-    with pytest.warns(CourseWarning, match=r"Six arrays .* val_percentage=0\.1 to load without") as warned:
+    with pytest.warns(CourseWarning, match=r"Six arrays .* val_percentage=0\.1 to load without") as caught:
         X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_binary_dataset(2, 3, 0.1)
-    assert warned[0].filename == __file__
+    assert caught[0].filename == __file__
     assert_images(X_train, Y_train, twos_and_threes[:3_600], (2, 3))
     assert_images(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
     assert_images(X_test, Y_test, range(8_000, 10_000), (2, 3))
@@ -149,6 +149,6 @@ def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(number
 
 
 @pytest.mark.parametrize(("sizes", "options", "message"), BAD_SELECTIONS)
-def test_selections_out_of_range_or_that_exclude_each_other_are_named(numbered, sizes, options, message):
+def test_invalid_selections_raise(numbered, sizes, options, message):
     for load in LOADERS:
         assert_refused(message, load, *sizes, **options)

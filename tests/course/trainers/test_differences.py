@@ -1,4 +1,4 @@
-"""What a trainer warns of once, and what it leaves alone because it was told so."""
+"""Warnings about differences from the course: when they are issued, and how to avoid them."""
 
 import numpy as np
 import pytest
@@ -19,16 +19,18 @@ def count_steps(n_epochs=20, **options):
     return len(make_worse(**options).train(n_epochs)[0]["loss"])
 
 
-def test_a_training_that_early_stopping_would_have_ended_is_warned_of_once():
+def test_a_training_that_early_stopping_would_have_ended_warns_once():
     n_steps = count_steps(early_stopping=True)
-    words = rf"a patience of 4 .* after {n_steps} of its 80 steps; .*early_stopping=True to .*early_stopping=False to"
-    with pytest.warns(CourseWarning, match=words) as warned:
+    message = (
+        rf"a patience of 4 .* after {n_steps} of its 80 steps\. .*early_stopping=True to .*early_stopping=False to"
+    )
+    with pytest.warns(CourseWarning, match=message) as caught:
         assert count_steps() == 80
-    assert warned[0].filename == __file__
+    assert caught[0].filename == __file__
     assert count_steps() == 80
 
 
-def test_a_warning_that_is_made_an_error_loses_no_training():
+def test_a_warning_turned_into_an_error_does_not_lose_the_training():
     expected, trainer = make_worse(early_stopping=False), make_worse()
     assert trainer.histories is None
     histories = expected.train(20)
@@ -38,9 +40,9 @@ def test_a_warning_that_is_made_an_error_loses_no_training():
     np.testing.assert_array_equal(trainer.model.w, expected.model.w)
 
 
-def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
+def test_an_explicit_early_stopping_argument_does_not_warn():
     assert count_steps(early_stopping=False) == 80
-    # Early stopping would not end the first of these, and the second only after its last step.
+    # With patience 4 the training would not stop early, and with patience 3 only after its last step.
     for patience, n_steps in ((4, 5), (3, 4)):
         assert count_steps(early_stopping=True, patience=patience) == n_steps
         assert count_steps(1, patience=patience) == 4

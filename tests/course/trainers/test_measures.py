@@ -1,4 +1,4 @@
-"""Measures of a model: loss, accuracy, the check of its gradient and drawn histories."""
+"""Measures of a model: loss, accuracy and the gradient check."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from fastlin.course import trainers
 from .conftest import make_model
 
 
-def test_cross_entropy_is_finite_where_a_probability_is_zero_and_targets_of_another_shape_are_refused():
+def test_cross_entropy_is_finite_for_zero_probabilities_and_checks_shapes():
     loss = trainers.cross_entropy_loss
     assert np.isfinite(loss(np.eye(2), np.eye(2)[::-1]))
     assert np.isfinite(loss(np.array([[1.0]]), np.array([[0.0]])))
@@ -28,22 +28,22 @@ def test_gradient_check_passes_and_can_fail(n_outputs):
     weights = model.w
     assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
     assert model.w is weights
-    right = type(model).backward
+    original = type(model).backward
 
-    def wrong(X, outputs, targets):
-        right(model, X, outputs, targets)
+    def add_error(X, outputs, targets):
+        original(model, X, outputs, targets)
         model.grad[2, 0] += 1e-4
 
-    model.backward = wrong
+    model.backward = add_error
     assert_refused(r"w\[2, 0\]", trainers.gradient_approximation_test, model, X, Y, error=AssertionError)
     assert model.w is weights
 
 
-def test_gradient_check_passes_where_probabilities_round_to_one():
+def test_gradient_check_passes_if_probabilities_round_to_one():
     X, *_ = make_data(1)
     model = make_model(1)
     model.w = 30 * np.random.default_rng(0).normal(size=model.w.shape)
-    # Rows far from the bend of the loss, each predicted with certainty and half of them wrongly.
+    # Rows with probabilities near 0 or 1, half of them predicted wrongly.
     X = X[np.abs(X @ model.w)[:, 0] > 40][:10]
     assert np.isin(model.forward(X), (0, 1)).any()
     Y = np.arange(len(X))[:, None] % 2

@@ -1,4 +1,4 @@
-"""The models of the course against the naive oracle."""
+"""The models of the course against reference implementations."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from naive_course import N_FEATURES, make_data
 from fastlin.course import trainers
 from fastlin.exceptions import CourseWarning
 
-EITHER = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
+AMBIGUOUS = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
 
 
 def test_models():
@@ -30,7 +30,7 @@ def test_models():
         assert_refused("must have shape", model.backward, *bad, error=trainers.CourseAssertionError)
 
 
-def test_a_subclass_may_set_the_sizes_as_the_course_does():
+def test_a_subclass_can_assign_the_sizes_as_in_the_course():
     class OwnModel(trainers.SoftmaxModel):
         def __init__(self):
             self.I, self.num_outputs = 65, 3
@@ -51,16 +51,16 @@ def test_binary_forward_does_not_overflow():
 
 
 @pytest.mark.parametrize("kind", [trainers.BinaryModel, trainers.SoftmaxModel])
-def test_a_penalty_without_its_convention_is_warned_of_once(kind):
-    words = rf"^{kind.__name__} penalizes .* half=True\) .* half=False to keep"
-    with pytest.warns(CourseWarning, match=words) as warned:
+def test_a_penalty_without_a_convention_warns_once(kind):
+    message = rf"^{kind.__name__} uses the penalty .* half=True\) .* half=False to keep"
+    with pytest.warns(CourseWarning, match=message) as caught:
         assert kind(l2_reg_lambda=0.5).l2 == 1.0
-    assert warned[0].filename == __file__
+    assert caught[0].filename == __file__
     assert kind(l2_reg_lambda=2.0).l2 == 4.0
 
 
 @pytest.mark.parametrize("kind", [trainers.BinaryModel, trainers.SoftmaxModel])
-def test_a_penalty_with_its_convention_is_not_warned_of(kind):
+def test_a_penalty_with_a_convention_does_not_warn(kind):
     class OwnPenalty(kind):
         def backward(self, X, outputs, targets):
             super().backward(X, outputs, targets)
@@ -81,21 +81,21 @@ def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
         trainers.BinaryModel(1.0)
     assert trainers.BinaryModel(65).w.shape == (65, 1)
     assert trainers.BinaryModel(l2_reg_lambda=785.0, half=False).l2_reg_lambda == 785
-    # A whole number may be either; where it was meant to be the penalty, the error says how to give that.
-    with pytest.raises(AssertionError, match=r"number of rows of w.*given as l2_reg_lambda=$"):
+    # An int is a number of inputs; if it was intended as the penalty, the error explains how to pass it.
+    with pytest.raises(AssertionError, match=r"number of rows of w.*penalty as l2_reg_lambda=$"):
         trainers.BinaryModel(1).forward(np.ones((2, 785)))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        *(({"n_inputs": size}, "n_inputs must be a whole number") for size in (-1, "785", None)),
-        *(({"n_inputs": size}, EITHER) for size in (785.0, np.float32(785))),
-        ({"n_inputs": 0.1, "l2_reg_lambda": 0.2}, r"l2_reg_lambda must be given once, got 0\.1 and 0\.2"),
+        *(({"n_inputs": size}, "n_inputs must be an integer") for size in (-1, "785", None)),
+        *(({"n_inputs": size}, AMBIGUOUS) for size in (785.0, np.float32(785))),
+        ({"n_inputs": 0.1, "l2_reg_lambda": 0.2}, r"l2_reg_lambda must be given only once, got 0\.1 and 0\.2"),
         ({"n_inputs": np.inf}, "l2_reg_lambda must be a finite number"),
         ({"l2_reg_lambda": -1}, "l2_reg_lambda"),
     ],
     ids=str,
 )
-def test_bad_numbers_are_refused(arguments, message):
+def test_invalid_numbers_raise(arguments, message):
     assert_refused(message, trainers.BinaryModel, half=False, **arguments)

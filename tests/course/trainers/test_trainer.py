@@ -1,4 +1,4 @@
-"""The course's trainers against a plain NumPy loop with the same batches, and what a student's code may do."""
+"""The course's trainers against a plain NumPy loop with the same batches, and with user code."""
 
 from functools import partial
 
@@ -22,20 +22,21 @@ def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=
     return kind(model, learning_rate, batch_size, shuffle_dataset, *data, **options)
 
 
-def assert_same_histories(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
+def assert_same_histories(actual, expected):
+    for actual_history, expected_history in zip(actual, expected, strict=True):
         for kind in ("loss", "accuracy"):
-            np.testing.assert_allclose(list(ours[kind].items()), list(theirs[kind].items()), atol=1e-10, rtol=0)
+            items = list(actual_history[kind].items()), list(expected_history[kind].items())
+            np.testing.assert_allclose(*items, atol=1e-10, rtol=0)
 
 
-def assert_trains_as_plainly(trainer, data, n_epochs, **options):
+def assert_equals_numpy_loop(trainer, data, n_epochs, **options):
     """Compare histories and weights with those of the NumPy loop; return the histories."""
     model = trainer.model
     plain = make_trainer(Model(N_FEATURES, model.num_outputs, model.l2), data, kind=BaseTrainer, **options)
-    found = trainer.train(n_epochs)
-    assert_same_histories(found, plain.train(n_epochs))
+    histories = trainer.train(n_epochs)
+    assert_same_histories(histories, plain.train(n_epochs))
     np.testing.assert_allclose(model.w, plain.model.w, atol=1e-10, rtol=0)
-    return found
+    return histories
 
 
 @pytest.mark.parametrize(
@@ -44,22 +45,22 @@ def assert_trains_as_plainly(trainer, data, n_epochs, **options):
         (1, {"shuffle_dataset": False}),
         (1, {"batch_size": 33}),
         (3, {"momentum": 0.8, "learning_rate_decay": 0.7}),
-        # One batch in each epoch.
+        # One batch per epoch.
         (3, {"batch_size": 130, "shuffle_dataset": False}),
         (10, {"batch_size": 4}),
     ],
 )
-def test_compiled_training_is_the_numpy_loop(n_outputs, options):
+def test_compiled_training_equals_the_numpy_loop(n_outputs, options):
     data = make_data(n_outputs)
-    # Lists are taken too.
+    # Lists are accepted too.
     trainer = make_trainer(make_model(n_outputs, 0.05), [array.tolist() for array in data], **options)
-    assert_trains_as_plainly(trainer, data, 4, **options)
+    assert_equals_numpy_loop(trainer, data, 4, **options)
     assert trainer.learning_rate == 0.1
     assert not trainer.interrupted
 
 
 class OwnStep(trainers.SoftmaxTrainer):
-    """A student's subclass: the step in plain NumPy, counted."""
+    """A user's subclass with a step in plain NumPy that counts its calls."""
 
     n_steps = 0
 
@@ -72,7 +73,7 @@ class OwnStep(trainers.SoftmaxTrainer):
 
 
 class OwnModel(trainers.SoftmaxModel):
-    """A student's model with a forward pass of its own, counted."""
+    """A user's model with its own forward pass that counts its calls."""
 
     n_forwards = 0
 
@@ -85,7 +86,7 @@ def make_own_model():
     return OwnModel(n_inputs=N_FEATURES, n_outputs=3)
 
 
-def test_what_a_subclass_or_a_class_of_the_students_own_does_is_called_and_gives_the_same_histories(monkeypatch):
+def test_overridden_methods_and_user_models_are_called_and_give_the_same_histories(monkeypatch):
     expected = make_trainer(make_model(3), DATA).train(3)
     steps = make_trainer(make_model(3), DATA, kind=OwnStep)
     assert_same_histories(steps.train(3), expected)
@@ -94,7 +95,7 @@ def test_what_a_subclass_or_a_class_of_the_students_own_does_is_called_and_gives
     assert_same_histories(make_trainer(model, DATA).train(3), expected)
     assert model.n_forwards > 24
     assert_same_histories(make_trainer(Model(), DATA).train(3), expected)
-    # A method put on the class counts as overridden.
+    # A method that was assigned to the class counts as overridden.
     calls, forward = [], trainers.SoftmaxModel.forward
     monkeypatch.setattr(trainers.SoftmaxModel, "forward", lambda self, X: calls.append(1) or forward(self, X))
     make_trainer(make_model(3), DATA).train(1)
@@ -103,7 +104,7 @@ def test_what_a_subclass_or_a_class_of_the_students_own_does_is_called_and_gives
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("make", [Model, make_own_model])
-def test_float32_stays_float32_where_nothing_is_compiled(make):
+def test_float32_stays_float32_without_compiled_code(make):
     model, data = make(), make_data(3, dtype=np.float32)
     train, _ = make_trainer(model, data, momentum=0.5).train(1)
     assert model.w.dtype == model.grad.dtype == np.float32
@@ -113,7 +114,7 @@ def test_float32_stays_float32_where_nothing_is_compiled(make):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_a_diverged_training_is_not_right_about_anything(n_outputs):
+def test_a_diverged_training_has_zero_accuracy(n_outputs):
     data = make_data(n_outputs)
     train, val = make_trainer(make_model(n_outputs), data, learning_rate=1e308).train(2)
     assert not np.isfinite(list(train["loss"].values())[-1])
@@ -122,26 +123,26 @@ def test_a_diverged_training_is_not_right_about_anything(n_outputs):
         assert list(val["accuracy"].values())[-1] == 0
 
 
-def test_soft_targets_are_not_taken_for_labels():
+def test_soft_targets_are_not_treated_as_labels():
     data = X, 0.8 * Y + 0.2 / 3, X_VAL, Y_VAL
-    assert_trains_as_plainly(make_trainer(make_model(3), data), data, 2)
+    assert_equals_numpy_loop(make_trainer(make_model(3), data), data, 2)
 
 
 @pytest.mark.parametrize("own_validation", [False, True])
-def test_early_stopping_goes_back_to_the_best_weights(own_validation):
-    # Few rows and a large step: the validation loss soon rises.
+def test_early_stopping_restores_the_best_weights(own_validation):
+    # With few rows and a large step, the validation loss soon rises.
     data = make_data(3, n_train=40, n_val=200)
     options = {"early_stopping": True, "patience": 4, "learning_rate": 2.0, "batch_size": 10}
     trainer = make_trainer(make_model(3), data, **options)
     if own_validation:
         trainer.validation_step = lambda: trainers.BaseTrainer.validation_step(trainer)
-    _, val = assert_trains_as_plainly(trainer, data, 500, **options)
+    _, val = assert_equals_numpy_loop(trainer, data, 500, **options)
     losses = list(val["loss"].values())
     assert len(losses) == int(np.argmin(losses)) + 1 + 4
 
 
 @pytest.mark.parametrize("own", [None, "train_step", "validation_step"])
-def test_ctrl_c_at_any_line_leaves_whole_steps(own):
+def test_ctrl_c_at_any_line_leaves_complete_steps(own):
     files = loop.__file__, trainer.__file__, compiled.__file__
 
     def make():
@@ -151,7 +152,7 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own):
         return made
 
     def train(last_line=np.inf):
-        """Train until Ctrl-C before a line; return weights, histories and the number of lines gone through."""
+        """Train with Ctrl-C before a line; return weights, histories and the number of executed lines."""
         trained = make()
         histories, n_lines = run_until_line(lambda: trained.train(1), files, last_line)
         return trained.model.w, histories, n_lines
@@ -169,13 +170,13 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own):
             numbers.add(n_steps)
             np.testing.assert_array_equal(w, weights[n_steps])
             assert histories[0]["loss"] == {step: whole_train["loss"][step] for step in range(n_steps)}
-            # Of the last steps the validation may be missing.
+            # The validation of the last steps may be missing.
             assert histories[1]["loss"].items() <= whole_val["loss"].items()
             assert len(histories[1]["loss"]) in range(n_steps - 2 if own is None else n_steps, n_steps + 1)
     assert numbers == {0, 1, 2, 3}
 
 
-def test_own_steps_see_the_learning_rate_decay_and_are_not_called_where_early_stopping_drops_them():
+def test_overridden_steps_use_the_decayed_learning_rate_and_are_not_called_after_an_early_stop():
     trainer = make_trainer(make_model(3), DATA, learning_rate_decay=0.5)
     seen = []
     trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
@@ -189,12 +190,12 @@ def test_own_steps_see_the_learning_rate_decay_and_are_not_called_where_early_st
     assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
-# What holds one number, as scripts return it: `np.mean(…, axis=0)` has the shape (1,).
+# One number in several forms, as user scripts return it: `np.mean(…, axis=0)` has shape (1,).
 ONE_NUMBER = [np.float32, lambda value: np.array([value]), lambda value: np.array([[value]]), lambda value: (value,)]
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_losses_and_accuracies_of_a_script_may_be_arrays_or_tuples_of_one_number(early_stopping):
+def test_overridden_methods_may_return_arrays_or_tuples_of_one_number(early_stopping):
     options = {"early_stopping": early_stopping, "patience": 3}
     expected = make_trainer(Model(), DATA, kind=BaseTrainer, **options).train(3)
 
@@ -216,7 +217,7 @@ def test_losses_and_accuracies_of_a_script_may_be_arrays_or_tuples_of_one_number
                 np.testing.assert_allclose(list(ours[kind].items()), list(theirs[kind].items()), rtol=rtol, atol=1e-10)
 
 
-def test_accuracies_of_several_numbers_are_kept_as_they_are(capsys):
+def test_accuracies_of_several_numbers_are_recorded_unchanged(capsys):
     made = make_trainer(make_model(3), DATA, progress=True)
     made.validation_step = lambda: (0.5, (0.6, 78), None)
     train, val = made.train(1)
@@ -224,7 +225,7 @@ def test_accuracies_of_several_numbers_are_kept_as_they_are(capsys):
     assert "8/8 loss" in capsys.readouterr().out
 
 
-def test_a_step_whose_loss_is_no_number_is_named():
+def test_a_step_whose_loss_is_not_a_number_raises():
     made = make_trainer(make_model(3), DATA)
     values = None, np.array([0.5, 0.6]), "0.5", (), (0.5, 0.6)
     for value in values:
@@ -266,19 +267,19 @@ class OneGradient(Model):
         self.grad = (outputs - targets).mean(axis=0)
 
 
-def test_a_model_without_weights_or_gradient_is_named_with_what_is_expected():
-    message = r"^model must have its weights in w, .* got {}, which has no w\. {}".format
-    networks = message("Network with ws and grads", "Train a network of several layers by")
+def test_a_model_without_weights_or_gradient_raises():
+    message = r"^model must have weights w, .* got {}, which has no w\. {}".format
+    networks = message("Network with ws and grads", "Train networks of several layers with")
     assert_refused(networks, make_trainer, Network(), DATA)
     assert_refused(networks, trainers.gradient_approximation_test, Network(), X, Y)
     assert_refused(message("object", "Assign w in"), make_trainer, object(), DATA)
     made = make_trainer(WithoutGradient(), DATA)
-    assert_refused(r"^backward of WithoutGradient must set grad, .*shape of w, \(12, 3\)", made.train, 1)
+    assert_refused(r"^backward of WithoutGradient must set grad, .* of shape \(12, 3\), but it did not", made.train, 1)
     made = make_trainer(OneGradient(), DATA)
     assert_refused(r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", made.train, 1)
 
 
-def test_training_goes_on_from_the_models_weights():
+def test_training_continues_from_the_models_weights():
     twice, once = make_model(3), make_model(3)
     for _ in range(2):
         make_trainer(twice, DATA, shuffle_dataset=False).train(2)
@@ -288,7 +289,7 @@ def test_training_goes_on_from_the_models_weights():
     assert make_trainer(once, DATA).train(0) == ({"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}})
 
 
-def test_the_bar_is_shown_and_data_stay_the_callers(capsys):
+def test_the_progress_bar_is_shown_and_data_are_not_changed(capsys):
     data = make_data(3)
     for array in data:
         array.flags.writeable = False
@@ -314,11 +315,11 @@ def test_the_bar_is_shown_and_data_stay_the_callers(capsys):
         ("model", make_model(4), r"model.w must be real numbers of shape .* got float64 of shape \(12, 4\)"),
     ],
 )
-def test_parameters_and_data_that_do_not_fit_are_named(name, value, message):
+def test_invalid_parameters_and_data_raise(name, value, message):
     assert_refused(message, make_trainer, **{"model": make_model(3), "data": DATA, name: value})
 
 
-def test_a_training_refuses_epochs_that_are_none_and_weights_of_another_shape():
+def test_invalid_epochs_and_weights_of_another_shape_raise():
     trainer = make_trainer(make_model(3), DATA)
     assert_refused("num_epochs", trainer.train, -1)
     trainer.model.w = np.zeros((N_FEATURES - 1, 3))

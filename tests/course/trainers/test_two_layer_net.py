@@ -1,4 +1,4 @@
-"""TwoLayerNet against the homework's numbers and a plain NumPy version of it, and what may go wrong."""
+"""TwoLayerNet against a plain NumPy version of the homework, and errors."""
 
 import numpy as np
 import pytest
@@ -29,10 +29,10 @@ def make_net(d=6, n_classes=3, std=0.5, kind=TwoLayerNet):
     return kind(d, 7, n_classes, std)
 
 
-def assert_same_params(found, expected, tolerance=0.0):
-    assert sorted(found) == sorted(NAMES)
+def assert_same_params(actual, expected, tolerance=0.0):
+    assert sorted(actual) == sorted(NAMES)
     for name in NAMES:
-        np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
+        np.testing.assert_allclose(actual[name], expected[name], atol=tolerance, rtol=0)
 
 
 def assert_same_results(net, X, y, reg, tolerance=1e-13):
@@ -58,7 +58,7 @@ def assert_same_results(net, X, y, reg, tolerance=1e-13):
     ],
     ids=str,
 )
-def test_training_is_the_numpy_loop(n_classes, options):
+def test_training_equals_the_numpy_loop(n_classes, options):
     data = make_data(60, 11, n_classes)
     net, plain = make_net(11, n_classes), make_net(11, n_classes, kind=PlainTwoLayerNet)
     assert_same_params(net.params, plain.params)
@@ -71,12 +71,12 @@ def test_training_is_the_numpy_loop(n_classes, options):
         results.append(network.train(*data, **options))
         # Nothing else is drawn from the global state.
         following.append(np.random.random())
-    found, expected = results
+    actual, expected = results
     assert following[0] == following[1]
-    assert list(found) == list(expected)
+    assert list(actual) == list(expected)
     for name in expected:
-        assert isinstance(found[name], list)
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-12, rtol=0)
+        assert isinstance(actual[name], list)
+        np.testing.assert_allclose(actual[name], expected[name], atol=1e-12, rtol=0)
     assert_same_params(net.params, plain.params, 1e-12)
     assert not net.interrupted
 
@@ -117,39 +117,39 @@ def test_rows_of_any_type_and_layout(dtype, change):
     assert_same_params(net.params, same.params)
 
 
-def test_parameters_may_be_changed_and_replaced():
+def test_parameters_can_be_changed_and_replaced():
     net = make_net()
     net.params["W1"] -= 0.1 * net.loss(X, Y)[1]["W1"]
     net.params["b2"] = np.array([1, 2, 3])
     net.params["W2"] = np.asfortranarray(net.params["W2"].astype(np.float32))
     grads = assert_same_results(net, X, Y, 0.1)
-    # What was returned belongs to the caller.
-    kept = {name: grad.copy() for name, grad in grads.items()}
+    # Returned gradients are not changed by later calls.
+    copies = {name: grad.copy() for name, grad in grads.items()}
     net.loss(X[:10], Y[:10])
-    assert_same_params(grads, kept)
+    assert_same_params(grads, copies)
 
 
-def test_a_second_training_goes_on_without_the_velocity_of_the_first():
+def test_a_second_training_continues_with_zero_velocity():
     data, options = make_data(), (0.1, 0.9, 0.01, 5, 20, False, 0.9)
     net, plain = make_net(), make_net(kind=PlainTwoLayerNet)
-    given, arrays = net.params, dict(net.params)
+    params, arrays = net.params, dict(net.params)
     for network in (plain, net):
         np.random.seed(8)
         for _ in range(2):
             network.train(*data, *options)
     assert_same_params(net.params, plain.params, 1e-12)
-    # New arrays are put into the same dict.
-    assert net.params is given
+    # The dict is the same, with new arrays.
+    assert net.params is params
     assert_same_params(arrays, make_net().params)
 
 
-def test_predictions_are_the_first_of_the_best_classes():
+def test_predictions_break_ties_by_the_first_class():
     net = make_net()
     labels = net.predict(X)
     assert labels.dtype == np.int64
     assert len(np.unique(labels)) == 3
     np.testing.assert_array_equal(labels, net.loss(X).argmax(axis=1))
-    # Scores so close, and so far apart, that the probabilities of the two best are equal; and equal ones.
+    # Scores whose two largest probabilities round to the same value, and equal scores.
     net.params["W2"] = np.zeros((7, 3))
     for best in ([1.0, 1.0 + 1e-15, -800.0], [0.0, 1.0, 1.0]):
         net.params["b2"] = np.array(best)
@@ -160,13 +160,13 @@ def test_predictions_are_the_first_of_the_best_classes():
 def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, learning_rate):
     net, same, data = make_net(), make_net(), (X.astype(dtype), Y, X_VAL, Y_VAL)
     np.random.seed(8)
-    with pytest.warns(RuntimeWarning, match="diverged") as warned:
+    with pytest.warns(RuntimeWarning, match="diverged") as caught:
         stats = net.train(*data, learning_rate, reg=1e-3, batch_size=20)
-    assert len(warned) == 1
-    assert warned[0].filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     n = len(stats["loss_history"])
     assert n < 100
-    assert f"in iteration {n}," in str(warned[0].message)
+    assert f"in iteration {n}," in str(caught[0].message)
     assert np.isfinite(stats["loss_history"]).all()
     assert all(np.isfinite(values).all() for values in net.params.values())
     assert not net.interrupted
@@ -176,7 +176,7 @@ def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, l
     assert_same_params(net.params, same.params)
 
 
-def test_a_loss_beyond_all_numbers_is_a_divergence_too():
+def test_an_infinite_loss_is_a_divergence():
     net, same = make_net(), make_net()
     for network in (net, same):
         network.params["W1"] *= 1e200
@@ -186,24 +186,24 @@ def test_a_loss_beyond_all_numbers_is_a_divergence_too():
     assert_same_params(net.params, same.params)
 
 
-def test_verbose_shows_a_bar_with_the_loss(capsys):
+def test_verbose_shows_a_progress_bar_with_the_loss(capsys):
     net = make_net()
     net.train(*make_data(), num_iters=12, batch_size=20)
     assert capsys.readouterr().out == ""
     stats = net.train(*make_data(), num_iters=12, batch_size=20, verbose=True)
-    shown = capsys.readouterr().out
-    assert "12/12" in shown
-    assert f"loss {stats['loss_history'][-1]:.4f}" in shown
+    output = capsys.readouterr().out
+    assert "12/12" in output
+    assert f"loss {stats['loss_history'][-1]:.4f}" in output
 
 
 @pytest.mark.parametrize("name", BAD_INPUT)
-def test_bad_input_is_named_before_anything_changes(name):
+def test_invalid_input_raises_before_anything_changes(name):
     net = make_net()
     before = make_net().params
     for value in BAD_INPUT[name]:
         state = np.random.get_state()[2]
         arguments = {"X": X, "y": Y, "X_val": X_VAL, "y_val": Y_VAL, name: value}
-        # One row less in X leaves one label too many in y.
+        # With one row less in X, the invalid argument is y.
         message = rf"^{'y' if np.shape(value) == (59, 6) else name} must"
         assert_refused(message, net.train, **arguments)
         assert np.random.get_state()[2] == state
@@ -222,11 +222,11 @@ def test_bad_input_is_named_before_anything_changes(name):
         ("W2", np.zeros((7, 4)), r"params\['W2'\] must be"),
         ("b2", 0.0, r"params\['b2'\] must be"),
         ("b2", ["a", "b", "c"], r"params\['b2'\] must be"),
-        ("b1", np.full(7, np.nan), r"params\['b1'\] holds values that are NaN or infinite in float64"),
-        ("W2", None, "W2 is missing"),
+        ("b1", np.full(7, np.nan), r"params\['b1'\] contains values that are NaN or infinite in float64"),
+        ("W2", None, "params must contain W1, b1, W2 and b2, got .* without W2"),
     ],
 )
-def test_parameters_of_the_students_making_are_checked(name, value, message):
+def test_parameters_set_by_the_user_are_checked(name, value, message):
     net = make_net()
     if value is None:
         del net.params[name]
@@ -236,11 +236,13 @@ def test_parameters_of_the_students_making_are_checked(name, value, message):
         assert_refused(message, call)
 
 
-def test_parameters_beyond_float32_are_refused():
+def test_parameters_that_overflow_float32_raise():
     net = make_net()
     net.params["b1"] = np.full(7, 1e300)
     assert np.isfinite(net.loss(X)).all()
-    assert_refused(r"params\['b1'\] holds values that are NaN or infinite in float32", net.loss, X.astype(np.float32))
+    assert_refused(
+        r"params\['b1'\] contains values that are NaN or infinite in float32", net.loss, X.astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SIZES.items() for value in values])

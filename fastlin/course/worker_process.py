@@ -1,4 +1,4 @@
-"""A process of its own for calls that may take too long, or end the process that they run in."""
+"""`WorkerProcess`, which runs calls that may take too long or crash in a separate process."""
 
 import signal
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any
 CONTEXT = get_context("spawn")
 
 
-class OwnProcess:
-    """A process in which functions of modules are called, from the first call until `contextlib.closing` kills it."""
+class WorkerProcess:
+    """A process that calls importable functions; it starts with the first call and ends with `close`."""
 
     def __init__(self) -> None:
         self._process: Any = None
@@ -18,21 +18,22 @@ class OwnProcess:
 
     @property
     def has_answered(self) -> bool:
-        """Whether the process runs, and has answered a call."""
+        """Whether the process is alive and has answered a call."""
         return bool(self._has_answered and self._process.is_alive())
 
     def _start(self):
         self._has_answered = False
-        self._connection, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=_serve, args=(theirs,))
+        self._connection, worker_end = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_serve, args=(worker_end,))
         self._process.start()
-        # With this end open, a process that has died would leave the pipe silent.
-        theirs.close()
+        # If this end stayed open here, the death of the worker would not close the pipe.
+        worker_end.close()
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
-        """Return what a function makes of arguments, or raise its exception; a process that has ended starts again.
+        """Return the result of a function or raise its exception; a process that has ended is started again.
 
-        A TimeoutError: after so many seconds the process was killed. A ChildProcessError: it has died, or was closed.
+        Raise a TimeoutError if the call exceeds `seconds`, after the process was killed, and a ChildProcessError if the
+        process died or was closed.
         """
         if self._is_closed:
             raise ChildProcessError("its process has been closed")
@@ -41,7 +42,7 @@ class OwnProcess:
         try:
             self._connection.send((function, arguments))
             if self._connection.poll(seconds):
-                has_raised, found = self._connection.recv()
+                has_raised, result = self._connection.recv()
             else:
                 self._kill()
                 raise TimeoutError(f"stopped after {seconds:.3g} s")
@@ -50,11 +51,11 @@ class OwnProcess:
             raise ChildProcessError(f"its process has ended with status {self._process.exitcode}") from error
         self._has_answered = True
         if has_raised:
-            raise found
-        return found
+            raise result
+        return result
 
     def close(self) -> None:
-        """Kill the process for good: a thread that still calls it starts no other one."""
+        """Kill the process permanently: later calls raise instead of starting another one."""
         self._is_closed = True
         self._kill()
 
@@ -65,8 +66,8 @@ class OwnProcess:
 
 
 def _serve(connection):
-    """Answer calls until the other process closes the pipe, or ends."""
-    # In a terminal Ctrl-C reaches every process. The first one ends this one, which should print nothing.
+    """Answer calls until the parent process closes the pipe or ends."""
+    # Ctrl-C in a terminal reaches every process. The parent ends this one, which must not print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Calls in a process of its own: what they return and raise, and what is left of a process that has ended."""
+"""Calls in a worker process: results, exceptions, timeouts, and restarts."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,27 +8,27 @@ from time import sleep
 import pytest
 from conftest import assert_refused
 
-from fastlin.course.own_process import OwnProcess
+from fastlin.course.worker_process import WorkerProcess
 
 
 @pytest.fixture
 def process():
-    with closing(OwnProcess()) as process:
+    with closing(WorkerProcess()) as process:
         yield process
 
 
-def test_calls_are_made_in_one_other_process_and_where_it_ends_in_the_next(process):
-    found = process.call(os.getpid)
-    assert found != os.getpid()
-    assert process.call(os.getpid) == found
+def test_calls_run_in_one_process_that_is_restarted_after_it_ends(process):
+    pid = process.call(os.getpid)
+    assert pid != os.getpid()
+    assert process.call(os.getpid) == pid
     assert_refused(None, process.call, divmod, 1, 0, error=ZeroDivisionError)
-    assert process.call(os.getpid) == found
+    assert process.call(os.getpid) == pid
     assert process.call(max, 1, 2) == 2
     assert_refused("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
     assert process.call(max, 1, 2) == 2
 
 
-def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process):
+def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_works(process):
     assert not process.has_answered
     before = process.call(os.getpid)
     assert process.has_answered
@@ -37,7 +37,7 @@ def test_a_call_that_takes_too_long_is_stopped_and_the_next_one_is_made(process)
     assert process.call(os.getpid) not in (before, os.getpid())
 
 
-def test_nothing_starts_a_process_again_that_was_closed(process):
+def test_a_closed_process_is_not_restarted(process):
     process.call(os.getpid)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(process.call, sleep, 3600)
