@@ -40,7 +40,7 @@ RESULTS = {
 }
 RATIO, GAP = "time over the baseline's", "objective above the baseline's"
 # The other numbers: the case, the name of its record, and the path of the number in the record.
-MEMORY = {"bytes beside X": "fit_bytes", "bytes of scikit-learn": "peer_bytes"}
+MEMORY = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "baseline_bytes"}
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
     **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMITS},

@@ -34,7 +34,10 @@ MEASURES = {
         _times_as_fast_as(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
     ),
-    "MB beside X": (lambda record: record["libraries"][FASTLIN]["bytes_beside_X"] / 1e6, "{:.3g} MB beside X"),
+    "MB in addition to X": (
+        lambda record: record["libraries"][FASTLIN]["additional_bytes"] / 1e6,
+        "{:.3g} MB in addition to X",
+    ),
     "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),
     "seconds beyond scikit-learn's": (

@@ -22,7 +22,7 @@ from fastlin.course.studies.timing import REPETITIONS, describe_repetitions
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
-# Maximum relative excess of fastlin's objective over the baseline's, unless a comparison has its own rule.
+# Maximum relative amount by which fastlin's objective may exceed the baseline's, unless a comparison has its own rule.
 EQUAL = 1e-6
 # Maximum difference in accuracy between fits of nearly equal objectives: a fraction of the rows, or a number of rows.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
@@ -149,7 +149,7 @@ class Outcome:
 
     @property
     def gap(self):
-        """The relative excess of fastlin's objective over the baseline's, the largest one for many fits."""
+        """The relative amount by which fastlin's objective exceeds the baseline's, the largest one for many fits."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
     @property
@@ -193,7 +193,7 @@ class Outcome:
         }
 
     def describe(self):
-        excesses = find_excesses(self.objectives)
+        suboptimalities = find_suboptimalities(self.objectives)
         return {
             "kind": "comparison",
             "title": self.comparison.title,
@@ -203,7 +203,7 @@ class Outcome:
             "libraries": {name: self.describe_library(name) for name in self.reached},
             **describe_repetitions(self.repetitions),
             "tried": {
-                name: {"seconds": take_median(runs), "suboptimality": excesses[name]}
+                name: {"seconds": take_median(runs), "suboptimality": suboptimalities[name]}
                 for name, runs in self.runs.items()
             },
             "gap": self.gap,
@@ -253,10 +253,13 @@ def run_comparison(comparison, problem, n_threads=None):
                     sleep(PAUSE)
             if repetition == 0:
                 objectives = {name: problem.objective(*calls[-1].solution) for (name, _), calls in runs.items()}
-                excesses = find_excesses(objectives)
-                reached = [FASTLIN, *(name for name in comparison.baselines if excesses[name] <= comparison.within)]
+                suboptimalities = find_suboptimalities(objectives)
+                reached = [
+                    FASTLIN,
+                    *(name for name in comparison.baselines if suboptimalities[name] <= comparison.within),
+                ]
                 if len(reached) == 1:
-                    reason = f"no baseline comes within {comparison.within} of the lowest objective: {excesses}"
+                    reason = f"no baseline comes within {comparison.within} of the lowest objective: {suboptimalities}"
                     raise RuntimeError(f"{comparison.title}: {reason}")
                 seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
                 entries = [entry for entry in seconds if seconds[entry] <= OUT_OF_REACH * min(seconds.values())]
@@ -308,8 +311,8 @@ def count_comparison_threads(threads):
     return 1 if threads == "one" else count_threads()
 
 
-def find_excesses(objectives):
-    """Return the relative excess of each library's objective over the lowest one."""
+def find_suboptimalities(objectives):
+    """Return the relative amount by which each library's objective exceeds the lowest one."""
     totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
     lowest = min(totals.values())
     # An objective of zero means a perfect fit.

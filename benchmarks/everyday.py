@@ -95,7 +95,7 @@ def _list_cases():
         yield Case("larger tables", name, partial(load_one_hot, n_all=n))
     for (name, numbers), n, K in product(HARD.items(), (1_000, 10_000), (2, 4)):
         load = partial(_load_simulated, n=n, d=20, K=K, **numbers)
-        yield Case("hard columns", f"{name}, {n:,} × 20, {K} classes", load)
+        yield Case("ill-conditioned", f"{name}, {n:,} × 20, {K} classes", load)
     penalties = {"L1": 1.0, "elastic net": 0.5}
     for (n, d), K, name in product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), penalties):
         load = partial(_load_simulated, n=n, d=d, K=K, l1_ratio=penalties[name])

@@ -83,14 +83,14 @@ def measure_inference(problem, whole, name):
     ours = _list_estimates(outcome.runs[FASTLIN][-1].solution)
     for library, values in record["libraries"].items():
         coef, errors = _list_estimates(outcome.runs[library][-1].solution)
-        values["coef_apart"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
-        values["errors_apart"] = float(np.max(np.abs(errors / ours[1] - 1)))
+        values["coef_difference"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
+        values["error_difference"] = float(np.max(np.abs(errors / ours[1] - 1)))
         if name == WITH_MEMORY and library in (FASTLIN, record["baseline"]):
-            values["bytes_beside_X"] = call_in_process(measure_memory, problem.X, problem.y, name, library)
-    apart = record["libraries"][record["baseline"]]["errors_apart"]
-    if not record["failure"] and not apart <= EQUAL_ERRORS:
+            values["additional_bytes"] = call_in_process(measure_memory, problem.X, problem.y, name, library)
+    error_difference = record["libraries"][record["baseline"]]["error_difference"]
+    if not record["failure"] and not error_difference <= EQUAL_ERRORS:
         record["failure"] = (
-            f"the standard errors of {record['baseline']} differ from fastlin's by {apart:.1e}, relatively"
+            f"the standard errors of {record['baseline']} differ from fastlin's by {error_difference:.1e}, relatively"
         )
     return record
 

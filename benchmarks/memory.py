@@ -110,7 +110,7 @@ def measure_case(problem, whole, fit, baseline, n_fits, parameters):
         "X_bytes": count_bytes(X),
         "fit_bytes": call_in_process(measure, X, y, parameters, fit),
         "allowed_bytes": allowed_batch if y.ndim > 1 else allowed_fit,
-        "peer_bytes": call_in_process(measure, X, y, parameters, baseline) if baseline else None,
+        "baseline_bytes": call_in_process(measure, X, y, parameters, baseline) if baseline else None,
     }
 
 

@@ -7,7 +7,7 @@ from statistics import geometric_mean
 
 import numpy as np
 
-from benchmarks.comparisons import FASTLIN, find_excesses
+from benchmarks.comparisons import FASTLIN, find_suboptimalities
 from benchmarks.published import call_machine, digest
 from benchmarks.tables import format_ratio, format_value, is_even
 from fastlin.course.figures import draw as draw_study
@@ -196,10 +196,11 @@ def list_tried(machine):
 
 def _list_libraries(problem):
     libraries = problem["libraries"]
-    excesses = find_excesses({name: library["objective"] for name, library in libraries.items()})
+    suboptimalities = find_suboptimalities({name: library["objective"] for name, library in libraries.items()})
     names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["baseline"]}
     return {
-        shown: {"seconds": libraries[name]["seconds"], "suboptimality": excesses[name]} for shown, name in names.items()
+        shown: {"seconds": libraries[name]["seconds"], "suboptimality": suboptimalities[name]}
+        for shown, name in names.items()
     }
 
 

@@ -49,7 +49,7 @@ def main(arguments=None):
     draw_plots(machines, FOLDER)
     write_pages(machines)
     own = describe_machine()["name"]
-    print(list_missed_bounds({name: found for name, found in machines.items() if options.pages or name == own}))
+    print(list_missed_bounds({name: contents for name, contents in machines.items() if options.pages or name == own}))
     return 1 if failed else 0
 
 

@@ -44,7 +44,7 @@ CERTAINTY = 3.2
 
 
 # The first index of each group of words.
-Vocabulary = namedtuple("Vocabulary", "rare authors places end")
+Vocabulary = namedtuple("Vocabulary", "rare authors indices end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
@@ -124,11 +124,11 @@ def _choose_thread_words(generator, topics, n_topics, topical, of_topics, vocabu
 def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
     """Return the post and the word of each entry of a header or signature."""
     authors = _assign(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
-    places = _draw(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
+    indices = _draw(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
     words = np.concatenate(
         [
             vocabulary.authors + authors[:, None] * OWN_SIGNATURE + np.arange(OWN_SIGNATURE),
-            vocabulary.places + places[:, None] * PLACE_SIGNATURE + np.arange(PLACE_SIGNATURE),
+            vocabulary.indices + indices[:, None] * PLACE_SIGNATURE + np.arange(PLACE_SIGNATURE),
         ],
         axis=1,
     )

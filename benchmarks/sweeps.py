@@ -1,8 +1,8 @@
 """Sweeps over C: the protocol for choosing C in evaluations of embeddings, and many small cross-validations.
 
 The protocol fits each C independently, chooses the C with the best accuracy on validation rows, and fits all rows with
-it. scikit-learn runs it as published. fastlin runs the same code, its defaults one model at a time, and one call for the
-entire sweep. A way that exceeds a time limit starts no further fit; its seconds are then a lower bound.
+it. scikit-learn runs it as published. fastlin runs the same code, its defaults one model at a time, and one call for
+the entire sweep. A way that exceeds a time limit starts no further fit; its seconds are then a lower bound.
 """
 
 import warnings
@@ -75,7 +75,7 @@ def sweep_at_once(problem, Cs):
     return SweepResult(model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_), len(Cs))
 
 
-def sweep_fit_by_fit(problem, Cs, make_model, time_limit=np.inf):
+def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
     """Return the result of the protocol for models made by a function of C; no fit starts after the time limit."""
     begin, scores, solution = perf_counter(), [], None
     for C in Cs:
@@ -95,13 +95,17 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
-    controller, most = ThreadpoolController(), count_threads()
+    controller, max_threads = ThreadpoolController(), count_threads()
     at_once = partial(sweep_at_once, Cs=Cs)
-    runs = {FASTLIN: [comparisons.run_on(controller, most, at_once, problem) for _ in range(rounds if whole else 1)]}
+    runs = {
+        FASTLIN: [comparisons.run_on(controller, max_threads, at_once, problem) for _ in range(rounds if whole else 1)]
+    }
     few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-    tried = {n: comparisons.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, most)}
+    tried = {
+        n: comparisons.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, max_threads)
+    }
     n_threads = min(tried, key=lambda n: tried[n].seconds)
-    threads = {FASTLIN: most, BY_DEFAULT: most, BY_IMPORT: most, BASELINE: n_threads}
+    threads = {FASTLIN: max_threads, BY_DEFAULT: max_threads, BY_IMPORT: max_threads, BASELINE: n_threads}
     for name, rows, make_model in (
         (BY_DEFAULT, problem, fastlin.LogisticRegression),
         (BY_IMPORT, doubled, partial(fastlin.LogisticRegression, **PROTOCOL)),
@@ -109,8 +113,8 @@ def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     ):
         if name != BASELINE:
             make_model(C=1.0).fit(rows.X, rows.y)
-        fit_by_fit = partial(sweep_fit_by_fit, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [comparisons.run_on(controller, threads[name], fit_by_fit, rows)]
+        one_by_one = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
+        runs[name] = [comparisons.run_on(controller, threads[name], one_by_one, rows)]
     return BASELINE, runs, threads
 
 
@@ -220,7 +224,7 @@ def _divide(X, y, n, n_val):
 
 
 def _load_small(n_rows):
-    """Return normal features, of which twenty determine two classes, and test rows."""
+    """Return normal features, and test rows; twenty features determine the two classes."""
     generator, n = np.random.default_rng(0), n_rows or SMALL_ROWS
     n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
     X = generator.standard_normal((n + n_test, SMALL_COLUMNS))

@@ -224,7 +224,7 @@ def show_limit(record):
 
 def show_memory(record):
     """Yield the row of the peak memory of a fit."""
-    names = {"X": "X_bytes", "fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn": "peer_bytes"}
+    names = {"X": "X_bytes", "fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn": "baseline_bytes"}
     sizes = {column: record.get(name) for column, name in names.items()}
     row = {column: f"{size / 1e6:.1f} MB" if size else "" for column, size in sizes.items()}
     yield {"case": describe_case(record), **row}, record["fit_bytes"] > record["allowed_bytes"]
@@ -367,14 +367,16 @@ def show_inference(record):
     for name in best.values():
         theirs = baselines[name]
         ratio = theirs["seconds"] / ours["seconds"]
-        sizes = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
+        sizes = [side["additional_bytes"] for side in (ours, theirs) if "additional_bytes" in side]
         row = {
             "fit and table": describe_case(record),
             "baseline": name_library(record, name),
             "time": f"{format_seconds(ours['seconds'])} vs {format_seconds(theirs['seconds'])}",
             "times faster": format_ratio(ratio),
             "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
-            "difference of standard errors; coefficients": f"{theirs['errors_apart']:.0e}; {theirs['coef_apart']:.0e}",
+            "difference of standard errors; coefficients": "; ".join(
+                f"{theirs[name]:.0e}" for name in ("error_difference", "coef_difference")
+            ),
             "memory in addition to X": " vs ".join(f"{size / 1e6:.0f} MB" for size in sizes) * (len(sizes) == 2),
         }
         yield row, record["failure"] or ratio < 1
@@ -398,7 +400,7 @@ PROBLEMS = Layout("Everyday problems", show_problems)
 SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
 PROBE_FITS = Layout("Single probes", show_probe_fits)
 # What the documents call the groups of everyday problems.
-GROUPS = {"hard columns": "ill-conditioned features", "frames": "DataFrames"}
+GROUPS = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
 KINDS = {
     "comparison": Layout(
         "fastlin vs baselines, bold if fastlin is slower; ratios with 95 % intervals, scores on held-out rows",

@@ -107,7 +107,7 @@ class CourseAssertionError(AssertionError, ValueError):
     ...     pre_process_images(np.array([[256]]))
     ... except CourseAssertionError as error:
     ...     print(error)
-    X must hold pixels from 0 to 255, got values from 256 to 256
+    X must contain pixels from 0 to 255, got values from 256 to 256
     """
 
 

@@ -53,9 +53,9 @@ def test_the_derivations_name_existing_functions_and_tests():
         # Methods are named as Class.method.
         body, *names = parse(ROOT / file).body, *named.split(".")
         for name in names:
-            found = next((node for node in body if getattr(node, "name", "") == name), None)
-            body = getattr(found, "body", [])
-        assert isinstance(found, ast.FunctionDef), f"{file}::{named}"
+            node_of_name = next((node for node in body if getattr(node, "name", "") == name), None)
+            body = getattr(node_of_name, "body", [])
+        assert isinstance(node_of_name, ast.FunctionDef), f"{file}::{named}"
     sections = read("docs/derivations.md").split("\n## ")[1:]
     assert len(sections) >= 7
     for section in sections:
@@ -70,15 +70,15 @@ def test_links_point_to_existing_files_and_headings(document):
             target = f"{ROOT}/{own[1]}"
         if re.match(r"[a-z]+:", target):
             continue
-        place, _, anchor = target.partition("#")
-        path = document.parent / place if place else document
+        file, _, anchor = target.partition("#")
+        path = document.parent / file if file else document
         assert path.exists(), f"{document.name} links to {target}"
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
 
 
 def test_every_page_is_in_one_toctree_and_the_included_pages_are_those_of_the_repository():
-    texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    lines = "".join(re.findall(r"```{toctree}\n(.*?)```", texts, re.DOTALL)).splitlines()
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    lines = "".join(re.findall(r"```{toctree}\n(.*?)```", pages, re.DOTALL)).splitlines()
     entries = [line for line in lines if line and not line.startswith(":")]
     names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES]
     assert sorted([*entries, "index"]) == sorted([*names, "gallery/index"])
@@ -105,8 +105,8 @@ def read_parameters(title):
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
     lists = []
     for words in ("Same as in scikit-learn", "As in `LogisticRegression`"):
-        found = re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M)
-        lists.append(re.findall("`(.+?)`", found[1]) if found else [])
+        match = re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M)
+        lists.append(re.findall("`(.+?)`", match[1]) if match else [])
     return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *lists
 
 
@@ -180,17 +180,17 @@ def test_docstrings_of_estimators_follow_scikit_learns_rules(estimator):
     methods = {method for base in ours for method, value in vars(base).items() if callable(value)}
     assert methods >= {"fit", "predict", "predict_proba"}
     for method in sorted(method for method in methods if not method.startswith("_")):
-        found = validate(f"{name}.{method}")["errors"]
-        errors += [(method, *error) for error in found if error[0] not in LEFT_OUT | LEFT_OUT_OF_METHODS]
+        errors_of_method = validate(f"{name}.{method}")["errors"]
+        errors += [(method, *error) for error in errors_of_method if error[0] not in LEFT_OUT | LEFT_OUT_OF_METHODS]
     assert errors == []
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_docstrings_describe_every_attribute(estimator):
     parameters = {**QUIET, "max_iter": 2, "n_iter_no_change": np.inf}
-    given = {name: value for name, value in parameters.items() if name in signature(estimator).parameters}
+    accepted = {name: value for name, value in parameters.items() if name in signature(estimator).parameters}
     with warnings.catch_warnings(action="ignore"):
-        model = estimator(**given).fit(*load_iris(return_X_y=True, as_frame=True))
+        model = estimator(**accepted).fit(*load_iris(return_X_y=True, as_frame=True))
     fitted = {name for name in vars(model) if not name.startswith("_")} - model.get_params().keys()
     assert fitted <= described(estimator, "Attributes")
 
@@ -200,7 +200,7 @@ def test_docstrings_describe_every_attribute(estimator):
     [(fastlin.logistic_path, RegularizationPath), (fastlin.stability_selection, StabilitySelection)],
 )
 def test_docstrings_describe_all_parameters_and_results(function, result):
-    given = signature(function).parameters.keys() - {"parameters"}
-    assert given <= described(function, "Parameters")
+    names = signature(function).parameters.keys() - {"parameters"}
+    assert names <= described(function, "Parameters")
     names = {field.name for field in dataclasses.fields(result)}
     assert names <= described(result, "Attributes")

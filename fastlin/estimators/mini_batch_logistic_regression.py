@@ -314,8 +314,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         Returns
         -------
         model : sklearn.linear_model.LogisticRegression
-            A fitted model with the same coefficients. (SGDClassifier would return other probabilities for more than two
-            classes.)
+            A fitted model with the same coefficients. SGDClassifier would return other probabilities for more than two
+            classes.
         """
         return make_linear_model(self)
 

@@ -225,14 +225,14 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
+def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 0.75, n_labels: int = 12) -> Axes:
     """Plot the selection frequency of each feature against the number of features selected per half-sample.
 
     Features whose final frequency reaches the threshold are colored.
 
     Parameters
     ----------
-    found : StabilitySelection
+    result : StabilitySelection
         The result of `fastlin.stability_selection`.
     axes : matplotlib Axes or None
         Axes to draw on. None: the current axes.
@@ -250,23 +250,23 @@ def plot_stability(found: Any, *, axes: Axes | None = None, threshold: float = 0
     >>> import matplotlib.pyplot as plt
     >>> from sklearn.datasets import load_iris
     >>> from fastlin import LogisticRegression, figures, stability_selection
-    >>> found = stability_selection(LogisticRegression(), *load_iris(return_X_y=True), n_pairs=5)
-    >>> figures.plot_stability(found, axes=plt.figure().add_subplot()).get_ylabel()
+    >>> result = stability_selection(LogisticRegression(), *load_iris(return_X_y=True), n_pairs=5)
+    >>> figures.plot_stability(result, axes=plt.figure().add_subplot()).get_ylabel()
     'selection frequency (fraction of half-samples)'
     """
     axes = axes or current_axes()
-    bound, frequencies = found.error_bound(threshold), found.frequencies
-    path = np.pad(found.path, ((1, 0), (0, 0)))
+    bound, frequencies = result.error_bound(threshold), result.frequencies
+    path = np.pad(result.path, ((1, 0), (0, 0)))
     is_selected = frequencies >= threshold
     axes.plot(path[:, ~is_selected & (frequencies > 0)], color="0.6", linewidth=1.0, alpha=0.8)
     most_frequent, ends = np.argsort(-frequencies, kind="stable")[: np.count_nonzero(is_selected)], []
     for rank, j in enumerate(most_frequent):
-        (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=found.names[j])
-        ends.append((frequencies[j], found.names[j], line.get_color()))
+        (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=result.names[j])
+        ends.append((frequencies[j], result.names[j], line.get_color()))
     label = f"threshold {threshold:g}:\nat most {bound:.2g} false selections expected"
     line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
     axes.set(xlabel="features selected per half-sample", ylabel="selection frequency (fraction of half-samples)")
-    axes.set(xlim=(0, len(found.path)), ylim=(0, 1.02))
+    axes.set(xlim=(0, len(result.path)), ylim=(0, 1.02))
     axes.locator_params(axis="x", integer=True)
     _name_ends(axes, ends[:n_labels])
     axes.legend(handles=[line], loc="best")

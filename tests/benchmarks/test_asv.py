@@ -44,12 +44,12 @@ def make_record(**changes):
 def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Numbers are rounded.
-    long, asked = 0.8556799999999999, []
+    long, calls = 0.8556799999999999, []
     record = make_record(ratio=1 / long)
     record["libraries"]["fastlin"] |= {"seconds": long, "objective": long}
     record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": long}
     monkeypatch.setattr(
-        asv_suite, "measure", lambda comparison, whole: asked.append(comparison) or {comparison: record}
+        asv_suite, "measure", lambda comparison, whole: calls.append(comparison) or {comparison: record}
     )
     actual = {}
     for what in Comparisons.params[1]:
@@ -59,7 +59,7 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
             continue
         comparisons.setup("digits", what)
         actual[what] = comparisons.track_result("digits", what)
-    assert asked == ["digits"]
+    assert calls == ["digits"]
     assert actual == {
         "time over the baseline's": 0.8557,
         "objective above the baseline's": 0.0,
@@ -92,7 +92,7 @@ def test_the_numbers_of_other_cases_are_those_of_their_records(monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     records = {
         "limit-step": {"part": 0.85568},
-        "memory-text": {"fit_bytes": 12_345_678, "peer_bytes": None},
+        "memory-text": {"fit_bytes": 12_345_678, "baseline_bytes": None},
         "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
     }
     first_use = {"import": {"libraries": {"fastlin": {"seconds": 0.25}}}}
@@ -106,7 +106,7 @@ def test_the_numbers_of_other_cases_are_those_of_their_records(monkeypatch, tmp_
         return others.track_number(what)
 
     assert track("limit-step, part of the limit's speed") == 0.8557
-    assert track("memory-text, bytes beside X") == 12_350_000
+    assert track("memory-text, bytes in addition to X") == 12_350_000
     assert_refused("the case does not measure", track, "memory-text, bytes of scikit-learn", error=NotImplementedError)
     assert track("pass, n × 10, seconds") == 5.0
     assert track("import, seconds") == 0.25
@@ -118,8 +118,8 @@ def test_the_folder_of_the_benchmarks_is_not_a_commit_range():
 
     from benchmarks.asv_plugins import names
 
-    given, conf = ["benchmarks", "./benchmarks/", "HEAD", "HEAD~1..HEAD", None], Config.load()
-    assert [names._names_folder(conf, each) for each in given] == [True, True, False, False, False]
+    paths, conf = ["benchmarks", "./benchmarks/", "HEAD", "HEAD~1..HEAD", None], Config.load()
+    assert [names._names_folder(conf, each) for each in paths] == [True, True, False, False, False]
 
 
 # What asv stores for four values of a benchmark; the second was measured.

@@ -67,12 +67,12 @@ def test_a_broken_bound_is_reported():
     assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
     # A baseline that was stopped early has only a lower bound.
     assert find_broken_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
-    most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
-    (sentence,) = find_broken_bounds([most], {"import": record}, "x86-64-v3")
-    assert "1 s more than scikit-learn; the bound is at most 0.5 s more than scikit-learn." in sentence
+    bound = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
+    (sentence,) = find_broken_bounds([bound], {"import": record}, "x86-64-v3")
+    assert "1 s more than scikit-learn; the bound is at bound 0.5 s more than scikit-learn." in sentence
     record["ratios"] = {"to its objective": 3.0, "PyTorch to its objective": None, "PyTorch to fastlin's": 4.0}
     libraries["statsmodels newton"] = {"seconds": 8.0}
-    libraries["fastlin"]["bytes_beside_X"] = 7_000_000
+    libraries["fastlin"]["additional_bytes"] = 7_000_000
     assert [measure(record) for measure, _ in MEASURES.values()] == [2.5, 2.0, 4.0, 7.0, 0.5, 2.0, 1.0, 3.0, 0.0, 4.0]
 
 

@@ -91,9 +91,9 @@ def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic
     lengths = np.diff(X.indptr)
     assert np.median(lengths) < 0.8 * lengths.mean()
     # Words of one author occur together: some columns have entries in the same rows.
-    places = X[:, np.bincount(X.indices) > 5].tocsc()
-    patterns = {places.indices[first:last].tobytes() for first, last in itertools.pairwise(places.indptr)}
-    assert len(patterns) < places.shape[1] - 20
+    frequent = X[:, np.bincount(X.indices) > 5].tocsc()
+    patterns = {frequent.indices[first:last].tobytes() for first, last in itertools.pairwise(frequent.indptr)}
+    assert len(patterns) < frequent.shape[1] - 20
     # A linear model with C = 1 is right on 0.91 of the test rows, but takes seconds.
     assert 0.6 < MultinomialNB(alpha=0.01).fit(X, y).score(data.X_test, data.y_test) < 0.98
 

@@ -173,11 +173,11 @@ def test_cases_without_their_data_are_skipped():
 
 
 def test_the_command_measures_all_cases_or_the_short_ones(monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(everyday.Collection, "measure", lambda cases, whole, report: asked.append(whole) or RECORD)
+    tols = []
+    monkeypatch.setattr(everyday.Collection, "measure", lambda cases, whole, report: tols.append(whole) or RECORD)
     everyday.main(["--short"])
     everyday.main([])
-    assert asked == [False, True]
+    assert tols == [False, True]
     assert capsys.readouterr().out.count("\n real ") == 2
 
 

@@ -75,7 +75,7 @@ def test_records_of_every_kind_are_summarized():
     limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "libraries": LIBRARIES}
     for record, line in (
         ({**limit, "threads": 2}, "a pass: 20 ms, 50% of the speed of its arithmetic"),
-        ({"kind": "memory", "title": "a fit", "fit_bytes": 3 * 10**6}, "a fit: 3.0 MB beside X"),
+        ({"kind": "memory", "title": "a fit", "fit_bytes": 3 * 10**6}, "a fit: 3.0 MB in addition to X"),
         ({"kind": "ablation", "title": "a path", "gains": {}}, "a path: measured"),
         ({"kind": "scaling"}, "scaling: measured"),
     ):

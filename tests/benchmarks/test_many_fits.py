@@ -40,11 +40,11 @@ def test_scores_of_fits_are_of_rows_outside_the_training_set():
     resampled = Resamples(X, y[:, 0], rows).test(coef[:2], intercept[:2])
     # Of two fits to each label the second is chosen.
     both = [np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)]
-    kept = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
+    held_out = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
     left = [np.setdiff1d(np.arange(30), drawn) for drawn in rows]
     for scores, parts in (
         (resampled, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
-        (kept, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
+        (held_out, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
     ):
         z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
         assert scores.accuracy == pytest.approx(np.mean([(margins > 0).mean() for margins in z]), rel=1e-13)
@@ -83,20 +83,20 @@ def test_the_C_of_each_label_minimizes_its_test_loss():
         (many_fits.fit_labels, fastlin.LogisticRegression()),
         (many_fits.fit_label_by_label, LogisticRegression()),
     ):
-        *fits, places = fit(labels, model)
+        *fits, indices = fit(labels, model)
         solved = zip(labels.problems(), *fits, strict=True)
         losses = np.reshape([problem.test(*solution).log_loss for problem, *solution in solved], (3, 3))
-        assert places.tolist() == losses.argmin(axis=1).tolist()
-        assert len(set(places)) > 1
+        assert indices.tolist() == losses.argmin(axis=1).tolist()
+        assert len(set(indices)) > 1
 
 
 def test_a_grid_evaluates_each_fit_on_its_rows_and_its_C():
     generator = np.random.default_rng(0)
     X, y, Cs = generator.normal(size=(30, 4)), np.arange(30) % 3, np.array([0.1, 10.0])
     fits = coef, intercept = generator.normal(size=(6, 3, 4)), generator.normal(size=(6, 3))
-    grid, places = Grid("small", X, y, X, y, 3, Cs, n_folds=3), np.arange(30)
+    grid, indices = Grid("small", X, y, X, y, 3, Cs, n_folds=3), np.arange(30)
     # Stratified folds take these rows in order.
-    parts = [(places // 10 != fold, C) for fold in range(3) for C in Cs]
+    parts = [(indices // 10 != fold, C) for fold in range(3) for C in Cs]
     problems = [pose("small", X[rows], y[rows], C) for rows, C in parts]
     expected = [problem.objective(*fit) for problem, *fit in zip(problems, *fits, strict=True)]
     assert grid.objective(*fits) == pytest.approx(expected, rel=1e-13)

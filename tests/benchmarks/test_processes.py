@@ -57,14 +57,14 @@ def test_a_process_imports_a_package_that_is_not_on_the_path(monkeypatch):
 @pytest.fixture
 def caches(monkeypatch):
     """Replace processes; return the list of the cache folders they received."""
-    given, numbers = [], count(1)
+    calls, numbers = [], count(1)
 
     def run(module, cache):
-        given.append(cache)
-        return [float(next(numbers)), 10.0 * len(given)]
+        calls.append(cache)
+        return [float(next(numbers)), 10.0 * len(calls)]
 
     monkeypatch.setattr(processes, "run_first", run)
-    return given
+    return calls
 
 
 def test_the_first_fit_ever_uses_a_new_cache_folder(caches):

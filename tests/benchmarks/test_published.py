@@ -38,8 +38,8 @@ def test_the_documents_show_the_files(document):
 
 
 def test_every_block_appears_in_a_document():
-    texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
-    shown = {match[1] for match in BLOCK.findall(texts)}
+    documents = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    shown = {match[1] for match in BLOCK.findall(documents)}
     studies = {name.removeprefix(STUDY) for name in shown if name.startswith(STUDY)}
     assert shown - {f"{STUDY}{study}" for study in studies} == set(BLOCKS)
     assert studies == {study for study, plots in read_record()["plots"].items() if plots}
@@ -75,9 +75,9 @@ def test_records_of_a_run_replace_only_their_own(tmp_path):
     machine = make_machine("a")
     add_records(machine, RUN, {"digits": make_comparison(1.0, 2.0), "letter": make_comparison(1.0, 3.0)}, tmp_path)
     add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_comparison(1.0, 4.0)}, tmp_path)
-    ((name, found),) = read_machines(tmp_path).items()
-    assert (name, found["machine"]) == ("a", machine)
-    dated = {case: (record["ratio"], record["date"]) for case, record in found["records"].items()}
+    ((name, contents),) = read_machines(tmp_path).items()
+    assert (name, contents["machine"]) == ("a", machine)
+    dated = {case: (record["ratio"], record["date"]) for case, record in contents["records"].items()}
     assert dated == {"digits": (4.0, "2026-02-03"), "letter": (3.0, "2026-01-02")}
 
 
@@ -306,7 +306,7 @@ def test_every_kind_of_record_has_its_own_table():
         "ablation-b": {"kind": "ablation", "title": "b", "switch": "b.d", "gains": {}},
         "scaling": {"kind": "scaling"},
     }
-    with_baseline = tabulate({"memory": {**memory, "peer_bytes": 4 * 10**6}})
+    with_baseline = tabulate({"memory": {**memory, "baseline_bytes": 4 * 10**6}})
     assert with_baseline[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
     tables_of_kinds = tabulate(records)
     assert [table.rows[0] for table in tables_of_kinds[1:]] == [
@@ -345,14 +345,14 @@ def tried(**seconds):
 def test_a_profile_is_the_fraction_of_problems_within_a_factor_of_the_fastest():
     failed = tried(a=2.0, b=1.0)
     failed["b"]["suboptimality"] = 2 * ALLOWED
-    found = profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
-    assert list(found) == ["a", "b", "c"]
+    profiles = profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
+    assert list(profiles) == ["a", "b", "c"]
     expected = {"a": [1, 1, 2], "b": [1, 3, np.inf], "c": [2]}
     for name, ratios in expected.items():
-        np.testing.assert_array_equal(found[name], ratios)
-    assert [find_part(found["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
+        np.testing.assert_array_equal(profiles[name], ratios)
+    assert [find_part(profiles["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
     # A solver that failed is not within any factor.
-    assert find_part(found["b"], 1e9) == pytest.approx(2 / 3)
+    assert find_part(profiles["b"], 1e9) == pytest.approx(2 / 3)
     # A solver with other settings is the same solver.
     assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
 

@@ -43,8 +43,8 @@ def test_every_kind_of_random_fit_runs(capsys):
 )
 def test_a_worse_result_is_reported_and_fails(monkeypatch, capsys, change, n_others, expected, is_good):
     others = n_others * [ENDED]
-    monkeypatch.setattr(random_fits, "run_at", lambda *given: [ENDED, *others])
-    monkeypatch.setattr(random_fits, "run_in_process", lambda *given: [{**ENDED, **change}, *others])
+    monkeypatch.setattr(random_fits, "run_at", lambda *arguments: [ENDED, *others])
+    monkeypatch.setattr(random_fits, "run_in_process", lambda *arguments: [{**ENDED, **change}, *others])
     assert random_fits.main(["--first=7"]) == (not is_good)
     reported = [line for line in capsys.readouterr().out.splitlines() if line.startswith("7: a fit: ")]
     assert [line.removeprefix("7: a fit: ").partition(", for J")[0] for line in reported] == (

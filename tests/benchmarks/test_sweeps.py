@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks import sweeps
 from benchmarks.comparisons import FASTLIN
-from benchmarks.sweeps import CASES, CS, draw_embeddings, find_failure, sweep_at_once, sweep_fit_by_fit
+from benchmarks.sweeps import CASES, CS, draw_embeddings, find_failure, sweep_at_once, sweep_one_by_one
 from benchmarks.tables import format_interval
 
 FEW_CS = CS[8::16]
@@ -65,10 +65,10 @@ def test_a_sweep_that_reaches_its_time_limit_is_a_lower_bound(monkeypatch):
     problem = sweeps.SweepProblem(*[np.zeros((1, 1)), np.zeros(1)] * 2, 2, np.zeros((1, 1)), np.zeros(1))
     Cs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     monkeypatch.setattr(sweeps, "perf_counter", lambda: Slow.clock)
-    sweep = sweep_fit_by_fit(problem, Cs, Slow)
+    sweep = sweep_one_by_one(problem, Cs, Slow)
     # All five fits of one row, and the last of two.
     assert (Slow.clock, sweep.C, sweep.n_measured) == (15 + 4, 2, 5)
-    sweep = sweep_fit_by_fit(problem, Cs, Slow, time_limit=2.5)
+    sweep = sweep_one_by_one(problem, Cs, Slow, time_limit=2.5)
     assert (Slow.clock, sweep.C, sweep.n_measured, sweep.solution) == (19 + 1 + 2, 2, 2, None)
     assert format_interval({"ratio": 57.2, "is_bound": True}) == "≥ 57"
 

@@ -116,9 +116,9 @@ def test_labels_keep_their_spelling_in_fit_predict_and_compare(files, run, asser
     write_rows(files / "two.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels) if k != 1))
     assert run(*PREDICT, "two.csv", "--target", "end").stdout.startswith("accuracy 1.0000 on 16 rows\n")
     write_rows(files / "other.csv", "x,end", f"a,{labels[0]}", "b,3")
-    known = ", ".join(map(repr, sorted(labels)))
+    names = ", ".join(map(repr, sorted(labels)))
     assert_error(
-        f"column 'end' of other.csv contains '3', but the labels of the fit are {known}; write",
+        f"column 'end' of other.csv contains '3', but the labels of the fit are {names}; write",
         *PREDICT,
         "other.csv",
         "--target",
@@ -437,12 +437,12 @@ def test_invalid_files_print_one_line_and_leave_no_model(files, assert_error, ca
 
 def test_predictions_of_a_row_do_not_depend_on_other_rows_of_the_file(files, run):
     rows = ["007,True,1", "042,False,2", "x,maybe,other"] * 20
-    (files / "train.csv").write_text("\n".join(["code,known,end", *rows]))
+    (files / "train.csv").write_text("\n".join(["code,names,end", *rows]))
     run(*FIT, "train.csv")
     probabilities = []
     # On its own, the first row looks like a number and a boolean, and its label like a number.
     for lines in (rows[:1], [rows[0], rows[2]]):
-        (files / "new.csv").write_text("\n".join(["code,known,end", *lines]))
+        (files / "new.csv").write_text("\n".join(["code,names,end", *lines]))
         assert run(*PREDICT, "new.csv", "--target", "end").stdout.startswith("accuracy 1.0000")
         probabilities.append(pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()["probability of 1"][0])
     assert probabilities[0] == probabilities[1]

@@ -43,8 +43,8 @@ def test_csv_and_parquet_give_the_same_model_as_the_estimator(files, table, run)
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not allow such file names")
 def test_control_characters_in_names_are_escaped(files, run):
     red = "\x1b[31mred\x07"
-    texts = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
-    (files / f"{red}.csv").write_text(f"{red},end\n{texts}\n")
+    lines = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
+    (files / f"{red}.csv").write_text(f"{red},end\n{lines}\n")
     for status, *call in (
         [0, *FIT, f"{red}.csv", "--model", f"{red}.skops"],
         [2, "fit", f"{red}.csv", "--target", "none"],

@@ -118,7 +118,7 @@ def test_offsets_and_soft_labels(n_classes):
     soft = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
     model = FirthLogisticRegression().fit(X, soft)
     assert abs(model.coef_).max() < abs(plain.coef_).max()
-    assert_refused("Soft labels are no draws", model.inference, X, soft)
+    assert_refused("not valid with soft labels", model.inference, X, soft)
 
 
 def test_unsupported_data_raise_an_error_and_unconverged_fits_warn():

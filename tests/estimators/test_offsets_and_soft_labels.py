@@ -394,7 +394,7 @@ def test_scores_and_folds_with_soft_labels_equal_those_of_weighted_copies(n_clas
             assert_same_model(search, expected)
             score = expected.score(copied, copies, fractions, **copy_arguments)
             assert search.score(X, soft, weights, **arguments) == pytest.approx(score, abs=1e-5)
-    assert_refused("for rows with soft labels", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
+    assert_refused("with soft labels, which other scorers do not", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
     cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)
     search = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
     expected = clone(search).fit(X, soft, weights)

@@ -209,7 +209,7 @@ def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_line
             assert any(message.startswith("Training interrupted by user") for message in messages)
             if name == "network":
                 # The model of the last whole epoch, including the state of its random numbers.
-                assert any(f"after {model.n_iter_} whole epochs" in message for message in messages)
+                assert any(f"after {model.n_iter_} complete epochs" in message for message in messages)
                 if model.n_iter_:
                     shorter = make(max_iter=model.n_iter_).fit(ROWS, LABELS)
                     assert not differ(model, shorter)

@@ -98,7 +98,7 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test
 
 
-def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
+def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
     """Return the path of each array of MNIST in the first of the folders that contains it, or None.
 
     Examples
@@ -109,7 +109,7 @@ def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
     """
 
     def find(name):
-        candidates = (folder / file for folder in places for file in (name, f"{name}.gz"))
+        candidates = (folder / file for folder in folders for file in (name, f"{name}.gz"))
         return next((path for path in candidates if path.is_file()), None)
 
     return {array: find(name) for array, (name, _, _) in MNIST_FILES.items()}

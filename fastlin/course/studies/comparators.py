@@ -53,12 +53,12 @@ def fraction(
     of: Number,
     confirmed_from: float,
     contradicted_to: float,
-    least: int = 1,
+    min_number: int = 1,
     otherwise: str = NOT_CONFIRMED,
 ) -> str:
-    """Confirm if part / of is at least confirmed_from, contradict up to contradicted_to; `of` must reach `least`."""
+    """Confirm if part / of is at least confirmed_from, contradict up to contradicted_to; of must reach min_number."""
     counted, number = _read(metrics, (part, of))
-    if number < least:
+    if number < min_number:
         return NOT_CONFIRMED
     ratio = counted / number
     return CONFIRMED if ratio >= confirmed_from else CONTRADICTED if ratio <= contradicted_to else otherwise

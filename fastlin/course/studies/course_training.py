@@ -65,7 +65,7 @@ def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array,
 
 
 def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
-    """Return n_seeds successive seeds, the first of which is the seed of the settings."""
+    """Return n_seeds successive seeds, starting with the seed of the settings."""
     return [(settings.seed + number) % 2**32 for number in range(n_seeds)]
 
 

@@ -1,15 +1,15 @@
-"""The figures of the course's studies: titles, captions and texts with measured values, and nothing is clipped."""
+"""The figures of the course's studies: titles, captions and captions with measured values, and nothing is clipped."""
 
 from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
+from fastlin.course.captions import read_toml
 
 from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.texts import read_toml
 
 from .conftest import is_within
 
@@ -41,9 +41,9 @@ def draw(results_by_study, saved, tmp_path):
 
 
 def test_every_figure_has_texts_and_a_study():
-    texts = read_toml("figures", "plots.toml")
-    assert texts.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
-    assert all(text.keys() == {"title", "caption", "alt"} for text in texts.values())
+    captions = read_toml("figures", "plots.toml")
+    assert captions.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
+    assert all(text.keys() == {"title", "caption", "alt"} for text in captions.values())
 
 
 @pytest.mark.parametrize("study", DRAWN)
@@ -93,7 +93,7 @@ def test_the_histogram_has_every_stop_and_marks_the_reports_only_on_mnist(stops,
     assert sum(bar.get_height() for bar in bars) == len(stops)
     for stop in stops:
         assert any(bar.get_x() <= stop < bar.get_x() + bar.get_width() for bar in bars)
-    assert {text.get_text(): text.xy[0] for text in axes.texts} == marks
+    assert {text.get_text(): text.xy[0] for text in axes.captions} == marks
 
 
 def test_an_onset_that_is_never_reached_is_not_drawn(draw):
