@@ -64,7 +64,7 @@ def test_control_characters_in_names_are_escaped(files, run):
 def test_cross_validation_chooses_c_and_drop_excludes_columns(files, run):
     printed = run(*FIT, "flights.csv", *["--drop", "day"] * 2, "--cross-validate", "--l1-ratio", "1").stdout
     assert "data          200 rows, 2 features, 2 classes" in printed
-    assert "choice        C=" in printed
+    assert "chosen        C=" in printed
     # Columns that the model does not use are ignored.
     assert run(*PREDICT, "flights.parquet", "--output", "out.parquet").stdout == "Wrote out.parquet.\n"
     assert pyarrow.parquet.read_table(files / "out.parquet").column_names[0] == "prediction"
@@ -118,7 +118,7 @@ def test_a_validation_file_chooses_c(files, table, run, assert_error):
     X, y, X_val, y_val = *encode(first), *encode(later)
     options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
     model = fastlin.LogisticRegressionCV(**CATEGORICAL, **options).fit(X, y, X_val=X_val, y_val=y_val)
-    assert f"choice        C={model.C_:.6g}," in printed
+    assert f"chosen        C={model.C_:.6g}," in printed
     held_out = fastlin.LogisticRegression(C=model.C_, **CATEGORICAL).fit(X, y).score(X_val, y_val)
     assert (
         f"held out      accuracy {held_out:.4f} on 50 rows (validation rows, same C fitted without them)\n" in printed

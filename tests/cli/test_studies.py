@@ -53,7 +53,7 @@ def test_earlier_results_of_a_failed_study_are_not_shown(run, digits, monkeypatc
     (claim,) = (claim for claim in results["claims"] if claim["study"] == "images")
     assert (claim["verdict"], claim["because"]) == ("not run", "The study images failed.")
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
-    assert "These studies failed, so that their tasks are missing: images." in page
+    assert "These studies failed, so their tasks are missing: images." in page
     assert "2a · The images" not in page
     # The other study comes from the earlier run, which the page mentions.
     assert "2a, 3a · The gradients" in page
