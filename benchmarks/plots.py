@@ -253,7 +253,7 @@ def draw_profile(path, machine, record):
     figure.legend(
         loc="outside lower center",
         ncols=2,
-        title=f"solver, number of problems; failed if the objective is {ALLOWED:g} above the lowest",
+        title=f"solver, number of problems\n(failed if the objective is {ALLOWED:g} above the lowest)",
     )
     figure.savefig(path)
 
