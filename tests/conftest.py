@@ -223,7 +223,7 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_devia
 @pytest.fixture(scope="session")
 def mnist_folder():
     """Return the folder with the MNIST files; skip the test if they are not on disk."""
-    for folder in datasets.list_places():
+    for folder in datasets.list_folders():
         if all(datasets.find_mnist([folder]).values()):
             return folder
     pytest.skip("MNIST is not on disk: set FASTLIN_DATA to the folder with its four files")
@@ -232,7 +232,7 @@ def mnist_folder():
 @pytest.fixture(scope="session")
 def cifar10():
     """Return CIFAR-10 with the validation images of the studies; skip the test if it is not on disk."""
-    for folder in datasets.list_places():
+    for folder in datasets.list_folders():
         # With an explicit folder nothing is downloaded.
         with contextlib.suppress(datasets.DatasetNotFoundError):
             return datasets.load_cifar10(6_000, folder=folder)

@@ -2,7 +2,7 @@
 
 from fastlin.course.datasets.cifar10 import CIFAR10_FORMS, load_cifar10
 from fastlin.course.datasets.dataset import Dataset, load_digits
-from fastlin.course.datasets.files import cache_folder, list_places
+from fastlin.course.datasets.files import cache_folder, list_folders
 from fastlin.course.datasets.mnist import COURSE_IMAGES, MNIST_FILES, find_mnist, load, load_mnist
 from fastlin.exceptions import DatasetNotFoundError
 
@@ -14,7 +14,7 @@ __all__ = [
     "DatasetNotFoundError",
     "cache_folder",
     "find_mnist",
-    "list_places",
+    "list_folders",
     "load",
     "load_cifar10",
     "load_digits",

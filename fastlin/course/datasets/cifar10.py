@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_places, report_damage
+from fastlin.course.datasets.files import check_md5, download, list_folders, report_damage
 from fastlin.extras import needs
 from fastlin.typing import PathLike
 
@@ -79,7 +79,7 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"n_validation must be an integer from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
-    paths = (parent / form for parent in list_places(folder) for form in CIFAR10_FORMS)
+    paths = (parent / form for parent in list_folders(folder) for form in CIFAR10_FORMS)
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         description = (

@@ -28,7 +28,7 @@ def cache_folder() -> Path:
     return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
-def list_places(folder: PathLike | None = None) -> list[Path]:
+def list_folders(folder: PathLike | None = None) -> list[Path]:
     """Return the folders to search for data, in order.
 
     Parameters
@@ -49,7 +49,7 @@ def list_places(folder: PathLike | None = None) -> list[Path]:
     Examples
     --------
     >>> from fastlin import datasets
-    >>> datasets.list_places()[-1] == datasets.cache_folder()
+    >>> datasets.list_folders()[-1] == datasets.cache_folder()
     True
     """
     if folder is not None:
@@ -76,7 +76,7 @@ def download(address: str, md5: str, folder: PathLike | None, description: str) 
             return Path(pooch.retrieve(address, f"md5:{md5}", name, cache_folder(), downloader=downloader))
         except (OSError, ValueError) as error:
             reason = f"{address}: {error}"
-    folders = "\n".join(f"  {path}" for path in list_places(folder))
+    folders = "\n".join(f"  {path}" for path in list_folders(folder))
     raise DatasetNotFoundError(
         f"{description}\nSearched folders:\n{folders}\nReason why it was not downloaded:\n  {reason}\n"
         "Put the data into one of these folders, or set FASTLIN_DATA to the folder that contains them."

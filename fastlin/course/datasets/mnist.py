@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_places, report_damage
+from fastlin.course.datasets.files import check_md5, download, list_folders, report_damage
 
 # The name of each file, the md5 of its uncompressed content, and the shape of its values.
 MNIST_FILES = {
@@ -65,7 +65,7 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     n_all = MNIST_FILES["X_train"][2][0]
     if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
         raise ValueError(f"n_train must be an integer from 1 to {n_all}, got {n_train!r}")
-    paths = find_mnist(list_places(folder))
+    paths = find_mnist(list_folders(folder))
     files = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
     description = f"MNIST was not found. Its files, optionally gzipped, with the md5 of the uncompressed data:\n{files}"
     for array, path in paths.items():
@@ -104,7 +104,7 @@ def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
     Examples
     --------
     >>> from fastlin import datasets
-    >>> sorted(datasets.find_mnist(datasets.list_places()))
+    >>> sorted(datasets.find_mnist(datasets.list_folders()))
     ['X_test', 'X_train', 'y_test', 'y_train']
     """
 

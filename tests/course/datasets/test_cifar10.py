@@ -22,7 +22,7 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
 IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
-DATA_FOLDERS = datasets.list_places()
+DATA_FOLDERS = datasets.list_folders()
 
 
 def compute_md5(data):

@@ -37,7 +37,7 @@ def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tm
     monkeypatch.setattr(files, "user_cache_folder", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FASTLIN_DATA", "named")
-    assert files.list_places() == [Path("named"), tmp_path / "fastlin" / "data"]
+    assert files.list_folders() == [Path("named"), tmp_path / "fastlin" / "data"]
 
 
 def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
@@ -99,5 +99,5 @@ def test_an_impossible_cache_folder_raises_and_a_given_folder_is_the_only_one_se
     with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s){tmp_path}.*Nothing is downloaded"):
         download(server({"file": DATA}), tmp_path)
     with pytest.raises(datasets.DatasetNotFoundError, match="nowhere does not exist"):
-        files.list_places(tmp_path / "nowhere")
+        files.list_folders(tmp_path / "nowhere")
     assert not server.requests
