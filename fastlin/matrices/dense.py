@@ -55,7 +55,7 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray
 # A Gram matrix of at least this many panels keeps the threads busy without blocks of rows.
 MIN_EVEN_PANELS = 5
 # The work of a pass per row, column and class, for three or more classes. With one row of coefficients memory bandwidth
-# limits the products, so they count as reads.
+# limits the products, so they count as reads (docs/benchmarks/design-choices.md: work per class).
 CLASS_WORK = 10
 
 # An X of at most MAX_COPIED_NUMBERS, a megabyte, is copied by columns. With more than two classes, so is one whose

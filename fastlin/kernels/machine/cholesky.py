@@ -18,7 +18,7 @@ from fastlin.kernels.machine.products import add_product
 # of the previous rows.
 ROWS_PER_BATCH = 30
 # Rows per product. A product adds them one after the other, and its rounding error has to stay below the ridge on the
-# diagonal; 128 rows in float32 fail for matrices of condition 1e16.
+# diagonal (docs/benchmarks/design-choices.md: factorization in float32).
 ROWS_PER_PRODUCT = 16
 # Only a pivot below this fraction of its diagonal entry can be too small for its row.
 MAX_SMALL_PIVOT = 1e-3

@@ -53,8 +53,8 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
     The rows are X[row_indices[i]] and the following ones; if fewer are left, the last one is repeated. row_indices may
     also be an integer n, for the first n rows. The rows of X are contiguous. The products are over the columns first to
     last - 1, whole vectors; X may lack the last columns of these. A loop that ``stores`` also scales and shifts the
-    rows and writes them to the tile, which saves a separate pass. A loop that ``prefetches`` reads ``lines``, an
-    address and a stride in bytes.
+    rows and writes them to the tile, which saves a separate pass (docs/benchmarks/design-choices.md: stores in
+    products). A loop that ``prefetches`` reads ``lines``, an address and a stride in bytes.
     """
 
     def generate(context, builder, kinds, arguments):
