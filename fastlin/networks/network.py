@@ -175,8 +175,8 @@ class Network:
 
     `parameters` and `gradient` (p,) contain the n_coefficients coefficients of all layers, then the intercepts, then
     the scales gamma; `coefs`, `intercepts` and `scales` are lists of views, one per layer. Initially, scales are one
-    and other parameters zero. `normalizations` begins with that of the input, if any. `state` are all arrays that training
-    changes in place: the parameters, and the mean and variance of each normalization.
+    and other parameters zero. `normalizations` begins with that of the input, if any. `state` are all arrays that
+    training changes in place: the parameters, and the mean and variance of each normalization.
     """
 
     def __init__(

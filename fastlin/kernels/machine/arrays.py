@@ -17,13 +17,13 @@ def zeros_aligned(shape, dtype):
     """Return zeros of shape n or (m, n) that start on a cache line, so that no vector load spans two lines."""
     n_bytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
-    # np.prod and memory.ctypes have more overhead (docs/benchmarks/design-choices.md: aligned zeros), which matters in a
-    # prediction of a single row.
+    # np.prod and memory.ctypes have more overhead (docs/benchmarks/design-choices.md: aligned zeros), which matters in
+    # a prediction of a single row.
     first = -memory.__array_interface__["data"][0] % CACHE_LINE
     return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
-# In kernels the function is emitted as LLVM instructions, because Numba takes long to compile the NumPy calls above.
+# In kernels the function is emitted as LLVM instructions, because Numba is slow to compile the NumPy calls above.
 @extending.type_callable(zeros_aligned)
 def _type_zeros_aligned(context):
     return lambda shape, dtype: types.Array(dtype.dtype, getattr(shape, "count", 1), "C")
