@@ -73,8 +73,8 @@ def log_likelihood(coef, X, labels, weights, is_firth):
 def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
     """Return the largest entry of the smallest subgradient of J by coef and intercept, a float: zero at the minimum.
 
-    At a nonzero coefficient that is the derivative of J; at zero it is the excess of the loss's slope over l1 f_j. The
-    grouped penalty uses the norms over the classes instead. The penalty has the arguments of `objective`.
+    At a nonzero coefficient that is the derivative of J; at zero it is the loss's slope minus l1 f_j, at least zero.
+    The grouped penalty uses the norms over the classes instead. The penalty has the arguments of `objective`.
     """
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
@@ -268,10 +268,10 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     if fit_intercept:
         class_residuals = fractions @ (q - targets)
         transferred = np.maximum(class_residuals, 0)
-        given_fractions = transferred / np.where(transferred > 0, fractions @ q, 1)
+        moved_fractions = transferred / np.where(transferred > 0, fractions @ q, 1)
         received = np.maximum(-class_residuals, 0)
         if received.any():
-            q = q * (1 - given_fractions) + (q @ given_fractions)[:, None] * (received / received.sum())
+            q = q * (1 - moved_fractions) + (q @ moved_fractions)[:, None] * (received / received.sum())
     entropy = -(fractions @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += fractions @ np.sum((q - targets) * offsets, axis=1)
     slopes = (((q - targets) * fractions[:, None]).T @ X)[-len(coef) :]
@@ -281,9 +281,9 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     def dual_at(step):
         if bounds is not None:
             return step * entropy - np.sum(_conjugate(-step * slopes, curvatures, thresholds, *bounds))
-        excess = np.maximum(step * sizes - thresholds, 0)
+        active_sizes = np.maximum(step * sizes - thresholds, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            conjugate = np.where(excess > 0, excess**2 / (2 * curvatures), 0)
+            conjugate = np.where(active_sizes > 0, active_sizes**2 / (2 * curvatures), 0)
         return step * entropy - np.sum(conjugate)
 
     if bounds is None and not thresholds.any():

@@ -1,4 +1,4 @@
-"""What a fit may hold beside X: the decisions themselves, and the fits that follow them."""
+"""The memory budget of a fit, in addition to X: the limits, and fits that respect them."""
 
 from functools import partial
 from unittest.mock import Mock
@@ -29,12 +29,12 @@ LARGE = Budget(1 << 40)
         pytest.param(lambda less: Budget(8 * 10**2 - less).holds_hessian(10, 1), 0, id="a small Hessian"),
     ],
 )
-def test_what_a_budget_holds_ends_at_a_limit(holds, limit):
+def test_a_budget_has_a_limit(holds, limit):
     assert holds(limit)
     assert not holds(limit + 1)
 
 
-def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_and_at_least_a_row():
+def test_budgets_and_samples_grow_with_X_from_a_minimum():
     assert Budget.for_data(1000).bytes == budget.MIN_BYTES
     assert Budget.for_data(LARGE.bytes).bytes == 4 * LARGE.bytes
     assert LARGE.count_sampled_rows(1024) == budget.SAMPLE_BYTES // 1024
@@ -42,14 +42,14 @@ def test_a_budget_grows_with_X_from_a_least_one_on_and_a_sample_has_an_eighth_an
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
-def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
+def test_pairs_that_do_not_fit_are_fewer_and_in_float32():
     assert Budget.for_data(0).choose_pairs(1000) == (budget.MAX_PAIRS, np.float64)
     assert Budget.for_data(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
     half = Budget(2 * 8 * 1000 * budget.MIN_PAIRS)
     assert half.choose_pairs(1000) == (budget.MIN_PAIRS, np.float64)
     assert half.choose_pairs(1001) == (2 * (budget.MIN_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
-    # However much memory there is, what the caches do not hold is kept in float32.
+    # With any amount of memory, pairs that exceed the caches are stored in float32.
     largest = budget.MAX_CACHED_PAIR_BYTES // (2 * 8 * budget.MAX_PAIRS)
     assert LARGE.choose_pairs(largest) == (budget.MAX_PAIRS, np.float64)
     assert LARGE.choose_pairs(largest + 1) == (budget.MAX_PAIRS, np.float32)
@@ -58,36 +58,36 @@ def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.MIN_BYTES
 
 
-def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
-    small, probe = Budget.for_data(1 << 20), Budget.for_data(15_000 * 384 * 4)
+def test_concurrent_fits_take_at_most_a_gigabyte_or_four_times_X():
+    small, medium = Budget.for_data(1 << 20), Budget.for_data(15_000 * 384 * 4)
     assert small.count_concurrent_fits(10_000, (10, 101), True) > 100
     assert small.count_concurrent_fits(1000, (1, 31), False) > 1000
-    # A fit never counts as more than its budget, of which a gigabyte holds four.
+    # A fit counts as at most its budget, a quarter of a gigabyte.
     assert small.count_concurrent_fits(10**9, (100, 1000), True) == 4
     assert Budget.for_data(1 << 30).count_concurrent_fits(10**9, (100, 1000), True) == 1
     # 600 classes have 150 MB of blocks, 480 of pairs and 72 of probabilities.
-    assert probe.count_concurrent_fits(15_000, (600, 385), True) < 8
+    assert medium.count_concurrent_fits(15_000, (600, 385), True) < 8
     for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
-        assert probe.count_concurrent_fits(2 * n_rows, shape, is_smooth) <= probe.count_concurrent_fits(
+        assert medium.count_concurrent_fits(2 * n_rows, shape, is_smooth) <= medium.count_concurrent_fits(
             n_rows, shape, is_smooth
         )
 
 
 @pytest.mark.parametrize("solver", ["auto", "newton-cholesky"])
-def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solver):
+def test_unpenalized_fits_build_no_hessian_beyond_the_budget(monkeypatch, solver):
     minimize = partial(choose.minimize, solver=solver, tol=1e-8, max_iter=300)
     objective, _ = make_objective(300, 30, 5, l2=0.0)
     hessian = Mock(side_effect=Point.hessian)
     with monkeypatch.context() as patch:
         patch.setattr(Point, "hessian", lambda point: hessian(point))
-        within = minimize(objective)
-    assert within.converged
+        expected = minimize(objective)
+    assert expected.converged
     assert hessian.called
     # The probabilities fit, and a Hessian of 155 parameters does not.
-    narrow = with_budget(objective, 8 * 155**2 - 1)
-    assert narrow.keeps_probabilities
-    # What preconditions may be a Hessian, which the preconditioner's part of the budget holds.
+    limited = with_budget(objective, 8 * 155**2 - 1)
+    assert limited.keeps_probabilities
+    # The preconditioner may be a Hessian, because it fits into the preconditioner's fraction of the budget.
     monkeypatch.setattr(newton, "minimize_by_cholesky", None)
-    beyond = minimize(narrow)
-    assert beyond.converged
-    assert beyond.value == pytest.approx(within.value, rel=1e-7)
+    actual = minimize(limited)
+    assert actual.converged
+    assert actual.value == pytest.approx(expected.value, rel=1e-7)

@@ -13,8 +13,8 @@ from fastlin.matrices import as_matrix
 
 N, D = 60, 13
 CONTAINERS = [getattr(sparse, f"{form}_{kind}") for form in CONTAINER_DAMAGES for kind in ("array", "matrix")]
-# The words of fastlin's own errors; the others are SciPy's.
-MESSAGES = {"fractions": "whole numbers|integer", "more columns than values": "more columns than values"}
+# Messages of fastlin; the others are SciPy's.
+MESSAGES = {"fractions": "integer", "more columns than values": "more columns than values"}
 
 
 def make_csr(**options):

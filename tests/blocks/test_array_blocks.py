@@ -1,4 +1,4 @@
-"""Blocks of arrays, mapped files and sparse pieces."""
+"""Blocks of arrays, memory-mapped files and sparse matrices."""
 
 import os
 import pickle
@@ -39,12 +39,12 @@ def test_blocks_yield_the_same_rows_each_time():
 
 
 def test_unsupported_dtypes_become_float64():
-    whole = np.arange(6).reshape(3, 2)
-    blocks = from_arrays(whole, rows_per_block=2)
+    integers = np.arange(6).reshape(3, 2)
+    blocks = from_arrays(integers, rows_per_block=2)
     assert [blocks.dtype, *(block.dtype for block in blocks.read())] == [np.float64] * 3
-    pieces = from_csr([sparse.csr_array(whole), sparse.coo_array(whole)])
+    pieces = from_csr([sparse.csr_array(integers), sparse.coo_array(integers)])
     assert pieces.dtype == np.float64 and pieces.is_sparse and pieces.n_entries == 10 and pieces.longest_row == 2
-    np.testing.assert_array_equal(sparse.vstack(list(pieces.read())).toarray(), np.vstack([whole, whole]))
+    np.testing.assert_array_equal(sparse.vstack(list(pieces.read())).toarray(), np.vstack([integers, integers]))
 
 
 def test_slices_of_mapped_files_in_any_memory_order(tmp_path):
@@ -75,20 +75,20 @@ def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_pa
         np.save(tmp_path / name, ROWS.data.astype(np.float64) if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
     if kind == "csr":
-        blocks = from_csr([sparse.csr_array((each, ROWS.indices, ROWS.indptr), X.shape) for each in (first, second)])
+        blocks = from_csr([sparse.csr_array((data, ROWS.indices, ROWS.indptr), X.shape) for data in (first, second)])
     else:
         blocks = from_arrays(second, rows_per_block=50) if kind == "one array" else from_arrays([first, second])
     assert len(blocks) == 2
     LogisticRegression().fit(blocks, np.arange(blocks.shape[0]) % 2)
-    coming = blocks.read()
-    assert next(coming).shape[1] == 3
+    block_iterator = blocks.read()
+    assert next(block_iterator).shape[1] == 3
     os.truncate(tmp_path / "second.npy", 200)
-    # Whoever read the block would end with SIGBUS.
-    assert_refused(r"second\.npy has changed while it was in use", next, coming, error=DataChangedError)
+    # Reading the block would kill the process with SIGBUS.
+    assert_refused(r"second\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
 
 
 @pytest.mark.parametrize(
-    ("make", "given", "message"),
+    ("make", "arguments", "message"),
     [
         (from_arrays, [[]], "X is an empty list"),
         (from_arrays, [X[:, 0]], "X is a 1-D ndarray of float32"),
@@ -106,8 +106,8 @@ def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_pa
         (from_csr, [[ROWS, ROWS[:, :1]]], "piece 1 of X is 100 x 1 float32, sparse"),
     ],
 )
-def test_the_error_names_an_invalid_array(make, given, message):
-    assert_refused(message, make, *given)
+def test_the_error_names_an_invalid_array(make, arguments, message):
+    assert_refused(message, make, *arguments)
 
 
 def test_the_error_names_the_block_with_invalid_entries():
@@ -125,7 +125,7 @@ def test_invalid_sparse_matrices_raise_an_error_before_conversion(form):
     piece = sparse.csr_array(X).asformat(form)
     blocks = from_csr([ROWS, piece], np.append(Y, Y))
     indices = piece.row if form == "coo" else piece.indices
-    # By the caller, after the first look at them.
+    # The caller changes the indices after they were checked for the first time.
     indices[3] = 100_000_000
     assert_refused(f"piece 1 is an invalid {form.upper()} matrix", LogisticRegression().fit, blocks)
     assert_refused(f"piece 0 is an invalid {form.upper()} matrix", from_csr, [piece])

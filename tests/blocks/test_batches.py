@@ -1,4 +1,4 @@
-"""Blocks that a function makes."""
+"""Blocks that a function returns."""
 
 import itertools
 
@@ -37,11 +37,14 @@ def test_batches_are_blocks_and_labels_do_not_keep_their_batches_alive():
 
 
 def test_integer_and_sparse_batches():
-    whole = from_batches(cut((10 * X).astype(np.int64), Y))
-    assert whole.dtype == np.float64 and next(whole.read()).dtype == np.float64
-    # Rows of lists have wide indices, which are compiled for.
-    makes = sparse.coo_array, sparse.csr_array, sparse.dok_array, sparse.lil_array
-    rows, narrow = (from_batches(lambda makes=each: [(make(X), Y) for make in makes]) for each in (makes, makes[:3]))
+    integers = from_batches(cut((10 * X).astype(np.int64), Y))
+    assert integers.dtype == np.float64 and next(integers.read()).dtype == np.float64
+    # LIL arrays have 64-bit indices, for which there are separate kernels.
+    containers = sparse.coo_array, sparse.csr_array, sparse.dok_array, sparse.lil_array
+    rows, narrow = (
+        from_batches(lambda containers=used: [(container(X), Y) for container in containers])
+        for used in (containers, containers[:3])
+    )
     assert rows.is_sparse and rows.n_entries == 720
     for part in rows.read():
         np.testing.assert_array_equal(part.toarray(), X)
@@ -101,7 +104,7 @@ def test_invalid_sparse_batches_raise_an_error_in_any_pass(form):
 def test_a_batch_may_be_empty():
     blocks = from_batches(lambda: [(X, Y), (X[:0], Y[:0]), (X + 1, Y)])
     model = assert_same_model(blocks, from_batches(lambda: [(X, Y), (X + 1, Y)]))
-    assert [len(answer) for answer in model.predict(blocks)] == [60, 0, 60]
+    assert [len(predictions) for predictions in model.predict(blocks)] == [60, 0, 60]
 
 
 def test_make_batches_must_be_a_function_that_returns_batches():

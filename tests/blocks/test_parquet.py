@@ -1,4 +1,4 @@
-"""Blocks of Parquet files: what is decoded, what is kept, and files that are bad."""
+"""Blocks of Parquet files: decoding, the cache of decoded arrays, and errors of invalid files."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 
 def make_table(n=50, seed=0, **changed):
-    """Return a table of two columns, labels and weights, with some of them changed, or left out where they are None."""
+    """Return a table of two columns, labels and weights; `changed` replaces columns, or drops those that are None."""
     generator = np.random.default_rng(seed)
     a, b = generator.standard_normal((2, n)).astype(np.float32)
     columns = {"a": a, "b": b, "kind": np.where(a > 0, "plus", "minus"), "w": generator.uniform(1, 2, n), **changed}
@@ -35,8 +35,8 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def list_kept(cache, length=None):
-    """Return what a folder of decoded arrays holds, in order: names, or what they begin with."""
+def list_cached_files(cache, length=None):
+    """Return the sorted names of the files in a cache, or only their first `length` characters."""
     return sorted(path.name[:length] for path in cache.iterdir())
 
 
@@ -112,11 +112,11 @@ def test_the_error_names_an_invalid_file_before_any_is_decoded(folder, tmp_path,
 
 
 def test_a_truncated_cache_file_is_detected_before_its_next_block_and_by_later_calls(folder, tmp_path):
-    coming = read(folder, cache=tmp_path / "cache").read()
-    next(coming)
+    block_iterator = read(folder, cache=tmp_path / "cache").read()
+    next(block_iterator)
     [second] = (tmp_path / "cache").glob("part-1-*.npy")
     os.truncate(second, 200)
-    assert_refused(r"part-1-.*\.npy has changed while it was in use", next, coming, error=DataChangedError)
+    assert_refused(r"part-1-.*\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
     assert_refused(r"cached file .*part-1-.*\.npy is damaged", read, folder, cache=tmp_path / "cache")
     np.save(second, np.zeros((3, 1)))
     assert_refused(r"part-1-.*\.npy is damaged \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
@@ -128,7 +128,7 @@ def test_the_error_names_a_damaged_file_and_no_partial_file_remains(folder, tmp_
         file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
         file.write(bytes(40))
     assert_refused(r"part-1\.parquet cannot be read", read, folder, cache=tmp_path / "cache")
-    assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
+    assert list_cached_files(tmp_path / "cache", 7) == ["part-0-"]
     for size in (path.stat().st_size - 30, 200, 3, 0):
         os.truncate(path, size)
         assert_refused(r"part-1\.parquet is not a valid Parquet file", read, folder)
@@ -168,7 +168,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(folder, tmp_p
     path = folder / "part-0.parquet"
     read(folder, cache=tmp_path / "cache")
     times = path.stat()
-    # Without statistics and compression other numbers take as many bytes.
+    # Without statistics and compression, files of different numbers have the same size.
     for seed in (5, 6):
         pq.write_table(make_table(seed=seed, kind=np.arange(50)), path, compression="none", use_dictionary=False)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -177,32 +177,34 @@ def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(folder, tmp_p
 
 
 def test_a_full_disk_raises_an_error_and_leaves_no_file(folder, tmp_path):
-    resource = pytest.importorskip("resource", reason="the system limits no files")
+    resource = pytest.importorskip("resource", reason="the system cannot limit the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
     try:
         assert_refused("File too large", read, folder, cache=tmp_path / "cache", error=OSError)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not list_kept(tmp_path / "cache")
+    assert not list_cached_files(tmp_path / "cache")
     assert len(read(folder, cache=tmp_path / "cache")) == 3
 
 
 def test_the_cache_is_reused_until_a_file_changes(folder, tmp_path, monkeypatch):
     decoded, decode, cache = [], parquet._decode, tmp_path / "cache"
-    monkeypatch.setattr(parquet, "_decode", lambda file, *given: decoded.append(file.name) or decode(file, *given))
+    monkeypatch.setattr(
+        parquet, "_decode", lambda file, *arguments: decoded.append(file.name) or decode(file, *arguments)
+    )
     first, again = read(folder, cache=cache), read(folder, cache=str(cache))
     assert len(decoded) == 3
     np.testing.assert_array_equal(np.concatenate(list(again.read())), np.concatenate(list(first.read())))
     assert read(folder, cache=cache, columns=["b"]).shape == (150, 1)
     assert len(decoded) == 6
-    before = list_kept(cache)
+    before = list_cached_files(cache)
     pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
     assert read(folder, cache=cache, columns=["b"]).shape == (160, 1)
     assert decoded[6:] == ["part-1.parquet"]
-    kept = [name for name in before if name.startswith(("part-0-", "part-2-"))]
-    (new,) = set(list_kept(cache)) - set(kept)
-    assert len(kept) == 4 and new.startswith("part-1-") and new not in before
+    unchanged = [name for name in before if name.startswith(("part-0-", "part-2-"))]
+    (new,) = set(list_cached_files(cache)) - set(unchanged)
+    assert len(unchanged) == 4 and new.startswith("part-1-") and new not in before
 
 
 def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
@@ -215,10 +217,10 @@ def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
     decode = parquet._decode
     monkeypatch.setattr(parquet, "_decode", interrupt)
     assert_refused(None, read, folder, cache=tmp_path / "cache", error=KeyboardInterrupt)
-    assert list_kept(tmp_path / "cache", 7) == ["part-0-"]
+    assert list_cached_files(tmp_path / "cache", 7) == ["part-0-"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="files in use have names on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be unlinked on Windows")
 def test_without_a_cache_the_temporary_file_has_no_name(folder, tmp_path):
     before = set(tmp_path.rglob("*"))
     blocks = read(folder)
@@ -227,11 +229,11 @@ def test_without_a_cache_the_temporary_file_has_no_name(folder, tmp_path):
     expected = held.copy()
     del blocks
     gc.collect()
-    # What the caller still holds of the blocks can be read on.
+    # A block that the caller still references remains readable.
     np.testing.assert_array_equal(held, expected)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows counts open files otherwise")
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits open files differently")
 def test_more_files_than_can_be_open_are_mapped_one_at_a_time(folder, tmp_path):
     resource = pytest.importorskip("resource")
     whole = make_table(n=150)
@@ -255,8 +257,8 @@ def test_the_temporary_file_is_on_disk_unless_tmpdir_is_set(folder, tmp_path, mo
     for path in (large, usual, named):
         os.mkdir(path)
     monkeypatch.setattr("tempfile.tempdir", usual)
-    for given, on_disk, expected in (("", large, large), ("", missing, usual), (named, large, named)):
-        monkeypatch.setenv("TMPDIR", given)
+    for variable, on_disk, expected in (("", large, large), ("", missing, usual), (named, large, named)):
+        monkeypatch.setenv("TMPDIR", variable)
         monkeypatch.setattr(parquet, "LARGE_TEMPORARY", on_disk)
         assert parquet._choose_temporary() == expected
     monkeypatch.setenv("TMPDIR", missing)
@@ -264,10 +266,10 @@ def test_the_temporary_file_is_on_disk_unless_tmpdir_is_set(folder, tmp_path, mo
 
 
 def test_two_processes_can_decode_the_same_file(folder, tmp_path, monkeypatch):
-    def be_late(working, path):
-        shutil.copy(working, path)
+    def fail_after_the_other_process(temporary, path):
+        shutil.copy(temporary, path)
         raise PermissionError(13, "Access is denied", str(path))
 
-    monkeypatch.setattr(os, "replace", be_late)
+    monkeypatch.setattr(os, "replace", fail_after_the_other_process)
     assert read(folder, cache=tmp_path / "cache").shape == (150, 2)
     assert not list((tmp_path / "cache").glob("*.part"))

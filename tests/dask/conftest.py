@@ -1,4 +1,4 @@
-"""Two worker processes on this machine, for the tests of a file that need them, and data in partitions."""
+"""Fixtures and helpers for Dask: a cluster of two local worker processes, shared per file, and partitioned data."""
 
 import time
 
@@ -9,18 +9,18 @@ from conftest import make_problem
 pytest.importorskip("dask.array", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
-# What scikit-learn's search warns of where it is not given.
+# Without these arguments scikit-learn's search warns.
 QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 
 
 @pytest.fixture(scope="module")
 def client():
-    """The client of a cluster of two processes with a thread each."""
+    """Yield the client of a cluster of two processes with one thread each."""
     import dask
     from distributed import Client, LocalCluster
 
     with (
-        # A worker that was killed may take longer than Dask's 15 seconds to be back where other tests run beside it.
+        # A killed worker may need longer than Dask's 15 seconds to restart while other tests run.
         dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"}),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
@@ -35,7 +35,7 @@ def cut(*arrays, rows=90):
 
 
 def assert_nothing_is_held(client):
-    """Wait until the workers have let go of all data."""
+    """Check that the workers release all data within ten seconds."""
     deadline = time.monotonic() + 10
     while any(client.has_what().values()) and time.monotonic() < deadline:
         time.sleep(0.02)

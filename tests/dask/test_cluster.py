@@ -1,4 +1,4 @@
-"""Workers that are lost while a fit runs."""
+"""Fits whose workers are lost, paused or killed while they run."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostErro
 
 from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
 
-# On Windows every signal ends a process at once, and this one has no name.
+# Windows does not define SIGKILL; there, SIGTERM terminates a process immediately.
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 # Workers are processes, which take seconds to start.
@@ -39,21 +39,21 @@ def expected(client):
 
 @pytest.fixture
 def pids(client):
-    """The processes of two workers, by address; a test takes those out that it kills."""
+    """Return the process ids of two workers per address; a test removes the workers that it kills."""
     client.wait_for_workers(2, timeout=60)
     return client.run(os.getpid)
 
 
 @pytest.fixture
 def before_calls(monkeypatch):
-    """A function that has another called before each call of a method of the Shards."""
+    """Return a function that makes each call of a method of the Shards call another function first."""
     call = Cluster._call
 
     def patch(method, act):
-        def act_and_call(self, called, *given):
+        def act_and_call(self, called, *arguments):
             if called == method:
                 act()
-            return call(self, called, *given)
+            return call(self, called, *arguments)
 
         monkeypatch.setattr(Cluster, "_call", act_and_call)
 
@@ -66,8 +66,8 @@ def kill_one(pids):
         pids.clear()
 
 
-class Bomb:
-    """What ends the worker that reads it from a call: the client then waits for the answer."""
+class KillOnUnpickle:
+    """An argument that kills the worker that unpickles it, while the client waits for the result of the call."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -80,14 +80,14 @@ class Bomb:
 def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
     n_calls, losses, call = itertools.count(), [], PlacedShard.call
 
-    async def kill_and_ask(self, client, *given):
-        # Each call asks two workers.
+    async def kill_during_call(self, client, *arguments):
+        # Each pass calls two workers.
         if next(n_calls) != 2 * number:
-            return await call(self, client, *given)
-        losses.append(await call(self, client, *given, Bomb(pids[self.address])))
+            return await call(self, client, *arguments)
+        losses.append(await call(self, client, *arguments, KillOnUnpickle(pids[self.address])))
         return losses[0]
 
-    monkeypatch.setattr(PlacedShard, "call", kill_and_ask)
+    monkeypatch.setattr(PlacedShard, "call", kill_during_call)
     result = fit()
     [loss] = losses
     assert isinstance(loss, module.LOSSES)
@@ -120,7 +120,7 @@ def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, meth
 
     def kill():
         threads.add(threading.get_ident())
-        # Once both folds are under way, where they are fitted side by side.
+        # With n_jobs=2, wait until both folds are being fitted.
         if len(threads) == n_jobs:
             kill_one(pids)
 
@@ -146,7 +146,7 @@ def test_a_worker_killed_while_its_shard_is_created_changes_no_bit(pids, expecte
 
 @pytest.fixture
 def two_workers(monkeypatch):
-    """A cluster of two workers in this process, which nothing but a test pauses, and its client."""
+    """Yield a cluster of two workers in this process, which only a test can pause, and its client."""
     monkeypatch.setattr(module, "TIMEOUT", 0.1)
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "silence_logs": 50}
     with (
@@ -183,18 +183,18 @@ def test_paused_workers_raise_an_error_instead_of_hanging(two_workers):
 def test_tasks_of_other_users_do_not_count_as_progress(two_workers):
     cluster, client = two_workers
     first, second = cluster.workers.values()
-    # What a future waits for counts, as in a collection that is being read.
-    over = Event(client=client)
-    waiting = client.submit(lambda: over.wait(timeout=60), workers=[second.address], pure=False)
-    following = client.submit(id, waiting)
+    # Tasks on which a future depends do count, for example those that read a collection.
+    finished = Event(client=client)
+    waiting = client.submit(lambda: finished.wait(timeout=60), workers=[second.address], pure=False)
+    dependent = client.submit(id, waiting)
     while not client.processing()[second.address]:
         time.sleep(0.01)
-    assert module._are_processed([following], client)
+    assert module._are_processed([dependent], client)
     pause(first, client)
-    asked = client.submit(id, 0, workers=[first.address], pure=False)
-    assert_refused("no workers for 0", module.wait_for, [asked], client, 0.3, error=NoWorkersError)
+    future = client.submit(id, 0, workers=[first.address], pure=False)
+    assert_refused("no workers for 0", module.wait_for, [future], client, 0.3, error=NoWorkersError)
     assert not waiting.done()
-    over.set()
+    finished.set()
 
 
 def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkeypatch):
@@ -203,10 +203,13 @@ def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkey
     placed, find_holders = [], client.who_has
 
     def pause_first(futures):
-        # The parts are there, and the Shards are asked for next.
+        # The parts are in memory; the Shards are created next.
         holders = find_holders(futures)
         if first.status == Status.running:
-            assert {address for each in holders.values() for address in each} == {first.address, second.address}
+            assert {address for addresses in holders.values() for address in addresses} == {
+                first.address,
+                second.address,
+            }
             pause(first, client)
         return holders
 

@@ -1,4 +1,4 @@
-"""LogisticRegression over Dask's collections: the models and inferences of the same rows in memory."""
+"""LogisticRegression on Dask collections: models and inference, compared with the same rows in memory."""
 
 import copy
 import pickle
@@ -38,28 +38,28 @@ PARAMETERS = [
 X, Y, WEIGHTS = make_rows()
 
 
-def fit(made, parameters, *data, **options):
-    # Rounding may keep a bound above so small a tol.
+def fit(estimator, parameters, *data, **options):
+    # Rounding errors may keep the certificate above such a small tol.
     with warnings.catch_warnings(action="ignore"):
-        return made(**{"tol": 1e-9, **parameters}).fit(*data, **options)
+        return estimator(**{"tol": 1e-9, **parameters}).fit(*data, **options)
 
 
 def assert_same_minimum(result, expected):
-    ends = [model.history_[-1].objective for model in (expected, result)]
-    assert ends[1] == pytest.approx(ends[0], rel=2e-9)
+    objectives = [model.history_[-1].objective for model in (expected, result)]
+    assert objectives[1] == pytest.approx(objectives[0], rel=2e-9)
     np.testing.assert_allclose(result.coef_, expected.coef_, atol=1e-3)
     np.testing.assert_array_equal(result.classes_, expected.classes_)
 
 
-# Two classes differ in the kernels alone, which test_shard.py holds to account.
-@pytest.mark.parametrize(("parameters", "n_classes"), [*((each, 4) for each in PARAMETERS), ({}, 2)], ids=str)
+# Two classes differ only in their kernels, which test_shard.py covers.
+@pytest.mark.parametrize(("parameters", "n_classes"), [*((options, 4) for options in PARAMETERS), ({}, 2)], ids=str)
 def test_the_model_matches_that_of_the_rows_in_memory(client, parameters, n_classes):
     data = make_rows(n_classes=n_classes)
     expected = fit(fastlin.LogisticRegression, parameters, *data)
     result = fit(LogisticRegression, parameters, *cut(*data))
     assert_same_minimum(result, expected)
     assert result.converged_ == expected.converged_
-    # With a name of a solver tol bounds the gradient.
+    # If `solver` is set, tol bounds the gradient.
     is_certified = "solver" not in parameters and expected.certificate_ < np.inf
     assert not is_certified or result.certificate_ <= 2e-9 * result.history_[-1].objective
 
@@ -72,12 +72,12 @@ def test_dataframes_have_feature_names(client):
     assert_same_minimum(result, fit(fastlin.LogisticRegression, {}, X, Y, WEIGHTS))
     assert list(result.feature_names_in_) == names
     np.testing.assert_array_equal(result.predict(table[names]).compute(), result.predict(dataframe[names]))
-    # Lengths of what is filtered are not known, and some partitions have no rows.
-    some, rows = table[table["a"] > 1], (dataframe["a"] > 1).to_numpy()
-    again = fit(LogisticRegression, {}, some[names], some["y"])
-    assert_same_minimum(again, fit(fastlin.LogisticRegression, {}, X[rows], Y[rows]))
-    none = table[table["row"] < 120]
-    assert fit(LogisticRegression, {}, none[names], none["y"]).n_features_in_ == 6
+    # The partitions of filtered data have unknown lengths, and some are empty.
+    filtered, rows = table[table["a"] > 1], (dataframe["a"] > 1).to_numpy()
+    refit = fit(LogisticRegression, {}, filtered[names], filtered["y"])
+    assert_same_minimum(refit, fit(fastlin.LogisticRegression, {}, X[rows], Y[rows]))
+    first_rows = table[table["row"] < 120]
+    assert fit(LogisticRegression, {}, first_rows[names], first_rows["y"]).n_features_in_ == 6
     assert_refused("feature names should match", result.predict, table[names[::-1]])
 
 
@@ -109,19 +109,19 @@ def test_columns_and_partitions_of_different_dtypes_get_a_common_dtype(client):
 
 def test_results_have_the_same_bits_for_the_same_partitions(client):
     data = make_rows(900, 6, 4)
-    # Who holds what differs: partitions are spread by Dask, put on one worker, or put on the other one.
-    held = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
-    first, *models = (LogisticRegression().fit(*each) for each in (cut(*data), *held))
+    # Partitions are distributed by Dask, all on the first worker, or all on the second.
+    persisted = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
+    first, *models = (LogisticRegression().fit(*each) for each in (cut(*data), *persisted))
     for model in models:
         np.testing.assert_array_equal(model.coef_, first.coef_)
         assert model.certificate_ == first.certificate_
         assert model.n_passes_ == first.n_passes_
     np.testing.assert_allclose(LogisticRegression().fit(*cut(*data, rows=100)).coef_, first.coef_, atol=1e-2)
-    # Columns in chunks, and rows that are cut in another way, are put together.
+    # Chunks of columns are joined, and other arrays get the partitions of X.
     X, *others = data
     result = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
     np.testing.assert_array_equal(result.coef_, first.coef_)
-    client.cancel(held)
+    client.cancel(persisted)
 
 
 def test_classes_can_be_specified_and_missing_from_partitions(client):
@@ -153,7 +153,7 @@ def test_invalid_data_raise_errors_that_name_the_partition_and_change_nothing(cl
     assert_refused("client must be a dask.distributed.Client", model.fit, dX, dy, client="local", error=TypeError)
     model.set_params(class_weight=dict.fromkeys(range(4), 1e200))
     assert_refused("sample_weight times class_weight overflows", model.fit, dX, dy, 1e200 + 0 * dweights)
-    # The workers hold nothing of a fit that is over.
+    # After a fit the workers release its data.
     model.set_params(class_weight=None).fit(dX, dy)
     assert_nothing_is_held(client)
 
@@ -166,7 +166,7 @@ def test_to_local_returns_a_model_that_needs_no_dask(client):
     for made in (local, pickle.loads(pickle.dumps(model)), model):
         np.testing.assert_array_equal(made.predict_proba(X), model.predict_proba(*cut(X)).compute())
     assert clone(model).C == 0.5
-    # A warm start needs one pass to see that it is at the minimum.
+    # A warm start at the minimum needs at most one iteration.
     again = LogisticRegression(C=0.5, warm_start=True)
     again.coef_, again.intercept_ = model.coef_, model.intercept_
     assert again.fit(*cut(X, Y)).n_iter_[0] <= 1
@@ -184,7 +184,7 @@ def test_callbacks_receive_iterations_and_can_stop_the_fit(client):
 
 
 def make_soft_rows(n_classes):
-    """Return X, soft labels, weights and an offset; the rows of the first partition are certain."""
+    """Return X, soft labels, weights and an offset; the first partition has certain labels."""
     X, y, weights = make_rows(n_classes=n_classes)
     generator = np.random.default_rng(0)
     soft = generator.dirichlet(np.ones(n_classes), len(X))
@@ -207,7 +207,7 @@ def test_offsets_and_soft_labels_match_rows_in_memory(client, n_classes):
         assert_same_model(model, expected, 1e-4)
         score = model.score(X, y, weights, offset=offset)
         assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(score, rel=1e-12)
-    # Other cuts, columns in several blocks, and tables.
+    # Other partitions, columns in several blocks, and dataframes.
     other, precise = doffset.rechunk(70), {"tol": 1e-10}
     dataframes = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
     again = fit(LogisticRegression, precise, dX, dsoft.rechunk((70, 1)), offset=other)
@@ -215,11 +215,11 @@ def test_offsets_and_soft_labels_match_rows_in_memory(client, n_classes):
     assert_same_model(again, expected, 1e-4)
     assert_same_model(fit(LogisticRegression, precise, *dataframes[:2], offset=dataframes[2]), expected, 1e-4)
     for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
-        answer = getattr(again, method)
-        expected, result = answer(X, offset=offset), answer(dX, offset=other)
+        predict = getattr(again, method)
+        expected, result = predict(X, offset=offset), predict(dX, offset=other)
         assert isinstance(result, dask.array.Array)
         assert result.shape == expected.shape
-        for each in (result, answer(dataframes[0], offset=dataframes[2])):
+        for each in (result, predict(dataframes[0], offset=dataframes[2])):
             np.testing.assert_array_equal(each.compute(), expected)
     assert_nothing_is_held(client)
 
@@ -246,7 +246,7 @@ def test_invalid_offsets_and_soft_labels_raise_errors(client):
     broken[100], wrong[100] = np.nan, 0.5
     certain = np.eye(3)[soft.argmax(axis=1)]
     model = LogisticRegression()
-    for y, given, message in (
+    for y, arguments, message in (
         (dsoft, {"offset": cut(broken)[0]}, "Partition 1 of offset must contain finite numbers .* but row 10 has nan"),
         (dsoft, {"offset": doffset[:, 0]}, "Adding the same number for all classes of a row has no effect"),
         (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
@@ -257,7 +257,7 @@ def test_invalid_offsets_and_soft_labels_raise_errors(client):
         (cut(2 * certain.astype(int))[0], {}, "Partition 0 of y: y should be a 1d array of labels"),
         (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
     ):
-        assert_refused(message, model.fit, dX, y, **given)
+        assert_refused(message, model.fit, dX, y, **arguments)
     message = "offset must be a Dask array or Series with the partitions of X, got ndarray"
     assert_refused(message, model.fit, dX, dsoft, offset=offset, error=TypeError)
     message = "offset must have one number for each row and class"
@@ -288,7 +288,7 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
     assert_refused("X has to lie in memory", model.inference, *rows, covariance="cluster", clusters=y)
     assert_refused("numbers that are not whole", model.inference, *rows[:2], 0.5 * rows[2])
     assert_refused("rows", result.marginal_effects, error=RuntimeError)
-    # Diagnoses are made of sums over the workers too.
+    # The diagnostics also work on distributed rows.
     separated = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
     for columns, error in ((separated, SeparationError), (np.column_stack([X, X[:, 0] - X[:, 1]]), CollinearityError)):
         with pytest.raises(error, match="x3"):
@@ -302,7 +302,7 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Rows, their labels, both as Dask's collections, a model of them in memory, and the same for Dask."""
+    """Return X, y, the Dask arrays of both, a model of the rows in memory, and the Dask model with its attributes."""
     X, y, _ = make_rows(n_classes=3)
     local, model = fastlin.LogisticRegression().fit(X, y), LogisticRegression()
     vars(model).update({name: value for name, value in vars(local).items() if name.endswith("_")})
@@ -313,9 +313,9 @@ def test_predictions_are_lazy_for_collections_only(fitted):
     X, y, dX, dy, local, model = fitted
     rows = blocks.from_arrays(X, y, rows_per_block=100)
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        expected, answer = getattr(local, method)(X), getattr(model, method)
-        assert isinstance(answer(dX), dask.array.Array)
-        for result in (answer(dX).compute(), answer(X), np.concatenate(list(answer(rows)))):
+        expected, predict = getattr(local, method)(X), getattr(model, method)
+        assert isinstance(predict(dX), dask.array.Array)
+        for result in (predict(dX).compute(), predict(X), np.concatenate(list(predict(rows)))):
             np.testing.assert_array_equal(result, expected)
     expected = local.score(X, y)
     assert model.score(X, y) == expected

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV over Dask's collections, beside the one in memory."""
+"""LogisticRegressionCV on Dask collections, compared with the same rows in memory."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where partitions go, and what a fit needs to begin: a client, labels, and the same packages on the workers."""
+"""The assignment of partitions to workers, and the requirements of a fit: a client, labels, equal installations."""
 
 import asyncio
 import importlib
@@ -32,15 +32,15 @@ def test_missing_labels_client_or_dask_raise_clear_errors(monkeypatch):
 def test_the_error_names_data_that_dask_cannot_compute(client):
     X, y, _ = make_rows(n=100, n_classes=2)
     dX, dy = cut(X, y, rows=50)
-    kept = dX.persist()
-    client.cancel(distributed.futures_of(kept))
+    persisted = dX.persist()
+    client.cancel(distributed.futures_of(persisted))
     message = (
         "Dask cannot compute {}: some partitions were persisted on another cluster, .* Create the collection again"
     )
-    assert_refused(message.format("X"), LogisticRegression().fit, kept, dy)
+    assert_refused(message.format("X"), LogisticRegression().fit, persisted, dy)
     labels = dy.persist()
     client.cancel(distributed.futures_of(labels))
-    assert_refused(message.format("X and y"), LogisticRegression().fit, kept, labels)
+    assert_refused(message.format("X and y"), LogisticRegression().fit, persisted, labels)
     options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster, set_as_default=False) as other:
         labels = other.persist(dy)
@@ -55,17 +55,17 @@ def test_the_error_names_data_that_dask_cannot_compute(client):
 def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client, monkeypatch):
     n_nodes, call = [], Cluster._call
 
-    def count_nodes(self, method, *given):
-        answers = call(self, method, *given)
+    def count_nodes(self, method, *arguments):
+        results = call(self, method, *arguments)
         if method == "sum":
-            n_nodes.append(sum(map(len, answers)))
-        return answers
+            n_nodes.append(sum(map(len, results)))
+        return results
 
     monkeypatch.setattr(Cluster, "_call", count_nodes)
     dX, dy = cut(*make_rows()[:2], rows=20)
     LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
-    # Of 20 partitions half of them each are five nodes, and partitions here and there 14. An idle worker may take a
-    # task over.
+    # Two consecutive halves of 20 partitions are five nodes, and alternating partitions 14. An idle worker may take
+    # over a task.
     assert n_nodes[0] <= 9
     second = max(client.nthreads())
     for data in (dX, dask.dataframe.from_dask_array(dX, columns=list("abcdef"))):
@@ -74,23 +74,23 @@ def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client
         assert n_nodes[0] <= 5
 
 
-def make_client(**answers):
-    """Return a client whose workers answer what they are told to, but for those that are told nothing."""
+def make_client(**responses):
+    """Return a client whose workers return the responses; a worker with the response None never responds."""
 
     async def run(function, workers, on_error):
-        if answers[workers[0]] is None:
+        if responses[workers[0]] is None:
             await asyncio.Event().wait()
-        return {workers[0]: answers[workers[0]]}
+        return {workers[0]: responses[workers[0]]}
 
-    return SimpleNamespace(nthreads=lambda: answers, sync=lambda function: asyncio.run(function()), run=run)
+    return SimpleNamespace(nthreads=lambda: responses, sync=lambda function: asyncio.run(function()), run=run)
 
 
 def test_the_error_names_a_worker_without_fastlin_and_lost_workers_are_ignored():
-    own = describe_installation()
-    assert check_workers(make_client(a=own, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
+    installation = describe_installation()
+    assert check_workers(make_client(a=installation, b=OSError("lost"), c=TimeoutError()), 60.0) == {"a"}
     assert check_workers(make_client(), 60.0) == set()
-    # One that is stopped never answers.
-    assert check_workers(make_client(a=None, b=own), 0.01) == {"b"}
+    # A stopped worker never responds.
+    assert check_workers(make_client(a=None, b=installation), 0.01) == {"b"}
     missing = ModuleNotFoundError("No module named 'fastlin'")
     message = r"The versions installed on the worker b cannot be read .* No module named 'fastlin'.* pip install"
     with pytest.raises(RuntimeError, match=message) as raised:
@@ -100,8 +100,10 @@ def test_the_error_names_a_worker_without_fastlin_and_lost_workers_are_ignored()
 
 @pytest.mark.parametrize("package", ["fastlin", "numba", "numpy", "scikit-learn", "kernels with hash"])
 def test_the_error_names_a_worker_with_another_version(package):
-    own = describe_installation()
-    client = make_client(a=own, b={**own, package: "0.0.1"})
-    with pytest.raises(RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {own[package]}\."):
+    installation = describe_installation()
+    client = make_client(a=installation, b={**installation, package: "0.0.1"})
+    with pytest.raises(
+        RuntimeError, match=rf"The worker b has {package} 0\.0\.1, but the client has {installation[package]}\."
+    ):
         check_workers(client, 60.0)
     assert check_workers(client, 60.0, ["a"]) == {"a"}

@@ -1,4 +1,4 @@
-"""Partitions as parts: what is read, described, compared and encoded, and their labels together."""
+"""Parts: partitions are decoded, described, compared and encoded, and their labels are joined."""
 
 from dataclasses import replace
 
@@ -80,15 +80,21 @@ def test_supported_dtypes_are_not_copied():
 
 
 def test_descriptions_count_entries_and_parts_report_their_size():
-    known, *told = describe_with_arrays(
+    description, *arrays = describe_with_arrays(
         decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p")
     )
-    np.testing.assert_array_equal(told[:2], [Y, [0.5, 1, 3]])
-    assert told[2] is None
-    assert (known.name, known.shape, known.is_sparse, known.n_entries, known.longest_row) == ("p", (3, 2), True, 3, 2)
-    large, row_numbers = np.zeros((1000, 50)), np.zeros(1000, int)
+    np.testing.assert_array_equal(arrays[:2], [Y, [0.5, 1, 3]])
+    assert arrays[2] is None
+    assert (
+        description.name,
+        description.shape,
+        description.is_sparse,
+        description.n_entries,
+        description.longest_row,
+    ) == ("p", (3, 2), True, 3, 2)
+    large, labels = np.zeros((1000, 50)), np.zeros(1000, int)
     for data in (large, sparse.csr_array(large + 1)):
-        part = decode(data, row_numbers, np.ones(1000), "")
+        part = decode(data, labels, np.ones(1000), "")
         assert sizeof(part) > 400_000
         assert sizeof(encode(part, part.X.dtype, describe(part))) > 400_000
 
@@ -100,8 +106,8 @@ def test_the_error_names_a_partition_with_another_kind_of_labels():
     message = r"Partition 2 of y has dtype <U.*, but Partition 1 has int64"
     assert_refused(message, _join, "y", [Y[:0].astype(str), Y, Y.astype(str)])
     assert _join("y", [Y[:0].astype(str), Y]).dtype == Y.dtype
-    texts = Y.astype(str)
-    assert _join("y", [texts, texts.astype(object)]).tolist() == 2 * texts.tolist()
+    strings = Y.astype(str)
+    assert _join("y", [strings, strings.astype(object)]).tolist() == 2 * strings.tolist()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_the_error_names_incompatible_partitions_and_what_is_accepted(name, piec
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_a_partition_that_is_computed_again_must_not_change(change, message):
     part, again = (decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7") for _ in range(2))
-    known = describe(part)
-    np.testing.assert_array_equal(encode(again, X.dtype, known).X.toarray(), X)
+    description = describe(part)
+    np.testing.assert_array_equal(encode(again, X.dtype, description).X.toarray(), X)
     with pytest.raises(DataChangedError, match=f"Partition 7 was computed again, .* and {message}"):
-        encode(replace(part, **change), X.dtype, known)
+        encode(replace(part, **change), X.dtype, description)

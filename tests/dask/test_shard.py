@@ -1,4 +1,4 @@
-"""Shards in this process, beside the rows of their partitions in memory, and the tree of their sums."""
+"""Shards in this process, compared with the same rows in memory, and the tree of their sums."""
 
 import itertools
 import threading
@@ -21,8 +21,8 @@ from fastlin.objective.rows import Rows
 BORDERS = [0, 40, 40, 90, 130, 200]
 
 
-class Together(Cluster):
-    """A Cluster whose Shards, with the partitions of their owners, are in this process; it notes what they are told."""
+class InProcessCluster(Cluster):
+    """A Cluster whose Shards are in this process. It records the calls and the arrays that are sent."""
 
     def __init__(self, parts, owners):
         super().__init__(None, parts, np.diff(BORDERS), 60.0, set())
@@ -31,27 +31,24 @@ class Together(Cluster):
             shard = Shard({number: parts[number] for number in owned}, len(parts), n_threads=1)
             self._shards.append(PlacedShard("here", shard, frozenset(owned)))
 
-    def _place(self, parts):
-        return True
-
-    def _call(self, method, *given):
+    def _call(self, method, *arguments):
         self.methods.append(method)
-        return super()._call(method, *given)
+        return super()._call(method, *arguments)
 
     def _call_shards(self, calls):
-        self.sent += [given[2] for _, given in calls]
-        return [shard.actor.run(*given) for shard, given in calls]
+        self.sent += [arguments[2] for _, arguments in calls]
+        return [shard.actor.run(*arguments) for shard, arguments in calls]
 
 
 def cut(objective, owners=((0, 3), (1, 2, 4)), is_sparse=False, **changes):
-    """Return Rows of the partitions on workers, and the same in memory, with changes of their samples."""
+    """Return Rows of partitions on workers, and the same Rows in memory; `changes` replace fields of the samples."""
     rows = objective.rows
     samples = rows.passes.samples._replace(**changes)
     X = (sparse.csr_array if is_sparse else np.asarray)(rows.matrix.X)
     parts = [Part("p", X[first:last]) for first, last in itertools.pairwise(BORDERS)]
     pieces = [(n, X.dtype) for n in np.diff(BORDERS).tolist()]
     facts = X.shape, X.dtype, is_sparse, X.size, X.shape[1], pieces
-    on_workers = ClusterMatrix(Together(parts, owners), *facts)
+    on_workers = ClusterMatrix(InProcessCluster(parts, owners), *facts)
     others = samples, rows.n_classes, rows.coordinates, rows.fit_intercept
     return Rows(on_workers, *others), Rows(rows.matrix, *others)
 
@@ -80,9 +77,9 @@ def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
     result, expected = cut(objective, is_sparse=is_sparse)
     assert_same_sums(result, expected, parameters)
     loss, gradient = expected.evaluate_without_offsets(parameters)
-    found_loss, found_gradient = result.evaluate_without_offsets(parameters)
-    assert found_loss == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(found_gradient, gradient, rtol=1e-11, atol=1e-11)
+    actual_loss, actual_gradient = result.evaluate_without_offsets(parameters)
+    assert actual_loss == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(actual_gradient, gradient, rtol=1e-11, atol=1e-11)
     for weights in (None, expected.weights):
         for one, other in zip(result.matrix.measure(weights), expected.matrix.measure(weights), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
@@ -95,38 +92,38 @@ def test_selected_and_sampled_rows_match_rows_in_memory(owners, make):
     weights = objective.rows.weights.copy()
     weights[::3] = 0
     # The third partition has none of these rows.
-    numbers = np.r_[5:35, 95:180]
-    for changes in ({"weights": weights}, {"rows": numbers}, {"rows": numbers, "weights": weights}):
+    indices = np.r_[5:35, 95:180]
+    for changes in ({"weights": weights}, {"rows": indices}, {"rows": indices, "weights": weights}):
         result, expected = cut(objective, owners, **changes)
         assert_same_sums(result, expected, parameters)
-        drawn, same = result.sample(20), expected.sample(20)
-        np.testing.assert_array_equal(drawn.matrix.X, same.matrix.X[same.row_indices])
-        own = same.passes.samples.take(same.row_indices)
-        for one, other in zip(drawn.passes.samples[1:], own[1:], strict=True):
+        actual, full = result.sample(20), expected.sample(20)
+        np.testing.assert_array_equal(actual.matrix.X, full.matrix.X[full.row_indices])
+        expected_samples = full.passes.samples.take(full.row_indices)
+        for one, other in zip(actual.passes.samples[1:], expected_samples[1:], strict=True):
             np.testing.assert_array_equal(one, other)
-        assert result.sample(20).matrix is drawn.matrix
+        assert result.sample(20).matrix is actual.matrix
 
 
 def test_arrays_are_sent_to_workers_once_and_again_after_eviction():
     objective, parameters = make_objective(200, 3, 2)
     result, _ = cut(objective)
-    known = [shard.cached_keys for shard in result.matrix.cluster._shards]
+    caches = [shard.cached_keys for shard in result.matrix.cluster._shards]
     first = result.passes.evaluate(parameters, None, np.empty(parameters.shape))
-    once = [list(each) for each in known]
+    first_keys = [list(cache) for cache in caches]
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert [list(each) for each in known] == once
+    assert [list(cache) for cache in caches] == first_keys
     for number in range(MAX_CACHED):
         result.matrix.measure(np.arange(200.0) + number)
-    assert not any(labels in each for (labels, *_), each in zip(once, known, strict=True))
+    assert not any(labels in cache for (labels, *_), cache in zip(first_keys, caches, strict=True))
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert all(len(each) <= MAX_CACHED for each in known)
+    assert all(len(cache) <= MAX_CACHED for cache in caches)
 
 
 def test_only_the_weights_of_a_fold_are_sent_to_workers():
     objective, parameters = make_offset(200, 3, 4)
     result, expected = cut(objective)
     samples, weights = result.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_CACHED)]
-    # However many folds there are, labels and offsets are told once, and of the folds the last ones are known.
+    # For any number of folds, labels and offsets are sent once, and the last folds are cached.
     for each in [*weights, *weights[-3:]]:
         fold, same = (
             Rows(rows.matrix, samples._replace(weights=each), 4, rows.coordinates, rows.fit_intercept)
@@ -134,21 +131,21 @@ def test_only_the_weights_of_a_fold_are_sent_to_workers():
         )
         loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
         assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
-    told = result.matrix.cluster.sent
-    n_arrays = [len(new) for new in told]
+    sent = result.matrix.cluster.sent
+    n_arrays = [len(new) for new in sent]
     assert n_arrays[0] > 1
     assert n_arrays[2:] == [1] * (len(n_arrays) - 8) + [0] * 6
-    assert sum(array.nbytes for array in told[2][next(iter(told[2]))].values()) < weights[0].nbytes
+    assert sum(array.nbytes for array in sent[2][next(iter(sent[2]))].values()) < weights[0].nbytes
 
 
 def test_parallel_folds_fetch_their_samples_once():
     result, _ = cut(make_objective(200, 3, 2)[0])
-    folds, take_repetitions = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
+    folds, barrier = [np.arange(0, 200, 2), np.arange(1, 200, 2)], threading.Barrier(2)
 
     def sample(rows):
         taken = []
         for _ in range(3):
-            take_repetitions.wait(60)
+            barrier.wait(60)
             taken.append(result.take(rows).matrix)
         return taken
 
@@ -160,8 +157,8 @@ def test_parallel_folds_fetch_their_samples_once():
 
 
 def test_errors_of_shards_are_returned():
-    answer, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
-    assert answer is None
+    value, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
+    assert value is None
     assert isinstance(error, KeyError)
 
 
@@ -177,7 +174,9 @@ def test_sums_have_the_same_bits_for_any_assignment_of_terms(n_terms):
     assert expected == pytest.approx(np.sum(terms), rel=1e-12)
     for n_holders in (1, 2, 3, n_terms):
         for holders in (np.arange(n_terms) * n_holders // n_terms, generator.integers(0, n_holders, n_terms)):
-            nodes = [node for held in range(n_holders) for node in find_nodes(np.flatnonzero(holders == held), n_terms)]
+            nodes = [
+                node for holder in range(n_holders) for node in find_nodes(np.flatnonzero(holders == holder), n_terms)
+            ]
             by_node = {node: sum_of(terms, node) for node in nodes}
             assert add_up((0, n_terms), by_node.get, sum) == expected
 

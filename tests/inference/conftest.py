@@ -1,4 +1,4 @@
-"""Rows whose classes overlap, and the inferences of models without a penalty."""
+"""Rows whose classes overlap, and inference of unpenalized models."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from fastlin import LogisticRegression, blocks
 
 
 def make_rows(n_classes, n=400, d=3, seed=0):
-    """Return X, whose columns are of several sizes and lie apart from zero, and labels of classes that overlap."""
+    """Return X, whose columns have different scales and means, and labels of classes that overlap."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(n, d))
     scores = X @ generator.normal(size=(d, n_classes)) * 0.5 + generator.gumbel(size=(n, n_classes))
@@ -16,18 +16,18 @@ def make_rows(n_classes, n=400, d=3, seed=0):
 
 
 def infer(X, y, weights=None, offset=None, parameters=None, **options):
-    """Return the Inference of a model without a penalty, and with further parameters."""
+    """Return the Inference of a model, without a penalty unless `parameters` set C."""
     model = LogisticRegression(**{"C": np.inf, "tol": 1e-12, "max_iter": 1000, **(parameters or {})})
     return model.fit(X, y, weights, offset=offset).inference(X, y, weights, offset, **options)
 
 
 def refuse(message, *data, error=ValueError, **options):
-    """Fail unless there is no inference of a model, for a reason."""
+    """Check that inference raises an error with this message."""
     with pytest.raises(error, match=message):
         infer(*data, **options)
 
 
 def list_forms(X, y):
-    """Return X and y in the forms that fits read, y being None where blocks hold it."""
-    pieces = blocks.from_arrays(X, y, rows_per_block=90)
-    return [(X, y), (np.asfortranarray(X), y), (sparse.csr_array(X), y), (pieces, None)]
+    """Return (X, y) in each format that `fit` accepts; y is None if blocks contain it."""
+    row_blocks = blocks.from_arrays(X, y, rows_per_block=90)
+    return [(X, y), (np.asfortranarray(X), y), (sparse.csr_array(X), y), (row_blocks, None)]

@@ -1,4 +1,4 @@
-"""The bootstrap of linear models, against fits of the resampled rows and the formulas of its intervals."""
+"""The bootstrap of linear models, compared with fits of the resampled rows and with the formulas of its intervals."""
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 X, Y = make_rows(2, n=120)
 
 
-def list_drawn(y, number=0):
-    """Return the numbers of the rows in a resample of the random state 7."""
+def draw_row_indices(y, number=0):
+    """Return the row indices of a resample with random_state=7."""
     seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
     counts = next(Draws(seed, y, None, None, None).draw(number)).astype(int)
     assert counts.sum() == len(y)
@@ -33,7 +33,7 @@ def join(model):
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "given", "data"),
+    ("n_classes", "parameters", "data"),
     [
         (2, {"C": 0.5}, ""),
         (2, {"C": 0.5, "class_weight": {0: 1.0, 1: 5.0}}, ""),
@@ -49,22 +49,22 @@ def join(model):
         (3, {"class_weight": "balanced"}, "offset and soft labels"),
     ],
 )
-def test_the_fit_of_a_resample_matches_a_fit_of_the_drawn_rows(n_classes, given, data):
+def test_the_fit_of_a_resample_matches_a_fit_of_the_drawn_rows(n_classes, parameters, data):
     (X, y), random = make_rows(n_classes, n=120), np.random.default_rng(1)
     labels = random.dirichlet(np.ones(n_classes), len(X)) if "soft" in data else y
     weights = random.random(len(X)) * 3 if data == "weights" else None
     offset = random.normal(size=(len(X), n_classes)[: n_classes - 1]) if "offset" in data else None
-    model = LogisticRegression(tol=1e-12, **given).fit(X, labels, weights, offset=offset)
+    model = LogisticRegression(tol=1e-12, **parameters).fit(X, labels, weights, offset=offset)
     result = model.bootstrap(X, labels, weights, offset=offset, n_resamples=3, random_state=7)
     assert result.converged.all()
     standard_deviation = 1.0 if "offset" in data else X.std(axis=0, ddof=1).max()
     for b in range(3):
-        drawn = list_drawn(y, b)
-        some_weights, some_offset = (None if each is None else each[drawn] for each in (weights, offset))
-        again = clone(model).set_params(solver="auto", tol=1e-13)
-        again.fit(X[drawn], labels[drawn], some_weights, offset=some_offset)
-        np.testing.assert_allclose(result.coef[b], again.coef_, atol=2e-3 * standard_deviation)
-        np.testing.assert_allclose(result.intercept[b], again.intercept_, atol=2e-2)
+        indices = draw_row_indices(y, b)
+        some_weights, some_offset = (None if values is None else values[indices] for values in (weights, offset))
+        refit = clone(model).set_params(solver="auto", tol=1e-13)
+        refit.fit(X[indices], labels[indices], some_weights, offset=some_offset)
+        np.testing.assert_allclose(result.coef[b], refit.coef_, atol=2e-3 * standard_deviation)
+        np.testing.assert_allclose(result.intercept[b], refit.intercept_, atol=2e-2)
     np.testing.assert_allclose(result.estimate, join(model), atol=1e-2)
 
 
@@ -88,7 +88,7 @@ def test_resamples_have_the_same_bits_for_any_number_of_threads_and_resamples():
         other = model.bootstrap(X, y, n_resamples=30, random_state=0)
     for name in ("coef", "intercept", "certificates"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name)[:20])
-    # Within a hundredth of a standard error each.
+    # Each estimate has an error of at most a hundredth of a standard error.
     weak = LogisticRegression(C=1e4).fit(X, y).bootstrap(X, y, n_resamples=30, random_state=0)
     assert (2 * len(X) * weak.certificates <= 1.01e-4).all()
     assert not np.array_equal(one.coef, model.bootstrap(X, y, n_resamples=20, random_state=1).coef)
@@ -105,60 +105,60 @@ def test_bootstrap_errors_and_intervals_match_their_formulas():
     np.testing.assert_allclose(result.std_errors[0], draws.std(axis=0, ddof=1))
     np.testing.assert_allclose(result.bias[0], draws.mean(axis=0) - estimate[0])
     np.testing.assert_allclose(result.conf_int(0.8)[0], np.quantile(draws, [0.1, 0.9], axis=0).T)
-    # Within the accuracy of two fits estimates are equal, and count half.
+    # Estimates that differ by less than the accuracy of two fits are ties, which count half.
     is_equal = np.abs(draws - estimate) <= 0.02 * draws.std(axis=0, ddof=1)
     below = ((draws < estimate) & ~is_equal).mean(axis=0) + is_equal.mean(axis=0) / 2
     z0, z, a = norm.ppf(below), norm.ppf([[0.1], [0.9]]), acceleration
-    places = norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))
-    expected = [np.quantile(draws[:, j], places[:, j]) for j in range(3)]
+    levels = norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))
+    expected = [np.quantile(draws[:, j], levels[:, j]) for j in range(3)]
     np.testing.assert_allclose(result.conf_int(0.8, method="bca")[0], expected, rtol=1e-12)
-    for given, message in (
+    for arguments, message in (
         ({"level": 95}, "level must be between 0 and 1"),
         ({"method": "normal"}, "method must be"),
         ({"method": "bca"}, "needs the acceleration"),
     ):
-        assert_refused(message, Bootstrap(*fits, None).conf_int, **given)
+        assert_refused(message, Bootstrap(*fits, None).conf_int, **arguments)
 
 
 def test_ties_count_half_in_the_bias_correction():
     # The intercept of a table without a penalty is the logit of one proportion, which many resamples share.
     random = np.random.default_rng(0)
     ones = random.binomial(30, 1 / 3, size=400)
-    exact, estimate = np.log(ones / (30 - ones))[:, None, None], np.log([[10 / 20]])
+    coef, estimate = np.log(ones / (30 - ones))[:, None, None], np.log([[10 / 20]])
     assert (ones == 10).sum() > 40
-    ends = [
-        Bootstrap(moved, moved[:, :, 0], np.zeros(400), np.ones(400, bool), estimate, np.zeros((1, 1))).conf_int(
+    intervals = [
+        Bootstrap(coefs, coefs[:, :, 0], np.zeros(400), np.ones(400, bool), estimate, np.zeros((1, 1))).conf_int(
             method="bca"
         )
-        for moved in (exact, exact * (1 + 1e-6), exact * (1 - 1e-6))
+        for coefs in (coef, coef * (1 + 1e-6), coef * (1 - 1e-6))
     ]
-    for other in ends[1:]:
-        np.testing.assert_allclose(other, ends[0], rtol=2e-6)
+    for other in intervals[1:]:
+        np.testing.assert_allclose(other, intervals[0], rtol=2e-6)
 
 
 @pytest.mark.parametrize("has_clusters", [False, True])
 @pytest.mark.parametrize(
-    ("n_classes", "given"),
+    ("n_classes", "parameters"),
     [(3, {"C": 3.0}), (2, {"C": np.inf, "fit_intercept": False}), (3, {"C": 0.3, "l1_ratio": 1})],
 )
-def test_the_acceleration_matches_derivatives_with_respect_to_the_weights(n_classes, given, has_clusters):
+def test_the_acceleration_matches_derivatives_with_respect_to_the_weights(n_classes, parameters, has_clusters):
     X, y = make_rows(n_classes, n=40, seed=2)
     weights = np.random.default_rng(0).random(len(X)) + 0.5
-    model = LogisticRegression(tol=1e-15, **given).fit(X, y, weights)
-    numbers = np.arange(len(X)) // (1 + has_clusters)
-    result = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=numbers if has_clusters else None)
-    step, moves = 1e-3, []
-    for group in range(numbers.max() + 1):
-        change = step * ((numbers == group) - 1 / (numbers.max() + 1))
-        # The penalty stays as it is in the sum of the losses.
-        ends = [join(clone(model).fit(X, y, (1 + side * change) * weights)) for side in (1, -1)]
-        moves.append((ends[0] - ends[1]) / (2 * step))
-    moves = np.array(moves)
-    expected = (moves**3).sum(axis=0) / (6 * np.maximum((moves**2).sum(axis=0), 1e-30) ** 1.5)
-    still = result.estimate == 0
-    np.testing.assert_allclose(result.acceleration[~still], expected[~still], atol=2e-3)
-    assert not result.acceleration[still].any()
-    assert still.any() == (model.l1_ratio == 1)
+    model = LogisticRegression(tol=1e-15, **parameters).fit(X, y, weights)
+    clusters = np.arange(len(X)) // (1 + has_clusters)
+    result = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=clusters if has_clusters else None)
+    step, derivatives = 1e-3, []
+    for group in range(clusters.max() + 1):
+        change = step * ((clusters == group) - 1 / (clusters.max() + 1))
+        # The change of the weights does not change the penalty.
+        refits = [join(clone(model).fit(X, y, (1 + side * change) * weights)) for side in (1, -1)]
+        derivatives.append((refits[0] - refits[1]) / (2 * step))
+    derivatives = np.array(derivatives)
+    expected = (derivatives**3).sum(axis=0) / (6 * np.maximum((derivatives**2).sum(axis=0), 1e-30) ** 1.5)
+    is_zero = result.estimate == 0
+    np.testing.assert_allclose(result.acceleration[~is_zero], expected[~is_zero], atol=2e-3)
+    assert not result.acceleration[is_zero].any()
+    assert is_zero.any() == (model.l1_ratio == 1)
 
 
 def test_the_bootstrap_draws_whole_clusters():
@@ -173,14 +173,14 @@ def test_the_bootstrap_draws_whole_clusters():
 
 
 def test_cross_validated_and_firth_models_support_the_bootstrap():
-    choices = {"Cs": 3, "cv": 3, "l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
-    search = LogisticRegressionCV(**choices, tol=1e-10).fit(X, Y)
+    options = {"Cs": 3, "cv": 3, "l1_ratios": (0,), "scoring": "accuracy", "use_legacy_attributes": False}
+    search = LogisticRegressionCV(**options, tol=1e-10).fit(X, Y)
     model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, Y)
-    result, expected = (each.bootstrap(X, Y, n_resamples=4, random_state=0) for each in (search, model))
+    result, expected = (fitted.bootstrap(X, Y, n_resamples=4, random_state=0) for fitted in (search, model))
     np.testing.assert_allclose(result.coef, expected.coef, atol=1e-4)
     for n_classes in (2, 3):
         rows, y = make_rows(n_classes, n=40)
-        # A level so rare that some resamples lack it: they are drawn again.
+        # The level is so rare that some resamples lack it; these are drawn again.
         rows[:, 2] = np.arange(len(rows)) < 3
         model = FirthLogisticRegression(tol=1e-9).fit(rows, y)
         result = model.bootstrap(rows, y, n_resamples=60, random_state=7)
@@ -188,21 +188,21 @@ def test_cross_validated_and_firth_models_support_the_bootstrap():
         assert result.converged.all()
         np.testing.assert_allclose(result.estimate[:, :3], model.coef_, atol=1e-7)
         assert result.conf_int(method="bca").shape == (*result.estimate.shape, 2)
-        drawn = list_drawn(y)
-        again = FirthLogisticRegression().fit(rows[drawn], y[drawn])
-        errors = again.inference(rows[drawn], y[drawn], reference=None).std_errors.max()
-        np.testing.assert_allclose(result.coef[0], again.coef_, atol=5e-3 * errors)
+        indices = draw_row_indices(y)
+        refit = FirthLogisticRegression().fit(rows[indices], y[indices])
+        errors = refit.inference(rows[indices], y[indices], reference=None).std_errors.max()
+        np.testing.assert_allclose(result.coef[0], refit.coef_, atol=5e-3 * errors)
 
 
 def test_invalid_bootstraps_raise_errors():
     model = LogisticRegression().fit(X, Y)
-    for given, text in (
+    for arguments, message in (
         ({"n_resamples": 1}, "n_resamples must be an integer of at least 2"),
         ({"clusters": np.zeros(len(X))}, "clusters must have at least two different values"),
         ({"clusters": np.zeros(3)}, "clusters must hold one entry per row for each key, shape \\(120,\\)"),
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be a single key"),
     ):
-        assert_refused(text, model.bootstrap, X, Y, **given)
+        assert_refused(message, model.bootstrap, X, Y, **arguments)
     with pytest.raises(ValueError, match="some class or level has too few rows"):
         next(Draws(0, Y, (Y == 0).astype(float), None, None).draw(0))
     separable = (X[:, 0] > 0).astype(int)

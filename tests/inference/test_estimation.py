@@ -1,4 +1,4 @@
-"""Estimates, errors and likelihoods against statsmodels, on its data sets and on random problems."""
+"""Estimates, standard errors and likelihoods, compared with statsmodels on its data sets and on random problems."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from .conftest import infer, make_rows
 sm = pytest.importorskip("statsmodels.api")
 sandwich = pytest.importorskip("statsmodels.stats.sandwich_covariance")
 
-# The rounding of statsmodels' inverse and of the end of its Newton steps.
+# The rounding errors of statsmodels' inverse and of its last Newton steps.
 TOLERANCE = 1e-6
 
 
@@ -41,14 +41,19 @@ def test_standard_errors_and_likelihoods_match_statsmodels(name):
     X, y = load(name)
     result, baseline = infer(X, y), fit_baseline(X, y)
     assert_agrees(result, baseline.params, baseline.cov_params())
-    for own, theirs in (("aic", "aic"), ("bic", "bic"), ("pseudo_r2", "prsquared"), ("log_likelihood_null", "llnull")):
-        assert getattr(result, own) == pytest.approx(getattr(baseline, theirs), rel=1e-8), own
+    for attribute, baseline_attribute in (
+        ("aic", "aic"),
+        ("bic", "bic"),
+        ("pseudo_r2", "prsquared"),
+        ("log_likelihood_null", "llnull"),
+    ):
+        assert getattr(result, attribute) == pytest.approx(getattr(baseline, baseline_attribute), rel=1e-8), attribute
     assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
     assert (result.df_model, result.df_resid, result.n_samples) == (baseline.df_model, baseline.df_resid, len(y))
     np.testing.assert_allclose(result.z.ravel(), np.asarray(baseline.tvalues).T.ravel(), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(result.p_values.ravel(), np.asarray(baseline.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
-    ends = np.asarray(baseline.conf_int(0.1)).reshape(result.conf_int().shape)
-    np.testing.assert_allclose(result.conf_int(0.9), ends, rtol=1e-5, atol=1e-6)
+    interval = np.asarray(baseline.conf_int(0.1)).reshape(result.conf_int().shape)
+    np.testing.assert_allclose(result.conf_int(0.9), interval, rtol=1e-5, atol=1e-6)
     assert result.distance < 10 * TOLERANCE
 
 
@@ -76,19 +81,17 @@ def test_offsets_and_models_without_an_intercept_match_statsmodels():
             assert_agrees(result, baseline.params, baseline.cov_params())
             assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
             assert result.log_likelihood_null == pytest.approx(baseline.llnull, rel=1e-8)
-    # Where all offsets are alike, or so far from each other that no row has any curvature at the start.
+    # All offsets are equal, or so different that no row has any curvature at the start.
     expected = infer(X, y).log_likelihood_null
     assert infer(X, y, None, np.full(len(y), 1e3)).log_likelihood_null == pytest.approx(expected, rel=1e-9)
-    standard_deviation = 100 * offset
-    values = [
-        np.sum(np.logaddexp(0, standard_deviation + b) - y * (standard_deviation + b)) for b in -standard_deviation
-    ]
-    assert infer(X, y, None, standard_deviation).log_likelihood_null >= -min(values)
-    # An offset of an intercept that is the same for all rows changes the intercept alone.
+    large_offset = 100 * offset
+    values = [np.sum(np.logaddexp(0, large_offset + b) - y * (large_offset + b)) for b in -large_offset]
+    assert infer(X, y, None, large_offset).log_likelihood_null >= -min(values)
+    # An offset that is the same for all rows changes the intercepts only.
     X, y = make_rows(3)
-    plain, moved = infer(X, y), infer(X, y, None, np.tile([0.0, 1.0, -2.0], (len(y), 1)))
-    np.testing.assert_allclose(moved.coef, plain.coef - np.outer([1.0, -2.0], [0, 0, 0, 1]), atol=1e-8)
-    assert moved.log_likelihood_null == pytest.approx(plain.log_likelihood_null, rel=1e-10)
+    plain, shifted = infer(X, y), infer(X, y, None, np.tile([0.0, 1.0, -2.0], (len(y), 1)))
+    np.testing.assert_allclose(shifted.coef, plain.coef - np.outer([1.0, -2.0], [0, 0, 0, 1]), atol=1e-8)
+    assert shifted.log_likelihood_null == pytest.approx(plain.log_likelihood_null, rel=1e-10)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -96,12 +99,12 @@ def test_frequency_weights_equal_repeated_rows(n_classes):
     X, y = make_rows(n_classes)
     generator = np.random.default_rng(3)
     counts, clusters = generator.integers(0, 4, len(y)), generator.integers(0, 30, len(y))
-    repeated = [np.repeat(each, counts, axis=0) for each in (X, y, clusters)]
+    repeated = [np.repeat(values, counts, axis=0) for values in (X, y, clusters)]
     for options in ({}, {"covariance": "HC0"}, {"covariance": "HC1", "use_t": True}, {"covariance": "cluster"}):
-        keys = [{"clusters": each} if "cluster" in options.values() else {} for each in (clusters, repeated[2])]
+        keys = [{"clusters": values} if "cluster" in options.values() else {} for values in (clusters, repeated[2])]
         result = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
-        # Both fits end elsewhere, so near the optimum that errors agree to a millionth.
+        # The fits end at different points, so close to the optimum that standard errors agree to a millionth.
         assert_agrees(result, expected.coef.T, expected.covariance_matrix())
         np.testing.assert_allclose(result.p_values, expected.p_values, rtol=1e-4)
         for name in ("aic", "bic", "df_resid", "n_samples", "log_likelihood_null"):
@@ -115,7 +118,7 @@ def test_sampling_weights_use_the_sandwich_of_weighted_scores():
     scores = columns * (weights * (y - 1 / (1 + np.exp(-columns @ result.coef[0]))))[:, None]
     inverse = np.linalg.inv(log_likelihood(result.coef, columns, y, weights, False)[1])
     np.testing.assert_allclose(result.covariance_matrix(), inverse @ scores.T @ scores @ inverse, rtol=1e-8)
-    # The unit of the weights does not count, and class weights are such weights.
+    # The unit of the weights has no effect, and class weights are sampling weights.
     scaled = infer(X, y, 1e30 * weights, covariance="HC0", weight_type="sampling")
     np.testing.assert_allclose(scaled.std_errors, result.std_errors, rtol=1e-9)
     assert scaled.distance < 1e-6
@@ -124,7 +127,7 @@ def test_sampling_weights_use_the_sandwich_of_weighted_scores():
     expected = infer(X, y, np.where(y == 1, 2.5, 1.0), **options)
     result = infer(X, y, parameters={"class_weight": {0: 1.0, 1: 2.5}}, **options)
     np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-9)
-    # Soft labels are no draws: the same robust errors, with the probabilities in place of labels.
+    # Soft labels have the same robust errors, with probabilities instead of labels.
     fraction = np.random.default_rng(5).uniform(0, 1, len(y))
     result = infer(X, np.column_stack([1 - fraction, fraction]), covariance="HC0")
     np.testing.assert_allclose(result.std_errors[0], fit_linear(fraction, columns, cov_type="HC0").bse, rtol=1e-6)
@@ -136,9 +139,9 @@ def test_covariances_of_penalized_models_match_their_hessians(n_classes):
     parameters = {"C": 0.5, "tol": 1e-13, "penalty_factors": [1.0, 0.0, 2.0]}
     coef = infer(X, y, parameters=parameters, penalized="laplace").coef
     of_loss = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
-    # Contrasts against class 0 are penalized as all classes together are, about their mean.
-    fractions = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
-    inverse = np.linalg.inv(of_loss + np.kron(fractions, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
+    # This matrix expresses the penalty of centered coefficients in terms of contrasts with class 0.
+    centering = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
+    inverse = np.linalg.inv(of_loss + np.kron(centering, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
     for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
         result = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))

@@ -1,4 +1,4 @@
-"""Whether estimates exist: separation against a linear program over whole numbers, and columns that depend."""
+"""The existence of estimates: separation, compared with a linear program over integers, and collinearity."""
 
 import numpy as np
 import pandas
@@ -19,9 +19,9 @@ from fastlin.solvers import choose
 
 from .conftest import infer, list_forms, refuse
 
-# A condition number above this may be refused.
-RESOLVED = 1e6
-# Three columns without dependence, and the four of a dummy code.
+# Columns with a larger condition number may raise an error.
+MIN_REJECTED_CONDITION = 1e6
+# Three independent columns, and the four indicators of a categorical column.
 N, GENERATOR = 200, np.random.default_rng(0)
 COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
 pytestmark = [
@@ -31,31 +31,33 @@ pytestmark = [
 
 
 def decide_exactly(rows, labels):
-    """Return "none", "quasi" or "complete" for whole numbers, by one program over all rows and classes."""
+    """Return "none", "quasi" or "complete" for rows of integers, by one linear program over all rows and classes."""
     classes = np.eye(labels.max() + 1)
-    leads = classes[labels][:, None] - classes
-    matrix = np.einsum("iok,ij->iokj", leads, rows)[leads.any(axis=2)].reshape(-1, len(classes) * rows.shape[1])
-    m = len(matrix)
-    # As many leads as can be are one; whole numbers have no direction whose largest lead is tiny.
+    differences = classes[labels][:, None] - classes
+    matrix = np.einsum("iok,ij->iokj", differences, rows)[differences.any(axis=2)].reshape(
+        -1, len(classes) * rows.shape[1]
+    )
+    n_differences = len(matrix)
+    # The program maximizes the sum of the differences, each at most one. For integers the largest is never tiny.
     result = optimize.linprog(
-        np.append(np.zeros(matrix.shape[1]), -np.ones(m)),
-        A_ub=np.hstack([-matrix, np.eye(m)]),
-        b_ub=np.zeros(m),
-        bounds=[(None, None)] * matrix.shape[1] + [(0, 1)] * m,
+        np.append(np.zeros(matrix.shape[1]), -np.ones(n_differences)),
+        A_ub=np.hstack([-matrix, np.eye(n_differences)]),
+        b_ub=np.zeros(n_differences),
+        bounds=[(None, None)] * matrix.shape[1] + [(0, 1)] * n_differences,
     )
     assert result.status == 0
-    return "none" if -result.fun < 1e-6 else "complete" if -result.fun > m - 1e-6 else "quasi"
+    return "none" if -result.fun < 1e-6 else "complete" if -result.fun > n_differences - 1e-6 else "quasi"
 
 
-def find_condition(X, fit_intercept):
-    """Return the condition number of the columns, centered where there is an intercept, each of length one."""
+def compute_condition_number(X, fit_intercept):
+    """Return the condition number of the columns, scaled to length one and, with an intercept, centered."""
     X = X - X.mean(axis=0) if fit_intercept else X
     values = np.linalg.svd(X / np.sqrt((X**2).sum(axis=0)), compute_uv=False)
     return values[0] / values[-1]
 
 
 def classify(X, y, fit_intercept):
-    """Return what an inference says of X and y, and the inference where there is one."""
+    """Return the kind of error that the inference on X and y raises, or "none", and the Inference or None."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
     except CollinearityError as error:
@@ -65,13 +67,13 @@ def classify(X, y, fit_intercept):
 
 
 def draw_separations(n_problems, seed=0):
-    """Yield designs X, labels, whether they have an intercept, and whole numbers that span the same columns."""
+    """Yield X, labels, whether the model has an intercept, and integers that span the same column space."""
     generator = np.random.default_rng(seed)
     while n_problems:
         kind, n_classes = generator.integers(5), generator.choice([2, 2, 2, 3, 4])
         n, d = generator.integers(6, 200), generator.integers(1, 4)
-        numbers = generator.integers(-2, 4, (n, d)).astype(float)
-        scores = numbers @ generator.integers(-2, 3, (d, n_classes)) + generator.integers(-1, 2, n_classes)
+        integers = generator.integers(-2, 4, (n, d)).astype(float)
+        scores = integers @ generator.integers(-2, 3, (d, n_classes)) + generator.integers(-1, 2, n_classes)
         labels = np.array([generator.choice(np.flatnonzero(row == row.max())) for row in scores])
         is_random = generator.random(n) < generator.choice([0, 0, 0.02, 0.15, 0.5])
         labels[is_random] = generator.integers(0, n_classes, is_random.sum())
@@ -81,38 +83,43 @@ def draw_separations(n_problems, seed=0):
         n_problems -= 1
         far, ones = np.round(10.0 ** generator.uniform(0, 7)), np.ones((n, 1))
         if kind == 0:
-            yield np.hstack([3 * ones, numbers + far]), labels, False, np.hstack([ones, numbers])
+            yield np.hstack([3 * ones, integers + far]), labels, False, np.hstack([ones, integers])
         elif kind == 1:
             base = generator.integers(-3, 4, (n, 1)).astype(float)
-            X = np.hstack([base, base + 2.0 ** -generator.integers(1, 15) * numbers])
-            yield X, labels, True, np.hstack([ones, base, numbers])
+            X = np.hstack([base, base + 2.0 ** -generator.integers(1, 15) * integers])
+            yield X, labels, True, np.hstack([ones, base, integers])
         else:
-            X = [numbers, numbers * 10.0 ** generator.integers(-5, 6, d), numbers + far][kind - 2]
-            yield sparse.csr_array(X) if generator.integers(2) else X, labels, True, np.hstack([ones, numbers])
+            X = [integers, integers * 10.0 ** generator.integers(-5, 6, d), integers + far][kind - 2]
+            yield sparse.csr_array(X) if generator.integers(2) else X, labels, True, np.hstack([ones, integers])
 
 
 @pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
 def test_no_separation_is_missed(n_problems):
     kinds = []
-    for i, (X, labels, fit_intercept, numbers) in enumerate(draw_separations(n_problems)):
+    for i, (X, labels, fit_intercept, integers) in enumerate(draw_separations(n_problems)):
         result, _ = classify(X, labels, fit_intercept)
-        if np.linalg.matrix_rank(numbers) < numbers.shape[1]:
+        if np.linalg.matrix_rank(integers) < integers.shape[1]:
             assert result in ("collinear", "quasi", "complete"), i
             continue
         if result == "nearly collinear":
-            assert find_condition(X.toarray() if sparse.issparse(X) else X, fit_intercept) > RESOLVED, i
+            assert (
+                compute_condition_number(X.toarray() if sparse.issparse(X) else X, fit_intercept)
+                > MIN_REJECTED_CONDITION
+            ), i
             continue
-        kinds.append(decide_exactly(numbers, labels))
-        # Beyond that, whether all rows are separated may be rounding.
-        assert result == kinds[-1] or (kinds[-1] == "complete" and find_condition(X, fit_intercept) > RESOLVED), i
+        kinds.append(decide_exactly(integers, labels))
+        # For a larger condition number, rounding errors can decide whether all rows are separated.
+        assert result == kinds[-1] or (
+            kinds[-1] == "complete" and compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION
+        ), i
     assert all(kinds.count(kind) >= 5 for kind in ("none", "quasi", "complete"))
 
 
 def test_the_maximum_is_never_certified_if_classes_are_separated():
     n_certified = n_overlapping = 0
-    for _, labels, _, numbers in draw_separations(40, seed=2):
-        kind = decide_exactly(numbers, labels)
-        objective = objective_over(numbers, labels, int(labels.max()) + 1, fit_intercept=False)
+    for _, labels, _, integers in draw_separations(40, seed=2):
+        kind = decide_exactly(integers, labels)
+        objective = objective_over(integers, labels, int(labels.max()) + 1, fit_intercept=False)
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
@@ -120,7 +127,7 @@ def test_the_maximum_is_never_certified_if_classes_are_separated():
             assert not (is_certified and kind != "none")
         n_overlapping += kind == "none"
         n_certified += is_certified
-    # Columns of few rows may also depend on each other.
+    # With few rows the columns may also be collinear.
     assert n_certified >= 0.9 * n_overlapping > 8
 
 
@@ -136,7 +143,7 @@ def test_large_overlapping_data_need_no_search(monkeypatch):
 
 
 def make_endometrial(n_classes=2):
-    """Return a symptom that only rows of the last class have, as in Heinze and Schemper 2002, and two other columns."""
+    """Return X and y: a symptom of the last class only, as in Heinze and Schemper (2002), and two other columns."""
     generator, n = np.random.default_rng(5), 400
     X = np.column_stack([generator.random(n) < 0.1, generator.normal(17, 9, n), generator.gamma(5, 0.35, n)])
     X[:, 1:] = np.round(X[:, 1:], 2)
@@ -154,11 +161,11 @@ def test_the_error_names_a_separating_column_and_its_classes():
         assert np.isfinite(infer(dataframe[["PI", "EH"]], labels).std_errors).all()
 
 
-def make_pair(n, most, n_others):
-    """Return X and labels that its first two columns, whole numbers up to most, separate together."""
+def make_pair(n, maximum, n_others):
+    """Return X and labels. The first two columns, integers up to `maximum`, separate the classes jointly."""
     generator = np.random.default_rng(0)
-    X = np.column_stack([generator.integers(0, most + 1, (n, 2)), generator.normal(size=(n, n_others))])
-    total = X[:, 0] + X[:, 1] - most
+    X = np.column_stack([generator.integers(0, maximum + 1, (n, 2)), generator.normal(size=(n, n_others))])
+    total = X[:, 0] + X[:, 1] - maximum
     return X, np.where(total == 0, generator.integers(0, 2, n), total > 0).astype(int)
 
 
@@ -197,7 +204,7 @@ def test_separating_directions_of_many_rows_are_found_from_few_rows(monkeypatch)
         patch.setattr(module, "MAX_ENTRIES", 2 * 5 * 20)
         undecided = search(X, y)
     assert undecided == "a linear program over 20 rows was not conclusive"
-    # One row that lies on the wrong side leaves no separation.
+    # With one row on the wrong side there is no separation.
     y[np.flatnonzero(direction == 1)[0]] = 0
     assert search(X, y) is None
 
@@ -210,7 +217,7 @@ def test_rows_of_zero_weight_and_penalized_columns_do_not_count_for_separation()
     weights[first] = 0
     refuse("x0 <= 0 in all rows of class 0", X, y, weights, error=SeparationError)
     y[first] = 1
-    free, other, none = ({"C": 1.0, "penalty_factors": each} for each in ([0, 1, 1], [1, 0, 1], [1, 1, 1]))
+    free, other, none = ({"C": 1.0, "penalty_factors": factors} for factors in ([0, 1, 1], [1, 0, 1], [1, 1, 1]))
     refuse("x0 <= 0", X, y, parameters=free, penalized="laplace", error=SeparationError)
     for parameters in (other, none):
         assert np.isfinite(infer(X, y, parameters=parameters, penalized="laplace").std_errors).all()
@@ -227,7 +234,7 @@ def test_a_problem_that_is_too_large_to_search_emits_a_warning(monkeypatch):
 
 
 def draw_columns(n_problems):
-    """Yield designs, labels of two to five classes, if there is an intercept, and if columns are dependent."""
+    """Yield X, labels of two to five classes, whether there is an intercept, and whether columns are dependent."""
     generator = np.random.default_rng(0)
     for number in range(n_problems):
         n, d, fit_intercept = generator.integers(30, 120), generator.integers(2, 6), bool(generator.integers(4))
@@ -254,8 +261,8 @@ def draw_columns(n_problems):
         yield X, labels, fit_intercept, is_dependent
 
 
-def find_errors(X, y, fit_intercept):
-    """Return the standard errors of the second class against the first, (d,), by the model of orthonormal columns."""
+def compute_errors(X, y, fit_intercept):
+    """Return the standard errors (d,) of the second class vs the first, from the model of orthonormal columns."""
     X = np.column_stack([X - X.mean(axis=0), np.ones(len(X))]) if fit_intercept else X
     columns, triangle = np.linalg.qr(X)
     model = LogisticRegression(C=np.inf, tol=1e-13, fit_intercept=False).fit(columns, y)
@@ -272,10 +279,10 @@ def test_all_dependences_are_found_and_no_estimable_model_raises_an_error(n_prob
         result, inference = classify(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
         assert result in (("collinear",) if is_dependent else ("none", "nearly collinear")) + ("quasi", "complete"), i
         if result == "nearly collinear":
-            assert find_condition(X, fit_intercept) > RESOLVED, i
-        elif result == "none" and find_condition(X, fit_intercept) < RESOLVED:
+            assert compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION, i
+        elif result == "none" and compute_condition_number(X, fit_intercept) < MIN_REJECTED_CONDITION:
             errors = inference.std_errors[0, : X.shape[1]]
-            np.testing.assert_allclose(errors, find_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
+            np.testing.assert_allclose(errors, compute_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
 
 
 def test_dependences_of_sparse_columns_are_found_without_centering():
@@ -287,14 +294,14 @@ def test_dependences_of_sparse_columns_are_found_without_centering():
 
 
 def test_a_singular_information_matrix_of_independent_columns_raises_an_error():
-    # Offsets tell the classes of a level, whose coefficient has next to no curvature, but a maximum.
+    # The offsets separate the classes of one level: its coefficient has a maximum, but almost no curvature.
     levels = np.repeat(np.arange(3), 40)
     X, y = np.eye(3)[levels][:, :2], np.tile([0, 1], 60)
     offset = np.where(levels == 0, np.where(y == 1, 80.0, -80.0), 0.0)
     with pytest.raises(ValueError, match="is singular in float64") as caught:
         infer(X, y, None, offset)
     assert not isinstance(caught.value, CollinearityError | SeparationError)
-    # Nor do rows count beside one of such a weight.
+    # One row with a huge weight makes the contribution of all other rows negligible.
     generator = np.random.default_rng(0)
     X, y, weights = generator.normal(size=(60, 2)), np.tile([0, 1], 30), np.append(9e18, np.ones(59))
     refuse("is singular in float64", X, y, weights)
@@ -306,7 +313,7 @@ def test_many_classes_and_columns_raise_no_spurious_errors(n_classes, d):
     X, y = generator.normal(size=(n, d)), generator.integers(0, n_classes, n)
     X[:, 1] = X[:, 0] + 8e-6 * generator.normal(size=n)
     model = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
-    assert model.inference(X, y).std_errors[0, 1] == pytest.approx(find_errors(X, y, True)[1], rel=1e-3)
+    assert model.inference(X, y).std_errors[0, 1] == pytest.approx(compute_errors(X, y, True)[1], rel=1e-3)
     clusters = generator.integers(0, 30, n)
     for options in ({"covariance": "HC0"}, {"covariance": "cluster", "clusters": clusters}):
         assert np.isfinite(model.inference(X, y, **options).std_errors).all()
@@ -319,21 +326,21 @@ def test_a_penalty_too_weak_for_collinear_columns_raises_an_error():
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(100, 2))[:, [0, 1, 0]], np.arange(100) % 2
     result = infer(X, y, parameters={"C": 1e6, "tol": 1e-4}, penalized="laplace")
-    # The prior alone tells the columns apart: half of its variance is that of each.
+    # Only the prior distinguishes the equal columns: the variance of each coefficient is half of the prior's.
     assert result.std_errors[0, 0] == pytest.approx(np.sqrt(1e6 / 2), rel=1e-4)
     message = r"singular in float64.* the penalty is too weak|would be dominated by rounding error"
     for C, penalized in ((1e15, "laplace"), (1e15, "sandwich"), (1e18, "sandwich"), (1e7, "sandwich")):
         refuse(message, X, y, parameters={"C": C, "tol": 1e-4}, penalized=penalized)
 
 
-def test_robust_errors_that_rest_on_one_tiny_weight_are_right_or_raise_an_error():
-    # The last row alone has the first class at x = 1.
+def test_robust_errors_that_depend_on_one_tiny_weight_are_accurate_or_raise_an_error():
+    # At x = 1 only the last row has the first class.
     X, y = np.repeat([0.0, 1.0], [20, 21])[:, None], np.append(np.arange(20) % 2, np.ones(21))
     y[-1] = 0
     options = {"covariance": "HC0", "weight_type": "sampling"}
     for weight in (1e-2, 1e-4, 1e-6):
         errors = infer(X, y, np.append(np.ones(40), weight), **options).std_errors[0]
-        # The log-odds at 0 and at 1 are estimated apart; the variance of each is sum s^2 r^2 / (sum s p (1 - p))^2.
+        # The log-odds at 0 and 1 are independent, each with variance sum s^2 r^2 / (sum s p (1 - p))^2.
         p = 20 / (20 + weight)
         variance = (20 * (1 - p) ** 2 + weight**2 * p**2) / ((20 + weight) * p * (1 - p)) ** 2
         np.testing.assert_allclose(errors, np.sqrt([variance + 0.2, 0.2]), rtol=5e-3)
@@ -346,16 +353,16 @@ def test_robust_errors_that_rest_on_one_tiny_weight_are_right_or_raise_an_error(
 def test_sums_computed_in_float32_count_as_dependent():
     generator, y = np.random.default_rng(0), np.arange(200) % 2
     X = generator.normal(size=(200, 2)).astype(np.float32)
-    # Whole numbers far from zero, of which float32 knows each, have no part in it.
-    whole = np.column_stack([1e6 + generator.integers(-5, 6, 200), *[generator.integers(0, 5, 200)] * 2])
-    whole = whole.astype(np.float32)
+    # Integers far from zero, which float32 represents exactly, do not appear in the equation.
+    integers = np.column_stack([1e6 + generator.integers(-5, 6, 200), *[generator.integers(0, 5, 200)] * 2])
+    integers = integers.astype(np.float32)
     message = r"depend on each other and on the intercept: x2 = "
     refuse(message + "x0 [+] x1[.]", np.column_stack([X, X.sum(axis=1)]), y, error=CollinearityError)
-    refuse(message + "x1[.]", whole, y, error=CollinearityError)
+    refuse(message + "x1[.]", integers, y, error=CollinearityError)
 
 
 def test_cluster_scores_that_sum_to_zero_raise_an_error():
-    # The model knows the clusters themselves.
+    # The feature identifies the clusters.
     clusters = np.repeat([0, 1], 150)
     X, y = clusters[:, None] * 1.0, np.random.default_rng(0).random(300) < 0.4 + 0.1 * clusters
     message = "would be dominated by rounding error, because their terms cancel"
@@ -366,7 +373,7 @@ def describe(*columns, n_classes=2, **options):
     table = np.column_stack(columns)
     names = np.array([f"x{j}" for j in range(table.shape[1])])
     objective = objective_over(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
-    return [each.describe(names) for each in find_dependences(objective, objective.penalty.curvatures == 0)]
+    return [dependence.describe(names) for dependence in find_dependences(objective, objective.penalty.curvatures == 0)]
 
 
 def test_the_error_states_the_equations_of_collinear_columns():
@@ -384,7 +391,7 @@ def test_the_error_states_the_equations_of_collinear_columns():
         assert describe(*columns, n_classes=3) == expected
     wide = np.random.default_rng(2).normal(size=(N, 8))
     assert describe(wide, wide.sum(axis=1)) == ["x8 depends on x0, x1, x2, x3 and 4 more"]
-    # Without an intercept a constant is a column.
+    # Without an intercept a constant is an ordinary column.
     for columns, expected in (
         ([COLUMNS, ONES], []),
         ([DUMMIES], []),

@@ -1,4 +1,4 @@
-"""Inference by Firth's penalized likelihood, against firthmodels, closed forms and itself."""
+"""Inference by Firth's penalized likelihood, compared with firthmodels, closed forms and equivalent models."""
 
 import pickle
 
@@ -23,36 +23,36 @@ def test_estimates_tests_and_intervals_match_firthmodels():
     for seed, has_weights in ((0, False), (1, True)):
         X, y = make_rows(2, n=60, seed=seed)
         weights = np.random.default_rng(seed).integers(1, 4, len(X)).astype(float) if has_weights else None
-        theirs = firthmodels.FirthLogisticRegression(backend="numpy", gtol=1e-6, xtol=1e-6, max_iter=500)
-        theirs.fit(X, y, sample_weight=weights)
-        theirs.lrt()
+        baseline = firthmodels.FirthLogisticRegression(backend="numpy", gtol=1e-6, xtol=1e-6, max_iter=500)
+        baseline.fit(X, y, sample_weight=weights)
+        baseline.lrt()
         model = FirthLogisticRegression(tol=1e-9).fit(X, y, weights)
         result = model.inference(X, y, weights)
         errors = result.std_errors[0]
-        assert (abs(result.coef[0] - np.append(theirs.coef_, theirs.intercept_)) < 1e-6 * errors).all()
-        assert model.penalized_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
-        np.testing.assert_allclose(result.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
-        ends = theirs.conf_int(method="pl", tol=1e-9, max_iter=200)
-        assert (abs(result.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
-        # Their errors are those of rows whose weights have grown by the leverages.
+        assert (abs(result.coef[0] - np.append(baseline.coef_, baseline.intercept_)) < 1e-6 * errors).all()
+        assert model.penalized_log_likelihood_ == pytest.approx(baseline.loglik_, abs=1e-9)
+        np.testing.assert_allclose(result.p_values[0], baseline.lrt_pvalues_, rtol=1e-5)
+        interval = baseline.conf_int(method="pl", tol=1e-9, max_iter=200)
+        assert (abs(result.conf_int()[0] - interval) < 1e-6 * errors[:, None]).all()
+        # The errors of firthmodels are those of rows whose weights are increased by the leverages.
         s, design = np.ones(len(X)) if weights is None else weights, np.column_stack([X, np.ones(len(X))])
         inverse = np.linalg.inv(log_likelihood(result.coef, design, y, s, False)[1])
         np.testing.assert_allclose(result.covariance_matrix(), inverse, rtol=1e-6)
         p = model.predict_proba(X)[:, 1]
-        grown = s + s * p * (1 - p) * np.einsum("ij,jk,ik->i", design, inverse, design)
-        augmented = np.linalg.inv(log_likelihood(result.coef, design, y, grown, False)[1])
-        np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(augmented)), rtol=1e-6)
+        augmented_weights = s + s * p * (1 - p) * np.einsum("ij,jk,ik->i", design, inverse, design)
+        augmented = np.linalg.inv(log_likelihood(result.coef, design, y, augmented_weights, False)[1])
+        np.testing.assert_allclose(baseline.bse_, np.sqrt(np.diagonal(augmented)), rtol=1e-6)
 
 
 def test_contingency_tables_match_their_closed_form():
-    # Of a saturated model the penalty adds half a row to each cell.
+    # In a saturated model the penalty adds half a row to each cell.
     counts = np.array([[7, 0], [3, 9]])
     X = np.repeat([[0.0], [0.0], [1.0], [1.0]], counts.ravel(), axis=0)
     result = infer(X, np.repeat([0, 1, 0, 1], counts.ravel()), tol=1e-10)
     no, yes = (counts + 0.5).T
     odds = np.log(yes / no)
     np.testing.assert_allclose(result.coef[0], [odds[1] - odds[0], odds[0]], rtol=1e-8)
-    # Without features each class gets half a row: the penalty of K classes is half the sum of the log probabilities.
+    # In a null model each class gets half a row: the penalty of K classes is half the sum of the log probabilities.
     y = np.repeat(["a", "b", "c"], [5, 2, 11])
     model = FirthLogisticRegression(fit_intercept=False).fit(np.ones((18, 1)), y)
     np.testing.assert_allclose(model.predict_proba([[1.0]])[0], np.array([5.5, 2.5, 11.5]) / 19.5, rtol=1e-6)
@@ -63,7 +63,7 @@ def test_contingency_tables_match_their_closed_form():
 def test_results_do_not_depend_on_the_reference_class_or_a_linear_map_of_columns():
     X, y = make_rows(3, n=60)
     model = FirthLogisticRegression(tol=1e-9).fit(X, y)
-    by_first, by_last, symmetric = (model.inference(X, y, reference=each) for each in (None, 2, "symmetric"))
+    by_first, by_last, symmetric = (model.inference(X, y, reference=reference) for reference in (None, 2, "symmetric"))
     np.testing.assert_allclose(by_first.coef[1], -by_last.coef[0], rtol=1e-9)
     np.testing.assert_allclose(by_first.std_errors[1], by_last.std_errors[0], rtol=1e-9)
     np.testing.assert_allclose(by_first.p_values[1], by_last.p_values[0], rtol=1e-6)
@@ -73,12 +73,12 @@ def test_results_do_not_depend_on_the_reference_class_or_a_linear_map_of_columns
         wald = result.conf_int(0.9, "wald")
         np.testing.assert_allclose(wald[..., 1] - result.coef, norm.ppf(0.95) * result.std_errors)
         assert result.lr_test("x1").statistic == pytest.approx(by_last.lr_test("x1").statistic, rel=1e-6)
-    turn = np.array([[2.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 50.0]])
-    turned = FirthLogisticRegression(tol=1e-9).fit(X @ turn + [5, 0, 1], y)
-    np.testing.assert_allclose(turned.coef_ @ turn.T, model.coef_, atol=1e-6)
-    assert turned.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-9)
-    difference = model.penalized_log_likelihood_ - turned.penalized_log_likelihood_
-    assert difference == pytest.approx(-2 * np.log(np.linalg.det(turn)), rel=1e-6)
+    linear_map = np.array([[2.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 50.0]])
+    mapped = FirthLogisticRegression(tol=1e-9).fit(X @ linear_map + [5, 0, 1], y)
+    np.testing.assert_allclose(mapped.coef_ @ linear_map.T, model.coef_, atol=1e-6)
+    assert mapped.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-9)
+    difference = model.penalized_log_likelihood_ - mapped.penalized_log_likelihood_
+    assert difference == pytest.approx(-2 * np.log(np.linalg.det(linear_map)), rel=1e-6)
 
 
 def test_firth_inference_is_printed_and_pickled_and_rejects_invalid_arguments():
@@ -86,20 +86,20 @@ def test_firth_inference_is_printed_and_pickled_and_rejects_invalid_arguments():
     result = infer(X, y)
     assert "Firth's penalized likelihood" in str(result.summary())
     np.testing.assert_array_equal(result.table()["lower"], result.conf_int()[0, :, 0])
-    kept = pickle.loads(pickle.dumps(result))
-    np.testing.assert_array_equal(kept.coef, result.coef)
-    np.testing.assert_array_equal(kept.p_values, result.p_values)
-    assert_refused("rows are not available", kept.conf_int, error=RuntimeError)
+    restored = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(restored.coef, result.coef)
+    np.testing.assert_array_equal(restored.p_values, result.p_values)
+    assert_refused("rows are not available", restored.conf_int, error=RuntimeError)
     assert repr(result) == "<Inference of 4 coefficients, covariance='model'>"
     assert result.marginal_effects().effects.shape == (2, 3)
-    assert_refused("names of the columns to test", result.lr_test, kept, error=TypeError)
-    for given, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
-        assert_refused(message, result.conf_int, **given)
+    assert_refused("names of the columns to test", result.lr_test, restored, error=TypeError)
+    for arguments, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
+        assert_refused(message, result.conf_int, **arguments)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_nearly_collinear_columns_have_intervals(seed):
-    # Rounding of the log-determinant hides where the profile meets its value.
+    # Rounding errors of the log-determinant affect where the profile crosses its threshold.
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(200, 2))
     y = (X @ generator.normal(size=(2, 2)) + generator.gumbel(size=(200, 2))).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What an Inference answers: tests, intervals, tables and summaries, and how it is copied."""
+"""The tests, intervals, tables and summaries of an Inference, and its copies."""
 
 import copy
 import pickle
@@ -42,7 +42,7 @@ def test_wald_tests_match_statsmodels():
     half = stats.t.ppf(0.995, 396) * student.std_errors
     np.testing.assert_allclose(student.conf_int(0.99)[..., 1], student.coef + half, rtol=1e-10)
     np.testing.assert_allclose(normal.p_values, 2 * stats.norm.sf(np.abs(normal.z)), rtol=1e-10)
-    # One hypothesis alone is the test of the table.
+    # The test of a single coefficient equals that of the table.
     one = normal.wald_test("intercept")
     assert one.statistic == pytest.approx(normal.z[0, -1] ** 2, rel=1e-12)
     assert one.p_value == pytest.approx(normal.p_values[0, -1], rel=1e-9)
@@ -55,10 +55,10 @@ def test_reference_classes_describe_the_same_model():
     assert first.classes.tolist() == [1, 2, 3]
     others = [infer(X, y, reference=reference) for reference in (1, 3, "symmetric")]
     for reference, other in zip((1, 3), others, strict=False):
-        place = other.classes.tolist().index(0)
-        np.testing.assert_allclose(other.coef[place], -first.coef[reference - 1], atol=1e-9)
-        np.testing.assert_allclose(other.std_errors[place], first.std_errors[reference - 1], rtol=1e-9)
-    # A name stands for the coefficients of a column in all classes.
+        index = other.classes.tolist().index(0)
+        np.testing.assert_allclose(other.coef[index], -first.coef[reference - 1], atol=1e-9)
+        np.testing.assert_allclose(other.std_errors[index], first.std_errors[reference - 1], rtol=1e-9)
+    # A name selects the coefficients of a column in all classes.
     one, two = first.wald_test("x1"), first.wald_test(["x0", "x2"])
     assert one.df == 3
     assert one.statistic == pytest.approx(first.wald_test(np.eye(12)[[1, 5, 9]]).statistic, rel=1e-12)
@@ -72,7 +72,7 @@ def test_reference_classes_describe_the_same_model():
     np.testing.assert_allclose(symmetric.coef[1:] - symmetric.coef[0], first.coef, atol=1e-9)
     D = np.kron(np.column_stack([-np.ones(3), np.eye(3)]), np.eye(4))
     np.testing.assert_allclose(D @ symmetric.covariance_matrix() @ D.T, first.covariance_matrix(), rtol=1e-8)
-    # Two classes: half of the coefficients each.
+    # With two classes each class gets half of the coefficients.
     X, y = make_rows(2)
     one, both = infer(X, y), infer(X, y, reference="symmetric")
     np.testing.assert_allclose(both.coef, [-one.coef[0] / 2, one.coef[0] / 2])
@@ -84,7 +84,7 @@ def test_reference_classes_describe_the_same_model():
 def test_likelihood_ratios_compare_models_of_the_same_rows():
     larger, smaller = infer(X, Y), infer(X[:, :1], Y)
     result = larger.lr_test(smaller)
-    baselines = [sm.MNLogit(Y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
+    baselines = [sm.MNLogit(Y, sm.add_constant(columns)).fit(disp=0, method="newton") for columns in (X, X[:, :1])]
     assert result.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
     assert result.df == 4
     assert_refused("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
@@ -99,7 +99,7 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
 
 def test_invalid_arguments_raise_errors_that_name_them():
     result = infer(X, Y)
-    for R, r, text in (
+    for R, r, message in (
         ("x9", None, "no coefficient 'x9'"),
         ([[1, 2]], None, r"R must have shape \(q, 8\)"),
         ([object()], None, "R must be finite numbers"),
@@ -109,7 +109,7 @@ def test_invalid_arguments_raise_errors_that_name_them():
         (np.eye(8)[[0, 0]], None, "Row 1 of R is not an independent hypothesis"),
         (np.zeros((1, 8)), None, "Row 0 of R is not an independent hypothesis"),
     ):
-        assert_refused(text, result.wald_test, R, r)
+        assert_refused(message, result.wald_test, R, r)
     for level in (0, 1, 95, "0.9", np.array([0.9, 0.95])):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
             result.conf_int(level)
@@ -138,15 +138,15 @@ def test_tables_match_the_arrays(monkeypatch):
     result = infer(dataframe, np.array(["cat", "dog", "<b>"])[Y])
     text, html = result.summary(), result._repr_html_()
     assert str(result) == str(text) == repr(text)
-    for shown in ("age", "a & b", "class cat vs <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
-        assert shown in text
+    for label in ("age", "a & b", "class cat vs <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
+        assert label in text
     assert f"{result.coef[0, 1]:.4f}" in text and "< 0.0001" in text
     assert "class cat vs &lt;b&gt;" in html
     assert "a &amp; b" in html
     assert text._repr_html_() == html == pickle.loads(pickle.dumps(text))._repr_html_()
     robust = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
-    for shown in ("cluster-robust, clusters: 40", "Student's t with 39 degrees", "vs the mean of all classes"):
-        assert shown in robust.summary()
+    for label in ("cluster-robust, clusters: 40", "Student's t with 39 degrees", "vs the mean of all classes"):
+        assert label in robust.summary()
     laplace = infer(X, Y, parameters={"C": 1.0}, penalized="laplace")
     assert "the penalty is the prior" in laplace.summary()
     monkeypatch.setitem(sys.modules, "pandas", None)
@@ -165,14 +165,14 @@ def test_long_tables_are_truncated_in_the_middle():
 def test_pickles_do_not_contain_the_rows():
     result = infer(*make_rows(3))
     assert result._basis.point is not None
-    for made in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
-        assert isinstance(made, Inference)
-        assert made._basis.point is None
-        assert made.summary() == result.summary()
-        assert made.wald_test("x0") == result.wald_test("x0")
-        np.testing.assert_array_equal(made.covariance_matrix(), result.covariance_matrix())
+    for restored in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        assert isinstance(restored, Inference)
+        assert restored._basis.point is None
+        assert restored.summary() == result.summary()
+        assert restored.wald_test("x0") == result.wald_test("x0")
+        np.testing.assert_array_equal(restored.covariance_matrix(), result.covariance_matrix())
     assert len(pickle.dumps(result)) < 10_000
-    # Nobody changes what it holds by what it returns.
+    # Changing a returned array does not change the Inference.
     result.covariance_matrix()[:] = 0
     assert (result.std_errors > 0).all()
     assert repr(result) == "<Inference of 8 coefficients, covariance='model'>"

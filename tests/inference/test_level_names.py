@@ -1,4 +1,4 @@
-"""Inferences of tables with categorical columns: coefficients that are named alike, and levels without rows."""
+"""Inference on tables with categorical columns: coefficients with similar names, and levels without rows."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ PARTS = ("a", "b", "a_b", "b_a")
 
 
 def make_ambiguous_table(generator, n=150):
-    """Return a table of categorical columns and one of numbers, whose names and levels share their parts."""
+    """Return a table of categorical columns and a numerical one, whose names and levels consist of the same parts."""
     columns = {
         str(name): pd.Categorical(generator.choice(generator.permutation(PARTS)[:3], n))
         for name in generator.permutation(PARTS)[:2]
@@ -27,14 +27,14 @@ def make_ambiguous_table(generator, n=150):
 
 
 def list_lookups(model, table, y):
-    """Return the inference of a model, and for each argument that names coefficients what it finds of one of them."""
+    """Return the inference of a model, and for each argument that selects coefficients a function of a name."""
     whole = model.inference(table, y)
     lookups = {
-        "features": lambda asked: model.inference(table, y, features=[asked]).coef,
-        "R": lambda asked: whole.wald_test([asked]).statistic,
+        "features": lambda name: model.inference(table, y, features=[name]).coef,
+        "R": lambda name: whole.wald_test([name]).statistic,
     }
     if isinstance(model, FirthLogisticRegression):
-        lookups = {"smaller": lambda asked: whole.lr_test([asked]).statistic}
+        lookups = {"smaller": lambda name: whole.lr_test([name]).statistic}
     return whole, lookups
 
 
@@ -57,12 +57,12 @@ def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_class
                 expected["smaller"] = whole.lr_test(index).statistic
             is_unique = sum(str(other) == name for other in all_names) == 1
             n_ambiguous += not is_unique
-            ways = [str(name)] + ([(name.column, name.level)] if getattr(name, "column", None) else [])
-            for (argument, look_up), asked in itertools.product(lookups.items(), ways):
-                if is_unique or isinstance(asked, tuple):
-                    np.testing.assert_array_equal(look_up(asked), expected[argument])
+            keys = [str(name)] + ([(name.column, name.level)] if getattr(name, "column", None) else [])
+            for (argument, look_up), key in itertools.product(lookups.items(), keys):
+                if is_unique or isinstance(key, tuple):
+                    np.testing.assert_array_equal(look_up(key), expected[argument])
                 else:
-                    assert_refused(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, asked)
+                    assert_refused(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, key)
     assert n_ambiguous >= 4
 
 
@@ -77,13 +77,13 @@ def test_columns_with_the_same_name_are_selected_by_index():
     for name in ("p", "intercept"):
         assert_refused("is ambiguous", result.profile_conf_int, name)
         assert_refused("is ambiguous", result.wald_test, name)
-    for chosen in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
+    for parameters in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
         message = "contains 'p', the name of several columns of X .0, 1.. Use (indices from 0|an array)"
-        assert_refused(message, LogisticRegression(**chosen).fit, X, y)
+        assert_refused(message, LogisticRegression(**parameters).fit, X, y)
 
 
 def make_columns_of_one_name(generator, noise, n=300):
-    """Return a table of two levels and numbers whose names are all a_b_c: the numbers are the first level and noise."""
+    """Return a table whose columns are all named a_b_c: two levels, and the first of them plus noise."""
     dataframe = pd.DataFrame(
         {
             "a": pd.Categorical(generator.choice(["x", "b_c"], n), categories=["x", "b_c"]),
@@ -104,7 +104,7 @@ def test_the_summary_and_errors_distinguish_columns_with_the_same_name():
     dataframe, y = make_columns_of_one_name(generator, noise=0.0)
     message = r": column 'a_b_c', index 2 = \('a', 'b_c'\), index 0\."
     for model in (LogisticRegression(C=np.inf, **FROM_DTYPE), FirthLogisticRegression(**FROM_DTYPE)):
-        # Firth's fit needs the inverse of the information from the start.
+        # Firth's `fit` itself needs the inverse of the information, so it raises the error.
         assert_refused(
             message, lambda model=model: model.fit(dataframe, y).inference(dataframe, y), error=CollinearityError
         )
@@ -123,14 +123,14 @@ def test_numbers_in_a_hypothesis_are_not_indices_and_the_error_shows_the_rows(n_
     y = generator.integers(0, n_classes, len(dataframe))
     result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     expected = result.wald_test([("a_b", "c")])
-    for asked in (1, [1], np.int64(1)):
+    for hypothesis in (1, [1], np.int64(1)):
         with pytest.raises(ValueError, match=r"multiply the estimates; they are not indices") as caught:
-            result.wald_test(asked)
+            result.wald_test(hypothesis)
         rows, name = re.search(r"R=(.*) tests the coefficients of (.*)\.$", str(caught.value)).groups()
         assert name == "('a_b', 'c'), index 1"
         assert result.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
-    for asked in ([1, 2], [99], -1, np.eye(2)):
-        assert_refused(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, asked)
+    for hypothesis in ([1, 2], [99], -1, np.eye(2)):
+        assert_refused(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, hypothesis)
 
 
 def test_a_class_may_be_named_symmetric():
@@ -148,7 +148,7 @@ def test_a_class_may_be_named_symmetric():
 
 
 def make_filtered_table(generator, n=300):
-    """Return a table with levels that have no rows, the first among them, and the same table without these levels."""
+    """Return a table with levels without rows, including the first level, and the table without these levels."""
     dataframe = pd.DataFrame(
         {
             "size": generator.normal(size=n),
@@ -185,16 +185,16 @@ def test_levels_without_rows_are_omitted(n_classes):
         options = {"C": np.inf, "fit_intercept": fit_intercept, **FROM_DTYPE}
         model, plain = fit(dataframe, y, **options), fit(filtered, y, **options)
         result, expected = model.inference(dataframe, y), plain.inference(filtered, y)
-        own = (
+        names = (
             ["color_d", "color_e", "shape_square", "intercept"] if fit_intercept else ["color_b", "color_d", "color_e"]
         )
-        assert result.names.tolist() == ["size", *own, *([] if fit_intercept else ["shape_square"])]
+        assert result.names.tolist() == ["size", *names, *([] if fit_intercept else ["shape_square"])]
         rows = pd.get_dummies(filtered).astype(float).assign(intercept=1.0)[result.names.tolist()].to_numpy()
-        oracle = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
-        errors = np.atleast_2d(oracle.bse.T)
-        np.testing.assert_allclose(result.coef, np.atleast_2d(oracle.params.T), rtol=0, atol=1e-7 * errors.min())
+        baseline = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
+        errors = np.atleast_2d(baseline.bse.T)
+        np.testing.assert_allclose(result.coef, np.atleast_2d(baseline.params.T), rtol=0, atol=1e-7 * errors.min())
         np.testing.assert_allclose(result.std_errors, errors, rtol=1e-7)
-        np.testing.assert_allclose(result.log_likelihood, oracle.llf, rtol=1e-10)
+        np.testing.assert_allclose(result.log_likelihood, baseline.llf, rtol=1e-10)
         assert_same_inference(result, expected)
         np.testing.assert_allclose(result.profile_conf_int("size"), expected.profile_conf_int("size"), rtol=1e-6)
         effects, others = result.marginal_effects(), expected.marginal_effects()
@@ -218,42 +218,44 @@ def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
     dataframe, _ = make_filtered_table(generator)
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
     weights[(dataframe["color"] == "b") | (dataframe["shape"] == "round")] = 0
-    kept = weights > 0
+    has_weight = weights > 0
     for options in ({}, {"covariance": "HC0"}):
         model = fit(dataframe, y, weights, C=np.inf, **FROM_DTYPE)
         result = model.inference(dataframe, y, weights, **options)
-        plain = fit(dataframe[kept], y[kept], weights[kept], C=np.inf, **FROM_DTYPE)
-        assert_same_inference(result, plain.inference(dataframe[kept], y[kept], weights[kept], **options))
+        plain = fit(dataframe[has_weight], y[has_weight], weights[has_weight], C=np.inf, **FROM_DTYPE)
+        assert_same_inference(
+            result, plain.inference(dataframe[has_weight], y[has_weight], weights[has_weight], **options)
+        )
         assert result.names.tolist() == ["size", "color_e", "intercept"]
     firth = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y, weights)
-    plain = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe[kept], y[kept], weights[kept])
-    expected = plain.inference(dataframe[kept], y[kept], weights[kept])
+    plain = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe[has_weight], y[has_weight], weights[has_weight])
+    expected = plain.inference(dataframe[has_weight], y[has_weight], weights[has_weight])
     assert_same_inference(firth.inference(dataframe, y, weights), expected)
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
 def test_penalized_models_omit_levels_without_rows_and_need_no_reference_levels(penalized):
     generator = np.random.default_rng(6)
-    dataframe, filtered = (each.drop(columns="only") for each in make_filtered_table(generator))
+    dataframe, filtered = (whole.drop(columns="only") for whole in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
     weights[dataframe["color"] == "b"] = 0
-    kept = weights > 0
-    filtered = filtered[kept].assign(color=filtered["color"][kept].cat.remove_unused_categories())
+    has_weight = weights > 0
+    filtered = filtered[has_weight].assign(color=filtered["color"][has_weight].cat.remove_unused_categories())
     # One factor for each of the columns: size, six colors and three shapes.
-    factors, used = np.linspace(1, 2, 10), [0, 4, 5, 8, 9]
-    # The bound of a color without rows does not bind.
+    factors, used_columns = np.linspace(1, 2, 10), [0, 4, 5, 8, 9]
+    # The bound of a color without rows has no effect.
     for options in ({}, {"penalty_factors": factors}, {"lower_bounds": [-9.0, 0.0, *[-9.0] * 8]}):
-        of_used = {name: factors[used] for name in options if name == "penalty_factors"}
+        used_factors = {name: factors[used_columns] for name in options if name == "penalty_factors"}
         model = fit(dataframe, y, weights, **FROM_DTYPE, **options)
-        plain = fit(filtered, y[kept], weights[kept], **FROM_DTYPE, **of_used)
+        plain = fit(filtered, y[has_weight], weights[has_weight], **FROM_DTYPE, **used_factors)
         result = model.inference(dataframe, y, weights, penalized=penalized)
-        expected = plain.inference(filtered, y[kept], weights[kept], penalized=penalized)
+        expected = plain.inference(filtered, y[has_weight], weights[has_weight], penalized=penalized)
         assert_same_inference(result, expected)
         assert result.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
-        # An independent oracle: the dense rows of the levels that are used.
+        # An independent reference: the dense rows of the levels that occur.
         rows = pd.get_dummies(filtered).astype(float)
-        dense = fit(rows, y[kept], weights[kept], **of_used).inference(
-            rows, y[kept], weights[kept], penalized=penalized
+        dense = fit(rows, y[has_weight], weights[has_weight], **used_factors).inference(
+            rows, y[has_weight], weights[has_weight], penalized=penalized
         )
         assert_same_inference(result, dense)
         assert np.isfinite(result.p_values).all()
@@ -262,8 +264,10 @@ def test_penalized_models_omit_levels_without_rows_and_need_no_reference_levels(
         in result.summary()
     )
     assert "reference levels" not in result.summary()
-    asked = {"penalized": penalized, "features": ["color_a"]}
-    assert_refused("features selects 'color_a', a level without rows", model.inference, dataframe, y, weights, **asked)
+    arguments = {"penalized": penalized, "features": ["color_a"]}
+    assert_refused(
+        "features selects 'color_a', a level without rows", model.inference, dataframe, y, weights, **arguments
+    )
 
 
 def test_firth_models_have_no_coefficients_for_levels_without_rows():
@@ -280,10 +284,10 @@ def test_firth_models_have_no_coefficients_for_levels_without_rows():
     assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
     np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered), rtol=1e-5)
     shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
-    of_rows = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
+    resampled = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
     expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
-    # Each fit of a resample ends within a thousandth of a standard error.
-    np.testing.assert_allclose(of_rows.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min())
+    # The error of a fit of a resample is about a thousandth of a standard error.
+    np.testing.assert_allclose(resampled.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min())
 
 
 def test_firth_resamples_contain_all_levels():
@@ -293,7 +297,7 @@ def test_firth_resamples_contain_all_levels():
     result = (
         FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y).bootstrap(dataframe, y, n_resamples=30, random_state=0)
     )
-    # One in eight resamples lacks the level "b", and would have a zero.
+    # One in eight resamples lacks the level "b", and would have a zero coefficient.
     assert np.all(result.coef[:, 0, 1] != 0)
 
 

@@ -1,4 +1,4 @@
-"""Log-likelihoods, their scores and informations, against sums over rows in plain NumPy and finite differences."""
+"""Log-likelihoods, scores and information, compared with sums over rows in NumPy and with finite differences."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.matrices import as_matrix
 
 
 def make_weighted_rows(n_classes, n=60):
-    """Return X, labels and whole weights, some of them zero."""
+    """Return X, labels and integer weights, some of them zero."""
     random = np.random.default_rng(0)
     X = random.normal(size=(n, 3)) * [1, 10, 0.1] + [0, 30, 1]
     X[:, 0] *= random.random(n) > 0.5
@@ -24,22 +24,24 @@ def make_weighted_rows(n_classes, n=60):
 )
 def test_values_scores_and_information_match_explicit_sums(n_classes, is_firth, intercept):
     X, labels, weights = make_weighted_rows(n_classes)
-    whole = np.column_stack([X, np.ones(len(X))]) if intercept else X
+    design = np.column_stack([X, np.ones(len(X))]) if intercept else X
     for rows in (X, np.asfortranarray(X), sparse.csr_array(X)):
         objective = objective_over(as_matrix(rows), labels, n_classes, weights=weights / 4, fit_intercept=intercept)
         likelihood = Likelihood(objective, 4.0, is_firth, np.append(np.ones(3, bool), intercept))
         R, P = max(1, n_classes - 1), 3 + intercept
         theta = 0.3 * np.random.default_rng(1).normal(size=R * P)
         scale, shift = objective.coordinates.scale, objective.coordinates.shift
-        # The coefficients of the columns as they are, from parameters.
-        turn = np.diag(np.append(scale, 1.0))
-        turn[-1, :3] = shift
-        turn = turn[:P, :P]
+        # The map from parameters to the coefficients of unscaled columns.
+        to_coefficients = np.diag(np.append(scale, 1.0))
+        to_coefficients[-1, :3] = shift
+        to_coefficients = to_coefficients[:P, :P]
         state = likelihood.at(theta)
-        value, information = log_likelihood(theta.reshape(R, P) @ turn.T, whole, labels, weights, is_firth)
+        value, information = log_likelihood(theta.reshape(R, P) @ to_coefficients.T, design, labels, weights, is_firth)
         np.testing.assert_allclose(state.value, value + R * np.log(scale).sum() * is_firth, rtol=1e-12)
-        back = np.kron(np.eye(R), np.linalg.inv(turn))
-        np.testing.assert_allclose(back.T @ state.information @ back, information, rtol=1e-8, atol=1e-8)
+        to_parameters = np.kron(np.eye(R), np.linalg.inv(to_coefficients))
+        np.testing.assert_allclose(
+            to_parameters.T @ state.information @ to_parameters, information, rtol=1e-8, atol=1e-8
+        )
         np.testing.assert_allclose(state.information @ state.step, state.score, atol=1e-9)
         units = 1e-5 * np.eye(R * P)
         slopes = [(likelihood.at(theta + unit).value - likelihood.at(theta - unit).value) / 2e-5 for unit in units]
@@ -50,13 +52,13 @@ def test_score_adjustments_do_not_depend_on_the_chunk_size(monkeypatch):
     X, labels, weights = make_weighted_rows(3, n=200)
     likelihood = Likelihood(objective_over(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
     theta = np.full(8, 0.1)
-    whole = likelihood.at(theta)
-    whole_score = whole.score
+    expected = likelihood.at(theta)
+    expected_score = expected.score
     monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BYTES", 8 * 3 * 64)
     monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 8 * 16 * 10)
-    cut = likelihood.at(theta)
-    np.testing.assert_allclose(cut.information, whole.information, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(cut.score, whole_score, rtol=1e-10, atol=1e-12)
+    actual = likelihood.at(theta)
+    np.testing.assert_allclose(actual.information, expected.information, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(actual.score, expected_score, rtol=1e-10, atol=1e-12)
 
 
 def test_collinear_columns_have_no_likelihood_state():

@@ -1,4 +1,4 @@
-"""Marginal effects against their formula, finite differences, and the same rows in other forms."""
+"""Marginal effects, compared with their formula, finite differences, and the same rows in other formats."""
 
 import pickle
 
@@ -14,7 +14,7 @@ from .conftest import infer, list_forms, make_rows
 pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
-def find_effects(coef, X, weights, offset, at):
+def compute_effects(coef, X, weights, offset, at):
     """Return the effects (K, d) of coefficients (K, d + 1), the intercept last."""
     if at == "mean":
         X, offset = (np.average(values, axis=0, weights=weights)[None] for values in (X, offset))
@@ -27,22 +27,22 @@ def find_effects(coef, X, weights, offset, at):
 @pytest.mark.parametrize("at", ["overall", "mean"])
 @pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, True), (4, True), (2, False), (3, False)])
 def test_marginal_effects_and_their_errors_match_finite_differences(monkeypatch, n_classes, fit_intercept, at):
-    # Several pieces of rows and of features.
+    # Rows and features are processed in several batches.
     monkeypatch.setattr(module, "BYTES_PER_BATCH", 3_000)
     X, y = make_rows(n_classes, 150, d=4)
     generator = np.random.default_rng(1)
     weights, offset = generator.integers(0, 4, len(X)).astype(float), generator.normal(size=(len(X), n_classes))
     offset[:, -1] = 0
-    # With two classes an offset is that of the second one.
-    given = -offset[:, 0] if n_classes == 2 else offset
-    data = X, y, weights, given, {"fit_intercept": fit_intercept}
+    # With two classes the offset is that of the second class.
+    offset_argument = -offset[:, 0] if n_classes == 2 else offset
+    data = X, y, weights, offset_argument, {"fit_intercept": fit_intercept}
     result = infer(*data, reference=n_classes - 1)
 
     def evaluate(coef):
-        # The last class and an intercept that is left out have zeros.
+        # The coefficients of the last class and an omitted intercept are zero.
         whole = np.zeros((n_classes, 5))
         whole[:-1, : coef.shape[1]] = coef
-        return find_effects(whole, X, weights, offset, at)
+        return compute_effects(whole, X, weights, offset, at)
 
     size, errors = result.coef.size, result.std_errors
     steps = 1e-5 * errors.ravel()[:, None, None] * np.eye(size).reshape(size, *errors.shape)
@@ -60,7 +60,7 @@ def test_marginal_effects_do_not_depend_on_the_input_format_or_the_origin():
     near, far = (infer(X + shift, y).marginal_effects() for shift in (0, np.array([1e3, -2e3, 0, 0])))
     np.testing.assert_allclose(far.std_errors, near.std_errors, rtol=1e-6)
     X[:, 0] = np.maximum(X[:, 0], 0)
-    # Of one fit: two of them differ by what tol allows.
+    # All formats use one fit, because two fits may differ by tol.
     model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(X, y)
     expected, *others = (model.inference(*form).marginal_effects() for form in list_forms(X, y))
     for result in others:

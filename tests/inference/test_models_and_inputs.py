@@ -1,4 +1,4 @@
-"""`inference` of every model and kind of rows, what it refuses, and models that stay what they were."""
+"""`inference` for all models and input formats: results, errors, and that it does not change the model."""
 
 import functools
 import itertools
@@ -27,7 +27,7 @@ fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 def assert_same(result, expected, rtol=1e-9):
     np.testing.assert_allclose(result.coef, expected.coef, atol=rtol * 10)
-    # The Hessian of either may lie where the curvature of each row has changed by as much.
+    # The Hessians may be of different points, between which the curvature of a row changes by at most this much.
     sizes = np.outer(expected.std_errors, expected.std_errors)
     change = result.covariance_matrix() - expected.covariance_matrix()
     np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MAX_SCORE_CHANGE) * sizes)
@@ -43,8 +43,8 @@ def test_standard_errors_do_not_depend_on_the_input_format(n_classes):
         expected = infer(X, y, weights, **options)
         for container in (sparse.csr_array, sparse.csc_matrix, np.asfortranarray, lambda X: X[:, ::-1][:, ::-1]):
             assert_same(infer(container(X), y, weights, **options), expected)
-        pieces = blocks.from_arrays([X[:100], X[100:101], X[101:]])
-        assert_same(fit(X, y, weights).inference(pieces, y, weights, **options), expected)
+        row_blocks = blocks.from_arrays([X[:100], X[100:101], X[101:]])
+        assert_same(fit(X, y, weights).inference(row_blocks, y, weights, **options), expected)
         single = X.astype(np.float32)
         model, expected = fit(single, y), infer(single.astype(np.float64), y, **options)
         assert model.coef_.dtype == np.float32
@@ -64,10 +64,12 @@ def test_columns_and_classes_keep_their_names():
     assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
     table = dataframe.assign(color=pd.Categorical(labels))
     model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
-    # Rows with some of the levels are those of the fit all the same.
-    few = table[table["color"] != "blue"]
+    # Rows without some of the levels are still encoded like those of the fit.
+    subset = table[table["color"] != "blue"]
     with pytest.warns(InferenceWarning, match="differ from those of the fit"):
-        result = model.inference(few, np.arange(len(few)) % 2, penalized="laplace", features=["color_green", "age"])
+        result = model.inference(
+            subset, np.arange(len(subset)) % 2, penalized="laplace", features=["color_green", "age"]
+        )
     assert result.names.tolist() == ["color_green", "age"]
     assert result.coef.shape == (1, 2)
 
@@ -75,7 +77,7 @@ def test_columns_and_classes_keep_their_names():
 def test_error_messages_name_the_cause_and_the_model_does_not_change():
     clusters = np.arange(len(Y)) // 5
     model = fit(X, Y)
-    for data, options, text in (
+    for data, options, message in (
         ((X, Y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
         ((X, Y), {"weight_type": "counts"}, "weight_type must be one of"),
         ((X, Y), {"use_t": "yes"}, "use_t must be True or False"),
@@ -104,7 +106,7 @@ def test_error_messages_name_the_cause_and_the_model_does_not_change():
         ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are not draws"),
         ((X, Y), {"features": ["x0", "x9"]}, "features must be names of coefficients"),
     ):
-        assert_refused(text, model.inference, *data, **options)
+        assert_refused(message, model.inference, *data, **options)
     assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)
     by_clusters = {"covariance": "cluster", "clusters": clusters}
     assert_refused("requires X in memory", model.inference, blocks.from_arrays([X]), Y, **by_clusters)
@@ -128,9 +130,9 @@ def test_penalized_models_require_a_choice_of_standard_errors():
         refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
     message = "covariance of a posterior distribution and requires covariance='model', got covariance='HC0'"
     refuse(message, X, y, parameters={"C": 1.0}, penalized="laplace", covariance="HC0")
-    # Factors of zero leave nothing of a penalty.
-    free = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
-    assert_same(free, infer(X, y), rtol=1e-7)
+    # With factors of zero there is no penalty.
+    unpenalized = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
+    assert_same(unpenalized, infer(X, y), rtol=1e-7)
     cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
     assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
@@ -176,10 +178,10 @@ def test_the_first_level_of_each_column_is_the_reference():
         assert "reference levels" in str(result.summary())
     penalized = fit(dataframe, y, C=1.0, tol=1e-10, **FROM_DTYPE)
     assert len(penalized.inference(dataframe, y, penalized="laplace").names) == 7
-    # Factors of zero penalize nothing at any C.
+    # With factors of zero there is no penalty for any C.
     plain = penalized.set_params(penalty_factors=np.zeros(6)).fit(dataframe, y)
     assert len(plain.inference(dataframe, y).names) < 7
-    # A level with rows of one class alone, a value that the fit has not seen, and no level at all.
+    # Levels with rows of one class only raise an error, and so do unseen categories.
     y[dataframe["color"] == "b"] = 2
     model = fit(dataframe, y, tol=1e-4, **FROM_DTYPE)
     message = "color_b <= 0 in all rows of the classes 0 and 1, and color_b >= 0"

@@ -1,4 +1,4 @@
-"""The way to the optimum, how far it and the model are, and what is said of that."""
+"""The search for the optimum, its certified distance, and the warning about an inaccurate model."""
 
 import warnings
 
@@ -22,7 +22,7 @@ def make_objective(n_classes):
 
 
 def minimize(objective):
-    """Return the minimum by plain Newton steps with Hessians of the curvature alone."""
+    """Return the point at the minimum, after plain Newton steps."""
     point = objective.at(objective.center(objective.start()))
     for _ in range(30):
         step = Information(point).direction.step
@@ -49,15 +49,15 @@ def test_the_optimum_does_not_depend_on_the_kind_of_hessian(monkeypatch, n_class
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_certified_distances_bound_the_true_distances(n_classes):
     objective = make_objective(n_classes)
-    best = minimize(objective).parameters
+    minimizer = minimize(objective).parameters
     generator = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-8):
-        point = objective.at(objective.center(best + size * generator.normal(size=best.shape)))
+        point = objective.at(objective.center(minimizer + size * generator.normal(size=minimizer.shape)))
         information = Information(point)
         optimum = finish_with_step(point, information, information.direction, 600)
         errors = np.sqrt(information.variances / 600)
-        # Of centered parameters, whose errors are no larger than those of the factorized Hessian.
-        assert optimum.distance >= (np.abs(point.parameters - best) / errors).max() * (1 - 1e-6)
+        # The standard errors of centered parameters are at most those of the factorized Hessian.
+        assert optimum.distance >= (np.abs(point.parameters - minimizer) / errors).max() * (1 - 1e-6)
         assert optimum.is_certified
 
 
@@ -70,24 +70,24 @@ def test_the_warning_of_an_inaccurate_model_recommends_a_sufficient_tol():
         result = model.inference(X, y)
     assert [warning.filename for warning in caught] == [__file__]
     exact = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
-    away = np.abs(np.append(model.coef_, model.intercept_) - result.coef) / result.std_errors
-    assert result.coef_error == pytest.approx(away.max(), rel=1e-9)
+    errors = np.abs(np.append(model.coef_, model.intercept_) - result.coef) / result.std_errors
+    assert result.coef_error == pytest.approx(errors.max(), rel=1e-9)
     assert result.coef_error > 0.01
     np.testing.assert_allclose(result.coef[0, :-1], exact.coef_[0], atol=1e-7 * result.std_errors.min())
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
     with warnings.catch_warnings(action="error"):
-        near = infer(X, y, parameters={"tol": tol})
-    assert near.coef_error < 0.01
-    # Coefficients of other data are far away: the solvers lead back.
+        accurate = infer(X, y, parameters={"tol": tol})
+    assert accurate.coef_error < 0.01
+    # From distant coefficients, such as those of other data, the solvers reach the same optimum.
     model.coef_ = 30 * model.coef_[:, ::-1] - 5
     with pytest.warns(InferenceWarning):
-        far = model.inference(X, y)
-    np.testing.assert_allclose(far.coef, result.coef, atol=1e-6 * result.std_errors.min())
+        restored = model.inference(X, y)
+    np.testing.assert_allclose(restored.coef, result.coef, atol=1e-6 * result.std_errors.min())
 
 
 def test_the_hessian_is_computed_once(monkeypatch):
     X, y = make_rows(2, n=4000)
-    model, made, hessian = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y), [], Rows.hessian
-    monkeypatch.setattr(Rows, "hessian", lambda rows, curved: made.append(curved.shape) or hessian(rows, curved))
+    model, shapes, hessian = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y), [], Rows.hessian
+    monkeypatch.setattr(Rows, "hessian", lambda rows, curved: shapes.append(curved.shape) or hessian(rows, curved))
     model.inference(X, y)
-    assert made.count((1, 4000)) == 1
+    assert shapes.count((1, 4000)) == 1

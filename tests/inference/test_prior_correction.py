@@ -1,4 +1,4 @@
-"""Intercepts of samples drawn by class, corrected to the population."""
+"""Prior correction: the intercept of a case-control sample becomes that of the population."""
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ def test_prior_correction_matches_its_closed_form_and_rejects_invalid_fractions(
     corrected = correct_prior(np.array([0.7], np.float32), [1 - t, t], m)
     assert corrected.shape == (1,)
     assert corrected.dtype == np.float32
-    # Classes without features: the probabilities become those of the population.
+    # In a null model the probabilities become those of the population.
     sample, population = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.1, 0.8])
     corrected = correct_prior(np.log(sample) - np.log(sample).mean(), population, sample)
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)
     assert abs(corrected.sum()) < 1e-12
-    for given, result in (
+    for arguments, message in (
         ((0.1, "half", 0.5), "population_fraction must hold numbers"),
         ((0.1, 1.5, 0.5), "population_fraction must be between 0 and 1"),
         ((0.1, 0.5, [0.3, 0.3, 0.4]), "sample_fraction must hold one fraction per class [(]2[)]"),
@@ -28,8 +28,8 @@ def test_prior_correction_matches_its_closed_form_and_rejects_invalid_fractions(
         ((np.zeros(2), 0.5, 0.5), "intercept must be a finite number"),
         ((np.array([np.inf, 0, 0]), [0.5, 0.3, 0.2], np.full(3, 1 / 3)), "intercept must be a finite number"),
     ):
-        with pytest.raises(ValueError, match=result):
-            correct_prior(*given)
+        with pytest.raises(ValueError, match=message):
+            correct_prior(*arguments)
 
 
 def test_a_corrected_model_is_a_copy_with_another_intercept():

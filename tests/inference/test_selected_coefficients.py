@@ -1,4 +1,4 @@
-"""Errors of named coefficients by conjugate gradients, against the inverse of the whole Hessian."""
+"""Standard errors of selected coefficients by conjugate gradients, compared with the inverse of the whole Hessian."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from fastlin.inference.optimum import MAX_SCORE_CHANGE
 from .conftest import make_rows
 from .test_existence import make_pair
 
-NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
+NAMES, INDICES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -38,12 +38,12 @@ def test_selected_coefficients_match_the_full_covariance(monkeypatch, n_classes)
         with monkeypatch.context() as patch:
             patch.setattr(estimation, "MAX_PARAMETERS", 3)
             named = model.inference(X, y, sample_weight, **options)
-            # Probabilities are made again where there are too many of them.
+            # Probabilities that exceed the memory limit are computed again.
             patch.setattr(estimation, "make_buffer", lambda objective: None)
             restarted = model.inference(X, y, sample_weight, **options)
-        np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
-        np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
-        # The Hessian of either may lie where the curvature of each row has changed by as much.
+        np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, INDICES])
+        np.testing.assert_allclose(named.coef, whole.coef[:, INDICES], rtol=0, atol=1e-7 * whole.std_errors.min())
+        # The Hessians may be of different points, between which the curvature of a row changes by at most this much.
         np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_SCORE_CHANGE)
         sizes = np.outer(some.std_errors, some.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
@@ -89,7 +89,9 @@ def test_selections_without_standard_errors_raise_an_error(monkeypatch):
     with pytest.raises(ValueError, match="covariance='cluster' is limited to models of 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
     for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
-        assert_refused("call inference without features", model.inference(X, y, features=features).marginal_effects)
+        assert_refused(
+            "call inference without the argument features", model.inference(X, y, features=features).marginal_effects
+        )
     monkeypatch.setattr(module, "MAX_STEPS", 1)
     with pytest.raises(CollinearityError, match="for a standard error did not converge in 1 steps"):
         model.inference(X, y, features=["x1"])
@@ -100,9 +102,9 @@ def test_a_separation_of_a_large_model_raises_an_error_or_a_warning(monkeypatch)
     monkeypatch.setattr("fastlin.inference.separation.MAX_VARIABLES", 2)
     X, y = make_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)
-    # Newton's step leads along the direction that separates.
+    # Newton's step is along the separating direction.
     assert_refused(r"the columns x[01], x[01] together", model.inference, X, y, features=["x0"], error=SeparationError)
-    monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: "there are too many")
+    monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *arguments: "there are too many")
     message = "Could not decide whether the classes are separated: there are too many"
     with pytest.warns(SeparationWarning, match=message) as caught:
         model.inference(X, y, features=["x4"])

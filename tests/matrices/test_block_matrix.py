@@ -72,7 +72,7 @@ def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_
 @KINDS
 def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
     whole, blocks, _, weights = make_both(kind)
-    # The weight of one block is zero, but its extremes count.
+    # One block has weight zero, but the minima and maxima of its columns are included.
     for row_weights in (None, weights):
         for actual, expected in zip(blocks.measure(row_weights), whole.measure(row_weights), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-9)

@@ -1,4 +1,4 @@
-"""Where networks begin: the distributions, their order of draws, and what is not drawn."""
+"""The initialization of networks: distributions, the order of draws, and parameters that are not drawn."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_parameters_are_drawn_layer_by_layer(init, activation, dtype):
         else:
             deviation = np.sqrt(2 / len(coef)) if init == "he" else 0.3
             expected = [deviation * draws.standard_normal(coef.shape), 0]
-        for result, drawn in zip((coef, intercept), expected, strict=True):
-            np.testing.assert_allclose(result, drawn, rtol=np.finfo(dtype).eps, atol=1e-14)
+        for result, expected_part in zip((coef, intercept), expected, strict=True):
+            np.testing.assert_allclose(result, expected_part, rtol=np.finfo(dtype).eps, atol=1e-14)
     for scale in network.scales:
         np.testing.assert_array_equal(scale, 1)

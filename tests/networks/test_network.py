@@ -1,4 +1,4 @@
-"""Networks and normalization against the naive oracle and finite differences, in whole batches and in pieces."""
+"""Networks and normalization, compared with a naive implementation and finite differences, per batch and per chunk."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from fastlin.networks.network import BATCH_WEIGHT, EPSILON, Normalization
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
 N, D, SEED = 9, 6, 2**32 - 3
-# Every activation with every normalization, and among these nearly every pair of the other options.
+# Every activation is combined with every normalization; together they cover nearly all pairs of the other options.
 COMBINATIONS = pytest.mark.parametrize(
     ("activation", "normalization", "hidden", "dropout", "n_outputs"),
     [
@@ -28,7 +28,7 @@ COMBINATIONS = pytest.mark.parametrize(
 
 def make_network(hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_outputs=3, dtype=np.float64):
     made = Network((D, *hidden, n_outputs), activation, normalization=normalization, dropout=dropout, dtype=dtype)
-    # They are drawn in float64, so that networks of both types have the same.
+    # They are drawn in float64, so that networks of both dtypes have the same parameters.
     made.parameters[:] = 0.7 * np.random.default_rng(0).normal(size=len(made.parameters))
     return made
 
@@ -51,7 +51,7 @@ def gradient_parts(made):
 
 
 def check_gradient(made, examples, rows, rtol, atol, batch=None):
-    """Compare loss and gradient of rows with those of a batch by the oracle; return right rows and total weight."""
+    """Compare loss and gradient with the naive implementation; return the weights of correct and of all rows."""
     loss, n_correct, total = made.compute_gradient(examples, rows, SEED)
     expected_loss, *expected = evaluate_naively(made, examples if batch is None else batch)
     assert loss == pytest.approx(expected_loss, rel=1e-12)
@@ -61,7 +61,7 @@ def check_gradient(made, examples, rows, rtol, atol, batch=None):
 
 
 @COMBINATIONS
-def test_loss_and_gradient_agree_with_naive(hidden, activation, normalization, dropout, n_outputs):
+def test_loss_and_gradient_match_the_naive_implementation(hidden, activation, normalization, dropout, n_outputs):
     for weighted in (False, True):
         examples = make_examples(n_outputs=n_outputs, weighted=weighted)
         made = make_network(hidden, activation, normalization, dropout, n_outputs)
@@ -90,14 +90,14 @@ def test_gradients_match_finite_differences(hidden, activation, normalization, d
     ("activation", "normalization", "dropout"), [*zip(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3] * 2, strict=True)]
 )
 def test_float32_matches_float64_up_to_rounding(activation, normalization, dropout):
-    given, examples = ((4, 5), activation, normalization, dropout), make_examples(60, dtype=np.float32)
-    made, wide = (make_network(*given, dtype=dtype) for dtype in (np.float32, np.float64))
-    loss, n_correct, _ = made.compute_gradient(examples, slice(0, 60), SEED)
+    arguments, examples = ((4, 5), activation, normalization, dropout), make_examples(60, dtype=np.float32)
+    narrow, wide = (make_network(*arguments, dtype=dtype) for dtype in (np.float32, np.float64))
+    loss, n_correct, _ = narrow.compute_gradient(examples, slice(0, 60), SEED)
     expected_loss, expected_correct, _ = wide.compute_gradient(examples, slice(0, 60), SEED)
-    assert (made.gradient.dtype, wide.gradient.dtype) == (np.float32, np.float64)
+    assert (narrow.gradient.dtype, wide.gradient.dtype) == (np.float32, np.float64)
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert n_correct == expected_correct
-    np.testing.assert_allclose(made.gradient, wide.gradient, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(narrow.gradient, wide.gradient, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
@@ -114,16 +114,16 @@ def test_chunks_of_a_batch_add_up_to_the_batch(small_pieces, rows, n_outputs, dr
     batch = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
     n_correct, total = check_gradient(made, examples, rows, 1e-9, 1e-12, batch)
     assert total == pytest.approx(batch.weights.sum(), rel=1e-14)
-    best = made.fold().predict_probabilities(batch.matrix)
-    best = best.argmax(axis=1) if n_outputs > 1 else best[:, 0] >= 0.5
+    predictions = made.fold().predict_probabilities(batch.matrix)
+    predictions = predictions.argmax(axis=1) if n_outputs > 1 else predictions[:, 0] >= 0.5
     if not dropout:
-        assert n_correct == pytest.approx(np.sum(batch.weights * (best == batch.labels)))
+        assert n_correct == pytest.approx(np.sum(batch.weights * (predictions == batch.labels)))
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_blocks_add_up_to_the_batch_and_normalized_rows_stay_together(monkeypatch, small_pieces, normalization):
     monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
-    # Among the batches one of fewer rows than blocks.
+    # One of the batches has fewer rows than blocks.
     for n in (3, 19):
         examples = make_examples(n, weighted=True)
         made = make_network((4, 5), "tanh", normalization, 0.3)
@@ -139,9 +139,9 @@ def test_predictions_use_running_statistics_and_no_dropout(
     for seed in range(3):
         made.compute_gradient(examples, slice(4 * seed, 4 * seed + 9), seed)
     statistics = [(n.mean, n.variance) for n in made.normalizations]
-    given = {"input_statistics": statistics.pop(0) if "input" in normalization else None}
-    given |= {"hidden_statistics": statistics, "activation": activation}
-    expected = naive_network.predict(examples.matrix.X, made.coefs, made.intercepts, made.scales, **given)
+    options = {"input_statistics": statistics.pop(0) if "input" in normalization else None}
+    options |= {"hidden_statistics": statistics, "activation": activation}
+    expected = naive_network.predict(examples.matrix.X, made.coefs, made.intercepts, made.scales, **options)
     before = [array.copy() for array in made.state]
     folded = made.fold()
     result = folded.predict_probabilities(examples.matrix)
@@ -150,10 +150,10 @@ def test_predictions_use_running_statistics_and_no_dropout(
     by_scores = expit(scores) if n_outputs == 1 else softmax(scores, axis=1)
     np.testing.assert_allclose(by_scores, expected, rtol=1e-10, atol=1e-13)
     loss, accuracy = folded.measure(examples)
-    own = np.column_stack([1 - result, result]) if n_outputs == 1 else result
+    probabilities = np.column_stack([1 - result, result]) if n_outputs == 1 else result
     fractions = examples.weights / examples.weights.sum()
-    assert loss == pytest.approx(-fractions @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
-    assert accuracy == pytest.approx(fractions @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
+    assert loss == pytest.approx(-fractions @ np.log(probabilities[np.arange(19), examples.labels]), rel=1e-10)
+    assert accuracy == pytest.approx(fractions @ (probabilities.argmax(axis=1) == examples.labels), rel=1e-12)
     assert len(before) == 1 + 2 * len(made.normalizations)
     np.testing.assert_equal(made.state, before)
 
@@ -165,15 +165,15 @@ def test_a_single_layer_is_measured_on_rows_in_any_format(n_outputs, dtype):
     made, examples = make_network((), n_outputs=n_outputs, dtype=dtype), make_examples(n, n_outputs, True, dtype=dtype)
     X, labels, weights = examples.matrix.X, examples.labels, examples.weights
     scores = X.astype(float) @ made.coefs[0].astype(float) + made.intercepts[0]
-    right = (scores.argmax(axis=1) if n_outputs > 1 else scores[:, 0] >= 0) == labels
+    is_correct = (scores.argmax(axis=1) if n_outputs > 1 else scores[:, 0] >= 0) == labels
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     order = np.random.default_rng(0).permutation(n)
-    kinds = X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], sparse.csr_array(X)
-    for kind, rows in itertools.product(kinds, (None, order[: n // 2])):
-        meant = slice(None) if rows is None else rows
-        loss, *_ = evaluate_naively(made, Examples(as_matrix(X[meant]), labels[meant], weights[meant]))
-        result = made.measure(Examples(as_matrix(kind), labels, weights, rows))
-        assert result == pytest.approx((loss, np.average(right[meant], weights=weights[meant])), rel=tolerance)
+    formats = X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], sparse.csr_array(X)
+    for matrix, rows in itertools.product(formats, (None, order[: n // 2])):
+        indices = slice(None) if rows is None else rows
+        loss, *_ = evaluate_naively(made, Examples(as_matrix(X[indices]), labels[indices], weights[indices]))
+        result = made.measure(Examples(as_matrix(matrix), labels, weights, rows))
+        assert result == pytest.approx((loss, np.average(is_correct[indices], weights=weights[indices])), rel=tolerance)
 
 
 def normalize(normalization, values):

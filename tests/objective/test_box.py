@@ -1,4 +1,4 @@
-"""Bounds on the coefficients: the dual objective and its rounding errors, against exact sums."""
+"""Bounds on the coefficients: the dual objective and its rounding errors, compared with exact sums."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Lower bounds on the minimum and their rounding errors, against sums in extended precision."""
+"""Lower bounds on the minimum and their rounding errors, compared with sums in extended precision."""
 
 from itertools import product
 

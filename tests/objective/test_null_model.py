@@ -1,4 +1,4 @@
-"""The null model: its intercepts and loss against the reference, and its lower bound."""
+"""The null model: its intercepts and loss, compared with the reference, and its lower bound."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The objective against its definition, finite differences and NumPy."""
+"""The objective, compared with its definition, finite differences and NumPy."""
 
 import tracemalloc
 from dataclasses import replace

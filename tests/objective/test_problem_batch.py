@@ -1,4 +1,4 @@
-"""Batches of problems: sums against NumPy, independence of other problems, and certificates."""
+"""Batches of problems: sums compared with NumPy, independence of other problems, and certificates."""
 
 import numpy as np
 import pytest
@@ -156,7 +156,7 @@ def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
 
 
 def find_certificates(seed, has_l1):
-    """Return the certificates of a problem at points approaching its minimum, after checking that they are valid."""
+    """Return the certificates of a problem at points approaching its minimizer, after checking that they are valid."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
     n, d = generator.integers(8 if has_l1 else 6, 40), generator.integers(1, 5)
     n_classes = 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
@@ -170,12 +170,12 @@ def find_certificates(seed, has_l1):
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     batch, (start,) = fill_problem_batch(rows, [problem])
     variant = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
-    least, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **variant)
-    minimum, bounds = rows.coordinates.to_parameters(*model).ravel(), []
+    minimum, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **variant)
+    minimizer, bounds = rows.coordinates.to_parameters(*model).ravel(), []
     sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
     # One direction for all distances, because the slope of the intercept may differ a thousandfold between directions.
     direction = generator.normal(size=rows.size)
-    for near, size in [(start, 1.0), (start, 1e-2), *((minimum, size) for size in sizes)]:
+    for near, size in [(start, 1.0), (start, 1e-2), *((minimizer, size) for size in sizes)]:
         # At zero an L1 penalty changes to first order.
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
@@ -186,8 +186,8 @@ def find_certificates(seed, has_l1):
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
         # The rounding error of both values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
-        rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * least + (d + 4) * largest))
-        assert value - least <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
+        rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * minimum + (d + 4) * largest))
+        assert value - minimum <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
     return bounds
 
 

@@ -1,4 +1,4 @@
-"""The bound on J - J* without a penalty, against the minimum."""
+"""The bound on J - J* without a penalty, compared with the minimum."""
 
 import numpy as np
 import pytest

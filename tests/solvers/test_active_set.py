@@ -13,7 +13,7 @@ THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
 
 
 def make_model(grouped, standard_deviation):
-    """Return a Hessian of nearly equal columns, slopes, and parameters of which some are zero."""
+    """Return a Hessian of nearly equal columns, a penalty, parameters, some of them zero, and slopes."""
     generator = np.random.default_rng(1)
     rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
     hessian = rows.T @ rows / 60

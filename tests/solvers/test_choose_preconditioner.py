@@ -90,12 +90,12 @@ def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(
     n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
     first = max(preconditioners.REFRESHES[0], n_passes)
     assert first < preconditioners.EXPENSIVE_REFRESHES[0]
-    at_last = ["shared_block", "class_blocks"]
-    assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [at_last[:1], at_last]
+    both_blocks = ["shared_block", "class_blocks"]
+    assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [both_blocks[:1], both_blocks]
     # If the end is in sight by then, they are not worth their passes until twice as many iterations are made.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
     monkeypatch.setattr(Stopping, "is_criterion_met", lambda *arguments: False)
-    assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [at_last[:1], at_last]
+    assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [both_blocks[:1], both_blocks]
 
 
 def test_large_blocks_are_chosen_for_fast_solves_and_many_iterations():

@@ -140,7 +140,7 @@ def reverse_direction(minimizer):
 
 
 def test_a_direction_that_does_not_descend_stalls_and_a_search_that_fails_ends_at_the_last_point(monkeypatch):
-    # The gradient by an intercept is a difference of probabilities, at most 1.
+    # The gradient with respect to an intercept is a difference of probabilities, at most 1.
     start, outcomes = (3.0, -0.2), []
     minimizer, evaluate_trial = begin_square(start)
     while quasi_newton.STALLED not in outcomes:

@@ -1,4 +1,4 @@
-"""Preconditioners against matrices built by NumPy."""
+"""Preconditioners, compared with matrices built by NumPy."""
 
 from types import SimpleNamespace
 

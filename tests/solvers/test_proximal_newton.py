@@ -1,4 +1,4 @@
-"""Proximal Newton against known optima, a proximal-gradient reference and the optimality conditions."""
+"""Proximal Newton, compared with known optima, a proximal-gradient reference and the optimality conditions."""
 
 from dataclasses import replace
 from itertools import product
@@ -361,7 +361,7 @@ def test_the_hessian_takes_over_for_nearly_collinear_columns(group_lasso, models
     fit = begin(objective, Stopping(objective, 1e-8, "suboptimality", 60), nearby=replace(solution, model=model))
     assert proximal_newton.minimize(fit).converged
     assert {type(made) for made in models} == {HessianModel}
-    # If the Hessian exceeds the budget, models by columns continue. An objective checks the budget only once.
+    # If the Hessian exceeds the budget, all models are built by columns. An objective checks the budget only once.
     models.clear()
     monkeypatch.setattr("fastlin.budget.MAX_HESSIAN_PARAMETERS", 600)
     minimize(objective_over(X, labels, 15, **options), tol=1e-8, max_iter=15)

@@ -12,7 +12,7 @@ from fastlin.solvers import quadratic
 
 
 def make_start(objective, seed=3):
-    """Return the point, with probabilities, at parameters of which some are zero."""
+    """Return the point, with probabilities, at parameters, some of them zero."""
     generator = np.random.default_rng(seed)
     parameters = 0.3 * generator.normal(size=objective.shape)
     parameters[:, :-1][:, generator.uniform(size=objective.shape[1] - 1) < 0.5] = 0

@@ -46,9 +46,9 @@ def test_the_allowed_gap_is_tol_times_the_improvement_or_the_smaller_objective(n
     start = objective.at(objective.start())
     assert stopping.allowed_gap(start) < 1e-27 < stopping.observe(start)
     assert stopping.allowed_gap(make_estimate(0.1, 1.0)) == 1e-3 * 0.1
-    # A smaller objective counts as the smallest value.
+    # A smaller objective counts as `objective_floor`.
     for smallest, factor, is_criterion_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
-        stopping = Stopping(objective, 1e-4, "suboptimality", 1000, smallest_value=smallest)
+        stopping = Stopping(objective, 1e-4, "suboptimality", 1000, objective_floor=smallest)
         assert stopping.is_criterion_met(make_estimate(1e-9, 1.0), factor * 1e-4 * 0.01, np.inf) == is_criterion_met
 
 

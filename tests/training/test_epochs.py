@@ -1,4 +1,4 @@
-"""Training of networks by epochs: its rules on losses that are written down."""
+"""Training of networks by epochs: its stopping rules, with scripted losses."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ROWS = 6
 
 
 class Script:
-    """A descent and its network, whose losses (or an infinite parameter) and scores are written down for each epoch."""
+    """A descent and its network with a scripted loss (or an infinite parameter) and score for each epoch."""
 
     def __init__(self, losses, scores=()):
         self.network, self.parameters, self.velocity = self, np.zeros(1), np.ones(1)
@@ -41,7 +41,7 @@ class Script:
         return self
 
     def measure(self, examples):
-        # Without scores only a few rows at the end are measured.
+        # Without scores, training measures only a few rows at the end.
         score = next(self._scores, 0.5)
         return 1 - score, score
 
@@ -57,15 +57,18 @@ def train(script, validation=False, examples=None, **settings):
     return train_by_epochs(script, examples or make_examples(), validation, schedule, random_state)
 
 
-@pytest.mark.parametrize("watched", ["the loss", "the loss, validated", "the validation"])
+@pytest.mark.parametrize("monitored", ["the loss", "the loss, validated", "the validation"])
 @pytest.mark.parametrize(
     ("patience", "tol", "n_epochs"),
     [(1, 0.0, 8), (1, 0.05, 5), (2, 0.05, 6), (3, 0.15, 7), (3, 0.0, 9), (np.inf, 1.0, 9)],
 )
-def test_training_stops_early_and_keeps_the_right_epoch(watched, patience, tol, n_epochs):
-    figures, others = [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6], [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1]
-    validated, early_stopping = watched != "the loss", watched == "the validation"
-    gains, scores = (others, figures) if early_stopping else (figures, others)
+def test_training_stops_early_and_keeps_the_right_epoch(monitored, patience, tol, n_epochs):
+    values, other_values = (
+        [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6],
+        [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1],
+    )
+    validated, early_stopping = monitored != "the loss", monitored == "the validation"
+    gains, scores = (other_values, values) if early_stopping else (values, other_values)
     script = Script([-gain for gain in gains], scores)
     rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
     training = train(script, validated, max_epochs=9, **rules)
@@ -76,7 +79,7 @@ def test_training_stops_early_and_keeps_the_right_epoch(watched, patience, tol, 
         assert [epoch.validation_loss for epoch in training.records] == [1 - score for score in scores[:n_epochs]]
 
 
-# A loss describes the parameters that its epoch began with.
+# The loss of an epoch is that of the parameters at its start.
 @pytest.mark.parametrize(
     ("losses", "scores", "validated", "n_records", "best"),
     [
@@ -95,7 +98,7 @@ def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated
     assert (training.ended, training.n_kept, len(training.records)) == ("diverged", best, n_records)
     assert script.parameters[0] == best
     assert len(script.orders) == len(losses)
-    # A later training must not begin with a velocity that is not finite.
+    # A later training must not start with an infinite or NaN velocity.
     assert script.velocity[0] == 0
 
 
@@ -112,14 +115,14 @@ def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated
 def test_orders_contain_the_selected_rows_and_incomplete_batches_are_dropped(
     shuffle, rows, batch_size, whole_batches, n_rows
 ):
-    script, meant = Script([1.0] * 20), np.arange(ROWS) if rows is None else rows
+    script, selected = Script([1.0] * 20), np.arange(ROWS) if rows is None else rows
     batches = {"batch_size": batch_size, "shuffle": shuffle, "whole_batches": whole_batches}
     train(script, examples=make_examples(rows), max_epochs=20, **batches)
-    # Without an order the examples are taken in theirs, all of them.
-    orders = [meant if order is None else order for order in script.orders]
-    assert all(len(order) == n_rows == len(set(order) & set(meant)) for order in orders)
+    # Without an order, all examples are used in their own order.
+    orders = [selected if order is None else order for order in script.orders]
+    assert all(len(order) == n_rows == len(set(order) & set(selected)) for order in orders)
     if shuffle:
-        # Other rows come first, and are left out, in another epoch.
-        assert {order[0] for order in orders} == set(np.concatenate(orders)) == set(meant)
+        # The first row and the dropped rows differ between epochs.
+        assert {order[0] for order in orders} == set(np.concatenate(orders)) == set(selected)
     else:
-        assert all(np.array_equal(order, meant[:n_rows]) for order in orders)
+        assert all(np.array_equal(order, selected[:n_rows]) for order in orders)

@@ -1,4 +1,4 @@
-"""Patience and the best checkpoint, against their rules written down once more."""
+"""Early stopping and the best checkpoint, compared with naive implementations."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from fastlin.training import BestCheckpoint, Checkpoint, EarlyStopping
 SCORES = st.lists(st.sampled_from([None, 0.0, 0.1, 0.2, 0.25, 0.3, 0.5, np.nan]), max_size=12)
 
 
-def itself(record):
+def identity(record):
     return record
 
 
@@ -22,7 +22,7 @@ def itself(record):
     n_renewals=st.integers(0, 2),
 )
 def test_early_stopping_counts_records_without_improvement(scores, n_allowed, tol, n_renewals):
-    patience = EarlyStopping(itself, n_allowed, tol, n_renewals=n_renewals)
+    patience = EarlyStopping(identity, n_allowed, tol, n_renewals=n_renewals)
     best, n_without_improvement, n_renewed = None, 0, 0
     for score in scores:
         patience = patience.after(score)
@@ -43,7 +43,7 @@ def test_early_stopping_counts_records_without_improvement(scores, n_allowed, to
 @given(scores=SCORES)
 def test_the_first_of_equally_good_checkpoints_is_kept(validates_at_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
-    best, expected, best_score = BestCheckpoint(itself, validates_at_start), None, None
+    best, expected, best_score = BestCheckpoint(identity, validates_at_start), None, None
     for number, score in enumerate(scores):
         best = best.after(score, checkpoints[number], checkpoints[number + 1])
         if score is not None and (best_score is None or score > best_score):

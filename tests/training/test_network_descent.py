@@ -1,4 +1,4 @@
-"""Steps and epochs of gradient descent on networks; the formulas of the steps are those of the kernels."""
+"""Steps and epochs of gradient descent on networks; the tests of the kernels cover the formulas of the steps."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
     descent.step(examples, slice(3, 9), 0.2, 0.1)
     after = descent.save()
     assert not np.allclose(descent.predictor().predict_probabilities(examples.matrix), expected)
-    # What was saved is a copy, both ways.
+    # `save` and `restore` both copy.
     for _ in range(2):
         descent.restore(saved)
         np.testing.assert_equal(descent.save(), saved)
@@ -64,9 +64,9 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
     assert not any(array.any() for array in descent.carried)
 
 
-# Normalized batches are of about equal size, and none of one row.
+# Batches that are normalized have about the same size, and more than one row.
 @pytest.mark.parametrize(
-    ("normalization", "batch_size", "ordered", "some", "sizes"),
+    ("normalization", "batch_size", "ordered", "is_subset", "sizes"),
     [
         ((), 1, False, False, 22 * [1]),
         ((), 8, True, False, [8, 8, 6]),
@@ -77,18 +77,18 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
         (("input",), 2, True, True, [2, 2, 2, 2, 2, 2, 3]),
     ],
 )
-def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, some, sizes):
-    rows = np.random.default_rng(2).permutation(22)[:15] if some else np.arange(22)
+def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, is_subset, sizes):
+    rows = np.random.default_rng(2).permutation(22)[:15] if is_subset else np.arange(22)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
     # An order may leave rows out.
-    examples = make_examples(rows if some and not ordered else None)
+    examples = make_examples(rows if is_subset and not ordered else None)
     descent, expected = (MomentumDescent(make_network(normalization=normalization), 0.9, True) for _ in range(2))
-    found = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
+    actual = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
     sums = np.zeros(4)
     for batch in np.split(order if ordered else rows, np.cumsum(sizes)[:-1]):
         loss, *weights = expected.step(examples, batch, 0.1, 0.7, l2_by_weight=True)
         sums += (loss * len(batch), len(batch), *weights)
-    np.testing.assert_allclose(found, sums, rtol=1e-14)
+    np.testing.assert_allclose(actual, sums, rtol=1e-14)
     np.testing.assert_equal(descent.save(), expected.save())
 
 

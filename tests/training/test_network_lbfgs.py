@@ -14,8 +14,10 @@ def test_a_float32_network_is_trained_in_float64():
     initialize(network, "xavier", np.random.RandomState(0))
     wide = network.fold(np.float64)
     trainings = [
-        train_by_lbfgs(each, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6)
-        for each in (network, wide)
+        train_by_lbfgs(
+            trained, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6
+        )
+        for trained in (network, wide)
     ]
     assert trainings[0].records == trainings[1].records
     assert trainings[0].ended == trainings[1].ended == "limit"

@@ -120,7 +120,7 @@ class ByHessian:
 
 
 class ByColumns:
-    """A descent by the columns of a working set (K, D), by default all, from the origin of a model."""
+    """Coordinate descent by columns from the origin of a model, over a working set (K, D) or all coordinates."""
 
     def __init__(self, model, working_set=None):
         self.model = model

@@ -12,8 +12,8 @@ from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
 NONE = np.empty(0, np.int64)
-# The types of X, of the computation and of the scaling: narrow types are computed in either precision, float64 also in
-# float32 while a fit is far from the minimum.
+# The types of X, of the computation and of the scaling. The products with a narrow X use float32 or float64; those with
+# a float64 X also use float32 while a fit is far from the minimum.
 TYPES = {
     "float64": (np.float64, np.float64, np.float64),
     "float32": (np.float32, np.float32, np.float32),

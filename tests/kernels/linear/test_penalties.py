@@ -55,7 +55,7 @@ def test_penalties_agree_with_numpy(n_classes, d, grouped):
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
         assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
-        # The gradient by the coefficients of unshifted columns.
+        # The gradient with respect to the coefficients of unshifted columns.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
         entries = smallest_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())

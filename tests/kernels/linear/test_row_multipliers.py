@@ -48,7 +48,7 @@ def assert_products(X, products, n_classes, factors):
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
 @pytest.mark.parametrize("n_blocks", [1, 3])
-def test_residuals_along_a_direction(n_classes, n_blocks):
+def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
     generator, step, K = np.random.default_rng(0), 0.3, n_classes
     labels, weights = generator.integers(0, max(2, K), N).astype(np.int32), generator.uniform(0, 2, N)
     scores, direction = make_vector(N, K), make_vector(N, K, 2)
@@ -70,7 +70,7 @@ def test_residuals_along_a_direction(n_classes, n_blocks):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8, np.float16, bool)])
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
-def test_products_of_dense_rows(dtype, layout, n_classes):
+def test_products_of_dense_rows_are_accurate(dtype, layout, n_classes):
     X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)
     assert_products(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
 
@@ -79,7 +79,7 @@ def test_products_of_dense_rows(dtype, layout, n_classes):
     ("n_classes", "index_dtype"),
     [*((K, np.int32) for K in (1, 3, 8, 20, 40)), *marked(pytest.mark.thorough, (1, np.int64))],
 )
-def test_products_of_sparse_rows(n_classes, index_dtype):
+def test_products_of_sparse_rows_are_accurate(n_classes, index_dtype):
     X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
     factors = np.linspace(0.5, 3, D)
     assert_products(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
@@ -87,7 +87,7 @@ def test_products_of_sparse_rows(n_classes, index_dtype):
 
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
 @pytest.mark.parametrize("n", [1, N, 5_000 if COMPILED else 100])
-def test_products_of_tables(n_classes, n):
+def test_products_of_tables_are_accurate(n_classes, n):
     generator = np.random.default_rng(2)
     codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
     level = (codes[:, None] == np.arange(60)) * 1.0
@@ -98,7 +98,7 @@ def test_products_of_tables(n_classes, n):
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])
-def test_panels_of_any_shape(monkeypatch, n, d):
+def test_products_are_accurate_for_panels_of_any_shape(monkeypatch, n, d):
     for panel_bytes in (1, 1 << 21):
         monkeypatch.setattr(dense, "PANEL_BYTES", panel_bytes)
         X = make_dense(n=n, d=d)

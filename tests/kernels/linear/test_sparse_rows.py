@@ -145,7 +145,7 @@ def test_the_weight_of_rows_without_entries_is_accurate(n_left_out):
 
 @pytest.mark.parametrize("n_classes", [1, 20])
 def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
-    # Sparse files, of which only a few pages exist.
+    # The files are sparse: only a few pages are allocated.
     before, n_entries = 2**31 + 7, 50
     generator = np.random.default_rng(0)
     data = np.memmap(tmp_path / "data", np.float64, "w+", shape=before + n_entries)

@@ -11,24 +11,24 @@ from fastlin.kernels.machine.compilation import kernel
 
 exponentiate_in_place = from_python(exponential.exponentiate_in_place)
 log_above_one, log1p = from_python(exponential.log_above_one), from_python(exponential.log1p)
-FUNCTIONS = pytest.mark.parametrize("less_one", [False, True], ids=["exp", "exp - 1"])
+FUNCTIONS = pytest.mark.parametrize("is_expm1", [False, True], ids=["exp", "exp - 1"])
 FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
 FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
 
 
 @kernel(reassociate=False)
-def exponentiate_less_one_in_place(values):
+def expm1_in_place(values):
     for j in range(values.shape[0]):
         values[j] = exponential.expm1(values[j], values)
 
 
 @FUNCTIONS
 @pytest.mark.parametrize(("dtype", "lowest", "smallest"), [(np.float64, -708.0, 1e-300), (np.float32, -87.0, 1e-37)])
-def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest, smallest, less_one):
+def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest, smallest, is_expm1):
     n = 20_001 if COMPILED else 301
     x = np.concatenate([np.linspace(lowest, 0, n), -np.geomspace(smallest, 1, n)]).astype(dtype)
-    values, exact = x.copy(), math.expm1 if less_one else math.exp
-    (exponentiate_less_one_in_place if less_one else exponentiate_in_place)(values)
+    values, exact = x.copy(), math.expm1 if is_expm1 else math.exp
+    (expm1_in_place if is_expm1 else exponentiate_in_place)(values)
     expected = np.array([exact(float(value)) for value in x])
     error = np.abs(values.astype(np.float64) - expected) / np.spacing(np.abs(expected).astype(dtype)).astype(np.float64)
     assert error.max() <= 2
@@ -36,12 +36,12 @@ def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest,
 
 @FUNCTIONS
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_zeros_and_arguments_outside_the_range_are_exact_and_nan_propagates(dtype, less_one):
+def test_zeros_and_arguments_outside_the_range_are_exact_and_nan_propagates(dtype, is_expm1):
     values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, np.nan, -1.0], dtype)
-    (exponentiate_less_one_in_place if less_one else exponentiate_in_place)(values)
-    np.testing.assert_array_equal(values[:-1], np.array([1, 1, 0, 0, 0, np.nan]) - less_one)
+    (expm1_in_place if is_expm1 else exponentiate_in_place)(values)
+    np.testing.assert_array_equal(values[:-1], np.array([1, 1, 0, 0, 0, np.nan]) - is_expm1)
     infinite = np.full(1, -np.inf, dtype)
-    exponentiate_less_one_in_place(infinite)
+    expm1_in_place(infinite)
     assert infinite[0] == -1
 
 

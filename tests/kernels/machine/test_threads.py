@@ -311,7 +311,7 @@ def test_the_threads_of_an_ended_task_are_used_by_the_others():
         if number == 0:
             return None
         assert ended.wait(TIMEOUT)
-        # The first task may end later than its result is available.
+        # The result of the first task may be available before the task has ended.
         deadline = time.monotonic() + TIMEOUT
         while count_threads() < 7 and time.monotonic() < deadline:
             time.sleep(0.001)
