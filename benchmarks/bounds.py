@@ -70,9 +70,9 @@ def find_bounds(bounds, case, level):
     ]
 
 
-def find_broken_bounds(bounds, records, level):
+def find_violated_bounds(bounds, records, level):
     """Return a sentence for each bound that is violated by records, given by the names of their cases."""
-    broken = []
+    violations = []
     for case, record in records.items():
         for bound in find_bounds(bounds, case, level):
             measure, words = MEASURES[bound["measure"]]
@@ -82,5 +82,5 @@ def find_broken_bounds(bounds, records, level):
             if is_low or ("at most" in bound and value > bound["at most"]):
                 side = "at least" if is_low else "at most"
                 limit = words.format(bound[side])
-                broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {limit}.")
-    return broken
+                violations.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {limit}.")
+    return violations

@@ -42,14 +42,14 @@ class Rule:
     """Criteria for equal results of a comparison, and the tol of fastlin; all numbers are relative.
 
     fastlin's objective may exceed the baseline's by at most `suboptimality`. All baselines are known to stop at least
-    `baselines_above` above the minimum. If all libraries take the same steps, objectives may differ by `same_steps` in
-    either direction.
+    `baselines_above` above the minimum. If all libraries run the same algorithm step by step,
+    `same_steps_tol` replaces `suboptimality` and bounds the difference of the objectives in both directions.
     """
 
     tol: float | None = None
     suboptimality: float = EQUAL
     baselines_above: float = 0.0
-    same_steps: float | None = None
+    same_steps_tol: float | None = None
     same_accuracy: bool = True
 
     def __post_init__(self):
@@ -81,8 +81,9 @@ class Comparison:
     rounds: int = REPETITIONS
     # Number of rows of the warm-up calls, in which baselines load and compile their code.
     warm_up_rows: int = 200
-    # The numbers of threads of the full comparison, and those that each baseline is tried with.
+    # Numbers of threads for which the full comparison is repeated.
     threads: tuple = ("all",)
+    # Numbers of threads with which each baseline is tried.
     baseline_threads: tuple = THREADS
     # The module of an optional baseline.
     package: str = ""
@@ -172,10 +173,10 @@ class Outcome:
         """Return the reason why the comparison does not count, or ""."""
         if not self.has_converged:
             return "fastlin did not converge"
-        same_steps = self.comparison.rule.same_steps
-        if self.gap > (self.comparison.rule.suboptimality if same_steps is None else same_steps):
+        same_steps_tol = self.comparison.rule.same_steps_tol
+        if self.gap > (self.comparison.rule.suboptimality if same_steps_tol is None else same_steps_tol):
             return f"fastlin's objective is above that of {self.baseline} by {self.gap:.1e}, relatively"
-        if same_steps is not None and self.gap < -same_steps:
+        if same_steps_tol is not None and self.gap < -same_steps_tol:
             return f"fastlin's objective is below that of {self.baseline} by {-self.gap:.1e}, not equal"
         accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
         difference = accuracies[0] - accuracies[1]

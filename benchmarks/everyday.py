@@ -135,8 +135,8 @@ def _list_scikit_learn_cases():
         tried_rows = TRIED_ROWS if n == MANY_ROWS else None
         yield make(THREADS_TABLE, n, d, K, partial(_load_threads, n=n, d=d), tried_rows=tried_rows)
     for fit_intercept, K in product((False, True), (2, 3, 10)):
-        word, load = "with" if fit_intercept else "without", partial(_load_l1, fit_intercept=fit_intercept)
-        yield make(L1, 10_000, 10, K, load, f", {word} intercept", tol=1e-5)
+        suffix = ", with intercept" if fit_intercept else ", without intercept"
+        yield make(L1, 10_000, 10, K, partial(_load_l1, fit_intercept=fit_intercept), suffix, tol=1e-5)
 
 
 CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases())

@@ -39,7 +39,7 @@ CS = np.logspace(-3, 3, 20)
 # Rows, features and labels.
 LABELS = 20_000, 64, 200
 # Held-out losses agree to this accuracy, because scikit-learn's fits are within 1e-4 of their minimum.
-SAME_SCORES = Rule(same_steps=1e-2)
+SAME_SCORES = Rule(same_steps_tol=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
 SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
 
@@ -414,7 +414,7 @@ COMPARISONS = {
         partial(_load_held_out, n_all=500, n_fits=1_000),
         score_permutations,
         # The libraries draw different permutations.
-        rule=Rule(tol=EQUAL, same_steps=2e-2),
+        rule=Rule(tol=EQUAL, same_steps_tol=2e-2),
     ),
     "many-bagging": _compare("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
     "many-labels": _compare_labels("200 labels", LABELS),

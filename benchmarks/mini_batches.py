@@ -198,7 +198,7 @@ COMPARISONS = {
         train,
         {"plain NumPy in float64": train_with_numpy},
         10_000,
-        rule=Rule(same_steps=ALLOWED),
+        rule=Rule(same_steps_tol=ALLOWED),
     ),
     **{
         f"course-{dtype}": Comparison(
@@ -207,7 +207,7 @@ COMPARISONS = {
             lambda examples: train_course(examples)[:2],
             {"plain NumPy in float64": lambda examples: train_course_with_numpy(examples)[:2]},
             rows=1_500,
-            rule=Rule(same_steps=allowed),
+            rule=Rule(same_steps_tol=allowed),
             warm_up_rows=1_000,
         )
         for dtype, allowed in COURSE_ALLOWED.items()

@@ -160,7 +160,7 @@ def _compare(baseline, solve, package=""):
         partial(train_by_estimator, estimator=fastlin.MLPClassifier),
         {baseline: solve},
         rows=20_000,
-        rule=Rule(same_steps=ALLOWED),
+        rule=Rule(same_steps_tol=ALLOWED),
         warm_up_rows=2 * BATCH_SIZE,
         package=package,
     )

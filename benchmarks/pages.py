@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from benchmarks import tables
-from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.bounds import find_violated_bounds, read_bounds
 from benchmarks.claims import list_claims, show_study
 from benchmarks.everyday import GRID
 from benchmarks.inference import KIND as INFERENCE
@@ -236,7 +236,7 @@ def _call(machine):
     return call_machine(machine["machine"])
 
 
-def list_kind(name, machine, kind, layout):
+def tabulate_kind(name, machine, kind, layout):
     """Return the table of the records of a kind, and a list of those that do not count, if there are any."""
     counted, _ = split_records(machine)
     return [
@@ -270,8 +270,8 @@ def show_everyday(name, machine):
 
 def find_missed_bounds(name, machine):
     """Return a list of the bounds that a machine's records miss."""
-    broken = find_broken_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
-    return ["\n".join(f"- {sentence}" for sentence in broken)]
+    violations = find_violated_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
+    return ["\n".join(f"- {sentence}" for sentence in violations)]
 
 
 def list_losses(record):
@@ -343,10 +343,10 @@ BLOCKS = {
     "readme-comparisons": partial(summarize_comparisons, titles=README_ROWS),
     "chosen-comparisons": summarize_comparisons,
     "everyday": for_each_machine(show_everyday, is_titled=False),
-    "everyday-problems": for_each_machine(partial(list_kind, kind="everyday", layout=tables.PROBLEMS)),
+    "everyday-problems": for_each_machine(partial(tabulate_kind, kind="everyday", layout=tables.PROBLEMS)),
     "probes": for_each_machine(show_probes),
     **{
-        name: for_each_machine(partial(list_kind, kind=kind, layout=tables.KINDS[kind]))
+        name: for_each_machine(partial(tabulate_kind, kind=kind, layout=tables.KINDS[kind]))
         for name, kind in TABLES.items()
     },
     "scaling": for_each_machine(show_scaling, is_titled=False),

@@ -60,7 +60,7 @@ class FusedPass:
         return self.objective.at(self.parameters, self.precision)
 
     def value_and_gradient(self):
-        """Return J and its gradient by coefficients (K, d) and intercept (K,), in the original coordinates."""
+        """Return J and its gradients for coefficients (K, d) and intercept (K,), in the original coordinates."""
         point, coordinates = self(), self.objective.coordinates
         intercept_gradient = point.gradient[:, -1]
         coef_gradient = point.gradient[:, :-1] - intercept_gradient[:, None] * coordinates.shift
@@ -152,7 +152,7 @@ COMPARISONS = {
         partial(evaluate, name=FASTLIN),
         {name: partial(evaluate, name=name) for name in ("NumPy", IN_F_ORDER)},
         rows=10_000,
-        rule=Rule(same_steps=ALLOWED[dtype]),
+        rule=Rule(same_steps_tol=ALLOWED[dtype]),
     )
     for dtype in ALLOWED
 }

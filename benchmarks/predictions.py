@@ -58,7 +58,7 @@ def _load_dataframe(n_rows, n_all):
 
 def _compare(title, load, rows=None, package=""):
     ours, theirs = (partial(predict, name=name) for name in (FASTLIN, BASELINE))
-    rule = Rule(same_steps=ALLOWED)
+    rule = Rule(same_steps_tol=ALLOWED)
     return Comparison(f"probabilities of {title}", load, ours, {BASELINE: theirs}, rows, rule=rule, package=package)
 
 

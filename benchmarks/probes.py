@@ -102,19 +102,19 @@ def measure_probe(problem, whole, comparison):
             points = torch_fits[-1].points
             remaining = {name: value for name, value in remaining.items() if find_first(points, value) is not None}
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
-    to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
+    seconds_to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
     torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
     # The time limit of unreached targets; only the first fit had all targets.
     longest = torch_fits[0].seconds
     against = {
-        TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], to_theirs),
-        TORCH_TO_ITS_OBJECTIVE: (torch_to[SCIKIT_LEARN] or longest, to_theirs),
+        TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_theirs),
+        TORCH_TO_ITS_OBJECTIVE: (torch_to[SCIKIT_LEARN] or longest, seconds_to_theirs),
         TORCH_TO_OURS: (torch_to[FASTLIN] or longest, outcome.seconds[FASTLIN]),
     }
     record = outcome.describe()
     ours = record["libraries"][FASTLIN]
     ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
-    ours["seconds_to_scikit_learn"] = to_theirs
+    ours["seconds_to_scikit_learn"] = seconds_to_theirs
     record["libraries"][TORCH] = {
         "seconds": longest,
         "threads": count_threads(),

@@ -30,7 +30,7 @@ MEDIAN_LENGTH, LENGTH_DEVIATION, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
 # Stems of news without stop words, by the Zipf-Mandelbrot law with a flatter head than for text.
 NEWS_WORDS, NEWS_EXPONENT, NEWS_OFFSET = 47_000, 1.0, 25
 # A story has a main and a second subject; the main subject determines whether it is in the category.
-N_SUBJECTS, SUBJECT_WORDS, IN_CATEGORY = 60, 900, 0.47
+N_SUBJECTS, SUBJECT_WORDS, CATEGORY_FRACTION = 60, 900, 0.47
 SUBJECT_FRACTION, SECOND_FRACTION = 0.2, 0.1
 NEWS_LENGTH, NEWS_DEVIATION = 63, 0.55
 # Number of categories of each of a9a's fourteen attributes, 123 in total. Five are binned numbers; the fifth
@@ -182,7 +182,7 @@ def make_news(n_rows, seed=0):
     in_category = np.zeros(N_SUBJECTS, np.int64)
     fractions = np.bincount(subjects, minlength=N_SUBJECTS) / n_rows
     order = generator.permutation(N_SUBJECTS)
-    in_category[order[np.cumsum(fractions[order]) <= IN_CATEGORY]] = 1
+    in_category[order[np.cumsum(fractions[order]) <= CATEGORY_FRACTION]] = 1
     return X, in_category[subjects]
 
 

@@ -335,8 +335,8 @@ def show_probe_fits(pair):
 def show_probe(record):
     """Yield the row of a single probe with the defaults of both libraries, bold if fastlin's whole fit is slower."""
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
-    to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
-    reached = "not reached" if to_theirs is None else format_seconds(to_theirs)
+    seconds_to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
+    reached = "not reached" if seconds_to_theirs is None else format_seconds(seconds_to_theirs)
     by_torch = _format_torch_time(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
     to_ours = _format_torch_time(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
     scikit_learn = name_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))

@@ -98,5 +98,5 @@ class Budget:
         )
 
     def count_row_pairs(self, n_multipliers: int) -> int:
-        """Return the number of pairs that L-BFGS keeps in the row space, given the multipliers per vector."""
+        """Return the number of L-BFGS pairs to store in the row space, for vectors of n_multipliers entries."""
         return int(min(self.bytes // (4 * 8 * max(1, n_multipliers)), MAX_PAIRS))

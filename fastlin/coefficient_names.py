@@ -123,7 +123,7 @@ class _Lookup:
             return []
 
     def find_index(self, key):
-        """Return the index of the coefficient that a key selects; ValueError: it is unknown or ambiguous."""
+        """Return the index of the coefficient that a key selects; raise a ValueError if there is not exactly one."""
         is_index = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
         if is_index and self._by_index and 0 <= key < self._n_coefficients:
             return int(key)

@@ -330,7 +330,7 @@ def _make_prediction(name, original):
 # The replacement methods of each patched class.
 _replaced: dict[str, dict[str, Any]] = {}
 # The holders of the patch of each class: calls of patch_sklearn, and the parent process of joblib.
-_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
+_patch_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
 
 
@@ -419,7 +419,7 @@ def _put_back(name):
 def _update_patches(holder, names):
     """Set the classes that a holder requires, and patch or restore each class as long as any holder requires it."""
     with _lock:
-        for name, holders in _holders.items():
+        for name, holders in _patch_holders.items():
             (holders.add if name in names else holders.discard)(holder)
             if bool(holders) != (name in _replaced):
                 (_replace if holders else _put_back)(name)
@@ -527,7 +527,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     """
     with _lock:
         for name in _read_names(names, PATCHED):
-            _holders[name].clear()
+            _patch_holders[name].clear()
         _update_patches(None, ())
 
 

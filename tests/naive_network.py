@@ -54,7 +54,7 @@ def normalization_slopes(z, slopes):
 def loss_and_gradient(
     X, labels, weights, coefs, intercepts, scales=(), *, activation="relu", normalize_input=False, dropout=0.0, seed=0
 ):
-    """Return the loss of a batch and its gradients by coefs, intercepts and scales, lists of arrays in float64."""
+    """Return the loss of a batch and its gradients for coefs, intercepts and scales, lists of float64 arrays."""
     coefs, intercepts, scales = ([np.asarray(p, float) for p in group] for group in (coefs, intercepts, scales))
     weights = np.ones(len(labels)) if weights is None else weights
     a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]

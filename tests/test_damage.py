@@ -86,15 +86,15 @@ def plot(model, y):
 
 
 # Each is called with a model and the labels of its fit.
-SCORING = {
+PREDICT_CALLS = {
     f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
 }
 SUMMARY = {"summary": lambda model, y: model.summary()}
 BOTH = {**SUMMARY, "score": lambda model, y: model.score(X, y), "to_sklearn": lambda model, y: model.to_sklearn()}
-LINEAR = {**SCORING, **BOTH, "plot_coefficients": plot}
+LINEAR = {**PREDICT_CALLS, **BOTH, "plot_coefficients": plot}
 WARM = {"fit": lambda model, y: model.fit(X, y)}
 TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
-NETWORK = BOTH | WARM | TRAINED | {name: SCORING[name] for name in ("predict(C)", "predict_proba(csr)")}
+NETWORK = BOTH | WARM | TRAINED | {name: PREDICT_CALLS[name] for name in ("predict(C)", "predict_proba(csr)")}
 OF_TABLES = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
 CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
 CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}

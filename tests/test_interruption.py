@@ -97,7 +97,7 @@ _, n_calls, _ = last = interrupt_child(-1)
 moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
-# Raises after some seconds, at any point of the program, and runs again.
+# This program raises an error after some seconds, wherever it is then, and runs again.
 AFTER_SECONDS = f"""
 import signal
 {RUN}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import BLAS_LIMITS
-from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.bounds import find_violated_bounds, read_bounds
 from benchmarks.published import call_machine, describe_machine, find_level
 from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
 from benchmarks.tables import print_tables, summarize, tabulate
@@ -94,8 +94,8 @@ def keep(request, benchmark):
             assert not failures, f"{name}: {'; '.join(failures)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
-            broken = find_broken_bounds(read_bounds(), records, find_level())
-            assert not broken, "\n".join(broken)
+            violations = find_violated_bounds(read_bounds(), records, find_level())
+            assert not violations, "\n".join(violations)
 
     return keep_records
 
@@ -119,7 +119,7 @@ def pytest_runtest_makereport(item, call):
     if is_end and reporter is not None and item.config.getoption("benchmark_only"):
         report.has_line = True
         item.config.stash[ENDED] += 1
-        for line in _describe_end(item, call, report):
+        for line in _describe_outcome(item, call, report):
             reporter.ensure_newline()
             reporter.write_line(f"[{item.config.stash[ENDED]}/{item.session.testscollected}] {line}")
         # Makes the lines visible in a file immediately.
@@ -127,7 +127,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def _describe_end(item, call, report):
+def _describe_outcome(item, call, report):
     """Yield the lines of a finished benchmark: its records, or the reason for a skip or failure."""
     name = item.name.partition("[")[2].removesuffix("]")
     if not report.passed:

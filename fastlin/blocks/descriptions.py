@@ -49,7 +49,7 @@ class Description:
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:
-    """Return the one of DTYPES that a block X is converted to; ValueError: X is not a supported block."""
+    """Return the dtype, one of DTYPES, to which a block X is converted; raise a ValueError if X is unsupported."""
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         kind = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
         raise ValueError(f"{name} is a {kind}. {ACCEPTED}")
@@ -70,7 +70,10 @@ def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | No
 
 
 def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type: bool = True) -> Description:
-    """Return the Description of all pieces together; ValueError: they do not have the same columns, format or dtype."""
+    """Return the Description of all pieces together.
+
+    Raise a ValueError if they differ in the number of columns, format or dtype.
+    """
     first = pieces[0]
     for piece in pieces:
         is_compatible = piece.shape[1] == first.shape[1] and piece.is_sparse == first.is_sparse

@@ -284,7 +284,7 @@ def _to_labels(column, file, name):
 
 
 def _open(file):
-    """Return an open Parquet file; ValueError: it is invalid."""
+    """Return an open Parquet file; raise a ValueError if it is invalid."""
     import pyarrow as pa
     import pyarrow.parquet
 

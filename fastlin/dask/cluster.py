@@ -239,7 +239,7 @@ def _are_same(array, other):
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
-    """Wait for futures; NoWorkersError: no worker has computed any of them for worker_timeout seconds."""
+    """Wait for futures; raise a NoWorkersError after worker_timeout seconds in which no worker computed any."""
     seen = monotonic()
     while True:
         try:

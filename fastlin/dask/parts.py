@@ -104,7 +104,7 @@ def describe_with_arrays(part: Part) -> tuple[Description, Array | None, FloatAr
 
 
 def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
-    """Return a Part with only X, in a dtype; DataChangedError: the decoded Part does not match its description."""
+    """Return a Part with only X, in a dtype; raise a DataChangedError if it does not match its description."""
     change = expected.describe_change(describe(part))
     if change:
         raise DataChangedError(

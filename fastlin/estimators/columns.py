@@ -312,7 +312,7 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 
 def _may_hold_strings(X):
-    """Return whether X is a table, or an array or list of objects; ValueError: X is an array of strings."""
+    """Return whether X is a table, or an array or list of objects; raise a ValueError for an array of strings."""
     if _is_dataframe(X) or _is_stream(X):
         return True
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
@@ -423,7 +423,7 @@ def _is_stream(X):
 
 
 def _label_columns(estimator, names, columns):
-    """Return the labels of the columns in errors; ValueError: there are no columns or no rows."""
+    """Return the column labels to use in errors; raise a ValueError if there are no columns or no rows."""
     if not columns or not len(columns[0]):
         unit = "sample(s)" if columns else "feature(s)"
         raise ValueError(f"Found a table with 0 {unit} while a minimum of 1 is required by {type(estimator).__name__}.")
@@ -462,7 +462,10 @@ def _choose_categorical(estimator, names, columns):
 
 
 def _read_column_levels(estimator, label, column):
-    """Return the levels and codes of `read_levels`, and whether values are missing; ValueError: they must not be."""
+    """Return the levels and codes of `read_levels`, and whether values are missing.
+
+    Raise a ValueError if values are missing and the estimator does not accept this.
+    """
     levels, codes = read_levels(label, column)
     is_missing = bool(codes.min() < 0)
     if is_missing and not estimator.missing_as_category:

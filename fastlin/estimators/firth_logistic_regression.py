@@ -269,7 +269,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
     def _begin(self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None) -> State:
-        """Return the State of `_evaluate`; ValueError: there is none, with the linearly dependent columns, if any."""
+        """Return the State of `_evaluate`; if there is none, raise a ValueError that names any collinear columns."""
         levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:

@@ -44,7 +44,7 @@ SCIKIT_LEARN_WARNINGS = {
 # whether the fit should stop.
 Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
 # Takes the number of an iteration and the coefficients; returns the fitted attributes that predictions need.
-Describe: TypeAlias = Callable[..., dict[str, Any]]
+AttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
@@ -215,7 +215,13 @@ class CallbackTasks:
     """
 
     def __init__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: Any, describe: Describe, n_paths: int | None = None
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        describe: AttributesFunction,
+        n_paths: int | None = None,
     ) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.describe, self.is_stopped, self._lock = describe, False, Lock()

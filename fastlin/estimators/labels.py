@@ -272,7 +272,7 @@ def are_binary(soft: Array) -> bool:
 
 
 def read_probabilities(soft: Array, name: str) -> FloatArray:
-    """Return floats in at least two columns as float64 (n, K) with rows that sum to one; ValueError: they do not."""
+    """Return soft labels as float64 (n, K); raise a ValueError if a row does not sum to one."""
     tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
     soft = soft.astype(np.float64, copy=False)
     sums = soft.sum(axis=1)

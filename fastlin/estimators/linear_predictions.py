@@ -343,7 +343,10 @@ def average(scores: Array, weights: Any) -> float:
 
 
 def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return the name in SCORINGS, or None; ValueError: another scorer with an offset or soft labels."""
+    """Return the name in SCORINGS, or None for another scorer.
+
+    Raise a ValueError for another scorer with an offset or soft labels.
+    """
     name = "accuracy" if scoring is None else scoring
     if isinstance(name, str) and name in SCORINGS:
         return name

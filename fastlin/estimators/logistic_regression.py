@@ -412,7 +412,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
 
 
 def _drop_bounds(model, data, coef, names, unused):
-    """Remove the bounds from a copy of a model; ValueError: a bound is active, other than those of unused levels."""
+    """Remove the bounds from a copy of a model; raise a ValueError if one is active, except for unused levels."""
     bounds = read_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)

@@ -331,7 +331,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         if is_legacy == "warn":
             is_legacy = scikit_learn.VERSION < (1, 10)
         if is_legacy:
-            self._take_legacy_shapes()
+            self._use_legacy_shapes()
         return self
 
     def _set_penalties(self, inverses, total):
@@ -517,7 +517,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         score_params = {} if sample_weight is None else {"sample_weight": sample_weight}
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
 
-    def _take_legacy_shapes(self):
+    def _use_legacy_shapes(self):
         """Convert the attributes to scikit-learn's shapes before 1.10: one entry per class, the axis l1_ratios last."""
         classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         last = 0 if self.l1_ratios is None or isinstance(self.l1_ratios, str) else slice(None)
@@ -615,7 +615,7 @@ def _check_with_validation_set(cv, params):
 
 
 def _find_unseen_labels(estimator, labels, classes):
-    """Return the labels of validation rows that are not among the classes; ValueError: they cannot be scored."""
+    """Return the validation labels that are not classes; raise a ValueError if they cannot be scored."""
     seen = set(classes.tolist())
     unseen = [label for label in labels if label not in seen]
     response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")

@@ -336,8 +336,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
             if on_part is not None:
                 on_part()
         if number < 0:
-            every = " in every epoch" if reset is None else ""
-            raise ValueError(f"{name} must hold at least one part{every}, got none")
+            period = " in every epoch" if reset is None else ""
+            raise ValueError(f"{name} must hold at least one part{period}, got none")
 
     def _continue_training(self, read, classes, n_epochs, X_val=None, y_val=None):
         """Continue the training for n_epochs epochs on the parts that read() yields."""

@@ -428,8 +428,9 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             return log_softmax(scores, axis=1)
         if scores.shape[1] == 1:
             return np.hstack([log_expit(-scores), log_expit(scores)])
-        # In float32 many probabilities would round to 0 or 1. Without log1p the logarithm of a probability that rounds
-        # to 1 is 0, so that the largest probability and the largest logarithm belong to the same label.
+        # In float32 many probabilities would round to 0 or 1. log1p is deliberately not used: the logarithm of a
+        # probability that rounds to 1 must be 0, so that the label with the largest probability also has the largest
+        # logarithm.
         scores = scores.astype(np.float64)
         return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 
@@ -602,7 +603,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         plan = self._plan_network(kind)
         if continues:
             before = self._read_plan()
-            require(kind == self._kind, "y", f"be of the kind of the last training, {self._kind}", kind)
+            require(kind == self._kind, "y", f"be of the same kind as in the last training, {self._kind}", kind)
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
                 requirement = f"be unchanged, because this training continues the last one, with {name}={before[name]}"
                 require(plan[name] == before[name], parameter, requirement, str(plan[name]))

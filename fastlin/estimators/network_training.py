@@ -191,7 +191,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
 
     def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
-        """Return the Targets of y (n,) or (n, n_classes); ValueError: they are not of one of the kinds."""
+        """Return the Targets of y (n,) or (n, n_classes); raise a ValueError if y is of none of the kinds."""
         y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))

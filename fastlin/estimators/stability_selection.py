@@ -199,8 +199,8 @@ def stability_selection(
         # It raises an error if X is not finite.
         full_problem = Problem(model, data)
         factors = full_problem.penalty_factors
-        is_free = np.zeros(len(names), bool) if factors is None else factors == 0
-        n_candidates = np.count_nonzero(~is_free)
+        is_unpenalized = np.zeros(len(names), bool) if factors is None else factors == 0
+        n_candidates = np.count_nonzero(~is_unpenalized)
         n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, minimum=1)
         requirement = f"be from 1 to {n_candidates}, the number of features with a penalty"
         require(1 <= n_selected <= n_candidates, "n_selected", requirement, n_selected)
@@ -210,7 +210,7 @@ def stability_selection(
 
             def begin_path(number):
                 problem = Problem(model, data, _draw_half_samples(rows_of_classes, (seed, number // 2))[number % 2])
-                return problem, _SelectionPath(problem, Cs, n_selected, is_free, sqrt(model.tol))
+                return problem, _SelectionPath(problem, Cs, n_selected, is_unpenalized, sqrt(model.tol))
 
             n_half_samples = 2 * n_pairs
             if batches_are_faster(full_problem, 1.0, 1.0):
@@ -229,7 +229,7 @@ def stability_selection(
     converged, n_iter = np.array(outcomes).T
     warn_of_unconverged_fits(converged.astype(bool), n_iter, model, stacklevel=3)
     path = entry_counts.cumsum(axis=0) / (2 * n_pairs)
-    path[:, is_free] = np.nan
+    path[:, is_unpenalized] = np.nan
     return StabilitySelection(path, names, n_pairs)
 
 
@@ -263,11 +263,11 @@ def _draw_half_samples(rows_of_classes, seed):
 class _SelectionPath:
     """The order in which features enter along the Cs of a half-sample, and the convergence of its fits."""
 
-    def __init__(self, problem, Cs, n_selected, is_free, accuracy):
+    def __init__(self, problem, Cs, n_selected, is_unpenalized, accuracy):
         grid: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
         self.Cs, self.start = grid
         self.order, self.outcomes = [], []
-        self._has_entered, self._n_selected, self._accuracy = is_free.copy(), n_selected, accuracy
+        self._has_entered, self._n_selected, self._accuracy = is_unpenalized.copy(), n_selected, accuracy
 
     def record(self, fit):
         """Record the fit at the next C; return whether another fit is needed."""

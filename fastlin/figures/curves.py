@@ -59,11 +59,11 @@ def plot_history(
     list_names("label", np.ravel([label]), "axes", accepted="a string")
     axes = axes or current_axes()
     steps, values = group_history(history, max(npoints_to_average, 1))
-    middles, mean, standard_deviation = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
-    (line,) = axes.plot(middles, mean, label=label, color=color)
+    mean_steps, mean, standard_deviation = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
+    (line,) = axes.plot(mean_steps, mean, label=label, color=color)
     if plot_variance and npoints_to_average > 1:
         axes.fill_between(
-            middles,
+            mean_steps,
             mean - standard_deviation,
             mean + standard_deviation,
             alpha=0.3,

@@ -80,17 +80,17 @@ def find_dependences(
     coordinates, is_centered = objective.coordinates, objective.fit_intercept
     # Factorizing fewer rows than columns at once would take as long as all rows.
     chunk_size = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
-    triangles = objective.rows.passes.sum_curvature(factorize_rows, np.zeros(objective.shape), chunk_size)
-    # The intercept is the first column, so that its row of the triangle contains the means.
+    r_factors = objective.rows.passes.sum_curvature(factorize_rows, np.zeros(objective.shape), chunk_size)
+    # The intercept is the first column, so that its row of R contains the means.
     features = np.flatnonzero(is_free[:-1])
     columns = np.append([-1] * is_centered, features).astype(np.int64)
-    triangle = _triangulate(np.concatenate(triangles)[:, columns])
-    means, centered = triangle[:is_centered], triangle[is_centered:, is_centered:]
+    r_factor = _factorize(np.concatenate(r_factors)[:, columns])
+    means, centered = r_factor[:is_centered], r_factor[is_centered:, is_centered:]
     deviations = np.sqrt(np.einsum("ij,ij->j", centered, centered))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
     sizes *= np.sqrt(objective.rows.total_weight)
     errors = np.finfo(dtype).eps / 2 * sizes + nearly / MAX_ERRORS * deviations
-    max_errors = MAX_ERRORS * np.sqrt(triangle.shape[1])
+    max_errors = MAX_ERRORS * np.sqrt(r_factor.shape[1])
     is_constant = ~(deviations > max_errors * np.finfo(np.float64).eps / 2 * sizes)
     is_constant |= np.isin(features, coordinates.vanishing)
     # A column that varies by less than the errors is neither constant nor informative.
@@ -117,11 +117,11 @@ def _find_sums(centered, deviations, errors, max_errors, tol):
     if not len(deviations):
         return np.empty((0, 0))
     # In units of their errors, all columns have the same tolerance.
-    triangle, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
-    rank = int(np.count_nonzero(np.abs(np.diagonal(triangle)) > max_errors))
+    r_factor, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
+    rank = int(np.count_nonzero(np.abs(np.diagonal(r_factor)) > max_errors))
     independent, dependent = positions[:rank], positions[rank:]
     sums = np.zeros((len(dependent), len(positions)))
-    sums[:, independent] = linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
+    sums[:, independent] = linalg.solve_triangular(r_factor[:rank, :rank], r_factor[:rank, rank:]).T
     sums[np.arange(len(dependent)), dependent] = -1
     # In units of standard deviations, terms of rounding error are recognizable. Gaussian elimination then removes
     # the last column of each sum, which the message names, from the other sums.
@@ -144,14 +144,14 @@ def factorize_rows(passes: Passes, probabilities: FloatArray, chunk_size: int) -
 
     `Passes.sum_curvature` concatenates the lists of different rows. Rows are factorized in chunks.
     """
-    triangle = np.empty((0, passes.shape[1]))
+    r_factor = np.empty((0, passes.shape[1]))
     for part in passes.split(chunk_size):
         rows = part.read_rows() * np.sqrt(part.samples.weigh())[:, None]
-        triangle = _triangulate(np.concatenate([triangle, rows]))
-    return [triangle]
+        r_factor = _factorize(np.concatenate([r_factor, rows]))
+    return [r_factor]
 
 
-def _triangulate(rows):
+def _factorize(rows):
     return np.linalg.qr(rows, mode="r")
 
 

@@ -65,7 +65,10 @@ def compute_covariance(
 
 
 def _compute_sandwich(information, solved, middle, n_samples, options):
-    """Return solved middle solved' for rows `solved` (m, K (d + 1)) of H^-1; ValueError: rounding error dominates."""
+    """Return solved middle solved' for rows `solved` (m, K (d + 1)) of H^-1.
+
+    Raise a ValueError if rounding error dominates the result.
+    """
     # Scaled, so that squares do not overflow.
     sizes = np.abs(solved).max(axis=1, keepdims=True)
     sizes[sizes == 0] = 1
@@ -128,7 +131,7 @@ def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> Flo
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
-    """Return the cluster numbers of the rows, (n_rows,) from 0, for each key; ValueError: some are missing."""
+    """Return the cluster numbers (n_rows,), from 0, for each key; raise a ValueError if any are missing."""
     keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:

@@ -78,7 +78,7 @@ class InferenceOptions:
 
 
 def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
-    """Return the InferenceOptions with the index of the reference class; ValueError: a value is not accepted."""
+    """Return the InferenceOptions with the index of the reference class; raise a ValueError if an option is invalid."""
     for name, accepted in ACCEPTED.items():
         value = options["weights"].kind if name == "weight_type" else options[name]
         if not (value is None or isinstance(value, str)) or value not in accepted:
@@ -254,7 +254,7 @@ def check_size(objective: Objective, options: InferenceOptions) -> None:
 
 
 def count_samples(objective: Objective, options: InferenceOptions) -> float:
-    """Return the number of rows according to the type of their weights; ValueError: the weights have another type."""
+    """Return the number of rows for this type of weights; raise a ValueError if the weights do not fit the type."""
     is_model, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
     if is_model and (is_sampling or options.weights.by_class):
         raise ValueError(

@@ -136,7 +136,7 @@ class Curvature:
         return state.solution, not first_square > 0
 
     def solve_units(self, units: sparse.csr_array) -> FloatArray:
-        """Return units H^-1 for rows `units` (m, K (d + 1)); CollinearityError: no convergence."""
+        """Return units H^-1 for rows `units` (m, K (d + 1)); raise a CollinearityError on failure."""
         solved = np.empty(units.shape)
         for row, unit in zip(solved, units.toarray(), strict=True):
             unit = unit.reshape(self.point.parameters.shape)

@@ -51,7 +51,7 @@ class TestResult:
 
 
 def check_level(level: float) -> float:
-    """Return a confidence level; ValueError: it is not between 0 and 1."""
+    """Return a confidence level; raise a ValueError if it is not between 0 and 1."""
     if np.ndim(level) or isinstance(level, str) or not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     return level

@@ -32,7 +32,7 @@ MAX_WEIGHT = 1e100
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
-    """Return the total weight of the rows in the user's unit; ValueError: it is too large or too small."""
+    """Return the total weight of the rows in the user's unit; raise a ValueError if it is too large or small."""
     total = float(objective.rows.total_weight) * float(unit)
     if not 1 / MAX_WEIGHT <= total <= MAX_WEIGHT:
         raise ValueError(

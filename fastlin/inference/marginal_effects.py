@@ -128,8 +128,8 @@ def compute_marginal_effects(
     pair_means, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
     weights = pair_means[..., -1]
     effects = np.einsum("kl,klj->kj", weights, differences) * coordinates.scale
-    # The derivative of the mean of p_k p_l, for a row x~, by the parameter of class m is p_k p_l ((k = m) + (l = m)
-    # - 2 p_m) x~.
+    # For a row x~, the derivative of the mean of p_k p_l with respect to the parameters of class m is
+    # p_k p_l ((k = m) + (l = m) - 2 p_m) x~.
     slopes, same = products, np.arange(n_classes)
     slopes *= -2
     slopes[same, :, same] += pair_means

@@ -31,7 +31,7 @@ from fastlin.typing import Array, BoolArray, FloatArray
 # they are not.
 ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
 # The maximum exists if decrement times the largest standard error of a score is below 1; 0.5 allows for rounding error.
-MAX_PRODUCT = 0.5
+EXISTENCE_THRESHOLD = 0.5
 # Number of rows with the largest scores that are examined if the Hessian is only available as an operator.
 N_ROWS = 3
 # Largest number K (d + 1) of variables, and of entries of the constraints, of a linear program
@@ -135,9 +135,11 @@ def certifies_maximum(curvature: Curvature) -> bool:
     distance = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (score_error + sum_error))
     # The sum of the standard errors bounds the standard error of a score. The bound is loose if columns are nearly
     # collinear, and then the linear program may not terminate, so the scores of all rows are tried first.
-    if float((errors * longest).sum(axis=1).max()) * distance < MAX_PRODUCT:
+    if float((errors * longest).sum(axis=1).max()) * distance < EXISTENCE_THRESHOLD:
         return True
-    return objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * distance < MAX_PRODUCT
+    return (
+        objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * distance < EXISTENCE_THRESHOLD
+    )
 
 
 def _expects_maximum(curvature):
@@ -149,7 +151,7 @@ def _expects_maximum(curvature):
     for row, classes in zip(*find_violated(objective, -point.parameters, N_ROWS), strict=True):
         unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
         solution, has_converged = curvature.solve(unit, MAX_STEPS)
-        if not (has_converged and decrement * np.sqrt(float(np.sum(unit * solution))) < MAX_PRODUCT):
+        if not (has_converged and decrement * np.sqrt(float(np.sum(unit * solution))) < EXISTENCE_THRESHOLD):
             return False
     return True
 
@@ -318,7 +320,7 @@ def _find_ranges(objective):
 
 
 def _split_rows(objective: Objective) -> Iterator[Passes]:
-    """Yield passes over consecutive chunks of the rows, each small in memory."""
+    """Yield the `Passes` over consecutive chunks of rows that fit into SCORE_BYTES."""
     row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
     return objective.rows.passes.split(max(1, SCORE_BYTES // row_bytes))
 

@@ -396,7 +396,7 @@ class ColumnPasses(DensePasses):
     def tile(self, intercept: float = 1.0) -> TiledRows:
         """Return a cached copy of the scaled and centered columns and the samples, with ``intercept`` as last column.
 
-        With an intercept parameter of zero, the value only changes the derivative by the intercept.
+        With an intercept parameter of zero, the value only changes the derivative with respect to the intercept.
         """
         if self._tiles is None:
             self._tiles = TiledRows.of(self._layers, self.samples, *self._scaling)

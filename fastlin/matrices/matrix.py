@@ -396,7 +396,7 @@ class Passes:
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
-        """Yield passes over consecutive parts of the rows, of at most max_rows rows each."""
+        """Yield the `Passes` over consecutive chunks of at most max_rows rows."""
         if self._n_rows <= max_rows:
             # A pass without row indices is faster.
             yield self

@@ -240,7 +240,10 @@ class SparseMatrix(Matrix):
         return center_gram(halves, totals, row_weights.sum(), scaling)
 
     def _center(self, far, scaling):
-        """Return X with the columns ``far`` dense, scaled and centered; the result for the last scaling is cached."""
+        """Return X with some columns stored densely, scaled and centered: those of the boolean mask ``far`` (d,).
+
+        The result for the last mask and scaling is cached.
+        """
         of_far = Scaling(scaling.scale[far], scaling.shift[far])
         cached_far, cached_scaling, centered = self._centered
         if not (np.array_equal(cached_far, far) and np.array_equal(cached_scaling, of_far)):

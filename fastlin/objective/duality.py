@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 # Steps of the search between the labels and the probabilities, and the relative error of its value.
 MAX_DUAL_STEPS, DUAL_TOL = 20, 1e-13
-# The edge of the feasible box is searched up to this multiple of the dual point. The distance is a margin for rounding.
-MAX_STEP_TO_EDGE = 2.0
+# The boundary of the feasible box is searched up to this multiple of the dual point. The distance is a margin for
+# rounding error.
+MAX_STEP_TO_BOUNDARY = 2.0
 
 
 def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
@@ -164,7 +165,8 @@ def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange, and its margin.
 
     At the fraction t of the way the gradient is t G, and the entropy is at least t times that of the probabilities.
-    Without a quadratic penalty the margin is the relative distance of the gradient from the edge of the feasible box.
+    Without a quadratic penalty, the margin is the relative distance of the gradient from the boundary of the feasible
+    box.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
@@ -178,7 +180,7 @@ def _maximize(point, entropy, exchange):
         value = entropy - conjugate(1.0)[CONJUGATE]
         return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        within = min(conjugate(MAX_STEP_TO_EDGE)[MAX_STEP], MAX_STEP_TO_EDGE)
+        within = min(conjugate(MAX_STEP_TO_BOUNDARY)[MAX_STEP], MAX_STEP_TO_BOUNDARY)
         return entropy * min(within, 1.0), 1 - 1 / within if within > 1 else 0.0
     return maximize_dual(entropy, conjugate, 1.0)[1], 0.0
 

@@ -98,10 +98,10 @@ class Box:
     def measure_subgradient(
         self, parameters: FloatArray, slopes: FloatArray, thresholds: FloatArray, scale: FloatArray
     ) -> float:
-        """Return the largest entry of the smallest subgradient by the coefficients.
+        """Return the largest entry of the smallest subgradient with respect to the coefficients.
 
-        slopes (K, d) are the derivatives of the smooth part by the original columns, times the scale (d,). thresholds
-        (d,) are those of the L1 penalty.
+        slopes (K, d) are the derivatives of the smooth part with respect to the coefficients of the original columns,
+        times the scale (d,). thresholds (d,) are those of the L1 penalty.
         """
         values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)

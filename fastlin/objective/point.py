@@ -44,7 +44,7 @@ class Point:
     penalty: float
     slope: float  # the inner product of the parameters and the gradient of the loss
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
-    largest_entry: float  # of the smallest subgradient by coefficients and intercept; zero only at a minimum
+    largest_entry: float  # of the smallest subgradient; zero only at a minimum
     slope_size: float  # the sum of the magnitudes of the terms of the slope
     # The norm over the classes of sum_j |parameter_kj| error_weight_j, which bounds the rounding error of the scores.
     error_weight: float
@@ -62,7 +62,7 @@ class Point:
     @property
     def is_finite(self) -> bool:
         """Whether value and gradient are finite."""
-        # If an entry of the gradient of the loss is not finite, slope_size is not.
+        # slope_size is infinite or NaN if any entry of the gradient of the loss is.
         return isfinite(self.value) and isfinite(self.slope_size)
 
     @property

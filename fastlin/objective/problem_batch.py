@@ -295,7 +295,7 @@ class ProblemBatch:
 
 
 def _find_smallest_curvature(curvatures, n_rows_coef):
-    """Return the smallest curvature by the intercepts, (B,), from those of pairs of classes, (B, pairs).
+    """Return the smallest curvature of the intercepts, (B,), from those of pairs of classes, (B, pairs).
 
     For three or more classes it is half the smallest eigenvalue of the Hessian over directions that sum to zero, minus
     its rounding error.

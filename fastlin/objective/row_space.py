@@ -66,7 +66,7 @@ class RowPoint:
     squares: float  # the quadratic penalty
     gradient: np.ndarray  # a vector
     bound: float  # an upper bound on J - J* if the intercept is stationary, otherwise an estimate
-    steepness: float  # an upper bound on the derivatives of J by coefficients and intercepts
+    steepness: float  # an upper bound on the magnitudes of the entries of the gradient of J
     l2: float
     precision: FloatType = np.float64
 
@@ -74,7 +74,7 @@ class RowPoint:
 class RowSpace:
     """J in the row space, for an objective with a smooth penalty on every coefficient.
 
-    `curvatures` (columns of a table,) are second derivatives of the mean loss by the scores if all rows are equal.
+    `curvatures` (columns of a table,) are second derivatives of the mean loss in the scores if all rows are equal.
     """
 
     def __init__(self, objective: Objective) -> None:

@@ -162,7 +162,7 @@ class _Slots:
 
     @property
     def scales(self) -> FloatArray:
-        """The scale of each Hessian, (B,): the curvature by the intercepts, or one if rounding leaves none."""
+        """The scale of each Hessian, (B,): the curvature of the intercepts, or one if rounding leaves none."""
         curvature = self.curvatures.sum(axis=1)
         return np.where(curvature > 0, curvature, 1.0)
 

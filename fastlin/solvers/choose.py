@@ -52,8 +52,8 @@ def minimize(
     cross-validation, the tolerance of "auto" is relative to max(J, 1 % of J of the null model).
     """
     rule: Literal["suboptimality", "gradient"] = "suboptimality" if solver == "auto" else "gradient"
-    smallest_value = INNER_TOL**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
-    stopping = Stopping(objective, tol, rule, max_iter, on_iteration, smallest_value)
+    objective_floor = INNER_TOL**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
+    stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
     fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby, starts)
     if max_iter == 0:
         # The model before the first step: zeros, or the warm start.

@@ -110,7 +110,7 @@ def minimize(fit: Fit) -> Solution:
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
-            # The gap of an iteration ignores the exchange between classes, which loosens the bound.
+            # Bounds of iterations are looser: they omit the repair of class sums (docs/derivations.md, section 4).
             inner_tol = inner_tol if bound <= gap else min(inner_tol, tol * gap / bound)
             is_last = len(stopping.history) >= max_iter
             stop_reason = stopping.find_stop_reason(point, bound, decrement) or (TOO_SLOW if is_last else None)

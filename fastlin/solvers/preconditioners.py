@@ -1,6 +1,6 @@
 """Preconditioners: approximate Hessians that are cheap to build and to solve with.
 
-With h_ik = s_i p_ik (1 - p_ik) / S, the second derivative of the loss by the parameters of class k is
+With h_ik = s_i p_ik (1 - p_ik) / S, the Hessian of the loss with respect to the parameters of class k is
 sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
 classes, the diagonal, or the Hessian itself, with all pairs of classes.
 """

@@ -64,7 +64,7 @@ class Stopping:
     rule: Literal["suboptimality", "gradient"]
     max_iter: int
     on_iteration: OnIteration | None = None
-    smallest_value: float = 0.0
+    objective_floor: float = 0.0
     history: list[Iteration] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Stopping:
         # If one class has all the weight, J approaches zero without reaching it.
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
-        self.smallest_value = equal if is_single else self.smallest_value
+        self.objective_floor = equal if is_single else self.objective_floor
         self.null_objective = np.inf if is_single else objective.null_model.lower_bound
         # If the penalty is not smooth, gaps are differences of values.
         self.gap_floor, penalty = 2 * SUM_ROUNDING * self.null_objective, objective.penalty
@@ -137,7 +137,7 @@ class Stopping:
         return compute_allowed_gap(
             self.tol if tol is None else tol,
             point.value,
-            point.value if point.value > self.smallest_value else self.smallest_value,
+            point.value if point.value > self.objective_floor else self.objective_floor,
             point.squares,
             self.null_objective,
             VALUE_EPS[point.precision],

@@ -201,7 +201,7 @@ class _Learner:
         self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
-        """Return mean loss and accuracy of the network's predictions; DivergedError: they are not finite."""
+        """Return the mean loss and accuracy of predictions, or raise a DivergedError if they are not finite."""
         # Predictions may overflow if the training diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             measures = self._descent.predictor().measure(examples)

@@ -1,4 +1,4 @@
-"""The bounds of the benchmarks: unique, of cases that exist, and reported when broken."""
+"""The bounds of the benchmarks: unique, of cases that exist, and reported when violated."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import published
-from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
+from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_violated_bounds, read_bounds
 from benchmarks.processes import TITLES
 from benchmarks.published import find_level, name_machine
 from benchmarks.suite import CASES, COMPARISONS
@@ -61,14 +61,14 @@ def test_every_comparison_has_a_bound_and_a_level_takes_precedence_over_any_mach
 def test_a_broken_bound_is_reported():
     libraries = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
     record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "libraries": libraries}
-    (sentence,) = find_broken_bounds([ONE], {"digits": record}, "x86-64-v3")
+    (sentence,) = find_violated_bounds([ONE], {"digits": record}, "x86-64-v3")
     words = "{} times as fast as its baseline"
     assert sentence == f"digits, 10 × 2: {words.format(2.5)}; the bound is at least {words.format(3)}."
-    assert find_broken_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
+    assert find_violated_bounds([ONE], {"digits": {**record, "ratio": 3.0}}, "x86-64-v3") == []
     # A baseline that was stopped early has only a lower bound.
-    assert find_broken_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
+    assert find_violated_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
     bound = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
-    (sentence,) = find_broken_bounds([bound], {"import": record}, "x86-64-v3")
+    (sentence,) = find_violated_bounds([bound], {"import": record}, "x86-64-v3")
     assert "1 s more than scikit-learn; the bound is at bound 0.5 s more than scikit-learn." in sentence
     record["ratios"] = {"to its objective": 3.0, "PyTorch to its objective": None, "PyTorch to fastlin's": 4.0}
     libraries["statsmodels newton"] = {"seconds": 8.0}

@@ -151,7 +151,7 @@ def test_a_comparison_with_unequal_results_fails():
     assert find_failure_of(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
     assert "accuracy differs from that of baseline by -0.0060" in find_failure_of(comparison, (0.5, 0.5), (0.894, 0.9))
     assert "accuracy differs from that of baseline by +0.0500" in find_failure_of(comparison, (0.5, 0.5), (0.95, 0.9))
-    training = replace(comparison, rule=Rule(same_steps=1e-6))
+    training = replace(comparison, rule=Rule(same_steps_tol=1e-6))
     assert "is below that of baseline by 2.0e-01" in find_failure_of(training, (0.4, 0.5))
     assert find_failure_of(training, (0.5, 0.5), (np.nan, np.nan)) == ""
     assert find_failure_of(replace(comparison, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import norm
 from sklearn.naive_bayes import MultinomialNB
 
 from benchmarks.data import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
-from benchmarks.sparse_data import CATEGORIES, IN_CATEGORY, NEWS_WORDS, make_news, make_one_hot, make_text
+from benchmarks.sparse_data import CATEGORIES, CATEGORY_FRACTION, NEWS_WORDS, make_news, make_one_hot, make_text
 
 LINE = "A," + ",".join(str(number) for number in range(LETTER_FEATURES))
 
@@ -116,4 +116,4 @@ def test_news_are_sparse_rows_of_length_one():
     assert X.indices.dtype == np.int32
     np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
     assert 65 < X.nnz / len(y) < 90
-    assert abs(y.mean() - IN_CATEGORY) < 0.15
+    assert abs(y.mean() - CATEGORY_FRACTION) < 0.15

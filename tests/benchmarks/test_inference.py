@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import inference
-from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.bounds import find_violated_bounds, read_bounds
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import CASES, COMPARISONS, STATSMODELS, measure_memory
 from benchmarks.processes import call_in_process
@@ -34,7 +34,7 @@ def test_a_table_is_measured_and_shown():
     (table,) = tabulate({name: record})
     assert all(table.bold)
     assert f"{STATSMODELS} newton" in " ".join(row[1] for row in table.rows)
-    assert len(find_broken_bounds(read_bounds(), {name: record}, "x86-64-v3")) == 1
+    assert len(find_violated_bounds(read_bounds(), {name: record}, "x86-64-v3")) == 1
 
 
 @pytest.mark.thorough

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.bounds import find_violated_bounds, read_bounds
 from benchmarks.comparisons import FASTLIN
 from benchmarks.fits import COMPARISONS, load_probe
 from benchmarks.probes import (
@@ -52,7 +52,7 @@ def test_a_probe_is_measured_and_shown():
     assert table.bold == [True]
     assert table.rows[0][0] == "300 × 8, 5 classes, float32"
     assert "over 120 s" in " ".join(table.rows[0])
-    assert len(find_broken_bounds(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
+    assert len(find_violated_bounds(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
 
 
 def test_pytorch_stops_at_the_target_or_the_time_limit():

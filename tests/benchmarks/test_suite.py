@@ -28,9 +28,9 @@ FEW_ROWS = {
     **dict.fromkeys(limits.LIMITS, 60),
     **dict.fromkeys(memory.CASES, 150),
 }
-# One path of the solvers is enough.
-PATHS = ablation.CASES.keys() - {"ablation-descent"}
-TINY = [name for name in OTHERS if name not in {BASELINES, OF_BYTES, *PATHS} and not name.startswith("probe")]
+# One ablation is enough.
+OTHER_ABLATIONS = ablation.CASES.keys() - {"ablation-descent"}
+TINY = [name for name in OTHERS if name not in {BASELINES, OF_BYTES, *OTHER_ABLATIONS} and not name.startswith("probe")]
 WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 

@@ -29,7 +29,7 @@ X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 BOTH = [np.float64, np.float32]
 # Largest power of ten in X.
-POWERS = {np.float64: 300, np.float32: 36}
+MAX_POWERS = {np.float64: 300, np.float32: 36}
 PENALTIES = {
     "L2": {},
     "L1": {"l1_ratio": 1.0},
@@ -45,7 +45,7 @@ def draw_powers(generator, max_power, size=None):
 
 def draw_rows(generator, dtype):
     """Return X and labels of two or three classes that depend weakly on one column."""
-    n, d, max_power = generator.integers(8, 30), generator.integers(1, 5), POWERS[dtype]
+    n, d, max_power = generator.integers(8, 30), generator.integers(1, 5), MAX_POWERS[dtype]
     X = generator.normal(size=(n, d))
     y = np.argsort(np.argsort(X[:, 0] + 2 * generator.normal(size=n))) * generator.integers(2, 4) // n
     match generator.integers(6):

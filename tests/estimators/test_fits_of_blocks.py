@@ -34,11 +34,11 @@ def cut(X):
 
 def make_batches(X, y, weights):
     """Return Blocks of a function that reuses one buffer and does not allow two concurrent readings."""
-    buffer, reading = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
+    buffer, lock = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
-        assert not reading.locked()
-        with reading:
+        assert not lock.locked()
+        with lock:
             for part, labels, part_weights in zip(cut(X), cut(y), cut(weights), strict=True):
                 buffer[: len(part)] = part
                 yield buffer[: len(part)], labels, part_weights

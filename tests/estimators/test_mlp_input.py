@@ -116,17 +116,17 @@ def test_continued_training_requires_the_same_kind_of_target():
     warm, multilabel = make(warm_start=True).fit(X, Y), make().fit(X, MULTILABEL)
     two, soft = make(warm_start=True).fit(X, Y % 2), make().partial_fit(X, SOFT, classes=CLASSES)
     half_samples, ones = np.full((N, 2), 0.5), np.ones((N, 3), int)
-    assert_refused("y must be of the kind of the last training", warm.fit, X, MULTILABEL)
+    assert_refused("y must be of the same kind as in the last training", warm.fit, X, MULTILABEL)
     assert_refused(r"same classes .* Previously got \[0 1 2\], `y` has \[1 2 3\]", warm.fit, X, Y + 1)
     assert_refused("features", warm.fit, X[:, :2], Y)
     assert_refused("X has 2 features", multilabel.predict, sparse.csr_array(X[:, :2]))
-    assert_refused("kind of the last training, class, got 'soft'", two.fit, X, half_samples)
-    assert_refused("y must be of the kind", multilabel.partial_fit, X, Y)
+    assert_refused("kind as in the last training, class, got 'soft'", two.fit, X, half_samples)
+    assert_refused("y must be of the same kind", multilabel.partial_fit, X, Y)
     assert_refused("y must have a column for each of 3 classes, got 2", multilabel.partial_fit, X, MULTILABEL[:, :2])
     assert_refused(
         "zeros and ones, as y does, got 'one class per row'", multilabel.fit, X, MULTILABEL, X_val=X, y_val=Y
     )
-    assert_refused("kind of the last training, soft, got 'multilabel'", soft.partial_fit, X, ones)
+    assert_refused("kind as in the last training, soft, got 'multilabel'", soft.partial_fit, X, ones)
 
 
 def test_invalid_calls_of_partial_fit_do_not_change_the_model():

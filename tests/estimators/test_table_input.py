@@ -259,7 +259,7 @@ def test_cross_validation_matches_encoded_columns_and_passes_the_original_table_
     encoded = pd.get_dummies(DATAFRAME).astype(float)
     expected = make_cv(**shared).fit(encoded, Y)
     assert actual.C_ == expected.C_
-    # The fits stop within 1e-4 of J.
+    # Each fit stops at a relative suboptimality of up to 1e-4.
     np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-2)
     assert actual.score(DATAFRAME, Y) == pytest.approx(expected.score(encoded, Y), rel=1e-2)
 

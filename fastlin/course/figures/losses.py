@@ -46,9 +46,11 @@ def plot_loss(
     if n == 1:
         plt.plot(steps, values, label=label)
         return
-    middles, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
+    middle_steps, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
     labels = (
         (f"{label} (mean over {n} steps)", f"{label} variance over {n} steps") if label is not None else (None, None)
     )
-    (line,) = plt.plot(middles, mean, label=labels[0])
-    plt.fill_between(middles, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=labels[1])
+    (line,) = plt.plot(middle_steps, mean, label=labels[0])
+    plt.fill_between(
+        middle_steps, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=labels[1]
+    )

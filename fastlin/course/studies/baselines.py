@@ -243,8 +243,8 @@ def _find_excluded(pool, candidates, sample, end):
 def _repeat_interleaved(ours, candidates, end):
     """Yield the name of each baseline and the summary of the ratios of its time to fastlin's in repetitions.
 
-    A repetition runs the fastest fit within COMPARED_SUBOPTIMALITY of each library. The baselines with the shortest
-    fits take part, as many as can be repeated often enough for an interval until the end.
+    In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If the time until
+    ``end`` is too short to repeat the fits of all baselines often enough for an interval, the slowest are left out.
     """
     compared = {
         candidate: point
@@ -308,7 +308,7 @@ class _Candidate:
         try:
             return self.fit_sample(self._limit(end - perf_counter()))
         except TimeoutError:
-            return TimeoutError("loading exceeded its share of the time")
+            return TimeoutError("loading exceeded the time allotted to it")
         except FIT_ERRORS as error:
             return error
 

@@ -24,7 +24,7 @@ MAX_EPOCHS = 500
 # Numbers of training and validation images that report B draws at random from MNIST. The first seed is that of the
 # course's code; the others show how much a result depends on it.
 RANDOM_SPLIT = 18_000, 2_000
-SPLITS = 0, 1, 2
+SPLIT_SEEDS = 0, 1, 2
 
 
 def find_protocol(settings: Settings) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
     """Return the random splits as cases of `train_cases`: none without all of MNIST, and one in a quick study."""
     if settings.data.name != "mnist" or len(settings.data.X_train) != datasets.MNIST_FILES["X_train"][2][0]:
         return {}
-    return {str(split): {"split": split} for split in SPLITS[: 1 if settings.quick else None]}
+    return {str(split): {"split": split} for split in SPLIT_SEEDS[: 1 if settings.quick else None]}
 
 
 @dataclass(frozen=True, eq=False)

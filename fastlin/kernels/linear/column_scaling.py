@@ -69,12 +69,12 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
                 shift, square, low, high = 0.0, 0.0, smallest[j], largest[j]
                 for i in range(start, stop, ROWS_PER_STEP):
                     four = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
-                    more_shift, more_square = _sum_four(four, _weights_of_four(weights, i), origins[j])
-                    more_low, more_high = _extremes_of_four(four)
-                    shift += more_shift
-                    square += more_square
-                    low = more_low if more_low < low else low
-                    high = more_high if more_high > high else high
+                    four_shift, four_square = _sum_four(four, _weights_of_four(weights, i), origins[j])
+                    four_low, four_high = _extremes_of_four(four)
+                    shift += four_shift
+                    square += four_square
+                    low = four_low if four_low < low else low
+                    high = four_high if four_high > high else high
                 sums[j] += shift
                 squares[j] += square
                 smallest[j], largest[j] = low, high

@@ -120,7 +120,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty, pairs, accuracy, slopes, minimizers):
     """Overwrite minimizers[b], the current point of problem b, with the minimizer of its quadratic model, for K = 1.
 
-    The block processes its share of ``indices``, the indices b of problems. The Hessian is curvatures[b] hessian (p, p)
+    Each block processes a slice of ``indices``, the problems b to solve. The Hessian is curvatures[b] hessian (p, p)
     plus the penalty's, with BFGS updates by pairs, oldest first (Nocedal and Wright 2006, equation 6.19). slopes (B, p)
     are the gradients of the smooth part. penalty: its curvatures and thresholds, (B, p) each; pairs: steps and changes
     of the gradient, (B, N, p) each, and their products (B, N), zero for no pair. Sweeps stop once one decreases the

@@ -34,9 +34,9 @@ from fastlin.kernels.machine.vectors import copy_rows
 def fill_block_pass(
     block, n_blocks, X, row_indices, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
 ):
-    """Fill the block's slice of sums, a BlockSums, in one pass over its share of ``row_indices`` (m,), or of all rows.
+    """Fill the block's slice of sums, a BlockSums, in one pass over its slice of ``row_indices`` (m,), or of all rows.
 
-    With Losses, these are the derivatives of sum s_i l_i by coef and intercept, and losses.values[block] is that sum.
+    With Losses, the sums are the gradient of losses.values[block] = sum s_i l_i with respect to coef and intercept.
     With a Curvature, in the type of coef, the parameters are a direction, and the sums its product with the Hessian:
     sum u x~_i' and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. With a ProblemBatch, coef contains the
     coefficients of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type
@@ -145,7 +145,7 @@ def fill_scores(X, coef, intercept, scores, best):
 
 @kernel
 def fill_block_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered[i] = X[rows[i]], converted, for the block's share of rows (m,); X is a view from `any_layout`."""
+    """Fill gathered[i] = X[rows[i]], converted, for the block's slice of rows (m,); X is a view from `any_layout`."""
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:

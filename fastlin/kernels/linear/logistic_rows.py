@@ -34,9 +34,9 @@ from fastlin.typing import FloatArray, FloatType
 NO_LINES = 0, 0
 # The rows of the next tile are prefetched if they have at least this many bytes: see `add_long_rows`.
 MIN_PREFETCHED_ROW_BYTES = 320
-# The largest shift, in standard deviations of a scaled column, which are near one. A shift of 64 multiplies the
-# rounding error of the terms of its column by at most 129, seven of the 53 bits of float64; a shift of 2 by at most 5,
-# in float32.
+# The largest shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the rounding
+# error of the column's terms by at most 129, which costs seven of the 53 bits of float64. In float32, a shift of 2
+# multiplies it by at most 5.
 MAX_SHIFT = {np.float64: 64.0, np.float32: 2.0}
 
 

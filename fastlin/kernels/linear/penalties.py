@@ -127,7 +127,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
                 dual_length[j] += g[j] * g[j]
-                # The gradient by the coefficient of the uncentered column.
+                # The gradient with respect to the coefficient of the uncentered column.
                 plain = g[j] - shifts[j] * of_intercept
                 length[j] += plain * plain
                 sign = threshold[j] if v[j] > 0 else -threshold[j]

@@ -81,7 +81,7 @@ MAX_TRIALS = 30
 # The gap is included because gradients, and the accuracy of the coefficients, improve further than J can show. At the
 # limit of floating-point accuracy, steps may undo each other, so that J and the gap oscillate.
 MAX_FLAT = 3
-# Class sums that differ by at most this from those of the labels are equal up to the rounding error of a row.
+# Relative tolerance for the equality of the class sums of probabilities and labels: the rounding error of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 # Values of J with at most this relative difference are equal up to rounding error.
 VALUE_ROUNDING = 1e-13
@@ -412,10 +412,10 @@ def build_matrix_in_cache(rows, descent, scratch, is_full):
     """Build and factorize the next matrix: the Hessian of J (is_full), its blocks per class, or first a shared block.
 
     rows are TiledRows, scratch a Scratch. The shared block assumes that the probabilities of all rows are the class
-    weights. The Hessian by the parameters of class k is then p (1 - p) times the mean of x~ x~'. With three or more
-    classes, p replaces p (1 - p), because no step is equal in all classes, and the block is that of a class of mean
-    weight. The softmax loss is constant along equal changes of all classes; a positive curvature in these directions,
-    to which the gradient is orthogonal, makes the full Hessian regular.
+    weights. The Hessian with respect to the parameters of class k is then p (1 - p) times the mean of x~ x~'. With
+    three or more classes, p = 1 / K replaces p (1 - p), because steps have no component that all classes share. The
+    softmax loss is constant along equal changes of all classes. The full Hessian gets a positive curvature in these
+    directions, to which the gradient is orthogonal, so that it is invertible.
     """
     probabilities, buffer, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]

@@ -110,7 +110,7 @@ def _weigh_others(indices, begin, end, n_rows, weights):
 
 @kernel(reassociate=False)
 def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals):
-    """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's share of rows (m,).
+    """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's slice of rows (m,).
 
     halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
     Compressed by rows; empty data mean all ones. row_weights (m,) are in the order of rows.

@@ -222,7 +222,7 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 @kernel
 def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered[i] (d,) with row rows[i] of X, Compressed, for the block's share of rows (m,); add duplicates."""
+    """Fill gathered[i] (d,) with row rows[i] of X, Compressed, for the block's slice of rows (m,); add duplicates."""
     data, indices, indptr = X
     kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):

@@ -60,7 +60,7 @@ def add_to_levels(scores, n_rows, tile):
 
 @kernel(reassociate=False)
 def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scaling, crosses, pairs):
-    """Fill the block's slice of crosses (B, d + C, M + 1) and pairs (B, d + C, d + C) over its share of rows (m,).
+    """Fill the block's slice of crosses (B, d + C, M + 1) and pairs (B, d + C, d + C) over its slice of rows (m,).
 
     crosses[block] are the sums per level of s_i [x~_i, 1], with x~_i the M scaled and shifted numeric columns of a row
     of X. pairs[block], zero on entry, are the sums of s_i over the rows that have two levels, for one order of the two.

@@ -53,7 +53,7 @@ def begin(module: str) -> None:
 
     The module has a function ``list_tasks`` and a function ``main``, which calls `work`.
     """
-    if TARGET.archive or config.DISABLE_JIT or not _allows_process():
+    if TARGET.archive or config.DISABLE_JIT or not _may_start_process():
         return
     tasks = importlib.import_module(module).list_tasks()
     if not all(any((folder / name).exists() for folder in code_folders()) for name in tasks):
@@ -73,7 +73,7 @@ def has_compiled(name: str) -> bool:
     return _background_compilation is not None and _background_compilation.has_compiled(name)
 
 
-def _allows_process():
+def _may_start_process():
     """Return whether this process may start another one that can save compiled code."""
     return (
         os.environ.get(SETTING, "2").strip() != "1"

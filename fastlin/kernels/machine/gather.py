@@ -2,7 +2,7 @@
 
 The scores of a sparse row are a combination of the coefficients of its features; the gradient of a column is one of the
 residuals of its rows. A row of a table has one number per class. The loops are emitted as LLVM instructions, because
-LLVM's own code stores the sums after every entry. Without compilation, NumPy computes the same.
+LLVM's own code stores the sums after every entry. Without compilation, NumPy computes the same results.
 """
 
 import numpy as np

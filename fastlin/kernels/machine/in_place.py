@@ -2,7 +2,7 @@
 
 With one row of coefficients, writing a tile costs more than the products. Contiguous rows are read eight at a time, in
 vectors of columns. Contiguous columns are rows of the transposed X, and are read four at a time. The loops are emitted
-as LLVM instructions, like those of `simd`. Without compilation, NumPy computes the same.
+as LLVM instructions, like those of `simd`. Without compilation, NumPy computes the same results.
 """
 
 from fastlin.kernels.machine.arrays import CACHE_LINE

@@ -2,7 +2,7 @@
 
 LLVM's own code would reload the sums in every step and transpose them one number at a time. Each loop is generated for
 a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor that Numba
-compiles for. Without compilation, NumPy computes the same.
+compiles for. Without compilation, NumPy computes the same results.
 """
 
 import numpy as np

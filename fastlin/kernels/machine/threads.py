@@ -138,8 +138,8 @@ def add_blocks(sums: FloatArray) -> FloatArray:
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
 
-    If a block raises an error, it is raised here. Even after an error of a block or of a signal handler, no thread
-    writes to the caller's arrays after the return.
+    An error that a block raises is raised again in the calling thread. Even if a block or a signal handler raises an
+    error, no thread writes to the caller's arrays after this function returns.
     """
     if n_blocks > 1 and count_threads() > 1:
         BlockRun(kernel, n_blocks, *arguments).finish()

@@ -138,7 +138,9 @@ def backpropagate_block(
 def fill_block_residuals(
     block, n_blocks, scores, intercept, labels, targets, weights, total, is_independent, losses, n_correct, sums
 ):
-    """Overwrite scores (n, K) with the gradient of sum_i s_i l_i / total by scores + intercept, over the block's rows.
+    """Overwrite the block's rows of scores (n, K) with the gradient of sum_i s_i l_i / total.
+
+    The gradient is with respect to scores + intercept.
 
     targets (n, K) are between 0 and 1. If they are empty, labels (n,) are the classes whose target is 1, or the targets
     for K = 1. Independent outputs, and a single output, have the logistic loss; a row is correct if each output is on

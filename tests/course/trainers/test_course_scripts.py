@@ -140,7 +140,7 @@ parts = [values[name] for values in (grads, net.params) for name in ("W1", "b1",
 result = scores, loss, *parts, *stats.values(), *again.values()
 """
 
-# Each script with the beginnings of its warnings.
+# Each script, and the first words of the warnings it emits.
 SCRIPTS = {
     "TASK_2": (TASK_2, [EARLY]),
     "TASK_3": (TASK_3, ["SoftmaxModel uses the penalty l2_reg_lambda"]),
