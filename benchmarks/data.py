@@ -58,16 +58,16 @@ def load_letter(folder=None):
     return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
 
 
-def make_synthetic(classes, samples, features, seed):
+def make_synthetic(n_classes, n_samples, n_features, seed):
     """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
     generator = np.random.default_rng(seed)
-    centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
-    n_test = max(samples // 5, classes)
+    centers = generator.normal(0, 2 / np.sqrt(n_features), (n_classes, n_features))
+    n_test = max(n_samples // 5, n_classes)
     # Both splits contain every class.
-    y = np.arange(samples + n_test) % classes
-    generator.shuffle(y[:samples])
-    X = centers[y] + generator.normal(0, 1, (len(y), features))
-    return datasets.Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
+    y = np.arange(n_samples + n_test) % n_classes
+    generator.shuffle(y[:n_samples])
+    X = centers[y] + generator.normal(0, 1, (len(y), n_features))
+    return datasets.Dataset("synthetic", X[:n_samples], y[:n_samples], X[n_samples:], y[n_samples:])
 
 
 def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):

@@ -26,7 +26,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 import fastlin
 from benchmarks.passes import make_pass
 from benchmarks.processes import run_python
-from benchmarks.published import find_level
+from benchmarks.published import find_instruction_set_level
 from fastlin.kernels.machine.levels import LEVELS
 
 FILE = Path(__file__).with_name("instructions.json")
@@ -110,7 +110,7 @@ def count_instructions():
     """Return the instructions of each case by its name; raise a NotImplementedError if the system is unsuitable."""
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
-    if find_level() not in LEVELS_ABOVE:
+    if find_instruction_set_level() not in LEVELS_ABOVE:
         raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
     # The first run compiles kernels, which would take minutes under valgrind.
     run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)

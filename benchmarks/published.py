@@ -62,7 +62,7 @@ def describe_machine():
         "processor": processor,
         "processors": n_threads,
         "cores": cores,
-        "level": find_level(),
+        "level": find_instruction_set_level(),
     }
 
 
@@ -89,7 +89,7 @@ def count_cores():
     return len({file.read_text("ascii") for file in files}) or None
 
 
-def find_level():
+def find_instruction_set_level():
     """Return the highest instruction set level of this machine, or "none"; bounds can depend on it."""
     return choose_level(list_levels(platform.machine()), read_features()) or "none"
 

@@ -98,14 +98,16 @@ def _write_posts(generator, topics, n_topics, vocabulary):
 
 def _choose_topic_words(generator, n_topics):
     """Return the weights of a topic's words by rank, and the words of each topic."""
-    likely = 1 / (np.arange(N_COMMON) + 30) ** 0.6
-    likely[:FIRST_TOPIC_RANK] = 0
-    likely /= likely.sum()
+    probabilities = 1 / (np.arange(N_COMMON) + 30) ** 0.6
+    probabilities[:FIRST_TOPIC_RANK] = 0
+    probabilities /= probabilities.sum()
     n_clusters = max(1, n_topics // 3)
-    clusters = [generator.choice(N_COMMON, 3 * CLUSTER_WORDS // 2, replace=False, p=likely) for _ in range(n_clusters)]
+    clusters = [
+        generator.choice(N_COMMON, 3 * CLUSTER_WORDS // 2, replace=False, p=probabilities) for _ in range(n_clusters)
+    ]
     of_topics = []
     for topic in range(n_topics):
-        own = generator.choice(N_COMMON, OWN_WORDS, replace=False, p=likely)
+        own = generator.choice(N_COMMON, OWN_WORDS, replace=False, p=probabilities)
         shared = generator.choice(clusters[topic % n_clusters], CLUSTER_WORDS, replace=False)
         of_topics.append(generator.permutation(np.concatenate([own, shared])))
     return 1 / (np.arange(OWN_WORDS + CLUSTER_WORDS) + 5) ** 0.9, np.array(of_topics)
@@ -156,10 +158,10 @@ def make_news(n_rows, seed=0):
     generator = np.random.default_rng(seed)
     subjects = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
     seconds = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
-    likely = 1 / (np.arange(NEWS_WORDS) + 200) ** 0.7
-    likely /= likely.sum()
+    probabilities = 1 / (np.arange(NEWS_WORDS) + 200) ** 0.7
+    probabilities /= probabilities.sum()
     of_subjects = np.array(
-        [generator.choice(NEWS_WORDS, SUBJECT_WORDS, replace=False, p=likely) for _ in range(N_SUBJECTS)]
+        [generator.choice(NEWS_WORDS, SUBJECT_WORDS, replace=False, p=probabilities) for _ in range(N_SUBJECTS)]
     )
     lengths = np.exp(np.log(NEWS_LENGTH) + NEWS_DEVIATION * generator.normal(size=n_rows)).astype(np.int32) + 5
     starts = np.concatenate([[0], np.cumsum(lengths)])

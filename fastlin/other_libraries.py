@@ -39,8 +39,8 @@ class CannotSolveError(RuntimeError):
 class Problem:
     """The data and the objective for all libraries: scikit-learn's objective with C and l1_ratio.
 
-    X (n, d) is an array in C order or CSR, float64 or float32, and y (n,) contains labels from 0 on, int64. Few
-    libraries support l1_ratio.
+    X (n, d) is an array in C order or CSR, float64 or float32, and y (n,) contains the labels 0, 1, ... (int64).
+    Few libraries support l1_ratio.
     """
 
     name: str

@@ -79,13 +79,13 @@ def _choose_parameters(estimator, X):
     scikit-learn's tol bounds the gradient, whose square is of the order of the suboptimality of J, which fastlin's tol
     bounds: hence the square of tol. Small tables are fitted to the accuracy of rounding.
     """
-    is_by_newton = estimator.solver in NEWTON_SOLVERS
+    uses_newton = estimator.solver in NEWTON_SOLVERS
     # In versions in which alpha replaces C, the default of C may be a string or None.
     replaced = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if is_by_newton else max(estimator.tol**2, MIN_DECREASE)
+    tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_DECREASE)
     return {
         # Newton steps are reproducible: two steps equal one step and another one from a warm start.
-        "solver": estimator.solver if is_by_newton else "auto",
+        "solver": estimator.solver if uses_newton else "auto",
         # Warnings name this solver.
         "asked_solver": estimator.solver,
         "tol": MIN_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
@@ -261,7 +261,7 @@ PATCHED = {
     "MultiOutputClassifier": Patched("sklearn.multioutput", _prepare_meta_estimator, is_meta=True),
     "MLPClassifier": Patched("sklearn.neural_network", _prepare_network),
 }
-# Networks are only patched if they are named.
+# `patch_sklearn` patches networks only if `names` contains their class.
 DEFAULT = [name for name in PATCHED if name != "MLPClassifier"]
 
 

@@ -77,7 +77,7 @@ def train_as_the_course_does() -> None:
 
 
 class OwnModel:
-    # A student's own model needs no base.
+    # A student's own model needs no base class.
     def __init__(self) -> None:
         self.w = np.zeros((3, 1))
         self.grad: Any = None

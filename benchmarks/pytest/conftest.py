@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import BLAS_LIMITS
 from benchmarks.bounds import find_violated_bounds, read_bounds
-from benchmarks.published import call_machine, describe_machine, find_level
+from benchmarks.published import call_machine, describe_machine, find_instruction_set_level
 from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
 from benchmarks.tables import print_tables, summarize, tabulate
 
@@ -94,7 +94,7 @@ def keep(request, benchmark):
             assert not failures, f"{name}: {'; '.join(failures)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
-            violations = find_violated_bounds(read_bounds(), records, find_level())
+            violations = find_violated_bounds(read_bounds(), records, find_instruction_set_level())
             assert not violations, "\n".join(violations)
 
     return keep_records

@@ -337,8 +337,8 @@ def _load_piece(piece, name, check):
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
     """Return a fast check that raises a DataChangedError if files that arrays are mapped from have changed."""
-    maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
-    files = {mapped.filename: _stat(mapped.filename) for mapped in maps if mapped.filename}
+    memory_maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
+    files = {mapped.filename: _stat(mapped.filename) for mapped in memory_maps if mapped.filename}
 
     def check():
         for filename, before in files.items():

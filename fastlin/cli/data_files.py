@@ -101,7 +101,7 @@ class TableFile:
         return values
 
     def read_as_written(self, column: str) -> Any:
-        """Return a column unconverted as a pyarrow.ChunkedArray; CSV gives text with nulls for empty fields."""
+        """Return an unconverted column as a pyarrow.ChunkedArray; a CSV column is text, with nulls for empty fields."""
         import pyarrow as pa
         import pyarrow.compute as compute
 

@@ -100,7 +100,7 @@ def _name_processor():
     import llvmlite.binding
 
     name = platform.processor() or platform.machine()
-    # Only Linux has this file with the name of the model.
+    # This file, which contains the model name of the processor, only exists on Linux.
     with contextlib.suppress(OSError, StopIteration):
         lines = PROCESSORS.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

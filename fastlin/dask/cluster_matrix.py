@@ -62,7 +62,7 @@ class ClusterPasses(PiecewisePasses):
     _matrix: ClusterMatrix
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """See `Passes.evaluate`; does not fill probabilities."""
+        """See `Passes.evaluate`; the probabilities are not filled."""
         loss, gradient[:] = self._sum(evaluate, add_evaluated, parameters)
         return loss
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.estimators.columns import choose_dtype, choose_form, read_matrix
+from fastlin.estimators.columns import choose_dtype, densify_if_faster, read_matrix
 from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, count_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import Fits, FoldFits, fit_path
 from fastlin.estimators.labels import (
@@ -352,7 +352,7 @@ def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
 
     The reference is about the mean of the weights, None for ones.
     """
-    matrix = choose_form(matrix)
+    matrix = densify_if_faster(matrix)
     C, l1_ratio = read_penalty(estimator)
     if not n_fits:
         labels = np.zeros(matrix.shape[0], np.int32)
@@ -386,8 +386,8 @@ def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
 
 def _find_constants(indicators, weights):
     """Return the value of each label that is constant in the rows of positive weight, NaN for others, (n_labels,)."""
-    weighted = indicators if weights is None else indicators[weights > 0]
-    n_ones, n_rows = np.asarray(weighted.sum(axis=0, dtype=np.int64)).ravel(), weighted.shape[0]
+    fitted_indicators = indicators if weights is None else indicators[weights > 0]
+    n_ones, n_rows = np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(), fitted_indicators.shape[0]
     return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
 
 

@@ -36,7 +36,7 @@ MIN_DENSITY = 1 / 3
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
-def choose_form(matrix: Matrix) -> Matrix:
+def densify_if_faster(matrix: Matrix) -> Matrix:
     """Return a matrix in its fastest form: sparse X of at least MIN_DENSITY becomes dense, within X or 64 MB."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
@@ -197,7 +197,7 @@ def _read_blocks(estimator, blocks, reset):
     return BlockMatrix(blocks)
 
 
-def check_parts(estimator: object, matrix: Matrix) -> Iterator[Matrix]:
+def iterate_finite_parts(estimator: object, matrix: Matrix) -> Iterator[Matrix]:
     """Yield the parts of a matrix, or raise scikit-learn's error for a part that is not finite."""
     for name, part in matrix.parts():
         assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
@@ -369,7 +369,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
         set_features(estimator, len(columns), names)
         estimator.categories_ = categories
     else:
-        for _ in check_parts(estimator, matrix):
+        for _ in iterate_finite_parts(estimator, matrix):
             pass
     return matrix
 

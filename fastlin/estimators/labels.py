@@ -19,7 +19,7 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.columns import choose_form, read_matrix
+from fastlin.estimators.columns import densify_if_faster, read_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.table_columns import is_missing, list_kinds
 from fastlin.tensors import has_finite_sum, read_in_place, to_numbers
@@ -96,7 +96,7 @@ def make_training_data(
         weights /= unit
     targets = None if soft is None else to_targets(soft)
     offsets = read_offset(offset, len(labels), len(classes))
-    return TrainingData(choose_form(matrix), y, classes, labels, weights, unit, offsets, targets)
+    return TrainingData(densify_if_faster(matrix), y, classes, labels, weights, unit, offsets, targets)
 
 
 @contextlib.contextmanager

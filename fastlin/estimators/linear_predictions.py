@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.columns import check_parts, name_features, read_categories, read_matrix
+from fastlin.estimators.columns import iterate_finite_parts, name_features, read_categories, read_matrix
 from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
@@ -263,7 +263,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
             matrix = read_matrix(self, X, reset=False, takes_blocks=True)
             check_coefficients(self, X.shape[1])
-            blocks = check_parts(self, matrix)
+            blocks = iterate_finite_parts(self, matrix)
             return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))
         return method(self, X, offset=offset)
 

@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.columns import check_parts, read_matrix
+from fastlin.estimators.columns import iterate_finite_parts, read_matrix
 from fastlin.estimators.fit_reporting import count_fits, make_time_limit, restore_on_error, warn_of_unconverged_fits
 from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
 from fastlin.estimators.labels import (
@@ -305,11 +305,11 @@ class LogisticRegressionCV(PenalizedClassifier):
             if sample_weight is not None:
                 sample_weight = read_relative_weights(sample_weight, data.y)
             if given_val[0] is None:
-                _check_without_validation_set(self.refit, *given_val[1:])
+                _check_arguments_without_validation_set(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
-                _check_with_validation_set(self.cv, params)
+                _check_arguments_with_validation_set(self.cv, params)
                 validation = _read_validation_set(self, X, data, *given_val)
                 routed = self._route(validation.weights, {})
                 folds = [(None, validation)]
@@ -551,7 +551,7 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
         matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
         if not matrix.shape[0]:
             raise ValueError("there are 0 rows")
-        for _ in check_parts(estimator, matrix):
+        for _ in iterate_finite_parts(estimator, matrix):
             pass
         if (expected := _describe_container(X)) != (actual := _describe_container(X_val)):
             raise ValueError(f"expected {expected} as for X, got {actual}")
@@ -597,7 +597,7 @@ def _join_data(estimator, data, sample_weight, validation):
     return make_training_data(estimator, matrix, y, weights, offsets)
 
 
-def _check_without_validation_set(refit, y_val, sample_weight_val, offset_val):
+def _check_arguments_without_validation_set(refit, y_val, sample_weight_val, offset_val):
     """Raise a ValueError for arguments and parameters that require X_val."""
     for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
         if value is not None:
@@ -606,7 +606,7 @@ def _check_without_validation_set(refit, y_val, sample_weight_val, offset_val):
         raise ValueError("refit='train' requires X_val; it must be True or False with cross-validation folds.")
 
 
-def _check_with_validation_set(cv, params):
+def _check_arguments_with_validation_set(cv, params):
     """Raise a ValueError for parameters and metadata that are not supported with X_val."""
     if cv is not None:
         raise ValueError(f"cv must be None with X_val, which replaces the folds, got {cv!r}")

@@ -14,7 +14,7 @@ from scipy import sparse
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
 from fastlin.coefficient_names import OmittedLevels
-from fastlin.estimators.columns import check_parts, choose_dtype
+from fastlin.estimators.columns import choose_dtype, iterate_finite_parts
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import read_bounds, read_penalty_factors, uses_alpha
 from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
@@ -87,7 +87,7 @@ class Problem:
         self._objective: Objective | None = None
         self.columns = data.matrix.measure(weights)
         if not self.columns.finite:
-            for _ in check_parts(estimator, data.matrix):
+            for _ in iterate_finite_parts(estimator, data.matrix):
                 pass
 
     def invert(self, number: float) -> float:
@@ -244,7 +244,7 @@ def apply_reference_coding(
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X contains missing values or categories that were not in the "
-                "training data. Use the data of the fit."
+                "training data. Pass the data that the model was fitted to."
             )
         level_coef, reference = coef[:, first : first + column.n_levels], np.intersect1d(all_levels, levels.references)
         if len(reference):

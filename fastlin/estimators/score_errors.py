@@ -93,13 +93,13 @@ class FittedRows:
         return bound_loss(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
 
     @cached_property
-    def _shared(self):
+    def _shared_rows(self):
         coordinates = choose_coordinates(self._columns, 0.0, self.factors, self.fit_intercept)
         return SharedRows(self.matrix, coordinates, self.factors, self.fit_intercept)
 
     def _read(self, numbers):
         """Return rows of these indices in the coordinates of the Hessian, with a one for the intercept, (m, d + 1)."""
-        scale, shift = self._shared.coordinates.scaling
+        scale, shift = self._shared_rows.coordinates.scaling
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
 
@@ -110,9 +110,9 @@ class FittedRows:
         """
         if self.matrix.shape[1] > SMALL_HESSIAN:
             return None
-        hessian = self._shared.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
+        hessian = self._shared_rows.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
         diagonal = np.einsum("jj->j", hessian)
-        diagonal += fit.l2 * self._shared.units
+        diagonal += fit.l2 * self._shared_rows.units
         # Columns without curvature are zero in these coordinates; any positive entry regularizes them.
         diagonal[diagonal == 0] = 1
         factor = CholeskyFactor(hessian)
@@ -168,7 +168,7 @@ def bound_suboptimality(certificate: float, objective: float, tol: float, has_co
 def bound_distance(suboptimality: float, max_square: float) -> float:
     """Return a bound on the distance from the minimum in the norm of the Hessian, or infinity.
 
-    longest is the largest x' H^-1 x over the training rows. Any matrix M <= H may replace H.
+    max_square is the largest x' H^-1 x over the training rows. Any matrix M <= H may replace H.
     """
     return sqrt(suboptimality / MIN_DECREASE) if suboptimality * max_square <= MIN_DECREASE else np.inf
 
@@ -198,7 +198,8 @@ class HeldOut(NamedTuple):
     def score_log_loss(self, errors: FloatArray, first_order: float | None) -> tuple[float, float]:
         """Return the negative log loss and a bound on its error, from bounds (m,) on those of the decision values.
 
-        first_order bounds the mean over the rows of loss gradient times error; None bounds each row separately.
+        first_order is a bound on the mean of (loss gradient times error) over the rows. If it is None, each row is
+        bounded separately.
         """
         margins = np.where(self.labels, self.decisions, -self.decisions)
         missed, loss = expit(-margins), float(np.mean(np.logaddexp(0, -margins)))

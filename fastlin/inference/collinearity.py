@@ -36,7 +36,7 @@ class Dependence:
     constant: float
 
     def describe(self, names: Array, nearly: bool = False) -> str:
-        """Return the equation of the column in terms of the names (d,), or only the columns in it if it is long."""
+        """Return the dependence as text with the names (d,), such as "a = b + 2 c"; a long sum has no factors."""
         used = np.flatnonzero(self.factors)
         name = str(names[self.feature])
         if not len(used):

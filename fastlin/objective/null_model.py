@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # Most fits take fewer than ten steps. If this many do not suffice, the bound is looser.
 MAX_STEPS = 100
 # Steps grow beyond the safe length while the slope at their end is at most this fraction of the descent at their start.
-MAX_RISE = 0.1
+MAX_END_SLOPE = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE = 1 / 16
 # After a step that moves no score by more, the class sums equal those of the labels up to rounding.
@@ -243,7 +243,7 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
         fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
         trial = intercepts + fraction * step
         derivatives = differentiate(trial)
-        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_RISE * np.sum(gradient * step):
+        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_END_SLOPE * np.sum(gradient * step):
             growth = 1.0
             continue
         intercepts, (gradient, hessian), growth = trial, derivatives, 2 * growth

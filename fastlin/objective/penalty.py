@@ -184,7 +184,7 @@ class Penalty:
 
     @cached_property
     def largest_error_weight(self) -> float:
-        """The largest gradient_error_weight_j / threshold_j, the factor of gradient errors in the step to the edge."""
+        """The largest gradient_error_weight_j / threshold_j, the factor of gradient errors in the largest step."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
@@ -246,7 +246,7 @@ class Penalty:
         return 0.5 * squares + sizes, *others, hypot(*class_error_weights)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
-        """Return the sums of `fill_block_dual`: the conjugate at a dual point, derivatives, and the step to the edge.
+        """Return the sums of `fill_block_dual`: the conjugate at a dual point, its derivatives, and the largest step.
 
         The dual point is at the fraction `step` of the way from the labels to the probabilities after the exchange. The
         entry MAX_STEP is the step at which an entry without a quadratic penalty leaves the feasible box.

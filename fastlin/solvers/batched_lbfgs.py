@@ -38,8 +38,8 @@ GROUP_WIDTH = 2
 # Sweeps that minimize a model, about, and models per problem. If few rows have curvature, or columns are nearly
 # collinear, a single fit with its own Hessians is faster after that.
 N_SWEEPS, MAX_MODELS = 15, 25
-# A rejected step is shortened to a fraction within these limits.
-MIN_CUT, MAX_CUT = 0.1, 0.5
+# A rejected step is multiplied by a factor within these limits.
+MIN_STEP_FACTOR, MAX_STEP_FACTOR = 0.1, 0.5
 
 
 class ProblemSolution(NamedTuple):
@@ -94,9 +94,9 @@ class _Slots:
         self.is_new &= ~accepted
         # The minimizer of the parabola through both values and the slope.
         with np.errstate(divide="ignore", invalid="ignore"):
-            cut = -0.5 * self.step * self.slope / (rise - self.step * self.slope)
-        cut = np.where(np.isfinite(cut), np.clip(cut, MIN_CUT, MAX_CUT), MIN_CUT)
-        self.step = np.where(accepted, 1.0, cut * self.step)
+            factor = -0.5 * self.step * self.slope / (rise - self.step * self.slope)
+        factor = np.where(np.isfinite(factor), np.clip(factor, MIN_STEP_FACTOR, MAX_STEP_FACTOR), MIN_STEP_FACTOR)
+        self.step = np.where(accepted, 1.0, factor * self.step)
         self.trial = np.where(accepted[:, None], self.trial, self.at + self.step[:, None] * self.direction)
         return accepted
 

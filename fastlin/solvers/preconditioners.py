@@ -282,10 +282,10 @@ def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
 def _count_class_rows(objective):
     """Return how many rows `class_blocks` samples per class if it can afford them."""
     (K, size), min_rows = objective.shape, objective.n_rows // 32
-    many = max(ROWS_PER_COLUMN * size, min_rows)
+    n_per_class = max(ROWS_PER_COLUMN * size, min_rows)
     # With many classes a pass is as fast, in multiply-adds per second, as the sums of blocks: half the rows are enough.
-    is_halved = K > 4 * SLOW_OPERATION_WORK and K * many <= _count_affordable_rows(objective)
-    return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else many
+    is_halved = K > 4 * SLOW_OPERATION_WORK and K * n_per_class <= _count_affordable_rows(objective)
+    return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else n_per_class
 
 
 def _count_affordable_rows(objective):
@@ -394,10 +394,10 @@ def _find_probabilities(curvature, n_drawn):
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
         factor = (n_drawn - certain.sum()) / curvature[~certain].sum(dtype=np.float64)
-        at_one = curvature * factor >= 1
-        if (at_one == certain).all():
+        reaches_one = curvature * factor >= 1
+        if (reaches_one == certain).all():
             break
-        certain = at_one
+        certain = reaches_one
     return np.minimum(1.0, curvature * factor)
 
 

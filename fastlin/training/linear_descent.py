@@ -51,7 +51,7 @@ class LinearDescent(Descent):
         return averaged
 
     def reset(self) -> None:
-        """See `Descent.reset`; does not change the mean."""
+        """See `Descent.reset`; the mean of the parameters is kept."""
         self.velocity[:] = 0
 
     def forget_mean(self) -> None:
@@ -94,7 +94,7 @@ class LinearDescent(Descent):
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
-        """Take the steps steps[0], ..., steps[1] - 1 of an order, and return their measures."""
+        """Take the steps steps[0], ..., steps[1] - 1 of an epoch in this row order; return the metrics per step."""
         first, last = steps
         is_averaged = self.n_rows >= self.first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers

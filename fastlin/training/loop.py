@@ -13,7 +13,7 @@ class DivergedError(ArithmeticError):
 
 @dataclass
 class Training:
-    """The records of a training, its monitors, and its stop reason.
+    """The records of a training run, its monitors, and its stop reason.
 
     `last` is the checkpoint after the last record. `ended` is "limit" (of the steps), "patience" (early stopping),
     "stopped" (by the callback), "diverged" or "interrupted". n_kept is the number of records up to the restored
@@ -94,7 +94,7 @@ def train(
 
 
 def _choose_checkpoint(training):
-    """Return the checkpoint to restore after a training has ended."""
+    """Return the checkpoint to restore after training has ended."""
     best, last = training.best, training.last
     if best is None or (best.validates_at_start and training.ended != "diverged"):
         return last

@@ -1,4 +1,4 @@
-"""Monitors of a training, as immutable values: early stopping, and the best checkpoint."""
+"""Monitors of a training run, as immutable values: early stopping, and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Early stopping: ends a training that no longer improves.
+    """Early stopping: ends a training run that no longer improves.
 
     The training ends after more than n_allowed records in a row without an improvement. A score is an improvement if it
     is at least the best score plus tol, or greater than the best score if tol is None. The count restarts n_renewals

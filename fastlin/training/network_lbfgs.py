@@ -20,7 +20,7 @@ from fastlin.training.monitors import Checkpoint
 MAX_LOSS = 1e100
 # The folder of the BLAS in SciPy's wheels, on Linux and Windows, or on macOS.
 SCIPY_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
-# The active limits on threads, one per training.
+# The active limits on threads, one per training run.
 _LIMITS: list[Any] = []
 _LOCK = Lock()
 # Stop reasons by the status of SciPy's minimizer.
@@ -77,7 +77,7 @@ def _find_scipy_blas():
 
 @contextmanager
 def _limit_scipy_threads():
-    """Limit SciPy's BLAS to one thread during trainings.
+    """Limit SciPy's BLAS to one thread during training.
 
     Its threads busy-wait after each step and compete with those of NumPy's BLAS (docs/benchmarks/design-choices.md:
     scipy threads).

@@ -1,4 +1,4 @@
-"""The progress bar of a training: the number of steps, and the latest measures."""
+"""The progress bar of a training run: the number of steps, and the latest measures."""
 
 import contextlib
 from collections.abc import Callable, Iterator

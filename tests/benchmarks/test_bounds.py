@@ -10,7 +10,7 @@ import pytest
 from benchmarks import published
 from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_violated_bounds, read_bounds
 from benchmarks.processes import TITLES
-from benchmarks.published import find_level, name_machine
+from benchmarks.published import find_instruction_set_level, name_machine
 from benchmarks.suite import CASES, COMPARISONS
 from fastlin.kernels.machine.levels import LEVELS
 
@@ -69,7 +69,7 @@ def test_a_broken_bound_is_reported():
     assert find_violated_bounds([ONE], {"digits": {**record, "is_bound": True}}, "x86-64-v3") == []
     bound = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
     (sentence,) = find_violated_bounds([bound], {"import": record}, "x86-64-v3")
-    assert "1 s more than scikit-learn; the bound is at bound 0.5 s more than scikit-learn." in sentence
+    assert "1 s more than scikit-learn; the bound is at most 0.5 s more than scikit-learn." in sentence
     record["ratios"] = {"to its objective": 3.0, "PyTorch to its objective": None, "PyTorch to fastlin's": 4.0}
     libraries["statsmodels newton"] = {"seconds": 8.0}
     libraries["fastlin"]["additional_bytes"] = 7_000_000
@@ -77,7 +77,7 @@ def test_a_broken_bound_is_reported():
 
 
 def test_the_machine_is_described_by_its_level_processor_and_number_of_cores(tmp_path, monkeypatch):
-    assert find_level() in {*LEVELS, "none"}
+    assert find_instruction_set_level() in {*LEVELS, "none"}
     intel = "Intel(R) Xeon(R) CPU @ 2.80GHz (icelake-server)"
     assert name_machine(intel, 2) == "intel-xeon-cpu-2-80ghz-icelake-server-2-processors"
     assert name_machine("AMD EPYC (znver3)", 1) == "amd-epyc-znver3-1-processor"

@@ -47,7 +47,7 @@ def test_other_versions_are_not_compared(recorded, monkeypatch, capsys):
 def test_missing_requirements_are_reported(recorded, monkeypatch, capsys, programs, level, reason):
     monkeypatch.undo()
     monkeypatch.setattr(instructions.shutil, "which", lambda name: programs)
-    monkeypatch.setattr(instructions, "find_level", lambda: level)
+    monkeypatch.setattr(instructions, "find_instruction_set_level", lambda: level)
     assert instructions.main([], recorded) == 0
     assert reason in capsys.readouterr().out
 

@@ -72,7 +72,7 @@ def make_results(*titles, version=__version__):
         # The data set of this run is shown, together with earlier runs on the same data set.
         ("mnist.binary mnist.softmax digits.binary", "digits.binary", "digits.binary"),
         ("mnist.binary digits.binary digits.softmax", "digits.binary", "digits.binary digits.softmax"),
-        # A run of the homework also shows the best data set of the assignment, and vice versa.
+        # A run of a homework study also shows the assignment's results on the best data set, and vice versa.
         (
             "digits.binary mnist.softmax cifar10.cifar10_deep",
             "cifar10.cifar10_deep",

@@ -186,7 +186,7 @@ def test_errors_name_the_cause():
     assert_refused(message, FirthLogisticRegression().fit, X[:, [0, 0]], Y)
 
 
-def test_the_bootstrap_scales_with_the_columns():
+def test_standard_errors_of_the_bootstrap_are_equivariant_to_the_scale_of_columns():
     plain, small = (
         LogisticRegression(C=np.inf).fit(rows, Y).bootstrap(rows, Y, n_resamples=5, random_state=0)
         for rows in (X, X * 2.0**-600)

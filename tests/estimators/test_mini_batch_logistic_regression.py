@@ -279,7 +279,7 @@ def test_warm_starts_continue_counters_accept_sparse_coefficients_and_stop_early
 
 
 @pytest.mark.parametrize("make_rows", [np.asarray, sparse.csr_array])
-def test_without_an_intercept_it_does_not_change(make_rows):
+def test_partial_fit_without_fit_intercept_keeps_the_intercept(make_rows):
     model = make_model().partial_fit(make_rows(X), Y, CLASSES)
     intercept = model.intercept_
     model.set_params(fit_intercept=False).partial_fit(make_rows(X), Y)

@@ -18,8 +18,8 @@ FITS = Counter()
 
 BETTER = "fastlin fits what scikit-learn rejects"
 LIBLINEAR = "a property of liblinear's C code"
-PRIVATE = "it calls a private function of scikit-learn"
-INNER = "it sets or calls private attributes of scikit-learn's class"
+PRIVATE_FUNCTION = "it calls a private function of scikit-learn"
+PRIVATE_ATTRIBUTES = "it sets or calls private attributes of scikit-learn's class"
 EPOCHS = "n_iter_no_change=np.inf requests max_iter epochs, so fastlin does not warn"
 # Names of items without their modules, or of tests whose items all fail, and the reasons.
 EXCEPTIONS = {
@@ -34,24 +34,24 @@ EXCEPTIONS = {
     "test_newton_cholesky_fallback_to_lbfgs": "it expects as many iterations of newton-cholesky as of lbfgs, which "
     "scikit-learn's falls back to",
     "test_logisticregression_warns_with_n_jobs": "n_jobs has an effect",
-    "test_gradient": INNER,
+    "test_gradient": PRIVATE_ATTRIBUTES,
 }
 OF_CLASSES = {
-    "test_logistic_cv_multinomial_score": f"{PRIVATE} with our solver's name",
+    "test_logistic_cv_multinomial_score": f"{PRIVATE_FUNCTION} with our solver's name",
     "test_scores_attribute_layout_elasticnet": "it expects fits that stop at tol=1e-3 to agree within 1e-3",
     "test_logistic_regression_callback_support_warning": "every solver calls callbacks",
-    "test_fit": INNER,
+    "test_fit": PRIVATE_ATTRIBUTES,
     "test_verbose_sgd": "verbose shows a progress bar",
     "test_mlp_param_dtypes[MLPClassifier-float64]": "a network is float32 unless dtype says otherwise",
     "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": EPOCHS,
     "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": EPOCHS,
 }
 OF_PATCH = {
-    "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]": f"{PRIVATE}, which stops before the "
-    "minimum, and expects its score",
+    "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]": f"{PRIVATE_FUNCTION}, which stops before "
+    "the minimum, and expects its score",
     "test_max_iter[42-liblinear-Liblinear failed to converge, increase the number of iterations.-max_iter3]": "the fit "
     "converges in four iterations",
-    "test_adaptive_learning_rate": INNER,
+    "test_adaptive_learning_rate": PRIVATE_ATTRIBUTES,
     "test_multiclass_multioutput_estimator_predict_proba": "it expects seven digits of a fit that stopped at tol=1e-4",
 }
 
@@ -74,18 +74,18 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Deselect the items of other classes and, without the patch, of the array API; expect the exceptions to fail."""
     is_patched = config.getoption("patched")
-    ours = [item for item in items if _is_ours(item, is_patched)][:: config.getoption("part")]
-    selected = set(ours)
-    config.hook.pytest_deselected(items=[item for item in items if item not in selected])
-    items[:] = ours
+    selected = [item for item in items if _is_selected(item, is_patched)][:: config.getoption("part")]
+    selected_set = set(selected)
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected_set])
+    items[:] = selected
     exceptions = EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)
     for item in items:
         for name in {item.name, item.name.partition("[")[0]} & exceptions.keys():
             item.add_marker(pytest.mark.xfail(reason=exceptions[name], strict=True))
 
 
-def _is_ours(item, is_patched):
-    """Return whether an item tests a patched class; tests of regressors stay, to check that they still run."""
+def _is_selected(item, is_patched):
+    """Return whether an item can test fastlin; tests of regressors are kept, to check that they still run."""
     if item.path.name == "test_metaestimators_metadata_routing.py":
         return "LogisticRegressionCV" in item.name
     if item.path.name == "test_common.py":

@@ -95,7 +95,10 @@ def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(
     # If the end is in sight by then, they are not worth their passes until twice as many iterations are made.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
     monkeypatch.setattr(Stopping, "is_criterion_met", lambda *arguments: False)
-    assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [both_blocks[:1], both_blocks]
+    assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [
+        both_blocks[:1],
+        both_blocks,
+    ]
 
 
 def test_large_blocks_are_chosen_for_fast_solves_and_many_iterations():

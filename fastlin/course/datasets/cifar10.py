@@ -117,7 +117,7 @@ def _read_batches(path):
 def _unpack(path):
     """Return the contents of the files in an archive by their names."""
     with tarfile.open(path) as archive:
-        # The members are read in their order in the archive, since going back would decompress everything before again.
+        # The members are read in their order in the archive, because going back would decompress it from the start.
         files = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
         return {name: file.read() for name, file in files if file is not None}
 

@@ -37,22 +37,22 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
 
 
 def draw_learning(results: Any) -> Any:
-    """Draw the accuracy on test rows against the seconds of a training, for each library."""
+    """Draw the accuracy on test rows against the seconds of a training run, for each library."""
     figure, axes = open_figure(1, 1, width=10, height=6)
     parameters = results.parameters
     for i, (name, points) in enumerate(results.series["points"].items()):
         seconds, accuracies = ([point[measure] for point in points] for measure in ("seconds", "accuracy"))
-        trainings = _describe_trainings(points, parameters["units"][name], parameters["threads"][name])
+        description = _describe_curve(points, parameters["units"][name], parameters["threads"][name])
         line, width = ("--", 1.8) if name.startswith("scikit-learn") else ("-", 3)
         style = {"color": COLORS[i], "marker": "osD^"[i], "markersize": 9, "linewidth": width}
-        axes.plot(seconds, accuracies, line, label=f"{name}\n{trainings}", **style)
+        axes.plot(seconds, accuracies, line, label=f"{name}\n{description}", **style)
     axes.set(xscale="log", xlabel="training time in seconds (left is better)", ylabel="test accuracy")
     label_powers(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-def _describe_trainings(points, unit, n_threads):
+def _describe_curve(points, unit, n_threads):
     """Return a label for the points of a curve, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.001, 1 thread"."""
     efforts = f"{points[0]['effort']:g} to {points[-1]['effort']:g}"
     return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"

@@ -10,7 +10,7 @@ from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
-# The epochs in which the trainings of the reports stop.
+# The epochs in which the training runs of the reports stop.
 REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
 PAD = 0.06
 
@@ -147,7 +147,7 @@ def _draw_losses(panel, results, trained, title):
 
 
 def _draw_accuracies(panel, results, trained, title):
-    """Draw the accuracies of a training; the y-axis shows all values after the first epoch."""
+    """Draw the accuracies of a training run; the y-axis shows all values after the first epoch."""
     _draw_histories(panel, results, trained, "accuracy")
     panel.set(ylabel="accuracy", title=title)
     _set_height(panel, [trained.after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)])

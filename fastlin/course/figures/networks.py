@@ -87,7 +87,7 @@ def draw_cifar10_deep(results: Any) -> Any:
 
 
 def _plot_epochs(panel, training, measure, added=0, **style):
-    """Plot a measure of a training per epoch, plus the values in `added`."""
+    """Plot a measure of a training run per epoch, plus the values in `added`."""
     values = np.array([getattr(epoch, measure) for epoch in training.records])
     panel.plot(np.arange(1, len(values) + 1), values + added, **style)
     panel.xaxis.get_major_locator().set_params(integer=True)

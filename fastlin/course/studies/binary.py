@@ -88,7 +88,7 @@ def study_shuffling(settings: Settings) -> Results:
     stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
     pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
-    # Losses become smoother during a training, so both are measured up to the earlier stop.
+    # Losses become smoother during training, so both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in pair.values())
     ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
     median = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
@@ -155,7 +155,7 @@ def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1)
 
 
 def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
-    """Return the spikes of a training over the first n_steps, by default all."""
+    """Return the spikes of a training run over the first n_steps, by default all."""
     histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
@@ -174,7 +174,7 @@ def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[
 
 
 def measure_end(trained: course.Trained) -> dict[str, float]:
-    """Return validation accuracies and loss at the end of a training."""
+    """Return validation accuracies and loss at the end of a training run."""
     accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
     return {
         "mean accuracy of the last ten epochs": float(np.mean(accuracies)),

@@ -58,7 +58,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     path = None if settings.folder is None else settings.folder / FILE
     records = {} if path is None else read_records(path, marks)
     n_stored = len(records)
-    settings.notify(f"{n_stored} of {len(draws)} trainings are stored", n_stored / len(draws))
+    settings.notify(f"{n_stored} of {len(draws)} training runs are stored", n_stored / len(draws))
     missing = {
         key: (recipe, key if isinstance(key, int) else settings.seed)
         for key, recipe in recipes.items()
@@ -77,7 +77,7 @@ def study_cifar10_search(settings: Settings) -> Results:
         }
         if path is not None:
             append_record(path, records[key])
-        settings.notify(f"{len(records)} of {len(draws)} trainings", len(records) / len(draws))
+        settings.notify(f"{len(records)} of {len(draws)} training runs", len(records) / len(draws))
     optimum = records.pop(OPTIMUM)
     ranked = sorted(records.values(), key=lambda record: -record["validation"])
     shown = {f"draw {record['draw']}": record for record in ranked[:N_BEST]} | {"the report's optimum": optimum}

@@ -125,7 +125,7 @@ def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iter
     """Train a network for each recipe and seed in parallel processes; yield key and Trained as each ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
-        # After Ctrl-C joblib warns about the number of unfinished trainings.
+        # After Ctrl-C joblib warns about the number of unfinished training runs.
         warnings.filterwarnings("ignore", ".*tasks (have been|which were)", UserWarning)
         yield from run(delayed(_run_recipe)(key, images, *case) for key, case in cases.items())
 
@@ -162,7 +162,7 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     if training.ended == "interrupted":
         raise KeyboardInterrupt
     predictor = network.fold()
-    # The parameters of the best epoch of a training that diverges may overflow on other images.
+    # The parameters of the best epoch of a training run that diverges may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
         accuracies = {name: predictor.measure(split)[1] for name, split in examples.items()}
     # Saved parameters are not needed by the studies.

@@ -16,7 +16,7 @@ REPORT, OWN = read_recipe("report"), read_recipe("own")
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 # The fraction of the epochs in a quick study.
 QUICK_FRACTION = 0.05
-# Principal components and momentum are compared over the first epochs, where trainings differ most.
+# Principal components and momentum are compared over the first epochs, where training runs differ most.
 N_COMPARED = 100
 
 
@@ -88,7 +88,7 @@ def _measure(trained):
 
 
 def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Train `TwoLayerNet` with the report's recipe, and return the same measures as for other trainings.
+    """Train `TwoLayerNet` with the report's recipe, and return the same measures as for other training runs.
 
     The accuracies are those of the last parameters, as in the homework, and an epoch is N // batch_size drawn batches.
     """

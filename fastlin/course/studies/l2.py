@@ -95,7 +95,7 @@ def study_l2_sweep(settings: Settings) -> Results:
 
 
 def study_l2_norm(settings: Settings) -> Results:
-    """Compute ||w||^2 of the models of `study_l2_sweep` at the end of their trainings."""
+    """Compute ||w||^2 of the models of `study_l2_sweep` at the end of training."""
     norms = {name: float(np.sum(result.model.w**2)) for name, result in _train_penalties(settings).items()}
     return Results(parameters=_describe(settings), metrics={"squared_norm": norms})
 

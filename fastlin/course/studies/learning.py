@@ -1,6 +1,6 @@
 """Test accuracy against training time, for the course's trainer and for estimators.
 
-Each point of a curve is a training from scratch, and its total time counts.
+Each point of a curve is a training run from scratch, and its total time counts.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The same rows for estimators (pixels from 0 to 1, labels from 0 on) and for the course's trainer."""
+    """The same rows for estimators (pixels in [0, 1], labels 0, 1, ...) and for the course's trainer."""
 
     X: FloatArray  # (n, d) float64
     y: Array  # (n,) int64

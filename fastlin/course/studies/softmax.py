@@ -127,7 +127,7 @@ def fit_slope(
 
 
 def average_slopes(slopes: Sequence[Slope]) -> Slope:
-    """Return the mean of Slopes; its error is the larger of two estimates, from residuals and between trainings."""
+    """Return the mean of Slopes; its error is the larger of two estimates, from residuals and between training runs."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
     standard_deviation = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0

@@ -19,14 +19,14 @@ from fastlin.typing import Array
 
 # The time of a single short fit is unreliable, because other processes may interfere.
 N_TRIALS = 3
-# Fits and trainings shorter than this are repeated, and the median counts.
+# Fits and training runs shorter than this are repeated, and the median counts.
 SHORT_SECONDS, N_REPEATS = 1.0, 3
 # The level of the intervals of ratios, and a sufficient number of repetitions for one.
 LEVEL, REPETITIONS = 0.95, 7
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
-    """Return X, y, X_test, y_test of the first n_train training rows: pixels from 0 to 1, labels from 0 on."""
+    """Return X, y (the first n_train training rows), X_test, y_test: pixels in [0, 1], labels 0, 1, ..."""
     scale = 255 if data.X_train.dtype == np.uint8 else 1
     X, X_test = (np.ascontiguousarray(rows / scale, dtype=dtype) for rows in (data.X_train[:n_train], data.X_test))
     _, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)

@@ -199,7 +199,7 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
         if has_sizes or sample_stochastic is not None:
             raise ValueError(
                 f"val_percentage, the fraction of the training images for validation, got {fraction!r}, cannot be "
-                "combined with train_size, test_size, val_size or sample_stochastic; give either it or these"
+                "combined with train_size, test_size, val_size or sample_stochastic; omit it, or omit these"
             )
         check_number("val_percentage", fraction, 1, excluded=1)
         if is_fraction:

@@ -51,7 +51,7 @@ class BaseTrainer:
     early_stopping : bool or None, default=None
         Whether to stop when the validation loss has not improved in the last `patience` validations. At the end of the
         training, stopped or not, the model gets its best weights; after Ctrl-C it keeps the last ones. None means
-        False, with a CourseWarning after a training that would have stopped with True.
+        False, with a CourseWarning after a training run that would have stopped with True.
     patience : int, default=10
         Number of validations, at least 1.
     seed : int, RandomState or None, default=None
@@ -266,7 +266,7 @@ class BaseTrainer:
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def can_compile(self) -> bool:
-        """Return whether compiled kernels support the model and the targets, without skipping code of the user."""
+        """Return whether compiled kernels support the model and the targets, and skip none of the user's methods."""
         model_class = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return (
             isinstance(self.model, model_class)

@@ -60,7 +60,7 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     optimize_for_size()
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
-    coef, intercept = _fold(parameters, scaling)
+    coef, intercept = _unscale_parameters(parameters, scaling)
     # Up to the end of the last vector.
     scores = zeros_aligned((np.int64(1), _pad_to_lines(tile_rows, coef)), coef.dtype)
     buffers = allocate_logistic_buffers(tile_rows, coef)
@@ -80,11 +80,11 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
         _add_rows(tile, scores, coef_sums, part)
     if losses is not None:
         losses.values[block] = loss
-    _unfold(coef_sums, total, scaling, sums, block)
+    _fill_scaled_sums(coef_sums, total, scaling, sums, block)
 
 
 @kernel(inline=True)
-def _fold(parameters, scaling):
+def _unscale_parameters(parameters, scaling):
     """Return coef (1, width) and intercept of the unscaled columns, in the type of parameters.
 
     coef is padded with zeros up to the end of the last cache line.
@@ -98,7 +98,7 @@ def _fold(parameters, scaling):
 
 
 @kernel(inline=True)
-def _unfold(gradient, total, scaling, sums, block):
+def _fill_scaled_sums(gradient, total, scaling, sums, block):
     """Fill the block's slice of sums from the gradient (width,) by unscaled columns and the sum of the residuals."""
     sums.intercept[block, 0] = total
     for j in range(scaling.scale.shape[0]):

@@ -14,8 +14,8 @@ from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inli
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product
 
-# Rows per step of a factorization, a multiple of the classes per tile of the products, which subtract the contributions
-# of the previous rows.
+# Rows per step of a factorization. Each step subtracts the contributions of the previous rows with `add_product`, so
+# this is a multiple of the number of classes per tile of that product.
 ROWS_PER_BATCH = 30
 # Rows per product. A product adds them one after the other, and its rounding error has to stay below the ridge on the
 # diagonal (docs/benchmarks/design-choices.md: factorization in float32).
@@ -30,10 +30,10 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
     """Fill triangles[block] with U, where U' U = A + ridge diag(A).
 
     A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, are
-    packed: the rows of U one after the other, each from the diagonal. If A is not numerically positive definite, a
-    pivot is raised to its original diagonal entry, or far enough that no entry of its row of U exceeds the square root
-    of the diagonal entry of its column, as in a positive definite matrix. U' U is then A plus a correction (a modified
-    Cholesky factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal are not read.
+    packed: the rows of U one after the other, each from the diagonal. If A is not numerically positive definite,
+    pivots that are too small are increased, so that |U_ij| <= sqrt(A_jj), as in a positive definite matrix. A pivot
+    that is not numerically positive becomes at least its original diagonal entry. U' U is then A plus a correction (a
+    modified Cholesky factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal are not read.
     """
     optimize_for_size()
     matrix = matrices[block]

@@ -55,7 +55,7 @@ def kernel(
         inline="always" if inline else "never",
     )
     if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
-        compiled._compiler.compile = _compile_faster(compiled._compiler.compile)
+        compiled._compiler.compile = _reduce_compilation_overhead(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
         # This also loads saved code. Both change global tables of Numba and LLVM.
         compiled.compile = partial(run_uninterrupted, compiled.compile)
@@ -65,7 +65,7 @@ def kernel(
     return compiled
 
 
-def _compile_faster(compile_kernel):
+def _reduce_compilation_overhead(compile_kernel):
     """Return compile_kernel without two steps that take a quarter of its time and hardly affect the code.
 
     These are garbage collections of Numba's objects, and LLVM's function passes, whose work the module passes repeat.

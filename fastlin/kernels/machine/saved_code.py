@@ -40,7 +40,7 @@ def pack(result: Any, with_bitcode: bool = True) -> bytes:
 def unpack(content: bytes, target_context: Any) -> Any:
     """Return the Numba compile result of a kernel from the bytes that `pack` returned."""
     library, description, *rest = pickle.loads(content)
-    # Numba reads the names that a library defines from its bitcode, which may be omitted.
+    # Numba reads the names that a library defines from its bitcode, but `pack` may have omitted the bitcode.
     names = {description.llvm_func_name, description.llvm_cpython_wrapper_name}
     target_context.codegen()._engine._defined_symbols.update(names)
     return compiler.CompileResult._rebuild(target_context, library, description, *rest)

@@ -106,7 +106,7 @@ def test_the_real_files_have_the_published_checksums(mnist_folder):
     np.testing.assert_array_equal(np.unique(data.y_test), np.arange(10))
 
 
-def test_the_four_arrays_of_the_course(monkeypatch):
+def test_load_returns_the_four_arrays_of_load_mnist_in_order(monkeypatch):
     small = datasets.Dataset("mnist", *(np.full(4 - number, number) for number in range(4)))
     monkeypatch.setattr(mnist, "load_mnist", lambda: small)
     for number, array in enumerate(datasets.load()):

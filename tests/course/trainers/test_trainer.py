@@ -209,7 +209,7 @@ def test_overridden_methods_may_return_arrays_or_tuples_of_one_number(early_stop
     for wrap in ONE_NUMBER:
         made = make_trainer(make_model(3), DATA, kind=Wrapped, progress=True, **options)
         made.wrap = wrap
-        # float32 rounds to the nearest number, within half of its spacing; all else agrees to float64.
+        # Conversion to float32 has a relative error of at most eps / 2; all other values agree to float64 accuracy.
         rtol = np.finfo(np.float32).eps / 2 if wrap is np.float32 else 0
         for ours, theirs in zip(made.train(3), expected, strict=True):
             for kind in ("loss", "accuracy"):
