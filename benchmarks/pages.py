@@ -52,11 +52,11 @@ OTHER_KINDS = {
     INFERENCE: "fits with standard errors",
 }
 
-EVERYDAY_MAP = "Times faster than the fastest baseline, by rows, columns and number of classes"
-PROFILES = "Fraction of the everyday problems that each solver finishes within a factor of the fastest time"
-SCALING = "Fit time against rows, features, classes, density, C, standard deviation of the columns and threads"
-PASSES = "Milliseconds per pass against rows, features and classes"
-BASELINES = "Suboptimality of the objective against fit time, one curve per library"
+EVERYDAY_MAP_CAPTION = "Times faster than the fastest baseline, by rows, columns and number of classes"
+PROFILES_CAPTION = "Fraction of the everyday problems that each solver finishes within a factor of the fastest time"
+SCALING_CAPTION = "Fit time against rows, features, classes, density, C, standard deviation of the columns and threads"
+PASSES_CAPTION = "Milliseconds per pass against rows, features and classes"
+BASELINES_CAPTION = "Suboptimality of the objective against fit time, one curve per library"
 WORSE_THAN_A_GUESS = "because the log loss of both models on held-out rows is higher than that of a uniform guess"
 # Why fastlin is slower, with the relative gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops earlier, at an objective that is higher than fastlin's by a factor of 1 + {:.0e}."
@@ -265,7 +265,7 @@ def show_everyday(name, machine):
         return
     yield f"{_call(machine)}:"
     yield _write(tables.KINDS["everyday"], [record])
-    yield embed_figure(name, machine, "everyday", EVERYDAY_MAP, "benchmarks/")
+    yield embed_figure(name, machine, "everyday", EVERYDAY_MAP_CAPTION, "benchmarks/")
 
 
 def find_missed_bounds(name, machine):
@@ -296,7 +296,7 @@ def show_scaling(name, machine):
         return
     losses = list(list_losses(record))
     n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
-    yield embed_figure(name, machine, "scaling", SCALING)
+    yield embed_figure(name, machine, "scaling", SCALING_CAPTION)
     if losses:
         yield f"On {_call(machine)}, a baseline is faster at {len(losses)} of {n_points} points:"
         yield "\n".join(losses)
@@ -350,9 +350,9 @@ BLOCKS = {
         for name, kind in TABLES.items()
     },
     "scaling": for_each_machine(show_scaling, is_titled=False),
-    "passes": _show_plots("passes", PASSES, ""),
-    "profiles": _show_plots("profile", PROFILES),
-    "baselines": _show_plots("baselines", BASELINES),
+    "passes": _show_plots("passes", PASSES_CAPTION, ""),
+    "profiles": _show_plots("profile", PROFILES_CAPTION),
+    "baselines": _show_plots("baselines", BASELINES_CAPTION),
     "claims": lambda machines: list_claims(),
     "runs": for_each_machine(describe_runs, is_titled=False),
 }

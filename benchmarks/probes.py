@@ -106,7 +106,7 @@ def measure_probe(problem, whole, comparison):
     torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
     # The time limit of unreached targets; only the first fit had all targets.
     longest = torch_fits[0].seconds
-    against = {
+    compared_seconds = {
         TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_theirs),
         TORCH_TO_ITS_OBJECTIVE: (torch_to[SCIKIT_LEARN] or longest, seconds_to_theirs),
         TORCH_TO_OURS: (torch_to[FASTLIN] or longest, outcome.seconds[FASTLIN]),
@@ -122,7 +122,7 @@ def measure_probe(problem, whole, comparison):
         "seconds_to_scikit_learn": torch_to[SCIKIT_LEARN],
         "seconds_to_fastlin": torch_to[FASTLIN],
     }
-    ratios = {name: None if below is None else above / below for name, (above, below) in against.items()}
+    ratios = {name: None if below is None else above / below for name, (above, below) in compared_seconds.items()}
     return record | {"kind": KIND, "ratios": ratios}
 
 

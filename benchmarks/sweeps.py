@@ -243,10 +243,13 @@ def _make_protocol(data, load, rows, **options):
     return comparisons.Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
 
 
-EMBEDDINGS = partial(_load_embeddings, d=384)
 CASES = {
-    "sweep-embeddings-100": _make_protocol("embeddings", partial(EMBEDDINGS, n_all=8_000, n_classes=100), 200),
-    "sweep-embeddings-1000": _make_protocol("embeddings", partial(EMBEDDINGS, n_all=12_811, n_classes=1_000), 200),
+    "sweep-embeddings-100": _make_protocol(
+        "embeddings", partial(_load_embeddings, n_all=8_000, d=384, n_classes=100), 200
+    ),
+    "sweep-embeddings-1000": _make_protocol(
+        "embeddings", partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000), 200
+    ),
     "sweep-digits": _make_protocol("digits", _load_digits, 150, rounds=3),
     "sweep-small-l1": _make_folds("L1", 1.0, "liblinear", "saga"),
     "sweep-small-l2": _make_folds("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),

@@ -337,8 +337,10 @@ def show_probe(record):
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
     seconds_to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
     reached = "not reached" if seconds_to_theirs is None else format_seconds(seconds_to_theirs)
-    by_torch = _format_torch_time(torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE])
-    to_ours = _format_torch_time(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
+    torch_to_theirs = _format_torch_time(
+        torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE]
+    )
+    torch_to_ours = _format_torch_time(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
     scikit_learn = name_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))
     row = {
         "probe": record["data"],
@@ -347,8 +349,8 @@ def show_probe(record):
         "times faster": format_interval(record),
         "fastlin to scikit-learn's objective (times faster)": reached
         + ("" if ratio is None else f" ({format_ratio(ratio)})"),
-        "PyTorch to it (fastlin: times faster)": by_torch,
-        "PyTorch to fastlin's (fastlin: times faster)": to_ours,
+        "PyTorch to it (fastlin: times faster)": torch_to_theirs,
+        "PyTorch to fastlin's (fastlin: times faster)": torch_to_ours,
     }
     yield row, is_slower(record)
 

@@ -114,8 +114,8 @@ class CourseAssertionError(AssertionError, ValueError):
 class CourseWarning(UserWarning):
     """Issued if a script of the course gets a different result than with the course's own code.
 
-    The message explains how to get either result. Each difference is reported once per process: a training that early
-    stopping would have ended, the convention of an L2 penalty, and loader arguments from other years.
+    The message explains how to get either result. Each difference is reported once per process: a training run that
+    early stopping would have ended, the convention of an L2 penalty, and loader arguments from other years.
 
     Examples
     --------

@@ -39,35 +39,35 @@ def as_array(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must be an array, got {type(values).__name__}: {error}") from error
 
 
-def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
+def validate_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
     """Return values as an array of real numbers with this shape; errors contain the name and the reason."""
     return check_array(name, as_array(name, values), shape, reason)
 
 
 def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "") -> Any:
-    """Return an array or sparse container unchanged, or raise the error of `read_array`."""
+    """Return an array or sparse container unchanged, or raise the error of `validate_array`."""
     is_valid = array.shape == shape and array.dtype.kind in "fiub"
     require(is_valid, name, f"be real numbers of shape {shape}{reason}", array)
     return array
 
 
-def read_finite(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return values as `read_array` does, or raise a ValueError unless all of them are finite."""
-    array = read_array(name, values, shape, reason)
+def validate_finite_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
+    """Return values as `validate_array` does, or raise a ValueError unless all of them are finite."""
+    array = validate_array(name, values, shape, reason)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but it contains NaN or infinity")
     return array
 
 
-def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Return a list of arrays with these shapes, each validated by `read_array`."""
+def validate_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Return a list of arrays with these shapes, each validated by `validate_array`."""
     is_valid = isinstance(values, (list, tuple)) and len(values) == len(shapes)
     require(is_valid, name, f"be a list of {len(shapes)} arrays", values)
     pairs = zip(values, shapes, strict=True)
-    return [read_array(f"{name}[{index}]", array, shape) for index, (array, shape) in enumerate(pairs)]
+    return [validate_array(f"{name}[{index}]", array, shape) for index, (array, shape) in enumerate(pairs)]
 
 
-def read_count(name: str, value: Any, minimum: int = 0) -> int:
+def validate_count(name: str, value: Any, minimum: int = 0) -> int:
     """Return an integer, or raise a ValueError unless it is from the minimum to the largest int64."""
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     require(is_integer and minimum <= value <= MAX_COUNT, name, f"be an integer of at least {minimum}", value)
@@ -91,14 +91,14 @@ def read_scalar(value: Any) -> float | None:
 def check_like(name: str, value: Any, template: Any) -> None:
     """Raise a ValueError unless a value has the structure of a template of finite arrays, integers and sequences."""
     if isinstance(template, np.ndarray):
-        read_finite(name, value, template.shape)
+        validate_finite_array(name, value, template.shape)
     elif isinstance(template, (list, tuple)):
         is_valid = isinstance(value, (list, tuple)) and len(value) == len(template)
         require(is_valid, name, f"be {len(template)} values", value)
         for index, pair in enumerate(zip(value, template, strict=True)):
             check_like(f"{name}[{index}]", *pair)
     else:
-        read_count(name, value)
+        validate_count(name, value)
 
 
 def check_generator_state(name: str, state: Any) -> None:
@@ -106,10 +106,10 @@ def check_generator_state(name: str, state: Any) -> None:
     is_valid = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
     require(is_valid, name, "be the state of an MT19937 generator", state)
     _, words, pos, has_gauss, cached = state
-    words = read_array(f"the words of {name}", words, (N_STATE_WORDS,))
+    words = validate_array(f"the words of {name}", words, (N_STATE_WORDS,))
     require(words.dtype == np.uint32, f"the words of {name}", "be of type uint32", words)
-    pos = read_count(f"the position of {name}", pos)
+    pos = validate_count(f"the position of {name}", pos)
     require(pos <= N_STATE_WORDS, name, f"have a position of at most {N_STATE_WORDS}", pos)
-    require(read_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss 0 or 1", has_gauss)
+    require(validate_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss 0 or 1", has_gauss)
     is_valid = isinstance(cached, float) and math.isfinite(cached)
     require(is_valid, f"the cached normal deviate of {name}", "be a finite number", cached)

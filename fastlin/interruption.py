@@ -24,7 +24,7 @@ from typing import Any
 # Seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
 SLICE = 0.1
 # Held by the thread that works. The main thread acquires it only before a fork and at exit.
-_turn = threading.RLock()
+_work_lock = threading.RLock()
 
 
 def import_uninterrupted(*names: str) -> list[Any]:
@@ -74,7 +74,7 @@ class _Work:
 
     def run(self):
         """Call the function after earlier work has ended, unless an exception has ended the wait by then."""
-        with _turn:
+        with _work_lock:
             try:
                 if self._is_awaited:
                     self._result = self._call()
@@ -100,7 +100,7 @@ class _Work:
 
 
 def _wait_for_work():
-    with _turn:
+    with _work_lock:
         pass
 
 
@@ -108,4 +108,6 @@ def _wait_for_work():
 # compilation may run while the interpreter shuts down.
 atexit.register(_wait_for_work)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release)
+    os.register_at_fork(
+        before=_work_lock.acquire, after_in_parent=_work_lock.release, after_in_child=_work_lock.release
+    )

@@ -47,7 +47,7 @@ LOGGER = logging.getLogger("fastlin")
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and fastlin's default, which replaces it.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
-# fastlin runs these solvers by their name, and their tol bounds the gradient, as in scikit-learn.
+# fastlin has solvers of these names, and their tol bounds the gradient, as in scikit-learn.
 NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
 # scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J, for any tol.
 MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)

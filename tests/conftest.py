@@ -254,7 +254,7 @@ def libraries(monkeypatch):
     monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
     # The pause between fits stabilizes timings, which no test checks.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
-    # A busy machine takes long to start processes.
+    # A busy machine takes a long time to start processes.
     monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
     return few
 

@@ -70,13 +70,13 @@ def draw_list(generator, arrays):
     """Return (description, list) after damage to one array of a list or to its length."""
     index = int(generator.integers(len(arrays)))
     name, damaged = draw_array(generator, arrays[index])
-    of_lists = {
+    damaged_lists = {
         "an array less": arrays[:-1],
         "an array more": [*arrays, np.zeros(2)],
         f"{name} at {index}": [*arrays[:index], damaged, *arrays[index + 1 :]],
         "no list": choose(generator, NO_ARRAYS)[1],
     }
-    return choose(generator, of_lists)
+    return choose(generator, damaged_lists)
 
 
 def draw_container(generator, dense, form):

@@ -13,16 +13,16 @@ from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, nee
 
 ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
 # Prevents the import of packages in the programs below, as if they were not installed.
-WITHOUT = """
+HIDE_PACKAGES = """
 import sys
 from importlib.machinery import PathFinder
 
-class Bare(PathFinder):
+class HidingFinder(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
         return None if name in {names} else super().find_spec(name, path, target)
 
-sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
+sys.meta_path[sys.meta_path.index(PathFinder)] = HidingFinder
 """
 NEEDS = {
     "from fastlin import figures; figures.plot_path(None)": "studies",
@@ -44,8 +44,8 @@ with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')
 """
 
 
-def run_bare(program, missing=ALL, **options):
-    command = [sys.executable, "-c", WITHOUT.format(names=sorted(missing)) + program]
+def run_without_packages(program, missing=ALL, **options):
+    command = [sys.executable, "-c", HIDE_PACKAGES.format(names=sorted(missing)) + program]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
     assert finished.returncode == 0, finished.stderr
     return finished
@@ -74,7 +74,7 @@ def test_only_a_missing_package_gets_the_hint():
 
 @pytest.mark.slow
 def test_a_bare_installation_fits_and_shows_progress():
-    finished = run_bare(FITS)
+    finished = run_without_packages(FITS)
     lines = finished.stdout.splitlines()
     assert re.match(r"fastlin: iteration +\d+  objective 0\.\d+  gap \S+  \d+\.\d\d s$", lines[0])
     assert re.match(r"fastlin: fits: 3 of 3  C=\S+ gap=\S+$", lines[2])
@@ -83,7 +83,7 @@ def test_a_bare_installation_fits_and_shows_progress():
 
 @pytest.mark.thorough
 def test_a_bare_installation_names_missing_packages():
-    finished = run_bare(
+    finished = run_without_packages(
         f"for program in {list(NEEDS)}:\n"
         "    try: exec(program)\n"
         "    except ModuleNotFoundError as error: print(error)\n"
@@ -106,7 +106,7 @@ def test_the_extra_tables_suffices_to_fit_and_predict(tmp_path):
     rows = "".join(f"{i % 7},{'ab'[i % 2]},{int(i % 7 > 3)}\n" for i in range(60))
     (tmp_path / "data.csv").write_text("number,text,label\n" + rows)
     # Pillow is a dependency of Matplotlib.
-    finished = run_bare(
+    finished = run_without_packages(
         "from fastlin.cli import main\n"
         "print(main(['fit', 'data.csv', '--target', 'label']))\n"
         "print(main(['predict', 'model.skops', 'data.csv', '--output', 'predictions.parquet']))\n",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.fitted import check_generator_state, check_like, read_array, read_arrays, read_count
+from fastlin.fitted import check_generator_state, check_like, validate_array, validate_arrays, validate_count
 
 LIKE = np.zeros(3), [(np.zeros((2, 2)), 5)]
 STATE = np.random.RandomState(0).get_state()
@@ -12,10 +12,10 @@ STATE = np.random.RandomState(0).get_state()
 def test_real_numbers_of_any_type_are_read():
     for dtype in (np.float64, np.float32, np.float16, ">f8", np.int64, np.uint8, bool):
         values = np.ones((2, 3), dtype)
-        assert read_array("coef_", values, (2, 3)) is values
-        assert read_array("coef_", values.tolist(), (2, 3)).shape == (2, 3)
-    assert len(read_arrays("coefs_", [values, values[0]], [(2, 3), (3,)])) == 2
-    assert [read_count("t_", value) for value in (0, np.int32(7), 2**63 - 1)] == [0, 7, 2**63 - 1]
+        assert validate_array("coef_", values, (2, 3)) is values
+        assert validate_array("coef_", values.tolist(), (2, 3)).shape == (2, 3)
+    assert len(validate_arrays("coefs_", [values, values[0]], [(2, 3), (3,)])) == 2
+    assert [validate_count("t_", value) for value in (0, np.int32(7), 2**63 - 1)] == [0, 7, 2**63 - 1]
     check_like("state", [np.ones(3, np.float32), ((np.ones((2, 2)), 0),)], LIKE)
     check_generator_state("the state", STATE)
     check_generator_state("the state", [*STATE[:2], np.int64(STATE[2]), 0, 0.0])
@@ -39,13 +39,19 @@ NO_COUNTS = -1, 2**63, True, 1.0, "1", None, np.ones(2, int)
 SHAPES = [(2, 3), (3,)]
 REFUSED = [
     *(
-        (read_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {description}")
+        (validate_array, "coef_", values, (2, 3), rf"coef_ must be .*, got {description}")
         for description, values in NO_MATRICES.items()
     ),
-    (read_arrays, "coefs_", [np.ones((2, 3))], SHAPES, "coefs_ must be a list of 2 arrays, got list of 1"),
-    (read_arrays, "coefs_", None, SHAPES, "coefs_ must be a list of 2 arrays, got NoneType"),
-    (read_arrays, "coefs_", [np.ones((2, 3)), np.ones(1)], SHAPES, r"coefs_\[1\] must be real numbers of shape \(3,\)"),
-    *((read_count, "t_", value, "t_ must be an integer of at least 0, got") for value in NO_COUNTS),
+    (validate_arrays, "coefs_", [np.ones((2, 3))], SHAPES, "coefs_ must be a list of 2 arrays, got list of 1"),
+    (validate_arrays, "coefs_", None, SHAPES, "coefs_ must be a list of 2 arrays, got NoneType"),
+    (
+        validate_arrays,
+        "coefs_",
+        [np.ones((2, 3)), np.ones(1)],
+        SHAPES,
+        r"coefs_\[1\] must be real numbers of shape \(3,\)",
+    ),
+    *((validate_count, "t_", value, "t_ must be an integer of at least 0, got") for value in NO_COUNTS),
     (check_like, "state", None, LIKE, "state must be 2 values, got NoneType"),
     (check_like, "state", [np.ones(3)], LIKE, "state must be 2 values, got list of 1"),
     (check_like, "state", (np.ones(1), LIKE[1]), LIKE, r"state\[0\] must be real numbers of shape \(3,\)"),

@@ -36,7 +36,7 @@ leaps?                                  active-set Newton step              def 
 settle[sd]?|settling                    optimize (an intercept), decide     # The intercept is settled.
 companions?                             background compilation process      def start_companion(): ...
 rent                                    ablation                            from benchmarks import rent
-(an?|the|of) judges?                    validation monitor, scorer          # The judge of a training
+(an?|the|of) judges?                    validation monitor, scorer          # The judge of a training run
 merits?                                 metrics                             merits = {}
 pictures?                               plot, figure                        def draw_picture(): ...
 heads                                   column headers                      heads = ["a"]

@@ -200,7 +200,7 @@ def _load(options, is_homework):
     name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
     if is_homework:
         load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
-        name, files = "CIFAR-10", datasets.CIFAR10_FORMS
+        name, files = "CIFAR-10", datasets.CIFAR10_FILES
     try:
         return load(folder=options.data)
     except datasets.DatasetNotFoundError as error:

@@ -15,7 +15,7 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import type_of_target
 
 from fastlin.cli.arguments import convert_errors, require
-from fastlin.cli.data_files import read_training
+from fastlin.cli.data_files import read_training_data
 from fastlin.cli.notes import print_notes
 from fastlin.other_libraries import Problem
 
@@ -41,7 +41,7 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
             numbers, labels = _read_arrays(name, options.target)
     else:
         require("tables")
-        table, text_columns, labels, notes = read_training(name, options)
+        table, text_columns, labels, notes = read_training_data(name, options)
         print_notes(notes)
         columns = {column: values.to_numpy() for column, values in zip(table.column_names, table.columns, strict=True)}
         strings = np.array([columns.pop(column) for column in text_columns], object).T

@@ -141,7 +141,7 @@ class TableFile:
             self.notes.append(f"column {column!r} of {self.name}: {spaces}; {remedy}")
 
 
-def read_training(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
+def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
     """Return the content of a file: a pyarrow.Table of features, the names of its text columns, labels, and notes."""
     import pyarrow as pa
 

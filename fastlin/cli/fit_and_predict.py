@@ -76,7 +76,7 @@ def fit(options: SimpleNamespace) -> int:
 
     _check_penalty(options)
     data_files.check_output(options.model, [options.data, options.validation or options.data])
-    table, text_columns, labels, notes = data_files.read_training(options.data, options)
+    table, text_columns, labels, notes = data_files.read_training_data(options.data, options)
     validation: dict[str, Any] = {}
     if options.validation is not None:
         categories = {name: [""] if name in text_columns else None for name in table.column_names}

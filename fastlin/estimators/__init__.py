@@ -28,7 +28,7 @@ __all__ = [
     "stability_selection",
 ]
 
-# Importing these modules imports Numba, which takes long (docs/benchmarks/design-choices.md: lazy import of Numba).
+# Importing these modules imports Numba, which is slow (docs/benchmarks/design-choices.md: lazy import of Numba).
 _LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators.firth_logistic_regression",
     "MLPClassifier": "fastlin.estimators.mlp_classifier",

@@ -82,7 +82,7 @@ class Checkpoints:
         return {"save": None if self._path is None else partial(self._save, description), "resumed": resumed}
 
     def _save(self, description, state):
-        """Write the EpochState of a training with a description that JSON can hold."""
+        """Write the EpochState of a training run with a description that JSON can hold."""
         assert self._path is not None
         # Without validation data a record has two numbers.
         records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]

@@ -21,7 +21,7 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
 from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, is_categorical, read_levels
 from fastlin.extras import needs
-from fastlin.fitted import read_count, require
+from fastlin.fitted import require, validate_count
 from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
 from fastlin.typing import Array, FloatType, MatrixLike
 
@@ -74,7 +74,7 @@ def read_matrix(
         return X
     X = read_in_place(X)
     if not reset:
-        read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
+        validate_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if _reads_table(estimator, X, reset):
         return read_table(estimator, X, reset)
     names = _name_columns(X)
@@ -224,7 +224,7 @@ def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
     """Raise a ValueError if the features of X differ from those of the fit; the subject includes its verb."""
-    if n_features != read_count("n_features_in_", estimator.n_features_in_):
+    if n_features != validate_count("n_features_in_", estimator.n_features_in_):
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
             "features as input."
@@ -239,7 +239,7 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
 
 def read_categories(model: Any) -> list[Array | None]:
     """Return validated `categories_` of a model: for each column of X None or its levels, (n_levels,)."""
-    categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
+    categories, n_columns = model.categories_, validate_count("n_features_in_", model.n_features_in_)
     is_valid = isinstance(categories, (list, tuple)) and len(categories) == n_columns
     require(is_valid, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
     for j, levels in enumerate(categories):

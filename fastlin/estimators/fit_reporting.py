@@ -116,7 +116,7 @@ def warn_of_unconverged_fits(
 def warn_of_stopped_training(
     estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
 ) -> None:
-    """Warn if training by epochs diverged, reached its limit or was interrupted.
+    """Warn if a training run by epochs diverged, reached its limit or was interrupted.
 
     keeps_steps says that the parameters include the steps after the last complete epoch.
     """

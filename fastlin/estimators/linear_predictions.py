@@ -20,7 +20,7 @@ from fastlin.estimators.columns import iterate_finite_parts, name_features, read
 from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, describe, read_count, read_scalar, require
+from fastlin.fitted import as_array, check_array, describe, read_scalar, require, validate_count
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Output = TypeVar("Output", covariant=True)
@@ -418,7 +418,7 @@ def read_classes(model: Any) -> Array:
         )
     classes = as_array("classes_", model.classes_)
     is_valid = classes.ndim == 1 and len(classes) > 1
-    require(is_valid, "classes_", "contain at least two classes in one dimension", classes)
+    require(is_valid, "classes_", "be a 1-D array of at least two classes", classes)
     if classes.dtype.kind == "U" and classes.tobytes() and np.array(classes, "=U").view(np.uint32).max() > 0x10FFFF:
         raise ValueError("classes_ must contain Unicode strings, got a code point above 0x10FFFF")
     return classes
@@ -427,5 +427,5 @@ def read_classes(model: Any) -> Array:
 def _count_features(model):
     """Return the number of columns of `coef_`, from validated `categories_` and `n_features_in_`."""
     if not hasattr(model, "categories_"):
-        return read_count("n_features_in_", model.n_features_in_)
+        return validate_count("n_features_in_", model.n_features_in_)
     return sum(1 if levels is None else len(levels) for levels in read_categories(model))

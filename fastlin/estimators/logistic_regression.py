@@ -58,7 +58,7 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_convergence, describe_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.fitted import as_array, read_finite
+from fastlin.fitted import as_array, validate_finite_array
 from fastlin.tensors import to_numbers
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
@@ -313,8 +313,8 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         features : sequence or None
             Columns to report: names (possibly "intercept"), pairs (column, level) for levels of categorical columns, or
             indices into the names reported for None. A name shared by several columns raises an error. None means all.
-            For a model with more than 4,096 parameters `features` is required; it is then solved by conjugate
-            gradients, with the covariances "model", "HC0" and "HC1".
+            `features` is required for a model with more than 4,096 parameters. The covariance is then computed by
+            conjugate gradients and must be "model", "HC0" or "HC1".
 
         Returns
         -------
@@ -738,5 +738,5 @@ class LogisticRegression(PenalizedClassifier):
         for (name, array), expected in zip(values.items(), (shape, shape[:1]), strict=True):
             # A missing argument starts at zero.
             array = np.zeros(expected) if array is None else to_numbers(as_array(name, array))
-            point.append(read_finite(name, array, expected, reason).astype(np.float64))
+            point.append(validate_finite_array(name, array, expected, reason).astype(np.float64))
         return [(point[0], point[1] if self.fit_intercept else np.zeros(shape[0]))]

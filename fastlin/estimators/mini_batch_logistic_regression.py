@@ -21,7 +21,7 @@ from fastlin.estimators.linear_predictions import LinearPredictions, read_coeffi
 from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.summary import describe_coef, describe_data, make_linear_model
+from fastlin.estimators.summary import describe_coef, describe_data, make_scikit_learn_model
 from fastlin.fitted import check_like
 from fastlin.networks import Network
 from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
@@ -317,7 +317,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
             A fitted model with the same coefficients. SGDClassifier would return other probabilities for more than two
             classes.
         """
-        return make_linear_model(self)
+        return make_scikit_learn_model(self)
 
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, from the iterator that begin() returns.

@@ -31,7 +31,7 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
-from fastlin.fitted import as_array, check_like, read_arrays, read_count, require
+from fastlin.fitted import as_array, check_like, require, validate_arrays, validate_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize
 from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
@@ -558,7 +558,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
     def _plan_network(self, kind):
-        """Return the arguments of the Network for a kind of Targets, without the options of a training."""
+        """Return the arguments of the Network for a kind of Targets, without the options of a training run."""
         sizes: Any = self.hidden_layer_sizes
         hidden = tuple(sizes) if np.iterable(sizes) else (sizes,)
         if not all(isinstance(size, Integral) and int(size) > 0 for size in hidden):
@@ -577,7 +577,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         plan: Any = self._plan
         require(isinstance(plan, dict) and plan.keys() == NETWORK_ARGUMENTS, "_plan", "describe a network", plan)
         n_inputs, *_, n_outputs = plan["layer_sizes"]
-        n_features = read_count("n_features_in_", self.n_features_in_)
+        n_features = validate_count("n_features_in_", self.n_features_in_)
         require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, the inputs of the network", n_features)
         classes = as_array("classes_", self.classes_)
         # One output distinguishes two classes, or stands for a single class.
@@ -593,7 +593,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         """Return the network of the last training, with options of a new one; an error names an invalid attribute."""
         network = Network(**self._read_plan(), **training)
         for name, targets in network.named_arrays().items():
-            arrays = read_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
+            arrays = validate_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
             for target, values in zip(targets, arrays, strict=True):
                 target[:] = values
         return network

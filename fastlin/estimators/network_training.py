@@ -26,7 +26,7 @@ from fastlin.estimators.labels import (
 from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
-from fastlin.fitted import as_array, check_generator_state, read_count, require
+from fastlin.fitted import as_array, check_generator_state, require, validate_count
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
@@ -134,7 +134,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         vars(self).update(self._describe(trained))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
-        """Return the EpochSchedule of a training; more contains other fields of it."""
+        """Return the EpochSchedule of a training run; more contains other fields of it."""
         # As in scikit-learn, "adam" ignores the learning rate schedules of "sgd".
         schedule = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
         decay, power = float(self.learning_rate_decay), float(self.power_t)
@@ -205,7 +205,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return Targets(kind, np.arange(y.shape[1]), y)
 
     def _make_examples(self, matrix, targets, sample_weight):
-        """Return the Examples of rows with Targets; a training uses the absolute size of the weights."""
+        """Return the Examples of rows with Targets; a training run uses the absolute size of the weights."""
         if self.class_weight is not None and targets.kind != "class":
             raise ValueError(
                 f"class_weight requires y with one class per row, got {KINDS[targets.kind]}; use sample_weight instead."
@@ -262,7 +262,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return (Examples(examples.matrix, examples.labels, weights, rows) for rows in parts)
 
     def _check_continuation(self):
-        """Raise a ValueError that names an attribute if a training cannot continue from the fitted attributes."""
+        """Raise a ValueError that names an attribute if a training run cannot continue from the fitted attributes."""
         classes = as_array("classes_", self.classes_)
         try:
             is_sorted = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
@@ -270,7 +270,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             is_sorted = False
         # Labels are encoded by binary search in the classes.
         require(is_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
-        read_count("t_", self.t_)
+        validate_count("t_", self.t_)
         for name in CURVES:
             curve = getattr(self, name)
             is_valid = isinstance(curve, list) or (curve is None and name != "loss_curve_")

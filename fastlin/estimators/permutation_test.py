@@ -17,7 +17,7 @@ from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.fitted import read_count
+from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
@@ -124,7 +124,7 @@ def permutation_test(
     """
     from fastlin.estimators.permuted_scores import BatchedScores, compare, find_distinct, score_one_by_one
 
-    n_permutations = read_count("n_permutations", n_permutations)
+    n_permutations = validate_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
     classes, labels = encode_labels(y)
     seed = read_seed(random_state)

@@ -20,7 +20,7 @@ from fastlin.estimators.labels import read_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.fitted import read_count, require
+from fastlin.fitted import require, validate_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
@@ -186,7 +186,7 @@ def stability_selection(
     if not isinstance(estimator, LogisticRegression):
         raise TypeError(f"estimator must be a LogisticRegression of fastlin, got {type(estimator).__name__}")
     check_parameters(estimator)
-    n_pairs = read_count("n_pairs", n_pairs, minimum=1)
+    n_pairs = validate_count("n_pairs", n_pairs, minimum=1)
     Cs = read_Cs(Cs)
     seed = read_seed(random_state)
     # The Cs of the path set the penalty.
@@ -201,7 +201,7 @@ def stability_selection(
         factors = full_problem.penalty_factors
         is_unpenalized = np.zeros(len(names), bool) if factors is None else factors == 0
         n_candidates = np.count_nonzero(~is_unpenalized)
-        n_selected = isqrt(n_candidates) if n_selected is None else read_count("n_selected", n_selected, minimum=1)
+        n_selected = isqrt(n_candidates) if n_selected is None else validate_count("n_selected", n_selected, minimum=1)
         requirement = f"be from 1 to {n_candidates}, the number of features with a penalty"
         require(1 <= n_selected <= n_candidates, "n_selected", requirement, n_selected)
         rows_of_classes = _find_rows_of_classes(data)

@@ -19,7 +19,7 @@ from fastlin.estimators.linear_predictions import check_coefficients, is_multila
 from fastlin.estimators.parameters import invert, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
-from fastlin.fitted import read_count
+from fastlin.fitted import validate_count
 from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
@@ -145,7 +145,7 @@ def describe_data(estimator: Any) -> str:
     """Return the sizes of the data that a model was fitted to."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
-    n_features = read_count("n_features_in_", estimator.n_features_in_)
+    n_features = validate_count("n_features_in_", estimator.n_features_in_)
     if is_multilabel(estimator):
         return f"{rows}{n_features:,} features, {len(estimator.classes_):,} labels"
     return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
@@ -203,7 +203,7 @@ def _translate_alpha(model):
     return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
 
 
-def make_linear_model(model: Any) -> Any:
+def make_scikit_learn_model(model: Any) -> Any:
     """Return a fitted LogisticRegression of scikit-learn with the coefficients and fit_intercept of a linear model."""
     check_is_fitted(model)
     check_coefficients(model)

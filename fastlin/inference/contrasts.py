@@ -50,19 +50,19 @@ class Contrasts:
         return len(self.coordinates.scale) + self.fit_intercept
 
     @property
-    def n_free(self) -> int:
+    def n_free_classes(self) -> int:
         """The number of classes minus one."""
         return max(self.matrix.shape[1], 2) - 1
 
     @property
     def n_parameters(self) -> int:
         """The number of free parameters of the model."""
-        return self.n_free * self.n_columns
+        return self.n_free_classes * self.n_columns
 
     @property
     def n_intercepts(self) -> int:
         """The number of intercepts among the free parameters."""
-        return self.n_free * self.fit_intercept
+        return self.n_free_classes * self.fit_intercept
 
     def list_units(self, positions: IntArray) -> sparse.csr_array:
         """Return the matrix (K' q, K (d + 1)) that maps parameters to the coefficients of columns `positions` (q,)."""

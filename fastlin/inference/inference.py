@@ -429,7 +429,7 @@ class Inference(WaldStatistics):
         if entries and all(map(is_name_or_pair, entries)):
             indices = self._find("R", R, by_index=False)
             # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
-            starts = np.arange(self._basis.contrasts.n_free)[:, None] * len(self.names)
+            starts = np.arange(self._basis.contrasts.n_free_classes)[:, None] * len(self.names)
             return np.eye(size)[(starts + indices).ravel()], ", ".join(self.names[indices]) + " = 0"
         matrix = np.atleast_2d(_read_numbers("R", R, f"of shape (q, {size}), or names of columns"))
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
@@ -444,7 +444,7 @@ class Inference(WaldStatistics):
         p = len(self.names)
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
-        rows = [a * p + index for a in range(self._basis.contrasts.n_free)]
+        rows = [a * p + index for a in range(self._basis.contrasts.n_free_classes)]
         name = describe_each(self.names, self._basis.omitted_levels)[index]
         return (
             "Numbers multiply the estimates; they are not indices: "

@@ -242,7 +242,7 @@ class Profile:
     def test_columns(self, positions: Sequence[int]) -> TestResult:
         """Return the test that all coefficients of columns `positions` are zero."""
         # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
-        return self._test_zero(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free]))
+        return self._test_zero(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free_classes]))
 
     def _list_directions(self, positions):
         """Return the directions of the coefficients of columns `positions`, (K', len(positions), n)."""

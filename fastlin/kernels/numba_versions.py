@@ -13,7 +13,7 @@ LOGGER = logging.getLogger("fastlin")
 
 def check_numba() -> None:
     """Log a warning if fastlin was not tested with the installed version of Numba."""
-    # Only the metadata are read, because importing Numba takes long and is deferred to the first fit.
+    # Only the metadata are read, because importing Numba is slow and is deferred to the first fit.
     try:
         version = importlib.metadata.version("numba")
     except importlib.metadata.PackageNotFoundError:

@@ -376,7 +376,7 @@ def _split(parameters, precision):
 
 
 class ColumnPasses(DensePasses):
-    """Passes over a copy of a small X by columns, which the first float64 pass makes."""
+    """Passes over a copy of a small X by columns. The first float64 pass makes the copy."""
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)

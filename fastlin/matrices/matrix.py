@@ -86,7 +86,7 @@ class Columns(NamedTuple):
         return scale, -self.mean * scale
 
 
-def merge_columns(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
+def merge_column_statistics(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
     """Return the Columns of all rows from the weights (B,) of blocks, some of them positive, and their Columns."""
     mean, remainder, variance, smallest, largest = (np.array(values) for values in zip(*moments, strict=True))
     fractions = (totals / totals.sum())[:, None]
@@ -159,7 +159,7 @@ class Matrix:
     def shift_roundings(self) -> float:
         """`Passes.shift_roundings` of columns that are not centered per entry, whose shifts are added as one sum.
 
-        It is at least two, the number for the derivative by a coefficient.
+        It is at least two, the number for the derivative with respect to a coefficient.
         """
         return max(2.0, 1 + (self.shape[1] + 1) / (self.longest_row + 4))
 

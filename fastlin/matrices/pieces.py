@@ -20,7 +20,7 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_columns
+from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_column_statistics
 from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -97,7 +97,7 @@ def merge(measured: Iterable[Measured]) -> Measured:
     """Return the total weight and the column statistics of several pieces combined."""
     weights, moments = zip(*measured, strict=True)
     totals = np.array(weights)
-    return float(totals.sum()), merge_columns(totals if totals.any() else np.ones(len(totals)), moments)
+    return float(totals.sum()), merge_column_statistics(totals if totals.any() else np.ones(len(totals)), moments)
 
 
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:

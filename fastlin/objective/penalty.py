@@ -297,7 +297,7 @@ class BoxDual:
         self.limit = float(min(1.0, limits.min(initial=1.0)))
 
     def conjugate(self, step: float) -> list[float]:
-        """Return the conjugate, its first two derivatives by the step, and the sum of the magnitudes of its terms."""
+        """Return the conjugate, its first two derivatives along the step, and the sum of its terms' magnitudes."""
         u, thresholds, roots = self._u, self._thresholds, self._roots
         shrunk = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -157,7 +157,8 @@ class RowSpace:
     ) -> tuple[float, float, FloatArray]:
         """Return the mean loss at scores + step * direction, its slope, and the sums of the residuals (K,).
 
-        The first n rows of residuals (n + 1, columns of a table) are filled with the derivative by the scores.
+        The first n rows of residuals (n + 1, columns of a table) are filled with the derivative with respect to the
+        scores.
         """
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))

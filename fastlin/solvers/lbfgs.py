@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
 
 
-def minimize(fit: Fit, preconditions: Mapping[int, Build], switch_after: int | None = None) -> Solution:
+def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None = None) -> Solution:
     """Minimize the objective, in its fast precision first and in float64 at the end.
 
-    ``preconditions`` maps an iteration, 0 for the start, to a function that builds the next preconditioner from a
+    ``builders`` maps an iteration, 0 for the start, to a function that builds the next preconditioner from a
     Point. The stop reason is TOO_SLOW if after ``switch_after`` iterations the end is not in sight.
     """
     objective, stopping = fit.objective, fit.stopping
     point = fit.start_point(objective.fast_precision)
     bound = min_bound = stopping.begin(point)
     preconditioner = None if fit.nearby is None else fit.nearby.preconditioner
-    preconditioner = preconditioner or preconditions[0](point)
+    preconditioner = preconditioner or builders[0](point)
     pairs = Pairs(objective, None if fit.nearby is None else fit.nearby.pairs)
     restarted, stop_reason = False, None
     decrements: list[float] = []
     postponed: set[int] = set()
-    preconditions = dict(preconditions)
+    builders = dict(builders)
     while True:
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_criterion_met(point, bound, decrement):
@@ -78,9 +78,9 @@ def minimize(fit: Fit, preconditions: Mapping[int, Build], switch_after: int | N
             min_bound = min(min_bound, bound)
             stopping.record(point, bound)
             n_iter = len(stopping.history)
-            build = preconditions.pop(n_iter, None)
+            build = builders.pop(n_iter, None)
             if build is not None and n_iter not in postponed and decrement <= stopping.allowed_gap(point):
-                preconditions[2 * n_iter] = build
+                builders[2 * n_iter] = build
                 postponed.add(2 * n_iter)
             elif build is not None:
                 preconditioner = build(point)

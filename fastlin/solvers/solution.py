@@ -36,9 +36,10 @@ class Iteration(NamedTuple):
 
     objective: float  # J
     # Upper bound on J - J*, infinite if there is none: rigorous in the last iteration, in float64. Earlier bounds of
-    # `descent` ignore the exchange between classes, and those of the row space the gradient by the intercept.
+    # `descent` ignore the exchange between classes, and those of the row space ignore the gradient with respect to the
+    # intercept.
     bound: float
-    gradient: float  # largest magnitude by coefficients and intercept; in the row space a bound on it
+    gradient: float  # largest magnitude with respect to coefficients and intercept; in the row space a bound on it
     n_passes: float  # over X so far
     seconds: float  # since the solver began
 

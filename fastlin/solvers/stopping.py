@@ -74,10 +74,10 @@ class Stopping:
         self._lower_bound = self._dual_value = -np.inf
         self._best: Point | None = None
         # If one class has all the weight, J approaches zero without reaching it.
-        is_single = np.count_nonzero(objective.class_weights) == 1
+        has_one_class = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
-        self.objective_floor = equal if is_single else self.objective_floor
-        self.null_objective = np.inf if is_single else objective.null_model.lower_bound
+        self.objective_floor = equal if has_one_class else self.objective_floor
+        self.null_objective = np.inf if has_one_class else objective.null_model.lower_bound
         # If the penalty is not smooth, gaps are differences of values.
         self.gap_floor, penalty = 2 * SUM_ROUNDING * self.null_objective, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:
@@ -161,7 +161,7 @@ class Stopping:
         return min(bound, _measure_gap(point, max(optimized_point.dual_value, self._dual_value)))
 
     def intercept_limits_bound(self, point: Point, bound: float) -> bool:
-        """Return whether only the gradient by the intercept keeps the bound at a point above the allowed gap."""
+        """Return whether only the gradient with respect to the intercept keeps the bound above the allowed gap."""
         if self.rule != "suboptimality" or bound == np.inf:
             return False
         return point.stationary_gap <= self.allowed_gap(point) < bound

@@ -54,8 +54,8 @@ MIN_COLUMNS_PER_ROW = 3
 # twice the cost of reading an entry of X.
 MAX_WORK_IN_CACHE, ITERATION_WORK, SLOW_OPERATION_WORK = 1_500_000, 4_000, 8
 
-# Sweeps go on while one gains at least this fraction of the decrease of the model, or its square if the whole Hessian
-# is available. The gain of a step for groups may differ by this fraction from the predicted one.
+# Sweeps continue while each gains at least this fraction of the decrease of the model, or its square if the whole
+# Hessian is available. The gain of a step for groups may differ by this fraction from the predicted one.
 MIN_INNER_TOL = 3e-3
 # Cheap steps before an expensive one: models by columns before one by the Hessian, and sweeps over the active
 # coordinates before one over all. Blocks of classes that take twice as many passes wait for these, because a fit with

@@ -13,7 +13,7 @@ from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
-# Number of rows whose loss is checked after the last step of a training without validation.
+# Number of rows whose loss is checked after the last step of a training run without validation.
 PROBE_ROWS = 128
 
 
@@ -46,7 +46,7 @@ class Epoch:
 
 
 class EpochState(NamedTuple):
-    """The state of a training after a complete epoch, from which it can be resumed; only for rows in memory."""
+    """The state of a training run after a complete epoch, from which it can be resumed; only for rows in memory."""
 
     records: list[Epoch]
     last: list[Array]  # `Descent.save` after the last epoch
@@ -100,7 +100,7 @@ def train_by_epochs(
             monitor = monitor.after(record)
             best = best.after(record, Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best))
     learner.n_renewed = monitor.n_renewed
-    # A training that has stopped early is not continued.
+    # A training run that has stopped early is not continued.
     has_ended = resumed is not None and monitor.is_exhausted
 
     def after_epoch(training):
@@ -121,7 +121,7 @@ def train_by_epochs(
         best=best,
         on_checkpoint=after_epoch,
         save_step=save_step if schedule.keeps_steps else None,
-        check_end=learner.check_end if validation is None else None,
+        check_end=learner.check_final_loss if validation is None else None,
     )
     has_steps = schedule.keeps_steps and descent.n_rows > n_rows_before
     if training.ended == "interrupted" and not (training.records or has_steps):
@@ -196,7 +196,7 @@ class _Learner:
         self._descent.counts[0], self._order = state.n_rows, state.order
         self._random_state.set_state(state.generator)
 
-    def check_end(self):
+    def check_final_loss(self):
         """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
         self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 

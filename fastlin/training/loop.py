@@ -8,7 +8,7 @@ from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
 
 
 class DivergedError(ArithmeticError):
-    """The loss or the parameters of a training are no longer finite."""
+    """The loss or the parameters of a training run are no longer finite."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ def train(
 
 
 def _choose_checkpoint(training):
-    """Return the checkpoint to restore after training has ended."""
+    """Return the checkpoint to restore after a training run has ended."""
     best, last = training.best, training.last
     if best is None or (best.validates_at_start and training.ended != "diverged"):
         return last

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """A state that a training can restore: the number of records at that time, and the saved parameters."""
+    """A state that a training run can restore: the number of records at that time, and the saved parameters."""
 
     n_records: int
     saved: Any

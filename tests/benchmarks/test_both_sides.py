@@ -15,9 +15,9 @@ from benchmarks.networks import LargeProducts, LargeStep, draw_data
 from benchmarks.passes import FusedPass, draw_coef, make_numpy_pass
 
 # Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
-OF_PASSES = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
+PASS_TOL = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
 # Accuracies after 70 steps of the course may differ on rows with two nearly equal probabilities.
-OF_ACCURACIES = {"float64": 1e-4, "float32": 1e-3}
+ACCURACY_TOL = {"float64": 1e-4, "float32": 1e-3}
 
 
 def assert_same_parts(actual, expected, relative=0.0, absolute=0.0):
@@ -34,7 +34,7 @@ def test_passes_have_the_loss_and_gradients_of_numpy(dtype, order, layout):
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=layout)
     point = X, np.arange(300) % 10, 10, *draw_coef(X)
     expected = make_numpy_pass(*point, order=order)()
-    assert_same_parts(FusedPass(*point).value_and_gradient(), expected, OF_PASSES[dtype])
+    assert_same_parts(FusedPass(*point).value_and_gradient(), expected, PASS_TOL[dtype])
 
 
 @pytest.mark.parametrize("name", list(predictions.COMPARISONS))
@@ -80,7 +80,7 @@ def test_numpy_takes_the_same_steps_of_the_course(dtype, tolerance):
     expected, _, *expected_histories = mini_batches.train_course_with_numpy(examples, 10)
     assert coef.dtype == dtype
     assert_same_parts([coef], [expected], tolerance)
-    for kind, atol in (("loss", tolerance), ("accuracy", OF_ACCURACIES[dtype])):
+    for kind, atol in (("loss", tolerance), ("accuracy", ACCURACY_TOL[dtype])):
         for history, steps in zip(histories, expected_histories, strict=True):
             assert list(history[kind]) == list(steps[kind])
             np.testing.assert_allclose(list(history[kind].values()), list(steps[kind].values()), rtol=0, atol=atol)

@@ -18,7 +18,7 @@ from benchmarks.suite import BASELINES, COLLECTIONS, COMPARISONS, OTHERS, measur
 from benchmarks.tables import tabulate
 
 # Only this case compiles a pass over bytes.
-OF_BYTES = "limit-pass-uint8"
+BYTES_CASE = "limit-pass-uint8"
 # Enough rows for the classes of the problem.
 ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
 # The same for cases that are not comparisons.
@@ -30,7 +30,9 @@ FEW_ROWS = {
 }
 # One ablation is enough.
 OTHER_ABLATIONS = ablation.CASES.keys() - {"ablation-descent"}
-TINY = [name for name in OTHERS if name not in {BASELINES, OF_BYTES, *OTHER_ABLATIONS} and not name.startswith("probe")]
+TINY = [
+    name for name in OTHERS if name not in {BASELINES, BYTES_CASE, *OTHER_ABLATIONS} and not name.startswith("probe")
+]
 WHOLE = {"test_case[limit-step]", "test_case[memory-text]"}
 
 
@@ -65,7 +67,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
 
 
-@pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, OF_BYTES)])
+@pytest.mark.parametrize("name", [*TINY, *marked(pytest.mark.thorough, BYTES_CASE)])
 def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
         if name in FEW_ROWS:

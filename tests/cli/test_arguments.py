@@ -13,7 +13,7 @@ import fastlin
 from fastlin.cli.commands import program
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
-SEEDS = "is not in the range 0<=x<=4294967295"
+SEED_ERROR = "is not in the range 0<=x<=4294967295"
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ SEEDS = "is not in the range 0<=x<=4294967295"
         ("reproduce cifar10", "'cifar10' is not one of"),
         ("reproduce --data nowhere", "nowhere does not contain MNIST, whose files are train-images"),
         ("reproduce cifar10_deep --data .", ". does not contain CIFAR-10, whose files are cifar-10-batches-py"),
-        ("reproduce --seed -1", f"'--seed': -1 {SEEDS}"),
-        ("reproduce --seed 4294967296", f"'--seed': 4294967296 {SEEDS}"),
+        ("reproduce --seed -1", f"'--seed': -1 {SEED_ERROR}"),
+        ("reproduce --seed 4294967296", f"'--seed': 4294967296 {SEED_ERROR}"),
         ("reproduce --draws 0", "'--draws': 0 is not in the range x>=1"),
         ("compare --dtype int8", "--dtype"),
         ("compare none.csv --target y", "File 'none.csv' does not exist. (see fastlin compare --help)"),
@@ -92,7 +92,7 @@ def test_ctrl_c_during_training_leaves_no_traceback_and_no_results(tmp_path, mni
         env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )
     output = ""
-    # The program prints λ when a training begins.
+    # The program prints λ when a training run begins.
     while "λ" not in output and process.poll() is None:
         output += process.stdout.read(1)
     process.send_signal(signal.SIGINT)

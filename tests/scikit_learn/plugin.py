@@ -36,7 +36,7 @@ EXCEPTIONS = {
     "test_logisticregression_warns_with_n_jobs": "n_jobs has an effect",
     "test_gradient": PRIVATE_ATTRIBUTES,
 }
-OF_CLASSES = {
+CLASS_EXCEPTIONS = {
     "test_logistic_cv_multinomial_score": f"{PRIVATE_FUNCTION} with our solver's name",
     "test_scores_attribute_layout_elasticnet": "it expects fits that stop at tol=1e-3 to agree within 1e-3",
     "test_logistic_regression_callback_support_warning": "every solver calls callbacks",
@@ -46,7 +46,7 @@ OF_CLASSES = {
     "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": EPOCHS,
     "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": EPOCHS,
 }
-OF_PATCH = {
+PATCH_EXCEPTIONS = {
     "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]": f"{PRIVATE_FUNCTION}, which stops before "
     "the minimum, and expects its score",
     "test_max_iter[42-liblinear-Liblinear failed to converge, increase the number of iterations.-max_iter3]": "the fit "
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config, items):
     selected_set = set(selected)
     config.hook.pytest_deselected(items=[item for item in items if item not in selected_set])
     items[:] = selected
-    exceptions = EXCEPTIONS | (OF_PATCH if is_patched else OF_CLASSES)
+    exceptions = EXCEPTIONS | (PATCH_EXCEPTIONS if is_patched else CLASS_EXCEPTIONS)
     for item in items:
         for name in {item.name, item.name.partition("[")[0]} & exceptions.keys():
             item.add_marker(pytest.mark.xfail(reason=exceptions[name], strict=True))

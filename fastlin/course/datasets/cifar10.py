@@ -16,7 +16,7 @@ from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
 # The folder of the published batches for Python, the archive of this folder, and the JPEG copy.
-FOLDER, PUBLISHED, JPEGS = CIFAR10_FORMS = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
+FOLDER, PUBLISHED, JPEGS = CIFAR10_FILES = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
 ADDRESS = f"https://www.cs.toronto.edu/~kriz/{PUBLISHED}"
 PUBLISHED_MD5 = "c58f30108f718f92721af3b95e74349a"
 # The md5 of each batch, the test batch last.
@@ -79,7 +79,7 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"n_validation must be an integer from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
-    paths = (parent / form for parent in list_folders(folder) for form in CIFAR10_FORMS)
+    paths = (parent / form for parent in list_folders(folder) for form in CIFAR10_FILES)
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         description = (

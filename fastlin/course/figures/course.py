@@ -36,8 +36,8 @@ def draw_early_stopping(results: Any) -> Any:
     figure, axes = open_figure(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
-        _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.last_epoch:.1f}")
-        panel.axvline(trained.last_step, color="black", linestyle="--", label="stop")
+        _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.n_epochs_run:.1f}")
+        panel.axvline(trained.n_steps_run, color="black", linestyle="--", label="stop")
     _draw_stops(axes[2], results.metrics, results.parameters["data"] == "mnist")
     return figure
 
@@ -136,7 +136,7 @@ def draw_l2_norm(results: Any) -> Any:
 
 
 def _draw_losses(panel, results, trained, title):
-    """Draw the losses of a training with a band per epoch; the y-axis shows all losses after the first epoch."""
+    """Draw the losses of a training run with a band per epoch; the y-axis shows all losses after the first epoch."""
     # Means over less than an epoch would depend on the order of the batches.
     n = trained.steps_per_epoch
     _draw_histories(panel, results, trained, "loss", n)

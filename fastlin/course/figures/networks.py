@@ -9,7 +9,7 @@ from fastlin.figures.style import COLORS, open_figure
 # Axis labels of the search parameters whose names are not descriptive.
 PARAMETER_LABELS = {"hidden": "hidden units", "decay": "learning rate decay", "reg": "regularization"}
 MARKERS = "osD^vPX"
-# The loss of a random guess among ten classes is 2.3. Larger limits would flatten all curves if one training diverges.
+# The loss of a random guess among ten classes is 2.3. Larger limits would flatten all curves if one run diverges.
 MAX_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
 REPORTED_VALIDATION = 0.491

@@ -20,7 +20,7 @@ REPORTED_EPOCH = 17
 # A fall of the validation accuracy is a dip if it is at least this fraction of the largest fall.
 MIN_DIP = 0.25
 MAX_DIPS = 10
-# The end of a training is measured over its last ten epochs, because a single validation is unreliable.
+# The end of a training run is measured over its last ten epochs, because a single validation is unreliable.
 LATE_EPOCHS = 10
 
 
@@ -54,9 +54,9 @@ def study_early_stopping(settings: Settings) -> Results:
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     shuffled = list(course.train_orders(settings, "binary", seeds, early_stopping=True).values())
-    stops = [trained.last_epoch for trained in shuffled]
+    stops = [trained.n_epochs_run for trained in shuffled]
     metrics = {
-        "stop_epoch_in_order": in_order.last_epoch,
+        "stop_epoch_in_order": in_order.n_epochs_run,
         "stop_epoch_of_the_first_order": stops[0],
         "median_stop_epoch_shuffled": float(np.median(stops)),
         "stop_epochs_shuffled": sorted(stops),
@@ -69,7 +69,7 @@ def study_early_stopping(settings: Settings) -> Results:
     drawn = course.train_cases(
         settings, "binary", "random split", course.find_splits(settings), shuffle=False, early_stopping=True
     )
-    steps = {split: trained.last_step for split, trained in drawn.items()}
+    steps = {split: trained.n_steps_run for split, trained in drawn.items()}
     if steps:
         metrics["stop_steps_of_random_splits"] = steps
     limits = {"epochs": course.MAX_EPOCHS, "patience": course.PATIENCE}
@@ -88,8 +88,8 @@ def study_shuffling(settings: Settings) -> Results:
     stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
     pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
-    # Losses become smoother during training, so both are measured up to the earlier stop.
-    n_common = min(trained.last_step for trained in pair.values())
+    # Losses become smoother during a training run, so both are measured up to the earlier stop.
+    n_common = min(trained.n_steps_run for trained in pair.values())
     ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
     median = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
     full_length = {"in order": ordered_spikes, "shuffled, median": median}
@@ -117,7 +117,9 @@ def study_shuffling(settings: Settings) -> Results:
             "comparisons_with_smaller_spikes_of_accuracy": count_smaller("accuracy_spikes"),
             "comparisons_with_smaller_spikes_of_loss": count_smaller("loss_spikes"),
             "speed": {
-                "epochs to the early stop": compare(stopped_in_order.last_epoch, [one.last_epoch for one in stopped]),
+                "epochs to the early stop": compare(
+                    stopped_in_order.n_epochs_run, [one.n_epochs_run for one in stopped]
+                ),
                 **compare_rows(speeds),
             },
             "validation": compare_rows(ends),

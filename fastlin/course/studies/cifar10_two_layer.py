@@ -16,7 +16,7 @@ REPORT, OWN = read_recipe("report"), read_recipe("own")
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 # The fraction of the epochs in a quick study.
 QUICK_FRACTION = 0.05
-# Principal components and momentum are compared over the first epochs, where training runs differ most.
+# Principal components and momentum are compared over the first epochs, where the training runs differ most.
 N_COMPARED = 100
 
 

@@ -79,7 +79,7 @@ def measures(metrics: Metrics, *, rows: str) -> str:
 def falls(metrics: Metrics, *, values: str) -> str:
     """Confirm if a quantity, listed from the strongest penalty to none, falls as the penalty grows."""
     rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
-    # A training that diverged gives NaN, which is neither a rise nor a fall.
+    # A training run that diverged gives NaN, which is neither a rise nor a fall.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
         return CONFIRMED
     return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED

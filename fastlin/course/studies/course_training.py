@@ -19,7 +19,7 @@ Task: TypeAlias = Literal["binary", "softmax"]
 PATIENCE = 10
 # Number of validations per epoch; curves are averaged over an epoch.
 VALIDATIONS = 5
-# Maximum number of epochs of a training with early stopping.
+# Maximum number of epochs of a training run with early stopping.
 MAX_EPOCHS = 500
 # Numbers of training and validation images that report B draws at random from MNIST. The first seed is that of the
 # course's code; the others show how much a result depends on it.
@@ -86,14 +86,14 @@ class Trained:
     steps_per_epoch: int
 
     @property
-    def last_step(self) -> int:
+    def n_steps_run(self) -> int:
         """Number of steps of the training."""
         return len(self.train["loss"])
 
     @property
-    def last_epoch(self) -> float:
+    def n_epochs_run(self) -> float:
         """Number of epochs of the training, possibly fractional."""
-        return self.last_step / self.steps_per_epoch
+        return self.n_steps_run / self.steps_per_epoch
 
     def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
         """Return the values of a history from the second epoch to before a step; losses fall steeply in the first."""
@@ -142,7 +142,7 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
     options = {"early_stopping": early_stopping, "patience": PATIENCE, "seed": seed, "progress": False}
     trainer = trainers.BaseTrainer(model, learning_rate, batch_size, shuffle, *images, **options)
     train, val = trainer.train(n_epochs)
-    # A training that Ctrl-C interrupted is not a result.
+    # A training run that Ctrl-C interrupted is not a result.
     if trainer.interrupted:
         raise KeyboardInterrupt
     return Trained(model, train, val, n_rows // batch_size)

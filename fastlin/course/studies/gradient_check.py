@@ -94,8 +94,8 @@ def _compare_penalty(penalty, model, X, Y):
     """
     unpenalized = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
     unpenalized.w = model.w
-    for either in (model, unpenalized):
-        either.backward(X, either.forward(X), Y)
+    for softmax_model in (model, unpenalized):
+        softmax_model.backward(X, softmax_model.forward(X), Y)
     slope = (penalty(model.w + EPSILON) - penalty(model.w - EPSILON)) / (2 * EPSILON)
     return float(np.abs(model.grad - unpenalized.grad - slope).max())
 

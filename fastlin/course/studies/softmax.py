@@ -37,7 +37,7 @@ def study_softmax(settings: Settings) -> Results:
     onsets, gaps, growths = zip(*map(measure_gap, (*by_seed.values(), *by_split.values())), strict=True)
     growth = average_slopes(growths)
     metrics = {
-        "steps": trained.last_step,
+        "steps": trained.n_steps_run,
         **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **minimum,
@@ -61,11 +61,11 @@ def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
 
 
 def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
-    """Return the step from which the gap of a training stays positive, its final width in points, and its slope."""
+    """Return the step from which the gap of a training run stays positive, its final width in points, and its slope."""
     steps, gap = accuracy_gap(trained)
     width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
     means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
-    return find_onset(steps, gap), width, fit_slope(means, trained.last_step / 2, n_averaged=1)
+    return find_onset(steps, gap), width, fit_slope(means, trained.n_steps_run / 2, n_averaged=1)
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.fitted import describe, read_array, read_scalar
+from fastlin.fitted import describe, read_scalar, validate_array
 from fastlin.typing import Array
 
 
@@ -28,11 +28,11 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
 def read_weights(trainer: Any) -> Array:
     """Return the model's current `w`, which a script may replace; raise a ValueError for a wrong shape or type."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
-    return read_array("model.w", find_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
+    return validate_array("model.w", find_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
 
 
 def find_weights(model: Any) -> Any:
-    """Return the model's `w`; raise a ValueError for a model without, such as the course's network with `ws`."""
+    """Return the model's `w`; raise a ValueError if it has none, as for the course's network with `ws`."""
     if not hasattr(model, "w"):
         description, advice = type(model).__name__, "Assign w in its constructor."
         others = " and ".join(name for name in ("ws", "grads") if hasattr(model, name))
@@ -54,7 +54,7 @@ def read_gradient(model: Any) -> Array:
             f"backward of {type(model).__name__} must set grad, the gradient of the cost with respect to w, of shape "
             f"{np.shape(model.w)}, but it did not. Assign self.grad in backward."
         )
-    return read_array("model.grad", grad, np.shape(model.w), ", the shape of model.w")
+    return validate_array("model.grad", grad, np.shape(model.w), ", the shape of model.w")
 
 
 def read_loss(trainer: Any, value: Any) -> float:

@@ -11,7 +11,7 @@ MESSAGES = {
     "half": "{name} uses the penalty l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w. If backward of "
     "the course's code adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, "
     "half=True) for the latter, or half=False to keep the former without this warning.",
-    # A training without the argument `early_stopping`.
+    # A training run without the argument `early_stopping`.
     "early_stopping": "Early stopping with a patience of {patience} would have ended this training after {n_steps} of "
     "its {n_all} steps. Some trainers of the course always stop early, but those of fastlin only on request. Write "
     "early_stopping=True to stop early, or early_stopping=False to train without this warning.",

@@ -337,7 +337,7 @@ def _negative_loss(steps):
 
 
 def _find_stop(records, patience):
-    """Return the number of steps after which early stopping would have ended a training, or None."""
+    """Return the number of steps after which early stopping would have ended a training run, or None."""
     monitor = EarlyStopping(_negative_loss, patience - 1)
     for steps in records[:-1]:
         monitor = monitor.after(steps)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.course.trainers.checks import check_count, check_number
-from fastlin.fitted import read_array, require
+from fastlin.fitted import require, validate_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
@@ -35,7 +35,7 @@ class TwoLayerNet:
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 initially and after each training. You may
+        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 at first and after each training run. You may
         change them or replace them with arrays of any real dtype, because each call reads them. `train` puts new arrays
         into the dict and does not change the old ones.
     interrupted : bool
@@ -258,7 +258,7 @@ class TwoLayerNet:
         for name, target in _name_parameters(network, network.parameters).items():
             if name not in self.params:
                 raise ValueError(f"params must contain W1, b1, W2 and b2, got {[*self.params]} without {name}")
-            values = read_array(f"params[{name!r}]", self.params[name], target.shape)
+            values = validate_array(f"params[{name!r}]", self.params[name], target.shape)
             with np.errstate(over="ignore"):
                 target[:] = values
             if not np.isfinite(target).all():

@@ -99,8 +99,9 @@ def _sum_four(numbers, weights, origin):
     """Return sum s (x - origin) and sum s (x - origin)^2 of four values of a column."""
     a, b = np.float64(numbers[0]) - origin, np.float64(numbers[1]) - origin
     c, d = np.float64(numbers[2]) - origin, np.float64(numbers[3]) - origin
-    of_a, of_b, of_c, of_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
-    return (of_a + of_b) + (of_c + of_d), (of_a * a + of_b * b) + (of_c * c + of_d * d)
+    weighted_a, weighted_b, weighted_c, weighted_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
+    square = (weighted_a * a + weighted_b * b) + (weighted_c * c + weighted_d * d)
+    return (weighted_a + weighted_b) + (weighted_c + weighted_d), square
 
 
 @kernel(inline=True)

@@ -363,13 +363,13 @@ def _slope(indices, values, scale, shift, row_weights, p, t, m):
     If m is empty, return sum x_i t_i.
     """
     kind = p.dtype.type
-    total, is_single = kind(0), m.shape[0] == 0
+    total, is_binary = kind(0), m.shape[0] == 0
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         x = kind(values[entry]) * scale + shift
-        total += x * t[i] if is_single else row_weights[i] * x * p[i] * (t[i] - m[i])
+        total += x * t[i] if is_binary else row_weights[i] * x * p[i] * (t[i] - m[i])
     return total
 
 
@@ -393,12 +393,12 @@ def _add_column(indices, values, scale, shift, change, p, t, m):
 
     If m is empty, add p times that to the scores instead.
     """
-    kind, is_single = p.dtype.type, m.shape[0] == 0
+    kind, is_binary = p.dtype.type, m.shape[0] == 0
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         added = change * (kind(values[entry]) * scale + shift)
-        t[i] += p[i] * added if is_single else added
-        if not is_single:
+        t[i] += p[i] * added if is_binary else added
+        if not is_binary:
             m[i] += p[i] * added

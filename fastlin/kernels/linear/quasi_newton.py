@@ -5,7 +5,7 @@ coordinates in which B is the identity: with the Cholesky factorization U' U = B
 scaled step s^ is the step U^-1 s^, so an iteration solves one system with each triangle. In Python an iteration would
 take several times as long as its passes.
 
-Large functions, slices and tuples take long to compile. Therefore the pass, the line search, the direction and the
+Large functions, slices and tuples are slow to compile. Therefore the pass, the line search, the direction and the
 matrix are separate functions, and vectors are rows of one array whose entries are read individually. Loops that start
 at a variable use unsigned indices, because Numba wraps negative indices around, which prevents vectorization.
 """

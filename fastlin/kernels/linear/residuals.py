@@ -250,7 +250,7 @@ def find_row_maxima(scores, n_rows, largest):
     for k in range(1, scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
-            # NaN, from a training that diverged, has to propagate to the loss and the residuals.
+            # NaN, from a training run that diverged, has to propagate to the loss and the residuals.
             largest[i] = s[i] if (s[i] > largest[i]) | (s[i] != s[i]) else largest[i]
 
 

@@ -77,7 +77,7 @@ def fill_block_residuals_along(
 
     scores, direction and residuals have the shape (n + 1, columns of a table). The last row of the first two, the
     intercepts, is added to all others; that of residuals is not changed. Fill losses[block] with sum s_i l_i,
-    slopes[block] with its derivative by the step, and sums[block] (K,) with the sums of the residuals. output is a
+    slopes[block] with its derivative along the step, and sums[block] (K,) with the sums of the residuals. output is a
     ProbabilityOutput.
     """
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]

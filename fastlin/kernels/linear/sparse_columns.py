@@ -25,8 +25,8 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
     """Fill product[k, j] = scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k].
 
     X is Compressed by columns; the columns j are borders[block] to borders[block + 1] - 1. If the Chunk contains
-    residuals, with sums (K,), the product is the gradient by the scaled coefficients. If ``adds``, it is added to
-    product (K, d or more) instead.
+    residuals, with sums (K,), the product is the gradient with respect to the scaled coefficients. If ``adds``, it is
+    added to product (K, d or more) instead.
     """
     indices, table, first_row = X.indices, chunk.table, chunk.first
     last_row = first_row + table.shape[0]

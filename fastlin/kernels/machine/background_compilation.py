@@ -33,7 +33,7 @@ SETTING = "FASTLIN_COMPILERS"
 TIMEOUT = 60
 PACKAGE = Path(__file__).parents[2]
 # The background process uses the sys.path of this one, without the current folder, and imports only the kernels,
-# because the imports of fastlin/__init__.py take long.
+# because the imports of fastlin/__init__.py are slow.
 PROGRAM = f"""
 import sys
 module, folder, *sys.path = sys.argv[1:]

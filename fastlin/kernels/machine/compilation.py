@@ -102,8 +102,8 @@ class _KernelCache:
         return folder and str(folder)
 
     def load_overload(self, sig, target_context):
-        # Numba would first load all of its implementations, which takes long. Compiled code needs only the runtime, and
-        # a compilation loads the implementations itself.
+        # Numba would first load all of its implementations, which is slow. Compiled code needs only the runtime, and a
+        # compilation loads the implementations itself.
         runtime.rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())

@@ -137,7 +137,7 @@ def load_tile(X, row_indices, scaling, tile):
         for i in range(n_rows):
             simd.load_row(X, row_indices[i], scaling, tile, i)
         return
-    # A vector of columns at a time is read into rows, which are transposed in squares.
+    # Each step reads as many columns as a vector has lanes, and transposes them in square blocks.
     lanes = VECTOR_BYTES // tile.itemsize
     n_whole = n_rows // lanes * lanes
     columns = zeros_aligned((lanes, (n_rows + lanes - 1) // lanes * lanes), tile.dtype)

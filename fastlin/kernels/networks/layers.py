@@ -61,7 +61,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
                 a[j] = row[j] + shifts[j]
         if activation == RELU:
             for j in range(width):
-                # NaN, from a training that diverged, must not become 0.
+                # NaN, from a training run that diverged, must not become 0.
                 a[j] = zero if a[j] < zero else a[j]
         elif activation == LOGISTIC:
             _apply_logistic(a)

@@ -227,7 +227,7 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
 def mark_correct(scores, row_indices, labels, is_correct):
     """Set is_correct[i] to 1 if the first class with the largest score is the label of row_indices[i], else to 0.
 
-    With one score its sign decides. Scores of NaN, from a training that diverged, are never correct.
+    With one score its sign decides. Scores of NaN, from a training run that diverged, are never correct.
     """
     prevent_inlining()
     n_rows = row_indices.shape[0]

@@ -145,7 +145,7 @@ def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_cifar10()
     folders = str(tmp_path / "named"), str(datasets.cache_folder())
-    for text in (*cifar10.CIFAR10_FORMS, cifar10.PUBLISHED_MD5, *small.files, *folders):
+    for text in (*cifar10.CIFAR10_FILES, cifar10.PUBLISHED_MD5, *small.files, *folders):
         assert text in str(caught.value)
 
 

@@ -158,7 +158,7 @@ def test_the_protocol_follows_the_data_and_quick():
 
 
 def make_trained(accuracies, losses=()):
-    """Return a training of ten steps in each epoch, with a validation after every second step."""
+    """Return a training run of ten steps in each epoch, with a validation after every second step."""
     steps = range(0, 2 * max(len(accuracies), len(losses)), 2)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
     return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, 10)
