@@ -135,7 +135,7 @@ def _fractions(weights, n):
 
 
 def _standardize(X, weights, curvatures, fit_intercept):
-    """Return the rows [(x - mean) / unit, 1], fractions of weight, mean and unit, in extended precision."""
+    """Return the standardized rows [(x - mean) / unit, 1], the weights with sum 1, mean and unit, as long doubles."""
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
     mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)

@@ -73,17 +73,17 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     builders = chain([first], repeat(build))
     start_norm: float | None = None
     preconditioner: Any = None
-    n_products, n_passes, n_more, n_times = 0, -1, 0, 1
+    n_products, n_passes, n_more, row_multiple = 0, -1, 0, 1
 
     def find_direction(point, bound):
-        nonlocal start_norm, preconditioner, n_products, n_passes, n_more, n_times
+        nonlocal start_norm, preconditioner, n_products, n_passes, n_more, row_multiple
         if n_products > n_passes:
-            if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * n_times):
-                n_times *= 2
+            if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * row_multiple):
+                row_multiple *= 2
             precondition = next(builders)
             # Two preconditioners at a time would exceed the budget.
             preconditioner = None
-            drawn = (n_times,) if precondition is preconditioners.class_blocks else ()
+            drawn = (row_multiple,) if precondition is preconditioners.class_blocks else ()
             preconditioner, n_products = precondition(point, *drawn), 0
             n_passes = preconditioners.count_products(objective, precondition, *drawn)
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))

@@ -227,8 +227,10 @@ def count_bytes(objective: Objective, n_matrices: int) -> int:
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
-def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
-    """Return one block per class, each from a sample of the rows with curvature, n_times as many as usual.
+def class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
+    """Return one block per class, each from a sample of the rows with curvature.
+
+    The sample has row_multiple times the usual number of rows.
 
     Rows are sampled with probability min(1, c h_ik) and weighted with its inverse. If the usual number of rows is too
     expensive, the number of rows that hold most of the curvature limits it; if that is too expensive as well,
@@ -237,8 +239,8 @@ def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
     point = with_probabilities(point)
     objective = point.objective
     K, affordable = objective.shape[0], _count_affordable_rows(objective)
-    n_drawn = [n_times * _count_class_rows(objective)] * K
-    if not affords_class_blocks(objective, n_times):
+    n_drawn = [row_multiple * _count_class_rows(objective)] * K
+    if not affords_class_blocks(objective, row_multiple):
         n_drawn = [min(n_drawn[0], _count_rows_with_curvature(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
             return shared_block(point)
@@ -247,18 +249,18 @@ def class_blocks(point: Point, n_times: int = 1) -> Preconditioner:
     return _blocks(objective, K, (_draw(objective, curvature, m, generator) for curvature, m in pairs))
 
 
-def count_products(objective: Objective, build: Build, n_times: int = 1) -> int:
+def count_products(objective: Objective, build: Build, row_multiple: int = 1) -> int:
     """Return the number of Hessian products before a preconditioner is replaced; a small one is replaced at once."""
-    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, n_times)
+    return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, row_multiple)
 
 
-def count_passes(objective: Objective, build: Build, n_times: int = 1) -> int:
+def count_passes(objective: Objective, build: Build, row_multiple: int = 1) -> int:
     """Return the cost of `class_blocks` or `shared_block` on rows of equal curvature, in passes; 0 if negligible."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
-    n_blocks, n_drawn = K, n_times * _count_class_rows(objective)
-    if build is shared_block or not affords_class_blocks(objective, n_times):
+    n_blocks, n_drawn = K, row_multiple * _count_class_rows(objective)
+    if build is shared_block or not affords_class_blocks(objective, row_multiple):
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
     fraction = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * fraction * matrix.count_gram_work() / 2
@@ -273,10 +275,10 @@ def affords_factors(objective: Objective) -> bool:
     return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
 
-def affords_class_blocks(objective: Objective, n_times: int = 1) -> bool:
+def affords_class_blocks(objective: Objective, row_multiple: int = 1) -> bool:
     """Return whether `class_blocks` can afford the usual number of rows for each class."""
     K = objective.shape[0]
-    return K == 1 or K * n_times * _count_class_rows(objective) <= _count_affordable_rows(objective)
+    return K == 1 or K * row_multiple * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
 def _count_class_rows(objective):

@@ -148,7 +148,7 @@ def test_the_bound_is_the_best_dual_point_between_labels_and_probabilities(n_cla
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_far_from_the_minimum_the_bound_is_at_least_that_of_the_labels_unless_a_point_overflows(n_classes, grouped):
-    # The entropy after the exchange is negative there, so the labels give a better bound.
+    # There, the entropy after the exchange between classes is negative, so the labels give a better bound.
     objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_lasso=grouped)
     parameters[:, -1] += 30 * np.arange(1, 1 + len(parameters))
     assert 0 <= objective.at(parameters).lower_bound() <= minimum_of(objective)[0]

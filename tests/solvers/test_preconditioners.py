@@ -26,7 +26,7 @@ def test_class_blocks_equal_or_approximate_the_blocks_of_the_hessian(n_classes):
         n_passes, size = objective.n_passes, gradient.shape[1]
         actual = preconditioners.class_blocks(point).solve(gradient)
         assert n == 20 or objective.n_passes - n_passes < 0.1
-        whole = preconditioners.class_blocks(point, n_times=32).solve(gradient)
+        whole = preconditioners.class_blocks(point, row_multiple=32).solve(gradient)
         blocks = np.diagonal(point.hessian().reshape(len(gradient), size, len(gradient), size), axis1=0, axis2=2)
         for k, (row, solved) in enumerate(zip(gradient, actual, strict=True)):
             expected = np.linalg.solve(blocks[..., k], row)

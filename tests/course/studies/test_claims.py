@@ -157,7 +157,7 @@ CASES = [
     ("fraction", {"part": 18, "of": 20}, FRACTION, CONFIRMED),
     ("fraction", {"part": 17, "of": 20}, FRACTION, NOT_CONFIRMED),
     ("fraction", {"part": 0, "of": 20}, FRACTION, CONTRADICTED),
-    ("fraction", {"part": 1, "of": 1}, {**FRACTION, "least": 2}, NOT_CONFIRMED),
+    ("fraction", {"part": 1, "of": 1}, {**FRACTION, "min_number": 2}, NOT_CONFIRMED),
     ("fraction", {"part": 1, "of": 3}, {**FRACTION, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(16, 4, 20)}}, {"rows": "m"}, CONFIRMED),
     ("measures", {"m": {"x": orders(8, 2), "y": orders(2, 8)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
