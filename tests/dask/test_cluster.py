@@ -175,7 +175,7 @@ def test_paused_workers_raise_an_error_instead_of_hanging(two_workers):
         pause(worker, client)
     model = LogisticRegression()
     address = min(worker.address for worker in cluster.workers.values())
-    with pytest.raises(NoWorkersError, match=rf"no workers for 0\.5 seconds that take .* Paused, .* are {address}"):
+    with pytest.raises(NoWorkersError, match=rf"no workers for 0\.5 seconds that accept .* Dask has paused {address}"):
         fit(model, client=client, worker_timeout=0.5)
     assert not hasattr(model, "coef_")
 
@@ -269,7 +269,7 @@ def test_a_partition_that_kills_every_worker_raises_a_clear_error():
     with (
         LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster) as client,
-        pytest.raises(WorkersLostError, match=r"Workers died one after another .* memory is too small") as raised,
+        pytest.raises(WorkersLostError, match=r"Several workers died while they computed tasks of the fit") as raised,
     ):
         LogisticRegression().fit(dead, dy, client=client)
     assert isinstance(raised.value.__cause__, KilledWorker)
