@@ -108,7 +108,7 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
         {f"category_{i}": pd.Categorical(column) for i, column in enumerate(codes)}
         | {f"number_{i}": column for i, column in enumerate(numbers.T)}
     )
-    return replace(pose_first("dataframe", X, y, 1.0, n_rows), given=dataframe[:n_rows])
+    return replace(pose_first("dataframe", X, y, 1.0, n_rows), other_inputs=dataframe[:n_rows])
 
 
 def encode_before(model):

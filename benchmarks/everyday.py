@@ -144,7 +144,7 @@ CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases
 
 def fit_by_default(problem, tol=TOL):
     """Fit fastlin.LogisticRegression with the problem's penalty and tol, or with defaults for a DataFrame."""
-    X, parameters = problem.given, {"categorical_features": "from_dtype"}
+    X, parameters = problem.other_inputs, {"categorical_features": "from_dtype"}
     if X is None:
         X, parameters = problem.X, {"C": problem.C, "l1_ratio": problem.l1_ratio, "tol": tol}
         parameters["fit_intercept"] = problem.fit_intercept
@@ -154,7 +154,7 @@ def fit_by_default(problem, tol=TOL):
 
 def fit_pipeline(problem):
     """Fit scikit-learn's one-hot encoder and LogisticRegression with their defaults."""
-    model = encode_before(LogisticRegression()).fit(problem.given, problem.y)[-1]
+    model = encode_before(LogisticRegression()).fit(problem.other_inputs, problem.y)[-1]
     return model.coef_, model.intercept_
 
 
@@ -168,7 +168,7 @@ def fit_skglm(problem, tol):
 
 def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     """Return the baselines of a problem by name, scikit-learn's default first."""
-    if problem.given is not None:
+    if problem.other_inputs is not None:
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
     baselines, n, d = {}, *problem.X.shape
     if problem.l1_ratio == 0:

@@ -35,7 +35,7 @@ def fit_statsmodels(problem, method):
     import statsmodels.api
 
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
-    results = model_class(problem.y, problem.given).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
+    results = model_class(problem.y, problem.other_inputs).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
     results.summary()
     params, errors = (np.reshape(array, (problem.X.shape[1] + 1, -1)).T for array in (results.params, results.bse))
     return _complete_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
@@ -62,7 +62,7 @@ def _complete_solution(problem, coef, intercept, std_errors):
 def pose_table(X, y, X_test=None, y_test=None):
     """Return the unpenalized problem of rows; for statsmodels X has a leading column of ones, in C order."""
     ones = np.column_stack([np.ones(len(X)), X])
-    return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, given=ones)
+    return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones)
 
 
 def draw_table(n_rows, n_all, d, n_classes):

@@ -47,13 +47,13 @@ def _load(n_rows, n_all, n_classes, as_frame=False):
 
 def _load_dataframe(n_rows, n_all):
     fitted, predicted = draw_dataframe(N_FITTED), draw_dataframe(n_rows, n_all)
-    ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.given, fitted.y)
+    ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.other_inputs, fitted.y)
     theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
     # Only the encoder is fitted, since fitting the pipeline would refit the model.
-    theirs[0].fit(fitted.given)
+    theirs[0].fit(fitted.other_inputs)
     theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
     X, y = predicted.X, predicted.y
-    return Prediction(X, y, X, y, 2, predicted.given, {FASTLIN: ours, BASELINE: theirs})
+    return Prediction(X, y, X, y, 2, predicted.other_inputs, {FASTLIN: ours, BASELINE: theirs})
 
 
 def _compare(title, load, rows=None, package=""):

@@ -63,7 +63,7 @@ class TriedProblem(Problem):
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None
-    given: object = None
+    other_inputs: object = None
 
     def objective(self, coef, intercept, *_):
         return super().objective(coef, intercept)

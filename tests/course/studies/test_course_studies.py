@@ -336,7 +336,7 @@ def test_slopes_are_those_of_a_line_through_epoch_means():
 def test_the_studies_reproduce_the_published_verdicts_and_numbers(mnist_folder):
     record = json.loads(read("docs/studies/claims.json"))
     names = ["binary", "early_stopping", "shuffling", "softmax", "l2_weights", "l2_sweep", "l2_norm"]
-    found, rows = run_and_evaluate(Settings(datasets.load_mnist(folder=mnist_folder)), names)
+    results, rows = run_and_evaluate(Settings(datasets.load_mnist(folder=mnist_folder)), names)
     expected = [(row["says"], row["verdict"]) for row in record["claims"] if row["study"] in names]
     assert [(row["says"], row["verdict"]) for row in rows] == expected
     # One of the 2,000 validation images of a random split is .0005.
@@ -348,4 +348,4 @@ def test_the_studies_reproduce_the_published_verdicts_and_numbers(mnist_folder):
         ("l2_sweep", "best_validation_accuracy", {"abs": 0.0005}),
         ("l2_weights", "largest_difference_of_the_conventions", {"abs": 0}),
     ):
-        assert found[study].metrics[metric] == pytest.approx(record["metrics"][study][metric], **within), metric
+        assert results[study].metrics[metric] == pytest.approx(record["metrics"][study][metric], **within), metric
